@@ -1,0 +1,65 @@
+# Frontdesk. `make` alone lists what there is.
+# TORCH_INDEX: where pip finds CPU builds of PyTorch, if your package index has none
+# (PyTorch's page "Get started" names it); on Linux the default build carries CUDA and is large.
+
+VENV ?= .venv
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+
+.DEFAULT_GOAL := help
+.PHONY: help run install install-dev system lint types imports unit test bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: install ## install what is missing and start everything (Ctrl-C stops it)
+	$(BIN)/frontdesk up
+
+install: $(VENV)/installed ## make the virtual environment with all that `make run` needs
+
+install-dev: $(VENV)/installed-dev ## the same, and what the tests need
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed; choose one with: make PYTHON=python3.11 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/torch: $(VENV)/bin/python
+	$(BIN)/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+	@touch $@
+
+$(VENV)/installed: pyproject.toml $(VENV)/torch
+	$(BIN)/pip install --quiet --editable '.[bot,$(GPU),embedded]'
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml $(VENV)/torch
+	$(BIN)/pip install --quiet --editable '.[bot,$(GPU),embedded,dev]'
+	@touch $@ $(VENV)/installed
+
+system: ## install PostgreSQL and Chromium for the tests (Debian, Ubuntu)
+	@.ci/system
+
+lint: install-dev ## ruff: style and likely mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install-dev ## mypy, strict
+	$(BIN)/mypy
+
+imports: install-dev ## which package may import which
+	$(BIN)/lint-imports
+
+unit: install-dev ## pytest alone
+	$(BIN)/pytest
+
+test: system lint types imports unit ## everything that must pass
+
+bench: install-dev ## the reply benchmark; benchmarks/RESULTS.md has the figures
+	$(BIN)/python benchmarks/reply.py
+
+clean: ## remove what the tools leave behind (not data/, models/ or the environment)
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,112 @@
+"""Private chats: what customers send."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiogram import F, Router
+from aiogram.enums import ChatMemberStatus, ChatType, ContentType
+from aiogram.filters import Command, CommandStart
+from aiogram.types import ChatMemberUpdated, Message
+
+from bot.indicator import Indicator
+from bot.jobs import Jobs
+from desk.domain import Person
+from desk.flow import customers
+from desk.flow.desk import Desk
+
+CONTENT = frozenset(
+    {
+        ContentType.ANIMATION,
+        ContentType.AUDIO,
+        ContentType.CHECKLIST,
+        ContentType.CONTACT,
+        ContentType.DICE,
+        ContentType.DOCUMENT,
+        ContentType.GAME,
+        ContentType.INVOICE,
+        ContentType.LOCATION,
+        ContentType.PAID_MEDIA,
+        ContentType.PHOTO,
+        ContentType.POLL,
+        ContentType.STICKER,
+        ContentType.STORY,
+        ContentType.VENUE,
+        ContentType.VIDEO,
+        ContentType.VIDEO_NOTE,
+        ContentType.VOICE,
+    }
+)
+"""What a person sends besides text; everything else in a chat is Telegram's own notice."""
+
+GESTURES = frozenset({ContentType.ANIMATION, ContentType.DICE, ContentType.STICKER})
+"""What asks for nothing, unless a caption does."""
+
+NOTHING_TO_SEND = object()
+"""What a handler returns whose update led to no delivery: the sender need not look."""
+
+
+def make_router() -> Router:
+    router = Router(name="customers")
+    router.message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
+    router.message.register(start, CommandStart())
+    router.message.register(help_, Command("help"))
+    router.message.register(human, Command("human"))
+    router.message.register(write, F.text)
+    router.message.register(send_file, F.content_type.in_(CONTENT))
+    router.my_chat_member.register(block, F.chat.type == ChatType.PRIVATE)
+    return router
+
+
+def said(message: Message) -> str:
+    """The text of a message, its caption, or in brackets what it is."""
+    return message.text or message.caption or f"[{message.content_type.replace('_', ' ')}]"
+
+
+async def start(message: Message, desk: Desk, inbox_id: int) -> None:
+    await asyncio.to_thread(customers.started, desk, inbox_id, _person(message))
+
+
+async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
+    await asyncio.to_thread(customers.asked_for_help, desk, inbox_id, _person(message))
+
+
+async def human(message: Message, desk: Desk, inbox_id: int) -> None:
+    person, text = _person(message), said(message)
+    await asyncio.to_thread(customers.asked_for_person, desk, inbox_id, person, text)
+
+
+async def write(
+    message: Message, desk: Desk, inbox_id: int, jobs: Jobs, indicator: Indicator
+) -> object:
+    waiting = await asyncio.to_thread(
+        customers.wrote, desk, inbox_id, _person(message), message.message_id, said(message)
+    )
+    if waiting is not None:
+        await jobs.classify([waiting])
+        indicator.start(message.chat.id, waiting[0])
+    return NOTHING_TO_SEND
+
+
+async def send_file(message: Message, desk: Desk, inbox_id: int) -> None:
+    await asyncio.to_thread(
+        customers.sent_file,
+        desk,
+        inbox_id,
+        _person(message),
+        message.message_id,
+        said(message),
+        gesture=message.content_type in GESTURES and not message.caption,
+    )
+
+
+async def block(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:
+    gone = event.new_chat_member.status in (ChatMemberStatus.KICKED, ChatMemberStatus.LEFT)
+    await asyncio.to_thread(customers.blocked, desk, inbox_id, event.chat.id, gone=gone)
+
+
+def _person(message: Message) -> Person:
+    user = message.from_user
+    if user is None:
+        return Person(message.chat.id, message.chat.full_name)
+    return Person(message.chat.id, user.full_name, user.username, user.language_code)

@@ -1,0 +1,129 @@
+"""Polling: updates are stored as they came, committed, and only then acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.checks import WrongSettingsError
+from bot.telegram import RefusedError, Telegram, TelegramError
+from bot.waiting import backoff, pause, unless
+from desk.domain import Incoming
+from desk.flow import intake
+from desk.flow.desk import Desk
+
+log = structlog.get_logger(__name__)
+
+# Telegram sends nothing else: whatever is added here needs a handler in bot/routers.py.
+ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member")
+POLL_SECONDS = 25
+ANSWER_SECONDS = 10
+BATCH = 100
+_LARGEST = 2**63
+
+
+class Intake:
+    """The polling loop of one bot; `stored` is called after every commit."""
+
+    def __init__(
+        self, desk: Desk, telegram: Telegram, bot_id: int, stored: Callable[[], None]
+    ) -> None:
+        self._desk = desk
+        self._telegram = telegram
+        self._bot_id = bot_id
+        self._stored = stored
+        # No offset from an earlier run: what was stored but not yet acknowledged comes once more
+        # and is a no-op, while an old offset could skip ids that Telegram began anew.
+        self._offset: int | None = None
+        self._failures = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until `stop`. Raises `WrongSettingsError` when the token is no longer valid."""
+        while not stop.is_set():
+            try:
+                batch = await unless(stop, self._poll())
+                if batch is not None:
+                    await self._store(batch)
+            except RefusedError as error:
+                await self._refused(error, stop)
+            except TelegramError as error:
+                await self._wait(stop, "telegram_away", error=str(error))
+            except SQLAlchemyError as error:
+                # The offset has not moved: the same updates come again.
+                await self._wait(stop, "updates_not_stored", error=type(error).__name__)
+
+    async def _poll(self) -> list[Any]:
+        params: dict[str, Any] = {
+            "timeout": POLL_SECONDS,
+            "limit": BATCH,
+            "allowed_updates": ALLOWED_UPDATES,
+        }
+        if self._offset is not None:
+            params["offset"] = self._offset
+        batch = await self._telegram.call("getUpdates", params, POLL_SECONDS + ANSWER_SECONDS)
+        return batch if isinstance(batch, list) else []
+
+    async def _store(self, batch: list[Any]) -> None:
+        if not batch:
+            # All that came before is acknowledged by now. Without an offset, ids that begin anew
+            # after an idle week are not taken for old ones.
+            self._offset = None
+        found = [update for raw in batch if (update := incoming(self._bot_id, raw)) is not None]
+        if found:
+            new = await asyncio.to_thread(intake.store_updates, self._desk, found)
+            self._offset = found[-1].update_id + 1
+            if new:
+                self._stored()
+        self._failures = 0
+
+    async def _refused(self, error: RefusedError, stop: asyncio.Event) -> None:
+        if error.away:
+            await self._wait(stop, "telegram_away", error.retry_after, error=str(error))
+        elif error.code in (401, 404):
+            raise WrongSettingsError(
+                "Telegram no longer accepts the bot's token (it was revoked or replaced). "
+                "Set BOT_TOKEN to the one that @BotFather shows now."
+            )
+        elif error.code == 409:
+            await self._wait(
+                stop,
+                "another_poller",
+                error=error.description,
+                advice="another program polls with this token or has set a webhook: stop it",
+            )
+        else:
+            await self._wait(stop, "get_updates_refused", error=str(error))
+
+    async def _wait(
+        self, stop: asyncio.Event, event: str, seconds: float | None = None, **values: str
+    ) -> None:
+        self._failures += 1
+        seconds = backoff(self._failures) if seconds is None else seconds
+        log.warning(event, retry_in=round(seconds, 2), **values)
+        await pause(stop, seconds)
+
+
+def incoming(bot_id: int, raw: Any) -> Incoming | None:
+    """An update's envelope; None for what has no id and so could not be acknowledged."""
+    update_id = raw.get("update_id") if isinstance(raw, dict) else None
+    if not isinstance(update_id, int) or not -_LARGEST <= update_id < _LARGEST:
+        log.error("update_without_id")
+        return None
+    return Incoming(bot_id, update_id, chat_of(raw), raw)
+
+
+def chat_of(update: dict[str, Any]) -> int | None:
+    """The chat an update belongs to, whatever its kind; None where it names none."""
+    for body in update.values():
+        if not isinstance(body, dict):
+            continue
+        for holder in (body, body.get("message")):
+            chat = holder.get("chat") if isinstance(holder, dict) else None
+            chat_id = chat.get("id") if isinstance(chat, dict) else None
+            if isinstance(chat_id, int) and -_LARGEST <= chat_id < _LARGEST:
+                return chat_id
+    return None

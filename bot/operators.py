@@ -1,0 +1,77 @@
+"""The operators' chat: what people write in customers' topics, and their commands."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiogram import F, Router
+from aiogram.filters import Command
+from aiogram.types import Message
+
+from bot.customers import CONTENT, said
+from bot.jobs import Jobs
+from desk.flow import operators
+from desk.flow.desk import Desk
+
+
+def make_router(operator_chat_id: int) -> Router:
+    router = Router(name="operators")
+    router.message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
+    router.message.register(take, Command("take"))
+    router.message.register(resolve, Command("resolve"))
+    router.message.register(retrain, Command("retrain"))
+    router.message.register(help_, Command("help"))
+    # What starts with a slash is meant for a bot, ours or another, and never for the customer.
+    router.message.register(
+        write, F.is_topic_message, F.content_type.in_({"text", *CONTENT}), ~F.text.startswith("/")
+    )
+    return router
+
+
+def _a_person(message: Message) -> bool:
+    """Not a bot. An anonymous admin writes as the chat itself, and is told why that fails."""
+    user = message.from_user
+    anonymous = message.sender_chat is not None and message.sender_chat.id == message.chat.id
+    return user is not None and (anonymous or not user.is_bot)
+
+
+async def write(message: Message, desk: Desk, inbox_id: int) -> None:
+    await asyncio.to_thread(
+        operators.operator_wrote,
+        desk,
+        inbox_id,
+        _user(message),
+        message.message_thread_id or 0,
+        message.message_id,
+        said(message),
+    )
+
+
+async def take(message: Message, desk: Desk, inbox_id: int) -> None:
+    if message.is_topic_message and message.message_thread_id:
+        thread_id = message.message_thread_id
+        await asyncio.to_thread(operators.took, desk, inbox_id, _user(message), thread_id)
+    else:
+        await help_(message, desk, inbox_id)
+
+
+async def resolve(message: Message, desk: Desk, inbox_id: int) -> None:
+    if message.is_topic_message and message.message_thread_id:
+        thread_id = message.message_thread_id
+        await asyncio.to_thread(operators.resolved, desk, inbox_id, _user(message), thread_id)
+    else:
+        await help_(message, desk, inbox_id)
+
+
+async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:
+    run = await asyncio.to_thread(operators.ordered_training, desk, inbox_id, _user(message))
+    await jobs.train(run)
+
+
+async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
+    thread_id = message.message_thread_id if message.is_topic_message else None
+    await asyncio.to_thread(operators.help_wanted, desk, inbox_id, thread_id)
+
+
+def _user(message: Message) -> int:
+    return message.from_user.id if message.from_user else 0

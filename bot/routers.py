@@ -1,0 +1,119 @@
+"""From a stored update to its handler: aiogram's dispatcher, fed row by row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from aiogram import Bot, Dispatcher, F, Router
+from aiogram.dispatcher.event.bases import UNHANDLED
+from aiogram.enums import ChatMemberStatus, ChatType
+from aiogram.filters import Command
+from aiogram.types import ChatMemberUpdated, Message, Update, User
+from pydantic import ValidationError
+
+from bot import customers, operators, presses
+from bot.customers import NOTHING_TO_SEND
+from bot.indicator import Indicator
+from bot.jobs import Jobs
+from bot.lanes import UnreadableError
+from bot.presses import Answers
+from bot.telegram import Telegram
+from desk.domain import InboxRow
+from desk.flow import intake
+from desk.flow.desk import Desk
+
+log = structlog.get_logger(__name__)
+
+GROUPS = frozenset({ChatType.GROUP, ChatType.SUPERGROUP})
+
+
+class KnownBot(Bot):
+    """aiogram's bot for routing only: it knows who it is and opens no connection."""
+
+    def __init__(self, token: str, me: User) -> None:
+        super().__init__(token)
+        self._known = me
+
+    async def me(self) -> User:
+        return self._known
+
+
+class Routers:
+    """Handles inbox rows with aiogram's routers."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        bot: Bot,
+        telegram: Telegram,
+        jobs: Jobs,
+        indicator: Indicator,
+        answers: Answers,
+        wake_sender: Callable[[], None],
+    ) -> None:
+        self._desk = desk
+        self._wake_sender = wake_sender
+        self._bot = bot
+        self._dispatcher = Dispatcher(disable_fsm=True)
+        self._dispatcher.include_routers(groups_router(), customers.make_router())
+        if desk.operator_chat_id is not None:
+            self._dispatcher.include_router(operators.make_router(desk.operator_chat_id))
+        self._dispatcher.include_router(presses.make_router())
+        self._tools = {
+            "desk": desk,
+            "telegram": telegram,
+            "jobs": jobs,
+            "indicator": indicator,
+            "answers": answers,
+        }
+
+    async def handle(self, row: InboxRow) -> None:
+        """Run the handler of an update; one that has none is done as it is.
+
+        Returns when the row is done, and raises when it failed.
+        """
+        try:
+            update = Update.model_validate(row.payload, context={"bot": self._bot})
+        except ValidationError as error:
+            raise UnreadableError(str(error)) from error
+        result = await self._dispatcher.feed_update(
+            self._bot, update, inbox_id=row.id, **self._tools
+        )
+        if result is UNHANDLED:
+            await asyncio.to_thread(intake.done, self._desk, row.id)
+        elif result is not NOTHING_TO_SEND:
+            self._wake_sender()
+
+
+def groups_router() -> Router:
+    """What works in any group, for setting a desk up."""
+    router = Router(name="groups")
+    router.message.register(tell_id, F.chat.type.in_(GROUPS), Command("id"))
+    router.my_chat_member.register(joined, F.chat.type.in_(GROUPS))
+    return router
+
+
+async def tell_id(message: Message, desk: Desk, inbox_id: int, telegram: Telegram) -> None:
+    """/id: the chat's id, to be set as OPERATOR_CHAT_ID."""
+    params: dict[str, object] = {
+        "chat_id": message.chat.id,
+        "text": f"OPERATOR_CHAT_ID=<code>{message.chat.id}</code>",
+        "parse_mode": "HTML",
+    }
+    if message.is_topic_message:
+        params["message_thread_id"] = message.message_thread_id
+    await telegram.call("sendMessage", params)
+    await asyncio.to_thread(intake.done, desk, inbox_id)
+
+
+async def joined(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:
+    """The bot was added to a group, promoted there or removed: said in the log."""
+    status = event.new_chat_member.status
+    if event.chat.id == desk.operator_chat_id:
+        if status != ChatMemberStatus.ADMINISTRATOR:
+            log.error("operators_chat_rights_lost", chat=event.chat.id, status=status)
+    else:
+        log.info("group", chat=event.chat.id, status=status)
+    await asyncio.to_thread(intake.done, desk, inbox_id)

@@ -1,0 +1,251 @@
+"""The sender: deliveries leave in order within a chat and within the limits of Telegram."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ParamSpec
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.limits import Limits
+from bot.telegram import (
+    LostAnswerError,
+    RefusedError,
+    Telegram,
+    TelegramError,
+    UnreachableError,
+)
+from bot.topics import RIGHTS_LOST, Params, Topics
+from bot.waiting import backoff, pause
+from desk.domain import Delivery
+from desk.flow import delivering
+from desk.flow.composing import plain
+from desk.flow.desk import Desk
+
+log = structlog.get_logger(__name__)
+
+CONCURRENCY = 16
+POLL_SECONDS = 1.0
+STOP_SECONDS = 1.5
+MISCONFIGURED_SECONDS = 60.0
+MAX_BREAKDOWNS = 20
+"""Server errors in a row after which a delivery is given up: about five minutes of them."""
+
+P = ParamSpec("P")
+
+
+class Sender:
+    """The sending loop; one for each bot."""
+
+    def __init__(self, desk: Desk, telegram: Telegram, limits: Limits | None = None) -> None:
+        self._desk = desk
+        self._telegram = telegram
+        self._limits = limits or Limits()
+        self._topics = Topics(desk, telegram, self._limits.spend)
+        self._wake = asyncio.Event()
+        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._breakdowns: dict[int, int] = {}
+
+    def wake(self) -> None:
+        """Deliveries may be waiting."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send until `stop`, then finish what is on its way."""
+        passing_on = asyncio.ensure_future(self._pass_on(stop))
+        failures = 0
+        try:
+            while not stop.is_set():
+                self._wake.clear()
+                try:
+                    took = await self._turn()
+                    failures = 0
+                except SQLAlchemyError as error:
+                    failures += 1
+                    log.warning("deliveries_not_read", error=type(error).__name__)
+                    await pause(stop, backoff(failures, most=5.0))
+                    continue
+                if not took:
+                    wait = self._limits.wait()
+                    await pause(self._wake, min(POLL_SECONDS, wait or POLL_SECONDS))
+            if self._busy:
+                await asyncio.wait(self._busy.values(), timeout=STOP_SECONDS)
+        finally:
+            # What is cut off here stays `SENDING`, and the next start marks it uncertain.
+            tasks = [passing_on, *self._busy.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pass_on(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
+
+    async def _turn(self) -> bool:
+        """Take what may go now and set it on its way; says whether there was anything."""
+        room = min(CONCURRENCY - len(self._busy), self._limits.room())
+        if room < 1:
+            return False
+        # A chat over its limit is busy before anything is taken: nothing waits as `SENDING`.
+        busy = {*self._busy, *self._limits.exhausted()}
+        taken = await asyncio.to_thread(delivering.take, self._desk, busy, room)
+        for delivery in taken:
+            self._limits.begin()
+            task = asyncio.create_task(self._deliver(delivery))
+            self._busy[delivery.chat_id] = task
+            task.add_done_callback(partial(self._free, delivery.chat_id))
+        return bool(taken)
+
+    def _free(self, chat_id: int, _: asyncio.Task[None]) -> None:
+        self._busy.pop(chat_id, None)
+        self._wake.set()
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        edit = delivery.method in delivering.IDEMPOTENT_METHODS
+        breakdowns = self._breakdowns.pop(delivery.id, 0)
+        try:
+            try:
+                telegram_id = await self._send(delivery)
+            finally:
+                self._limits.end(delivery.chat_id, edit=edit)
+        except RefusedError as error:
+            await self._refused(delivery, error, breakdowns)
+        except UnreachableError as error:
+            await self._again(delivery, str(error))
+        except LostAnswerError as error:
+            await self._broke_down(delivery, error, breakdowns, lost=True)
+        except SQLAlchemyError as error:
+            # Only a topic's number is read and written while sending: nothing has left yet.
+            await self._again(delivery, type(error).__name__)
+        except Exception as error:
+            log.exception("delivery_broken", delivery=delivery.id)
+            await self._settle(delivering.failed, self._desk, delivery.id, repr(error))
+        else:
+            await self._settle(delivering.sent, self._desk, delivery.id, telegram_id)
+
+    async def _send(self, delivery: Delivery) -> int | None:
+        """Carry a delivery out; returns the new message's id."""
+
+        async def send(params: Params) -> Any:
+            return await self._call(delivery.method, params)
+
+        params = {"chat_id": delivery.chat_id} | delivery.payload
+        edit = delivery.method in delivering.IDEMPOTENT_METHODS
+        if delivery.topic_of is not None and not edit:
+            result = await self._topics.send(delivery, params, send)
+        else:
+            result = await send(params)
+        # An edit's message is another delivery's: only that one carries the id.
+        return None if edit or not isinstance(result, dict) else result.get("message_id")
+
+    async def _call(self, method: str, params: Params) -> Any:
+        """Call, and where the message's dress is refused, once more without it."""
+        try:
+            return await self._telegram.call(method, params)
+        except RefusedError as error:
+            if error.code != 400:
+                raise
+            if error.says("message is not modified"):
+                return None
+            simpler = _simpler(params, error)
+            if simpler is None:
+                raise
+            log.error("markup_refused", method=method, error=error.description)
+        return await self._telegram.call(method, simpler)
+
+    async def _refused(self, delivery: Delivery, error: RefusedError, breakdowns: int) -> None:
+        own = delivery.chat_id == self._desk.operator_chat_id
+        if error.retry_after is not None or error.code == 429:
+            seconds = float(error.retry_after or POLL_SECONDS)
+            log.warning("too_many_requests", chat=delivery.chat_id, retry_in=seconds)
+            await self._again(delivery, str(error), seconds)
+        elif error.away:
+            # A gateway that gave up waiting may have passed the call on.
+            await self._broke_down(delivery, error, breakdowns, lost=error.code == 504)
+        elif own and (error.code in (401, 403) or error.migrate_to or error.says(*_CHAT_LOST)):
+            # Calls for help must not be thrown away because of a setting.
+            log.error(
+                "operators_chat_unusable",
+                error=str(error),
+                migrate_to=error.migrate_to,
+                advice="make the bot an administrator of the operators' chat with the right "
+                "“Manage topics”; cards wait until then (`frontdesk doctor` says what is wrong)",
+            )
+            await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
+        elif error.code == 401:
+            await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
+        elif error.code == 403:
+            await self._settle(delivering.customer_gone, self._desk, delivery.id, str(error))
+        else:
+            log.error("delivery_failed", delivery=delivery.id, error=str(error))
+            await self._settle(delivering.failed, self._desk, delivery.id, error.description)
+
+    async def _broke_down(
+        self, delivery: Delivery, error: TelegramError, breakdowns: int, *, lost: bool
+    ) -> None:
+        """A server error, or with `lost` no answer: what may have arrived is repeated once."""
+        breakdowns += 1
+        if lost and delivery.uncertain:
+            reason = f"sent twice without an answer, and it may have arrived ({error})"
+        elif breakdowns >= MAX_BREAKDOWNS:
+            reason = f"tried {breakdowns} times in vain ({error})"
+        else:
+            self._breakdowns[delivery.id] = breakdowns
+            await self._again(delivery, str(error), uncertain=lost)
+            return
+        log.error("delivery_failed", delivery=delivery.id, error=reason)
+        await self._settle(delivering.failed, self._desk, delivery.id, reason)
+
+    async def _again(
+        self,
+        delivery: Delivery,
+        error: str,
+        seconds: float | None = None,
+        *,
+        uncertain: bool = False,
+    ) -> None:
+        seconds = backoff(delivery.attempts) if seconds is None else seconds
+        log.warning(
+            "delivery_again",
+            delivery=delivery.id,
+            retry_in=round(seconds, 2),
+            uncertain=uncertain,
+            error=error,
+        )
+        await self._settle(
+            delivering.again, self._desk, delivery.id, seconds, error, uncertain=uncertain
+        )
+        asyncio.get_running_loop().call_later(seconds + 0.005, self._wake.set)
+
+    async def _settle(self, settle: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Write an end state, for as long as it takes: giving up would send a message twice."""
+        failures = 0
+        while True:
+            try:
+                await asyncio.to_thread(settle, *args, **kwargs)
+                return
+            except SQLAlchemyError as error:
+                failures += 1
+                log.warning("delivery_not_settled", error=type(error).__name__)
+                await asyncio.sleep(backoff(failures, most=2.0))
+
+
+_CHAT_LOST = (
+    *RIGHTS_LOST,
+    "chat not found",
+    "group chat was upgraded",
+    "CHAT_WRITE_FORBIDDEN",
+)
+
+
+def _simpler(params: Params, error: RefusedError) -> Params | None:
+    """The same message without what was refused: its markup or its keyboard."""
+    if error.says("can't parse entities") and "parse_mode" in params:
+        bare = {name: value for name, value in params.items() if name != "parse_mode"}
+        return bare | {"text": plain(str(params.get("text", "")))}
+    if error.says("BUTTON_", "inline keyboard", "reply markup") and "reply_markup" in params:
+        return {name: value for name, value in params.items() if name != "reply_markup"}
+    return None

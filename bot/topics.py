@@ -1,0 +1,108 @@
+"""Forum topics: each customer has one, made when it is first needed and again when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from bot.telegram import LostAnswerError, RefusedError, Telegram, UnreachableError
+from desk.domain import Delivery
+from desk.flow import delivering
+from desk.flow.desk import Desk
+
+log = structlog.get_logger(__name__)
+
+Params = dict[str, Any]
+Send = Callable[[Params], Awaitable[Any]]
+
+RIGHTS_LOST = ("not enough rights", "CHAT_ADMIN_REQUIRED")
+"""How Telegram says that the bot may not do in the operators' chat what it has to."""
+
+
+class Topics:
+    """Sends into customers' topics of the operators' chat.
+
+    `made` is called for each topic, which costs the group a message of its limit.
+    """
+
+    def __init__(self, desk: Desk, telegram: Telegram, made: Callable[[int], None]) -> None:
+        self._desk = desk
+        self._telegram = telegram
+        self._made = made
+
+    async def send(self, delivery: Delivery, params: Params, send: Send) -> Any:
+        """Send into the topic of `delivery.topic_of`; raises `TelegramError`."""
+        thread_id = delivery.thread_id or await self._make(delivery)
+        mended: set[str] = set()
+        while True:
+            # In a group without forum topics the General chat is better than silence.
+            where = {"message_thread_id": thread_id} if thread_id is not None else {}
+            try:
+                return await send(params | where)
+            except RefusedError as error:
+                trouble = _trouble(error)
+                if thread_id is None or trouble is None or trouble in mended:
+                    raise
+                mended.add(trouble)
+                if trouble == "closed":
+                    await self._reopen(delivery.chat_id, thread_id)
+                else:
+                    await self._remember(delivery, None)
+                    thread_id = await self._make(delivery)
+
+    async def _make(self, delivery: Delivery) -> int | None:
+        if delivery.topic_of is None:
+            return None
+        name = await asyncio.to_thread(delivering.topic_name, self._desk, delivery.topic_of)
+        params = {"chat_id": delivery.chat_id, "name": name}
+        try:
+            topic = await self._manage("createForumTopic", params)
+        except RefusedError as error:
+            # Whoever answered a card in General would reach nobody: it waits for the right.
+            if error.code != 400 or error.says(*RIGHTS_LOST):
+                raise
+            log.error("no_topic", delivery=delivery.id, error=error.description)
+            return None
+        self._made(delivery.chat_id)
+        thread_id = int(topic["message_thread_id"])
+        await self._remember(delivery, thread_id)
+        return thread_id
+
+    async def _remember(self, delivery: Delivery, thread_id: int | None) -> None:
+        if delivery.topic_of is not None:
+            await asyncio.to_thread(delivering.topic_made, self._desk, delivery.topic_of, thread_id)
+
+    async def _reopen(self, chat_id: int, thread_id: int) -> None:
+        params = {"chat_id": chat_id, "message_thread_id": thread_id}
+        try:
+            await self._manage("reopenForumTopic", params)
+        except RefusedError as error:
+            if not error.says("TOPIC_NOT_MODIFIED"):
+                raise
+
+    async def _manage(self, method: str, params: Params) -> Any:
+        """A call about the topic itself: when its answer is lost, no message has been sent yet.
+
+        At worst an empty topic is left behind.
+        """
+        try:
+            return await self._telegram.call(method, params)
+        except LostAnswerError as error:
+            raise UnreachableError(str(error)) from None
+        except RefusedError as error:
+            if error.code == 504:
+                raise UnreachableError(str(error)) from None
+            raise
+
+
+def _trouble(error: RefusedError) -> str | None:
+    if error.code != 400:
+        return None
+    if error.says("TOPIC_CLOSED"):
+        return "closed"
+    if error.says("message thread not found", "TOPIC_DELETED", "TOPIC_ID_INVALID"):
+        return "gone"
+    return None

@@ -1,0 +1,28 @@
+"""Texts in, intents and sentiments out: one fine-tuned BERT with two heads, usable alone.
+
+    from classifier import Classifier
+
+    classifier = Classifier.load("models/champion")
+    prediction = classifier(["where is my parcel?"])[0]
+
+Importing this package, or `classifier.vocabulary`, loads no torch; using `Classifier` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Prediction, Scored
+
+if TYPE_CHECKING:
+    from classifier.engine import Classifier
+
+__all__ = ["OUT_OF_SCOPE", "SENTIMENTS", "Classifier", "Prediction", "Scored"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Classifier":
+        from classifier.engine import Classifier
+
+        return Classifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

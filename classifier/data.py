@@ -1,0 +1,188 @@
+"""Labelled examples: read from JSONL or CSV, with errors that name the file and the line.
+
+Documented columns: `text`, `intent` (or `label`, the same thing), `sentiment`. A row carries a text
+and at least one of the two labels; a file may hold rows of either kind. Encoding: UTF-8, with or
+without a byte order mark.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifier.vocabulary import SENTIMENTS
+
+COLUMNS = ("text", "intent", "label", "sentiment")
+MAX_CHARACTERS = 100_000
+"""A longer text is cut here: a model reads its first hundred or so words in any case."""
+
+
+class DataError(ValueError):
+    """Examples that cannot be used as they are; the message says where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text with what is known of it: an intent, a sentiment of `SENTIMENTS`, or both."""
+
+    text: str
+    intent: str | None = None
+    sentiment: str | None = None
+
+
+def read_examples(path: str | Path, *, labelled: bool = True) -> list[Example]:
+    """All examples of a `.csv` file, or of a JSONL file (any other suffix), in the file's order.
+
+    With `labelled=False` a row may also carry a text alone. Texts over `MAX_CHARACTERS` are cut.
+    Raises `DataError` for a missing or unreadable file, an encoding other than UTF-8, NUL bytes,
+    broken JSON or CSV, unknown columns, an empty text, a row without a label, an unknown
+    sentiment, and a file without rows.
+    """
+    path = Path(path)
+    content = _decode(path)
+    rows = _csv_rows(path, content) if path.suffix.lower() == ".csv" else _json_rows(path, content)
+    examples = [_example(where, row, labelled) for where, row in rows]
+    if not examples:
+        raise DataError(f"{path}: the file holds no examples")
+    return examples
+
+
+def content_hash(examples: Iterable[Example]) -> str:
+    """sha256 (64 hex digits) of a set of examples; their order does not change it."""
+    lines = sorted(
+        json.dumps([e.text, e.intent, e.sentiment], ensure_ascii=True, separators=(",", ":"))
+        for e in examples
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _decode(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    nul = raw.find(b"\0")
+    if nul >= 0:
+        line = raw.count(b"\n", 0, nul) + 1
+        raise DataError(
+            f"{path}:{line}: holds a NUL byte; is this a text file? "
+            "Save it as UTF-8 (UTF-16 looks like this too)"
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{line}: is not UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"
+        ) from None
+
+
+def _json_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    # Not splitlines(): that also splits at U+2028 and its kin, which JSON allows inside a string.
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: is not JSON ({error}); one object a line") from None
+        if not isinstance(row, dict):
+            raise DataError(f'{where}: is not a JSON object such as {{"text": …, "intent": …}}')
+        yield where, row
+
+
+def _csv_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    # The csv module refuses fields over 131,072 characters by default, process-wide.
+    limit = csv.field_size_limit(max(len(content), 131_072))
+    try:
+        reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+        header: list[str] | None = None
+        line = 1
+        while True:
+            where = f"{path}:{line}"
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise DataError(f"{where}: is not CSV ({error})") from None
+            line = reader.line_num + 1
+            if not any(cell.strip() for cell in cells):
+                continue
+            if header is None:
+                header = [cell.strip().lower() for cell in cells]
+                _check_header(where, header)
+            elif len(cells) != len(header):
+                raise DataError(
+                    f"{where}: has {len(cells)} cells where the header has {len(header)}; "
+                    "put a text with commas in double quotes"
+                )
+            else:
+                yield where, dict(zip(header, cells, strict=True))
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _check_header(where: str, header: list[str]) -> None:
+    _check_columns(where, header)
+    if "text" not in header:
+        raise DataError(f"{where}: the header has no column `text`")
+    if len(set(header)) < len(header):
+        raise DataError(f"{where}: the header names a column twice")
+
+
+def _check_columns(where: str, columns: Iterable[str]) -> None:
+    unknown = [column for column in columns if column not in COLUMNS]
+    if unknown:
+        raise DataError(
+            f"{where}: unknown column {', '.join(f'`{c}`' for c in unknown)}; "
+            f"known are {', '.join(f'`{c}`' for c in COLUMNS)}"
+        )
+
+
+def _example(where: str, row: dict[str, Any], labelled: bool) -> Example:
+    _check_columns(where, row)
+    if "text" not in row:
+        raise DataError(f"{where}: has no `text`")
+    text = _string(where, row, "text")
+    if text is None:
+        raise DataError(f"{where}: the text is empty")
+    intent, label = _string(where, row, "intent"), _string(where, row, "label")
+    if intent and label and intent != label:
+        raise DataError(f"{where}: `intent` and `label` differ; they mean the same, keep one")
+    sentiment = _string(where, row, "sentiment")
+    if sentiment is not None:
+        sentiment = sentiment.lower()
+        if sentiment not in SENTIMENTS:
+            raise DataError(
+                f"{where}: unknown sentiment {sentiment!r}; known are {', '.join(SENTIMENTS)}"
+            )
+    if labelled and not (intent or label or sentiment):
+        raise DataError(f"{where}: has neither an intent nor a sentiment")
+    return Example(text[:MAX_CHARACTERS], intent or label, sentiment)
+
+
+def _string(where: str, row: dict[str, Any], column: str) -> str | None:
+    """The trimmed value, or None where it is absent, null or blank."""
+    value = row.get(column)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise DataError(f"{where}: `{column}` is {value!r}; it must be a string")
+    value = value.strip()
+    if "\0" in value:
+        raise DataError(f"{where}: `{column}` holds a NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{where}: `{column}` holds half of a surrogate pair") from None
+    return value or None

@@ -1,0 +1,359 @@
+"""Model directories: written whole or not at all, verified before use, pointed at atomically.
+
+    models/20261123-143000-ab12cd/   a version: its files and manifest.json
+    models/champion                  a symbolic link to the version that serves
+    models/candidate                 a symbolic link to the version that waits for the gate
+    models/history.json              the champions so far, for rollback
+
+Pointers are symbolic links, replaced by rename: a path such as `models/champion` works in every
+program, and a reader sees the old version or the new one. This module needs no torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+CHAMPION = "champion"
+CANDIDATE = "candidate"
+HISTORY = "history.json"
+FILES = (
+    "config.json",
+    "tokenizer.json",
+    "model.safetensors",
+    "labels.json",
+    "calibration.json",
+    "metrics.json",
+    "MODEL_CARD.md",
+)
+"""What every version holds beside its manifest; a manifest may list more."""
+FORMAT = 1
+
+_VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+
+
+class ModelError(RuntimeError):
+    """A model directory that is missing, damaged or in the way; the message says which and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version in a models directory. `metrics` is its metrics.json."""
+
+    name: str
+    path: Path
+    created: str
+    metrics: dict[str, Any]
+    is_champion: bool
+    is_candidate: bool
+
+
+def new_version_name(now: datetime | None = None) -> str:
+    """A name such as `20261123-143000-ab12cd` (UTC): names sort by time, and none comes twice."""
+    return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def check_target(directory: Path) -> None:
+    """Raise `ModelError` unless a model can be written there: a new name, or an empty directory."""
+    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
+        raise ModelError(f"{directory}: exists and is not a directory; choose another name")
+    try:
+        if directory.is_dir() and any(directory.iterdir()):
+            raise ModelError(f"{directory}: is not empty; choose a new directory")
+        directory.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f"{directory}: cannot be written ({error.strerror})") from error
+    if not os.access(directory.parent, os.W_OK):
+        raise ModelError(f"{directory}: its parent directory cannot be written")
+
+
+def save(directory: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
+    """Write a model directory: `files` by name, and a manifest of them with `about` added.
+
+    Everything is written and synced in a temporary directory beside it, which is then renamed;
+    on any failure, a full disk among them, nothing of it stays. Raises `ModelError`.
+    """
+    missing = [name for name in FILES if name not in files]
+    if missing:
+        raise ModelError(f"{directory}: cannot be saved without {', '.join(missing)}")
+    check_target(directory)
+    manifest = {
+        "format": FORMAT,
+        **about,
+        "files": {
+            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            for name, content in sorted(files.items())
+        },
+    }
+    partial = directory.parent / f".{directory.name}.{secrets.token_hex(4)}.partial"
+    try:
+        partial.mkdir()
+        for name, content in files.items():
+            _write(partial / name, content)
+        _write(partial / MANIFEST, _json(manifest))
+        _sync(partial)
+        # POSIX lets a rename replace an empty directory, and refuses one that has filled since.
+        partial.rename(directory)
+        _sync(directory.parent)
+    except OSError as error:
+        raise ModelError(f"{directory}: could not be saved ({error.strerror})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def verify(directory: str | Path) -> dict[str, Any]:
+    """The manifest of a model directory, after every file it lists was found to match.
+
+    Raises `ModelError` for a missing directory, manifest or file, and for any other length or
+    sha256 than the manifest's.
+    """
+    directory = Path(directory)
+    manifest = read_manifest(directory)
+    for name, expected in manifest["files"].items():
+        path = directory / name
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                # The length first: a file cut short is told without reading the rest of it.
+                if size != expected["bytes"]:
+                    raise ModelError(
+                        f"{path}: has {size} bytes where the manifest has {expected['bytes']}; "
+                        "the file is damaged: use another version"
+                    )
+                if hashlib.file_digest(file, "sha256").hexdigest() != expected["sha256"]:
+                    raise ModelError(
+                        f"{path}: does not match the manifest's sha256; the file was damaged or "
+                        "changed: use another version"
+                    )
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    return manifest
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest alone, its shape checked but not the files it lists. Raises `ModelError`."""
+    path = directory / MANIFEST
+    if not directory.is_dir():
+        raise ModelError(f"{directory}: there is no such model; `frontdesk train` makes one")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{directory}: has no {MANIFEST}; it is not a model directory") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); use another version") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ModelError(f"{path}: is not a manifest of format {FORMAT}")
+    if not isinstance(manifest.get("version"), str) or not isinstance(manifest.get("files"), dict):
+        raise ModelError(f"{path}: lacks the version or the files")
+    _check_files(path, manifest["files"])
+    return manifest
+
+
+def _check_files(path: Path, files: dict[str, Any]) -> None:
+    for name in FILES:
+        if name not in files:
+            raise ModelError(f"{path}: lists no {name}")
+    for name, expected in files.items():
+        # A manifest is data: it must not make us read outside its directory.
+        if Path(name).name != name or name in {"", ".", ".."}:
+            raise ModelError(f"{path}: lists {name!r}, which is not a plain file name")
+        if not isinstance(expected, dict) or set(expected) != {"sha256", "bytes"}:
+            raise ModelError(f"{path}: lists {name} without its sha256 and bytes")
+
+
+def resolve(directory: str | Path) -> Path:
+    """The version directory behind a path that may be a pointer. Raises `ModelError`."""
+    path = Path(directory)
+    real = path.resolve()
+    if not real.is_dir():
+        pointer = " (a pointer to a version that is gone)" if path.is_symlink() else ""
+        raise ModelError(
+            f"{path}: there is no such model{pointer}; `frontdesk models list` shows what there is"
+        )
+    return real
+
+
+def champion(models: str | Path) -> str | None:
+    """The version that serves, or None. One readlink: cheap enough to ask between batches."""
+    return _pointer(Path(models), CHAMPION)
+
+
+def candidate(models: str | Path) -> str | None:
+    """The version that waits for the gate, or None."""
+    return _pointer(Path(models), CANDIDATE)
+
+
+def set_candidate(models: str | Path, version: str | None) -> None:
+    """Point `candidate` at a version, verified first, or at none. Raises `ModelError`."""
+    models = Path(models)
+    if version is None:
+        (models / CANDIDATE).unlink(missing_ok=True)
+        return
+    verify(_directory(models, version))
+    _point(models, CANDIDATE, version)
+
+
+def promote(models: str | Path, version: str) -> None:
+    """Make a version the champion; it is verified first. Raises `ModelError`.
+
+    A candidate pointer at the same version is removed.
+    """
+    models = Path(models)
+    verify(_directory(models, version))
+    with _locked(models):
+        if champion(models) != version:
+            entry = {"version": version, "promoted": datetime.now(UTC).isoformat("T", "seconds")}
+            # History before pointer: after a crash between the two, rollback still finds its way,
+            # since it looks for the serving version in the history and not for the last entry.
+            _write_history(models, [*_history_to_champion(models), entry])
+            _point(models, CHAMPION, version)
+        if candidate(models) == version:
+            (models / CANDIDATE).unlink(missing_ok=True)
+
+
+def rollback(models: str | Path) -> str:
+    """Make the champion before this one the champion again; returns its version.
+
+    Raises `ModelError` where there is none, or it no longer verifies.
+    """
+    models = Path(models)
+    with _locked(models):
+        past = _history_to_champion(models)
+        if len(past) < 2:
+            raise ModelError(f"{models}: there is no earlier champion to go back to")
+        previous = str(past[-2]["version"])
+        verify(_directory(models, previous))
+        _point(models, CHAMPION, previous)
+        _write_history(models, past[:-1])
+    return previous
+
+
+def history(models: str | Path) -> list[dict[str, Any]]:
+    """The champions so far, oldest first: `version` and `promoted` (ISO 8601, UTC)."""
+    path = Path(models) / HISTORY
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("version"), str) for entry in entries
+    ):
+        raise ModelError(f"{path}: is not a list of champions")
+    return entries
+
+
+def versions(models: str | Path) -> list[Version]:
+    """All versions of a models directory, oldest first; unreadable ones have empty metrics."""
+    models = Path(models)
+    serving, waiting = champion(models), candidate(models)
+    found = []
+    for path in sorted(models.iterdir()) if models.is_dir() else []:
+        if not _VERSION.fullmatch(path.name) or path.is_symlink():
+            continue
+        found.append(
+            Version(
+                name=path.name,
+                path=path,
+                created=str(_read(path / MANIFEST).get("created", "")),
+                metrics=_read(path / "metrics.json"),
+                is_champion=path.name == serving,
+                is_candidate=path.name == waiting,
+            )
+        )
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _directory(models: Path, version: str) -> Path:
+    if not _VERSION.fullmatch(version):
+        raise ModelError(f"{version!r} is no version; `frontdesk models list` shows what there is")
+    return models / version
+
+
+def _pointer(models: Path, name: str) -> str | None:
+    try:
+        return (models / name).readlink().name
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelError(f"{models / name}: is not a pointer; move it away") from error
+
+
+def _point(models: Path, name: str, version: str) -> None:
+    temporary = models / f".{name}.{secrets.token_hex(4)}"
+    try:
+        # Relative, so that the whole models directory can be moved or mounted elsewhere.
+        temporary.symlink_to(version)
+        temporary.replace(models / name)
+        _sync(models)
+    except OSError as error:
+        raise ModelError(f"{models / name}: could not be set ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _history_to_champion(models: Path) -> list[dict[str, Any]]:
+    """The history up to the version that serves now."""
+    entries, serving = history(models), champion(models)
+    while entries and entries[-1]["version"] != serving:
+        entries.pop()
+    return entries
+
+
+def _write_history(models: Path, entries: list[dict[str, Any]]) -> None:
+    temporary = models / f".{HISTORY}.{secrets.token_hex(4)}"
+    try:
+        _write(temporary, _json(entries))
+        temporary.replace(models / HISTORY)
+    except OSError as error:
+        raise ModelError(f"{models / HISTORY}: could not be saved ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(models: Path) -> Iterator[None]:
+    """One promotion or rollback at a time, across processes; the lock dies with its holder."""
+    with (models / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,307 @@
+"""What `frontdesk doctor` looks at, one function a subject; none of them changes anything."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cli import rundir
+from cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from desk.flow.desk import Desk
+    from desk.settings import Settings
+
+LOW_DISK = 1_000_000_000
+VERY_LOW_DISK = 100_000_000
+SHOWN = 10
+"""Parked updates that are shown one by one."""
+PROCESSES = ("bot", "inference", "training", "scheduler")
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; `hint` says what to do."""
+
+    check: str
+    status: Status
+    detail: str
+    hint: str = ""
+
+
+def all_checks(settings: Settings) -> Iterator[Finding]:
+    """Every check, the ground first; one that can't run because of another says so."""
+    yield from python()
+    yield from torch(settings)
+    yield from pack(settings)
+    yield from database(settings)
+    yield from redis(settings)
+    yield from models(settings)
+    yield from telegram(settings)
+    yield from port(settings)
+    yield from disk(settings)
+    yield from work(settings)
+    yield from signs_of_life(settings)
+
+
+def python() -> Iterator[Finding]:
+    yield Finding("python", Status.OK, f"{platform.python_version()} on {platform.machine()}")
+
+
+def torch(settings: Settings) -> Iterator[Finding]:
+    try:
+        import torch as library
+
+        from classifier.devices import fast_dtype, pick_device
+
+        device = pick_device(settings.device)
+    except ImportError:
+        hint = "pip install 'frontdesk[cpu]' (or [gpu]); a bot alone needs none"
+        yield Finding("torch", Status.WARN, "not installed: no model can run here", hint)
+        return
+    except ValueError as error:
+        yield Finding("torch", Status.FAIL, str(error), "Set DEVICE to auto")
+        return
+    dtype = str(fast_dtype(device)).removeprefix("torch.")
+    detail = f"{library.__version__} computes on {device} in {dtype}"
+    yield Finding("torch", Status.OK, f"{detail}, {os.cpu_count()} cores")
+
+
+def pack(settings: Settings) -> Iterator[Finding]:
+    from desk.pack import PackError, load
+
+    try:
+        found = load(settings.pack_dir)
+    except PackError as error:
+        hint = f"frontdesk validate {settings.pack_dir}"
+        yield Finding("pack", Status.FAIL, str(error), hint)
+        return
+    yield Finding("pack", Status.OK, f"{found.title}: {len(found.intents)} intents")
+
+
+def database(settings: Settings) -> Iterator[Finding]:
+    from desk.domain import DeskError
+    from desk.logs import scrub
+    from desk.store import Store
+
+    if settings.database_file is not None and not settings.database_file.exists():
+        detail = "SQLite, not made yet"
+        yield Finding("database", Status.WARN, detail, "frontdesk migrate (or frontdesk up)")
+        return
+    try:
+        store = Store(settings.database)
+        store.check()
+    except DeskError as error:
+        yield Finding("database", Status.FAIL, str(error))
+        return
+    store.dispose()
+    yield Finding("database", Status.OK, f"{scrub(settings.database)} is up to date")
+
+
+def redis(settings: Settings) -> Iterator[Finding]:
+    from cli.compose import check_redis
+
+    run = rundir.running(settings.data_dir)
+    url = settings.redis_url or (run or {}).get("redis_url")
+    if url is None:
+        yield _embedded()
+        return
+    try:
+        check_redis(str(url))
+    except CommandError as error:
+        yield Finding("redis", Status.FAIL, str(error))
+        return
+    kind = "the server of REDIS_URL" if settings.redis_url else "the embedded server"
+    yield Finding("redis", Status.OK, f"{kind} answers")
+
+
+def _embedded() -> Finding:
+    from workers.embedded import EmbeddedRedisError, find_binary
+
+    try:
+        binary = find_binary()
+    except EmbeddedRedisError as error:
+        return Finding("redis", Status.FAIL, str(error))
+    return Finding("redis", Status.OK, f"embedded, started by `frontdesk up` ({binary.name})")
+
+
+def models(settings: Settings) -> Iterator[Finding]:
+    from classifier import registry
+    from classifier.registry import ModelError
+
+    folder = settings.models_dir
+    try:
+        serving = registry.champion(folder)
+    except ModelError as error:
+        yield Finding("models", Status.FAIL, str(error))
+        return
+    if serving is None:
+        detail = f"no champion in {folder}"
+        yield Finding("models", Status.WARN, detail, "frontdesk train (or frontdesk up)")
+    for version in registry.versions(folder):
+        name = f"{version.name}{' (champion)' if version.is_champion else ''}"
+        try:
+            registry.verify(version.path)
+        except ModelError as error:
+            hint = "frontdesk models rollback" if version.is_champion else "delete its folder"
+            status = Status.FAIL if version.is_champion else Status.WARN
+            yield Finding("models", status, str(error), hint)
+        else:
+            yield Finding("models", Status.OK, f"{name} matches its manifest")
+    if serving is not None and not (folder / serving).is_dir():
+        detail = f"the champion {serving} is gone"
+        yield Finding("models", Status.FAIL, detail, "frontdesk models promote VERSION")
+
+
+def telegram(settings: Settings) -> Iterator[Finding]:
+    if settings.bot_token is None:
+        detail = "no BOT_TOKEN: the simulator plays Telegram"
+        yield Finding("telegram", Status.OK, detail)
+        return
+    try:
+        from cli.telegram import telegram_problems
+
+        problems = telegram_problems(settings)
+    except ImportError:
+        hint = "pip install 'frontdesk[bot]'; a worker alone needs none"
+        yield Finding("telegram", Status.WARN, "aiohttp is not installed", hint)
+        return
+    for problem in problems:
+        yield Finding("telegram", Status.FAIL, problem)
+    if settings.operator_chat_id is None:
+        hint = "Write /id in your group with topics and set OPERATOR_CHAT_ID to the answer"
+        yield Finding("telegram", Status.WARN, "no operators' chat: nobody can be called", hint)
+    elif not problems:
+        detail = "token, operators' chat, topics and rights are right"
+        yield Finding("telegram", Status.OK, detail)
+
+
+def port(settings: Settings) -> Iterator[Finding]:
+    from cli.simulated import Simulator, choose_port
+
+    run = rundir.running(settings.data_dir)
+    if run is not None and run.get("url"):
+        url = str(run["url"])
+        if Simulator(url).answers():
+            yield Finding("simulator", Status.OK, f"answers at {url}/")
+        else:
+            yield Finding("simulator", Status.FAIL, f"does not answer at {url}/")
+    elif run is None and settings.bot_token is None:
+        try:
+            choose_port(settings.simulator_port)
+        except CommandError as error:
+            yield Finding("simulator", Status.FAIL, str(error))
+        else:
+            yield Finding("simulator", Status.OK, f"port {settings.simulator_port} is free")
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    for name, folder in (("DATA_DIR", settings.data_dir), ("MODELS_DIR", settings.models_dir)):
+        place = folder.resolve()
+        while not place.exists():
+            place = place.parent
+        if not os.access(place, os.W_OK):
+            yield Finding("disk", Status.FAIL, f"{name} {folder} can't be written")
+            continue
+        free = shutil.disk_usage(place).free
+        status = Status.OK if free > LOW_DISK else Status.WARN
+        status = Status.FAIL if free < VERY_LOW_DISK else status
+        detail = f"{free / 1e9:.1f} GB free for {name} {folder}"
+        yield Finding("disk", status, detail, "" if status is Status.OK else "Make room")
+
+
+def work(settings: Settings) -> Iterator[Finding]:
+    """What waits or was given up in the database."""
+    desk = usable_desk(settings)
+    if desk is None:
+        return
+    from desk.flow import delivering, intake, watching
+
+    parked = intake.parked(desk)
+    hint = "frontdesk doctor --retry gives them another round"
+    if parked:
+        shown = ", ".join(f"{id_} ({_kind(error)})" for id_, _, error in parked[:SHOWN])
+        detail = f"{len(parked)} parked: {shown}{', …' if len(parked) > SHOWN else ''}"
+        yield Finding("updates", Status.WARN, detail, hint)
+    else:
+        yield Finding("updates", Status.OK, "none is parked")
+    late = watching.overdue(desk, settings.reply_deadline)
+    if late:
+        detail = f"{len(late)} without a decision for more than {settings.reply_deadline:g} s"
+        yield Finding("messages", Status.FAIL, detail, "Does the scheduler run? frontdesk up")
+    else:
+        yield Finding("messages", Status.OK, "none is late")
+    counts = delivering.counts(desk)
+    failed, waiting = counts.get("failed", 0), counts.get("pending", 0)
+    detail = f"{waiting} waiting, {failed} refused by Telegram, {counts['uncertain']} uncertain"
+    yield Finding(
+        "deliveries", Status.WARN if failed else Status.OK, detail, hint if failed else ""
+    )
+    desk.store.dispose()
+
+
+def _kind(error: str) -> str:
+    """The type of a parked update's error. What follows it may quote the customer."""
+    name = error.partition(":")[0]
+    return name if name.isidentifier() else "unknown error"
+
+
+def signs_of_life(settings: Settings) -> Iterator[Finding]:
+    run = rundir.running(settings.data_dir)
+    children = (run or {}).get("children", {})
+    for name in PROCESSES:
+        if name in children and not children[name]["ready"]:
+            yield Finding(name, Status.WARN, "is starting", f"See {_log(settings, name)}")
+        else:
+            yield sign_of_life(settings, name, expected=name in children)
+
+
+def sign_of_life(settings: Settings, name: str, *, expected: bool) -> Finding:
+    """Whether a process works; where it is `expected` to, silence is a failure."""
+    from desk import heartbeat
+
+    age = heartbeat.age(settings.data_dir, name)
+    if age is not None and age <= heartbeat.STALE_SECONDS:
+        return Finding(name, Status.OK, f"a sign of life {age:.0f} s ago")
+    detail = "never gave a sign of life" if age is None else f"silent for {_span(age)}"
+    hint = f"See {_log(settings, name)}" if expected else ""
+    if not expected:
+        return Finding(name, Status.OK, "does not run" if age is None else f"stopped, {detail}")
+    return Finding(name, Status.FAIL, detail, hint)
+
+
+def _log(settings: Settings, name: str) -> str:
+    return str(settings.data_dir / "logs" / f"{name}.log")
+
+
+def usable_desk(settings: Settings) -> Desk | None:
+    """The desk, if database and pack are in order: they have findings of their own if not."""
+    from cli.compose import open_desk
+
+    if settings.database_file is not None and not settings.database_file.exists():
+        return None
+    try:
+        return open_desk(settings)
+    except CommandError:
+        return None
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() - seconds))
+    return f"{seconds / 3600:.0f} h (since {since})"

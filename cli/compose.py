@@ -1,0 +1,133 @@
+"""Settings into objects: what every verb begins with."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import CommandError, MisconfiguredError
+
+if TYPE_CHECKING:
+    from desk.flow.desk import Desk
+    from desk.pack import Pack
+    from desk.settings import Settings
+    from desk.store import Store
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings in force. Raises `MisconfiguredError` with a line for each wrong one.
+
+    Beside a `frontdesk up` that keeps its SQLite database in DATA_DIR, that is the database: it
+    may have been started with a BOT_TOKEN that is not set here.
+    """
+    from cli.rundir import running
+
+    settings = read_settings(**overrides)
+    if settings.database_url is None and (run := running(settings.data_dir)):
+        return settings.model_copy(update={"database_url": run.get("database")})
+    return settings
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings as they are set, whatever runs. Raises as `load_settings` does."""
+    from desk.domain import DeskError
+    from desk.settings import load
+
+    try:
+        return load(**overrides)
+    except DeskError as error:
+        raise MisconfiguredError(str(error)) from None
+
+
+def load_pack(settings: Settings) -> Pack:
+    """The pack in force. Raises `MisconfiguredError` listing all its problems."""
+    from desk.pack import PackError, load
+
+    try:
+        return load(settings.pack_dir)
+    except PackError as error:
+        raise MisconfiguredError(str(error)) from None
+
+
+def open_store(settings: Settings) -> Store:
+    """The database, not yet connected. Raises `MisconfiguredError` for an address that is none."""
+    from desk.domain import DeskError
+    from desk.store import Store
+
+    try:
+        return Store(settings.database)
+    except DeskError as error:
+        raise MisconfiguredError(str(error)) from None
+
+
+def open_desk(settings: Settings, *, wait: float = 0.0) -> Desk:
+    """Pack and database, the latter up to date; waits up to `wait` seconds for its migrations."""
+    from desk.flow.desk import Desk
+
+    pack, store = load_pack(settings), open_store(settings)
+    check_store(store, wait)
+    return Desk(store, pack, settings.operator_chat_id)
+
+
+def check_store(store: Store, wait: float = 0.0) -> None:
+    """Return when the database answers and is up to date; raise `CommandError` with what to do."""
+    from desk.domain import DeskError
+
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            store.check()
+            return
+        except DeskError as error:
+            if time.monotonic() >= deadline:
+                waited = f" (waited {wait:g} s)" if wait else ""
+                raise CommandError(f"{error}{waited}") from None
+        time.sleep(0.3)
+
+
+def redis_url(settings: Settings) -> str:
+    """REDIS_URL, or the address of the embedded server that runs for this DATA_DIR.
+
+    Raises `MisconfiguredError` where there is neither.
+    """
+    if settings.redis_url is not None:
+        return settings.redis_url
+    from cli.rundir import running
+
+    run = running(settings.data_dir)
+    if run is not None and run.get("redis_url"):
+        return str(run["redis_url"])
+    raise MisconfiguredError(
+        "REDIS_URL is not set and no embedded Redis runs here. Set REDIS_URL to a server that "
+        "runs, or let `frontdesk up` start everything."
+    )
+
+
+def check_redis(url: str) -> None:
+    """Raise `MisconfiguredError` for a wrong address, `CommandError` where nothing answers."""
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    from desk.logs import scrub
+
+    try:
+        client = redis.Redis.from_url(
+            url, socket_timeout=3, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0)
+        )
+    except ValueError as error:
+        raise MisconfiguredError(
+            f"REDIS_URL is no Redis address ({error}). Write redis://host:6379/0 or "
+            "unix:///path/to/redis.sock; without it `frontdesk up` starts an embedded server."
+        ) from None
+    try:
+        client.ping()
+    except redis.exceptions.AuthenticationError as error:
+        raise MisconfiguredError(f"Redis refuses the password in REDIS_URL: {error}.") from None
+    except (redis.exceptions.RedisError, OSError) as error:
+        raise CommandError(
+            f"Redis at {scrub(url)} does not answer: {error}. Check REDIS_URL and that the server "
+            "runs; without REDIS_URL `frontdesk up` starts an embedded one."
+        ) from None
+    finally:
+        client.close()

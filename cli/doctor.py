@@ -1,0 +1,79 @@
+"""`frontdesk doctor`: what is right, what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.compose import load_settings, open_desk
+from cli.errors import FAILED, MisconfiguredError
+from cli.screen import JsonOption, notices, print_json, results
+
+if TYPE_CHECKING:
+    from cli.checks import Finding
+    from desk.flow.desk import Desk
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(
+    process: Annotated[
+        str | None,
+        typer.Option(help="Only whether this process lives: bot, inference, training, scheduler."),
+    ] = None,
+    retry: Annotated[
+        bool,
+        typer.Option("--retry", help="Give parked updates and refused deliveries another round."),
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Check everything that Frontdesk needs, and say what to do about what is wrong.
+
+    Exits with 1 if anything fails. `--process NAME` looks at one sign of life only: made for the
+    health check of a container.
+    """
+    from cli import checks
+
+    settings = load_settings()
+    if process is not None:
+        if process not in checks.PROCESSES:
+            names = ", ".join(checks.PROCESSES)
+            raise MisconfiguredError(f"There is no process {process!r}; choose one of {names}.")
+        findings = [checks.sign_of_life(settings, process, expected=True)]
+    else:
+        if retry:
+            updates, deliveries = _retry(open_desk(settings))
+            notices().print(f"Another round: {updates} updates, {deliveries} deliveries.")
+        findings = []
+        for finding in checks.all_checks(settings):
+            findings.append(finding)
+            if not json_:
+                _print(finding)
+    failed = any(finding.status == "fail" for finding in findings)
+    if json_:
+        rows = [
+            {"check": f.check, "status": str(f.status), "detail": f.detail, "hint": f.hint}
+            for f in findings
+        ]
+        print_json({"ok": not failed, "checks": rows})
+    elif process is not None:
+        _print(findings[0])
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _print(finding: Finding) -> None:
+    console = results()
+    colour = COLOURS[finding.status]
+    console.print(f"[{colour}]{finding.status:<4}[/] {finding.check:<10} ", end="")
+    console.print(finding.detail, markup=False)
+    if finding.hint:
+        console.print(f"{'':<16}→ {finding.hint}", markup=False)
+
+
+def _retry(desk: Desk) -> tuple[int, int]:
+    """Another round for parked updates and for deliveries that Telegram refused."""
+    from desk.flow import delivering, intake
+
+    return intake.retry_parked(desk), delivering.retry_failed(desk)

@@ -1,0 +1,48 @@
+"""What goes wrong, as one clear sentence and an honest exit code (2: settings or usage)."""
+
+from __future__ import annotations
+
+FAILED = 1
+MISCONFIGURED = 2
+
+
+class CommandError(Exception):
+    """A verb can't do its work; the text says why and what to do next."""
+
+    code = FAILED
+
+
+class MisconfiguredError(CommandError):
+    """Settings or arguments are wrong: trying again would not help."""
+
+    code = MISCONFIGURED
+
+
+def explain(error: Exception) -> tuple[str, int] | None:
+    """(sentence, exit code) for an error that has an explanation; None for a bug of ours."""
+    if isinstance(error, CommandError):
+        return str(error), error.code
+    for known in _known():
+        if isinstance(error, known):
+            return str(error), FAILED
+    # Only the modules that were imported can have raised theirs; importing more costs seconds.
+    module = type(error).__module__.partition(".")[0]
+    if module == "sqlalchemy":
+        cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+        return f"The database failed: {cause}. `frontdesk doctor` looks into it.", FAILED
+    if module == "redis":
+        return f"Redis failed: {error}. Check REDIS_URL and that the server runs.", FAILED
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}", FAILED
+    return None
+
+
+def _known() -> tuple[type[Exception], ...]:
+    from classifier.base import BaseModelError
+    from classifier.data import DataError
+    from classifier.registry import ModelError
+    from desk.domain import DeskError
+    from workers.embedded import EmbeddedRedisError
+
+    return DeskError, ModelError, DataError, BaseModelError, EmbeddedRedisError

@@ -1,0 +1,246 @@
+"""`frontdesk train`: a model out of a file, out of the pack, or out of what people taught."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.compose import load_settings, open_desk, redis_url
+from cli.errors import CommandError, MisconfiguredError
+from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
+
+if TYPE_CHECKING:
+    from classifier.data import Example
+    from desk.settings import Settings
+
+STALE_SECONDS = 600.0
+REASONS = {
+    "accuracy": "Rejected: it is less accurate than the champion.",
+    "best": "Rejected: it is more than a point less accurate than the best model so far.",
+    "sentiment": "Rejected: it is worse at sentiments than the champion.",
+}
+
+
+def train(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="JSONL or CSV with text, intent (or label), sentiment; else the pack's."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for the model; else a version in MODELS_DIR.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Data to measure the model on; never trained on.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="minilm, a folder or a hub id (default: BASE_MODEL).")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or cuda:N (default: DEVICE).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the data (default: by its size).")
+    ] = None,
+    from_feedback: Annotated[
+        bool,
+        typer.Option("--from-feedback", help="Train on the pack and what people taught; gated."),
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option(help="With --from-feedback: train here, or leave it to the worker.")
+    ] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Train a model.
+
+    With --data, on that file. With --from-feedback, on the pack and what operators and customers
+    taught: it becomes the champion only if the gate finds it no worse. With neither, on
+    the pack: a new version, which becomes the champion if there is none.
+    """
+    changes = {"base_model": base, "device": device}
+    settings = load_settings(**{k: v for k, v in changes.items() if v is not None})
+    if from_feedback:
+        if data or out or test or epochs:
+            raise MisconfiguredError(
+                "--from-feedback takes its data from the database and the pack: "
+                "leave out --data, --out, --test and --epochs."
+            )
+        result = _from_feedback(settings, wait, quiet)
+    else:
+        result = _from_file(settings, data, out, test, seed, epochs, quiet)
+    if json_:
+        print_json(result)
+    else:
+        _print_result(result)
+
+
+def _from_file(
+    settings: Settings,
+    data: Path | None,
+    out: Path | None,
+    test: Path | None,
+    seed: int,
+    epochs: int | None,
+    quiet: bool,
+) -> dict[str, Any]:
+    from classifier import registry
+    from classifier.data import read_examples
+
+    source = data or settings.pack_dir / "examples.jsonl"
+    examples = read_examples(source)
+    held = test or (None if data else settings.pack_dir / "test.jsonl")
+    test_examples = read_examples(held) if held and (test or held.is_file()) else None
+    if out is not None:
+        registry.check_target(out)
+    if not quiet:
+        console = notices()
+        console.print(f"{len(examples):,} examples from {source}, base model {settings.base_model}")
+    with _settings_errors():
+        metrics, path = _fit(settings, examples, test_examples, out, seed, epochs, quiet)
+    promoted = out is None and registry.champion(settings.models_dir) is None
+    if promoted:
+        registry.promote(settings.models_dir, path.name)
+    return {"model": str(path), "promoted": promoted, **metrics}
+
+
+def _fit(
+    settings: Settings,
+    examples: list[Example],
+    test: list[Example] | None,
+    out: Path | None,
+    seed: int,
+    epochs: int | None,
+    quiet: bool,
+) -> tuple[dict[str, Any], Path]:
+    from classifier.recipe import Recipe
+    from classifier.training import train_to_directory, train_version
+
+    options: dict[str, Any] = {
+        "base": settings.base_model,
+        "recipe": Recipe(seed=seed, epochs=epochs),
+        "test": test,
+        "device": settings.device,
+    }
+    with _progress("Training", quiet) as step:
+        if out is not None:
+            return train_to_directory(examples, out, progress=step, **options), out
+        settings.models_dir.mkdir(parents=True, exist_ok=True)
+        sweep(settings.models_dir)
+        version, metrics = train_version(examples, settings.models_dir, progress=step, **options)
+        return metrics, settings.models_dir / version
+
+
+def _from_feedback(settings: Settings, wait: bool, quiet: bool) -> dict[str, Any]:
+    from desk import logs
+    from desk.domain import RunState
+    from desk.flow import learning
+
+    # What the worker's code logs must not get between the lines of a result.
+    logs.configure("train", "WARNING")
+    desk = open_desk(settings)
+    by = "the command line"
+    if not wait:
+        run_id, attempt = learning.order_run(desk, by)
+        return {"run": run_id, "state": "queued", "worker": _enqueue(settings, run_id, attempt)}
+    from workers.training import Trainer
+
+    trainer = Trainer(
+        desk, settings.models_dir, settings.pack_dir, settings.base_model, settings.device
+    )
+    run_id, attempt = learning.order_run(desk, by, begin=True)
+    try:
+        with _settings_errors(), _progress(f"Training run {run_id}", quiet) as step:
+            trainer.carry_out(run_id, attempt, step)
+    except KeyboardInterrupt:
+        learning.finish_run(desk, run_id, attempt, RunState.FAILED, error="interrupted")
+        raise
+    run = learning.get_run(desk, run_id)
+    return {"run": run.id, "state": str(run.state), "version": run.version, "report": run.report}
+
+
+def _enqueue(settings: Settings, run_id: int, attempt: int) -> bool:
+    """Tell the training worker at once; without Redis the scheduler does it later."""
+    import redis
+
+    from desk import queues
+
+    try:
+        with redis.Redis.from_url(redis_url(settings), socket_timeout=3) as connection:
+            queues.enqueue_train(connection, run_id, attempt)
+    except (CommandError, redis.exceptions.RedisError, ValueError):
+        return False
+    return True
+
+
+@contextmanager
+def _progress(title: str, quiet: bool) -> Iterator[Any]:
+    if quiet:
+        yield None
+    else:
+        with training_progress(title) as step:
+            yield step
+
+
+@contextmanager
+def _settings_errors() -> Iterator[None]:
+    """A device that is not there, or a recipe that is none, is the caller's to mend."""
+    from classifier.base import BaseModelError
+    from classifier.data import DataError
+
+    try:
+        yield
+    except (BaseModelError, DataError):
+        raise
+    except ValueError as error:
+        raise MisconfiguredError(str(error)) from None
+
+
+def sweep(models_dir: Path) -> None:
+    """Remove what a training left that was killed while it wrote its files."""
+    for partial in models_dir.glob(".*.partial"):
+        if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    console = results()
+    if "run" in result:
+        _print_run(result)
+        return
+    console.print(f"Model {result['model']} trained in {result['seconds']:.0f} s")
+    for name in ("validation", "test"):
+        measures = result.get(name) or {}
+        if measures:
+            console.print(
+                f"  {name:<11} intent {percent(measures.get('accuracy'))} · "
+                f"sentiment macro-F1 {percent(measures.get('sentiment_macro_f1'))}"
+            )
+    if result["promoted"]:
+        console.print("It is the champion now: workers take it over within a second.")
+    elif Path(result["model"]).name == result.get("version"):
+        console.print(f"To let it serve: frontdesk models promote {result['version']}")
+
+
+def _print_run(result: dict[str, Any]) -> None:
+    console, run = results(), result["run"]
+    match result["state"]:
+        case "queued" if result.get("worker"):
+            console.print(f"Training run {run} is queued; the training worker tells the verdict.")
+        case "queued":
+            console.print(f"Training run {run} is queued until a scheduler and a worker run.")
+        case state:
+            report = result.get("report") or {}
+            console.print(
+                f"Training run {run}: {state} – version {result['version']}, accuracy "
+                f"{percent(report.get('candidate_accuracy'))} (champion so far "
+                f"{percent(report.get('champion_accuracy'))})"
+            )
+            if report.get("reason") in REASONS:
+                console.print(f"  {REASONS[report['reason']]}")

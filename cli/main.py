@@ -1,0 +1,79 @@
+"""The command `frontdesk`: its verbs, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+from cli import chat, doctor, learn, measure, processes, up, upkeep
+from cli.errors import FAILED, explain
+from cli.models import models
+from cli.screen import complain
+from cli.staff import operators
+
+app = typer.Typer(
+    name="frontdesk",
+    help="Customer service for Telegram that answers what it is sure of and hands over the rest.",
+    epilog="Begin with: frontdesk up",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback is for developers: FRONTDESK_TRACEBACK=1 shows it.
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _verb(function: Callable[..., None], *examples: str) -> None:
+    # Lines of a docstring are wrapped for the source; a terminal wraps its own way.
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    app.command(help=text, epilog="\n\n".join(f"Example: {each}" for each in examples))(function)
+
+
+_verb(up.up, "frontdesk up")
+_verb(processes.bot, "BOT_TOKEN=123456789:AA… frontdesk bot")
+app.add_typer(processes.worker, name="worker", epilog="Example: frontdesk worker inference")
+_verb(chat.chat, 'frontdesk chat "where is my parcel?" --json')
+_verb(
+    learn.train,
+    "frontdesk train --data texts.csv --out my-model",
+    "frontdesk train --from-feedback",
+)
+_verb(measure.evaluate, "frontdesk evaluate --model models/champion --data test.jsonl --json")
+_verb(measure.classify, 'frontdesk classify "where is my parcel?" --json')
+_verb(upkeep.validate, "frontdesk validate packs/retail")
+app.add_typer(models, name="models", epilog="Example: frontdesk models list")
+app.add_typer(operators, name="operators", epilog="Example: frontdesk operators list")
+_verb(upkeep.migrate, "frontdesk migrate")
+_verb(doctor.doctor, "frontdesk doctor")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0, 1 for a failure, 2 for wrong settings or usage."""
+    try:
+        app(arguments, prog_name="frontdesk")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        explained = explain(error)
+        if os.environ.get("FRONTDESK_TRACEBACK"):
+            raise
+        if explained is None:
+            complain(
+                f"Something unforeseen happened ({type(error).__name__}: {error}). "
+                "Set FRONTDESK_TRACEBACK=1 to see where, and tell the developers."
+            )
+            return FAILED
+        complain(explained[0])
+        return explained[1]
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

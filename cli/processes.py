@@ -1,0 +1,94 @@
+"""`frontdesk bot` and `frontdesk worker …`: one process of the desk, until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.compose import load_settings, open_desk, redis_url
+from cli.errors import CommandError, MisconfiguredError
+from cli.rundir import PARENT
+
+if TYPE_CHECKING:
+    from desk.settings import Settings
+
+WaitOption = Annotated[
+    float, typer.Option("--wait", help="Seconds to wait for the database's migrations.")
+]
+WAIT = 30.0
+
+worker = typer.Typer(no_args_is_help=True, help="Run a worker: inference, training or scheduler.")
+
+
+def bot(wait: WaitOption = WAIT) -> None:
+    """Run the bot alone: updates in, replies out. Needs BOT_TOKEN, a database and Redis."""
+    settings = _begin("bot")
+    if settings.bot_token is None:
+        raise MisconfiguredError(
+            "BOT_TOKEN is not set. Set it to the token from @BotFather; without one, "
+            "`frontdesk up` runs everything with a simulated Telegram."
+        )
+    from cli.telegram import run_bot
+
+    run_bot(settings, open_desk(settings, wait=wait), redis_url(settings))
+
+
+@worker.command(epilog="Example: frontdesk worker inference")
+def inference(wait: WaitOption = WAIT) -> None:
+    """Classify and decide: takes waiting messages in batches; run as many as you like."""
+    settings = _begin("inference")
+    from workers.inference import run
+
+    run(
+        open_desk(settings, wait=wait),
+        redis_url(settings),
+        settings.models_dir,
+        settings.data_dir,
+        settings.device,
+        settings.max_batch,
+    )
+
+
+@worker.command(epilog="Example: frontdesk worker training")
+def training(wait: WaitOption = WAIT) -> None:
+    """Train candidates from feedback, one run at a time; run one of these."""
+    settings = _begin("training")
+    from workers.training import run
+
+    run(
+        open_desk(settings, wait=wait),
+        redis_url(settings),
+        settings.models_dir,
+        settings.data_dir,
+        settings.pack_dir,
+        settings.base_model,
+        settings.device,
+    )
+
+
+@worker.command(epilog="Example: frontdesk worker scheduler")
+def scheduler(wait: WaitOption = WAIT) -> None:
+    """Find what got stuck and order the nightly training; run one of these."""
+    settings = _begin("scheduler")
+    from workers.scheduler import run
+
+    run(
+        open_desk(settings, wait=wait),
+        redis_url(settings),
+        settings.data_dir,
+        settings.reply_deadline,
+        settings.retrain_at,
+    )
+
+
+def _begin(name: str) -> Settings:
+    from desk import logs
+
+    supervisor = os.environ.get(PARENT)
+    if supervisor is not None and supervisor != str(os.getppid()):
+        raise CommandError("The supervisor that started this process is gone.")
+    settings = load_settings()
+    logs.configure(name, settings.log_level)
+    return settings

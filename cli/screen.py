@@ -1,0 +1,81 @@
+"""What people and scripts see: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def print_json(value: Any) -> None:
+    """The one thing that a verb with --json writes to standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def notices() -> Console:
+    """Where progress and remarks go."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def results() -> Console:
+    """Where results for people go."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def complain(sentence: str) -> None:
+    """The sentence that a verb ends with when it fails."""
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+    print(f"{red}Error:{plain} {sentence}", file=sys.stderr, flush=True)
+
+
+def percent(value: object) -> str:
+    return f"{value:.1%}" if isinstance(value, float | int) else "–"
+
+
+@contextmanager
+def training_progress(title: str) -> Iterator[Callable[[int, int, int, float], None]]:
+    """A progress bar for `classifier.training`, as the function to be called after each step."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = notices()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("elapsed,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None)
+        last_epoch = 0
+
+        def step(epoch: int, done: int, of: int, loss: float) -> None:
+            nonlocal last_epoch
+            progress.update(task, completed=done, total=of)
+            if not console.is_terminal and epoch != last_epoch:
+                # In a file or a pipe a bar is noise; a line an epoch says enough.
+                console.print(f"{title}: epoch {epoch}, {done / of:.0%}, loss {loss:.2f}")
+            last_epoch = epoch
+
+        yield step

@@ -1,0 +1,68 @@
+"""`frontdesk operators`: who may act for the desk."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cli.compose import load_settings, open_desk
+from cli.screen import JsonOption, notices, print_json, results
+
+operators = typer.Typer(no_args_is_help=True, help="List, add and remove operators.")
+
+
+class RoleName(StrEnum):
+    ADMIN = "admin"
+    AGENT = "agent"
+
+
+UserId = Annotated[int, typer.Argument(help="Telegram user id, as the bot tells it to a stranger.")]
+
+
+@operators.command("list", epilog="Example: frontdesk operators list --json")
+def list_(json_: JsonOption = False) -> None:
+    """Who may act for the desk."""
+    from desk.flow.operators import list_operators
+
+    rows = [
+        {
+            "user_id": operator.user_id,
+            "name": operator.name,
+            "role": str(operator.role),
+            "from_chat": operator.from_chat,
+        }
+        for operator in list_operators(open_desk(load_settings()))
+    ]
+    if json_:
+        print_json(rows)
+        return
+    if not rows:
+        notices().print("No operators yet. Run: frontdesk operators add ID --name NAME")
+    for row in rows:
+        note = " (administrator of the operators' chat)" if row["from_chat"] else ""
+        results().print(f"{row['user_id']:>12}  {row['role']:<6} {row['name']}{note}")
+
+
+@operators.command(epilog="Example: frontdesk operators add 9003 --name Ada --role admin")
+def add(
+    user_id: UserId,
+    role: Annotated[RoleName, typer.Option(help="An admin may order training.")] = RoleName.AGENT,
+    name: Annotated[str, typer.Option(help="How colleagues and notes call them.")] = "",
+) -> None:
+    """Add an operator, or change their role."""
+    from desk.domain import Role
+    from desk.flow.operators import add_operator
+
+    add_operator(open_desk(load_settings()), user_id, Role(role), name)
+    results().print(f"{user_id} is an operator now ({role}).")
+
+
+@operators.command(epilog="Example: frontdesk operators remove 9003")
+def remove(user_id: UserId) -> None:
+    """Take an operator's rights away."""
+    from desk.flow.operators import remove_operator
+
+    remove_operator(open_desk(load_settings()), user_id)
+    results().print(f"{user_id} is no operator any more.")

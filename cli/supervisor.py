@@ -1,0 +1,311 @@
+"""Child processes under one roof: started, watched, restarted when they die, stopped in order.
+
+Each child leads a session and process group of its own: a Ctrl-C in the terminal reaches the
+supervisor only, which then stops the children in the order of their stages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from cli.errors import MISCONFIGURED, CommandError, MisconfiguredError
+from cli.rundir import PARENT, kill_group
+
+TICK = 0.05
+FIRST_BACKOFF = 0.2
+LAST_BACKOFF = 10.0
+HEALTHY_AFTER = 60.0
+LOG_LIMIT = 10_000_000
+WATCHMAN = Path(__file__).with_name("watchman.py")
+
+
+class Stage(IntEnum):
+    """The order in which children are stopped; those of one stage together."""
+
+    BOT = 0
+    WORKERS = 1
+    REDIS = 2
+
+
+GRACE = {Stage.BOT: 3.0, Stage.WORKERS: 3.0, Stage.REDIS: 1.5}
+"""Seconds between SIGTERM and SIGKILL. Nothing is lost by the latter: SQL is the truth."""
+
+
+class StopRequestedError(Exception):
+    """Somebody asked the supervisor to stop while it was waiting for something."""
+
+
+@dataclass
+class Child:
+    """One process. `ready` says whether it does its work (called until it is true)."""
+
+    name: str
+    argv: list[str]
+    env: Mapping[str, str]
+    stage: Stage
+    ready: Callable[[Child], bool]
+    pass_fds: tuple[int, ...] = ()
+    on_ready: Callable[[], None] | None = None
+    process: subprocess.Popen[bytes] | None = None
+    log: Path | None = None
+    log_start: int = 0
+    started: float = 0.0
+    """When it was started last, on the clock of time.time()."""
+    is_ready: bool = False
+    restarts: int = 0
+    backoff: float = FIRST_BACKOFF
+    due: float | None = None
+    """When it is to be started again, on the clock of time.monotonic()."""
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process is not None else None
+
+
+@dataclass
+class Supervisor:
+    """`tell(name, what, good)` is called with what happens; `changed` when pids have changed."""
+
+    logs: Path
+    tell: Callable[[str, str, bool], None]
+    changed: Callable[[], None] = lambda: None
+    children: list[Child] = field(default_factory=list)
+    stop_requests: int = 0
+    parent: int | None = None
+    """A process whose end is a request to stop."""
+    _watchman: subprocess.Popen[bytes] | None = None
+
+    def stop_on_signals(self) -> None:
+        """SIGINT, SIGTERM and SIGHUP ask for a stop; a second one ends everything at once."""
+
+        def handle(_number: int, _frame: FrameType | None) -> None:
+            self.stop_requests += 1
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handle)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup says to live on
+            signal.signal(signal.SIGHUP, handle)
+
+    def start(self, child: Child) -> None:
+        """Start a child; its output goes to its file below `logs`."""
+        if child not in self.children:
+            self.children.append(child)
+        self._watch()
+        with open_log(self.logs, child.name) as log:
+            child.log, child.log_start = Path(log.name), log.tell()
+            child.started, child.due, child.is_ready = time.time(), None, False
+            child.process = subprocess.Popen(
+                child.argv,
+                env={**child.env, PARENT: str(os.getpid())},
+                pass_fds=child.pass_fds,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._tell_watchman(f"+{int(child.stage)} {child.process.pid}")
+        self.changed()
+
+    def wait_ready(self, children: Iterable[Child], timeout: float) -> None:
+        """Return when all of them are ready, restarting what dies meanwhile.
+
+        Raises `CommandError` with the end of the log of one that isn't in time,
+        `MisconfiguredError` for one that says that its settings are wrong, `StopRequestedError`
+        on a request to stop.
+        """
+        deadline = time.monotonic() + timeout
+        waiting = list(children)
+        while waiting := [child for child in waiting if not child.is_ready]:
+            self.turn()
+            if time.monotonic() > deadline:
+                late = waiting[0]
+                raise CommandError(
+                    f"{late.name} was not ready within {timeout:.0f} s. {last_words(late)}"
+                )
+            time.sleep(TICK)
+
+    def run(self) -> None:
+        """Keep the children alive until a request to stop. Raises as `wait_ready` does."""
+        while True:
+            try:
+                self.turn()
+            except StopRequestedError:
+                return
+            time.sleep(TICK)
+
+    def run_once(self, argv: list[str], env: Mapping[str, str], name: str) -> int:
+        """Run a command to its end in the terminal; returns its exit status.
+
+        Raises `StopRequestedError`; the command is then killed.
+        """
+        self._watch()
+        process = subprocess.Popen(
+            argv,
+            env={**env, PARENT: str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._tell_watchman(f"+{int(Stage.WORKERS)} {process.pid}")
+        try:
+            while (status := process.poll()) is None:
+                self._check_stop()
+                time.sleep(TICK)
+            return status
+        finally:
+            if process.poll() is None:
+                self.tell(name, "stopping", False)
+                kill_group(process.pid, signal.SIGKILL)
+                process.wait()
+            self._tell_watchman(f"-{process.pid}")
+
+    def turn(self) -> None:
+        """One look at everything: who died, who is due, who became ready."""
+        self._check_stop()
+        self._watch()
+        now = time.monotonic()
+        for child in self.children:
+            if child.due is not None:
+                if now >= child.due:
+                    self.start(child)
+            elif child.process is not None:
+                status = child.process.poll()
+                if status is not None:
+                    self._died(child, status)
+                elif not child.is_ready and child.ready(child):
+                    self._became_ready(child)
+                elif child.is_ready and time.time() - child.started > HEALTHY_AFTER:
+                    child.backoff = FIRST_BACKOFF
+
+    def stop(self) -> None:
+        """End all children, stage by stage; returns when none is left."""
+        for stage in Stage:
+            alive = [c for c in self.children if c.stage is stage and _lives(c)]
+            for child in alive:
+                kill_group(child.process.pid, signal.SIGTERM)  # type: ignore[union-attr]
+            deadline = time.monotonic() + GRACE[stage]
+            while any(map(_lives, alive)) and time.monotonic() < deadline:
+                if self.stop_requests > 1:
+                    deadline = 0.0
+                time.sleep(0.02)
+            for child in alive:
+                if _lives(child):
+                    self.tell(child.name, "did not stop in time: killed", False)
+                # The whole group: a child that ended may have left one of its own.
+                kill_group(child.process.pid, signal.SIGKILL)  # type: ignore[union-attr]
+                child.process.wait()  # type: ignore[union-attr]
+                child.process = None
+        if self._watchman is not None:
+            self._tell_watchman("bye")
+            if self._watchman.stdin is not None:
+                with suppress(OSError):
+                    self._watchman.stdin.close()
+            self._watchman.wait()
+            self._watchman = None
+
+    def _check_stop(self) -> None:
+        if self.parent is not None and os.getppid() != self.parent:
+            self.stop_requests = max(1, self.stop_requests)
+        if self.stop_requests:
+            raise StopRequestedError
+
+    def _became_ready(self, child: Child) -> None:
+        if child.on_ready is not None:
+            try:
+                child.on_ready()
+            except CommandError:
+                return  # something it needs is away; the next turn tries again
+        child.is_ready = True
+        self.changed()
+        again = "again, " if child.restarts else ""
+        self.tell(child.name, f"ready {again}{time.time() - child.started:.1f} s", True)
+
+    def _died(self, child: Child, status: int) -> None:
+        self._tell_watchman(f"-{child.pid}")
+        # What it started must not live on beside its successor.
+        kill_group(int(child.pid or 0), signal.SIGKILL)
+        child.process = None
+        if status == MISCONFIGURED:
+            raise MisconfiguredError(f"{child.name} can't run. {last_words(child)}")
+        child.restarts += 1
+        child.due = time.monotonic() + child.backoff
+        what = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+        self.tell(child.name, f"{what}; starting again in {child.backoff:.1f} s", False)
+        child.backoff = min(child.backoff * 2, LAST_BACKOFF)
+        self.changed()
+
+    def _watch(self) -> None:
+        if self._watchman is not None and self._watchman.poll() is None:
+            return
+        self._watchman = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(WATCHMAN)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for child in self.children:
+            if child.pid is not None:
+                self._tell_watchman(f"+{int(child.stage)} {child.pid}")
+
+    def _tell_watchman(self, line: str) -> None:
+        if self._watchman is not None and self._watchman.stdin is not None:
+            # One that died is started again at the next turn, and told everything.
+            with suppress(OSError):
+                self._watchman.stdin.write(f"{line}\n".encode())
+                self._watchman.stdin.flush()
+
+
+def open_log(logs: Path, name: str) -> IO[bytes]:
+    """The log file of a child, to append to; one that has grown large is put aside first."""
+    logs.mkdir(parents=True, exist_ok=True)
+    path = logs / f"{name}.log"
+    if path.exists() and path.stat().st_size > LOG_LIMIT:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab")
+
+
+def last_words(child: Child) -> str:
+    """What a child said last: its error's sentence, or else where to read on."""
+    if child.log is None:
+        return ""
+    with child.log.open("rb") as log:
+        log.seek(child.log_start)
+        said = log.read()[-65536:].decode(errors="replace")
+    _, found, sentence = said.rpartition("Error: ")
+    if found:
+        return sentence.strip()
+    last = next(filter(None, map(_complaint, reversed(said.splitlines()))), "")
+    return f"It said: {last} (see {child.log})" if last else f"See {child.log}"
+
+
+def _complaint(line: str) -> str:
+    """What a line of a log complains of: of JSON the errors, of anything else all."""
+    if not line.startswith("{"):
+        return line.strip()
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return line.strip()
+    if event.get("level") not in ("error", "critical"):
+        return ""
+    reason = event.get("reason") or event.get("error") or event.get("exception") or ""
+    words = [part for part in str(reason).splitlines() if part.strip()]
+    # Of a traceback the last line says what, of a reason the first.
+    told = words[-1 if "exception" in event else 0] if words else ""
+    return f"{event.get('event', '')}: {told}".strip(": ")
+
+
+def _lives(child: Child) -> bool:
+    return child.process is not None and child.process.poll() is None

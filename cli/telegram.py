@@ -1,0 +1,72 @@
+"""The real Telegram: running the bot, and what is wrong with its token and the operators' chat."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from cli.errors import CommandError, MisconfiguredError
+
+if TYPE_CHECKING:
+    from desk.flow.desk import Desk
+    from desk.settings import Settings
+
+
+def check_telegram(settings: Settings) -> None:
+    """Raise `MisconfiguredError`, or `CommandError` if Telegram is away, unless all is well."""
+    problems = asyncio.run(_problems(settings))
+    if problems:
+        raise MisconfiguredError("\n".join(problems))
+
+
+def telegram_problems(settings: Settings) -> list[str]:
+    """What keeps the bot from working, as sentences; needs BOT_TOKEN."""
+    try:
+        return asyncio.run(_problems(settings))
+    except CommandError as error:
+        return [str(error)]
+
+
+async def _problems(settings: Settings) -> list[str]:
+    """What the user must set right. Raises `CommandError` while Telegram is away."""
+    from bot import checks
+    from bot.telegram import Telegram, TelegramError
+
+    if settings.bot_token is None:
+        return []
+    token = settings.bot_token.get_secret_value()
+    async with Telegram(token, settings.telegram_api_url) as telegram:
+        try:
+            problems = await checks.token_problems(telegram)
+            if problems or settings.operator_chat_id is None:
+                return problems
+            bot_id = int(token.partition(":")[0])
+            return await checks.chat_problems(telegram, settings.operator_chat_id, bot_id)
+        except TelegramError as error:
+            raise CommandError(checks.trouble(telegram, error)) from None
+
+
+def run_bot(settings: Settings, desk: Desk, redis_url: str) -> None:
+    """Run the bot until SIGTERM or SIGINT."""
+    from bot.app import BotOptions, run
+    from bot.checks import WrongSettingsError
+    from desk.domain import DeskError
+
+    webhook = None
+    if settings.webhook_url is not None and settings.webhook_secret is not None:
+        secret = settings.webhook_secret.get_secret_value()
+        webhook = (settings.webhook_url, secret, settings.webhook_port)
+    options = BotOptions(
+        desk=desk,
+        token=settings.bot_token.get_secret_value() if settings.bot_token else "",
+        api_url=settings.telegram_api_url,
+        redis_url=redis_url,
+        data_dir=settings.data_dir,
+        webhook=webhook,
+    )
+    try:
+        asyncio.run(run(options))
+    except WrongSettingsError as error:
+        raise MisconfiguredError(str(error)) from None
+    except DeskError as error:
+        raise CommandError(str(error)) from None

@@ -1,0 +1,335 @@
+"""`frontdesk up`: everything on one machine, under one supervisor."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import rundir
+from cli.compose import check_redis, load_pack, open_store, read_settings
+from cli.errors import CommandError, MisconfiguredError
+from cli.screen import results
+from cli.simulated import Simulator, begin_anew, choose_port, register_staff
+from cli.supervisor import Child, Stage, StopRequestedError, Supervisor
+
+if TYPE_CHECKING:
+    from desk.flow.desk import Desk
+    from desk.settings import Settings
+    from workers.embedded import EmbeddedRedis
+
+READY_TIMEOUT = 90.0
+ROOT = Path(__file__).parents[1]
+PROCESSES = {
+    "bot": (["bot"], Stage.BOT),
+    "inference": (["worker", "inference"], Stage.WORKERS),
+    "training": (["worker", "training"], Stage.WORKERS),
+    "scheduler": (["worker", "scheduler"], Stage.WORKERS),
+}
+
+
+LAST = "training"
+"""No message waits for it, and loading its libraries would slow down the others' start."""
+
+
+def up(
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port of the simulator's page (default: SIMULATOR_PORT)."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing unless it fails.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow-parent", hidden=True, help="Stop when the caller ends.")
+    ] = False,
+) -> None:
+    """Start everything and keep it running: Redis, database, model, Telegram, bot, workers.
+
+    Without BOT_TOKEN a simulated Telegram runs on a page of this machine. The first start trains
+    the starter model. Ctrl-C stops it all and loses nothing.
+    """
+    settings = read_settings() if port is None else read_settings(simulator_port=port)
+    pack = load_pack(settings)
+    _check_together(settings)
+    lock = rundir.take_lock(settings.data_dir)
+    run = Run(settings, pack.title, quiet)
+    run.supervisor.parent = os.getppid() if follow else None
+    try:
+        run.begin()
+        run.supervisor.run()
+    except StopRequestedError:
+        run.say("Stopping …")
+    finally:
+        run.end()
+        os.close(lock)
+    run.say("Stopped.")
+
+
+@dataclass
+class Run:
+    """One life of `frontdesk up`."""
+
+    settings: Settings
+    title: str
+    quiet: bool
+    supervisor: Supervisor = field(init=False)
+    state: dict[str, Any] = field(default_factory=dict)
+    redis: EmbeddedRedis | None = None
+
+    def __post_init__(self) -> None:
+        self.console = results()
+        self.supervisor = Supervisor(self.settings.data_dir / "logs", self._tell, self._write_state)
+        self.supervisor.stop_on_signals()
+        self.data_dir = self.settings.data_dir
+        self.simulated = self.settings.bot_token is None
+        self.state = {
+            "pid": os.getpid(),
+            "ready": False,
+            "mode": "simulator" if self.simulated else "telegram",
+            "pack": str(self.settings.pack_dir),
+        }
+        if self.settings.database_url is None:
+            self.state["database"] = self.settings.database
+
+    def begin(self) -> None:
+        """Bring everything up, in the order in which one thing needs the other."""
+        started = time.monotonic()
+        self.say(f"[bold]Frontdesk[/] · {self.title}")
+        leftovers = rundir.end_leftovers(self.data_dir)
+        if leftovers:
+            self._tell("cleaned up", f"{', '.join(leftovers)} of a run that was killed", True)
+        self._write_state()
+        port = choose_port(self.settings.simulator_port) if self.simulated else 0
+        if not self.simulated:
+            from cli.telegram import check_telegram
+
+            check_telegram(self.settings)
+        redis_url = self._start_redis()
+        desk = self._open_desk()
+        environment = self._environment(redis_url, port)
+        self._ensure_champion(environment)
+        children = []
+        if self.simulated:
+            children.append(self._start_simulator(desk, port))
+        names = [name for name in PROCESSES if name != LAST]
+        children += [self._start_process(name, environment) for name in names]
+        self.supervisor.wait_ready(children, READY_TIMEOUT)
+        self._start_process(LAST, environment)
+        self.state["ready"] = True
+        self._write_state()
+        self._say_where(time.monotonic() - started)
+
+    def end(self) -> None:
+        self.supervisor.stop()
+        if self.redis is not None:
+            self.redis.close()
+        rundir.remove(self.data_dir)
+
+    def say(self, line: str) -> None:
+        if not self.quiet:
+            self.console.print(line)
+
+    def _tell(self, name: str, what: str, good: bool) -> None:
+        self.say(f"  [{'green' if good else 'yellow'}]●[/] {name:<10} {what}")
+
+    def _write_state(self) -> None:
+        self.state["children"] = {
+            child.name: {"pid": child.pid, "command": " ".join(child.argv), "ready": child.is_ready}
+            for child in self.supervisor.children
+            if child.pid is not None
+        }
+        rundir.write(self.data_dir, self.state)
+
+    def _start_redis(self) -> str:
+        if self.settings.redis_url is not None:
+            check_redis(self.settings.redis_url)
+            return self.settings.redis_url
+        from workers import embedded
+
+        directory = self.data_dir / "redis"
+        try:
+            self.redis = embedded.prepare(directory)
+        except embedded.AlreadyRunningError as error:
+            # DATA_DIR is ours alone, so this server is what a killed run left.
+            self._tell("cleaned up", "a Redis server of a run that was killed", True)
+            self.redis = _take_over_redis(directory, error.url)
+        server = self.redis
+        child = Child(
+            "redis",
+            list(server.argv),
+            os.environ,
+            Stage.REDIS,
+            ready=lambda _: _pings(server.url),
+            pass_fds=server.pass_fds,
+        )
+        self.state["redis_url"] = server.url
+        self.supervisor.start(child)
+        embedded.wait_until_ready(server, child.process)
+        self.supervisor.wait_ready([child], READY_TIMEOUT)
+        return server.url
+
+    def _open_desk(self) -> Desk:
+        from desk.flow.desk import Desk
+        from simulator.world import OPERATORS_CHAT
+
+        store = open_store(self.settings)
+        store.migrate()
+        chat_id = OPERATORS_CHAT if self.simulated else self.settings.operator_chat_id
+        return Desk(store, load_pack(self.settings), chat_id)
+
+    def _environment(self, redis_url: str, port: int) -> dict[str, str]:
+        """What the children are told: the settings in force, not those they might find."""
+        chosen = {
+            "REDIS_URL": redis_url,
+            "DATABASE_URL": self.settings.database,
+            "DATA_DIR": str(self.settings.data_dir),
+            "MODELS_DIR": str(self.settings.models_dir),
+            "PACK": str(self.settings.pack_dir.resolve()),
+            "PYTHONPATH": _search_path(),
+        }
+        if self.simulated:
+            from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
+
+            self.state["url"] = f"http://127.0.0.1:{port}"
+            chosen |= {
+                "BOT_TOKEN": DEFAULT_TOKEN,
+                "OPERATOR_CHAT_ID": str(OPERATORS_CHAT),
+                "TELEGRAM_API_URL": str(self.state["url"]),
+                "SIMULATOR_PORT": str(port),
+            }
+        return {**os.environ, **chosen}
+
+    def _ensure_champion(self, environment: dict[str, str]) -> None:
+        from classifier import registry
+
+        serving = registry.champion(self.settings.models_dir)
+        if serving is not None:
+            try:
+                registry.verify(self.settings.models_dir / serving)
+            except registry.ModelError as error:
+                raise CommandError(
+                    f"The champion can't serve: {error}. Run `frontdesk models rollback` or "
+                    f"`frontdesk models promote VERSION`; or delete {self.settings.models_dir}/"
+                    "champion, and the next start trains the starter model anew."
+                ) from None
+            self.say(f"  [green]●[/] {'model':<10} {serving}")
+            return
+        self.say(
+            "  [yellow]●[/] model      none yet: training the starter model, "
+            "which takes two or three minutes on two cores (once)"
+        )
+        command = [sys.executable, "-m", "cli", "train", *(["--quiet"] if self.quiet else [])]
+        status = self.supervisor.run_once(command, environment, "training")
+        if status:
+            raise CommandError("The starter model could not be trained; the reason stands above.")
+        self._tell("model", str(registry.champion(self.settings.models_dir)), True)
+
+    def _start_simulator(self, desk: Desk, port: int) -> Child:
+        simulator = Simulator(f"http://127.0.0.1:{port}")
+        from simulator.world import DEFAULT_TOKEN
+
+        bot_id = int(DEFAULT_TOKEN.partition(":")[0])
+        register_staff(desk)
+        child = Child(
+            "simulator",
+            [
+                *(sys.executable, "-m", "simulator", "--port", str(port)),
+                *("--state", str(self.data_dir / "simulator.json")),
+            ],
+            {**os.environ, "PYTHONPATH": _search_path()},
+            Stage.BOT,
+            ready=lambda _: simulator.answers(),
+            on_ready=lambda: begin_anew(desk, simulator, bot_id),
+        )
+        self.supervisor.start(child)
+        self.supervisor.wait_ready([child], READY_TIMEOUT)
+        return child
+
+    def _start_process(self, name: str, environment: dict[str, str]) -> Child:
+        arguments, stage = PROCESSES[name]
+        child = Child(
+            name,
+            [sys.executable, "-m", "cli", *arguments],
+            environment,
+            stage,
+            ready=_beats(self.data_dir, name),
+        )
+        self.supervisor.start(child)
+        return child
+
+    def _say_where(self, seconds: float) -> None:
+        self.say(f"\n[bold green]Ready[/] in {seconds:.1f} s")
+        if self.simulated:
+            url = str(self.state["url"])
+            if not Simulator(url).shows_page():
+                raise CommandError(f"The page at {url}/ does not open. See {self.data_dir}/logs.")
+            self.say(f"  Open [bold cyan]{url}/[/] – customer on the left, operators on the right")
+            self.say('  Or ask from here: [bold]frontdesk chat "where is my parcel?"[/]')
+        else:
+            self.say("  Write to your bot in Telegram; operators are called in their group.")
+            if self.settings.operator_chat_id is None:
+                self.say(
+                    "  [bold yellow]Nobody can be called yet:[/] OPERATOR_CHAT_ID is not set. Add "
+                    "the bot to your group with topics,\n  write /id there, set OPERATOR_CHAT_ID "
+                    "to what it answers and start again."
+                )
+        self.say(f"  Logs in {self.data_dir / 'logs'} · Ctrl-C stops everything\n")
+
+
+def _check_together(settings: Settings) -> None:
+    """Settings that are right one by one and wrong together."""
+    if settings.bot_token is not None:
+        return
+    for name in ("telegram_api_url", "webhook_url"):
+        if getattr(settings, name) is not None:
+            raise MisconfiguredError(
+                f"{name.upper()} is set but BOT_TOKEN is not. Set BOT_TOKEN to the token from "
+                f"@BotFather, or unset {name.upper()} to use the simulator."
+            )
+
+
+def _beats(data_dir: Path, name: str) -> Callable[[Child], bool]:
+    from desk import heartbeat
+
+    def ready(child: Child) -> bool:
+        age = heartbeat.age(data_dir, name)
+        return age is not None and time.time() - age > child.started
+
+    return ready
+
+
+def _pings(url: str) -> bool:
+    try:
+        check_redis(url)
+    except CommandError:
+        return False
+    return True
+
+
+def _take_over_redis(directory: Path, url: str) -> EmbeddedRedis:
+    import redis
+
+    from workers import embedded
+
+    with suppress(redis.exceptions.RedisError):  # it answers with its end
+        redis.Redis.from_url(url, socket_timeout=3).shutdown(nosave=True)
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return embedded.prepare(directory)
+        except embedded.AlreadyRunningError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _search_path() -> str:
+    """Children find our packages wherever this command was started."""
+    known = os.environ.get("PYTHONPATH", "")
+    return f"{ROOT}{os.pathsep}{known}" if known else str(ROOT)

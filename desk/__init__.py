@@ -1,0 +1,1 @@
+"""The support desk: domain, policy, packs and store, without Telegram, without torch."""

@@ -1,0 +1,200 @@
+"""The support desk's vocabulary: states, decisions and the values that cross its use cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+ANONYMOUS_ADMIN = 1_087_968_824
+"""Telegram's GroupAnonymousBot: every administrator who writes anonymously has this id."""
+
+
+class InboxState(StrEnum):
+    """Where an update is: `NEW` until handled (`DONE`) or given up (`PARKED`)."""
+
+    NEW = "new"
+    DONE = "done"
+    PARKED = "parked"
+
+
+class ConversationState(StrEnum):
+    """Who answers: the bot, nobody yet (`WAITING` for a person), a person, or nobody any more."""
+
+    BOT = "bot"
+    WAITING = "waiting"
+    HUMAN = "human"
+    RESOLVED = "resolved"
+
+
+class Author(StrEnum):
+    CUSTOMER = "customer"
+    BOT = "bot"
+    OPERATOR = "operator"
+
+
+class MessageState(StrEnum):
+    """A customer's message waits for its prediction (`PENDING`), then is `DECIDED`."""
+
+    PENDING = "pending"
+    DECIDED = "decided"
+
+
+class DeliveryState(StrEnum):
+    """`SENDING` is committed before the call to Telegram, so that a lost answer is noticed."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Action(StrEnum):
+    """What a decision does: answer, ask back, hand over, or leave the word to the person."""
+
+    ANSWER = "answer"
+    CLARIFY = "clarify"
+    ESCALATE = "escalate"
+    SILENT = "silent"
+
+
+class FeedbackKind(StrEnum):
+    THUMB_UP = "thumb_up"
+    THUMB_DOWN = "thumb_down"
+    CLARIFIED = "clarified"
+    RELABEL = "relabel"
+    ONE_TAP_ANSWER = "one_tap_answer"
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    AGENT = "agent"
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class DeskError(Exception):
+    """A request the desk refuses; the text says why and what to do, and may be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An update's envelope as intake stores it; `payload` is Telegram's own JSON."""
+
+    bot_id: int
+    update_id: int
+    chat_id: int | None
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    id: int
+    bot_id: int
+    update_id: int
+    chat_id: int | None
+    payload: dict[str, Any]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A customer as Telegram describes them."""
+
+    chat_id: int
+    name: str
+    username: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the policy needs to know of a conversation before a message is decided."""
+
+    state: ConversationState
+    clarifications: int = 0
+    """How often in a row the bot has asked back."""
+    negatives: int = 0
+    """How many of the customer's last messages in a row, before this one, were negative."""
+    last_intents: tuple[str, ...] = ()
+    """Intents that the bot answered in this conversation, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with one message, and which rule said so.
+
+    `choices` are the intents offered as buttons when the action is `CLARIFY`.
+    """
+
+    action: Action
+    rule: str
+    intent: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """An inline button: an action with its argument for the desk, or a web address."""
+
+    text: str
+    action: str = ""
+    argument: str = ""
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery the sender has taken up; `payload` holds the method's parameters."""
+
+    id: int
+    chat_id: int
+    method: str
+    payload: dict[str, Any]
+    conversation_id: int | None
+    topic_of: int | None
+    """The customer whose forum topic this goes to, or None."""
+    thread_id: int | None
+    from_bot: bool
+    """An answer of the bot, which a person's take-over makes void."""
+    attempts: int
+    uncertain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PendingMessage:
+    """A customer's message that has no decision yet."""
+
+    id: int
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """What a pressed button answers to the one who pressed it."""
+
+    text: str = ""
+    alert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training run as the store keeps it."""
+
+    id: int
+    state: RunState
+    attempt: int
+    requested_by: str
+    created_at: datetime
+    version: str | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None

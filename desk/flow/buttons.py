@@ -1,0 +1,320 @@
+"""What people press. A token says nothing by itself: state and role are checked here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.domain import Author, ConversationState, FeedbackKind, Pressed
+from desk.flow import composing
+from desk.flow.cards import CARD_KEY, card_keyboard, is_post, label_keyboard
+from desk.flow.composing import (
+    add_delivery,
+    answer_buttons,
+    answer_text,
+    customer_text,
+    has_delivery,
+    html,
+    intent_title,
+    operators_text,
+    person_button,
+)
+from desk.flow.customers import call_person, open_conversation
+from desk.flow.deciding import remember_answer
+from desk.flow.desk import Desk
+from desk.flow.intake import claim
+from desk.flow.operators import edit_card, resolve, take_over
+from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN
+from desk.tables import (
+    ButtonRow,
+    Conversation,
+    Customer,
+    DeliveryRow,
+    Feedback,
+    Message,
+    Operator,
+)
+from desk.texts import say
+
+FOR_CUSTOMERS = frozenset(
+    {
+        composing.SHOW_INTENT,
+        composing.CHOOSE_INTENT,
+        composing.CALL_PERSON,
+        composing.THUMB_UP,
+        composing.THUMB_DOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Press:
+    """A press that passed the checks."""
+
+    session: Session
+    desk: Desk
+    inbox_id: int
+    button: ButtonRow
+    customer: Customer
+    conversation: Conversation
+    message: Message | None
+    chat_id: int
+    telegram_id: int
+    """The message under which the button stands."""
+
+
+def pressed(
+    desk: Desk, inbox_id: int, token: str, user_id: int, chat_id: int, telegram_id: int
+) -> Pressed:
+    """Carry out a press of a button and say what to answer to it."""
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return Pressed()
+        button = session.get(ButtonRow, token)
+        if button is None:
+            return _void(session, desk, user_id, chat_id)
+        asked = session.get_one(Conversation, button.conversation_id)
+        customer = session.get_one(Customer, asked.customer_id, with_for_update=True)
+        # Read again under the lock: a person may have taken over while we waited for it.
+        conversation = session.get_one(
+            Conversation, asked.id, with_for_update=True, populate_existing=True
+        )
+        message = session.get(Message, button.message_id) if button.message_id else None
+        press = _Press(
+            session,
+            desk,
+            inbox_id,
+            button,
+            customer,
+            conversation,
+            message,
+            chat_id,
+            telegram_id,
+        )
+        if button.action in FOR_CUSTOMERS:
+            if user_id != customer.chat_id or chat_id != customer.chat_id:
+                return _void(session, desk, user_id, chat_id)
+            return _by_customer(press)
+        operator = session.get(Operator, user_id)
+        if operator is None or chat_id != desk.operator_chat_id or message is None:
+            text = say("operators-only", desk.language, user=str(user_id))
+            return Pressed(text, alert=True)
+        return _by_operator(press, message, operator)
+
+
+def _void(session: Session, desk: Desk, user_id: int, chat_id: int) -> Pressed:
+    """The answer to a button that does nothing for whoever pressed it."""
+    if chat_id == desk.operator_chat_id:
+        return Pressed(say("button-void", desk.language), alert=True)
+    customer = session.scalar(select(Customer).where(Customer.chat_id == user_id))
+    language = customer.language if customer else desk.language
+    return Pressed(say("button-expired", language), alert=True)
+
+
+def _by_customer(press: _Press) -> Pressed:
+    session, desk, customer = press.session, press.desk, press.customer
+    action, intent = press.button.action, press.button.argument
+    if action in (composing.THUMB_UP, composing.THUMB_DOWN):
+        return _thumb(press, up=action == composing.THUMB_UP)
+    conversation = open_conversation(session, desk, customer)
+    if conversation.state in (ConversationState.WAITING, ConversationState.HUMAN):
+        return Pressed(say("already-waiting", customer.language), alert=True)
+    if action == composing.CALL_PERSON:
+        question = _handed_over(press)
+        if question is not None:
+            call_person(session, desk, customer, conversation, question, THUMB_DOWN)
+            return Pressed()
+        message = _tapped(press, conversation, say("talk-to-person", customer.language))
+        call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
+        return Pressed()
+    if action == composing.CHOOSE_INTENT and press.message is not None:
+        note_feedback(press, press.message, FeedbackKind.CLARIFIED, customer.chat_id, intent)
+        _drop_keyboard(press)
+    text = answer_text(desk, customer, intent)
+    if text is None:
+        # A choice that only a person can serve, or an intent the pack has dropped since.
+        message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
+        call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON, intent)
+        return Pressed()
+    message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
+    customer_text(
+        session,
+        f"press:{press.inbox_id}",
+        customer,
+        conversation,
+        text,
+        answer_buttons(desk, customer, intent),
+        message=message,
+    )
+    remember_answer(desk, conversation, intent)
+    return Pressed()
+
+
+def _thumb(press: _Press, *, up: bool) -> Pressed:
+    session, customer = press.session, press.customer
+    if press.message is not None:
+        kind = FeedbackKind.THUMB_UP if up else FeedbackKind.THUMB_DOWN
+        note_feedback(press, press.message, kind, customer.chat_id, press.button.argument)
+    _drop_keyboard(press, last_row_only=True)
+    if up:
+        return Pressed(say("thumb-thanks", customer.language))
+    if press.conversation.state is ConversationState.BOT:
+        customer_text(
+            session,
+            f"thumb:{press.inbox_id}",
+            customer,
+            press.conversation,
+            say("thumb-sorry", customer.language),
+            [[person_button(customer.language, composing.THUMB_DOWN)]],
+            message=press.message,
+        )
+    return Pressed()
+
+
+def _handed_over(press: _Press) -> Message | None:
+    """The question whose answer got a thumb down, if that is why a person is called now.
+
+    None, too, if the question has been before the operators already.
+    """
+    message = press.message
+    if press.button.argument != composing.THUMB_DOWN or message is None:
+        return None
+    return None if has_delivery(press.session, f"{CARD_KEY}{message.id}") else message
+
+
+def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed:
+    session, desk, conversation = press.session, press.desk, press.conversation
+    match press.button.action:
+        case composing.SEND_ANSWER:
+            return _send_answer(press, message, operator)
+        case composing.TAKE:
+            if conversation.state is ConversationState.RESOLVED:
+                return Pressed(say("already-resolved", desk.language), alert=True)
+            if conversation.state is ConversationState.HUMAN:
+                owner = session.get(Operator, conversation.operator_id)
+                name = owner.name if owner else "?"
+                return Pressed(say("already-taken", desk.language, operator=name), alert=True)
+            take_over(session, desk, press.customer, conversation, operator)
+        case composing.RESOLVE:
+            if conversation.state is ConversationState.RESOLVED:
+                return Pressed(say("already-resolved", desk.language), alert=True)
+            resolve(session, desk, press.customer, conversation, operator)
+        case composing.RELABEL:
+            page = int(press.button.argument or 0)
+            _show_keyboard(press, label_keyboard(session, desk, conversation, message, page))
+        case composing.CARD:
+            post = is_post(session, message)
+            _show_keyboard(press, card_keyboard(session, desk, conversation, message, post=post))
+        case composing.LABEL:
+            return _label(press, message, operator)
+    return Pressed()
+
+
+def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed:
+    session, desk, customer = press.session, press.desk, press.customer
+    intent = press.button.argument
+    text = answer_text(desk, customer, intent)
+    if press.conversation.state is ConversationState.RESOLVED:
+        return Pressed(say("already-resolved", desk.language), alert=True)
+    if text is None:
+        return Pressed(say("button-void", desk.language), alert=True)
+    key = f"sent:{message.id}:{intent}"
+    if has_delivery(session, key):
+        return Pressed(say("already-sent", desk.language), alert=True)
+    if customer.gone:
+        return Pressed(say("customer-gone", desk.language), alert=True)
+    note_feedback(press, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
+    apart = press.conversation.state is ConversationState.HUMAN or is_post(session, message)
+    take_over(session, desk, customer, press.conversation, operator)
+    if apart:  # otherwise the take-over has brought the card up to date
+        edit_card(session, desk, customer, press.conversation, message, press.telegram_id)
+    customer_text(
+        session,
+        key,
+        customer,
+        press.conversation,
+        text,
+        [row for row in answer_buttons(desk, customer, intent) if row[0].url is not None],
+        message=message,
+        from_bot=False,
+        author=Author.OPERATOR,
+    )
+    title = intent_title(desk, intent, desk.language)
+    note = say("sent-answer", desk.language, operator=operator.name or "?", title=title)
+    operators_text(
+        session,
+        desk,
+        f"note:{press.inbox_id}",
+        "✉️ " + html(note),
+        customer=customer,
+        conversation=press.conversation,
+    )
+    return Pressed(note)
+
+
+def _label(press: _Press, message: Message, operator: Operator) -> Pressed:
+    session, desk = press.session, press.desk
+    intent = press.button.argument
+    note_feedback(press, message, FeedbackKind.RELABEL, operator.user_id, intent)
+    edit_card(session, desk, press.customer, press.conversation, message, press.telegram_id)
+    title = intent_title(desk, intent, desk.language)
+    return Pressed(say("relabelled", desk.language, operator=operator.name or "?", title=title))
+
+
+def note_feedback(
+    press: _Press, message: Message, kind: FeedbackKind, by: int, intent: str | None
+) -> None:
+    """Keep what an act says about a message; the newest word of the same person counts."""
+    session, now = press.session, press.desk.clock()
+    row = session.scalar(
+        select(Feedback).where(
+            Feedback.message_id == message.id, Feedback.kind == kind, Feedback.by == by
+        )
+    )
+    if row is None:
+        session.add(
+            Feedback(message_id=message.id, kind=kind, by=by, intent=intent, created_at=now)
+        )
+    else:
+        row.intent, row.created_at = intent, now
+    session.flush()
+
+
+def _tapped(press: _Press, conversation: Conversation, text: str) -> Message:
+    """A press is something the customer said, and shows up so in the conversation."""
+    message = Message(
+        conversation_id=conversation.id,
+        inbox_id=press.inbox_id,
+        author=Author.CUSTOMER,
+        text=text,
+    )
+    press.session.add(message)
+    press.session.flush()
+    return message
+
+
+def _drop_keyboard(press: _Press, *, last_row_only: bool = False) -> None:
+    """Take away a question's buttons (or its thumbs) once they are answered."""
+    asked = press.session.scalar(
+        select(DeliveryRow).where(
+            DeliveryRow.chat_id == press.chat_id, DeliveryRow.telegram_id == press.telegram_id
+        )
+    )
+    if asked is None or "reply_markup" not in asked.payload:
+        return
+    rows = asked.payload["reply_markup"]["inline_keyboard"]
+    kept = {"inline_keyboard": rows[:-1] if last_row_only else []}
+    _show_keyboard(press, kept)
+
+
+def _show_keyboard(press: _Press, markup: dict[str, object]) -> None:
+    add_delivery(
+        press.session,
+        f"keyboard:{press.inbox_id}",
+        press.chat_id,
+        "editMessageReplyMarkup",
+        {"message_id": press.telegram_id, "reply_markup": markup},
+        conversation=press.conversation,
+    )

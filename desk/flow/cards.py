@@ -1,0 +1,335 @@
+"""Cards: how a conversation is put before the operators, in the customer's forum topic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.domain import Action, Author, Button, ConversationState, FeedbackKind
+from desk.flow.composing import (
+    CARD,
+    LABEL,
+    RELABEL,
+    RESOLVE,
+    SEND_ANSWER,
+    TAKE,
+    has_delivery,
+    html,
+    intent_title,
+    keyboard,
+    length,
+    operators_text,
+    plain,
+    shorten,
+)
+from desk.flow.desk import Desk
+from desk.tables import (
+    Conversation,
+    Customer,
+    DecisionRow,
+    DeliveryRow,
+    Feedback,
+    Message,
+    Operator,
+    PredictionRow,
+)
+from desk.texts import say
+
+SUGGESTIONS = 3
+LABELS_A_PAGE = 16
+HISTORY = 6
+TRACES = 3
+LIMIT = 4096
+"""What Telegram takes as one message, in UTF-16 units."""
+EXCERPT = 1500
+"""What a card shows of a message that stands whole in a second one."""
+CARD_KEY, POST_KEY = "card:", "post:"
+"""How the keys of cards and of plain posts begin; the message's id follows."""
+SPEAKERS = {Author.CUSTOMER: "👤", Author.BOT: "🤖", Author.OPERATOR: "🧑‍💼"}
+
+
+def post_card(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> None:
+    """Call the operators: a card with the message, what the model made of it, and the buttons.
+
+    A conversation's newest card is the one that shows its state and follows it.
+    """
+    _post(session, desk, customer, conversation, message, CARD_KEY)
+
+
+def post_message(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> None:
+    """Pass on what a customer wrote while a person is awaited or in charge.
+
+    A plain post, unless the conversation has no card yet that shows its state.
+    """
+    has_card = status_card(session, desk, conversation) is not None
+    key = POST_KEY if has_card else CARD_KEY
+    _post(session, desk, customer, conversation, message, key)
+
+
+def status_card(
+    session: Session, desk: Desk, conversation: Conversation, *, lock: bool = False
+) -> DeliveryRow | None:
+    """The newest card of a conversation in the operators' chat, on its way or there already."""
+    query = (
+        select(DeliveryRow)
+        .where(
+            DeliveryRow.conversation_id == conversation.id,
+            DeliveryRow.chat_id == desk.operator_chat_id,
+            DeliveryRow.key.startswith(CARD_KEY),
+        )
+        .order_by(DeliveryRow.id.desc())
+        .limit(1)
+    )
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.scalar(query)
+
+
+def is_post(session: Session, message: Message) -> bool:
+    """Whether a message was put before the operators as a plain post, not as a card."""
+    return has_delivery(session, f"{POST_KEY}{message.id}")
+
+
+def shown(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> dict[str, Any]:
+    """A message's card or post as it is to look now: text and buttons for Telegram."""
+    post = is_post(session, message)
+    text = card_text(session, desk, customer, conversation, message, post=post)
+    _post_whole(session, desk, customer, conversation, message, text)
+    return {
+        "text": text,
+        "parse_mode": "HTML",
+        "reply_markup": card_keyboard(session, desk, conversation, message, post=post),
+    }
+
+
+def _post(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    key: str,
+) -> None:
+    post = key == POST_KEY
+    text = card_text(session, desk, customer, conversation, message, post=post)
+    operators_text(
+        session,
+        desk,
+        f"{key}{message.id}",
+        text,
+        customer=customer,
+        conversation=conversation,
+        message=message,
+        reply_markup=card_keyboard(session, desk, conversation, message, post=post),
+    )
+    _post_whole(session, desk, customer, conversation, message, text)
+
+
+def _post_whole(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    shown_text: str,
+) -> None:
+    """Post the whole of a message, once, whose card or post has room for its beginning only."""
+    if f"<blockquote>{html(message.text)}</blockquote>" in shown_text:
+        return
+    operators_text(
+        session,
+        desk,
+        f"text:{message.id}",
+        html(shorten(message.text, LIMIT)),
+        customer=customer,
+        conversation=conversation,
+        message=message,
+    )
+
+
+def card_text(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    *,
+    post: bool = False,
+) -> str:
+    """The card (or plain post) of one message as Telegram HTML, as things stand now.
+
+    It holds the whole message where that fits, rather than what was said before.
+    """
+    language = desk.language
+    decision = session.get(DecisionRow, message.id)
+    prediction = session.get(PredictionRow, message.id)
+    name = html(customer.name)
+    if post or (decision is not None and decision.action is Action.SILENT):
+        head = f"💬 <b>{say('new-message', language, customer=name)}</b>"
+    else:
+        name += f" (@{html(customer.username)})" if customer.username else ""
+        head = f"🔔 <b>{say('card-title', language)}</b> · {name}"
+    tail = []
+    if prediction is not None:
+        tail.append(_prediction_line(desk, prediction))
+    elif not post:
+        tail.append(f"<b>{say('card-intent', language)}</b> {say('card-no-prediction', language)}")
+    if decision is not None and (not post or decision.action is Action.ESCALATE):
+        why = say(f"rule-{decision.rule}", language)
+        tail.append(f"<b>{say('card-rule', language)}</b> {why}")
+    if prediction is not None and not post:
+        tail.append(f"<b>{say('card-model', language)}</b> <code>{html(prediction.model)}</code>")
+    tail += _traces(session, desk, message)
+    if not post:
+        tail.append(f"\n{_state_line(session, desk, conversation)}")
+
+    said, history = message.text, [] if post else _history(session, conversation, message)
+    if length(plain(_assembled(desk, head, [], said, tail))) > LIMIT:
+        said = shorten(said, EXCERPT)
+    while True:
+        text = _assembled(desk, head, history, said, tail)
+        if not history or length(plain(text)) <= LIMIT:
+            return text
+        del history[0]
+
+
+def _assembled(desk: Desk, head: str, history: list[str], said: str, tail: list[str]) -> str:
+    lines = [head]
+    if history:
+        lines += [f"\n<i>{say('card-history', desk.language)}</i>", *history, ""]
+    return "\n".join([*lines, f"<blockquote>{html(said)}</blockquote>", *tail])
+
+
+def _traces(session: Session, desk: Desk, message: Message) -> list[str]:
+    """What operators have done about a message, for their colleagues."""
+    query = (
+        select(Feedback)
+        .where(
+            Feedback.message_id == message.id,
+            Feedback.kind.in_([FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER]),
+            Feedback.intent.is_not(None),
+        )
+        .order_by(Feedback.created_at.desc(), Feedback.id.desc())
+        .limit(TRACES)
+    )
+    lines = []
+    for row in list(session.scalars(query))[::-1]:
+        who = session.get(Operator, row.by)
+        name = shorten((who.name if who else "") or str(row.by), 64)
+        title = intent_title(desk, row.intent or "", desk.language)
+        if row.kind is FeedbackKind.RELABEL:
+            note = "🏷 " + say("relabelled", desk.language, operator=name, title=title)
+        else:
+            note = "✉️ " + say("sent-answer", desk.language, operator=name, title=title)
+        lines.append(html(note))
+    return lines
+
+
+def card_keyboard(
+    session: Session,
+    desk: Desk,
+    conversation: Conversation,
+    message: Message,
+    *,
+    post: bool = False,
+) -> dict[str, Any]:
+    """The buttons of a card: the likeliest answers, relabel, and on a card take and resolve."""
+    language = desk.language
+    rows: list[list[Button]] = []
+    prediction = session.get(PredictionRow, message.id)
+    if conversation.state is not ConversationState.RESOLVED:
+        for name in _answerable(desk, prediction)[:SUGGESTIONS]:
+            title = intent_title(desk, name, language)
+            rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
+    last = [Button(say("button-relabel", language), RELABEL, "0")]
+    if not post and conversation.state in (ConversationState.BOT, ConversationState.WAITING):
+        last.append(Button(say("button-take", language), TAKE))
+    if not post and conversation.state is not ConversationState.RESOLVED:
+        last.append(Button(say("button-resolve", language), RESOLVE))
+    rows.append(last)
+    return keyboard(session, rows, conversation, message)
+
+
+def label_keyboard(
+    session: Session, desk: Desk, conversation: Conversation, message: Message, page: int
+) -> dict[str, Any]:
+    """A page of all intents to label a message with, the model's favourites first."""
+    language = desk.language
+    prediction = session.get(PredictionRow, message.id)
+    ranked = [entry["name"] for entry in prediction.ranking] if prediction else []
+    names = [name for name in ranked if name in desk.pack.intents]
+    names += [name for name in desk.pack.intents if name not in names]
+    pages = max(1, -(-len(names) // LABELS_A_PAGE))
+    page = max(0, min(page, pages - 1))
+    shown = names[page * LABELS_A_PAGE : (page + 1) * LABELS_A_PAGE]
+    buttons = [Button(intent_title(desk, name, language), LABEL, name) for name in shown]
+    rows = [buttons[index : index + 2] for index in range(0, len(buttons), 2)]
+    last = [Button(say("button-back", language), CARD)]
+    if pages > 1:
+        following = str((page + 1) % pages)
+        last.append(Button(say("button-more", language), RELABEL, following))
+    rows.append(last)
+    return keyboard(session, rows, conversation, message)
+
+
+def _answerable(desk: Desk, prediction: PredictionRow | None) -> list[str]:
+    if prediction is None:
+        return []
+    names = [entry["name"] for entry in prediction.ranking]
+    return [
+        name
+        for name in names
+        if (known := desk.pack.intents.get(name)) and known.answer is not None
+    ]
+
+
+def _prediction_line(desk: Desk, prediction: PredictionRow) -> str:
+    language = desk.language
+    ranked = [
+        f"{html(intent_title(desk, entry['name'], language))} {entry['confidence']:.0%}"
+        for entry in prediction.ranking[:SUGGESTIONS]
+    ]
+    line = f"<b>{say('card-intent', language)}</b> {' · '.join(ranked) or '–'}"
+    if prediction.sentiment is not None and prediction.sentiment_confidence is not None:
+        mood = say(f"sentiment-{prediction.sentiment}", language)
+        line += (
+            f"\n<b>{say('card-sentiment', language)}</b> {mood} "
+            f"{prediction.sentiment_confidence:.0%}"
+        )
+    return line
+
+
+def _history(session: Session, conversation: Conversation, message: Message) -> list[str]:
+    query = (
+        select(Message)
+        .where(Message.conversation_id == conversation.id, Message.id < message.id)
+        .order_by(Message.id.desc())
+        .limit(HISTORY)
+    )
+    earlier = list(session.scalars(query))[::-1]
+    return [
+        f"{SPEAKERS[said.author]} {html(shorten(' '.join(said.text.split()), 160))}"
+        for said in earlier
+    ]
+
+
+def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str:
+    language = desk.language
+    who = session.get(Operator, conversation.operator_id) if conversation.operator_id else None
+    name = html(who.name or str(who.user_id)) if who else "–"
+    if conversation.state is ConversationState.HUMAN:
+        return "🧑‍💼 " + say("card-taken", language, operator=name)
+    if conversation.state is ConversationState.RESOLVED:
+        return "✅ " + say("card-resolved", language, operator=name)
+    line = "⏳ " + say("card-waiting", language)
+    if not desk.pack.hours.open_at(desk.clock()):
+        line += f" · {say('card-closed', language)}"
+    return line

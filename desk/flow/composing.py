@@ -1,0 +1,238 @@
+"""Deliveries and keyboards: what will be sent, written inside the transaction that decides it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from html import escape, unescape
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.domain import Author, Button
+from desk.flow.desk import Desk
+from desk.pack import PackButton
+from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message
+from desk.texts import say
+
+Keyboard = Sequence[Sequence[Button]]
+
+# What a button may do; `desk.flow.buttons` has a handler for each.
+SHOW_INTENT = "intent"
+CHOOSE_INTENT = "choose"
+CALL_PERSON = "person"
+THUMB_UP = "up"
+THUMB_DOWN = "down"
+SEND_ANSWER = "send"
+RELABEL = "relabel"
+LABEL = "label"
+CARD = "card"
+TAKE = "take"
+RESOLVE = "resolve"
+
+
+def html(text: str) -> str:
+    """A person's text, safe inside Telegram's HTML (never put it into an attribute)."""
+    return escape(text, quote=False)
+
+
+def plain(markup: str) -> str:
+    """Telegram HTML without its tags."""
+    return unescape(re.sub(r"<[^>]+>", "", markup))
+
+
+def clean(text: str) -> str:
+    """A person's text without what a database or Telegram refuses: NUL, half a surrogate pair."""
+    return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def length(text: str) -> int:
+    """A text's length as Telegram counts: in UTF-16 units."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def shorten(text: str, limit: int) -> str:
+    """A text cut to so many UTF-16 units."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    if len(units) <= 2 * limit:
+        return text
+    return units[: 2 * (limit - 1)].decode("utf-16-le", "ignore").rstrip() + "…"
+
+
+def add_delivery(
+    session: Session,
+    key: str,
+    chat_id: int,
+    method: str,
+    payload: dict[str, Any],
+    *,
+    conversation: Conversation | None = None,
+    message: Message | None = None,
+    topic_of: Customer | None = None,
+    from_bot: bool = False,
+) -> bool:
+    """Add a delivery unless one with that key exists; says whether it was added."""
+    if has_delivery(session, key):
+        return False
+    session.add(
+        DeliveryRow(
+            key=key,
+            chat_id=chat_id,
+            method=method,
+            payload=payload,
+            conversation_id=conversation.id if conversation else None,
+            message_id=message.id if message else None,
+            topic_of=topic_of.id if topic_of else None,
+            from_bot=from_bot,
+        )
+    )
+    session.flush()
+    return True
+
+
+def has_delivery(session: Session, key: str) -> bool:
+    return session.scalar(select(DeliveryRow.id).where(DeliveryRow.key == key)) is not None
+
+
+def keyboard(
+    session: Session, rows: Keyboard, conversation: Conversation, message: Message | None = None
+) -> dict[str, Any]:
+    """An inline keyboard for Telegram, with a fresh opaque token behind each button."""
+    keys: list[list[dict[str, str]]] = []
+    for row in rows:
+        line = []
+        for button in row:
+            if button.url is not None:
+                line.append({"text": button.text, "url": button.url})
+                continue
+            token = secrets.token_urlsafe(12)
+            session.add(
+                ButtonRow(
+                    token=token,
+                    action=button.action,
+                    argument=button.argument,
+                    conversation_id=conversation.id,
+                    message_id=message.id if message else None,
+                )
+            )
+            line.append({"text": button.text, "callback_data": token})
+        keys.append(line)
+    return {"inline_keyboard": keys}
+
+
+def customer_text(
+    session: Session,
+    key: str,
+    customer: Customer,
+    conversation: Conversation,
+    text: str,
+    buttons: Keyboard = (),
+    *,
+    message: Message | None = None,
+    from_bot: bool = True,
+    author: Author = Author.BOT,
+) -> bool:
+    """A text (Telegram HTML) to the customer, kept in the conversation; False if it exists."""
+    payload: dict[str, Any] = {"text": text, "parse_mode": "HTML"}
+    if buttons:
+        payload["reply_markup"] = keyboard(session, buttons, conversation, message)
+    added = add_delivery(
+        session,
+        key,
+        customer.chat_id,
+        "sendMessage",
+        payload,
+        conversation=conversation,
+        message=message,
+        from_bot=from_bot,
+    )
+    if added:
+        session.add(Message(conversation_id=conversation.id, author=author, text=plain(text)))
+    return added
+
+
+def operators_text(
+    session: Session,
+    desk: Desk,
+    key: str,
+    text: str,
+    *,
+    customer: Customer | None = None,
+    conversation: Conversation | None = None,
+    message: Message | None = None,
+    reply_markup: dict[str, Any] | None = None,
+) -> None:
+    """A text (Telegram HTML) to the operators: into the customer's topic, or to everybody."""
+    if desk.operator_chat_id is None:
+        return
+    payload: dict[str, Any] = {"text": text, "parse_mode": "HTML"}
+    if reply_markup is not None:
+        payload["reply_markup"] = reply_markup
+    add_delivery(
+        session,
+        key,
+        desk.operator_chat_id,
+        "sendMessage",
+        payload,
+        conversation=conversation,
+        message=message,
+        topic_of=customer,
+    )
+
+
+def pack_buttons(desk: Desk, buttons: Iterable[PackButton], language: str) -> list[list[Button]]:
+    """The buttons of an answer, one a row."""
+    rows = []
+    for button in buttons:
+        text = plain(desk.pack.text(button.text, language))
+        if button.url is not None:
+            rows.append([Button(text, url=button.url)])
+        elif button.intent is not None:
+            rows.append([Button(text, SHOW_INTENT, button.intent)])
+        else:
+            rows.append([Button(text, CALL_PERSON)])
+    return rows
+
+
+def intent_title(desk: Desk, intent: str, language: str) -> str:
+    """An intent's title, or its name when the pack no longer has it."""
+    known = desk.pack.intents.get(intent)
+    return plain(desk.pack.text(known.title, language)) if known else intent
+
+
+def topic_buttons(
+    desk: Desk, intents: Iterable[str], language: str, action: str
+) -> list[list[Button]]:
+    """One button for each intent, two a row where the titles are short."""
+    rows: list[list[Button]] = []
+    for name in intents:
+        title = intent_title(desk, name, language)
+        if rows and len(rows[-1]) == 1 and len(title) <= 20 and len(rows[-1][0].text) <= 20:
+            rows[-1].append(Button(title, action, name))
+        else:
+            rows.append([Button(title, action, name)])
+    return rows
+
+
+def person_button(language: str | None, argument: str = "") -> Button:
+    return Button(say("talk-to-person", language), CALL_PERSON, argument)
+
+
+def answer_text(desk: Desk, customer: Customer, intent: str) -> str | None:
+    """The pack's answer for an intent in the customer's language, filled in; None without one."""
+    known = desk.pack.intents.get(intent)
+    if known is None or known.answer is None:
+        return None
+    language = desk.pack.language(customer.language)
+    return desk.pack.text(known.answer, language, html(customer.name))
+
+
+def answer_buttons(desk: Desk, customer: Customer, intent: str) -> list[list[Button]]:
+    """The buttons under an answer: the pack's, then the thumbs."""
+    known = desk.pack.intents[intent]
+    rows = pack_buttons(desk, known.buttons, desk.pack.language(customer.language))
+    if known.thumbs:
+        rows.append([Button("👍", THUMB_UP, intent), Button("👎", THUMB_DOWN, intent)])
+    return rows

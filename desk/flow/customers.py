@@ -1,0 +1,324 @@
+"""What customers do: they start, ask for help or a person, write, send files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.domain import Action, Author, ConversationState, MessageState, Person
+from desk.flow.cards import post_card, post_message
+from desk.flow.composing import (
+    SHOW_INTENT,
+    add_delivery,
+    clean,
+    customer_text,
+    html,
+    person_button,
+    topic_buttons,
+)
+from desk.flow.desk import Desk
+from desk.flow.intake import claim
+from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, LATE, PERSON_IN_CHARGE, WAITING_FOR_PERSON
+from desk.tables import Conversation, Customer, DecisionRow, Message
+from desk.texts import say
+
+NOT_DELIVERED = "not_delivered"
+"""The rule of a person called because Telegram refused what the bot had to say."""
+
+
+def started(desk: Desk, inbox_id: int, person: Person) -> None:
+    """/start: the pack's greeting with the most asked topics as buttons.
+
+    While a person is awaited it is only said that they will come; once one is in charge, they
+    hear of it and the bot is silent.
+    """
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        customer, conversation = enter(session, desk, person)
+        if conversation.state is ConversationState.HUMAN:
+            _pass_on(session, desk, customer, conversation, inbox_id, "/start")
+            return
+        if conversation.state is ConversationState.WAITING:
+            text = say("already-waiting", customer.language)
+            customer_text(session, f"start:{inbox_id}", customer, conversation, text)
+            return
+        language = desk.pack.language(customer.language)
+        greeting = desk.pack.text(desk.pack.greeting, language, html(customer.name))
+        buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
+        buttons.append([person_button(customer.language)])
+        customer_text(session, f"start:{inbox_id}", customer, conversation, greeting, buttons)
+
+
+def asked_for_help(desk: Desk, inbox_id: int, person: Person) -> None:
+    """/help: what one can do here; a person in charge hears of it and the bot is silent."""
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        customer, conversation = enter(session, desk, person)
+        if conversation.state is ConversationState.HUMAN:
+            _pass_on(session, desk, customer, conversation, inbox_id, "/help")
+            return
+        text = say("help", customer.language)
+        customer_text(session, f"help:{inbox_id}", customer, conversation, text)
+
+
+def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> None:
+    """/human: a person is called at once."""
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        customer, conversation = enter(session, desk, person)
+        message = _said(session, desk, conversation, inbox_id, None, text)
+        call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
+
+
+def wrote(
+    desk: Desk, inbox_id: int, person: Person, telegram_id: int, text: str
+) -> tuple[int, int] | None:
+    """A customer's text becomes a pending message.
+
+    Returns the (message id, attempt) to enqueue after the commit. None if there is nothing to
+    enqueue: the update was handled before, or an earlier message of the conversation is still
+    pending, whose decision will bring this one up. So replies keep the order of the questions
+    with any number of workers.
+    """
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return None
+        _, conversation = enter(session, desk, person)
+        first = first_pending(session, conversation.id) is None
+        message = _said(session, desk, conversation, inbox_id, telegram_id, text)
+        message.state = MessageState.PENDING
+        if not first:
+            return None
+        return begin_attempt(message, desk.clock())
+
+
+def awaits_bot(desk: Desk, message_id: int) -> bool:
+    """Whether the bot may still have to say something to this message."""
+    query = (
+        select(Message.id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(
+            Message.id == message_id,
+            Message.state == MessageState.PENDING,
+            Conversation.state == ConversationState.BOT,
+        )
+    )
+    with desk.store.reading() as session:
+        return session.scalar(query) is not None
+
+
+def blocked(desk: Desk, inbox_id: int, chat_id: int, *, gone: bool) -> None:
+    """A customer has blocked the bot, or has unblocked it."""
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        customer = session.scalar(
+            select(Customer).where(Customer.chat_id == chat_id).with_for_update()
+        )
+        if customer is not None:
+            customer.gone = gone
+
+
+def sent_file(
+    desk: Desk,
+    inbox_id: int,
+    person: Person,
+    telegram_id: int,
+    caption: str,
+    *,
+    gesture: bool = False,
+) -> None:
+    """A photo, document or voice message: copied to the operators, and a person is called once.
+
+    A mere `gesture`, such as a sticker, calls nobody; only who is called already gets to see it.
+    """
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        customer, conversation = enter(session, desk, person)
+        if gesture and conversation.state is ConversationState.BOT:
+            return
+        message = _said(session, desk, conversation, inbox_id, telegram_id, caption)
+        if conversation.state is ConversationState.BOT:
+            call_person(session, desk, customer, conversation, message, ATTACHMENT)
+        else:
+            # Called already, and each picture of an album comes as an update of its own.
+            in_charge = conversation.state is ConversationState.HUMAN
+            rule = PERSON_IN_CHARGE if in_charge else WAITING_FOR_PERSON
+            session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=rule))
+        if desk.operator_chat_id is not None:
+            add_delivery(
+                session,
+                f"file:{message.id}",
+                desk.operator_chat_id,
+                "copyMessage",
+                {"from_chat_id": person.chat_id, "message_id": telegram_id},
+                conversation=conversation,
+                message=message,
+                topic_of=customer,
+            )
+
+
+def call_person(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    rule: str,
+    intent: str | None = None,
+    *,
+    tell: bool = True,
+) -> None:
+    """Hand a conversation over: note the decision, call the operators, tell the customer once.
+
+    A message that the bot has answered before keeps its decision's row, with the new rule.
+    """
+    decision = session.get(DecisionRow, message.id)
+    if decision is None:
+        session.add(
+            DecisionRow(message_id=message.id, action=Action.ESCALATE, rule=rule, intent=intent)
+        )
+    else:
+        decision.action, decision.rule = Action.ESCALATE, rule
+    message.state = MessageState.DECIDED
+    session.flush()
+    waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
+    if conversation.state is ConversationState.BOT:
+        conversation.state = ConversationState.WAITING
+        conversation.escalated_at = desk.clock()
+        conversation.clarifications = 0
+    if waiting:
+        post_message(session, desk, customer, conversation, message)
+    else:
+        post_card(session, desk, customer, conversation, message)
+    if conversation.state is ConversationState.HUMAN or not tell:
+        return  # a person who is there already will speak for themselves
+    text = say("already-waiting", customer.language) if waiting else handover_text(desk, customer)
+    if rule == LATE:
+        text = f"{say('late', customer.language)}\n{text}"
+    customer_text(
+        session,
+        f"handover:{message.id}",
+        customer,
+        conversation,
+        text,
+        message=message,
+        from_bot=True,
+    )
+
+
+def handover_text(desk: Desk, customer: Customer) -> str:
+    """When the customer can expect a person: soon, or when the desk opens again."""
+    now = desk.clock()
+    if desk.pack.hours.open_at(now):
+        return say("handover-open", customer.language, minutes=desk.pack.sla.first_reply_minutes)
+    opening = desk.pack.hours.next_opening(now)
+    if opening is None:
+        return say("handover-closed-unknown", customer.language)
+    return say("handover-closed", customer.language, when=opening.strftime("%Y-%m-%d %H:%M %Z"))
+
+
+def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conversation]:
+    """The customer, up to date and locked, and their open conversation (a new one if none is)."""
+    customer = session.scalar(
+        select(Customer).where(Customer.chat_id == person.chat_id).with_for_update()
+    )
+    if customer is None:
+        customer = Customer(chat_id=person.chat_id, name="", created_at=desk.clock())
+        session.add(customer)
+    customer.name = clean(person.name)[:256]
+    customer.username = person.username
+    customer.language = person.language and clean(person.language)[:16]
+    customer.gone = False
+    session.flush()
+    return customer, open_conversation(session, desk, customer)
+
+
+def open_conversation(session: Session, desk: Desk, customer: Customer) -> Conversation:
+    """The customer's conversation that is not resolved; opens one where there is none."""
+    conversation = find_open(session, customer)
+    if conversation is None:
+        conversation = Conversation(
+            customer_id=customer.id,
+            state=ConversationState.BOT,
+            clarifications=0,
+            negatives=0,
+            last_intents=[],
+            opened_at=desk.clock(),
+        )
+        session.add(conversation)
+        session.flush()
+    return conversation
+
+
+def find_open(session: Session, customer: Customer) -> Conversation | None:
+    """The one conversation of a customer that is not resolved, locked."""
+    return session.scalar(
+        select(Conversation)
+        .where(
+            Conversation.customer_id == customer.id,
+            Conversation.state != ConversationState.RESOLVED,
+        )
+        .with_for_update()
+    )
+
+
+def first_pending(session: Session, conversation_id: int) -> Message | None:
+    """The oldest message of a conversation that still waits for its decision."""
+    return session.scalar(
+        select(Message)
+        .where(Message.conversation_id == conversation_id, Message.state == MessageState.PENDING)
+        .order_by(Message.id)
+        .limit(1)
+    )
+
+
+def begin_attempt(message: Message, now: datetime) -> tuple[int, int]:
+    """Start the next attempt at a message; a job of an older attempt no longer counts."""
+    message.attempt = (message.attempt or 0) + 1
+    message.enqueued_at = now
+    return message.id, message.attempt
+
+
+def _pass_on(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    inbox_id: int,
+    command: str,
+) -> None:
+    """Show the person in charge a command to which the bot has nothing to say."""
+    message = _said(session, desk, conversation, inbox_id, None, command)
+    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=PERSON_IN_CHARGE))
+    session.flush()
+    post_message(session, desk, customer, conversation, message)
+
+
+def _said(
+    session: Session,
+    desk: Desk,
+    conversation: Conversation,
+    inbox_id: int,
+    telegram_id: int | None,
+    text: str,
+) -> Message:
+    message = Message(
+        conversation_id=conversation.id,
+        inbox_id=inbox_id,
+        author=Author.CUSTOMER,
+        text=clean(text),
+        telegram_id=telegram_id,
+        state=MessageState.DECIDED,
+        attempt=0,
+        created_at=desk.clock(),
+    )
+    session.add(message)
+    session.flush()
+    return message

@@ -1,0 +1,128 @@
+"""Updates: stored before they are acknowledged, handled in order, retried, at last parked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from desk.domain import InboxRow, InboxState, Incoming
+from desk.flow.composing import operators_text
+from desk.flow.desk import Desk
+from desk.tables import Inbox, PollOffset
+from desk.texts import say
+
+MAX_ATTEMPTS = 5
+RETRY_SECONDS = (0.5, 2.0, 8.0, 30.0)
+
+
+def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
+    """Store updates and move the polling offset past them, in one transaction.
+
+    An update that is already there is left as it is; returns how many were new.
+    """
+    if not updates:
+        return 0
+    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
+    with desk.store.writing() as session:
+        before = session.scalar(select(func.max(Inbox.id))) or 0
+        session.execute(
+            insert(Inbox).on_conflict_do_nothing(index_elements=["bot_id", "update_id"]),
+            [
+                {
+                    "bot_id": update.bot_id,
+                    "update_id": update.update_id,
+                    "chat_id": update.chat_id,
+                    "payload": update.payload,
+                }
+                for update in updates
+            ],
+        )
+        last = updates[-1]
+        offset = session.get(PollOffset, last.bot_id)
+        # Telegram may start anew with lower ids after an idle week: the newest batch decides.
+        if offset is None:
+            session.add(PollOffset(bot_id=last.bot_id, next_update_id=last.update_id + 1))
+        else:
+            offset.next_update_id = last.update_id + 1
+        new = session.scalar(select(func.count()).where(Inbox.id > before))
+    return new or 0
+
+
+def poll_offset(desk: Desk, bot_id: int) -> int | None:
+    """The lowest update id not yet stored, or None before the first update."""
+    with desk.store.reading() as session:
+        return session.scalar(select(PollOffset.next_update_id).where(PollOffset.bot_id == bot_id))
+
+
+def new_rows(desk: Desk, bot_id: int, known: Sequence[int], limit: int = 500) -> list[InboxRow]:
+    """Unhandled updates in order of arrival, without the ids already `known` to the caller."""
+    query = (
+        select(Inbox)
+        .where(Inbox.state == InboxState.NEW, Inbox.bot_id == bot_id)
+        .order_by(Inbox.id)
+        .limit(limit + len(known))
+    )
+    held = set(known)
+    with desk.store.reading() as session:
+        return [
+            InboxRow(row.id, row.bot_id, row.update_id, row.chat_id, row.payload, row.attempts)
+            for row in session.scalars(query)
+            if row.id not in held
+        ][:limit]
+
+
+def claim(session: Session, desk: Desk, inbox_id: int) -> bool:
+    """Mark an update handled inside a use case's transaction; False if it already was."""
+    row = session.get(Inbox, inbox_id, with_for_update=True)
+    if row is None or row.state is not InboxState.NEW:
+        return False
+    row.state, row.done_at, row.error = InboxState.DONE, desk.clock(), None
+    return True
+
+
+def done(desk: Desk, inbox_id: int) -> None:
+    """Mark an update handled that no use case claimed: there was nothing to do for it."""
+    with desk.store.writing() as session:
+        claim(session, desk, inbox_id)
+
+
+def failed(desk: Desk, inbox_id: int, error: str, *, final: bool = False) -> float | None:
+    """Note a handler's failure. Returns the seconds until the next try, or None: it is parked.
+
+    `final` says that another try can't help. Operators are told of what is parked.
+    """
+    with desk.store.writing() as session:
+        row = session.get(Inbox, inbox_id, with_for_update=True)
+        if row is None or row.state is not InboxState.NEW:
+            return None
+        row.attempts += 1
+        row.error = error.replace("\x00", "")[:2000]  # PostgreSQL refuses NUL in a text
+        if final or row.attempts >= MAX_ATTEMPTS:
+            row.state, row.done_at = InboxState.PARKED, desk.clock()
+            text = "⚠️ " + say("update-parked", desk.language, inbox=str(row.id))
+            operators_text(session, desk, f"parked:{row.id}", text)
+            return None
+        return RETRY_SECONDS[row.attempts - 1]
+
+
+def parked(desk: Desk) -> list[tuple[int, int, str]]:
+    """Parked updates as (inbox id, attempts, error), oldest first."""
+    query = (
+        select(Inbox.id, Inbox.attempts, Inbox.error)
+        .where(Inbox.state == InboxState.PARKED)
+        .order_by(Inbox.id)
+    )
+    with desk.store.reading() as session:
+        return [(id_, attempts, error or "") for id_, attempts, error in session.execute(query)]
+
+
+def retry_parked(desk: Desk) -> int:
+    """Give every parked update another round; returns how many there were."""
+    with desk.store.writing() as session:
+        rows = session.scalars(select(Inbox).where(Inbox.state == InboxState.PARKED)).all()
+        for row in rows:
+            row.state, row.attempts, row.done_at = InboxState.NEW, 0, None
+        return len(rows)

@@ -1,0 +1,251 @@
+"""Feedback becomes examples, and training runs get their verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from desk.domain import DeskError, FeedbackKind, Run, RunState
+from desk.flow.composing import html, operators_text
+from desk.flow.desk import Desk
+from desk.flow.operators import new_run, running_training
+from desk.masking import mask
+from desk.tables import Feedback, Message, RunRow
+from desk.texts import say
+
+# Whose word counts when they differ: an operator's label, then a customer's choice, then a thumb.
+AUTHORITY = {
+    FeedbackKind.RELABEL: 3,
+    FeedbackKind.ONE_TAP_ANSWER: 3,
+    FeedbackKind.CLARIFIED: 2,
+    FeedbackKind.THUMB_UP: 1,
+}
+OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER})
+
+LIFE_SECONDS = 60.0
+"""A run under way that gave no sign of life for so long has lost its process."""
+
+# Why the gate rejected, as its report says it: the text, and the figures in it.
+REJECTIONS = {
+    "accuracy": ("retrain-rejected", "candidate_accuracy", "champion_accuracy"),
+    "best": ("retrain-rejected-best", "candidate_accuracy", "best_accuracy"),
+    "sentiment": ("retrain-rejected-sentiment", "candidate_sentiment", "champion_sentiment"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A masked text with the intent that people gave it."""
+
+    text: str
+    intent: str
+    kind: FeedbackKind
+    at: datetime
+
+
+def learned(desk: Desk) -> list[Learned]:
+    """All feedback as training examples: masked, one a text, conflicts resolved.
+
+    The greater authority wins, then the newer word. A thumb down says only that an answer was
+    wrong: it silences an earlier thumb up of that message and gives no label itself. Only what
+    was sent to be classified is a customer's own words: commands, photos and tapped titles are not.
+    """
+    query = (
+        select(Feedback, Message.text)
+        .join(Message, Message.id == Feedback.message_id)
+        .where(Message.attempt > 0)
+        .order_by(Feedback.id)
+    )
+    with desk.store.reading() as session:
+        rows = [(feedback, text) for feedback, text in session.execute(query)]
+    disliked = {
+        row.message_id: row.created_at for row, _ in rows if row.kind is FeedbackKind.THUMB_DOWN
+    }
+    said = [
+        Learned(mask(text), row.intent, row.kind, row.created_at)
+        for row, text in rows
+        if row.kind in AUTHORITY
+        and row.intent in desk.pack.intents
+        and row.intent is not None
+        and text.strip()
+        and not (
+            row.kind is FeedbackKind.THUMB_UP
+            and row.message_id in disliked
+            and row.created_at <= disliked[row.message_id]
+        )
+    ]
+    return resolve_conflicts(said)
+
+
+def resolve_conflicts(said: Iterable[Learned]) -> list[Learned]:
+    """One example a text: what has the greater authority, then what is newer."""
+    best: dict[str, Learned] = {}
+    for example in said:
+        key = " ".join(example.text.casefold().split())
+        known = best.get(key)
+        if known is None or (AUTHORITY[example.kind], example.at) >= (
+            AUTHORITY[known.kind],
+            known.at,
+        ):
+            best[key] = example
+    return list(best.values())
+
+
+def order_run(desk: Desk, requested_by: str, *, begin: bool = False) -> tuple[int, int]:
+    """A queued training run; returns (run id, attempt). Raises `DeskError` if one is under way.
+
+    With `begin` the caller carries it out: it is never queued, so that no worker takes it, and a
+    run whose process is dead goes on as the caller's, under its next attempt.
+    """
+    with desk.store.writing() as session:
+        run = running_training(session)
+        if run is None:
+            run = new_run(session, requested_by, desk.clock())
+        else:
+            session.refresh(run, with_for_update=True)
+            if not (begin and run.state is RunState.RUNNING and _silent(desk, run, LIFE_SECONDS)):
+                raise DeskError(f"Training run {run.id} is already {run.state}.")
+            run.attempt += 1
+        if begin:
+            run.state, run.started_at = RunState.RUNNING, desk.clock()
+        return run.id, run.attempt
+
+
+def taught_since_last_run(desk: Desk, before: datetime) -> bool:
+    """Whether there is feedback from before that moment that no run has seen yet."""
+    with desk.store.reading() as session:
+        last = session.scalar(select(func.max(RunRow.created_at)))
+        query = (
+            select(Feedback.id)
+            .join(Message, Message.id == Feedback.message_id)
+            .where(Message.attempt > 0, Feedback.created_at < before)
+            .limit(1)
+        )
+        if last is not None:
+            query = query.where(Feedback.created_at >= last)
+        return session.scalar(query) is not None
+
+
+def start_run(desk: Desk, run_id: int, attempt: int) -> bool:
+    """Begin a queued attempt; False if it has begun before, or another one has (fencing)."""
+    with desk.store.writing() as session:
+        run = session.get(RunRow, run_id, with_for_update=True)
+        if run is None or run.attempt != attempt or run.state is not RunState.QUEUED:
+            return False
+        run.state, run.started_at = RunState.RUNNING, desk.clock()
+        return True
+
+
+def still_running(desk: Desk, run_id: int, attempt: int) -> bool:
+    """Give a running attempt's sign of life; False if it is no longer the one that counts.
+
+    `started_at` holds it: when the attempt began, or last said that it goes on.
+    """
+    with desk.store.writing() as session:
+        run = session.get(RunRow, run_id, with_for_update=True)
+        if run is None or run.attempt != attempt or run.state is not RunState.RUNNING:
+            return False
+        run.started_at = desk.clock()
+        return True
+
+
+def restart_run(desk: Desk, run_id: int, *, silent: float = 0.0) -> tuple[int, int] | None:
+    """The next attempt at a run whose job or process is gone; None if it has its verdict.
+
+    A run under way is left alone (None) if it gave a sign of life in the last `silent` seconds.
+    """
+    with desk.store.writing() as session:
+        run = session.get(RunRow, run_id, with_for_update=True)
+        if run is None or run.state not in (RunState.QUEUED, RunState.RUNNING):
+            return None
+        if run.state is RunState.RUNNING and not _silent(desk, run, silent):
+            return None
+        run.attempt += 1
+        run.state = RunState.QUEUED
+        return run.id, run.attempt
+
+
+def finish_run(
+    desk: Desk,
+    run_id: int,
+    attempt: int,
+    state: RunState,
+    *,
+    version: str | None = None,
+    report: dict[str, Any] | None = None,
+    error: str | None = None,
+    promote: Callable[[], None] | None = None,
+) -> bool:
+    """Write a run's verdict and tell the operators; False if another attempt has begun.
+
+    `promote` is called while the run is locked, so only for the attempt that counts; if it
+    raises, nothing is written. It may be called again where the commit fails.
+    """
+    with desk.store.writing() as session:
+        run = session.get(RunRow, run_id, with_for_update=True)
+        if run is None or run.attempt != attempt or run.state is not RunState.RUNNING:
+            return False
+        if promote is not None:
+            promote()
+        run.state, run.version, run.error = state, version, error
+        run.report, run.finished_at = report or {}, desk.clock()
+        operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))
+        return True
+
+
+def best_accuracy(desk: Desk, test: str) -> float | None:
+    """The best accuracy among promoted models, and those they replaced, on the test set `test`.
+
+    `test` is its content hash: figures of other test sets say nothing about this one.
+    """
+    with desk.store.reading() as session:
+        query = select(RunRow.report).where(RunRow.state == RunState.PROMOTED)
+        reports = [report for report in session.scalars(query) if report.get("test") == test]
+    figures = [r.get(key) for r in reports for key in ("candidate_accuracy", "champion_accuracy")]
+    return max((figure for figure in figures if figure is not None), default=None)
+
+
+def get_run(desk: Desk, run_id: int) -> Run:
+    """One training run; raises `DeskError` if there is none."""
+    with desk.store.reading() as session:
+        row = session.get(RunRow, run_id)
+        if row is None:
+            raise DeskError(f"There is no training run {run_id}.")
+        return Run(
+            row.id,
+            row.state,
+            row.attempt,
+            row.requested_by,
+            row.created_at,
+            row.version,
+            row.report,
+            row.error,
+        )
+
+
+def _silent(desk: Desk, run: RunRow, seconds: float) -> bool:
+    since = desk.clock() - timedelta(seconds=seconds)
+    return run.started_at is None or run.started_at <= since
+
+
+def _verdict(desk: Desk, run: RunRow) -> str:
+    key, new, old = "retrain-promoted", "candidate_accuracy", "champion_accuracy"
+    if run.state is RunState.FAILED:
+        key = "retrain-failed"
+    elif run.state is RunState.REJECTED:
+        key, new, old = REJECTIONS[run.report.get("reason") or "accuracy"]
+    elif run.report.get(old) is None:
+        key = "retrain-first"
+    figures = {name: run.report.get(figure) for name, figure in (("new", new), ("old", old))}
+    return say(
+        key,
+        desk.language,
+        run=str(run.id),
+        version=run.version or "–",
+        error=run.error or "–",
+        **{name: "–" if value is None else f"{value:.1%}" for name, value in figures.items()},
+    )

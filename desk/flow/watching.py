@@ -1,0 +1,76 @@
+"""What got stuck: found in SQL, so that an emptied Redis or a dead worker loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from desk.domain import MessageState, RunState
+from desk.flow.customers import begin_attempt
+from desk.flow.desk import Desk
+from desk.tables import Message, RunRow
+
+
+def waiting_longer(desk: Desk, seconds: float, limit: int = 1000) -> list[tuple[int, int]]:
+    """Pending messages whose attempt began so long ago, as (message id, attempt) pairs.
+
+    Only the oldest of each conversation counts; the others wait for it on purpose.
+    """
+    earlier = aliased(Message)
+    query = (
+        select(Message.id, Message.attempt)
+        .where(
+            Message.state == MessageState.PENDING,
+            func.coalesce(Message.enqueued_at, Message.created_at)
+            < desk.clock() - timedelta(seconds=seconds),
+            ~select(earlier.id)
+            .where(
+                earlier.conversation_id == Message.conversation_id,
+                earlier.state == MessageState.PENDING,
+                earlier.id < Message.id,
+            )
+            .exists(),
+        )
+        .order_by(Message.id)
+        .limit(limit)
+    )
+    with desk.store.reading() as session:
+        return [(id_, attempt) for id_, attempt in session.execute(query)]
+
+
+def next_attempts(desk: Desk, message_ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Begin another attempt at these messages; returns what to enqueue after the commit."""
+    begun = []
+    with desk.store.writing() as session:
+        for message_id in message_ids:
+            message = session.get(Message, message_id, with_for_update=True)
+            if message is not None and message.state is MessageState.PENDING:
+                begun.append(begin_attempt(message, desk.clock()))
+    return begun
+
+
+def overdue(desk: Desk, seconds: float, limit: int = 1000) -> list[int]:
+    """Messages that have waited longer than that for their decision, oldest first."""
+    query = (
+        select(Message.id)
+        .where(
+            Message.state == MessageState.PENDING,
+            Message.created_at < desk.clock() - timedelta(seconds=seconds),
+        )
+        .order_by(Message.id)
+        .limit(limit)
+    )
+    with desk.store.reading() as session:
+        return list(session.scalars(query))
+
+
+def unfinished_runs(desk: Desk) -> list[tuple[int, int, RunState]]:
+    """Training runs without a verdict, as (id, attempt, state)."""
+    query = select(RunRow.id, RunRow.attempt, RunRow.state).where(
+        RunRow.state.in_([RunState.QUEUED, RunState.RUNNING])
+    )
+    with desk.store.reading() as session:
+        return [(id_, attempt, state) for id_, attempt, state in session.execute(query)]

@@ -1,0 +1,37 @@
+"""A sign of life: a file that a process touches while it works, for supervisors and probes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+STALE_SECONDS = 30.0
+
+
+class Heartbeat:
+    """The sign of life of one process; `beat` is cheap enough for every turn of a loop."""
+
+    def __init__(self, data_dir: Path, process: str) -> None:
+        self._path = path(data_dir, process)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._last = 0.0
+
+    def beat(self) -> None:
+        """Touch the file, at most once a second."""
+        now = time.monotonic()
+        if now - self._last >= 1.0:
+            self._path.touch()
+            self._last = now
+
+
+def path(data_dir: Path, process: str) -> Path:
+    """Where the sign of life of a process stands."""
+    return data_dir / "alive" / process
+
+
+def age(data_dir: Path, process: str) -> float | None:
+    """Seconds since the last sign of life, or None if there never was one."""
+    try:
+        return max(0.0, time.time() - path(data_dir, process).stat().st_mtime)
+    except FileNotFoundError:
+        return None

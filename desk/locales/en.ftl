@@ -1,0 +1,94 @@
+# What customers read
+help =
+    Just write what you need, in your own words. I answer what I am sure of and pass everything else to a colleague.
+
+    /human – talk to a person
+    /start – show the topics again
+talk-to-person = Talk to a person
+clarify = Did you mean one of these?
+clarify-one = Did you mean this?
+rephrase = Sorry, I'm not sure I understood that. Could you say it in other words, or pick a topic?
+handover-open =
+    I'm passing this to a colleague, who will reply right here { $minutes ->
+        [one] within a minute or so.
+       *[other] – usually within { $minutes } minutes.
+    }
+handover-closed = I'm passing this to a colleague. Our team is back { $when }, and you will get the reply right here.
+handover-closed-unknown = I'm passing this to a colleague. Our team is away right now; you will get the reply right here.
+already-waiting = A colleague already has your message and will reply right here.
+late = Sorry, this is taking longer than it should.
+thumb-thanks = Thank you!
+thumb-sorry = Sorry about that. Shall I call a colleague?
+button-expired = That button is no longer valid. Just write to me.
+
+# What operators read
+card-title = Needs a person
+card-intent = Intent
+card-sentiment = Sentiment
+card-rule = Why
+card-model = Model
+card-no-prediction = not classified
+card-history = Before that
+card-closed = outside working hours
+card-waiting = waiting for a person
+card-taken = taken by { $operator }
+card-resolved = resolved by { $operator }
+new-message = { $customer } wrote
+sent-answer = { $operator } sent the answer “{ $title }”
+relabelled = { $operator } labelled the message “{ $title }”
+button-send = Answer: { $title }
+button-relabel = Relabel…
+button-take = Take
+button-resolve = Resolve
+button-back = « Back
+button-more = More »
+operators-only = Only operators can do that. An admin can add you: frontdesk operators add { $user }
+anonymous-admin = You write anonymously. Switch that off for yourself in the group's administrators to act as an operator.
+admins-only = Only admins can do that.
+nothing-here = This topic belongs to no customer.
+already-taken = { $operator } has already taken this.
+already-resolved = This conversation is already resolved.
+already-sent = This answer has already been sent.
+button-void = That button is no longer valid.
+customer-gone = The customer has blocked the bot; nothing was sent.
+not-delivered = A message to the customer could not be delivered: { $error }
+update-parked = Update { $inbox } could not be handled and was set aside. See: frontdesk doctor
+retrain-queued = Training run { $run } is queued.
+retrain-busy = Training run { $run } is already under way.
+retrain-promoted = Training run { $run }: the new model { $version } is no worse on the frozen test ({ $new } against { $old }; the gate takes a small loss for chance) and has taken over.
+retrain-first = Training run { $run }: the model { $version } is now in use ({ $new } on the frozen test).
+retrain-rejected = Training run { $run }: the candidate's accuracy is worse ({ $new } against { $old }); the old model stays.
+retrain-rejected-best = Training run { $run }: the candidate's accuracy ({ $new }) is more than a point below the best model so far ({ $old }); the old model stays.
+retrain-rejected-sentiment = Training run { $run }: the candidate is worse at sentiments (macro-F1 { $new } against { $old }); the old model stays.
+retrain-failed = Training run { $run } failed: { $error }
+operator-help =
+    Write in a customer's topic to answer; the bot stays silent there until you press Resolve.
+
+    /take – take the conversation of this topic
+    /resolve – close it; the bot answers again
+    /retrain – train on the feedback (admins)
+    /help – this text
+
+# Why a message came to a person
+rule-confident = the bot was sure
+rule-close_intents = two topics were equally likely
+rule-unsure = the bot was not sure
+rule-still_unsure = the bot asked back and is still not sure
+rule-out_of_scope = outside what the bot knows
+rule-intent_needs_person = this topic always goes to a person
+rule-negative_sentiment = the customer is upset
+rule-same_answer_again = the same answer did not help
+rule-asked_for_person = the customer asked for a person
+rule-attachment = the customer sent a file
+rule-thumb_down = the answer did not help
+rule-late = the classifier did not answer in time
+rule-not_delivered = the bot's message could not be delivered
+rule-not_classified = no intent model is loaded
+rule-person_in_charge = a person is in charge
+rule-waiting_for_person = waiting for a person
+sentiment-negative = negative
+sentiment-neutral = neutral
+sentiment-positive = positive
+command-start = Show the topics
+command-help = What can I do here?
+command-human = Talk to a person

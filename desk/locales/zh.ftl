@@ -1,0 +1,89 @@
+# 给客户看的文字
+help =
+    请直接用自己的话写下您的需求。有把握的我马上回答，其余的我会转给同事。
+
+    /human – 联系人工客服
+    /start – 再次显示常见问题
+talk-to-person = 联系人工客服
+clarify = 您想问的是下面哪一个？
+clarify-one = 您想问的是这个吗？
+rephrase = 抱歉，我没有完全理解。您可以换个说法，或者选择一个主题吗？
+handover-open = 我已把您的问题转给同事，通常会在 { $minutes } 分钟内在这里回复您。
+handover-closed = 我已把您的问题转给同事。我们的团队将于 { $when } 上班，届时会在这里回复您。
+handover-closed-unknown = 我已把您的问题转给同事。团队目前不在线，之后会在这里回复您。
+already-waiting = 同事已经收到您的消息，会在这里回复您。
+late = 抱歉，处理时间比预期的长。
+thumb-thanks = 谢谢您的反馈！
+thumb-sorry = 很抱歉没有帮到您。需要我叫同事来吗？
+button-expired = 这个按钮已失效，请直接写给我。
+
+# 给客服看的文字
+card-title = 需要人工处理
+card-intent = 意图
+card-sentiment = 情绪
+card-rule = 原因
+card-model = 模型
+card-no-prediction = 未分类
+card-history = 之前的对话
+card-closed = 非工作时间
+card-waiting = 等待人工
+card-taken = { $operator } 已接手
+card-resolved = { $operator } 已解决
+new-message = { $customer } 写道
+sent-answer = { $operator } 发送了答案“{ $title }”
+relabelled = { $operator } 把消息标为“{ $title }”
+button-send = 回答：{ $title }
+button-relabel = 更改标签…
+button-take = 接手
+button-resolve = 解决
+button-back = « 返回
+button-more = 更多 »
+operators-only = 只有客服可以操作。管理员可以添加您：frontdesk operators add { $user }
+anonymous-admin = 您正在匿名发言。请在群管理员设置中为自己关闭匿名，才能作为客服操作。
+admins-only = 只有管理员可以操作。
+nothing-here = 这个话题不属于任何客户。
+already-taken = { $operator } 已经接手。
+already-resolved = 这个对话已经解决。
+already-sent = 这个答案已经发送过了。
+button-void = 这个按钮已失效。
+customer-gone = 客户已屏蔽机器人，消息未发送。
+not-delivered = 有一条消息未能送达客户：{ $error }
+update-parked = 更新 { $inbox } 无法处理，已搁置。请运行：frontdesk doctor
+retrain-queued = 训练任务 { $run } 已排队。
+retrain-busy = 训练任务 { $run } 正在进行。
+retrain-promoted = 训练任务 { $run }：新模型 { $version } 在固定测试集上不比旧模型差（{ $new } 对 { $old }；微小差距视为偶然），已经启用。
+retrain-first = 训练任务 { $run }：模型 { $version } 已启用（测试集 { $new }）。
+retrain-rejected = 训练任务 { $run }：候选模型准确率较差（{ $new } 对 { $old }），保留旧模型。
+retrain-rejected-best = 训练任务 { $run }：候选模型准确率（{ $new }）比迄今最好的模型（{ $old }）低一个百分点以上，保留旧模型。
+retrain-rejected-sentiment = 训练任务 { $run }：候选模型的情绪识别较差（宏 F1 { $new } 对 { $old }），保留旧模型。
+retrain-failed = 训练任务 { $run } 失败：{ $error }
+operator-help =
+    在客户的话题里写字即可回复；按“解决”之前机器人不会再说话。
+
+    /take – 接手这个话题的对话
+    /resolve – 结束对话，机器人重新回答
+    /retrain – 用反馈训练（管理员）
+    /help – 本说明
+
+rule-confident = 机器人有把握
+rule-close_intents = 两个主题同样可能
+rule-unsure = 机器人没有把握
+rule-still_unsure = 机器人追问后仍没有把握
+rule-out_of_scope = 超出机器人的知识
+rule-intent_needs_person = 该主题总是由人工处理
+rule-negative_sentiment = 客户情绪不好
+rule-same_answer_again = 同样的答案没有帮助
+rule-asked_for_person = 客户要求人工
+rule-attachment = 客户发送了文件
+rule-thumb_down = 答案没有帮助
+rule-late = 分类器没有及时回应
+rule-not_delivered = 机器人的消息未能送达
+rule-not_classified = 没有加载意图模型
+rule-person_in_charge = 由人工负责
+rule-waiting_for_person = 等待人工
+sentiment-negative = 负面
+sentiment-neutral = 中性
+sentiment-positive = 正面
+command-start = 显示常见问题
+command-help = 我能做什么？
+command-human = 联系人工客服

@@ -1,0 +1,400 @@
+"""A pack: what a desk knows. Intents with their answers, buttons, rules for handing over, hours.
+
+`packs/<name>/pack.yml` is meant to be edited by a support lead, so every mistake in it is reported
+at once, each with the place where it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from desk.domain import DeskError
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+TELEGRAM_TAGS = frozenset(
+    {"a", "b", "blockquote", "code", "del", "em", "i", "ins", "pre", "s", "strike", "strong", "u"}
+)
+MAX_ANSWER = 3500  # Telegram takes 4096 characters; names and values are filled in later
+_PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
+_LANGUAGE = re.compile(r"^[a-z]{2,3}$")
+_TIME = re.compile(r"^\d\d:\d\d$", re.ASCII)
+_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+
+Text = Annotated[dict[str, str], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a pack.yml, and the line where it stands (None: the whole)."""
+
+    message: str
+    line: int | None = None
+
+
+class PackError(DeskError):
+    """A pack that can't be used; the text lists every problem found."""
+
+    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
+        self.path, self.problems = path, tuple(problems)
+        lines = [
+            f"{found.message}{f' (line {found.line})' if found.line else ''}" for found in problems
+        ]
+        super().__init__(f"{path} has problems:\n  " + "\n  ".join(lines))
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Escalate(StrEnum):
+    NEVER = "never"
+    WHEN_NEGATIVE = "when_negative"
+    ALWAYS = "always"
+
+
+class PackButton(_Strict):
+    """A button under an answer: opens a page, shows another intent's answer or calls a person."""
+
+    text: Text
+    url: str | None = None
+    intent: str | None = None
+    person: bool = False
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.url is not None) + (self.intent is not None) + self.person != 1:
+            raise ValueError("give exactly one of url, intent and person")
+        if self.url is not None and not self.url.startswith(("https://", "http://", "tg://")):
+            raise ValueError(f"url {self.url!r} must start with https://")
+        return self
+
+
+class Intent(_Strict):
+    """What customers want, how the desk calls it, and what it answers."""
+
+    title: Text
+    description: str = ""
+    answer: Text | None = None
+    buttons: tuple[PackButton, ...] = ()
+    thumbs: bool = True
+    """Whether the answer asks for a thumb up or down; small talk needs none."""
+    escalate: Escalate = Escalate.NEVER
+    threshold: float | None = Field(None, gt=0, le=1)
+
+
+class Policy(_Strict):
+    """The numbers behind `desk.policy.decide`; every confidence is between 0 and 1."""
+
+    out_of_scope: str = "out_of_scope"
+    threshold: float = Field(0.6, gt=0, le=1)
+    """The least confidence for an answer where neither the intent nor the model asks for more."""
+    clarify_from: float = Field(0.15, gt=0, le=1)
+    """An intent at least this probable is offered as a choice when the bot asks back."""
+    choices: int = Field(3, ge=2, le=5)
+    clarifications: int = Field(1, ge=0, le=5)
+    """How often in a row the bot may ask back before it calls a person."""
+    negative_confidence: float = Field(0.8, gt=0, le=1)
+    negatives_in_a_row: int = Field(2, ge=1, le=10)
+    same_answer: int = Field(2, ge=1, le=10)
+    """How often in a row the same answer is given before a person is called."""
+
+
+class Hours(_Strict):
+    """When people are at the desk. An empty `weekly` means always."""
+
+    timezone: str = "UTC"
+    weekly: dict[str, tuple[str, ...]] = {}
+    closed: tuple[date, ...] = ()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"unknown time zone {value!r}; use one like Europe/London") from None
+        return value
+
+    @field_validator("weekly")
+    @classmethod
+    def _spans(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for day, spans in value.items():
+            if day not in WEEKDAYS:
+                raise ValueError(f"unknown day {day!r}; use {', '.join(WEEKDAYS)}")
+            for span in spans:
+                start, end = _span(span)
+                if start >= end:
+                    raise ValueError(f"{day}: {span!r} ends before it starts")
+        return value
+
+    def open_at(self, moment: datetime) -> bool:
+        """Whether somebody is at the desk at that (timezone-aware) moment."""
+        if not self.weekly:
+            return True
+        local = moment.astimezone(ZoneInfo(self.timezone))
+        if local.date() in self.closed:
+            return False
+        spans = self.weekly.get(WEEKDAYS[local.weekday()], ())
+        return any(start <= local.time() < end for start, end in map(_span, spans))
+
+    def next_opening(self, moment: datetime) -> datetime | None:
+        """The next moment at which the desk opens, in its time zone; None within a year of none."""
+        local = moment.astimezone(ZoneInfo(self.timezone))
+        for days in range(366):
+            day = local.date() + timedelta(days=days)
+            if day in self.closed:
+                continue
+            for start, _ in sorted(map(_span, self.weekly.get(WEEKDAYS[day.weekday()], ()))):
+                opening = datetime.combine(day, start, tzinfo=local.tzinfo)
+                if opening > local:
+                    return opening
+        return None
+
+
+class Sla(_Strict):
+    first_reply_minutes: int = Field(30, ge=1)
+
+
+class Pack(_Strict):
+    """A whole pack.yml. `languages[0]` is the language of last resort."""
+
+    name: str
+    title: str
+    languages: tuple[str, ...] = Field(min_length=1)
+    greeting: Text
+    menu: tuple[str, ...] = Field(max_length=8)
+    values: dict[str, str] = {}
+    intents: dict[str, Intent] = Field(min_length=2)
+    policy: Policy = Policy()
+    hours: Hours = Hours()
+    sla: Sla = Sla()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems(self) -> list[str]:
+        problems = self._name_problems()
+        texts: list[tuple[str, Mapping[str, str]]] = [("greeting", self.greeting)]
+        for name, intent in self.intents.items():
+            texts.append((f"intents.{name}.title", intent.title))
+            if intent.answer is not None:
+                texts.append((f"intents.{name}.answer", intent.answer))
+            elif intent.escalate is not Escalate.ALWAYS and name != self.policy.out_of_scope:
+                problems.append(f"intents.{name}: give an answer, or escalate: always")
+            for index, button in enumerate(intent.buttons):
+                texts.append((f"intents.{name}.buttons.{index}.text", button.text))
+                if button.intent is None:
+                    continue
+                target = self.intents.get(button.intent)
+                if target is None or target.answer is None:
+                    problems.append(
+                        f"intents.{name}.buttons.{index}: no intent with an answer is called "
+                        f"{button.intent!r}"
+                    )
+        for where, text in texts:
+            problems += [f"{where}: {problem}" for problem in self._text_problems(text)]
+        for name, value in self.values.items():
+            problems += [f"values.{name}: {problem}" for problem in html_problems(value)]
+            if _PLACEHOLDER.search(value):
+                problems.append(f"values.{name}: a value can't be filled with other values")
+        return problems
+
+    def _name_problems(self) -> list[str]:
+        problems = [
+            f"intents.{name}: a name has a-z, 0-9 and _ only, and at most 40 characters"
+            for name in self.intents
+            if not _NAME.match(name)
+        ]
+        problems += [
+            f"languages: write {language!r} as two or three small letters, such as en"
+            for language in self.languages
+            if not _LANGUAGE.match(language)
+        ]
+        problems += [
+            f"menu: no intent is called {name!r}" for name in self.menu if name not in self.intents
+        ]
+        if self.policy.out_of_scope not in self.intents:
+            problems.append(f"policy.out_of_scope: no intent called {self.policy.out_of_scope!r}")
+        return problems
+
+    def _text_problems(self, text: Mapping[str, str]) -> list[str]:
+        problems = []
+        if self.languages[0] not in text:
+            problems.append(f"the text in {self.languages[0]!r} is missing")
+        for language, value in text.items():
+            if language not in self.languages:
+                problems.append(f"language {language!r} is not among {list(self.languages)}")
+            known = {"customer", *self.values}
+            problems += [
+                f"nothing is known to fill in {{{name}}}; add it to values"
+                for name in _PLACEHOLDER.findall(value)
+                if name not in known
+            ]
+            if not value.strip():
+                problems.append("the text is empty")
+            if len(value) > MAX_ANSWER:
+                problems.append(f"the text has {len(value)} characters; {MAX_ANSWER} fit")
+            problems += html_problems(value)
+        return problems
+
+    def language(self, wanted: str | None) -> str:
+        """The pack's language for a customer's IETF tag such as `en-GB`."""
+        short = (wanted or "").split("-")[0].lower()
+        return short if short in self.languages else self.languages[0]
+
+    def text(self, text: Mapping[str, str], language: str, customer: str = "") -> str:
+        """A text in that language with its placeholders filled in; `customer` is HTML-safe."""
+        template = text.get(language) or text[self.languages[0]]
+        filled = {**self.values, "customer": customer}
+        return _PLACEHOLDER.sub(lambda match: filled.get(match[1], match[0]), template)
+
+
+def _span(span: str) -> tuple[time, time]:
+    start, dash, end = span.partition("-")
+    try:
+        if not dash:
+            raise ValueError
+        return _time(start.strip()), _time(end.strip(), midnight=time.max)
+    except ValueError:
+        raise ValueError(f"{span!r} is no span; write 09:00-18:00") from None
+
+
+def _time(text: str, midnight: time | None = None) -> time:
+    if midnight is not None and text == "24:00":
+        return midnight
+    if not _TIME.match(text):  # fromisoformat also takes a UTC offset, as in 18:00-20:00
+        raise ValueError
+    return time.fromisoformat(text)
+
+
+# An HTML parser forgives what Telegram refuses (a lone <, <br/>, comments): this is stricter.
+_TAG = re.compile(
+    r"""<(?P<slash>/?)(?P<name>[A-Za-z][A-Za-z0-9-]*)"""
+    r"""(?P<attributes>(?:\s+[A-Za-z-]+(?:="[^"<>]*"|='[^'<>]*')?)*)\s*>"""
+)
+
+
+def html_problems(text: str) -> list[str]:
+    """What Telegram would not accept in a text with HTML markup."""
+    problems: list[str] = []
+    opened: list[str] = []
+    for start in (found.start() for found in re.finditer("<", text)):
+        tag = _TAG.match(text, start)
+        if tag is None:
+            problems.append(f"{text[start : start + 12]!r} is no tag; write &lt; for a plain <")
+            continue
+        name = tag["name"].lower()
+        if name not in TELEGRAM_TAGS:
+            problems.append(f"Telegram knows no <{name}>; write &lt; for a plain <")
+        elif not tag["slash"]:
+            opened.append(name)
+            if "{customer}" in tag[0].replace(" ", ""):
+                problems.append("{customer} can't stand inside a tag")
+            if name == "a" and "href=" not in tag["attributes"]:
+                problems.append('<a> needs an address: <a href="https://…">')
+        elif not opened or opened[-1] != name:
+            wanted = f"; close <{opened[-1]}> first" if opened else ""
+            problems.append(f"</{name}> closes nothing{wanted}")
+        else:
+            opened.pop()
+    if not problems:
+        problems += [f"<{name}> is never closed" for name in opened]
+    return problems
+
+
+def load(folder: Path) -> Pack:
+    """Read `folder/pack.yml`; raise `PackError` listing every problem."""
+    path = folder / "pack.yml"
+    root, raw = _parse(path, _read(path))
+    problems = list(_repeated(root))
+    try:
+        pack = Pack.model_validate(raw)
+    except ValidationError as error:
+        for wrong in error.errors():
+            where = ".".join(str(part) for part in wrong["loc"])
+            for line in wrong["msg"].removeprefix("Value error, ").split("\n"):
+                message = f"{where}: {line}" if where else line
+                problems.append(Problem(message, _line(root, message.partition(": ")[0])))
+    if problems:
+        raise PackError(path, problems)
+    return pack
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        message = "the file is missing. Set PACK to a pack's folder, or to a name under packs/."
+        raise PackError(path, [Problem(message)]) from None
+    except OSError as error:
+        raise PackError(path, [Problem(f"the file can't be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        number = error.object.count(b"\n", 0, error.start) + 1
+        message = "the file is not UTF-8. Save it as UTF-8."
+        raise PackError(path, [Problem(message, number)]) from None
+
+
+def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
+    """The YAML as nodes, which know their lines, and as plain data."""
+    try:
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        raw: Any = loader.construct_document(root) if root is not None else None
+    except yaml.MarkedYAMLError as error:
+        found = "; ".join(filter(None, (error.context, error.problem)))
+        mark = error.problem_mark
+        problem = Problem(f"this is not valid YAML: {found}", mark.line + 1 if mark else None)
+        raise PackError(path, [problem]) from None
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-02-30 is a ValueError
+        raise PackError(path, [Problem(f"this is not valid YAML: {error}")]) from None
+    if root is None or not isinstance(raw, dict):
+        message = "the file must hold a mapping with name, title, intents …"
+        raise PackError(path, [Problem(message)])
+    return root, raw
+
+
+def _repeated(node: yaml.Node, where: str = "") -> Iterator[Problem]:
+    """Keys that stand twice in a mapping: YAML itself would silently keep the last one."""
+    if isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            yield from _repeated(child, f"{where}{index}.")
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, child in node.value:
+            name = str(key.value)
+            if name in seen:
+                message = f"{where}{name}: this stands here a second time; keep one of the two"
+                yield Problem(message, key.start_mark.line + 1)
+            seen.add(name)
+            yield from _repeated(child, f"{where}{name}.")
+
+
+def _line(root: yaml.Node, where: str) -> int | None:
+    """The line of a dotted path such as `intents.refund.answer`, or of what exists of it."""
+    node, line = root, None
+    for part in where.split("."):
+        if isinstance(node, yaml.MappingNode):
+            found = {str(key.value): (key, child) for key, child in node.value}.get(part)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and part.isdecimal() and node.value[int(part) :]:
+            node = node.value[int(part)]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

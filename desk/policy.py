@@ -1,0 +1,93 @@
+"""The decision about one message: a pure function of prediction, history and pack.
+
+The rules are tried in the order in which they stand here; the first that fits decides, and its
+name is stored with the decision, shown to operators and counted.
+"""
+
+from __future__ import annotations
+
+from classifier.vocabulary import Prediction
+from desk.domain import Action, ConversationState, Decision, History
+from desk.pack import Escalate, Pack
+
+PERSON_IN_CHARGE = "person_in_charge"
+WAITING_FOR_PERSON = "waiting_for_person"
+NOT_CLASSIFIED = "not_classified"
+INTENT_NEEDS_PERSON = "intent_needs_person"
+NEGATIVE_SENTIMENT = "negative_sentiment"
+OUT_OF_SCOPE = "out_of_scope"
+SAME_ANSWER_AGAIN = "same_answer_again"
+CONFIDENT = "confident"
+CLOSE_INTENTS = "close_intents"
+UNSURE = "unsure"
+STILL_UNSURE = "still_unsure"
+
+ASKED_FOR_PERSON = "asked_for_person"
+ATTACHMENT = "attachment"
+THUMB_DOWN = "thumb_down"
+LATE = "late"
+
+
+def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:
+    """Decide what one message gets. An intent the pack does not know is treated as unsure."""
+    if history.state is ConversationState.HUMAN:
+        return Decision(Action.SILENT, PERSON_IN_CHARGE)
+    if history.state is ConversationState.WAITING:
+        return Decision(Action.SILENT, WAITING_FOR_PERSON)
+    top = prediction.intent
+    if top is None:
+        return Decision(Action.ESCALATE, NOT_CLASSIFIED)
+    intent = pack.intents.get(top.name)
+    if intent is not None and intent.escalate is Escalate.ALWAYS:
+        return Decision(Action.ESCALATE, INTENT_NEEDS_PERSON, top.name)
+    if is_negative(prediction, pack) and (
+        (intent is not None and intent.escalate is Escalate.WHEN_NEGATIVE)
+        or history.negatives + 1 >= pack.policy.negatives_in_a_row
+    ):
+        return Decision(Action.ESCALATE, NEGATIVE_SENTIMENT, top.name)
+    if (
+        intent is not None
+        and intent.answer is not None
+        and top.confidence >= threshold(prediction, pack)
+    ):
+        recent = history.last_intents[: pack.policy.same_answer]
+        if len(recent) == pack.policy.same_answer and set(recent) == {top.name}:
+            return Decision(Action.ESCALATE, SAME_ANSWER_AGAIN, top.name)
+        return Decision(Action.ANSWER, CONFIDENT, top.name)
+    out_of_scope = top.name == pack.policy.out_of_scope
+    if history.clarifications >= pack.policy.clarifications:
+        return Decision(Action.ESCALATE, OUT_OF_SCOPE if out_of_scope else STILL_UNSURE, top.name)
+    offered = choices(prediction, pack)
+    unsure = CLOSE_INTENTS if len(offered) > 1 else UNSURE
+    return Decision(Action.CLARIFY, OUT_OF_SCOPE if out_of_scope else unsure, top.name, offered)
+
+
+def threshold(prediction: Prediction, pack: Pack) -> float:
+    """The confidence an answer needs: the pack's word for the intent, else the model's calibrated
+    one, else the pack's general one."""
+    intent = pack.intents.get(prediction.intent.name) if prediction.intent else None
+    if intent is not None and intent.threshold is not None:
+        return intent.threshold
+    return pack.policy.threshold if prediction.threshold is None else prediction.threshold
+
+
+def is_negative(prediction: Prediction, pack: Pack) -> bool:
+    """Whether the customer is surely displeased."""
+    sentiment = prediction.sentiment
+    return (
+        sentiment is not None
+        and sentiment.name == "negative"
+        and sentiment.confidence >= pack.policy.negative_confidence
+    )
+
+
+def choices(prediction: Prediction, pack: Pack) -> tuple[str, ...]:
+    """The intents worth offering when the bot asks back, most probable first."""
+    worth = [
+        scored.name
+        for scored in prediction.intent_ranking
+        if scored.confidence >= pack.policy.clarify_from
+        and scored.name in pack.intents
+        and scored.name != pack.policy.out_of_scope
+    ]
+    return tuple(worth[: pack.policy.choices])

@@ -1,0 +1,116 @@
+"""The whole contract with RQ: queue names, dotted job paths, serializer, retries and time limits.
+
+Jobs carry ids only, never a text. RQ imports whatever dotted path a job names, so `AllowedJob`
+refuses every path that is not listed here, before anything is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from redis import Redis
+from rq import Queue, Retry
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+CLASSIFY = "classify"
+TRAIN = "train"
+
+CLASSIFY_JOB = "workers.inference.classify"
+TRAIN_JOB = "workers.training.train"
+ALLOWED_JOBS = frozenset({CLASSIFY_JOB, TRAIN_JOB})
+
+CLASSIFY_TIMEOUT = 20
+TRAIN_TIMEOUT = 4 * 3600
+RESULT_TTL = 60
+FAILURE_TTL = 24 * 3600
+WORKER_TTL = 30
+MAINTENANCE_INTERVAL = 15
+CLASSIFY_RETRIES = 3
+
+WAKE_SENDER = "frontdesk:wake:sender"
+"""Pub/sub channel on which a process says that deliveries are waiting. A hint: SQL is the truth."""
+
+
+class JobNotAllowedError(Exception):
+    """A job names a function that is not on the allow-list, or carries a callback."""
+
+
+class AllowedJob(Job):  # type: ignore[misc, unused-ignore]
+    """An RQ job that resolves to a function of `ALLOWED_JOBS` or to nothing."""
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        self.check_allowed()
+        resolved: Callable[..., Any] = super().func
+        return resolved
+
+    def check_allowed(self) -> None:
+        """Raise `JobNotAllowedError` unless the job's function may run."""
+        if self.instance is not None or self.func_name not in ALLOWED_JOBS:
+            raise JobNotAllowedError(
+                f"job {self.id} names {self.func_name!r}, which is not one of "
+                f"{', '.join(sorted(ALLOWED_JOBS))}; it was refused"
+            )
+
+    @property
+    def success_callback(self) -> Any:
+        return self._no_callback("_success_callback_name")
+
+    @property
+    def failure_callback(self) -> Any:
+        return self._no_callback("_failure_callback_name")
+
+    @property
+    def stopped_callback(self) -> Any:
+        return self._no_callback("_stopped_callback_name")
+
+    def _no_callback(self, attribute: str) -> None:
+        # A callback is a dotted path too, and RQ would import it.
+        if getattr(self, attribute, None) is not None:
+            raise JobNotAllowedError(f"job {self.id} carries a callback; none is allowed")
+
+
+def queue(name: str, connection: Redis) -> Queue:
+    """The queue of that name, with the contract's serializer and job class."""
+    return Queue(name, connection=connection, serializer=JSONSerializer, job_class=AllowedJob)
+
+
+def classify_job_id(message_id: int, attempt: int) -> str:
+    """One id an attempt: a retried Redis command then cannot enqueue an attempt twice."""
+    return f"classify-{message_id}-{attempt}"
+
+
+def enqueue_classify(connection: Redis, messages: Iterable[tuple[int, int]]) -> int:
+    """Enqueue (message id, attempt) pairs in one round trip; returns how many."""
+    classify = queue(CLASSIFY, connection)
+    jobs = [
+        Queue.prepare_data(
+            CLASSIFY_JOB,
+            args=(message_id, attempt),
+            job_id=classify_job_id(message_id, attempt),
+            description=f"classify message {message_id}",
+            timeout=CLASSIFY_TIMEOUT,
+            result_ttl=RESULT_TTL,
+            failure_ttl=FAILURE_TTL,
+            retry=Retry(max=CLASSIFY_RETRIES),
+        )
+        for message_id, attempt in messages
+    ]
+    if jobs:
+        classify.enqueue_many(jobs)
+    return len(jobs)
+
+
+def enqueue_train(connection: Redis, run_id: int, attempt: int) -> None:
+    """Enqueue a training run by its id."""
+    queue(TRAIN, connection).enqueue_call(
+        TRAIN_JOB,
+        args=(run_id, attempt),
+        job_id=f"train-{run_id}-{attempt}",
+        description=f"training run {run_id}",
+        timeout=TRAIN_TIMEOUT,
+        result_ttl=RESULT_TTL,
+        failure_ttl=FAILURE_TTL,
+    )

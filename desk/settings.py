@@ -1,0 +1,181 @@
+"""Every setting of Frontdesk, read from the environment (and `.env`) by composition roots only."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from desk.domain import DeskError
+
+DEFAULT_PACK = "retail"
+
+
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value.rstrip("/")
+
+
+def _redis_url(value: str) -> str:
+    if not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Settings(BaseSettings):
+    """The settings, their defaults and what they mean; docs/settings.md is tested against this."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+
+    bot_token: SecretStr | None = Field(
+        None, description="Token from @BotFather. Without it the simulator plays Telegram."
+    )
+    operator_chat_id: int | None = Field(
+        None, description="Id of the operators' supergroup with topics (starts with -100)."
+    )
+    telegram_api_url: HttpUrl | None = Field(
+        None, description="A Bot API server of your own; default: Telegram's."
+    )
+    webhook_url: HttpUrl | None = Field(
+        None, description="Public https address for updates; without it the bot polls."
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="Secret that Telegram sends with each webhook call; required with one."
+    )
+    webhook_port: int = Field(
+        8443, ge=1, le=65535, description="Port on which the bot listens for webhook calls."
+    )
+    database_url: str | None = Field(
+        None,
+        description="SQLAlchemy URL; default: SQLite in DATA_DIR, in frontdesk.db "
+        "(without BOT_TOKEN in simulator.db).",
+    )
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = Field(
+        None, description="redis://, rediss:// or unix:// URL; default: an embedded server."
+    )
+    data_dir: Path = Field(
+        Path("data"), description="Where the embedded database, Redis files and logs live."
+    )
+    models_dir: Path = Field(Path("models"), description="Where model versions and pointers live.")
+    pack: str = Field(
+        DEFAULT_PACK, description="A folder with a pack, or the name of one under packs/."
+    )
+    base_model: str = Field(
+        "minilm", description="Encoder to fine-tune: minilm (packaged), a folder, or a hub id."
+    )
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N."
+    )
+    max_batch: int = Field(
+        64, ge=1, le=4096, description="Most messages in one forward pass of the worker."
+    )
+    reply_deadline: float = Field(
+        20.0,
+        gt=0,
+        description="Seconds a message may wait for its decision before a person is called.",
+    )
+    simulator_port: int = Field(
+        8081, ge=0, le=65535, description="Port of the simulator and its page (0: any free one)."
+    )
+    retrain_at: str | None = Field(
+        "03:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="Time of the nightly retraining (UTC, HH:MM); `off` to leave it out.",
+    )
+    log_level: str = Field(
+        "INFO",
+        pattern=r"^(DEBUG|INFO|WARNING|ERROR)$",
+        description="Level of the JSON log: DEBUG, INFO, WARNING or ERROR.",
+    )
+
+    @field_validator("retrain_at", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return None if value == "off" else value
+
+    @field_validator("bot_token")
+    @classmethod
+    def _token_shape(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            number, _, key = value.get_secret_value().partition(":")
+            if not number.isdigit() or len(key) < 20:
+                raise ValueError("must look like 123456789:AA… as @BotFather gave it")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _secret_shape(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[\w-]{1,256}", value.get_secret_value(), re.A):
+            raise ValueError("must be 1 to 256 characters of A-Z, a-z, 0-9, _ and -")
+        return value
+
+    @model_validator(mode="after")
+    def _webhook_needs_secret(self) -> Self:
+        if self.webhook_url is not None and self.webhook_secret is None:
+            raise ValueError(
+                "WEBHOOK_URL needs WEBHOOK_SECRET beside it, or anybody could send us updates"
+            )
+        return self
+
+    @property
+    def database_file(self) -> Path | None:
+        """The SQLite file that serves without DATABASE_URL; None with one.
+
+        The simulator has its own: its people must not become a real bot's customers
+        and operators.
+        """
+        if self.database_url is not None:
+            return None
+        return self.data_dir / ("simulator.db" if self.bot_token is None else "frontdesk.db")
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        if self.database_url is None:
+            return f"sqlite:///{self.database_file}"
+        # Hosting platforms hand out postgres:// URLs; the driver here is psycopg 3.
+        for prefix in ("postgres://", "postgresql://"):
+            if self.database_url.startswith(prefix):
+                return "postgresql+psycopg://" + self.database_url.removeprefix(prefix)
+        return self.database_url
+
+    @property
+    def pack_dir(self) -> Path:
+        """The pack's folder; its existence is checked by `desk.pack.load`."""
+        path = Path(self.pack)
+        return path if path.is_dir() or "/" in self.pack else Path("packs") / self.pack
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings; raise `DeskError` with a line for each wrong one."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            message = problem["msg"].removeprefix("Value error, ")
+            if not problem["loc"]:
+                lines.append(message)
+                continue
+            field = str(problem["loc"][0])
+            if problem["type"] == "string_pattern_mismatch":  # a pattern helps nobody
+                message = f"{problem['input']!r} won't do"
+            meant = Settings.model_fields[field].description
+            lines.append(f"{field.upper()}: {message}. ({meant})")
+        raise DeskError(
+            "Some settings are wrong (see docs/settings.md):\n  " + "\n  ".join(lines)
+        ) from None

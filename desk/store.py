@@ -1,0 +1,167 @@
+"""The database: one place that connects, begins transactions and brings the schema up to date."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from desk.domain import DeskError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
+
+
+class Store:
+    """Transactions on one database. Safe to share between threads; make it after forking."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise DeskError(
+                "DATABASE_URL is no database address; write sqlite:///data/frontdesk.db or "
+                "postgresql://user:password@host/name"
+            ) from None
+        self.url = url
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        if self.sqlite and parsed.database not in (None, "", ":memory:"):
+            folder = Path(str(parsed.database)).parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DeskError(
+                    f"The folder {folder} for the database can't be made ({error.strerror}). "
+                    "Set DATA_DIR or DATABASE_URL to a place where you may write."
+                ) from None
+        try:
+            self.engine = create_engine(
+                url,
+                pool_pre_ping=not self.sqlite,
+                # An error's text would quote what customers wrote.
+                hide_parameters=True,
+            )
+        except (ArgumentError, ImportError) as error:
+            raise DeskError(
+                f"DATABASE_URL names {parsed.drivername}, which can't be used here ({error}); "
+                "use sqlite or postgresql"
+            ) from None
+        if self.sqlite:
+            _prepare_sqlite(self.engine)
+        self._reader = self.engine.execution_options(read_only=True)
+        # SQLite has one writer at a time, and those who find it busy sleep and ask again: among
+        # eight threads the unlucky one waited for seconds. A lock passes the turn on at once.
+        self._turn: AbstractContextManager[Any] = (
+            threading.RLock() if self.sqlite else nullcontext()
+        )
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that commits at the end of the block and rolls back on any exception."""
+        with (
+            self._turn,
+            Session(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction for reading; nothing done in it is kept."""
+        with Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    def check(self) -> None:
+        """Raise `DeskError` with what to do unless the database answers and is up to date."""
+        try:
+            with self._reader.connect() as connection:
+                connection.execute(text("SELECT 1"))
+                current = MigrationContext.configure(connection).get_current_revision()
+        except SQLAlchemyError as error:
+            raise unreachable(self.url, error) from None
+        scripts = ScriptDirectory.from_config(self._alembic())
+        newest = scripts.get_current_head()
+        if current not in {None, *(script.revision for script in scripts.walk_revisions())}:
+            raise _too_new(current)
+        if current != newest:
+            raise DeskError(
+                f"The database is at revision {current or 'none'}, this version needs {newest}. "
+                "Run: frontdesk migrate"
+            )
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision; a second call does nothing."""
+        try:
+            with self.engine.connect() as connection:
+                if not self.sqlite:  # SQLite's transaction shuts out a second migration anyway
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                config = self._alembic()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                connection.commit()
+        except DBAPIError as error:
+            raise unreachable(self.url, error) from None
+        except CommandError as error:
+            if isinstance(error.__cause__, ResolutionError):
+                raise _too_new(str(error.__cause__.argument)) from None
+            raise
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _alembic(self) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        return config
+
+
+def _too_new(revision: str | None) -> DeskError:
+    return DeskError(
+        f"The database is at revision {revision}, which this version does not know: a newer "
+        "Frontdesk has migrated it. Install that version, or restore a backup."
+    )
+
+
+def unreachable(url: str, error: Exception) -> DeskError:
+    """The sentence for a database that does not answer, without its password."""
+    cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+    shown = make_url(url).difference_update_query(["password", "sslpassword"])
+    return DeskError(
+        f"The database at {shown.render_as_string(hide_password=True)} does not answer: "
+        f"{cause}. Check DATABASE_URL and that the server runs."
+    )
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        # Python's own transaction handling would begin late and deferred: it is ours to begin.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "busy_timeout=15000",
+            "journal_mode=WAL",
+            "synchronous=FULL",  # an acknowledged update survives a power cut, too
+            "foreign_keys=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A writer that starts by reading would fail at its first write if another wrote meanwhile.
+        read_only = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,307 @@
+"""The tables. Every change to them is an Alembic migration under desk/migrations."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from desk.domain import (
+    Action,
+    Author,
+    ConversationState,
+    DeliveryState,
+    FeedbackKind,
+    InboxState,
+    MessageState,
+    Role,
+    RunState,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, always timezone-aware in UTC: SQLite would otherwise forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a stored moment needs a time zone")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class EnumText(TypeDecorator[Any]):
+    """A StrEnum kept as its plain text, so that a new member needs no migration."""
+
+    impl = String(16)
+    cache_ok = True
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__()
+        self.enum = enum
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self.enum(value)
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+# SQLite gives automatic ids to INTEGER keys only.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        int: BigInteger,
+        Action: EnumText(Action),
+        Author: EnumText(Author),
+        ConversationState: EnumText(ConversationState),
+        DeliveryState: EnumText(DeliveryState),
+        FeedbackKind: EnumText(FeedbackKind),
+        InboxState: EnumText(InboxState),
+        MessageState: EnumText(MessageState),
+        Role: EnumText(Role),
+        RunState: EnumText(RunState),
+    }
+
+
+class Inbox(Base):
+    """Every update Telegram was told is received, exactly once."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (UniqueConstraint("bot_id", "update_id"), Index(None, "state", "id"))
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    bot_id: Mapped[int]
+    update_id: Mapped[int]
+    chat_id: Mapped[int | None]
+    payload: Mapped[dict[str, Any]]
+    state: Mapped[InboxState] = mapped_column(default=InboxState.NEW)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str | None] = mapped_column(Text)
+    received_at: Mapped[datetime] = mapped_column(default=utcnow)
+    done_at: Mapped[datetime | None]
+
+
+class PollOffset(Base):
+    """One past the newest update stored, by bot. Polling starts without it, since a redelivery is a
+    no-op by key; it tells a simulator that begins anew where to number its updates from."""
+
+    __tablename__ = "poll_offsets"
+
+    bot_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    next_update_id: Mapped[int]
+
+
+class Customer(Base):
+    __tablename__ = "customers"
+    # A thread's number means something within its chat only.
+    __table_args__ = (UniqueConstraint("topic_chat_id", "topic_id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    chat_id: Mapped[int] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(String(256))
+    username: Mapped[str | None] = mapped_column(String(64))
+    language: Mapped[str | None] = mapped_column(String(16))
+    topic_chat_id: Mapped[int | None]
+    topic_id: Mapped[int | None]
+    gone: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Conversation(Base):
+    """An episode with a customer, from a first message until it is resolved."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        Index(None, "customer_id", "state"),
+        Index(
+            "uq_conversations_open",
+            "customer_id",
+            unique=True,
+            sqlite_where=text("state != 'resolved'"),
+            postgresql_where=text("state != 'resolved'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    state: Mapped[ConversationState] = mapped_column(default=ConversationState.BOT)
+    operator_id: Mapped[int | None]
+    clarifications: Mapped[int] = mapped_column(Integer, default=0)
+    negatives: Mapped[int] = mapped_column(Integer, default=0)
+    last_intents: Mapped[list[Any]] = mapped_column(default=list)
+    opened_at: Mapped[datetime] = mapped_column(default=utcnow)
+    escalated_at: Mapped[datetime | None]
+    taken_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+
+
+class Message(Base):
+    """What was said, by whom. A customer's text is `PENDING` until its decision commits."""
+
+    __tablename__ = "messages"
+    __table_args__ = (Index(None, "state", "created_at"), Index(None, "conversation_id", "id"))
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"))
+    inbox_id: Mapped[int | None] = mapped_column(ForeignKey("inbox.id"), unique=True)
+    author: Mapped[Author]
+    text: Mapped[str] = mapped_column(Text)
+    telegram_id: Mapped[int | None]
+    state: Mapped[MessageState] = mapped_column(default=MessageState.DECIDED)
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    enqueued_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class PredictionRow(Base):
+    __tablename__ = "predictions"
+
+    message_id: Mapped[int] = mapped_column(
+        ForeignKey("messages.id"), primary_key=True, autoincrement=False
+    )
+    intent: Mapped[str | None] = mapped_column(String(64))
+    confidence: Mapped[float | None]
+    ranking: Mapped[list[Any]]
+    sentiment: Mapped[str | None] = mapped_column(String(16))
+    sentiment_confidence: Mapped[float | None]
+    threshold: Mapped[float | None]
+    model: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class DecisionRow(Base):
+    __tablename__ = "decisions"
+    __table_args__ = (Index(None, "action", "rule"),)
+
+    message_id: Mapped[int] = mapped_column(
+        ForeignKey("messages.id"), primary_key=True, autoincrement=False
+    )
+    action: Mapped[Action]
+    rule: Mapped[str] = mapped_column(String(32))
+    intent: Mapped[str | None] = mapped_column(String(64))
+    choices: Mapped[list[Any]] = mapped_column(default=list)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class DeliveryRow(Base):
+    """One call to Telegram. `key` makes its creation idempotent; ids give the order in a chat."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index(None, "state", "id"),
+        Index(None, "conversation_id", "state"),
+        Index(None, "chat_id", "telegram_id"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    key: Mapped[str] = mapped_column(String(96), unique=True)
+    chat_id: Mapped[int]
+    method: Mapped[str] = mapped_column(String(32))
+    payload: Mapped[dict[str, Any]]
+    conversation_id: Mapped[int | None] = mapped_column(ForeignKey("conversations.id"))
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"), index=True)
+    topic_of: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
+    from_bot: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.PENDING)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    uncertain: Mapped[bool] = mapped_column(default=False)
+    not_before: Mapped[datetime | None]
+    telegram_id: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    sent_at: Mapped[datetime | None]
+
+
+class ButtonRow(Base):
+    """What a button means. Telegram, and so the client, sees the opaque token only."""
+
+    __tablename__ = "buttons"
+
+    token: Mapped[str] = mapped_column(String(24), primary_key=True)
+    action: Mapped[str] = mapped_column(String(24))
+    argument: Mapped[str] = mapped_column(String(64), default="")
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"))
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Feedback(Base):
+    """What somebody's act says about the truth of one message. The newest word of a kind counts."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (UniqueConstraint("message_id", "kind", "by"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))
+    kind: Mapped[FeedbackKind]
+    intent: Mapped[str | None] = mapped_column(String(64))
+    by: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Operator(Base):
+    __tablename__ = "operators"
+
+    user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(256), default="")
+    role: Mapped[Role]
+    from_chat: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class RunRow(Base):
+    """A training run, from the wish to the verdict of the gate."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    state: Mapped[RunState] = mapped_column(default=RunState.QUEUED)
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    requested_by: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str | None] = mapped_column(String(64))
+    report: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]

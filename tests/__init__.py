@@ -1,0 +1,1 @@
+"""Tests. Fixtures that several suites share stand in `conftest.py`."""

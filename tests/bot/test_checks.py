@@ -1,0 +1,172 @@
+"""What the bot says when the token or the operators' chat is not right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from bot import app, checks
+from bot.app import BotOptions
+from bot.telegram import RefusedError, Telegram
+from desk.domain import DeskError
+from simulator.app import Simulator
+from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
+from tests.bot.conftest import Running, Starter, World
+
+CHAT = f"chats/{OPERATORS_CHAT}"
+
+
+async def chat_problems(simulator: Simulator, chat_id: int = OPERATORS_CHAT) -> list[str]:
+    async with Telegram(DEFAULT_TOKEN, simulator.url) as telegram:
+        bot_id = (await telegram.call("getMe"))["id"]
+        return await checks.chat_problems(telegram, chat_id, bot_id)
+
+
+async def test_a_good_token_and_chat_have_no_problems(simulator: Simulator) -> None:
+    async with Telegram(DEFAULT_TOKEN, simulator.url) as telegram:
+        assert await checks.token_problems(telegram) == []
+    assert await chat_problems(simulator) == []
+
+
+async def test_a_wrong_token_is_named_and_sends_to_botfather(
+    start_bot: Starter, options: BotOptions
+) -> None:
+    wrong = BotOptions(
+        options.desk, "nonsense", options.api_url, options.redis_url, options.data_dir
+    )
+    with pytest.raises(DeskError, match=r"does not know this bot token.*@BotFather.*BOT_TOKEN"):
+        await start_bot(wrong)
+
+
+async def test_a_telegram_that_does_not_answer_is_named(
+    monkeypatch: pytest.MonkeyPatch, start_bot: Starter, options: BotOptions
+) -> None:
+    monkeypatch.setattr(app, "START_SECONDS", 0.5)
+    nowhere = BotOptions(
+        options.desk, options.token, "http://127.0.0.1:9", options.redis_url, options.data_dir
+    )
+    with pytest.raises(DeskError, match=r"http://127.0.0.1:9 does not answer.*TELEGRAM_API_URL"):
+        await start_bot(nowhere)
+
+
+AWAY = [
+    {"kind": "too_many_requests", "method": "getMe", "retry_after": 1},
+    {"kind": "server_error", "method": "getMe"},
+    {"kind": "server_error", "method": "getChat"},
+    {"kind": "refused", "method": "getChatMember"},
+    {"kind": "error", "method": "getChatAdministrators", "status": 500},
+    {"kind": "too_many_requests", "method": "setMyCommands", "retry_after": 1},
+]
+
+
+@pytest.mark.parametrize("fault", AWAY, ids=lambda fault: f"{fault['kind']} {fault['method']}")
+async def test_a_telegram_that_is_out_of_order_for_a_moment_only_delays_the_start(
+    fault: dict[str, Any], start_bot: Starter, world: World
+) -> None:
+    await world.fault(**fault)
+    await start_bot()
+    await world.reply(await world.write(await world.customer(), "/help"))
+
+
+@pytest.mark.parametrize("fault", AWAY, ids=lambda fault: f"{fault['kind']} {fault['method']}")
+async def test_a_telegram_that_stays_out_of_order_is_no_wrong_setting(
+    fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch, start_bot: Starter, world: World
+) -> None:
+    monkeypatch.setattr(app, "START_SECONDS", 0.3)
+    await world.fault(**fault, times=100)
+    with pytest.raises(DeskError, match=r"does not answer|can't serve the bot now") as caught:
+        await start_bot()
+    assert not isinstance(caught.value, checks.WrongSettingsError)
+
+
+async def test_a_webhook_that_can_not_be_set_for_a_moment_is_no_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch, start_bot: Starter, options: BotOptions, world: World
+) -> None:
+    monkeypatch.setattr(app, "START_SECONDS", 0.3)
+    await world.fault("too_many_requests", method="setWebhook", times=100)
+    hooked = replace(options, webhook=("https://desk.example.com", "secret", 0))
+    with pytest.raises(DeskError, match="can't serve the bot now") as caught:
+        await start_bot(hooked)
+    assert not isinstance(caught.value, checks.WrongSettingsError)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_proxys_page_says_nothing_about_the_token_or_the_chat(status: int) -> None:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(status=status, text="<h1>Nothing here</h1>", content_type="text/html")
+
+    proxy = web.Application()
+    proxy.router.add_route("*", "/{path:.*}", page)
+    async with TestServer(proxy) as server, Telegram(DEFAULT_TOKEN, str(server.make_url("/"))) as t:
+        for check in (checks.token_problems(t), checks.chat_problems(t, OPERATORS_CHAT, 1)):
+            with pytest.raises(RefusedError) as caught:
+                await check
+            assert caught.value.away
+
+
+async def test_a_wrong_token_or_chat_is_a_wrong_setting(
+    start_bot: Starter, options: BotOptions, world: World
+) -> None:
+    with pytest.raises(checks.WrongSettingsError):
+        await start_bot(replace(options, token="123456:" + "C" * 35))
+    await world.ask("PATCH", CHAT, {"bot": {"status": "left"}})
+    with pytest.raises(checks.WrongSettingsError):
+        await start_bot()
+
+
+async def test_a_chat_without_topics_is_refused_with_where_to_switch_them_on(
+    start_bot: Starter, world: World
+) -> None:
+    await world.ask("PATCH", CHAT, {"is_forum": False})
+    with pytest.raises(DeskError, match=r"has no topics. Switch them on in the group's settings"):
+        await start_bot()
+
+
+async def test_every_missing_right_is_named_at_once(world: World, simulator: Simulator) -> None:
+    change = {"is_forum": False, "bot": {"rights": {"can_manage_topics": False}}}
+    await world.ask("PATCH", CHAT, change)
+    topics, rights = await chat_problems(simulator)
+    assert "has no topics" in topics
+    assert "make it an administrator with the right “Manage topics”" in rights
+
+
+async def test_a_plain_member_is_not_enough(world: World, simulator: Simulator) -> None:
+    await world.ask("PATCH", CHAT, {"bot": {"status": "member"}})
+    (problem,) = await chat_problems(simulator)
+    assert "make it an administrator" in problem
+
+
+@pytest.mark.parametrize("status", ["left", "kicked"])
+async def test_a_chat_that_the_bot_is_not_in_is_refused(
+    status: str, start_bot: Starter, world: World
+) -> None:
+    await world.ask("PATCH", CHAT, {"bot": {"status": status}})
+    with pytest.raises(DeskError, match=r"not in the operators' chat.*Add it to the group"):
+        await start_bot()
+
+
+async def test_an_unknown_chat_says_how_to_find_the_id(simulator: Simulator) -> None:
+    (problem,) = await chat_problems(simulator, -100999)
+    assert "write /id there" in problem
+
+
+async def test_a_private_chat_is_no_operators_chat(
+    bot: Running, world: World, simulator: Simulator
+) -> None:
+    ann = await world.customer()
+    await world.write(ann, "/help")
+    (problem,) = await chat_problems(simulator, ann)
+    assert "must be a group" in problem
+
+
+async def test_the_commands_are_set_in_both_languages(bot: Running, world: World) -> None:
+    ann, li = await world.customer("Ann", "de"), await world.customer("Li", "zh-hans")
+    shown = await world.ask("GET", f"customers/{ann}/commands")
+    assert [command["command"] for command in shown] == ["start", "help", "human"]
+    assert shown[2]["description"] == "Talk to a person"
+    chinese = await world.ask("GET", f"customers/{li}/commands")
+    assert chinese[2]["description"] != "Talk to a person"

@@ -1,0 +1,228 @@
+"""Intake: stored before acknowledged, each update once, whatever happens to Telegram or to SQL."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiogram import Dispatcher
+from sqlalchemy.exc import OperationalError
+
+from bot import customers, operators, presses
+from bot.intake import chat_of, incoming
+from bot.routers import groups_router
+from bot.telegram import RefusedError, Telegram, _result
+from desk.domain import DeskError, InboxState
+from desk.flow import intake
+from desk.tables import Inbox
+from simulator.app import Simulator
+from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
+from tests.bot.conftest import Rows, Running, Starter, World, eventually
+
+
+def polls(telegram_calls: list[dict[str, Any]]) -> list[int | None]:
+    return [params.get("offset") for params in telegram_calls]
+
+
+@pytest.fixture
+def polled(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The parameters of every getUpdates of the bot."""
+    seen: list[dict[str, Any]] = []
+    call = Telegram.call
+
+    async def spy(self: Telegram, method: str, params: Any = None, seconds: float = 20.0) -> Any:
+        if method == "getUpdates":
+            seen.append(dict(params))
+        return await call(self, method, params, seconds)
+
+    monkeypatch.setattr(Telegram, "call", spy)
+    return seen
+
+
+async def test_the_offset_moves_only_after_the_commit(
+    monkeypatch: pytest.MonkeyPatch,
+    polled: list[dict[str, Any]],
+    start_bot: Starter,
+    world: World,
+    rows: Rows,
+) -> None:
+    failures = 2
+    store = intake.store_updates
+
+    def failing(desk: Any, updates: Any) -> int:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OperationalError("insert", {}, Exception("the database is away"))
+        return store(desk, updates)
+
+    monkeypatch.setattr(intake, "store_updates", failing)
+    await start_bot()
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+    assert len(await world.said(ann)) == 1
+    (row,) = rows.all(Inbox)
+    offsets = await eventually(lambda: (seen := polls(polled))[-1] is not None and seen)
+    # Polled thrice without acknowledging anything, then past the stored update.
+    assert offsets[-1] == row.update_id + 1
+    assert set(offsets[:-1]) == {None}
+    assert len(offsets) == 4
+
+
+async def test_an_update_that_is_delivered_twice_is_one_row_and_one_reply(
+    bot: Running, world: World, rows: Rows
+) -> None:
+    ann = await world.customer()
+    await world.fault("duplicate_update")
+    await world.write(ann, "/help")
+    later = await world.write(ann, "/start")
+    await world.reply(later, "welcome")
+    assert len(rows.all(Inbox)) == 2
+    assert len(await world.said(ann)) == 2
+
+
+async def test_updates_that_come_newest_first_are_all_stored(
+    bot: Running, world: World, rows: Rows
+) -> None:
+    ann, bob = await world.customer("Ann"), await world.customer("Bob")
+    await world.fault("out_of_order")
+    await world.write(ann, "/help")
+    await world.write(bob, "/help")
+    await world.said(ann)
+    await world.said(bob)
+    assert len(rows.all(Inbox, state=InboxState.DONE)) == 2
+
+
+async def test_ids_that_begin_anew_while_the_bot_is_down_are_not_skipped(
+    start_bot: Starter, world: World, rows: Rows
+) -> None:
+    first = await start_bot()
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+    await first.stop()
+    await world.fault("reset_update_id", next=7)
+    lower = await world.write(ann, "/start")
+    await start_bot()
+    await world.reply(lower, "welcome")
+    assert [row.update_id for row in rows.all(Inbox)][1] == 7
+
+
+async def test_ids_that_begin_anew_while_the_bot_polls_are_not_skipped(
+    monkeypatch: pytest.MonkeyPatch,
+    polled: list[dict[str, Any]],
+    start_bot: Starter,
+    world: World,
+) -> None:
+    monkeypatch.setattr("bot.intake.POLL_SECONDS", 1)
+    await start_bot()
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+    await eventually(lambda: polls(polled)[-1] is not None)
+    # An empty answer has acknowledged everything: from there on no old offset is in the way.
+    await eventually(lambda: polls(polled)[-1] is None)
+    await world.fault("reset_update_id")
+    await world.reply(await world.write(ann, "/start"), "welcome")
+
+
+async def test_a_second_poller_is_outlasted(
+    bot: Running, world: World, simulator: Simulator
+) -> None:
+    async with Telegram(DEFAULT_TOKEN, simulator.url) as other:
+        assert await other.call("getUpdates", {"timeout": 0}) == []
+        ann = await world.customer()
+        await world.reply(await world.write(ann, "/help"))
+
+
+async def test_telegram_being_away_is_waited_for(bot: Running, world: World) -> None:
+    await world.fault("server_error", method="getUpdates", times=2)
+    await world.fault("refused", method="getUpdates")
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+    await world.reply(await world.write(ann, "/start"))
+
+
+async def test_a_revoked_token_ends_the_bot_with_a_sentence(
+    start_bot: Starter, world: World, simulator: Simulator
+) -> None:
+    bot = await start_bot()
+    simulator.world.settings.only_token = simulator.world.bots[0].token = "1:" + "x" * 35
+    await world.write(await world.customer(), "/help")
+    with pytest.raises(DeskError, match="no longer accepts the bot's token"):
+        await asyncio.wait_for(bot.task, 5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (404, b"<html><h1>404 Not Found</h1></html>"),
+        (401, b"<html><h1>Who are you?</h1></html>"),
+        (503, b'{"ok": false, "error_code": 503, "description": "Service Unavailable"}'),
+    ],
+    ids=["proxy 404", "proxy 401", "503"],
+)
+async def test_a_proxys_page_is_waited_out_and_is_no_revoked_token(
+    answer: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch, start_bot: Starter, world: World
+) -> None:
+    call, pages = Telegram.call, 2
+
+    async def through_a_proxy(self: Telegram, method: str, *args: Any) -> Any:
+        nonlocal pages
+        if method == "getUpdates" and pages:
+            pages -= 1
+            return _result(method, *answer)
+        return await call(self, method, *args)
+
+    monkeypatch.setattr(Telegram, "call", through_a_proxy)
+    await start_bot()
+    await world.reply(await world.write(await world.customer(), "/help"))
+    assert pages == 0
+
+
+async def test_telegram_is_asked_for_what_has_a_handler_and_for_nothing_else(
+    polled: list[dict[str, Any]], bot: Running
+) -> None:
+    dispatcher = Dispatcher(disable_fsm=True)
+    dispatcher.include_routers(
+        groups_router(),
+        customers.make_router(),
+        operators.make_router(OPERATORS_CHAT),
+        presses.make_router(),
+    )
+    await eventually(lambda: polled)
+    assert sorted(polled[0]["allowed_updates"]) == sorted(dispatcher.resolve_used_update_types())
+
+
+@pytest.mark.parametrize(
+    ("update", "chat"),
+    [
+        ({"message": {"chat": {"id": 5}}}, 5),
+        ({"callback_query": {"from": {"id": 1}, "message": {"chat": {"id": -7}}}}, -7),
+        ({"my_chat_member": {"chat": {"id": 8}}}, 8),
+        ({"message": {"chat": "nowhere"}}, None),
+        ({"message": {"chat": {"id": "5"}}}, None),
+        ({"message": {"chat": {"id": 2**70}}}, None),
+        ({"message": None}, None),
+        ({"poll": {"id": "1"}}, None),
+    ],
+)
+def test_the_chat_of_an_update_is_found_without_parsing_it(
+    update: dict[str, Any], chat: int | None
+) -> None:
+    assert chat_of({"update_id": 1} | update) == chat
+
+
+@pytest.mark.parametrize("raw", [None, [], "x", {}, {"update_id": "1"}, {"update_id": 2**70}])
+def test_what_has_no_usable_id_is_no_update(raw: object) -> None:
+    assert incoming(1, raw) is None
+
+
+async def test_an_error_never_holds_the_token(simulator: Simulator) -> None:
+    async with Telegram(DEFAULT_TOKEN, "http://127.0.0.1:9") as nowhere:
+        with pytest.raises(Exception, match="no connection") as caught:
+            await nowhere.call("getMe")
+        assert DEFAULT_TOKEN not in str(caught.value)
+    async with Telegram(DEFAULT_TOKEN, simulator.url) as telegram:
+        with pytest.raises(RefusedError, match="404") as refused:
+            await telegram.call("noSuchMethod")
+        assert DEFAULT_TOKEN not in str(refused.value)

@@ -1,0 +1,189 @@
+"""Lanes: in order within a chat, at once across chats, and nobody waits for a poison update."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from bot.lanes import Lanes
+from desk.domain import InboxRow, InboxState, Incoming
+from desk.flow import customers, intake
+from desk.flow.desk import Desk
+from desk.tables import Inbox
+from simulator.world import OPERATORS_CHAT
+from tests.bot.conftest import Rows, Running, World, eventually
+
+BOT = 77
+
+
+def put(desk: Desk, *updates: tuple[int, int | None]) -> None:
+    """Store updates as (id, chat)."""
+    intake.store_updates(desk, [Incoming(BOT, id_, chat, {}) for id_, chat in updates])
+
+
+@asynccontextmanager
+async def running(
+    desk: Desk, handle: Callable[[InboxRow], Awaitable[None]], concurrency: int = 8
+) -> AsyncIterator[Lanes]:
+    lanes, stop = Lanes(desk, BOT, handle, concurrency), asyncio.Event()
+    task = asyncio.create_task(lanes.run(stop))
+    yield lanes
+    stop.set()
+    await task
+
+
+async def test_rows_of_a_chat_are_handled_in_order_and_other_chats_do_not_wait(
+    desk: Desk, rows: Rows
+) -> None:
+    handled: list[int] = []
+    gate = asyncio.Event()
+
+    async def handle(row: InboxRow) -> None:
+        if row.update_id == 1:
+            await gate.wait()
+        handled.append(row.update_id)
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    # These were stored before the lanes start, as after a crash.
+    put(desk, (1, 5), (2, 5), (3, 6), (4, None), (5, 5), (6, 6))
+    async with running(desk, handle):
+        await rows.until(Inbox, count=3, state=InboxState.DONE)
+        assert sorted(handled) == [3, 4, 6]
+        gate.set()
+        await rows.until(Inbox, count=6, state=InboxState.DONE)
+    assert [id_ for id_ in handled if id_ in (1, 2, 5)] == [1, 2, 5]
+    assert handled.index(3) < handled.index(6)
+
+
+async def test_no_more_handlers_run_at_once_than_allowed(desk: Desk, rows: Rows) -> None:
+    at_once = most = 0
+
+    async def handle(row: InboxRow) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    put(desk, *((number, number) for number in range(1, 21)))
+    async with running(desk, handle, concurrency=3):
+        await rows.until(Inbox, count=20, state=InboxState.DONE)
+    assert most == 3
+
+
+async def test_each_row_is_handled_once_however_often_the_lanes_are_woken(
+    desk: Desk, rows: Rows
+) -> None:
+    handled: list[int] = []
+
+    async def handle(row: InboxRow) -> None:
+        handled.append(row.update_id)
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    async with running(desk, handle) as lanes:
+        for number in range(1, 101):
+            await asyncio.to_thread(put, desk, (number, number % 7))
+            lanes.wake()
+        await rows.until(Inbox, count=100, state=InboxState.DONE)
+    assert sorted(handled) == list(range(1, 101))
+
+
+async def test_a_database_that_is_away_is_not_the_updates_fault(desk: Desk, rows: Rows) -> None:
+    failures = 6
+
+    async def handle(row: InboxRow) -> None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OperationalError("update", {}, Exception("away"))
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    put(desk, (1, 5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.lanes.backoff", lambda *_, **__: 0.01)
+        async with running(desk, handle):
+            (row,) = await rows.until(Inbox, state=InboxState.DONE)
+    assert row.attempts == 0
+
+
+async def test_the_stop_waits_for_a_handler_and_leaves_the_rest_for_the_next_start(
+    desk: Desk, rows: Rows
+) -> None:
+    begun = asyncio.Event()
+
+    async def handle(row: InboxRow) -> None:
+        begun.set()
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    put(desk, (1, 5), (2, 5))
+    async with running(desk, handle):
+        await begun.wait()
+    assert [row.state for row in rows.all(Inbox)] == [InboxState.DONE, InboxState.NEW]
+
+
+async def test_an_unreadable_update_is_parked_at_once_and_operators_are_told(
+    bot: Running, world: World, rows: Rows
+) -> None:
+    ann = await world.customer()
+    await world.fault("garbage_update")
+    bad = {"message": {"message_id": "x", "date": None, "chat": {"id": ann, "type": "private"}}}
+    await world.fault("garbage_update", update=bad)
+    await world.reply(await world.write(ann, "/help"))
+    parked = await rows.until(Inbox, count=2, state=InboxState.PARKED)
+    assert all(row.attempts == 1 and "ValidationError" not in row.error for row in parked)
+    assert all("validation errors for Update" in row.error for row in parked)
+    await world.said(OPERATORS_CHAT, "could not be handled", count=2)
+
+
+async def test_a_poison_update_is_retried_and_parked_while_others_go_on(
+    bot: Running,
+    world: World,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intake, "RETRY_SECONDS", (0.1, 0.1, 0.1, 0.1))
+    wrote = customers.wrote
+    tries = 0
+
+    def poisoned(desk: Any, inbox_id: int, person: Any, telegram_id: int, text: str) -> Any:
+        nonlocal tries
+        if text == "poison":
+            tries += 1
+            raise ValueError("can't read 'poison'")
+        return wrote(desk, inbox_id, person, telegram_id, text)
+
+    monkeypatch.setattr(customers, "wrote", poisoned)
+    ann, bob = await world.customer("Ann"), await world.customer("Bob")
+    with capture_logs() as logs:
+        await world.write(ann, "poison")
+        behind = await world.write(ann, "/help")
+        await eventually(lambda: tries)
+        await world.reply(await world.write(bob, "/help"))
+        assert tries < intake.MAX_ATTEMPTS, "Bob was answered while Ann's message was retried"
+        assert not await world.said(ann, count=0)
+        await world.reply(behind)
+    (parked,) = rows.all(Inbox, state=InboxState.PARKED)
+    assert (tries, parked.attempts) == (intake.MAX_ATTEMPTS, intake.MAX_ATTEMPTS)
+    assert parked.error == "ValueError: can't read 'poison'"
+    assert "update_parked" in str(logs)
+    assert "poison" not in str(logs), "what customers write is never logged"
+    # Once the cause is mended, a parked update can have another round.
+    monkeypatch.setattr(customers, "wrote", wrote)
+    await asyncio.to_thread(intake.retry_parked, bot_desk(rows))
+    await eventually(lambda: not rows.all(Inbox, state=InboxState.PARKED))
+    await eventually(lambda: not rows.all(Inbox, state=InboxState.NEW))
+
+
+def bot_desk(rows: Rows) -> Any:
+    class OnlyStore:
+        store = rows._store
+
+    return OnlyStore()

@@ -1,0 +1,99 @@
+"""The limits on sending, with a clock of their own, and against Telegram's own count."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bot.limits import CHAT_BURST, GROUP_COUNT, GROUP_SECONDS, OVERALL_COUNT, Limits
+from desk.tables import DeliveryRow, Inbox
+from tests.bot.conftest import Rows, Running, World, eventually
+
+
+class Now:
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_a_chat_may_burst_and_then_gets_one_a_second() -> None:
+    now = Now()
+    limits = Limits(now)
+    for _ in range(CHAT_BURST):
+        assert 5 not in limits.exhausted()
+        limits.spend(5)
+    assert limits.exhausted() == {5}
+    now.time += 0.5
+    assert limits.exhausted() == {5}
+    assert limits.wait() == 0.5
+    now.time += 0.5
+    assert limits.exhausted() == set()
+    limits.spend(5)
+    assert limits.exhausted() == {5}
+
+
+def test_a_group_gets_no_more_than_its_count_in_any_minute() -> None:
+    now = Now()
+    limits = Limits(now)
+    sent = []
+    while now.time < 100.0 + 4 * GROUP_SECONDS:
+        if -5 not in limits.exhausted():
+            limits.spend(-5)
+            sent.append(now.time)
+        now.time += 0.25
+    for start in sent:
+        assert len([time for time in sent if start <= time < start + 60]) <= GROUP_COUNT
+    assert len(sent) >= 4 * GROUP_COUNT
+
+
+def test_edits_do_not_use_up_a_groups_count() -> None:
+    limits = Limits(Now())
+    for _ in range(GROUP_COUNT):
+        limits.begin()
+        limits.end(-5, edit=True)
+    assert limits.exhausted() == set()
+
+
+def test_all_chats_together_get_no_more_than_the_overall_count_a_second() -> None:
+    now = Now()
+    limits = Limits(now)
+    for chat in range(OVERALL_COUNT):
+        assert limits.room() == OVERALL_COUNT - chat
+        limits.begin()
+    now.time += 5.0
+    assert limits.room() == 0, "what is under way still counts"
+    for chat in range(OVERALL_COUNT):
+        limits.end(chat)
+    assert limits.room() == 0
+    now.time += 0.9
+    assert limits.room() == 0
+    now.time += 0.1
+    assert limits.room() == OVERALL_COUNT
+
+
+def test_chats_that_have_recovered_are_forgotten() -> None:
+    now = Now()
+    limits = Limits(now)
+    for chat in range(1000):
+        limits.spend(chat)
+    now.time += 10
+    limits.exhausted()
+    assert limits._chats == {}
+
+
+async def test_a_burst_in_one_chat_meets_no_429_and_nothing_waits_as_sending(
+    bot: Running, world: World, rows: Rows
+) -> None:
+    await world.ask("PATCH", "settings", {"limits": True})
+    ann = await world.customer()
+    for _ in range(CHAT_BURST + 2):
+        await world.write(ann, "/help")
+    await rows.until(Inbox, count=CHAT_BURST + 2)
+    await world.said(ann, count=CHAT_BURST)
+    await eventually(lambda: len(rows.all(DeliveryRow)) == CHAT_BURST + 2)
+    await asyncio.sleep(0.1)
+    states = [str(row.state) for row in rows.all(DeliveryRow)]
+    assert states == ["sent"] * CHAT_BURST + ["pending"] * 2
+    await world.said(ann, count=CHAT_BURST + 2)
+    assert [call["ok"] for call in await world.calls("sendMessage")] == [True] * (CHAT_BURST + 2)

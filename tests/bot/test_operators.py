@@ -1,0 +1,229 @@
+"""What operators do: cards, one-tap answers, their own words, commands, and who may do it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from redis import Redis
+
+from desk import queues
+from desk.domain import ConversationState, FeedbackKind, InboxState, Role
+from desk.flow import operators
+from desk.flow.desk import Desk
+from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, RunRow
+from simulator.app import Simulator
+from simulator.model import ADMIN_RIGHTS, Chat, Member
+from simulator.world import OPERATORS_CHAT
+from tests.bot.conftest import OLGA, OMAR, Decider, Rows, Running, World, eventually
+
+
+def labels(message: dict[str, Any]) -> list[str]:
+    rows = message.get("reply_markup", {}).get("inline_keyboard", [])
+    return [button["text"] for row in rows for button in row]
+
+
+async def card_of(world: World, decider: Decider, customer: int, text: str) -> dict[str, Any]:
+    """Have the bot hand a message over; returns its card."""
+    await world.write(customer, text)
+    await decider.decide(("complaint", 0.8), ("order_status", 0.1), ("refund", 0.05))
+    return (await world.said(OPERATORS_CHAT, "Needs a person"))[-1]
+
+
+async def test_the_card_shows_everything_and_one_tap_answers_and_labels(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "this is <b>outrageous</b> & late")
+    for shown in (
+        "this is <b>outrageous</b> & late",
+        "Make a complaint 80%",
+        "Where is my order? 10%",
+        "neutral 90%",
+        "this topic always goes to a person",
+        "v1",
+        "waiting for a person",
+    ):
+        assert shown in card["text"]
+    assert labels(card) == [
+        "Answer: Where is my order?",
+        "Answer: I want my money back",
+        "Relabel…",
+        "Take",
+        "Resolve",
+    ]
+    pressed = await world.press(card, "Answer: Where is my order?", OLGA)
+    assert pressed["answered"]
+    assert "Bouquets take 2 days" in (await world.said(ann, "Bouquets"))[0]["text"]
+    (feedback,) = rows.all(Feedback)
+    assert (feedback.kind, feedback.intent, feedback.by) == (
+        FeedbackKind.ONE_TAP_ANSWER,
+        "order_status",
+        OLGA,
+    )
+    await world.said(OPERATORS_CHAT, "taken by Olga")
+    await world.said(OPERATORS_CHAT, "sent the answer")
+
+
+async def test_relabel_shows_all_intents_and_keeps_the_chosen_one(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    card = await card_of(world, decider, await world.customer(), "outrageous")
+    await world.press(card, "Relabel…", OLGA)
+
+    async def pressed() -> bool:
+        shown = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+        if "Say hello" not in labels(shown):
+            return False
+        return bool((await world.press(shown, "Say hello", OLGA))["answered"])
+
+    await eventually(pressed)
+    (feedback,) = rows.all(Feedback)
+    assert (feedback.kind, feedback.intent) == (FeedbackKind.RELABEL, "greeting")
+
+
+async def test_what_an_operator_writes_in_the_topic_reaches_the_customer(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    await world.write_topic(card["message_thread_id"], "I am on it, Ann.")
+    await world.said(ann, "I am on it, Ann.")
+    (conversation,) = rows.all(Conversation)
+    assert (conversation.state, conversation.operator_id) == (ConversationState.HUMAN, OLGA)
+
+
+async def test_the_bot_is_silent_after_a_person_took_over_until_they_resolve(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    thread = card["message_thread_id"]
+    await world.write_topic(thread, "I am on it, Ann.")
+    theirs = (await world.said(ann, "I am on it"))[0]
+    await world.write(ann, "when do you open?")
+    await decider.decide(("opening_hours", 0.99))
+    await world.said(OPERATORS_CHAT, "when do you open?")
+    assert not await world.said(ann, after=theirs["message_id"], count=0)
+    await world.write_topic(thread, "/resolve")
+    await world.said(OPERATORS_CHAT, "resolved by Olga")
+    again = await world.write(ann, "when do you open?")
+    await decider.decide(("opening_hours", 0.99))
+    assert "Monday" in (await world.reply(again))["text"]
+
+
+async def test_take_and_resolve_work_as_commands_in_the_topic(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    card = await card_of(world, decider, await world.customer(), "outrageous")
+    await world.write_topic(card["message_thread_id"], "/take@frontdesk_bot")
+    await world.said(OPERATORS_CHAT, "taken by Olga")
+    await world.write_topic(card["message_thread_id"], "/resolve")
+    await world.said(OPERATORS_CHAT, "resolved by Olga")
+    assert rows.all(Conversation)[0].state is ConversationState.RESOLVED
+
+
+async def test_a_press_by_one_who_is_no_operator_is_refused(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    for button in ("Answer: Where is my order?", "Take", "Resolve", "Relabel…"):
+        pressed = await world.press(card, button, OMAR)
+        assert pressed["show_alert"]
+        assert "Only operators" in pressed["text"]
+    assert not rows.all(Feedback)
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    assert not await world.said(ann, "Bouquets", count=0)
+
+
+async def test_what_one_who_is_no_operator_writes_does_not_reach_the_customer(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    await world.write_topic(card["message_thread_id"], "psst", OMAR)
+    await world.said(OPERATORS_CHAT, "Only operators can do that")
+    assert not await world.said(ann, "psst", count=0)
+
+
+async def test_an_agent_may_answer_but_not_train(
+    bot: Running, world: World, decider: Decider, desk: Desk, rows: Rows
+) -> None:
+    operators.add_operator(desk, OMAR, Role.AGENT, "Omar")
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    await world.write_topic(card["message_thread_id"], "hello Ann", OMAR)
+    await world.said(ann, "hello Ann")
+    await world.write_topic(None, "/retrain", OMAR)
+    await world.said(OPERATORS_CHAT, "Only admins can do that")
+    assert not rows.all(RunRow)
+
+
+async def test_an_admin_orders_training_once(
+    bot: Running, world: World, rows: Rows, redis: Redis
+) -> None:
+    await world.write_topic(None, "/retrain")
+    await world.said(OPERATORS_CHAT, "is queued")
+    await eventually(lambda: queues.queue(queues.TRAIN, redis).job_ids == ["train-1-1"])
+    await world.write_topic(None, "/retrain")
+    await world.said(OPERATORS_CHAT, "already under way")
+    assert len(rows.all(RunRow)) == 1
+
+
+async def test_help_in_the_operators_chat_lists_their_commands(bot: Running, world: World) -> None:
+    await world.write_topic(None, "/help")
+    assert "/retrain" in (await world.said(OPERATORS_CHAT))[0]["text"]
+
+
+async def test_chatter_in_general_and_commands_for_other_bots_reach_nobody(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    before = len(rows.all(DeliveryRow))
+    await world.write_topic(None, "coffee, anyone?")
+    await world.write_topic(card["message_thread_id"], "/weather")
+    await world.write_topic(card["message_thread_id"], "/take@other_bot")
+    await eventually(lambda: not rows.all(Inbox, state=InboxState.NEW))
+    await rows.until(Inbox, count=4, state=InboxState.DONE)
+    assert len(rows.all(DeliveryRow)) == before
+
+
+async def test_an_operators_photo_in_the_topic_reaches_the_customer(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    body = {"caption": "your bouquet", "thread": card["message_thread_id"]}
+    await world.ask("POST", f"operators/{OLGA}/photo", body)
+    assert "photo" in (await world.said(ann, "your bouquet"))[0]
+
+
+async def test_another_group_gets_its_id_and_nothing_else(
+    bot: Running, world: World, simulator: Simulator, rows: Rows
+) -> None:
+    group = other_group(simulator)
+    await world.ask("POST", f"operators/{OLGA}/send", {"text": "hello", "chat_id": group})
+    await world.ask("POST", f"operators/{OLGA}/send", {"text": "/take", "chat_id": group})
+    await world.ask("POST", f"operators/{OLGA}/send", {"text": "/id", "chat_id": group})
+    (told,) = await world.said(group)
+    assert told["text"] == f"OPERATOR_CHAT_ID={group}"
+    await rows.until(Inbox, count=3, state=InboxState.DONE)
+    assert not rows.all(DeliveryRow)
+    assert not rows.all(Customer)
+
+
+async def test_the_admins_of_the_chat_are_admins_of_the_desk(bot: Running, desk: Desk) -> None:
+    assert await asyncio.to_thread(operators.role_of, desk, OLGA) is Role.ADMIN
+    assert await asyncio.to_thread(operators.role_of, desk, OMAR) is None
+
+
+def other_group(simulator: Simulator) -> int:
+    """A second group with the bot and Olga in it."""
+    world = simulator.world
+    group = world.groups[-1002] = Chat(-1002, "supergroup", "Another group")
+    for user in (world.bots[0].user, world.users[OLGA]):
+        rights = dict.fromkeys(ADMIN_RIGHTS, True)
+        group.members[user.id] = Member(user, "administrator", rights)
+    return group.id

@@ -1,0 +1,446 @@
+"""The sender: every answer of Telegram, good, bad or lost, and what becomes of the delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from redis import Redis
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from bot import sender
+from bot.telegram import Telegram, _result
+from desk import queues
+from desk.domain import ConversationState, DeliveryState
+from desk.flow import delivering
+from desk.flow.composing import add_delivery
+from desk.flow.desk import Desk
+from desk.tables import Conversation, Customer, DeliveryRow
+from simulator.app import Simulator
+from simulator.world import OPERATORS_CHAT
+from tests.bot.conftest import OLGA, Rows, Running, Starter, World, eventually
+
+
+async def post(desk: Desk, redis: Redis, key: str, chat: int, text: str, **payload: Any) -> None:
+    """Add a delivery as another process would, and wake the sender through Redis."""
+    method = payload.pop("method", "sendMessage")
+    text_of = {"text": text} if text else {}
+
+    def add() -> None:
+        with desk.store.writing() as session:
+            add_delivery(session, key, chat, method, text_of | payload)
+        redis.publish(queues.WAKE_SENDER, "")
+
+    await asyncio.to_thread(add)
+
+
+async def state(rows: Rows, key: str, *states: DeliveryState) -> DeliveryRow:
+    """The delivery of that key, once it is in one of the states."""
+
+    def look() -> DeliveryRow | None:
+        (row,) = rows.all(DeliveryRow, key=key)
+        return row if row.state in states else None
+
+    found: DeliveryRow = await eventually(look)
+    return found
+
+
+@pytest.fixture
+async def ann(world: World) -> int:
+    """A customer who has opened the chat."""
+    customer = await world.customer("Ann")
+    await world.write(customer, "/help")
+    return customer
+
+
+async def test_another_process_wakes_the_sender_through_redis(
+    monkeypatch: pytest.MonkeyPatch,
+    start_bot: Starter,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    ann: int,
+) -> None:
+    monkeypatch.setattr(sender, "POLL_SECONDS", 60.0)
+    await start_bot()
+    await world.said(ann)
+    await asyncio.sleep(0.3)
+    begun = time.monotonic()
+    await post(desk, redis, "k", ann, "hello from afar")
+    await world.said(ann, "hello from afar", timeout=5)
+    assert time.monotonic() - begun < 5
+
+
+async def test_retry_after_is_honoured_and_the_order_kept_and_other_chats_go_on(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    bob = await world.customer("Bob")
+    await world.write(bob, "/help")
+    await world.said(ann)
+    await world.said(bob)
+    await world.fault("too_many_requests", method="sendMessage", chat_id=ann, retry_after=1)
+    await post(desk, redis, "1", ann, "first")
+    await post(desk, redis, "2", ann, "second")
+    await post(desk, redis, "3", bob, "meanwhile")
+    await world.said(bob, "meanwhile")
+    assert not await world.said(ann, "first", count=0)
+    await world.said(ann, "second")
+    calls = (await world.calls("sendMessage", ann))[1:]
+    assert [(call["params"]["text"], call["ok"]) for call in calls] == [
+        ("first", False),
+        ("first", True),
+        ("second", True),
+    ]
+    assert calls[1]["time"] - calls[0]["time"] >= 1.0
+    assert [row.uncertain for row in rows.all(DeliveryRow, key="1")] == [False]
+
+
+@pytest.mark.parametrize("fault", ["server_error", "refused", "lost"])
+async def test_a_failing_call_is_repeated_and_only_a_lost_answer_makes_it_uncertain(
+    fault: str, bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    await world.said(ann)
+    await world.fault(fault, method="sendMessage", chat_id=ann)
+    await post(desk, redis, "k", ann, "once")
+    row = await state(rows, "k", DeliveryState.SENT)
+    assert row.attempts == 2
+    said = await world.said(ann, "once")
+    # A connection that breaks looks the same whether or not the call was carried out.
+    assert row.uncertain == (fault != "server_error")
+    assert len(said) == (2 if fault == "lost" else 1)
+
+
+@pytest.mark.parametrize("fault", [{"kind": "lost"}, {"kind": "error", "status": 504}])
+async def test_a_message_whose_answer_is_lost_twice_is_not_sent_a_third_time(
+    fault: dict[str, Any],
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+) -> None:
+    await world.said(ann)
+    await world.fault(**fault, method="sendMessage", chat_id=ann, times=2)
+    await post(desk, redis, "k", ann, "twice at most")
+    await post(desk, redis, "next", ann, "and on it goes")
+    row = await state(rows, "k", DeliveryState.FAILED)
+    assert (row.attempts, row.uncertain) == (2, True)
+    assert "sent twice without an answer" in (row.error or "")
+    await world.said(ann, "and on it goes")
+    assert len(await world.said(ann, "twice at most", 0)) == (2 if fault["kind"] == "lost" else 0)
+
+
+async def test_an_operator_is_told_when_it_is_not_known_whether_their_words_arrived(
+    bot: Running, world: World, ann: int
+) -> None:
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    await world.fault("lost", method="copyMessage", times=2)
+    await world.write_topic(card["message_thread_id"], "did you get this?")
+    told = (await world.said(OPERATORS_CHAT, "could not be delivered"))[0]
+    assert "it may have arrived" in told["text"]
+
+
+@pytest.mark.parametrize("method", ["sendMessage", "editMessageText"])
+async def test_what_telegram_breaks_down_over_is_given_up_in_the_end_and_the_next_goes_out(
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+) -> None:
+    monkeypatch.setattr(sender, "MAX_BREAKDOWNS", 3)
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    (shown,) = await world.said(ann)
+    # A pause that Telegram asks for is none of these.
+    await world.fault("too_many_requests", method=method, retry_after=1)
+    kind = "server_error" if method == "sendMessage" else "lost"
+    await world.fault(kind, method=method, chat_id=ann, times=3)
+    edit = {} if method == "sendMessage" else {"message_id": shown["message_id"]}
+    await post(desk, redis, "k", ann, "poison", method=method, **edit)
+    await post(desk, redis, "next", ann, "and on it goes")
+    row = await state(rows, "k", DeliveryState.FAILED)
+    assert (row.attempts, row.uncertain) == (4, False)
+    assert "tried 3 times in vain" in (row.error or "")
+    await world.said(ann, "and on it goes")
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_proxys_page_neither_fails_a_delivery_nor_makes_a_customer_gone(
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+) -> None:
+    await world.said(ann)
+    call, pages = Telegram.call, 1
+
+    async def through_a_proxy(self: Telegram, method: str, *args: Any) -> Any:
+        nonlocal pages
+        if method == "sendMessage" and pages:
+            pages -= 1
+            return _result(method, status, b"<html>No way</html>")
+        return await call(self, method, *args)
+
+    monkeypatch.setattr(Telegram, "call", through_a_proxy)
+    await post(desk, redis, "k", ann, "all the same")
+    row = await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
+    assert (row.state, row.attempts, row.uncertain) == (DeliveryState.SENT, 2, False)
+    assert not rows.all(Customer, gone=True)
+
+
+async def test_an_edit_whose_answer_is_lost_is_repeated_without_being_uncertain(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    (shown,) = await world.said(ann)
+    await world.fault("lost", method="editMessageText")
+    edit = {"method": "editMessageText", "message_id": shown["message_id"]}
+    await post(desk, redis, "k", ann, "better", **edit)
+    row = await state(rows, "k", DeliveryState.SENT)
+    # The second edit finds nothing to change, which is as good as done.
+    assert (row.attempts, row.uncertain, row.telegram_id) == (2, False, None)
+    assert [message["text"] for message in await world.said(ann)] == ["better"]
+    # The message's id stays with the delivery that made the message.
+    await post(desk, redis, "best", ann, "best", **edit)
+    assert (await state(rows, "best", DeliveryState.SENT)).telegram_id is None
+
+
+async def test_one_who_has_blocked_the_bot_is_gone_and_the_operators_hear_of_it(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    # Blocked in the very moment: the update about it is not there yet.
+    await world.fault(
+        "error",
+        method="copyMessage",
+        status=403,
+        description="Forbidden: bot was blocked by the user",
+    )
+    await world.write_topic(card["message_thread_id"], "hello?")
+    await rows.until(Customer, gone=True)
+    await world.said(OPERATORS_CHAT, "has blocked the bot")
+    assert rows.all(DeliveryRow, method="copyMessage")[0].state is DeliveryState.FAILED
+
+
+async def test_bad_markup_falls_back_to_plain_text(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    await post(desk, redis, "k", ann, "<b>5 &lt; 6</b> <i>broken", parse_mode="HTML")
+    row = await state(rows, "k", DeliveryState.SENT)
+    assert row.attempts == 1
+    assert (await world.said(ann, "broken"))[0]["text"] == "5 < 6 broken"
+
+
+async def test_a_keyboard_that_telegram_refuses_is_left_out(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    markup = {"inline_keyboard": [[{"text": "go", "url": "nonsense://"}]]}
+    await world.fault(
+        "error", method="sendMessage", chat_id=ann, description="Bad Request: BUTTON_URL_INVALID"
+    )
+    await world.said(ann, count=0)
+    await post(desk, redis, "k", ann, "a link", reply_markup=markup)
+    await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
+    # Whichever of the two messages met the fault, both arrived.
+    await world.said(ann, "a link")
+
+
+async def test_what_telegram_refuses_for_good_fails_once_and_the_next_goes_out(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    await post(desk, redis, "1", ann, "x" * 5000)
+    await post(desk, redis, "2", ann, "short")
+    await world.said(ann, "short")
+    row = await state(rows, "1", DeliveryState.FAILED)
+    assert (row.attempts, row.error) == (1, "Bad Request: message is too long")
+
+
+async def test_an_operator_is_told_when_their_words_can_not_be_delivered(
+    bot: Running, world: World, ann: int
+) -> None:
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    await world.fault(
+        "error", method="copyMessage", description="Bad Request: message to copy not found"
+    )
+    await world.write_topic(card["message_thread_id"], "deleted at once")
+    told = (await world.said(OPERATORS_CHAT, "could not be delivered"))[0]
+    assert "message to copy not found" in told["text"]
+    assert told["message_thread_id"] == card["message_thread_id"]
+
+
+async def test_a_deleted_topic_is_made_again(
+    bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    old = card["message_thread_id"]
+    await world.ask("POST", f"operators/{OLGA}/topics/{old}/delete", {})
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    new = (await world.said(OPERATORS_CHAT, "look"))[0]["message_thread_id"]
+    assert new != old
+    assert [topic["message_thread_id"] for topic in await world.topics()] == [new]
+    await rows.until(Customer, topic_id=new)
+    await world.write_topic(new, "I see it")
+    await world.said(ann, "I see it")
+
+
+async def test_a_closed_topic_is_reopened(bot: Running, world: World, ann: int) -> None:
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    thread = card["message_thread_id"]
+    await world.ask("POST", f"operators/{OLGA}/topics/{thread}/close", {})
+    # Whoever may manage topics may write into a closed one; the bot has lost that right.
+    rights = {"bot": {"rights": {"can_manage_topics": False}}}
+    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", rights)
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    assert (await world.said(OPERATORS_CHAT, "look"))[0]["message_thread_id"] == thread
+    assert not (await world.topics())[0]["closed"]
+
+
+async def test_without_topics_the_card_goes_to_the_general_chat(
+    bot: Running, world: World, ann: int
+) -> None:
+    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", {"is_forum": False})
+    await world.write(ann, "/human")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    assert "message_thread_id" not in card
+
+
+async def test_cards_wait_while_the_bot_may_not_make_topics(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.2)
+    rights = {"bot": {"rights": {"can_manage_topics": False}}}
+    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", rights)
+    with capture_logs() as logs:
+        await world.write(ann, "/human")
+        await eventually(lambda: any(row.attempts >= 2 for row in rows.all(DeliveryRow)))
+    assert not await world.said(OPERATORS_CHAT, "Needs a person", count=0)
+    advice = {entry["advice"] for entry in logs if entry["event"] == "operators_chat_unusable"}
+    assert "right “Manage topics”" in " ".join(advice)
+    rights["bot"]["rights"]["can_manage_topics"] = True
+    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", rights)
+    assert (await world.said(OPERATORS_CHAT, "Needs a person"))[0]["message_thread_id"]
+
+
+async def test_a_topic_whose_making_is_not_answered_leaves_its_card_certain(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    await world.fault("error", method="createForumTopic", status=504, times=3)
+    await world.write(ann, "/human")
+    await world.said(OPERATORS_CHAT, "Needs a person")
+    assert not any(row.uncertain for row in rows.all(DeliveryRow))
+
+
+async def test_cards_are_kept_while_the_bot_is_out_of_the_operators_chat(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.2)
+    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", {"bot": {"status": "kicked"}})
+    await world.write(ann, "/human")
+    await eventually(lambda: any(row.attempts >= 2 for row in rows.all(DeliveryRow)))
+    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", {"bot": {"status": "administrator"}})
+    await world.said(OPERATORS_CHAT, "Needs a person")
+
+
+async def test_what_was_being_sent_when_the_bot_died_is_sent_again_and_marked(
+    start_bot: Starter, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    await post(desk, redis, "k", ann, "perhaps twice")
+    (taken,) = await asyncio.to_thread(delivering.take, desk, set(), 1)
+    assert taken.attempts == 1
+    await start_bot()
+    row = await state(rows, "k", DeliveryState.SENT)
+    assert row.uncertain
+    await world.said(ann, "perhaps twice")
+
+
+async def test_an_answer_is_cancelled_when_a_person_has_taken_over_and_the_next_goes_at_once(
+    start_bot: Starter, world: World, desk: Desk, rows: Rows
+) -> None:
+    customer = await world.customer("Ann")
+    await world.ask("POST", f"customers/{customer}/start", {})
+
+    def prepare() -> None:
+        with desk.store.writing() as session:
+            person = Customer(chat_id=customer, name="Ann")
+            session.add(person)
+            session.flush()
+            talk = Conversation(customer_id=person.id, state=ConversationState.HUMAN)
+            session.add(talk)
+            session.flush()
+            for key, from_bot in (("bot", True), ("person", False)):
+                add_delivery(
+                    session,
+                    key,
+                    customer,
+                    "sendMessage",
+                    {"text": f"from {key}"},
+                    conversation=talk,
+                    from_bot=from_bot,
+                )
+
+    await asyncio.to_thread(prepare)
+    first = await asyncio.to_thread(delivering.take, desk, set(), 5)
+    assert [delivery.payload["text"] for delivery in first] == ["from person"]
+    await start_bot()
+    await world.said(customer, "from person")
+    assert rows.all(DeliveryRow, key="bot")[0].state is DeliveryState.CANCELLED
+    assert not await world.said(customer, "from bot", count=0)
+
+
+async def test_a_sent_message_is_noted_even_if_the_database_was_away_just_then(
+    monkeypatch: pytest.MonkeyPatch,
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+) -> None:
+    await world.said(ann)
+    sent, failures = delivering.sent, 2
+
+    def failing(*args: Any) -> None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OperationalError("update", {}, Exception("away"))
+        sent(*args)
+
+    monkeypatch.setattr(delivering, "sent", failing)
+    await post(desk, redis, "k", ann, "just once")
+    row = await state(rows, "k", DeliveryState.SENT)
+    assert (row.attempts, row.uncertain) == (1, False)
+    assert len(await world.said(ann, "just once")) == 1
+
+
+async def test_deliveries_of_a_chat_leave_in_order_and_chats_do_not_wait_for_each_other(
+    bot: Running, world: World, desk: Desk, redis: Redis, simulator: Simulator, ann: int
+) -> None:
+    bob = await world.customer("Bob")
+    await world.write(bob, "/help")
+    await world.said(ann)
+    await world.said(bob)
+    await world.fault("slow", method="sendMessage", chat_id=ann, seconds=0.5)
+    for number in range(3):
+        await post(desk, redis, f"a{number}", ann, f"ann {number}")
+        await post(desk, redis, f"b{number}", bob, f"bob {number}")
+    await world.said(bob, "bob 2")
+    assert not await world.said(ann, "ann", count=0)
+    said = await world.said(ann, "ann", count=3)
+    assert [message["text"] for message in said] == ["ann 0", "ann 1", "ann 2"]

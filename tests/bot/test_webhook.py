@@ -1,0 +1,145 @@
+"""The webhook: nobody gets in without the secret, and 200 means stored."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy.exc import OperationalError
+
+from bot import webhook
+from bot.app import BotOptions
+from desk.domain import DeskError
+from desk.flow import intake
+from desk.flow.desk import Desk
+from desk.tables import Inbox
+from simulator.app import Simulator
+from tests.bot.conftest import Rows, Starter, World
+
+SECRET = "s3cret-of_ours"
+UPDATE = {"update_id": 5, "message": {"chat": {"id": 1}}}
+HEADERS = {webhook.SECRET_HEADER: SECRET}
+
+
+@pytest.fixture
+def stored() -> list[int]:
+    return []
+
+
+@pytest.fixture
+async def client(desk: Desk, stored: list[int]) -> AsyncIterator[TestClient[Any, Any]]:
+    app = webhook.make_app(desk, 77, SECRET, lambda: stored.append(1))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {webhook.SECRET_HEADER: ""}, {webhook.SECRET_HEADER: SECRET + "x"}, {"X-Secret": SECRET}],
+)
+async def test_without_the_secret_nothing_is_stored(
+    headers: dict[str, str], client: TestClient[Any, Any], rows: Rows
+) -> None:
+    response = await client.post(webhook.PATH, json=UPDATE, headers=headers)
+    assert response.status == 403
+    assert not rows.all(Inbox)
+
+
+async def test_200_is_said_after_the_commit_and_a_redelivery_is_a_no_op(
+    client: TestClient[Any, Any], rows: Rows, stored: list[int]
+) -> None:
+    for _ in range(2):
+        response = await client.post(webhook.PATH, json=UPDATE, headers=HEADERS)
+        assert response.status == 200
+    (row,) = rows.all(Inbox)
+    assert (row.bot_id, row.update_id, row.chat_id, row.payload) == (77, 5, 1, UPDATE)
+    assert len(stored) == 1
+
+
+async def test_503_is_said_while_the_database_is_away(
+    client: TestClient[Any, Any], monkeypatch: pytest.MonkeyPatch, stored: list[int]
+) -> None:
+    def away(*_: object) -> int:
+        raise OperationalError("insert", {}, Exception("away"))
+
+    monkeypatch.setattr(intake, "store_updates", away)
+    response = await client.post(webhook.PATH, json=UPDATE, headers=HEADERS)
+    assert response.status == 503
+    assert not stored
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'{"message": {}}', b"[" * 100_000])
+async def test_what_is_no_update_is_a_bad_request(
+    body: bytes, client: TestClient[Any, Any], rows: Rows
+) -> None:
+    response = await client.post(webhook.PATH, data=body, headers=HEADERS)
+    assert response.status == 400
+    assert not rows.all(Inbox)
+
+
+async def test_a_body_that_is_too_large_is_refused(client: TestClient[Any, Any]) -> None:
+    body = io.BytesIO(b" " * (webhook.MAX_BODY + 1))
+    response = await client.post(webhook.PATH, data=body, headers=HEADERS)
+    assert response.status == 413
+
+
+async def test_other_paths_and_methods_are_not_there(client: TestClient[Any, Any]) -> None:
+    assert (await client.get(webhook.PATH)).status == 405
+    assert (await client.post("/", json=UPDATE, headers=HEADERS)).status == 404
+
+
+def test_a_webhook_without_a_secret_is_refused(desk: Desk) -> None:
+    with pytest.raises(DeskError, match="WEBHOOK_SECRET"):
+        webhook.make_app(desk, 77, "", lambda: None)
+
+
+async def test_the_bot_answers_through_a_webhook_and_goes_back_to_polling(
+    start_bot: Starter, options: BotOptions, world: World, simulator: Simulator
+) -> None:
+    port = free_port()
+    hooked = BotOptions(
+        options.desk,
+        options.token,
+        options.api_url,
+        options.redis_url,
+        options.data_dir,
+        (f"http://127.0.0.1:{port}", SECRET, port),
+    )
+    running = await start_bot(hooked)
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+    async with aiohttp.ClientSession() as stranger:
+        address = f"http://127.0.0.1:{port}{webhook.PATH}"
+        async with stranger.post(address, json=UPDATE) as response:
+            assert response.status == 403
+    await running.stop()
+    missed = await world.write(ann, "/start")
+    await start_bot()
+    await world.reply(missed, "welcome")
+
+
+async def test_a_port_in_use_is_named(start_bot: Starter, options: BotOptions) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        hooked = BotOptions(
+            options.desk,
+            options.token,
+            options.api_url,
+            options.redis_url,
+            options.data_dir,
+            (f"http://127.0.0.1:{port}", SECRET, port),
+        )
+        running = await start_bot(hooked)
+        with pytest.raises(DeskError, match=f"Port {port} cannot be used.*WEBHOOK_PORT"):
+            await asyncio.wait_for(running.task, 5)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])

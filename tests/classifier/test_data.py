@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from classifier.data import MAX_CHARACTERS, DataError, Example, content_hash, read_examples
+
+
+def write(tmp_path: Path, content: str | bytes, name: str = "data.jsonl") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def error(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        read_examples(path)
+    return str(caught.value)
+
+
+def test_jsonl_rows_may_carry_either_label_or_both(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        '{"text": " hi ", "intent": "greeting", "sentiment": "Positive"}\n'
+        '\n{"text": "ugh", "sentiment": "negative"}\n{"text": "bye", "label": "goodbye"}\n',
+    )
+    assert read_examples(path) == [
+        Example("hi", "greeting", "positive"),
+        Example("ugh", None, "negative"),
+        Example("bye", "goodbye", None),
+    ]
+
+
+def test_csv_with_a_byte_order_mark_and_a_quoted_line_break_is_read(tmp_path: Path) -> None:
+    content = b'\xef\xbb\xbfText,label,sentiment\r\n"hi,\nthere",greeting,\r\nugh,,negative\r\n'
+    assert read_examples(write(tmp_path, content, "data.csv")) == [
+        Example("hi,\nthere", "greeting", None),
+        Example("ugh", None, "negative"),
+    ]
+
+
+def test_a_line_separator_inside_a_json_string_is_no_end_of_line(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"text": "a\u2028b", "intent": "x"}\n')
+    assert read_examples(path)[0].text == "a\u2028b"
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "nowhere.jsonl: there is no such file" in error(tmp_path / "nowhere.jsonl")
+
+
+def test_a_directory_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    assert "cannot be read" in error(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_file_is_refused(tmp_path: Path, content: str) -> None:
+    assert "no examples" in error(write(tmp_path, content))
+
+
+def test_a_csv_with_a_header_alone_is_refused(tmp_path: Path) -> None:
+    assert "no examples" in error(write(tmp_path, "text,label\n", "data.csv"))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"text": "a"', "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ('["a", "b"]', "is not a JSON object"),
+        ('{"text": "a", "intent": "x", "intention": "y"}', "unknown column `intention`"),
+        ('{"intent": "x"}', "has no `text`"),
+        ('{"text": "  ", "intent": "x"}', "the text is empty"),
+        ('{"text": 5, "intent": "x"}', "`text` is 5; it must be a string"),
+        ('{"text": "a", "label": 3}', "`label` is 3; it must be a string"),
+        ('{"text": "a"}', "neither an intent nor a sentiment"),
+        ('{"text": "a", "intent": "x", "label": "y"}', "`intent` and `label` differ"),
+        ('{"text": "a", "sentiment": "meh"}', "unknown sentiment 'meh'"),
+        ('{"text": "a\\u0000b", "intent": "x"}', "NUL character"),
+        ('{"text": "a\\ud83d", "intent": "x"}', "surrogate"),
+    ],
+)
+def test_a_bad_json_row_is_told_with_its_line(tmp_path: Path, line: str, says: str) -> None:
+    message = error(write(tmp_path, '{"text": "fine", "intent": "x"}\n\n' + line + "\n"))
+    assert "data.jsonl:3: " in message
+    assert says in message
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        ("text,labels\na,b\n", 1, "unknown column `labels`"),
+        ("intent,sentiment\na,neutral\n", 1, "no column `text`"),
+        ("text,text\na,b\n", 1, "names a column twice"),
+        ('text,label\n"two\nlines",x\na,b,c\n', 4, "has 3 cells where the header has 2"),
+        ('text,label\na,x\n"open,x\n', 3, "is not CSV"),
+        ("text,label\na,x\n,x\n", 3, "the text is empty"),
+        ("text,sentiment\na,neutral\nb,bad\n", 3, "unknown sentiment 'bad'"),
+    ],
+)
+def test_a_bad_csv_row_is_told_with_its_line(
+    tmp_path: Path, content: str, line: int, says: str
+) -> None:
+    message = error(write(tmp_path, content, "data.csv"))
+    assert f"data.csv:{line}: " in message
+    assert says in message
+
+
+@pytest.mark.parametrize("name", ["data.jsonl", "data.csv"])
+def test_a_nul_byte_is_told_with_its_line(tmp_path: Path, name: str) -> None:
+    assert f"{name}:2: holds a NUL byte" in error(write(tmp_path, b"text\na\0b\n", name))
+
+
+def test_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+    content = '{"text": "a", "intent": "x"}\n{"text": "café", "intent": "x"}\n'.encode("latin-1")
+    assert "data.jsonl:2: is not UTF-8 (byte 0xe9)" in error(write(tmp_path, content))
+
+
+@pytest.mark.parametrize("name", ["data.jsonl", "data.csv"])
+def test_a_text_over_the_limit_is_cut(tmp_path: Path, name: str) -> None:
+    text = "a" * (MAX_CHARACTERS + 50_000)
+    row = f'{{"text": "{text}", "intent": "x"}}' if name.endswith("l") else f"text,intent\n{text},x"
+    assert len(read_examples(write(tmp_path, row, name))[0].text) == MAX_CHARACTERS
+
+
+def test_texts_without_labels_are_read_where_none_are_asked_for(tmp_path: Path) -> None:
+    assert read_examples(write(tmp_path, '{"text": "a"}'), labelled=False) == [Example("a")]
+
+
+def test_the_content_hash_follows_content_and_not_order() -> None:
+    first, second = Example("a", "x"), Example("b", None, "neutral")
+    assert content_hash([first, second]) == content_hash([second, first])
+    assert content_hash([first]) != content_hash([first, first])
+    assert content_hash([Example("a", "neutral")]) != content_hash([Example("a", None, "neutral")])

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import BertWordPieceTokenizer
+
+from classifier import registry
+from classifier.data import MAX_CHARACTERS
+from classifier.devices import pick_device
+from classifier.engine import Classifier, plan_batches, tokenise
+from classifier.registry import ModelError
+
+ODD = ["", "   ", "🙂🙂", "\0", "a\ud83d", "你好", "x" * (MAX_CHARACTERS + 10), "parcel " * 3000]
+
+
+def test_a_prediction_has_the_documented_shape(classifier: Classifier) -> None:
+    prediction = classifier(["where is my parcel i am so angry"])[0]
+    assert prediction.intent is not None
+    assert prediction.sentiment is not None
+    assert prediction.intent.name == "where"
+    assert prediction.sentiment.name == "negative"
+    names = [scored.name for scored in prediction.intent_ranking]
+    assert sorted(names) == ["out_of_scope", "refund", "thanks", "where"]
+    confidences = [scored.confidence for scored in prediction.intent_ranking]
+    assert confidences == sorted(confidences, reverse=True)
+    assert sum(confidences) == pytest.approx(1)
+    assert prediction.intent == prediction.intent_ranking[0]
+    assert prediction.threshold == classifier.calibration.threshold_for("where")
+    assert prediction.model == classifier.version
+    json.dumps(prediction.as_dict())
+
+
+def test_a_batch_gives_each_text_the_same_prediction_as_alone(classifier: Classifier) -> None:
+    texts = [
+        "refund the lamp",
+        "thanks",
+        "where is my parcel " * 5,
+        *ODD,
+        "sing a song about a chair i love it",
+    ]
+    together = classifier(texts)
+    for text, batched in zip(texts, together, strict=True):
+        alone = classifier([text])[0]
+        assert batched.text == text
+        assert batched.intent is not None
+        assert alone.intent is not None
+        mine = {s.name: s.confidence for s in alone.intent_ranking}
+        theirs = {s.name: s.confidence for s in batched.intent_ranking}
+        assert mine == pytest.approx(theirs, abs=0.02)
+
+
+def test_results_come_in_the_order_of_the_input_whatever_the_budget(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"{'many ' * (i % 7)}thanks for the cup {i}" for i in range(40)]
+    whole = classifier.scores(texts).intent
+    for budget in (1, 50, 100_000):
+        monkeypatch.setattr(classifier, "token_budget", budget)
+        assert [p.text for p in classifier(texts)] == texts
+        again = classifier.scores(texts).intent
+        assert whole is not None
+        assert again is not None
+        assert np.abs(whole - again).max() < 0.02
+
+
+def test_no_texts_give_no_predictions(classifier: Classifier) -> None:
+    assert classifier([]) == []
+
+
+def test_a_tokenizer_that_adds_no_special_tokens_still_gives_one_for_an_empty_text() -> None:
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train_from_iterator(["thanks"], show_progress=False)
+    assert [len(ids) for ids in tokenise(tokenizer._tokenizer, ["", "🙂"])] == [1, 1]
+
+
+def test_a_long_text_is_cut_to_the_recipes_tokens(classifier: Classifier) -> None:
+    classifier(["parcel " * 3000])
+    assert classifier.timings.tokens == 32
+
+
+def test_timings_tell_what_the_last_call_cost(classifier: Classifier) -> None:
+    classifier(["thanks", "where is my parcel"])
+    timings = classifier.timings
+    assert timings.texts == 2
+    assert 0 < timings.tokens <= timings.padded_tokens
+    assert timings.tokenise_s > 0
+    assert timings.model_s > 0
+
+
+def test_batches_keep_to_the_budget_and_hold_every_text_once() -> None:
+    lengths = [5, 60, 3, 3, 128, 9, 40] * 5
+    planned = list(plan_batches(lengths, 100))
+    assert sorted(row for rows in planned for row in rows) == list(range(len(lengths)))
+    for rows in planned:
+        assert len(rows) == 1 or max(lengths[row] for row in rows) * len(rows) <= 100
+    assert list(plan_batches([], 100)) == []
+
+
+def test_a_model_loads_through_its_pointer(trained: Any, tmp_path: Path) -> None:
+    name = registry.new_version_name()
+    directory = trained[0]
+    files = {p.name: p.read_bytes() for p in directory.iterdir() if p.name != "manifest.json"}
+    registry.save(tmp_path / name, files, {"version": name})
+    registry.promote(tmp_path, name)
+    loaded = Classifier.load(str(tmp_path / "champion"), device="cpu")
+    assert loaded.version == name
+    assert loaded(["thanks"])[0].model == name
+
+
+def test_a_damaged_model_is_refused_on_load(model_copy: Path) -> None:
+    path = model_copy / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ModelError, match=r"model\.safetensors: does not match"):
+        Classifier.load(model_copy, device="cpu")
+
+
+def test_a_model_whose_parts_do_not_fit_together_is_refused(
+    model_copy: Path, tmp_path: Path
+) -> None:
+    files = {p.name: p.read_bytes() for p in model_copy.iterdir() if p.name != "manifest.json"}
+    files["labels.json"] = json.dumps({"intents": ["a", "b"], "sentiments": []}).encode()
+    registry.save(tmp_path / "odd", files, {"version": "odd"})
+    with pytest.raises(ModelError, match="intent head"):
+        Classifier.load(tmp_path / "odd", device="cpu")
+
+
+def test_a_missing_model_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="frontdesk models list"):
+        Classifier.load(tmp_path / "champion")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpu:0", ""])
+def test_an_unknown_device_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="must be auto, cpu, cuda or cuda:N"):
+        pick_device(name)
+
+
+def test_a_cuda_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="CUDA devices here"):
+        pick_device(f"cuda:{torch.cuda.device_count()}")
+
+
+def test_the_encoder_of_a_saved_model_loads_in_transformers(trained: Any) -> None:
+    from transformers import BertModel
+
+    ours = Classifier.load(trained[0], device="cpu")
+    theirs = BertModel.from_pretrained(trained[0], add_pooling_layer=False)
+    word = theirs.get_parameter("embeddings.word_embeddings.weight")
+    assert torch.allclose(word, ours._model.encoder.words.weight.float(), atol=0.01)
+
+
+@pytest.mark.parametrize("module", ["classifier", "classifier.vocabulary", "classifier.registry"])
+def test_the_vocabulary_and_the_registry_load_no_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_engine_loads_no_transformers() -> None:
+    code = "import sys, classifier.engine; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("module", ["classifier.engine", "classifier.training"])
+def test_torchs_threads_sleep_while_they_wait_unless_the_environment_says_otherwise(
+    module: str,
+) -> None:
+    code = f"import {module}, os; print(os.environ['OMP_WAIT_POLICY'])"
+    unset = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for environment, expected in (
+        (unset, "PASSIVE"),
+        (unset | {"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"),
+    ):
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        assert run.stdout.strip() == expected

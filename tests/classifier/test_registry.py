@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier import registry
+from classifier.registry import FILES, ModelError
+
+
+def files() -> dict[str, bytes]:
+    return {name: f"content of {name}".encode() for name in FILES}
+
+
+def add(models: Path, name: str | None = None) -> str:
+    name = name or registry.new_version_name()
+    registry.save(models / name, files(), {"version": name})
+    return name
+
+
+def test_a_saved_model_verifies_and_returns_its_manifest(tmp_path: Path) -> None:
+    name = add(tmp_path)
+    manifest = registry.verify(tmp_path / name)
+    assert manifest["version"] == name
+    assert set(manifest["files"]) == set(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_with_one_byte_changed_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / add(tmp_path) / name
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(ModelError, match="does not match the manifest's sha256"):
+        registry.verify(path.parent)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_short_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / add(tmp_path) / name
+    path.write_bytes(path.read_bytes()[:5])
+    with pytest.raises(ModelError, match="has 5 bytes where"):
+        registry.verify(path.parent)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / add(tmp_path) / name
+    path.unlink()
+    with pytest.raises(ModelError, match=f"{name}: cannot be read"):
+        registry.verify(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: m.update(format=2), "not a manifest of format 1"),
+        (lambda m: m.pop("version"), "lacks the version"),
+        (lambda m: m["files"].pop("model.safetensors"), "lists no model.safetensors"),
+        (lambda m: m["files"].update({"../../x": {}}), "not a plain file name"),
+        (lambda m: m["files"].update({"config.json": {"bytes": 3}}), "without its sha256"),
+    ],
+)
+def test_a_manifest_of_the_wrong_shape_is_refused(tmp_path: Path, change: Any, says: str) -> None:
+    path = tmp_path / add(tmp_path) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=says):
+        registry.verify(path.parent)
+
+
+def test_a_manifest_cut_short_or_missing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / add(tmp_path) / "manifest.json"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ModelError, match=r"manifest\.json: cannot be read"):
+        registry.verify(path.parent)
+    path.unlink()
+    with pytest.raises(ModelError, match=r"has no manifest\.json"):
+        registry.verify(path.parent)
+    with pytest.raises(ModelError, match="there is no such model"):
+        registry.verify(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("at", range(1, 10))
+def test_a_disk_that_fills_at_any_sync_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    real, calls = os.fsync, 0
+
+    def fsync(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(ModelError, match="No space left on device"):
+        add(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_rename_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Path:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(ModelError, match="Permission denied"):
+        add(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_saving_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        add(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_is_saved_into_an_empty_directory_but_not_over_anything(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    registry.save(empty, files(), {"version": "x"})
+    before = (empty / "manifest.json").read_bytes()
+    with pytest.raises(ModelError, match="is not empty"):
+        registry.save(empty, files(), {"version": "y"})
+    assert (empty / "manifest.json").read_bytes() == before
+    with pytest.raises(ModelError, match="is not a directory"):
+        registry.save(empty / "manifest.json", files(), {"version": "y"})
+
+
+def test_a_model_that_lacks_a_file_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be saved without config"):
+        registry.save(tmp_path / "x", {}, {"version": "x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_names_sort_by_time_and_never_come_twice() -> None:
+    now = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
+    names = [registry.new_version_name(now + timedelta(seconds=s)) for s in range(100)]
+    assert names == sorted(names)
+    assert names[0].startswith("20261123-143000-")
+    assert len({registry.new_version_name(now) for _ in range(100)}) == 100
+
+
+def test_a_promoted_version_is_the_champion_and_its_path_resolves(tmp_path: Path) -> None:
+    assert registry.champion(tmp_path) is None
+    name = add(tmp_path)
+    registry.promote(tmp_path, name)
+    assert registry.champion(tmp_path) == name
+    assert registry.resolve(tmp_path / "champion") == (tmp_path / name).resolve()
+
+
+def test_a_damaged_version_is_not_promoted_and_the_old_champion_stays(tmp_path: Path) -> None:
+    good, bad = add(tmp_path), add(tmp_path)
+    registry.promote(tmp_path, good)
+    (tmp_path / bad / "labels.json").write_text("{}")
+    with pytest.raises(ModelError):
+        registry.promote(tmp_path, bad)
+    with pytest.raises(ModelError):
+        registry.set_candidate(tmp_path, bad)
+    assert (registry.champion(tmp_path), registry.candidate(tmp_path)) == (good, None)
+    assert [entry["version"] for entry in registry.history(tmp_path)] == [good]
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "champion", "", "20261123-143000-zzzzzz"])
+def test_what_is_no_version_name_is_not_promoted(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelError):
+        registry.promote(tmp_path, name)
+
+
+def test_promoting_the_candidate_takes_its_pointer_away(tmp_path: Path) -> None:
+    name = add(tmp_path)
+    registry.set_candidate(tmp_path, name)
+    assert registry.candidate(tmp_path) == name
+    registry.promote(tmp_path, name)
+    assert registry.candidate(tmp_path) is None
+    registry.set_candidate(tmp_path, name)
+    registry.set_candidate(tmp_path, None)
+    assert registry.candidate(tmp_path) is None
+
+
+def test_rollback_goes_back_one_champion_at_a_time(tmp_path: Path) -> None:
+    first, second, third = (add(tmp_path) for _ in range(3))
+    for name in (first, second, third, third):
+        registry.promote(tmp_path, name)
+    assert registry.rollback(tmp_path) == second
+    assert registry.rollback(tmp_path) == first == registry.champion(tmp_path)
+    with pytest.raises(ModelError, match="no earlier champion"):
+        registry.rollback(tmp_path)
+    registry.promote(tmp_path, third)
+    assert registry.rollback(tmp_path) == first
+
+
+def test_rollback_refuses_a_damaged_earlier_champion(tmp_path: Path) -> None:
+    first, second = add(tmp_path), add(tmp_path)
+    registry.promote(tmp_path, first)
+    registry.promote(tmp_path, second)
+    (tmp_path / first / "config.json").unlink()
+    with pytest.raises(ModelError):
+        registry.rollback(tmp_path)
+    assert registry.champion(tmp_path) == second
+
+
+def test_a_crash_between_history_and_pointer_does_not_confuse_rollback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (add(tmp_path) for _ in range(3))
+    registry.promote(tmp_path, first)
+    registry.promote(tmp_path, second)
+    with monkeypatch.context() as patch:
+
+        def crash(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(registry, "_point", crash)
+        with pytest.raises(KeyboardInterrupt):
+            registry.promote(tmp_path, third)
+    assert registry.champion(tmp_path) == second
+    assert registry.rollback(tmp_path) == first
+
+
+def test_a_pointer_is_replaced_and_never_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = add(tmp_path), add(tmp_path)
+    registry.promote(tmp_path, first)
+    seen = []
+    real = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        seen.append(registry.champion(tmp_path))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    registry.promote(tmp_path, second)
+    assert set(seen) == {first}
+    assert registry.champion(tmp_path) == second
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".champion")]
+
+
+def test_a_pointer_to_a_version_that_is_gone_is_told(tmp_path: Path) -> None:
+    (tmp_path / "champion").symlink_to("20261123-143000-ab12cd")
+    with pytest.raises(ModelError, match="a pointer to a version that is gone"):
+        registry.resolve(tmp_path / "champion")
+    with pytest.raises(ModelError, match="no such model"):
+        registry.resolve(tmp_path / "nowhere")
+
+
+def test_versions_are_listed_oldest_first_with_what_points_at_them(tmp_path: Path) -> None:
+    assert registry.versions(tmp_path / "nowhere") == []
+    newer = add(tmp_path, "20261124-000000-000000")
+    older = add(tmp_path, "20261123-000000-ffffff")
+    (tmp_path / ".20261125-000000-ffffff.12345678.partial").mkdir()
+    registry.promote(tmp_path, older)
+    registry.set_candidate(tmp_path, newer)
+    listed = registry.versions(tmp_path)
+    assert [v.name for v in listed] == [older, newer]
+    assert [(v.is_champion, v.is_candidate) for v in listed] == [(True, False), (False, True)]
+    assert listed[0].metrics == {}

@@ -1,0 +1,82 @@
+"""A tiny BERT, a recipe and made-up rows: for training in seconds."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from tokenizers import BertWordPieceTokenizer
+
+from classifier.bert import BertEncoder, BertShape, to_checkpoint
+from classifier.data import Example
+from classifier.recipe import Recipe
+
+TINY = Recipe(
+    epochs=12,
+    batch_size=8,
+    encoder_rate=3e-3,
+    head_rate=5e-3,
+    max_tokens=32,
+    dropout=0.0,
+    held_out=0.2,
+    refit=False,
+)
+
+THINGS = ("parcel", "order", "chair", "lamp", "book", "shirt", "phone", "cup")
+TEMPLATES = {
+    "where": ("where is my {}", "has the {} shipped", "track the {} for me"),
+    "refund": ("i want my money back for the {}", "refund the {}", "pay me back the {}"),
+    "thanks": ("thank you for the {}", "great {} cheers", "many thanks for that {}"),
+    "out_of_scope": ("sing a song about a {}", "what would a {} dream of", "{} recipe for dinner"),
+}
+MOODS = {"neutral": "", "negative": " i am so angry", "positive": " i love it"}
+
+
+def make_examples(
+    seed: int = 0, each: int = 24, templates: Mapping[str, Sequence[str]] = TEMPLATES
+) -> list[Example]:
+    """Made-up rows, `each` an intent, with a sentiment that hangs on the ending."""
+    rng = random.Random(seed)
+    return [
+        Example(rng.choice(forms).format(rng.choice(THINGS)) + MOODS[mood], intent, mood)
+        for intent, forms in templates.items()
+        for mood in (list(MOODS) * each)[:each]
+    ]
+
+
+def make_base(directory: Path, texts: Sequence[str] = ()) -> None:
+    """Write a folder as the hub has it: a random BERT of two layers and a WordPiece tokenizer.
+
+    The tokenizer's vocabulary is that of `texts`, or of the made-up rows.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train_from_iterator(
+        texts or [e.text for e in make_examples(each=200)], vocab_size=400, show_progress=False
+    )
+    # Rebuilt from its vocabulary: only so does it put [CLS] and [SEP] around a text.
+    tokenizer = BertWordPieceTokenizer(tokenizer.get_vocab())
+    tokenizer.save(str(directory / "tokenizer.json"))
+    config = {
+        "model_type": "bert",
+        "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "type_vocab_size": 2,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+    }
+    (directory / "config.json").write_text(json.dumps(config))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = BertEncoder(BertShape.from_config(config))
+    for embedding in (encoder.words, encoder.positions, encoder.types):
+        embedding.weight.data.mul_(0.1)
+    safetensors.torch.save_file(to_checkpoint(encoder), directory / "model.safetensors")

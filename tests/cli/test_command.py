@@ -1,0 +1,156 @@
+"""The command as a whole: help, speed, errors and exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot import app
+from bot.checks import WrongSettingsError
+from desk.domain import DeskError
+from tests.cli.conftest import ROOT, Place, Result
+
+Command = Callable[..., Result]
+VERBS = [
+    ["up"],
+    ["bot"],
+    ["worker", "inference"],
+    ["worker", "training"],
+    ["worker", "scheduler"],
+    ["chat"],
+    ["train"],
+    ["evaluate"],
+    ["classify"],
+    ["validate"],
+    ["models", "list"],
+    ["models", "promote"],
+    ["models", "rollback"],
+    ["operators", "list"],
+    ["operators", "add"],
+    ["operators", "remove"],
+    ["migrate"],
+    ["doctor"],
+]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_explains_itself_with_an_example(frontdesk: Command, verb: list[str]) -> None:
+    result = frontdesk(*verb, "--help")
+    assert result.code == 0
+    assert "Example: " in result.out
+    assert " ".join(verb) in result.out.split("Example: ")[1]
+
+
+def test_the_verbs_are_those_that_are_tested(frontdesk: Command) -> None:
+    from cli.main import app
+
+    named = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    groups = {group.name for group in app.registered_groups}
+    assert named | groups == {verb[0] for verb in VERBS}
+
+
+def test_help_loads_none_of_the_heavy_libraries() -> None:
+    script = (
+        "import sys\nfrom cli.main import main\nmain(['--help'])\n"
+        "heavy = {'torch', 'aiogram', 'rq', 'sqlalchemy', 'aiohttp', 'pydantic', 'structlog'}\n"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_wrong_option_exits_with_2(frontdesk: Command) -> None:
+    assert frontdesk("doctor", "--frobnicate").code == 2
+
+
+def test_wrong_settings_are_listed_and_exit_with_2(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEVICE", "abacus")
+    monkeypatch.setenv("MAX_BATCH", "0")
+    result = frontdesk("models", "list")
+    assert result.code == 2
+    assert "DEVICE" in result.err
+    assert "MAX_BATCH" in result.err
+    assert "docs/settings.md" in result.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"BOT_TOKEN": "nonsense"}, "BOT_TOKEN: must look like"),
+        ({"DATABASE_URL": "what is this"}, "DATABASE_URL is no database address"),
+        ({"PACK": "nowhere"}, "Set PACK to a pack's folder"),
+        ({"WEBHOOK_URL": "https://x.example", "WEBHOOK_SECRET": "s"}, "BOT_TOKEN is not"),
+        ({"REDIS_URL": "ftp://x"}, "REDIS_URL: must start with redis://"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_up_refuses_settings_that_cannot_work(
+    place: Place, settings: dict[str, str], sentence: str
+) -> None:
+    result = place.run("up", **settings)
+    assert result.code == 2
+    assert sentence in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_bot_without_a_token_says_where_to_get_one(frontdesk: Command) -> None:
+    result = frontdesk("bot")
+    assert result.code == 2
+    assert "@BotFather" in result.err
+
+
+@pytest.mark.parametrize(("kind", "code"), [(WrongSettingsError, 2), (DeskError, 1)])
+def test_a_bot_ends_with_2_only_for_wrong_settings_whatever_the_sentence_says(
+    kind: type[DeskError], code: int, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(_: object) -> None:
+        raise kind("Whatever it is.")
+
+    monkeypatch.setattr(app, "run", run)
+    monkeypatch.setenv("BOT_TOKEN", "123456789:" + "A" * 35)
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    assert frontdesk("migrate").code == 0
+    result = frontdesk("bot")
+    assert result.code == code
+    assert "Whatever it is." in result.err
+
+
+def test_a_worker_without_redis_says_what_to_set(frontdesk: Command) -> None:
+    assert frontdesk("migrate").code == 0
+    result = frontdesk("worker", "scheduler")
+    assert result.code == 2
+    assert "REDIS_URL is not set" in result.err
+
+
+def test_a_worker_waits_for_migrations_and_then_says_what_to_run(frontdesk: Command) -> None:
+    result = frontdesk("worker", "scheduler", "--wait", "0.5")
+    assert result.code == 1
+    assert "Run: frontdesk migrate" in result.err
+    assert "waited 0.5 s" in result.err
+
+
+def test_an_unforeseen_error_is_a_sentence_and_no_traceback(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_models: Path) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("classifier.registry.versions", broken)
+    result = frontdesk("models", "list")
+    assert result.code == 1
+    assert "ZeroDivisionError: oh" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_ctrl_c_exits_with_130(frontdesk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_models: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("classifier.registry.versions", interrupted)
+    assert frontdesk("models", "list").code == 130

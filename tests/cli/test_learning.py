@@ -1,0 +1,307 @@
+"""train, evaluate, classify and models: what a model is made of, worth, and who serves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier import registry
+from desk.domain import RunState
+from desk.flow import learning, watching
+from desk.flow.desk import Desk
+from tests.cli.conftest import Place, Result, make_examples, write_jsonl
+
+Command = Callable[..., Result]
+EVALUATE_KEYS = {
+    "accuracy",
+    "in_scope_accuracy",
+    "macro_f1",
+    "ece",
+    "sentiment_accuracy",
+    "sentiment_macro_f1",
+}
+
+
+@pytest.fixture
+def own_models(place: Place, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models directory with a champion that the test may change."""
+    copy = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    place.settings["MODELS_DIR"] = str(copy)
+    return copy
+
+
+@pytest.fixture
+def no_models(place: Place) -> Path:
+    place.settings["MODELS_DIR"] = str(place.folder / "none")
+    return place.folder / "none"
+
+
+@pytest.mark.parametrize("kind", ["csv with label", "jsonl with intent", "sentiment alone"])
+def test_train_takes_every_documented_form(place: Place, frontdesk: Command, kind: str) -> None:
+    examples, file = make_examples(each=12), place.folder / "data.jsonl"
+    if kind == "csv with label":
+        file = place.folder / "data.csv"
+        with file.open("w", newline="") as out:
+            rows = csv.writer(out)
+            rows.writerow(["text", "label"])
+            rows.writerows([e.text, e.intent] for e in examples)
+    elif kind == "sentiment alone":
+        lines = [json.dumps({"text": e.text, "sentiment": e.sentiment}) for e in examples]
+        file.write_text("\n".join(lines))
+    else:
+        write_jsonl(file, examples)
+    out_dir = place.folder / "model"
+    result = frontdesk("train", "--data", str(file), "--out", str(out_dir), "--epochs", "1")
+    assert result.code == 0, result.err
+    assert registry.verify(out_dir)
+    heads = json.loads((out_dir / "labels.json").read_text())
+    assert bool(heads["intents"]) == (kind != "sentiment alone")
+    assert bool(heads["sentiments"]) == (kind != "csv with label")
+
+
+def test_train_json_is_pure_and_progress_goes_to_stderr(place: Place) -> None:
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=12))
+    test = write_jsonl(place.folder / "test.jsonl", make_examples(seed=7, each=6))
+    result = place.run(
+        "train", "--data", str(data), "--out", "m", "--test", str(test), "--epochs", "1", "--json"
+    )
+    assert result.code == 0, result.err
+    found = result.json()
+    assert found["model"] == "m"
+    assert found["promoted"] is False
+    assert found["test"]["accuracy"] >= 0
+    assert "epoch 1" in result.err
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"text": "a", "intent": "x"}\n{"text": }\n', "data.jsonl:2: is not JSON"),
+        ('{"text": "a"}\n', "data.jsonl:1: has neither an intent nor a sentiment"),
+        ('{"text": "a", "mood": "x"}\n', "data.jsonl:1: unknown column `mood`"),
+        ('{"text": "a", "sentiment": "angry"}\n', "data.jsonl:1: unknown sentiment 'angry'"),
+        ('{"text": "a", "intent": "x"}\n', "nothing to tell apart"),
+        ("", "holds no examples"),
+    ],
+)
+def test_bad_data_gets_a_sentence_with_its_line(
+    place: Place, frontdesk: Command, content: str, sentence: str
+) -> None:
+    file = place.folder / "data.jsonl"
+    file.write_text(content)
+    result = frontdesk("train", "--data", str(file), "--out", str(place.folder / "m"))
+    assert result.code == 1
+    assert sentence in result.err
+    assert not (place.folder / "m").exists()
+
+
+def test_train_does_not_overwrite(place: Place, frontdesk: Command) -> None:
+    (place.folder / "m").mkdir()
+    (place.folder / "m" / "precious").touch()
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    result = frontdesk("train", "--data", str(data), "--out", str(place.folder / "m"))
+    assert result.code == 1
+    assert "is not empty; choose a new directory" in result.err
+
+
+def test_a_device_that_is_not_there_is_a_wrong_setting(place: Place, frontdesk: Command) -> None:
+    result = frontdesk("classify", "hello", "--device", "cuda:99")
+    assert result.code == 2
+    assert "use auto or cpu" in result.err
+
+
+def test_train_alone_makes_the_first_champion_and_leaves_later_ones_to_be_promoted(
+    no_models: Path, frontdesk: Command
+) -> None:
+    first = frontdesk("train", "--epochs", "1")
+    assert first.code == 0, first.err
+    champion = registry.champion(no_models)
+    assert champion is not None
+    assert "It is the champion now" in first.out
+    second = frontdesk("train", "--epochs", "1", "--seed", "2")
+    assert "frontdesk models promote" in second.out
+    assert registry.champion(no_models) == champion
+    assert len(registry.versions(no_models)) == 2
+
+
+def test_a_training_that_is_killed_leaves_nothing(place: Place, no_models: Path) -> None:
+    process = place.start("train", "--epochs", "100000")
+    assert process.stderr is not None
+    while "epoch 1" not in process.stderr.readline():
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    left = [path.name for path in no_models.iterdir()]
+    assert left == []
+
+
+def test_the_remains_of_a_save_that_was_killed_are_swept(
+    no_models: Path, frontdesk: Command
+) -> None:
+    old, fresh = no_models / ".a.1.partial", no_models / ".b.2.partial"
+    for folder in (old, fresh):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    assert frontdesk("train", "--epochs", "1").code == 0
+    assert not old.exists()
+    assert fresh.exists()
+
+
+def test_from_feedback_trains_judges_and_promotes(
+    place: Place, own_models: Path, frontdesk: Command
+) -> None:
+    assert frontdesk("migrate").code == 0
+    before = registry.champion(own_models)
+    result = place.run("train", "--from-feedback", "--json", MODELS_DIR=str(own_models))
+    assert result.code == 0, result.err
+    found = result.json()
+    assert found["state"] in ("promoted", "rejected")
+    assert found["report"]["champion_accuracy"] is not None
+    serves = found["version"] if found["state"] == "promoted" else before
+    assert registry.champion(own_models) == serves
+
+
+def test_from_feedback_without_waiting_leaves_a_queued_run(
+    own_models: Path, frontdesk: Command
+) -> None:
+    assert frontdesk("migrate").code == 0
+    result = frontdesk("train", "--from-feedback", "--no-wait", "--json")
+    assert json.loads(result.out) == {"run": 1, "state": "queued", "worker": False}
+    again = frontdesk("train", "--from-feedback", "--no-wait")
+    assert again.code == 1
+    assert "already queued" in again.err
+
+
+def test_from_feedback_refuses_a_file(frontdesk: Command) -> None:
+    assert frontdesk("train", "--from-feedback", "--data", "x.csv").code == 2
+
+
+def test_evaluate_measures_the_champion_on_the_packs_test(frontdesk: Command) -> None:
+    result = frontdesk("evaluate", "--json")
+    assert result.code == 0, result.err
+    measures = result.json()
+    assert measures.keys() >= EVALUATE_KEYS
+    assert measures["accuracy"] > 0.8
+    assert "accuracy" in frontdesk("evaluate").out
+
+
+def test_evaluate_takes_another_model_and_other_data(
+    place: Place, models_dir: Path, frontdesk: Command
+) -> None:
+    wrong = [e for e in make_examples(each=6) if e.intent == "where"]
+    rows = [{"text": e.text, "label": "refund"} for e in wrong]
+    file = place.folder / "wrong.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    champion = str(models_dir / "champion")
+    result = frontdesk("evaluate", "--model", champion, "--data", str(file), "--json")
+    assert result.json()["accuracy"] < 0.2
+    assert "sentiment_accuracy" not in result.json()
+
+
+def test_without_a_model_the_sentence_says_how_to_make_one(
+    no_models: Path, frontdesk: Command
+) -> None:
+    result = frontdesk("evaluate")
+    assert result.code == 1
+    assert "Run: frontdesk train" in result.err
+
+
+def test_a_damaged_model_is_refused(own_models: Path, frontdesk: Command) -> None:
+    weights = own_models / "champion" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    result = frontdesk("classify", "hello")
+    assert result.code == 1
+    assert "does not match the manifest" in result.err
+
+
+def test_classify_gives_an_object_for_one_text_and_a_list_for_several(frontdesk: Command) -> None:
+    one = frontdesk("classify", "where is my parcel", "--json").json()
+    assert set(one) == {"text", "intent", "intent_ranking", "sentiment", "model"}
+    assert one["intent"]["name"] == "where"
+    several = frontdesk("classify", "refund the cup", "sing a song about a cup", "--json").json()
+    assert [found["intent"]["name"] for found in several] == ["refund", "out_of_scope"]
+    assert frontdesk("classify", "refund the cup").out.startswith("refund ")
+
+
+def test_classify_reads_lines_and_writes_a_line_for_each(place: Place) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "classify", "-", "--json"],
+        cwd=place.folder,
+        env=place.environment(),
+        input="where is my parcel\n\nrefund the cup",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [result["text"] for result in found] == ["where is my parcel", "", "refund the cup"]
+
+
+def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk: Command) -> None:
+    first = registry.champion(own_models)
+    assert frontdesk("train", "--epochs", "1").code == 0
+    rows = frontdesk("models", "list", "--json").json()
+    assert [row["champion"] for row in rows] == [True, False]
+    second = rows[1]["version"]
+    assert frontdesk("models", "promote", second).code == 0
+    assert registry.champion(own_models) == second
+    assert second in frontdesk("models", "list").out
+    back = frontdesk("models", "rollback")
+    assert back.code == 0
+    assert registry.champion(own_models) == first
+    assert frontdesk("models", "rollback").code == 1
+
+
+def test_promoting_what_is_not_there_says_where_to_look(frontdesk: Command) -> None:
+    result = frontdesk("models", "promote", "latest")
+    assert result.code == 1
+    assert "frontdesk models list" in result.err
+
+
+def test_ctrl_c_in_a_training_from_feedback_closes_the_run(
+    place: Place, own_models: Path, pack_dir: Path
+) -> None:
+    slow = place.folder / "slow"
+    shutil.copytree(pack_dir, slow)
+    write_jsonl(slow / "examples.jsonl", make_examples(each=4000))
+    assert place.run("migrate").code == 0
+    process = place.start("train", "--from-feedback", PACK=str(slow))
+    assert process.stderr is not None
+    while "epoch 1" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    # A run that stayed open would keep every later one from starting.
+    again = place.run("train", "--from-feedback", "--no-wait", "--json")
+    assert again.json()["run"] == 2
+
+
+def test_a_run_that_is_trained_here_is_under_way_from_its_first_moment(
+    place: Place, own_models: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert frontdesk("migrate").code == 0
+    seen: list[object] = []
+    order_run = learning.order_run
+
+    def ordered(desk: Desk, *arguments: Any, **more: Any) -> tuple[int, int]:
+        run = order_run(desk, *arguments, **more)
+        seen.extend(watching.unfinished_runs(desk))
+        seen.append(learning.start_run(desk, *run))
+        return run
+
+    monkeypatch.setattr(learning, "order_run", ordered)
+    result = frontdesk("train", "--from-feedback", "--quiet", "--json")
+    assert result.code == 0, result.err
+    assert seen == [(1, 1, RunState.RUNNING), False]

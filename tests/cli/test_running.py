@@ -1,0 +1,371 @@
+"""`frontdesk up` for real: every process, the chat through all of them, deaths, stops, restarts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from classifier import registry
+from cli import rundir
+from cli.simulated import Simulator
+from desk.heartbeat import age
+from desk.pack import load
+from desk.store import Store
+from desk.tables import Customer
+from tests.cli.conftest import ANSWER, Place, Result, make_examples, write_jsonl
+from tests.cli.test_supervisor import lives
+
+Command = Callable[..., Result]
+KEYS = {"text", "reply", "intent", "confidence", "sentiment", "decision", "rule"}
+CHILDREN = ["simulator", "bot", "inference", "training", "scheduler", "redis"]
+
+
+def chat(place: Place, text: str = "where is my parcel") -> Result:
+    return place.run("chat", text, "--json")
+
+
+def stop(process_id: int, place: Place, number: signal.Signals = signal.SIGTERM) -> None:
+    """Stop `up` and wait for its end."""
+    [process] = [p for p in place.processes if p.pid == process_id]
+    process.send_signal(number)
+    process.wait(30)
+
+
+def test_chat_goes_through_everything_and_says_why(shared: Place) -> None:
+    result = chat(shared)
+    assert result.code == 0, result.err
+    found = result.json()
+    assert found.keys() >= KEYS
+    assert found["text"] == "where is my parcel"
+    assert found["reply"] == ANSWER
+    assert found["intent"] == "where"
+    assert found["decision"] == "answer"
+    assert found["rule"] == "confident"
+    assert found["sentiment"] == "neutral"
+    assert 0.5 < found["confidence"] <= 1
+    assert result.err == ""
+
+
+def test_chat_shows_an_escalation_and_the_operators_get_a_card(shared: Place) -> None:
+    found = chat(shared, "let me talk to a human about the chair").json()
+    assert found["decision"] == "escalate"
+    assert found["rule"] == "intent_needs_person"
+    run = rundir.read(shared.data_dir)
+    chat_id = -1001000000001
+    simulator = Simulator(str(run["url"]))
+    deadline = time.monotonic() + 10
+    while not any(
+        "human about the chair" in message.get("text", "")
+        for message in simulator.get(f"/sim/chats/{chat_id}/messages")
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_chat_without_json_is_for_people(shared: Place) -> None:
+    result = shared.run("chat", "refund the lamp")
+    assert "You get your money back" in result.out
+    assert "rule confident" in result.out
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_chat_refuses_an_empty_message(frontdesk: Command, text: str) -> None:
+    result = frontdesk("chat", text)
+    assert result.code == 2
+    assert "The message is empty" in result.err
+
+
+def test_up_registers_the_simulated_operators(shared: Place) -> None:
+    rows = shared.run("operators", "list", "--json").json()
+    assert {(row["user_id"], row["name"], row["role"]) for row in rows} >= {
+        (9001, "Olga", "admin"),
+        (9002, "Omar", "agent"),
+    }
+
+
+def test_a_verb_works_on_the_database_of_the_desk_that_runs_here(shared: Place) -> None:
+    with_a_token = shared.run("operators", "list", "--json", BOT_TOKEN="123456789:" + "A" * 35)
+    assert 9001 in {row["user_id"] for row in with_a_token.json()}
+
+
+def test_the_page_opens(shared: Place) -> None:
+    assert Simulator(str(rundir.read(shared.data_dir)["url"])).shows_page()
+
+
+def test_a_second_up_on_the_same_data_says_who_has_it(shared: Place) -> None:
+    result = shared.run("up")
+    assert result.code == 1
+    assert "already runs on DATA_DIR" in result.err
+    assert str(rundir.read(shared.data_dir)["pid"]) in result.err
+
+
+def test_doctor_finds_a_running_desk_in_order(shared: Place) -> None:
+    deadline = time.monotonic() + 30
+    while age(shared.data_dir, "training") is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    result = shared.run("doctor", "--json")
+    found = result.json()
+    assert result.code == 0, found
+    assert found["ok"] is True
+    assert {check["status"] for check in found["checks"]} == {"ok"}
+    assert {check["check"] for check in found["checks"]} >= {"redis", "simulator", "training"}
+
+
+@pytest.mark.parametrize("name", CHILDREN)
+def test_a_child_that_is_killed_comes_back_and_the_next_chat_works(
+    shared: Place, name: str
+) -> None:
+    before = shared.children()
+    os.kill(before[name], signal.SIGKILL)
+    result = chat(shared)
+    assert result.code == 0, result.err
+    assert result.json()["reply"] == ANSWER
+    deadline = time.monotonic() + 30
+    while (now := shared.children()).get(name, before[name]) == before[name]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert {k: v for k, v in now.items() if k != name} == {
+        k: v for k, v in before.items() if k != name
+    }
+
+
+def test_sigterm_stops_everything_and_a_second_start_keeps_data(
+    place: Place,
+) -> None:
+    process = place.up()
+    assert chat(place).code == 0
+    pids = list(place.children().values())
+    stop(process.pid, place)
+    assert process.returncode == 0
+    assert not any(map(lives, pids))
+    assert not rundir.is_locked(place.data_dir)
+    out, err = process.communicate()
+    assert "Stopped." in out
+    assert err == ""
+
+    process = place.up()
+    found = chat(place)
+    assert found.json()["reply"] == ANSWER, found.err
+    store = Store(f"sqlite:///{place.data_dir / 'simulator.db'}")
+    with store.reading() as session:
+        assert session.query(Customer).count() == 2
+    store.dispose()
+    stop(process.pid, place, signal.SIGINT)
+    out, _ = process.communicate()
+    assert "Ready in " in out
+
+
+def test_chat_starts_what_is_missing_and_stops_it_again(place: Place) -> None:
+    result = chat(place)
+    assert result.code == 0, result.err
+    assert result.json()["reply"] == ANSWER
+    assert not rundir.is_locked(place.data_dir)
+
+
+def test_chat_in_vain_says_why_the_start_failed(place: Place) -> None:
+    result = chat_with(place, REDIS_URL="redis://127.0.0.1:1")
+    assert result.code == 1
+    assert result.out == ""
+    assert "Redis at redis://127.0.0.1:1 does not answer" in result.err
+
+
+def chat_with(place: Place, **settings: str) -> Result:
+    return place.run("chat", "hello", "--json", **settings)
+
+
+def test_chat_with_a_real_bot_says_that_it_needs_the_simulator(place: Place) -> None:
+    result = chat_with(place, BOT_TOKEN="123456789:" + "A" * 35)
+    assert result.code == 2
+    assert "needs the simulator" in result.err
+    lock = rundir.take_lock(place.data_dir)
+    rundir.write(place.data_dir, {"pid": os.getpid(), "mode": "telegram", "ready": True})
+    result = chat_with(place)
+    os.close(lock)
+    assert result.code == 2
+    assert "A real bot runs here" in result.err
+
+
+def test_a_port_in_use_is_named_with_what_to_do(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        result = place.run("up", SIMULATOR_PORT=port)
+    assert result.code == 2
+    assert f"Port {port}" in result.err
+    assert "SIMULATOR_PORT" in result.err
+    assert not (place.data_dir / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"REDIS_URL": "redis://:secret@127.0.0.1:1"},
+            "Redis at redis://:***@127.0.0.1:1 does not",
+        ),
+        (
+            {"DATABASE_URL": "postgresql://ada:secret@127.0.0.1:1/desk"},
+            "The database at postgresql+psycopg://ada:***@127.0.0.1:1/desk does not answer",
+        ),
+    ],
+    ids=["redis", "database"],
+)
+def test_what_does_not_answer_is_named_without_its_password(
+    place: Place, settings: dict[str, str], sentence: str
+) -> None:
+    result = place.run("up", **settings)
+    assert result.code == 1
+    assert sentence in result.err
+    assert "secret" not in result.err + result.out
+
+
+@pytest.fixture(scope="module")
+def telegram(tmp_path_factory: pytest.TempPathFactory, shared: Place) -> Simulator:
+    """The running simulator, in the part of a Bot API server somewhere else."""
+    return Simulator(str(rundir.read(shared.data_dir)["url"]))
+
+
+TOKEN = "777777:" + "B" * 35
+
+
+def real_bot(telegram: Simulator, **more: str) -> dict[str, str]:
+    return {
+        "BOT_TOKEN": TOKEN,
+        "OPERATOR_CHAT_ID": "-1001000000001",
+        "TELEGRAM_API_URL": telegram.url,
+        **more,
+    }
+
+
+def test_a_wrong_token_is_named_before_anything_starts(place: Place, telegram: Simulator) -> None:
+    # The simulator knows this bot, under another secret.
+    wrong = real_bot(telegram, BOT_TOKEN="123456:" + "C" * 35)
+    result = place.run("up", **wrong)
+    assert result.code == 2
+    assert "does not know this bot token" in result.err
+    assert not (place.data_dir / "redis").exists()
+    alone = place.run("doctor", "--json", **wrong)
+    assert alone.code == 1
+    failed = [check for check in alone.json()["checks"] if check["status"] == "fail"]
+    assert [check["check"] for check in failed] == ["telegram"]
+
+
+def test_the_bot_alone_exits_with_2_for_a_wrong_token(place: Place, telegram: Simulator) -> None:
+    wrong = real_bot(telegram, BOT_TOKEN="123456:" + "C" * 35, REDIS_URL="redis://127.0.0.1:1")
+    assert place.run("migrate", **wrong).code == 0
+    result = place.run("bot", **wrong)
+    assert result.code == 2
+    assert "does not know this bot token" in result.err
+
+
+def test_a_silent_telegram_is_named(place: Place) -> None:
+    result = place.run("up", **real_bot(Simulator("http://127.0.0.1:1")))
+    assert result.code == 1
+    assert "Telegram at http://127.0.0.1:1 does not answer" in result.err
+
+
+@pytest.mark.parametrize("method", ["getMe", "getChat"])
+def test_a_telegram_that_is_out_of_order_is_no_wrong_setting(
+    place: Place, telegram: Simulator, method: str
+) -> None:
+    telegram.post("/sim/faults", {"kind": "server_error", "method": method})
+    result = place.run("up", **real_bot(telegram))
+    assert result.code == 1
+    assert f"Telegram at {telegram.url} can't serve the bot now" in result.err
+
+
+@pytest.mark.parametrize(
+    ("chat_id", "sentence"), [("-1009", "is not in the operators' chat"), ("1", "operators' chat")]
+)
+def test_a_chat_that_is_none_is_named(
+    place: Place, telegram: Simulator, chat_id: str, sentence: str
+) -> None:
+    result = place.run("up", **real_bot(telegram, OPERATOR_CHAT_ID=chat_id))
+    assert result.code == 2
+    assert sentence in result.err
+
+
+@pytest.mark.parametrize("lack", ["topics", "rights"])
+def test_a_chat_without_topics_or_rights_is_named(
+    place: Place, telegram: Simulator, lack: str
+) -> None:
+    chat_path = "/sim/chats/-1001000000001"
+    change, back, sentence = {
+        "topics": ({"is_forum": False}, {"is_forum": True}, "has no topics"),
+        "rights": (
+            {"bot": {"id": 777777, "status": "member"}},
+            {"bot": {"id": 777777, "status": "administrator"}},
+            "Manage topics",
+        ),
+    }[lack]
+    place.run("doctor", **real_bot(telegram))  # the simulator enrols a bot when it first calls
+    telegram.patch(chat_path, change)
+    try:
+        result = place.run("up", **real_bot(telegram))
+    finally:
+        telegram.patch(chat_path, back)
+    assert result.code == 2
+    assert sentence in result.err
+
+
+def test_a_pack_with_mistakes_is_refused_with_all_of_them(place: Place) -> None:
+    pack = place.folder / "pack"
+    pack.mkdir()
+    text = (Path(place.settings["PACK"]) / "pack.yml").read_text()
+    (pack / "pack.yml").write_text(text.replace("[where, refund]", "[wear, refound]"))
+    result = place.run("up", PACK=str(pack))
+    assert result.code == 2
+    assert "'wear'" in result.err
+    assert "'refound'" in result.err
+
+
+def test_a_damaged_champion_is_named_before_the_workers_start(
+    place: Place, models_dir: Path
+) -> None:
+    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    (models / "champion" / "calibration.json").write_text("{}")
+    result = place.run("up", MODELS_DIR=str(models))
+    assert result.code == 1
+    assert "calibration.json" in result.err
+    assert "frontdesk models rollback" in result.err
+
+
+def test_a_first_start_trains_the_starter_model(place: Place) -> None:
+    place.settings["MODELS_DIR"] = str(place.folder / "models")
+    place.up(timeout=120)
+    assert chat(place).json()["model"] == registry.champion(place.folder / "models")
+
+
+def test_a_stop_while_the_starter_model_is_trained_leaves_nothing_behind(
+    place: Place, pack_dir: Path
+) -> None:
+    large, models = place.folder / "large", place.folder / "models"
+    shutil.copytree(pack_dir, large)
+    write_jsonl(large / "examples.jsonl", make_examples(each=8000))
+    process = place.start("up", MODELS_DIR=str(models), PACK=str(large))
+    assert process.stderr is not None
+    while "epoch 1" not in process.stderr.readline():
+        assert process.poll() is None
+    stop(process.pid, place, signal.SIGINT)
+    assert process.returncode == 0
+    assert list(models.iterdir()) == []
+
+
+def test_a_start_after_a_kill_finds_nothing_in_its_way(place: Place) -> None:
+    process = place.up()
+    pids = list(place.children().values())
+    process.kill()
+    process.communicate()
+    again = place.up()
+    assert not any(map(lives, pids))
+    stop(again.pid, place)
+
+
+def test_the_pack_of_these_tests_is_sound(pack_dir: Path) -> None:
+    assert load(pack_dir).title == "Corner shop"

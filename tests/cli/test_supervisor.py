@@ -1,0 +1,290 @@
+"""The supervisor with children that are small scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli import rundir
+from cli.errors import CommandError, MisconfiguredError
+from cli.supervisor import LOG_LIMIT, Child, Stage, StopRequestedError, Supervisor, open_log
+from tests.cli.conftest import ROOT
+
+SLEEPS = "import time; time.sleep(60)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {ready}; time.sleep(60)"
+)
+
+
+class Told:
+    """What the supervisor told."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def __call__(self, name: str, what: str, _good: bool) -> None:
+        self.lines.append((name, what))
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, told: Told) -> Iterator[Supervisor]:
+    made = Supervisor(tmp_path / "logs", told)
+    yield made
+    made.stop_requests = 2
+    made.stop()
+
+
+def child(script: str, name: str = "child", stage: Stage = Stage.WORKERS) -> Child:
+    return Child(name, [sys.executable, "-c", script], os.environ, stage, lambda _: True)
+
+
+def turn_until(
+    supervisor: Supervisor, condition: Callable[[], object], seconds: float = 15
+) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        supervisor.turn()
+        time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_child_that_dies_is_started_again_and_the_pauses_grow(
+    supervisor: Supervisor, told: Told
+) -> None:
+    one = child("raise SystemExit(1)")
+    supervisor.start(one)
+    turn_until(supervisor, lambda: one.restarts == 3)
+    pauses = [what.rpartition(" in ")[2] for _, what in told.lines if "starting again" in what]
+    assert pauses == ["0.2 s", "0.4 s", "0.8 s"]
+
+
+def test_a_minute_of_health_forgets_earlier_deaths(supervisor: Supervisor) -> None:
+    one = child(SLEEPS)
+    supervisor.start(one)
+    turn_until(supervisor, lambda: one.is_ready)
+    one.backoff = 10.0
+    supervisor.turn()
+    assert one.backoff == 10.0
+    one.started -= 61
+    supervisor.turn()
+    assert one.backoff == 0.2
+
+
+def test_a_child_with_wrong_settings_is_not_started_again_and_its_sentence_is_shown(
+    supervisor: Supervisor,
+) -> None:
+    supervisor.start(child("print('Error: BOT_TOKEN is wrong.'); raise SystemExit(2)", "bot"))
+    with pytest.raises(MisconfiguredError, match=r"bot can't run\. BOT_TOKEN is wrong"):
+        turn_until(supervisor, lambda: False)
+
+
+def test_the_sentence_shown_is_not_that_of_an_earlier_run(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "bot.log").write_text("Error: something of yesterday\n")
+    supervisor.start(child("raise SystemExit(2)", "bot"))
+    with pytest.raises(MisconfiguredError) as caught:
+        turn_until(supervisor, lambda: False)
+    assert "yesterday" not in str(caught.value)
+    assert "bot.log" in str(caught.value)
+
+
+def test_the_last_error_of_a_json_log_is_shown_where_there_is_no_sentence(
+    supervisor: Supervisor,
+) -> None:
+    lines = [
+        {"level": "error", "event": "model.refused", "reason": "its head is missing"},
+        {"level": "info", "event": "waiting"},
+    ]
+    script = (
+        f"print({json.dumps(lines[0])!r}); print({json.dumps(lines[1])!r}); raise SystemExit(2)"
+    )
+    supervisor.start(child(script, "inference"))
+    with pytest.raises(MisconfiguredError, match=r"model\.refused: its head is missing"):
+        turn_until(supervisor, lambda: False)
+
+
+def test_what_is_not_ready_in_time_is_an_error_with_its_last_words(supervisor: Supervisor) -> None:
+    late = child("print('Error: Redis is away.', flush=True); " + SLEEPS)
+    late.ready = lambda _: False
+    supervisor.start(late)
+    with pytest.raises(CommandError, match=r"was not ready within 3 s\. Redis is away"):
+        supervisor.wait_ready([late], 3)
+
+
+def test_children_stop_in_order_and_redis_last(supervisor: Supervisor, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    script = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        f"    open({str(journal)!r}, 'a').write(sys.argv[1] + ' ')\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        f"open({str(tmp_path)!r} + '/up-' + sys.argv[1], 'w')\n"
+        "time.sleep(60)\n"
+    )
+    order = {"redis": Stage.REDIS, "inference": Stage.WORKERS, "bot": Stage.BOT}
+    for name, stage in order.items():
+        one = child(script, name, stage)
+        one.argv.append(name)
+        supervisor.start(one)
+    turn_until(supervisor, lambda: all((tmp_path / f"up-{name}").exists() for name in order))
+    supervisor.stop()
+    assert journal.read_text().split() == ["bot", "inference", "redis"]
+
+
+def test_a_child_that_ignores_the_request_to_stop_is_killed_after_its_grace(
+    supervisor: Supervisor, tmp_path: Path, told: Told
+) -> None:
+    ready = tmp_path / "ready"
+    one = child(STUBBORN.format(ready=f"open({str(ready)!r}, 'w')"), stage=Stage.REDIS)
+    supervisor.start(one)
+    turn_until(supervisor, ready.exists)
+    pid = one.pid
+    started = time.monotonic()
+    supervisor.stop()
+    assert pid is not None
+    assert not lives(pid)
+    assert 1.0 < time.monotonic() - started < 5.0
+    assert ("child", "did not stop in time: killed") in told.lines
+
+
+def test_a_second_request_to_stop_ends_everything_at_once(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    one = child(STUBBORN.format(ready=f"open({str(ready)!r}, 'w')"), stage=Stage.BOT)
+    supervisor.start(one)
+    turn_until(supervisor, ready.exists)
+    supervisor.stop_requests = 2
+    started = time.monotonic()
+    supervisor.stop()
+    assert time.monotonic() - started < 1.0
+
+
+def test_what_a_child_started_ends_with_it(supervisor: Supervisor, tmp_path: Path) -> None:
+    note = tmp_path / "grandchild"
+    script = (
+        "import subprocess, sys, time\n"
+        f"p = subprocess.Popen([sys.executable, '-c', {SLEEPS!r}])\n"
+        f"open({str(note)!r}, 'w').write(str(p.pid) + '.')\n"
+        "time.sleep(60)\n"
+    )
+    supervisor.start(child(script))
+    turn_until(supervisor, lambda: note.exists() and note.read_text().endswith("."))
+    grandchild = int(note.read_text()[:-1])
+    assert lives(grandchild)
+    supervisor.stop()
+    assert not lives(grandchild)
+
+
+def test_a_request_to_stop_ends_a_command_that_runs_once(supervisor: Supervisor) -> None:
+    supervisor.stop_requests = 1
+    started = time.monotonic()
+    with pytest.raises(StopRequestedError):
+        supervisor.run_once([sys.executable, "-c", SLEEPS], os.environ, "training")
+    assert time.monotonic() - started < 5
+
+
+def test_a_log_that_has_grown_large_is_put_aside(tmp_path: Path) -> None:
+    large = tmp_path / "bot.log"
+    with large.open("wb") as file:
+        file.truncate(LOG_LIMIT + 1)
+    with open_log(tmp_path, "bot") as log:
+        assert log.tell() == 0
+    assert (tmp_path / "bot.log.1").stat().st_size == LOG_LIMIT + 1
+
+
+@pytest.mark.parametrize("watchman", ["as it was", "killed and replaced"])
+def test_children_do_not_outlive_a_supervisor_that_is_killed(tmp_path: Path, watchman: str) -> None:
+    script = f"""
+import os, signal, sys, time
+from pathlib import Path
+from cli.supervisor import Child, Stage, Supervisor
+one = Supervisor(Path({str(tmp_path)!r}), lambda *_: None)
+stubborn = {STUBBORN.format(ready="pass")!r}
+for name, code in (("meek", {SLEEPS!r}), ("stubborn", stubborn)):
+    one.start(Child(name, [sys.executable, "-c", code], os.environ, Stage.BOT, lambda _: True))
+if {watchman != "as it was"}:
+    os.kill(one._watchman.pid, signal.SIGKILL)
+    one._watchman.wait()
+    one.turn()
+print(*(child.pid for child in one.children), one._watchman.pid, flush=True)
+while True:
+    one.turn()
+    time.sleep(0.05)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        pids = [int(word) for word in process.stdout.readline().split()]
+        assert len(pids) == 3
+        assert all(map(lives, pids))
+        process.kill()
+    deadline = time.monotonic() + 15
+    while any(map(lives, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(lives, pids))
+
+
+def test_the_next_start_ends_what_a_killed_one_left_and_nobody_else(tmp_path: Path) -> None:
+    def sleeper(**environment: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", SLEEPS],
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+
+    ours, stranger = sleeper(**{rundir.PARENT: "4242"}), sleeper()
+    try:
+        deadline = time.monotonic() + 10
+        while b"4242" not in Path(f"/proc/{ours.pid}/environ").read_bytes():
+            assert time.monotonic() < deadline
+        children = {
+            "bot": {"pid": ours.pid, "command": "x"},
+            "inference": {"pid": stranger.pid, "command": "x"},
+        }
+        rundir.write(tmp_path, {"pid": 4242, "children": children})
+        assert rundir.end_leftovers(tmp_path) == ["bot"]
+        assert ours.wait(5) == -signal.SIGKILL
+        assert stranger.poll() is None
+        assert rundir.read(tmp_path) == {}
+    finally:
+        for process in (ours, stranger):
+            process.kill()
+            process.wait()
+
+
+def test_asking_who_has_the_lock_does_not_keep_a_start_from_taking_it(tmp_path: Path) -> None:
+    assert not rundir.is_locked(tmp_path)
+    first = rundir.take_lock(tmp_path)
+    assert rundir.is_locked(tmp_path)
+    with pytest.raises(CommandError, match="already runs on DATA_DIR"):
+        rundir.take_lock(tmp_path)
+    rundir.write(tmp_path, {"pid": os.getpid() + 1, "ready": True})  # of one that was killed
+    assert rundir.running(tmp_path) == {}
+    os.close(first)
+    assert not rundir.is_locked(tmp_path)
+    os.close(rundir.take_lock(tmp_path))

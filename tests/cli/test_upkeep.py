@@ -1,0 +1,252 @@
+"""doctor, migrate, validate and operators: what keeps a desk in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.checks import Status
+from desk.domain import DeliveryState, Incoming
+from desk.flow import intake
+from desk.flow.desk import Desk
+from desk.heartbeat import Heartbeat, path
+from desk.pack import load
+from desk.store import Store
+from desk.tables import Customer, DeliveryRow
+from tests.cli.conftest import Place, Result
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def desk(place: Place, frontdesk: Command) -> Any:
+    """The desk of a place whose database is there."""
+    assert frontdesk("migrate").code == 0
+    store = Store(f"sqlite:///{place.data_dir / 'simulator.db'}")
+    yield Desk(store, load(Path(place.settings["PACK"])))
+    store.dispose()
+
+
+def checks(result: Result) -> dict[str, dict[str, str]]:
+    return {check["check"]: check for check in result.json()["checks"]}
+
+
+def park(desk: Desk, number: int = 1, error: str = "ValueError: no such thing") -> None:
+    intake.store_updates(desk, [Incoming(1, number, 5, {"update_id": number})])
+    [row] = intake.new_rows(desk, 1, [])
+    for _ in range(intake.MAX_ATTEMPTS):
+        intake.failed(desk, row.id, error)
+
+
+def test_migrate_can_be_repeated(frontdesk: Command) -> None:
+    assert frontdesk("migrate").code == 0
+    assert frontdesk("migrate").code == 0
+
+
+def test_migrate_names_a_database_that_does_not_answer(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ada:secret@127.0.0.1:1/desk")
+    result = frontdesk("migrate")
+    assert result.code == 1
+    assert "does not answer" in result.err
+    assert "secret" not in result.err
+
+
+def test_operators_are_added_listed_and_removed(desk: Desk, frontdesk: Command) -> None:
+    assert frontdesk("operators", "list", "--json").json() == []
+    assert frontdesk("operators", "add", "42", "--name", "Ada", "--role", "admin").code == 0
+    rows = frontdesk("operators", "list", "--json").json()
+    assert rows == [{"user_id": 42, "name": "Ada", "role": "admin", "from_chat": False}]
+    assert "Ada" in frontdesk("operators", "list").out
+    assert frontdesk("operators", "remove", "42").code == 0
+    gone = frontdesk("operators", "remove", "42")
+    assert gone.code == 1
+    assert "42 is no operator" in gone.err
+
+
+def test_operators_before_the_first_migration_say_what_to_run(frontdesk: Command) -> None:
+    result = frontdesk("operators", "list")
+    assert result.code == 1
+    assert "Run: frontdesk migrate" in result.err
+
+
+def test_validate_reports_what_is_wrong_and_exits_with_1(
+    place: Place, pack_dir: Path, frontdesk: Command
+) -> None:
+    pack = Path(shutil.copytree(pack_dir, place.folder / "bad"))
+    with (pack / "examples.jsonl").open("a") as file:
+        file.write('{"text": "hello", "intent": "nonsense"}\n')
+    result = frontdesk("validate", str(pack), "--json")
+    found = result.json()
+    assert result.code == 1
+    assert found["ok"] is False
+    [about] = [finding for finding in found["findings"] if "nonsense" in finding["message"]]
+    assert set(about) == {"severity", "file", "line", "message"}
+    assert about["severity"] == "error"
+    assert isinstance(about["line"], int)
+    assert "nonsense" in frontdesk("validate", str(pack)).out
+
+
+def test_validate_without_a_pack_names_the_folder(place: Place, frontdesk: Command) -> None:
+    result = frontdesk("validate", str(place.folder / "nowhere"))
+    assert result.code == 1
+    assert "nowhere" in result.out
+
+
+def test_doctor_in_a_new_place_has_no_complaint_that_up_would_not_mend(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELS_DIR", str(place.folder / "none"))
+    result = frontdesk("doctor", "--json")
+    found = checks(result)
+    assert result.code == 0, found
+    assert {name for name, check in found.items() if check["status"] == "warn"} == {
+        "database",
+        "models",
+    }
+    assert "frontdesk train" in found["models"]["hint"]
+    assert not place.data_dir.exists()  # it only looks
+
+
+def test_doctor_finds_a_damaged_champion(
+    place: Place, models_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    (models / "champion" / "calibration.json").write_text("{}")
+    monkeypatch.setenv("MODELS_DIR", str(models))
+    result = frontdesk("doctor", "--json")
+    assert result.code == 1
+    assert result.json()["ok"] is False
+    assert checks(result)["models"]["status"] == "fail"
+    assert "rollback" in checks(result)["models"]["hint"]
+
+
+def test_doctor_finds_an_outdated_database_and_redis_away(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.data_dir.mkdir()
+    (place.data_dir / "simulator.db").touch()
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    result = frontdesk("doctor", "--json")
+    found = checks(result)
+    assert result.code == 1
+    assert "frontdesk migrate" in found["database"]["detail"]
+    assert found["redis"]["status"] == "fail"
+
+
+def test_doctor_finds_a_wrong_pack(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACK", str(place.folder))
+    result = frontdesk("doctor")
+    assert result.code == 1
+    assert "frontdesk validate" in result.out
+
+
+def test_doctor_shows_parked_updates_and_gives_them_another_round(
+    desk: Desk, frontdesk: Command
+) -> None:
+    park(desk)
+    found = checks(frontdesk("doctor", "--json"))
+    assert found["updates"]["status"] == Status.WARN
+    assert found["updates"]["detail"] == "1 parked: 1 (ValueError)"
+    assert "--retry" in found["updates"]["hint"]
+    result = frontdesk("doctor", "--retry", "--json")
+    assert checks(result)["updates"]["status"] == Status.OK
+    assert "1 updates" in result.err
+    assert len(intake.new_rows(desk, 1, [])) == 1
+
+
+def test_doctor_names_every_parked_update_and_quotes_no_customer(
+    desk: Desk, frontdesk: Command
+) -> None:
+    unreadable = (
+        "UnreadableError: 1 validation error for Update\nmessage.text\n  Input should be a valid "
+        "string [type=string_type, input_value=['my card is 4111'], input_type=list]\n"
+        "    For further information visit https://errors.pydantic.dev/2.11/v/string_type"
+    )
+    park(desk, 1, unreadable)
+    park(desk, 2, "my card is 4111: it is lost")
+    detail = checks(frontdesk("doctor", "--json"))["updates"]["detail"]
+    assert detail == "2 parked: 1 (UnreadableError), 2 (unknown error)"
+    for number in range(3, 13):
+        park(desk, number)
+    detail = checks(frontdesk("doctor", "--json"))["updates"]["detail"]
+    assert detail.startswith("12 parked: 1 (UnreadableError), ")
+    assert detail.endswith("10 (ValueError), …")
+
+
+def test_the_simulators_people_do_not_become_a_real_bots(
+    desk: Desk, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert frontdesk("operators", "add", "9001", "--role", "admin").code == 0
+    monkeypatch.setenv("BOT_TOKEN", "123456789:" + "A" * 35)
+    assert frontdesk("migrate").code == 0
+    assert frontdesk("operators", "list", "--json").json() == []
+    monkeypatch.delenv("BOT_TOKEN")
+    assert len(frontdesk("operators", "list", "--json").json()) == 1
+
+
+def test_doctor_retries_refused_deliveries_but_not_to_those_who_left(
+    desk: Desk, frontdesk: Command
+) -> None:
+    with desk.store.writing() as session:
+        session.add(Customer(chat_id=6, name="Gone", gone=True))
+        for chat_id in (5, 6):
+            session.add(
+                DeliveryRow(
+                    key=f"k{chat_id}",
+                    chat_id=chat_id,
+                    method="sendMessage",
+                    payload={},
+                    state=DeliveryState.FAILED,
+                )
+            )
+    assert "2 refused" in checks(frontdesk("doctor", "--json"))["deliveries"]["detail"]
+    result = frontdesk("doctor", "--retry", "--json")
+    assert "1 waiting, 1 refused" in checks(result)["deliveries"]["detail"]
+
+
+@pytest.mark.parametrize("process", ["bot", "inference", "training", "scheduler"])
+def test_a_health_check_looks_at_one_sign_of_life(
+    place: Place, frontdesk: Command, process: str
+) -> None:
+    silent = frontdesk("doctor", "--process", process)
+    assert silent.code == 1
+    assert "never gave a sign of life" in silent.out
+    Heartbeat(place.data_dir, process).beat()
+    assert frontdesk("doctor", "--process", process).code == 0
+    os.utime(path(place.data_dir, process), (0, 0))
+    assert frontdesk("doctor", "--process", process).code == 1
+
+
+def test_a_health_check_is_light(place: Place) -> None:
+    script = (
+        "import sys\nfrom cli.main import main\nmain(['doctor', '--process', 'bot', '--json'])\n"
+        "print(sorted({'torch', 'sqlalchemy', 'rq', 'aiogram'} & set(sys.modules)), "
+        "file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=place.folder,
+        env=place.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.strip() == "[]"
+    assert json.loads(done.stdout)["ok"] is False
+
+
+def test_a_health_check_of_nothing_known_is_a_wrong_use(frontdesk: Command) -> None:
+    result = frontdesk("doctor", "--process", "butler")
+    assert result.code == 2
+    assert "bot, inference, training, scheduler" in result.err

@@ -1,0 +1,215 @@
+"""What the flow tests act with: people at both ends of a desk, and predictions to order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+
+from classifier.vocabulary import Prediction, Scored
+from desk.domain import (
+    DeliveryState,
+    Incoming,
+    MessageState,
+    PendingMessage,
+    Person,
+    Pressed,
+    Role,
+)
+from desk.flow import buttons, customers, deciding, delivering, intake, operators
+from desk.flow.desk import Desk
+from desk.tables import (
+    Base,
+    ButtonRow,
+    Conversation,
+    Customer,
+    DecisionRow,
+    DeliveryRow,
+    Feedback,
+    Inbox,
+    Message,
+)
+
+Row = TypeVar("Row", bound=Base)
+
+BOT = 123456
+ANA = Person(chat_id=501, name="Ana", username="ana", language="en")
+BEN = Person(chat_id=502, name="Ben", language="zh-hans")
+OLGA, OSCAR, STRANGER = 9001, 9002, 666
+
+
+def predict(
+    text: str = "hello",
+    intent: str | None = "order_status",
+    confidence: float = 0.95,
+    *,
+    others: Sequence[tuple[str, float]] = (),
+    sentiment: str | None = "neutral",
+    sureness: float = 0.95,
+    threshold: float | None = None,
+) -> Prediction:
+    """A prediction with one intent on top and, if wanted, others behind it."""
+    ranking = [] if intent is None else [Scored(intent, confidence)]
+    ranking += [Scored(name, sure) for name, sure in others]
+    return Prediction(
+        text=text,
+        intent=ranking[0] if intent is not None else None,
+        intent_ranking=tuple(ranking),
+        sentiment=None if sentiment is None else Scored(sentiment, sureness),
+        threshold=threshold,
+        model="test-1",
+    )
+
+
+class Stage:
+    """A desk with its people. Each act goes through the same use cases as in the bot."""
+
+    def __init__(self, desk: Desk, first_update: int = 1) -> None:
+        self.desk = desk
+        self._updates = count(first_update)
+        self._telegram_ids = count(1000)
+        for user_id, name, role in ((OLGA, "Olga", Role.ADMIN), (OSCAR, "Oscar", Role.AGENT)):
+            operators.add_operator(desk, user_id, role, name)
+
+    # ---- Acts ----
+
+    def update(self, chat_id: int | None = None) -> int:
+        """Store one update; returns its inbox id."""
+        number = next(self._updates)
+        intake.store_updates(self.desk, [Incoming(BOT, number, chat_id, {"update_id": number})])
+        return int(self.one(select(Inbox.id).where(Inbox.update_id == number)))
+
+    def write(self, text: str, person: Person = ANA) -> tuple[int, int] | None:
+        """A customer writes; returns what is to be enqueued."""
+        telegram_id = next(self._telegram_ids)
+        return customers.wrote(self.desk, self.update(), person, telegram_id, text)
+
+    def decide(self, *jobs: tuple[tuple[int, int], Prediction]) -> list[tuple[int, int]]:
+        """The worker decides a batch of (job, prediction) pairs."""
+        predicted = [
+            (PendingMessage(message_id, attempt, said.text), said)
+            for (message_id, attempt), said in jobs
+        ]
+        return deciding.decide_batch(self.desk, predicted)
+
+    def ask(self, text: str, person: Person = ANA, **prediction: Any) -> int:
+        """A customer writes and the message is decided; returns its id."""
+        job = self.write(text, person)
+        assert job is not None
+        self.decide((job, predict(text, **prediction)))
+        return job[0]
+
+    def topic(self, person: Person = ANA, thread_id: int = 77) -> int:
+        """Give the customer a forum topic."""
+        delivering.topic_made(self.desk, self.customer(person).id, thread_id)
+        return thread_id
+
+    def reply(self, text: str, *, user_id: int = OSCAR, thread_id: int = 77) -> None:
+        """An operator writes into a topic."""
+        operators.operator_wrote(
+            self.desk, self.update(), user_id, thread_id, next(self._telegram_ids), text
+        )
+
+    def press(
+        self,
+        token: str,
+        *,
+        by: int | None = None,
+        chat_id: int | None = None,
+        telegram_id: int = 1,
+    ) -> Pressed:
+        """Somebody (Ana, unless told) presses the button behind a token, in their own chat."""
+        user = ANA.chat_id if by is None else by
+        if chat_id is None:
+            operating = user in (OLGA, OSCAR)
+            chat_id = self.desk.operator_chat_id if operating else user
+        assert chat_id is not None
+        return buttons.pressed(self.desk, self.update(), token, user, chat_id, telegram_id)
+
+    def send_all(self) -> list[DeliveryRow]:
+        """The sender works until nothing is due; returns what it sent, in order."""
+        sent: list[DeliveryRow] = []
+        while batch := delivering.take(self.desk, (), 50):
+            for delivery in batch:
+                delivering.sent(self.desk, delivery.id, next(self._telegram_ids))
+                sent.append(self.row(DeliveryRow, delivery.id))
+        return sent
+
+    # ---- Looks ----
+
+    def one(self, query: Any) -> Any:
+        with self.desk.store.reading() as session:
+            return session.scalars(query).one()
+
+    def all(self, query: Any) -> list[Any]:
+        with self.desk.store.reading() as session:
+            return list(session.scalars(query))
+
+    def row(self, table: type[Row], key: int) -> Row:
+        with self.desk.store.reading() as session:
+            return session.get_one(table, key)
+
+    def customer(self, person: Person = ANA) -> Customer:
+        found: Customer = self.one(select(Customer).where(Customer.chat_id == person.chat_id))
+        return found
+
+    def conversations(self, person: Person = ANA) -> list[Conversation]:
+        """The customer's conversations, oldest first."""
+        mine = Conversation.customer_id == self.customer(person).id
+        return self.all(select(Conversation).where(mine).order_by(Conversation.id))
+
+    def conversation(self, person: Person = ANA) -> Conversation:
+        return self.conversations(person)[-1]
+
+    def deliveries(self, chat_id: int | None = None, **values: Any) -> list[DeliveryRow]:
+        """Deliveries, oldest first, of a chat and with given values of columns."""
+        query = select(DeliveryRow).order_by(DeliveryRow.id).filter_by(**values)
+        if chat_id is not None:
+            query = query.where(DeliveryRow.chat_id == chat_id)
+        return self.all(query)
+
+    def heard(self, person: Person = ANA) -> list[str]:
+        """The texts on their way to a customer, or there already."""
+        alive = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.SENT)
+        return [
+            row.payload["text"]
+            for row in self.deliveries(person.chat_id, method="sendMessage")
+            if row.state in alive
+        ]
+
+    def told(self) -> list[str]:
+        """The texts to the operators."""
+        rows = self.deliveries(self.desk.operator_chat_id)
+        return [row.payload["text"] for row in rows if "text" in row.payload]
+
+    def decision(self, message_id: int) -> DecisionRow:
+        return self.row(DecisionRow, message_id)
+
+    def message(self, message_id: int) -> Message:
+        return self.row(Message, message_id)
+
+    def token(self, action: str, argument: str | None = None, **where: Any) -> str:
+        """The newest button with that action (and argument)."""
+        query = select(ButtonRow).where(ButtonRow.action == action).filter_by(**where)
+        if argument is not None:
+            query = query.where(ButtonRow.argument == argument)
+        rows = self.all(query)
+        assert rows, f"no button {action} {argument}"
+        shown = [str(row.payload) for row in reversed(self.deliveries())]
+        tokens = {row.token for row in rows}
+        for payload in shown:
+            for token in tokens:
+                if token in payload:
+                    return str(token)
+        raise AssertionError(f"button {action} {argument} was never shown")
+
+    def pending_count(self) -> int:
+        """How many messages wait for their decision."""
+        return len(self.all(select(Message).where(Message.state == MessageState.PENDING)))
+
+    def feedback(self) -> list[tuple[int, str, str | None, int]]:
+        """Feedback as (message id, kind, intent, by)."""
+        rows = self.all(select(Feedback).order_by(Feedback.id))
+        return [(row.message_id, str(row.kind), row.intent, row.by) for row in rows]

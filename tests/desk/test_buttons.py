@@ -1,0 +1,390 @@
+"""Presses: what they do, what they teach, and who may not."""
+
+from __future__ import annotations
+
+import pytest
+
+from desk.domain import Action, ConversationState
+from desk.flow import buttons, customers, operators
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage
+
+
+@pytest.fixture
+def card(stage: Stage) -> tuple[Stage, int]:
+    """A stage with an escalated message whose card has been sent."""
+    message_id = stage.ask(
+        "give it back", intent="complaint", confidence=0.5, others=[("refund", 0.4)]
+    )
+    stage.topic()
+    stage.send_all()
+    return stage, message_id
+
+
+def test_a_clarify_choice_is_answered_and_becomes_feedback(stage: Stage) -> None:
+    message_id = stage.ask("money?", confidence=0.45, others=[("refund", 0.4)])
+    stage.send_all()
+    assert stage.press(stage.token("choose", "refund")).text == ""
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+    assert stage.feedback() == [(message_id, "clarified", "refund", ANA.chat_id)]
+    assert stage.conversation().clarifications == 0
+    assert stage.conversation().last_intents == ["refund"]
+
+
+def test_the_choices_disappear_once_one_is_made(stage: Stage) -> None:
+    stage.ask("money?", confidence=0.45, others=[("refund", 0.4)])
+    (asked,) = stage.send_all()
+    assert asked.telegram_id is not None
+    stage.press(stage.token("choose", "refund"), telegram_id=asked.telegram_id)
+    (edit,) = stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup")
+    assert edit.payload == {
+        "message_id": asked.telegram_id,
+        "reply_markup": {"inline_keyboard": []},
+    }
+
+
+def test_a_choice_that_only_a_person_can_serve_calls_one(stage: Stage) -> None:
+    message_id = stage.ask("help", confidence=0.4, others=[("complaint", 0.3)])
+    stage.press(stage.token("choose", "complaint"))
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.feedback() == [(message_id, "clarified", "complaint", ANA.chat_id)]
+    assert "Make a complaint" in stage.told()[-1]
+
+
+def test_a_topic_under_the_greeting_shows_its_answer_and_teaches_nothing(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    stage.press(stage.token("intent", "order_status"))
+    assert stage.heard()[-1] == "Bouquets take <b>2</b> days, Ana."
+    assert stage.feedback() == []
+
+
+def test_the_person_button_calls_a_person(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("person"))
+    assert stage.conversation().state is ConversationState.WAITING
+    assert "the customer asked for a person" in stage.told()[-1]
+    assert stage.press(stage.token("person")).alert
+    assert len(stage.deliveries(OPERATOR_CHAT)) == 1
+
+
+def test_buttons_do_nothing_while_a_person_is_awaited(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.ask("you are rude", intent="complaint")
+    heard = stage.heard()
+    pressed = stage.press(stage.token("intent", "opening_hours"))
+    assert pressed.alert
+    assert pressed.text == "A colleague already has your message and will reply right here."
+    assert stage.heard() == heard
+
+
+def test_a_thumb_up_is_feedback_and_thanks(stage: Stage) -> None:
+    message_id = stage.ask("where are my roses")
+    (sent,) = stage.send_all()
+    assert sent.telegram_id is not None
+    pressed = stage.press(stage.token("up"), telegram_id=sent.telegram_id)
+    assert pressed.text == "Thank you!"
+    assert stage.feedback() == [(message_id, "thumb_up", "order_status", ANA.chat_id)]
+    (edit,) = stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup")
+    labels = [b["text"] for row in edit.payload["reply_markup"]["inline_keyboard"] for b in row]
+    assert labels == ["Track it", "Opening hours", "Ask a person"], "only the thumbs go"
+
+
+def test_a_thumb_down_is_feedback_and_offers_a_person(stage: Stage) -> None:
+    message_id = stage.ask("where are my roses")
+    stage.press(stage.token("down"))
+    assert stage.feedback() == [(message_id, "thumb_down", "order_status", ANA.chat_id)]
+    assert stage.heard()[-1] == "Sorry about that. Shall I call a colleague?"
+    stage.press(stage.token("person"))
+    assert stage.conversation().state is ConversationState.WAITING
+
+
+def test_a_thumb_down_after_a_person_took_over_says_nothing_to_the_customer(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.send_all()
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    heard = stage.heard()
+    stage.press(stage.token("down"))
+    assert stage.heard() == heard
+    assert [kind for _, kind, _, _ in stage.feedback()] == ["thumb_down"]
+
+
+def test_a_press_handled_twice_counts_once(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    token = stage.token("intent", "order_status")
+    inbox_id = stage.update()
+    for _ in range(2):
+        buttons.pressed(stage.desk, inbox_id, token, ANA.chat_id, ANA.chat_id, 1)
+    assert len(stage.heard()) == 2
+
+
+def test_somebody_elses_button_is_refused(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    heard = stage.heard()
+    for pressed in (
+        stage.press(stage.token("down"), by=BEN.chat_id),
+        stage.press(stage.token("down"), by=BEN.chat_id, chat_id=ANA.chat_id),
+        stage.press(stage.token("down"), by=ANA.chat_id, chat_id=OPERATOR_CHAT),
+        stage.press(stage.token("down"), by=OLGA),
+    ):
+        assert pressed.alert
+        assert "no longer valid" in pressed.text
+    assert stage.feedback() == []
+    assert stage.heard() == heard
+
+
+def test_an_invented_token_is_refused(stage: Stage) -> None:
+    pressed = stage.press("send:order_status:1")
+    assert pressed.alert
+    assert pressed.text == "That button is no longer valid. Just write to me."
+
+
+@pytest.mark.parametrize("action", ["send", "take", "resolve", "relabel"])
+@pytest.mark.parametrize(
+    ("user_id", "chat_id"),
+    [(STRANGER, OPERATOR_CHAT), (ANA.chat_id, ANA.chat_id), (OSCAR, OSCAR), (OSCAR, ANA.chat_id)],
+)
+def test_cards_obey_operators_in_their_own_chat_only(
+    card: tuple[Stage, int], action: str, user_id: int, chat_id: int
+) -> None:
+    stage, _ = card
+    before = len(stage.deliveries())
+    pressed = stage.press(stage.token(action), by=user_id, chat_id=chat_id)
+    assert pressed.alert
+    assert pressed.text.startswith("Only operators can do that.")
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.feedback() == []
+    assert len(stage.deliveries()) == before
+
+
+def test_a_one_tap_answer_goes_out_labels_and_takes_over(card: tuple[Stage, int]) -> None:
+    stage, message_id = card
+    pressed = stage.press(stage.token("send", "refund"), by=OSCAR)
+    assert pressed.text == "Oscar sent the answer “I want my money back”"
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+    answer = stage.deliveries(ANA.chat_id)[-1]
+    assert not answer.from_bot, "a person's word: a take-over does not cancel it"
+    assert stage.feedback() == [(message_id, "one_tap_answer", "refund", OSCAR)]
+    assert stage.conversation().state is ConversationState.HUMAN
+    assert "Oscar sent the answer" in stage.told()[-1]
+
+
+def test_a_one_tap_answer_tapped_twice_goes_out_once(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    token = stage.token("send", "refund")
+    stage.press(token, by=OSCAR)
+    heard, told = stage.heard(), len(stage.told())
+    stage.press(token, by=OLGA)
+    assert stage.heard() == heard
+    assert len(stage.told()) == told
+
+
+def test_a_one_tap_answer_carries_the_packs_links_but_no_bot_buttons(stage: Stage) -> None:
+    stage.ask("hm", intent="complaint", confidence=0.5, others=[("order_status", 0.4)])
+    stage.press(stage.token("send", "order_status"), by=OSCAR)
+    markup = stage.deliveries(ANA.chat_id)[-1].payload["reply_markup"]["inline_keyboard"]
+    assert markup == [[{"text": "Track it", "url": "https://florist.example/track"}]]
+
+
+def test_a_one_tap_answer_to_a_resolved_conversation_is_refused(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    token = stage.token("send", "refund")
+    stage.press(stage.token("resolve"), by=OSCAR)
+    heard = stage.heard()
+    pressed = stage.press(token, by=OSCAR)
+    assert pressed.alert
+    assert pressed.text == "This conversation is already resolved."
+    assert stage.heard() == heard
+
+
+def test_a_one_tap_answer_to_a_customer_who_left_is_refused(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    pressed = stage.press(stage.token("send", "refund"), by=OSCAR)
+    assert pressed.alert
+    assert stage.feedback() == []
+
+
+def test_relabelling_shows_all_intents_and_keeps_the_label(card: tuple[Stage, int]) -> None:
+    stage, message_id = card
+    stage.press(stage.token("relabel"), by=OSCAR, telegram_id=1500)
+    (shown,) = stage.deliveries(OPERATOR_CHAT, method="editMessageReplyMarkup")
+    labels = [b["text"] for row in shown.payload["reply_markup"]["inline_keyboard"] for b in row]
+    assert labels[:2] == ["Make a complaint", "I want my money back"], "the model's guesses first"
+    assert len(labels) == len(stage.desk.pack.intents) + 1
+    pressed = stage.press(stage.token("label", "order_status"), by=OSCAR, telegram_id=1500)
+    assert pressed.text == "Oscar labelled the message “Where is my order?”"
+    assert stage.feedback() == [(message_id, "relabel", "order_status", OSCAR)]
+    assert stage.conversation().state is ConversationState.WAITING, "a label says nothing to Ana"
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert edit.payload["message_id"] == 1500
+
+
+def test_the_newest_label_of_the_same_operator_counts(
+    card: tuple[Stage, int], clock: Clock
+) -> None:
+    stage, message_id = card
+    for intent in ("order_status", "refund"):
+        stage.press(stage.token("relabel"), by=OSCAR)
+        stage.press(stage.token("label", intent), by=OSCAR)
+        clock.move(minutes=1)
+    assert stage.feedback() == [(message_id, "relabel", "refund", OSCAR)]
+
+
+def test_back_from_the_labels_shows_the_cards_own_buttons(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    stage.press(stage.token("relabel"), by=OSCAR)
+    stage.press(stage.token("card"), by=OSCAR)
+    shown = stage.deliveries(OPERATOR_CHAT, method="editMessageReplyMarkup")[-1]
+    labels = [b["text"] for row in shown.payload["reply_markup"]["inline_keyboard"] for b in row]
+    assert labels == ["Answer: I want my money back", "Relabel…", "Take", "Resolve"]
+
+
+def test_take_and_resolve_by_button(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    stage.press(stage.token("take"), by=OLGA)
+    assert stage.conversation().operator_id == OLGA
+    again = stage.press(stage.token("take"), by=OSCAR)
+    assert (again.alert, again.text) == (True, "Olga has already taken this.")
+    stage.press(stage.token("resolve"), by=OSCAR)
+    assert stage.conversation().state is ConversationState.RESOLVED
+    for action in ("take", "resolve"):
+        late = stage.press(stage.token(action), by=OSCAR)
+        assert (late.alert, late.text) == (True, "This conversation is already resolved.")
+
+
+def test_a_customers_old_buttons_work_after_their_conversation_was_resolved(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.topic()
+    stage.send_all()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.press(stage.token("intent", "opening_hours"))
+    assert stage.heard()[-1] == "We are open Monday to Friday, nine to six."
+    assert len(stage.conversations()) == 2
+
+
+def test_a_button_of_an_intent_that_the_pack_dropped_calls_a_person(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    token = stage.token("intent", "order_status")
+    intents = dict(stage.desk.pack.intents)
+    del intents["order_status"]
+    smaller = stage.desk.pack.model_copy(update={"intents": intents})
+    stage.desk = type(stage.desk)(stage.desk.store, smaller, OPERATOR_CHAT, stage.desk.clock)
+    stage.press(token)
+    assert stage.conversation().state is ConversationState.WAITING
+
+
+def test_tokens_say_nothing_and_fit_into_callback_data(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    for token in (stage.token("up"), stage.token("intent", "opening_hours")):
+        assert len(token.encode()) <= 64
+        assert "order" not in token
+        assert token != "up"
+
+
+def test_pressing_an_answer_three_times_counts_towards_the_same_answer(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    token = stage.token("intent", "order_status")
+    stage.press(token)
+    stage.press(token)
+    assert stage.decision(stage.ask("roses?")).action is Action.ESCALATE
+
+
+# ---- What gets shown, and to whom ----
+
+
+def test_a_thumb_down_and_then_a_person_hands_over_the_question_itself(stage: Stage) -> None:
+    message_id = stage.ask("where are my roses", others=[("refund", 0.02)])
+    stage.press(stage.token("down"))
+    stage.press(stage.token("person", "down"))
+    assert stage.conversation().state is ConversationState.WAITING
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    for part in (
+        "<blockquote>where are my roses</blockquote>",
+        "Where is my order? 95%",
+        "the answer did not help",
+    ):
+        assert part in card.payload["text"]
+    decision = stage.decision(message_id)
+    assert (decision.action, decision.rule) == (Action.ESCALATE, "thumb_down")
+    assert decision.intent == "order_status"
+    stage.press(stage.token("send", "refund"), by=OSCAR)
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+
+
+def test_a_question_is_handed_over_once_and_calls_a_person_again_all_the_same(
+    stage: Stage,
+) -> None:
+    stage.ask("where are my roses")
+    stage.topic()
+    stage.press(stage.token("down"))
+    token = stage.token("person", "down")
+    stage.press(token)
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.press(token)
+    assert stage.conversation().state is ConversationState.WAITING
+    assert "the customer asked for a person" in stage.told()[-1]
+
+
+def test_a_plain_post_keeps_its_form_whatever_is_pressed_under_it(
+    card: tuple[Stage, int],
+) -> None:
+    stage, _ = card
+    second = stage.ask("and now?", confidence=0.9, others=[("refund", 0.05)])
+    stage.send_all()
+    (post,) = stage.deliveries(key=f"post:{second}")
+    under = {"message_id": second}
+    telegram_id = post.telegram_id or 0
+    for action, argument in (("relabel", None), ("card", None), ("relabel", None)):
+        token = stage.token(action, argument, **under)
+        stage.press(token, by=OSCAR, telegram_id=telegram_id)
+        if action == "card":
+            markup = stage.deliveries(OPERATOR_CHAT)[-1].payload["reply_markup"]
+            labels = [b["text"] for row in markup["inline_keyboard"] for b in row]
+            assert labels[-1] == "Relabel…"
+    stage.press(stage.token("label", "refund", **under), by=OSCAR, telegram_id=telegram_id)
+    stage.send_all()
+    stage.press(stage.token("send", "refund", **under), by=OSCAR, telegram_id=telegram_id)
+    edits = [
+        row.payload
+        for row in stage.deliveries(OPERATOR_CHAT, method="editMessageText")
+        if row.payload["message_id"] == telegram_id
+    ]
+    assert len(edits) == 2
+    for edit in edits:
+        assert "Ana wrote" in edit["text"]
+        assert "waiting for a person" not in edit["text"]
+        labels = [b["text"] for row in edit["reply_markup"]["inline_keyboard"] for b in row]
+        assert labels[-1] == "Relabel…"
+    assert "Oscar sent the answer “I want my money back”" in edits[1]["text"]
+
+
+def test_a_label_stands_on_the_card_for_colleagues(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    stage.press(stage.token("relabel"), by=OSCAR)
+    stage.press(stage.token("label", "order_status"), by=OSCAR)
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "🏷 Oscar labelled the message “Where is my order?”" in edit.payload["text"]
+
+
+def test_a_one_tap_answer_tapped_again_says_so_and_teaches_nothing(
+    card: tuple[Stage, int],
+) -> None:
+    stage, _ = card
+    token = stage.token("send", "refund")
+    stage.press(token, by=OSCAR)
+    feedback = stage.feedback()
+    pressed = stage.press(token, by=OLGA)
+    assert (pressed.text, pressed.alert) == ("This answer has already been sent.", True)
+    assert stage.feedback() == feedback
+
+
+def test_a_void_button_speaks_the_language_of_whoever_presses_it(stage: Stage) -> None:
+    stage.ask("where are my roses", BEN)
+    stage.ask("where are my roses", ANA)
+    hers = stage.token("down")
+    assert "请直接写给我" in stage.press(hers, by=BEN.chat_id).text
+    assert "请直接写给我" in stage.press("made up", by=BEN.chat_id).text
+    for token in (hers, "made up"):
+        assert stage.press(token, by=OLGA).text == "That button is no longer valid."

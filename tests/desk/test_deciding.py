@@ -1,0 +1,461 @@
+"""Messages become decisions and replies: once each, in order, whatever the workers do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import func, select
+
+from desk.domain import Action, ConversationState, DeliveryState, MessageState
+from desk.flow import customers, deciding, operators, watching
+from desk.tables import DeliveryRow, Message, PredictionRow
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
+
+
+def test_a_message_waits_for_its_decision(stage: Stage) -> None:
+    job = stage.write("where are my roses")
+    assert job is not None
+    assert job[1] == 1
+    assert stage.pending_count() == 1
+    waiting = deciding.pending(stage.desk, [job])
+    assert waiting[job[0]].text == "where are my roses"
+
+
+def test_an_update_handled_twice_makes_one_message(stage: Stage) -> None:
+    inbox_id = stage.update()
+    first = customers.wrote(stage.desk, inbox_id, ANA, 1, "hello")
+    assert first is not None
+    assert customers.wrote(stage.desk, inbox_id, ANA, 1, "hello") is None
+    assert stage.pending_count() == 1
+
+
+def test_a_sure_prediction_is_answered_with_the_pack_filled_in(stage: Stage) -> None:
+    message_id = stage.ask("where are my roses", intent="order_status")
+    decision = stage.decision(message_id)
+    assert (decision.action, decision.rule) == (Action.ANSWER, "confident")
+    (row,) = stage.deliveries(ANA.chat_id)
+    assert row.payload["text"] == "Bouquets take <b>2</b> days, Ana."
+    assert row.payload["parse_mode"] == "HTML"
+    assert row.from_bot
+    assert row.key == f"answer:{message_id}"
+    texts = [[b["text"] for b in line] for line in row.payload["reply_markup"]["inline_keyboard"]]
+    assert texts == [["Track it"], ["Opening hours"], ["Ask a person"], ["👍", "👎"]]
+
+
+def test_an_answer_is_kept_as_plain_text_in_the_conversation(stage: Stage) -> None:
+    stage.ask("where are my roses", intent="order_status")
+    said = stage.all(select(Message.text).order_by(Message.id))
+    assert said == ["where are my roses", "Bouquets take 2 days, Ana."]
+
+
+def test_small_talk_shows_no_thumbs(stage: Stage) -> None:
+    stage.ask("hi", intent="greeting")
+    (row,) = stage.deliveries(ANA.chat_id)
+    assert "reply_markup" not in row.payload
+
+
+def test_a_customer_is_answered_in_their_language(stage: Stage) -> None:
+    stage.ask("几点开门", person=BEN, intent="opening_hours")
+    assert stage.heard(BEN) == ["我们周一至周五九点到六点营业。"]
+
+
+def test_the_prediction_is_kept_with_the_decision(stage: Stage) -> None:
+    message_id = stage.ask("roses?", confidence=0.91, others=[("refund", 0.05)])
+    kept = stage.row(PredictionRow, message_id)
+    assert (kept.intent, kept.confidence, kept.model) == ("order_status", 0.91, "test-1")
+    assert [entry["name"] for entry in kept.ranking] == ["order_status", "refund"]
+    assert (kept.sentiment, kept.sentiment_confidence) == ("neutral", 0.95)
+
+
+def test_two_close_intents_are_offered_as_buttons(stage: Stage) -> None:
+    message_id = stage.ask("money?", confidence=0.45, others=[("refund", 0.4)])
+    assert stage.decision(message_id).rule == "close_intents"
+    (row,) = stage.deliveries(ANA.chat_id)
+    assert row.payload["text"] == "Did you mean one of these?"
+    labels = [b["text"] for line in row.payload["reply_markup"]["inline_keyboard"] for b in line]
+    assert labels == ["Where is my order?", "I want my money back", "Talk to a person"]
+    assert stage.conversation().clarifications == 1
+
+
+def test_without_any_guess_the_customer_is_asked_to_rephrase_and_sees_the_menu(
+    stage: Stage,
+) -> None:
+    stage.ask("blorp", intent="out_of_scope", confidence=0.99)
+    (row,) = stage.deliveries(ANA.chat_id)
+    assert row.payload["text"].startswith("Sorry, I'm not sure I understood")
+    labels = [b["text"] for line in row.payload["reply_markup"]["inline_keyboard"] for b in line]
+    assert labels == ["Opening hours", "Where is my order?", "Make a complaint", "Talk to a person"]
+
+
+def test_the_second_time_the_bot_is_unsure_a_person_is_called(stage: Stage) -> None:
+    stage.ask("blorp", confidence=0.3)
+    message_id = stage.ask("blorp!", confidence=0.3)
+    assert stage.decision(message_id).action is Action.ESCALATE
+    assert stage.conversation().state is ConversationState.WAITING
+
+
+def test_an_answer_ends_the_row_of_clarifications(stage: Stage) -> None:
+    stage.ask("blorp", confidence=0.3)
+    stage.ask("where are my roses")
+    message_id = stage.ask("blorp", confidence=0.3)
+    assert stage.decision(message_id).action is Action.CLARIFY
+
+
+def test_an_escalation_tells_the_customer_when_and_shows_operators_why(stage: Stage) -> None:
+    message_id = stage.ask("you are rude", intent="complaint", confidence=0.97)
+    assert stage.decision(message_id).rule == "intent_needs_person"
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.heard() == [
+        "I'm passing this to a colleague, who will reply right here – usually within 15 minutes."
+    ]
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    text = card.payload["text"]
+    for part in (
+        "Needs a person",
+        "Ana (@ana)",
+        "<blockquote>you are rude</blockquote>",
+        "Make a complaint 97%",
+        "neutral 95%",
+        "this topic always goes to a person",
+        "<code>test-1</code>",
+        "waiting for a person",
+    ):
+        assert part in text
+    assert card.topic_of == stage.customer().id
+
+
+def test_the_card_shows_what_was_said_before(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.ask("you are rude", intent="complaint")
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert "👤 where are my roses" in card.payload["text"]
+    assert "🤖 Bouquets take 2 days, Ana." in card.payload["text"]
+
+
+def test_the_card_offers_the_likeliest_answers_that_there_are(stage: Stage) -> None:
+    others = [("refund", 0.2), ("opening_hours", 0.1), ("greeting", 0.05), ("order_status", 0.01)]
+    stage.ask("rude", intent="complaint", confidence=0.6, others=others)
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    labels = [b["text"] for line in card.payload["reply_markup"]["inline_keyboard"] for b in line]
+    assert labels == [
+        "Answer: I want my money back",
+        "Answer: Opening hours",
+        "Answer: Say hello",
+        "Relabel…",
+        "Take",
+        "Resolve",
+    ]
+
+
+def test_outside_working_hours_the_customer_hears_when_the_team_is_back(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(datetime(2026, 3, 6, 19, 0, tzinfo=UTC))  # a Friday evening
+    stage.ask("you are rude", intent="complaint")
+    assert "2026-03-09 09:00" in stage.heard()[0]
+    assert "outside working hours" in stage.told()[0]
+
+
+def test_while_a_person_is_awaited_the_bot_is_silent_and_the_operators_read_along(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    before = stage.heard()
+    message_id = stage.ask("hello??", intent="greeting")
+    decision = stage.decision(message_id)
+    assert (decision.action, decision.rule) == (Action.SILENT, "waiting_for_person")
+    assert stage.heard() == before
+    assert "<blockquote>hello??</blockquote>" in stage.told()[-1]
+    assert "Ana wrote" in stage.told()[-1]
+
+
+def test_the_third_time_in_a_row_the_same_answer_gives_way_to_a_person(stage: Stage) -> None:
+    rules = [stage.decision(stage.ask("roses?")).rule for _ in range(3)]
+    assert rules == ["confident", "confident", "same_answer_again"]
+
+
+def test_upset_messages_in_a_row_call_a_person(stage: Stage) -> None:
+    first = stage.ask("bah", intent="opening_hours", sentiment="negative")
+    second = stage.ask("bah!", intent="opening_hours", sentiment="negative")
+    assert stage.decision(first).rule == "confident"
+    assert stage.decision(second).rule == "negative_sentiment"
+
+
+def test_a_calm_message_ends_the_row_of_upset_ones(stage: Stage) -> None:
+    stage.ask("bah", intent="opening_hours", sentiment="negative")
+    stage.ask("fine", intent="refund")
+    third = stage.ask("bah", intent="opening_hours", sentiment="negative")
+    assert stage.decision(third).rule == "confident"
+
+
+def test_without_an_operators_chat_escalation_still_speaks_to_the_customer(stage: Stage) -> None:
+    alone = type(stage.desk)(stage.desk.store, stage.desk.pack, None, stage.desk.clock)
+    stage.desk = alone
+    stage.ask("you are rude", intent="complaint")
+    assert len(stage.heard()) == 1
+    assert stage.deliveries(OPERATOR_CHAT) == []
+
+
+# ---- Order, repetition, fencing ----
+
+
+def test_a_second_message_is_enqueued_only_after_the_first_is_decided(stage: Stage) -> None:
+    first = stage.write("where are my roses")
+    assert first is not None
+    assert stage.write("and when do you open") is None
+    following = stage.decide((first, predict()))
+    assert len(following) == 1
+    assert stage.message(following[0][0]).text == "and when do you open"
+    assert stage.decide((following[0], predict(intent="opening_hours"))) == []
+    assert stage.heard() == [
+        "Bouquets take <b>2</b> days, Ana.",
+        "We are open Monday to Friday, nine to six.",
+    ]
+
+
+def test_customers_do_not_wait_for_each_other(stage: Stage) -> None:
+    assert stage.write("one", ANA) is not None
+    assert stage.write("two", BEN) is not None
+
+
+def test_a_batch_answers_each_customer(stage: Stage) -> None:
+    ana, ben = stage.write("one", ANA), stage.write("two", BEN)
+    assert ana is not None
+    assert ben is not None
+    stage.decide((ben, predict(intent="opening_hours")), (ana, predict()))
+    assert stage.heard(ANA) == ["Bouquets take <b>2</b> days, Ana."]
+    assert stage.heard(BEN) == ["我们周一至周五九点到六点营业。"]
+
+
+def test_deciding_twice_gives_one_reply(stage: Stage) -> None:
+    job = stage.write("where are my roses")
+    assert job is not None
+    stage.decide((job, predict()))
+    assert stage.decide((job, predict(intent="opening_hours"))) == []
+    assert len(stage.heard()) == 1
+    assert stage.decision(job[0]).intent == "order_status"
+
+
+def test_an_attempt_that_is_no_longer_the_newest_counts_for_nothing(stage: Stage) -> None:
+    stale = stage.write("where are my roses")
+    assert stale is not None
+    (fresh,) = watching.next_attempts(stage.desk, [stale[0]])
+    assert fresh == (stale[0], 2)
+    assert deciding.pending(stage.desk, [stale]) == {}
+    stage.decide((stale, predict(intent="opening_hours")))
+    assert stage.heard() == []
+    stage.decide((fresh, predict()))
+    assert stage.heard() == ["Bouquets take <b>2</b> days, Ana."]
+
+
+def test_a_message_that_does_not_exist_is_left_alone(stage: Stage) -> None:
+    assert stage.decide(((999_999, 1), predict())) == []
+
+
+def test_a_failure_in_a_batch_leaves_nothing_behind(stage: Stage) -> None:
+    ana, ben = stage.write("one", ANA), stage.write("two", BEN)
+    assert ana is not None
+    assert ben is not None
+    broken = predict()
+    object.__setattr__(broken, "intent_ranking", None)
+    with pytest.raises(TypeError):
+        stage.decide((ana, predict()), (ben, broken))
+    assert stage.pending_count() == 2
+    assert stage.heard(ANA) == []
+    assert stage.all(select(func.count()).select_from(DeliveryRow)) == [0]
+
+
+def test_a_message_decided_after_its_conversation_was_resolved_is_not_lost(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    job = stage.write("get me a human now")
+    assert job is not None
+    stage.send_all()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert stage.conversation().state is ConversationState.RESOLVED
+    stage.decide((job, predict(intent="talk_to_person")))
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.heard()[-1].startswith("I'm passing this to a colleague")
+    assert "Needs a person" in stage.told()[-1]
+
+
+def test_a_message_decided_after_its_conversation_was_resolved_moves_to_the_open_one(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    late, later = stage.write("where are my roses"), stage.write("hello?")
+    assert late is not None
+    assert later is None
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    fresh = stage.write("when do you open")
+    assert fresh is not None
+    ((later_id, _),) = stage.decide((late, predict()))
+    resolved, current = stage.conversations()
+    assert resolved.state is ConversationState.RESOLVED
+    assert stage.message(late[0]).conversation_id == current.id
+    assert stage.message(later_id).text == "hello?", "what waited behind it goes on"
+    assert stage.deliveries(key=f"answer:{late[0]}")[0].conversation_id == current.id
+    assert stage.decide((fresh, predict(intent="opening_hours"))) == []
+
+
+def test_a_conversation_that_was_opened_again_is_the_one_that_is_resolved(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    late = stage.write("where are my roses")
+    assert late is not None
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.reply("one more thing")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.decide((late, predict()))
+    assert [c.state for c in stage.conversations()] == ["bot", "resolved"]
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert [c.state for c in stage.conversations()] == ["resolved", "resolved"]
+
+
+# ---- What takes too long ----
+
+
+def test_a_late_message_tells_the_customer_once_and_calls_a_person(stage: Stage) -> None:
+    job = stage.write("where are my roses")
+    assert job is not None
+    stage.write("hello?")
+    following = deciding.give_up(stage.desk, [job[0]])
+    assert stage.decision(job[0]).rule == "late"
+    assert stage.conversation().state is ConversationState.WAITING
+    assert len(stage.heard()) == 1
+    assert stage.heard()[0].startswith("Sorry, this is taking longer than it should.")
+    assert [stage.message(message_id).text for message_id, _ in following] == ["hello?"]
+
+    deciding.give_up(stage.desk, [following[0][0]])
+    assert len(stage.heard()) == 1
+    assert len(stage.told()) == 2
+    assert stage.pending_count() == 0
+
+
+def test_a_prediction_that_comes_after_giving_up_changes_nothing(stage: Stage) -> None:
+    job = stage.write("where are my roses")
+    assert job is not None
+    deciding.give_up(stage.desk, [job[0]])
+    heard = stage.heard()
+    stage.decide((job, predict()))
+    assert stage.heard() == heard
+    assert deciding.give_up(stage.desk, [job[0]]) == []
+
+
+def test_overdue_messages_are_found_by_their_age(stage: Stage, clock: Clock) -> None:
+    first = stage.write("one")
+    assert first is not None
+    clock.move(seconds=15)
+    stage.write("two", BEN)
+    clock.move(seconds=10)
+    assert watching.overdue(stage.desk, 20) == [first[0]]
+    assert watching.overdue(stage.desk, 30) == []
+
+
+def test_only_the_oldest_message_of_a_conversation_is_tried_again(
+    stage: Stage, clock: Clock
+) -> None:
+    first = stage.write("one")
+    stage.write("two")
+    clock.move(seconds=60)
+    assert watching.waiting_longer(stage.desk, 30) == [first]
+
+
+def test_a_new_attempt_gets_its_own_time(stage: Stage, clock: Clock) -> None:
+    job = stage.write("one")
+    assert job is not None
+    clock.move(seconds=60)
+    watching.next_attempts(stage.desk, [job[0]])
+    assert watching.waiting_longer(stage.desk, 30) == []
+    clock.move(seconds=31)
+    assert watching.waiting_longer(stage.desk, 30) == [(job[0], 2)]
+
+
+def test_a_decided_message_gets_no_new_attempt(stage: Stage) -> None:
+    message_id = stage.ask("roses?")
+    assert watching.next_attempts(stage.desk, [message_id]) == []
+    assert stage.message(message_id).state is MessageState.DECIDED
+
+
+# ---- Commands and files ----
+
+
+def test_start_greets_with_the_menu_and_a_person(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    (row,) = stage.deliveries(ANA.chat_id)
+    assert row.payload["text"] == "Hello Ana, welcome to <b>Fern &amp; Petal</b>!"
+    lines = row.payload["reply_markup"]["inline_keyboard"]
+    assert [[b["text"] for b in line] for line in lines] == [
+        ["Opening hours", "Where is my order?"],
+        ["Make a complaint"],
+        ["Talk to a person"],
+    ]
+
+
+def test_help_says_what_one_can_do(stage: Stage) -> None:
+    customers.asked_for_help(stage.desk, stage.update(), BEN)
+    assert "/human" in stage.heard(BEN)[0]
+    assert "人工" in stage.heard(BEN)[0]
+
+
+def test_human_calls_a_person_at_once_and_only_once(stage: Stage) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.heard()[1] == "A colleague already has your message and will reply right here."
+
+
+def test_a_file_is_copied_to_the_operators_behind_its_card(stage: Stage) -> None:
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "look at this")
+    card, copy = stage.deliveries(OPERATOR_CHAT)
+    assert "the customer sent a file" in card.payload["text"]
+    assert copy.method == "copyMessage"
+    assert copy.payload == {"from_chat_id": ANA.chat_id, "message_id": 55}
+    assert copy.topic_of == stage.customer().id
+    assert len(stage.heard()) == 1
+
+
+def test_a_sticker_calls_nobody_but_reaches_who_is_called_already(stage: Stage) -> None:
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "[sticker]", gesture=True)
+    assert stage.conversation().state is ConversationState.BOT
+    assert stage.deliveries() == []
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    customers.sent_file(stage.desk, stage.update(), ANA, 56, "[sticker]", gesture=True)
+    copy = stage.deliveries(OPERATOR_CHAT)[-1]
+    assert (copy.method, copy.payload["message_id"]) == ("copyMessage", 56)
+
+
+@pytest.mark.parametrize("command", ["started", "asked_for_help"])
+def test_a_command_handled_twice_is_answered_once(stage: Stage, command: str) -> None:
+    inbox_id = stage.update()
+    for _ in range(2):
+        getattr(customers, command)(stage.desk, inbox_id, ANA)
+    assert len(stage.heard()) == 1
+
+
+def test_the_bot_may_still_speak_only_while_it_is_in_charge(stage: Stage) -> None:
+    job = stage.write("roses?")
+    assert job is not None
+    assert customers.awaits_bot(stage.desk, job[0])
+    stage.decide((job, predict()))
+    assert not customers.awaits_bot(stage.desk, job[0])
+
+
+def test_a_customer_who_writes_again_is_no_longer_gone(stage: Stage) -> None:
+    stage.write("hi")
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    assert stage.customer().gone
+    stage.write("hi again")
+    assert not stage.customer().gone
+
+
+def test_every_reply_of_the_bot_can_be_cancelled_by_a_person(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.ask("blorp", confidence=0.2)
+    stage.ask("you are rude", intent="complaint")
+    rows = stage.deliveries(ANA.chat_id)
+    assert len(rows) == 3
+    assert all(row.from_bot and row.state is DeliveryState.PENDING for row in rows)

@@ -1,0 +1,329 @@
+"""Deliveries: in order per chat, looked at once more, each with one end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+
+from desk.domain import Action, ConversationState, DeliveryState, Person
+from desk.flow import customers, delivering, operators
+from desk.flow.composing import add_delivery
+from desk.flow.desk import Desk
+from desk.tables import DeliveryRow
+from desk.texts import say
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, Stage
+
+
+def _queue(stage: Stage, *keys: str, chat_id: int = 1, method: str = "sendMessage") -> list[int]:
+    with stage.desk.store.writing() as session:
+        for key in keys:
+            add_delivery(session, key, chat_id, method, {"text": key})
+    return [row.id for row in stage.deliveries() if row.key in keys]
+
+
+def _taken(stage: Stage, busy: tuple[int, ...] = (), limit: int = 10) -> list[str]:
+    taken = delivering.take(stage.desk, busy, limit)
+    return [delivery.payload["text"] for delivery in taken]
+
+
+def test_a_chat_has_one_delivery_under_way_at_a_time_and_in_order(stage: Stage) -> None:
+    first, _ = _queue(stage, "one", "two")
+    assert _taken(stage) == ["one"]
+    assert _taken(stage) == []
+    delivering.sent(stage.desk, first, 99)
+    assert _taken(stage) == ["two"]
+
+
+def test_chats_do_not_wait_for_each_other(stage: Stage) -> None:
+    _queue(stage, "a", "b", chat_id=1)
+    _queue(stage, "c", chat_id=2)
+    assert _taken(stage) == ["a", "c"]
+
+
+def test_a_busy_chat_is_left_alone(stage: Stage) -> None:
+    _queue(stage, "a", chat_id=1)
+    _queue(stage, "b", chat_id=2)
+    assert _taken(stage, busy=(1,)) == ["b"]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0, []), (-1, []), (1, ["a"]), (2, ["a", "b"])])
+def test_no_more_are_taken_than_wanted(stage: Stage, limit: int, expected: list[str]) -> None:
+    for chat_id, key in enumerate("abc", 1):
+        _queue(stage, key, chat_id=chat_id)
+    assert _taken(stage, limit=limit) == expected
+
+
+def test_the_oldest_delivery_holds_back_the_younger_ones_while_it_waits(
+    stage: Stage, clock: Clock
+) -> None:
+    first, _ = _queue(stage, "one", "two")
+    assert _taken(stage) == ["one"]
+    delivering.again(stage.desk, first, 30, "429")
+    assert _taken(stage) == []
+    clock.move(seconds=29)
+    assert _taken(stage) == []
+    clock.move(seconds=1)
+    assert _taken(stage) == ["one"]
+
+
+def test_a_failed_delivery_lets_the_next_one_pass(stage: Stage) -> None:
+    first, _ = _queue(stage, "one", "two")
+    _taken(stage)
+    delivering.failed(stage.desk, first, "400")
+    assert _taken(stage) == ["two"]
+
+
+def test_a_sent_delivery_knows_its_message_and_time(stage: Stage, clock: Clock) -> None:
+    (first,) = _queue(stage, "one")
+    _taken(stage)
+    delivering.again(stage.desk, first, 0, "timeout")
+    _taken(stage)
+    clock.move(seconds=3)
+    delivering.sent(stage.desk, first, 4711)
+    row = stage.row(DeliveryRow, first)
+    assert (row.state, row.telegram_id, row.sent_at) == (DeliveryState.SENT, 4711, clock())
+    assert (row.attempts, row.error) == (2, None)
+
+
+def test_a_delivery_with_the_same_key_is_added_once(stage: Stage) -> None:
+    _queue(stage, "one", "one")
+    assert len(stage.deliveries()) == 1
+
+
+def test_what_was_being_sent_at_a_crash_is_sent_again_and_marked(stage: Stage) -> None:
+    _queue(stage, "one")
+    _taken(stage)
+    assert delivering.recover(stage.desk) == 1
+    (again,) = delivering.take(stage.desk, (), 10)
+    assert again.uncertain
+    assert again.attempts == 2
+
+
+@pytest.mark.parametrize("method", ["editMessageText", "editMessageReplyMarkup"])
+def test_an_edit_can_be_repeated_and_is_not_uncertain(stage: Stage, method: str) -> None:
+    (row_id,) = _queue(stage, "one", method=method)
+    _taken(stage)
+    assert delivering.recover(stage.desk) == 0
+    (again,) = delivering.take(stage.desk, (), 10)
+    assert not again.uncertain
+    delivering.again(stage.desk, row_id, 0, "timeout", uncertain=True)
+    assert not stage.row(DeliveryRow, row_id).uncertain
+
+
+def test_a_lost_answer_of_telegram_is_counted(stage: Stage) -> None:
+    (row_id,) = _queue(stage, "one")
+    _taken(stage)
+    delivering.again(stage.desk, row_id, 0, "timeout", uncertain=True)
+    _taken(stage)
+    delivering.sent(stage.desk, row_id, 1)
+    assert delivering.counts(stage.desk) == {"sent": 1, "uncertain": 1}
+
+
+def test_what_never_began_is_not_uncertain_after_a_crash(stage: Stage) -> None:
+    _queue(stage, "one")
+    assert delivering.recover(stage.desk) == 0
+    assert not delivering.take(stage.desk, (), 1)[0].uncertain
+
+
+def test_a_delivery_to_a_topic_names_its_thread(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    (card,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    assert (card.topic_of, card.thread_id) == (stage.customer().id, None)
+    stage.topic(ANA, 77)
+    delivering.again(stage.desk, card.id, 0, "no topic")
+    (card,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    assert card.thread_id == 77
+
+
+def test_a_refused_message_is_reported_to_the_operators(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    (delivery,) = delivering.take(stage.desk, (), 9)
+    delivering.failed(stage.desk, delivery.id, "can't parse <entities>")
+    assert stage.told()[-1] == (
+        "⚠️ A message to the customer could not be delivered: can't parse &lt;entities&gt;"
+    )
+
+
+def test_a_refused_edit_of_a_keyboard_is_nobodys_business(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.send_all()
+    stage.press(stage.token("up"), telegram_id=1000 + 1)
+    with stage.desk.store.writing() as session:
+        add_delivery(
+            session,
+            "edit",
+            ANA.chat_id,
+            "editMessageReplyMarkup",
+            {"message_id": 1},
+            conversation=stage.conversation(),
+        )
+    for delivery in delivering.take(stage.desk, (), 9):
+        delivering.failed(stage.desk, delivery.id, "message to edit not found")
+    assert stage.told() == []
+
+
+def test_operators_hear_once_that_a_customer_has_blocked_the_bot(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.ask("open?", intent="opening_hours")
+    stage.topic()
+    for _ in range(2):
+        (delivery,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
+        delivering.customer_gone(stage.desk, delivery.id, "403")
+    assert stage.customer().gone
+    assert stage.told() == ["⚠️ The customer has blocked the bot; nothing was sent."]
+    assert all(row.state is DeliveryState.FAILED for row in stage.deliveries(ANA.chat_id))
+
+
+def test_a_topic_that_is_gone_can_be_forgotten(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    delivering.topic_made(stage.desk, stage.customer().id, None)
+    assert stage.customer().topic_id is None
+
+
+def test_a_topic_has_the_customers_name_or_number(stage: Stage) -> None:
+    stage.write("hi", ANA)
+    nameless = type(BEN)(chat_id=503, name=" ")
+    long = type(BEN)(chat_id=504, name="x" * 200)
+    stage.write("hi", nameless)
+    stage.write("hi", long)
+    assert delivering.topic_name(stage.desk, stage.customer(ANA).id) == "Ana"
+    assert delivering.topic_name(stage.desk, stage.customer(nameless).id) == "503"
+    assert delivering.topic_name(stage.desk, stage.customer(long).id) == "x" * 128
+
+
+def test_a_cancelled_head_makes_way_in_the_same_take(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.reply("I'm here")
+    with stage.desk.store.writing() as session:
+        session.execute(
+            update(DeliveryRow)
+            .where(DeliveryRow.from_bot.is_(True))
+            .values(state=DeliveryState.PENDING)
+        )
+    taken = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
+    assert [delivery.method for delivery in taken] == ["copyMessage"]
+
+
+@pytest.mark.parametrize(
+    ("act", "command"), [(customers.asked_for_help, "/help"), (customers.started, "/start")]
+)
+def test_a_command_while_a_person_is_in_charge_is_shown_to_them_and_not_answered(
+    stage: Stage, act: Callable[[Desk, int, Person], None], command: str
+) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.reply("I'm here")
+    act(stage.desk, stage.update(), ANA)
+    sent = [row.method for row in stage.send_all() if row.chat_id == ANA.chat_id]
+    assert sent == ["copyMessage"]
+    assert f"<blockquote>{command}</blockquote>" in stage.told()[-1]
+
+
+@pytest.mark.parametrize("act", [customers.asked_for_help, customers.started])
+def test_what_a_command_was_answered_is_void_once_a_person_takes_over(
+    stage: Stage, act: Callable[[Desk, int, Person], None]
+) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    act(stage.desk, stage.update(), ANA)
+    stage.reply("I'm here")
+    sent = [row.method for row in stage.send_all() if row.chat_id == ANA.chat_id]
+    assert sent == ["copyMessage"]
+
+
+def test_start_while_a_person_is_awaited_offers_no_topics(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    customers.started(stage.desk, stage.update(), ANA)
+    answer = stage.deliveries(ANA.chat_id)[-1]
+    assert answer.payload["text"].startswith("A colleague already has your message")
+    assert "reply_markup" not in answer.payload
+
+
+# ---- Refused for good ----
+
+
+def _refuse(stage: Stage, chat_id: int) -> None:
+    (delivery,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == chat_id]
+    delivering.failed(stage.desk, delivery.id, "MESSAGE_TOO_STRANGE")
+
+
+def test_an_answer_that_telegram_refuses_calls_a_person(stage: Stage) -> None:
+    message_id = stage.ask("roses?")
+    _refuse(stage, ANA.chat_id)
+    assert stage.conversation().state is ConversationState.WAITING
+    decision = stage.decision(message_id)
+    assert (decision.action, decision.rule) == (Action.ESCALATE, "not_delivered")
+    card, notice = stage.told()
+    assert "<blockquote>roses?</blockquote>" in card
+    assert "the bot's message could not be delivered" in card
+    assert "MESSAGE_TOO_STRANGE" in notice
+    assert stage.heard() == [], "another text would be refused, too"
+    assert say("rule-not_delivered", "zh") != say("rule-not_delivered")
+
+
+def test_a_refused_message_calls_nobody_where_a_person_is_in_charge(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.reply("I'm here")
+    _refuse(stage, ANA.chat_id)
+    assert stage.conversation().state is ConversationState.HUMAN
+    assert [text for text in stage.told() if "could not be delivered" in text] == stage.told()
+
+
+def test_a_card_that_telegram_refuses_is_replaced_by_a_bare_text_once(stage: Stage) -> None:
+    message_id = stage.ask("<b>you</b> are rude " + "!" * 3000, intent="complaint")
+    _refuse(stage, OPERATOR_CHAT)
+    (bare,) = stage.deliveries(OPERATOR_CHAT, state=DeliveryState.PENDING)
+    assert bare.key == f"bare:card:{message_id}"
+    assert "&lt;b&gt;you&lt;/b&gt; are rude" in bare.payload["text"]
+    assert len(bare.payload["text"]) < 1200
+    assert "reply_markup" not in bare.payload
+    assert bare.topic_of == stage.customer().id
+    _refuse(stage, OPERATOR_CHAT)
+    assert stage.deliveries(OPERATOR_CHAT, state=DeliveryState.PENDING) == []
+
+
+# ---- Topics of another chat ----
+
+
+def test_a_topics_number_means_nothing_in_another_chat(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic(ANA, 77)
+    moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+    moved.reply("for whoever has topic 77 here", thread_id=77)
+    assert moved.deliveries(ANA.chat_id, method="copyMessage") == []
+    assert moved.told() == ["This topic belongs to no customer."]
+    moved.send_all()
+    moved.ask("you are rude", intent="complaint")
+    (card,) = [d for d in delivering.take(moved.desk, (), 9) if "Needs" in str(d.payload)]
+    assert (card.chat_id, card.thread_id) == (-100999, None)
+
+
+def test_a_topic_that_telegram_numbers_anew_has_one_customer_only(stage: Stage) -> None:
+    stage.ask("roses?", ANA)
+    stage.ask("roses?", BEN)
+    stage.topic(ANA, 77)
+    stage.topic(BEN, 77)
+    stage.reply("hello Ben", thread_id=77)
+    assert len(stage.deliveries(BEN.chat_id, method="copyMessage")) == 1
+    assert stage.deliveries(ANA.chat_id, method="copyMessage") == []
+    assert (stage.customer().topic_id, stage.customer().topic_chat_id) == (None, None)
+
+
+def test_no_topic_is_made_in_a_chat_that_is_no_longer_the_operators(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    desk = replace(stage.desk, operator_chat_id=-100999)
+    (card,) = [d for d in delivering.take(desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    assert card.topic_of is None
+    delivering.again(desk, card.id, 0, "not yet")
+    operators.announce_waiting(desk)
+    (card,) = [d for d in delivering.take(desk, (), 9) if "Needs" in str(d.payload)]
+    assert (card.chat_id, card.topic_of) == (-100999, stage.customer().id)

@@ -1,0 +1,157 @@
+"""Whatever people write survives both databases and never breaks Telegram's markup."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from desk.domain import Person, Role
+from desk.flow import customers, operators
+from desk.flow.composing import clean, plain, shorten
+from simulator.html_markup import parse_html
+from simulator.utf16 import length
+from tests.desk.acting import ANA, OLGA, Stage
+
+TELEGRAM_LIMIT = 4096
+HOSTILE = {
+    "NUL": "a\x00b\x00",
+    "emoji": "🌹" * 4096,
+    "family": "👩‍👩‍👧‍👦" * 500,
+    "markup": "</b><script>alert(1)</script> <b>x & y &amp; <a href='\"'>",
+    "arabic": "\u202eأين طلبي؟\u202c \u200f",
+    "half a surrogate": "x\ud83d y",
+    "combining": "e" + "\u0301" * 2000,
+    "control": "\x01\x02\x1b[31m\r\n\t\u2028",
+    "sql": "'; DROP TABLE messages; --",
+    "braces": "{customer} {shop} {0} %s",
+    "blank": " \n ",
+}
+
+
+def _check_markup(stage: Stage) -> None:
+    """Telegram would take every text on its way: its markup is right and it is short enough."""
+    for row in stage.deliveries():
+        if "text" in row.payload:
+            text, _ = parse_html(row.payload["text"])
+            assert 0 < length(text) <= TELEGRAM_LIMIT
+        for line in row.payload.get("reply_markup", {}).get("inline_keyboard", []):
+            for button in line:
+                assert button["text"].strip()
+                assert len(button.get("callback_data", "").encode()) <= 64
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_text_is_kept_and_shown(stage: Stage, text: str) -> None:
+    first = stage.ask(text, intent="opening_hours")
+    assert stage.message(first).text == clean(text)
+    stage.ask(text, intent="complaint")
+    stage.topic()
+    stage.ask(text, intent="complaint")
+    stage.reply(text)
+    _check_markup(stage)
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_name_is_kept_and_shown(stage: Stage, name: str) -> None:
+    person = Person(chat_id=601, name=name, username="x", language="en" + name)
+    customers.started(stage.desk, stage.update(), person)
+    stage.ask("where are my roses", person)
+    stage.ask("you are rude", person, intent="complaint")
+    assert stage.customer(person).name == clean(name)[:256]
+    _check_markup(stage)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_caption_and_command_are_kept(stage: Stage, text: str) -> None:
+    customers.sent_file(stage.desk, stage.update(), ANA, 5, text)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human " + text)
+    _check_markup(stage)
+
+
+def test_a_customers_text_never_becomes_markup(stage: Stage) -> None:
+    stage.ask("<b>bold</b> & <i>more", intent="complaint")
+    (card,) = stage.deliveries(stage.desk.operator_chat_id)
+    assert (
+        "<blockquote>&lt;b&gt;bold&lt;/b&gt; &amp; &lt;i&gt;more</blockquote>"
+        in (card.payload["text"])
+    )
+
+
+def test_a_name_is_no_placeholder(stage: Stage) -> None:
+    stage.ask("roses?", Person(chat_id=602, name="{shop}"))
+    (text,) = stage.heard(Person(chat_id=602, name=""))
+    assert text == "Bouquets take <b>2</b> days, {shop}."
+
+
+def test_the_longest_conversation_fits_on_a_card(stage: Stage) -> None:
+    person = Person(chat_id=603, name="&" * 256, username="u" * 32)
+    for _ in range(4):
+        stage.ask("🌹" * 4096, person, intent="opening_hours")
+        stage.ask("<" * 4096, person, intent="greeting")
+    stage.ask("🌹" * 4096, person, intent="complaint")
+    _check_markup(stage)
+
+
+def test_operators_names_are_shown_as_they_are(stage: Stage) -> None:
+    operators.add_operator(stage.desk, OLGA, Role.ADMIN, "<Olga> & Co")
+    stage.ask("rude", intent="complaint")
+    stage.send_all()
+    stage.press(stage.token("take"), by=OLGA)
+    edit = stage.deliveries(method="editMessageText")[-1]
+    assert "taken by &lt;Olga&gt; &amp; Co" in edit.payload["text"]
+    _check_markup(stage)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.text(st.characters(codec=None), max_size=60))
+def test_any_text_survives(stage: Stage, text: str) -> None:
+    message_id = stage.ask(text, intent="greeting")
+    assert stage.message(message_id).text == clean(text)
+
+
+@given(st.text(st.characters(codec=None)), st.integers(1, 50))
+def test_shortened_texts_fit_and_begin_like_the_long_ones(text: str, limit: int) -> None:
+    short = shorten(clean(text), limit)
+    assert length(short) <= limit
+    assert short == clean(text) or clean(text).startswith(short.removesuffix("…"))
+
+
+@given(st.text())
+def test_cleaning_is_done_once(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+    clean(text).encode("utf-8")
+
+
+def test_plain_text_has_no_tags() -> None:
+    assert plain("<b>Fern &amp; Petal</b> &lt;3") == "Fern & Petal <3"
+
+
+@pytest.mark.parametrize("size", [3000, 3800, 4096])
+@pytest.mark.parametrize("letter", ["x", "<", "🌹"])
+def test_operators_can_read_the_whole_of_a_long_message(
+    stage: Stage, letter: str, size: int
+) -> None:
+    text = letter * (size // length(letter))
+    for _ in range(3):
+        stage.ask("b" * 200, intent="opening_hours")
+        stage.ask("a" * 200, intent="greeting")
+    stage.ask(text, intent="complaint")
+    stage.ask(text, intent="complaint")
+    assert sum(text in plain(told) for told in stage.told()) == 2
+    assert len(stage.told()) == (2 if size < 4000 else 4)
+    _check_markup(stage)
+
+
+def test_a_long_message_stays_readable_when_its_card_grows(stage: Stage) -> None:
+    stage.ask("rude", intent="complaint")
+    stage.ask("x", intent="greeting")
+    around = length(plain(stage.told()[-1])) - 1
+    text = "x" * (TELEGRAM_LIMIT - around)
+    message_id = stage.ask(text, intent="greeting")
+    assert stage.deliveries(key=f"text:{message_id}") == [], "it just fits"
+    stage.press(stage.token("relabel", message_id=message_id), by=OLGA)
+    stage.press(stage.token("label", "refund", message_id=message_id), by=OLGA)
+    (whole,) = stage.deliveries(key=f"text:{message_id}")
+    assert whole.payload["text"] == text
+    _check_markup(stage)

@@ -1,0 +1,123 @@
+"""Updates are stored once, handled in order, retried and at last parked."""
+
+from __future__ import annotations
+
+from desk.domain import Incoming
+from desk.flow import intake
+from desk.flow.desk import Desk
+from tests.desk.acting import BOT, Stage
+
+
+def _updates(*numbers: int, bot_id: int = BOT) -> list[Incoming]:
+    return [Incoming(bot_id, number, 501, {"update_id": number}) for number in numbers]
+
+
+def test_an_update_that_comes_twice_has_one_row(desk: Desk) -> None:
+    assert intake.store_updates(desk, _updates(1, 2)) == 2
+    assert intake.store_updates(desk, _updates(2, 3)) == 1
+    rows = intake.new_rows(desk, BOT, ())
+    assert [row.update_id for row in rows] == [1, 2, 3]
+    assert rows[0].payload == {"update_id": 1}
+
+
+def test_an_update_that_stands_twice_in_a_batch_has_one_row(desk: Desk) -> None:
+    assert intake.store_updates(desk, _updates(7, 7)) == 1
+
+
+def test_the_first_payload_of_an_update_stays(desk: Desk) -> None:
+    intake.store_updates(desk, [Incoming(BOT, 1, 501, {"text": "first"})])
+    intake.store_updates(desk, [Incoming(BOT, 1, 501, {"text": "second"})])
+    assert intake.new_rows(desk, BOT, ())[0].payload == {"text": "first"}
+
+
+def test_no_updates_change_nothing(desk: Desk) -> None:
+    assert intake.store_updates(desk, []) == 0
+    assert intake.poll_offset(desk, BOT) is None
+
+
+def test_the_offset_moves_past_the_stored_updates(desk: Desk) -> None:
+    assert intake.poll_offset(desk, BOT) is None
+    intake.store_updates(desk, _updates(10, 11))
+    assert intake.poll_offset(desk, BOT) == 12
+    intake.store_updates(desk, _updates(12))
+    assert intake.poll_offset(desk, BOT) == 13
+
+
+def test_the_offset_follows_when_telegram_starts_anew_with_lower_ids(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1_000_000))
+    intake.store_updates(desk, _updates(5))
+    assert intake.poll_offset(desk, BOT) == 6
+
+
+def test_bots_have_offsets_and_updates_of_their_own(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1))
+    intake.store_updates(desk, _updates(1, bot_id=99))
+    assert [row.bot_id for row in intake.new_rows(desk, 99, ())] == [99]
+    assert intake.poll_offset(desk, 99) == 2
+
+
+def test_rows_already_known_are_not_handed_out_again(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1, 2, 3, 4))
+    known = [row.id for row in intake.new_rows(desk, BOT, ())[:2]]
+    assert [row.update_id for row in intake.new_rows(desk, BOT, known, limit=1)] == [3]
+
+
+def test_a_handled_update_is_not_new_any_more(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1, 2))
+    first, second = intake.new_rows(desk, BOT, ())
+    intake.done(desk, first.id)
+    assert [row.id for row in intake.new_rows(desk, BOT, ())] == [second.id]
+
+
+def test_a_failing_update_is_tried_five_times_and_then_parked(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1))
+    row = intake.new_rows(desk, BOT, ())[0]
+    waits = [intake.failed(desk, row.id, f"error {number}") for number in range(1, 6)]
+    assert waits == [0.5, 2.0, 8.0, 30.0, None]
+    assert intake.new_rows(desk, BOT, ()) == []
+    assert intake.parked(desk) == [(row.id, 5, "error 5")]
+
+
+def test_the_attempts_of_a_failing_update_are_counted(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1))
+    row = intake.new_rows(desk, BOT, ())[0]
+    intake.failed(desk, row.id, "boom")
+    assert intake.new_rows(desk, BOT, ())[0].attempts == 1
+
+
+def test_an_update_that_no_retry_can_help_is_parked_at_once(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1))
+    row = intake.new_rows(desk, BOT, ())[0]
+    assert intake.failed(desk, row.id, "no JSON", final=True) is None
+    assert intake.parked(desk) == [(row.id, 1, "no JSON")]
+
+
+def test_operators_hear_of_a_parked_update(stage: Stage) -> None:
+    inbox_id = stage.update()
+    intake.failed(stage.desk, inbox_id, "boom", final=True)
+    assert len(stage.told()) == 1
+    assert str(inbox_id) in stage.told()[0]
+
+
+def test_a_parked_update_can_have_another_round(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1))
+    row = intake.new_rows(desk, BOT, ())[0]
+    intake.failed(desk, row.id, "boom", final=True)
+    assert intake.retry_parked(desk) == 1
+    assert [(new.id, new.attempts) for new in intake.new_rows(desk, BOT, ())] == [(row.id, 0)]
+    assert intake.parked(desk) == []
+
+
+def test_a_failure_after_the_update_was_handled_is_ignored(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1))
+    row = intake.new_rows(desk, BOT, ())[0]
+    intake.done(desk, row.id)
+    assert intake.failed(desk, row.id, "too late") is None
+    assert intake.parked(desk) == []
+
+
+def test_an_error_with_nul_and_of_any_length_can_be_noted(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1))
+    row = intake.new_rows(desk, BOT, ())[0]
+    intake.failed(desk, row.id, "x\x00" * 5000, final=True)
+    assert intake.parked(desk)[0][2] == "x" * 2000

@@ -1,0 +1,298 @@
+"""Feedback becomes examples: masked, one a text, the greater authority first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from desk.domain import Author, DeskError, FeedbackKind, RunState
+from desk.flow import customers, deciding, learning
+from desk.flow.learning import AUTHORITY, Learned, learned, resolve_conflicts
+from desk.tables import Feedback, Message
+from tests.conftest import Clock
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def _label(stage: Stage, intent: str, by: int = OSCAR, message_id: int | None = None) -> None:
+    where = {} if message_id is None else {"message_id": message_id}
+    stage.press(stage.token("relabel", **where), by=by)
+    stage.press(stage.token("label", intent, **where), by=by)
+
+
+def _lessons(stage: Stage) -> dict[str, str]:
+    return {lesson.text: lesson.intent for lesson in learned(stage.desk)}
+
+
+def test_without_feedback_there_is_nothing_to_learn(stage: Stage) -> None:
+    stage.ask("roses?")
+    assert learned(stage.desk) == []
+
+
+def test_a_thumb_up_confirms_the_answers_intent(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("up"))
+    (lesson,) = learned(stage.desk)
+    assert (lesson.text, lesson.intent) == ("where are my roses", "order_status")
+    assert lesson.kind is FeedbackKind.THUMB_UP
+
+
+def test_a_thumb_down_teaches_no_label(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("down"))
+    assert learned(stage.desk) == []
+
+
+def test_a_thumb_down_silences_the_thumb_up_before_it(stage: Stage, clock: Clock) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("up"))
+    clock.move(seconds=5)
+    stage.press(stage.token("down"))
+    assert learned(stage.desk) == []
+
+
+def test_a_thumb_up_after_a_thumb_down_is_the_newer_word(stage: Stage, clock: Clock) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("down"))
+    clock.move(seconds=5)
+    stage.press(stage.token("up"))
+    assert _lessons(stage) == {"where are my roses": "order_status"}
+
+
+def test_the_newer_of_two_operators_labels_counts(stage: Stage, clock: Clock) -> None:
+    stage.ask("give it back", intent="complaint")
+    _label(stage, "refund", OSCAR)
+    clock.move(minutes=1)
+    _label(stage, "order_status", OLGA)
+    assert _lessons(stage) == {"give it back": "order_status"}
+    clock.move(minutes=1)
+    _label(stage, "refund", OSCAR)
+    assert _lessons(stage) == {"give it back": "refund"}, "Oscar changed his mind last"
+
+
+def test_a_label_outweighs_a_later_thumb(stage: Stage, clock: Clock) -> None:
+    stage.ask("give it back", ANA, intent="complaint")
+    _label(stage, "refund")
+    clock.move(days=1)
+    stage.ask("Give  it back", BEN, intent="order_status")
+    stage.press(stage.token("up"), by=BEN.chat_id)
+    assert _lessons(stage) == {"give it back": "refund"}
+
+
+def test_examples_are_masked(stage: Stage) -> None:
+    text = "call 07911 123456 or ana@example.org about order #48213"
+    stage.ask(text)
+    stage.press(stage.token("up"))
+    assert _lessons(stage) == {"call [phone] or [email] about order #48213": "order_status"}
+
+
+def test_labels_that_the_pack_no_longer_has_are_left_out(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("up"))
+    intents = {k: v for k, v in stage.desk.pack.intents.items() if k != "order_status"}
+    smaller = stage.desk.pack.model_copy(update={"intents": intents})
+    desk = type(stage.desk)(stage.desk.store, smaller, None, stage.desk.clock)
+    assert learned(desk) == []
+
+
+def test_new_feedback_since_the_last_run_is_noticed(stage: Stage, clock: Clock) -> None:
+    stage.ask("where are my roses")
+    soon = clock() + timedelta(hours=1)
+    assert not learning.taught_since_last_run(stage.desk, soon)
+    stage.press(stage.token("up"))
+    assert learning.taught_since_last_run(stage.desk, soon)
+    assert not learning.taught_since_last_run(stage.desk, clock() - timedelta(seconds=1))
+    clock.move(minutes=1)
+    learning.order_run(stage.desk, "nightly")
+    assert not learning.taught_since_last_run(stage.desk, soon)
+
+
+def test_commands_and_files_never_train(stage: Stage, clock: Clock) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    customers.sent_file(stage.desk, stage.update(), BEN, 7, "[photo]")
+    with stage.desk.store.writing() as session:
+        for message in session.scalars(select(Message).where(Message.author == Author.CUSTOMER)):
+            session.add(
+                Feedback(
+                    message_id=message.id,
+                    kind=FeedbackKind.RELABEL,
+                    intent="refund",
+                    by=OLGA,
+                    created_at=clock(),
+                )
+            )
+    assert len(stage.feedback()) == 2
+    assert learned(stage.desk) == []
+    assert not learning.taught_since_last_run(stage.desk, clock() + timedelta(hours=1))
+
+
+# ---- Training runs ----
+
+
+def test_an_attempt_is_started_once(stage: Stage) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    assert learning.start_run(stage.desk, run_id, attempt)
+    assert not learning.start_run(stage.desk, run_id, attempt)
+
+
+def test_a_run_that_begins_with_its_order_can_not_be_started_by_a_worker(stage: Stage) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    assert learning.get_run(stage.desk, run_id).state is RunState.RUNNING
+    assert not learning.start_run(stage.desk, run_id, attempt)
+
+
+def test_the_command_line_takes_over_a_run_whose_process_is_dead_and_no_other(
+    stage: Stage, clock: Clock
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    clock.move(seconds=59)
+    with pytest.raises(DeskError, match="already running"):
+        learning.order_run(stage.desk, "cli", begin=True)
+    clock.move(seconds=1)
+    assert learning.order_run(stage.desk, "cli", begin=True) == (run_id, attempt + 1)
+    assert not learning.still_running(stage.desk, run_id, attempt)
+    assert learning.still_running(stage.desk, run_id, attempt + 1)
+
+
+def test_only_the_attempt_that_counts_promotes(stage: Stage) -> None:
+    promoted: list[int] = []
+
+    def finish(run_id: int, attempt: int) -> bool:
+        return learning.finish_run(
+            stage.desk,
+            run_id,
+            attempt,
+            RunState.PROMOTED,
+            promote=lambda: promoted.append(attempt),
+        )
+
+    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    assert learning.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
+    assert learning.start_run(stage.desk, run_id, attempt + 1)
+    assert not finish(run_id, attempt)
+    assert finish(run_id, attempt + 1)
+    assert promoted == [attempt + 1]
+
+
+def test_the_best_accuracy_is_that_of_promoted_models_on_the_same_test_set(stage: Stage) -> None:
+    def finish(state: RunState, test: str, new: float, old: float | None) -> None:
+        run = learning.order_run(stage.desk, "cli", begin=True)
+        report = {"test": test, "candidate_accuracy": new, "champion_accuracy": old}
+        assert learning.finish_run(stage.desk, *run, state, report=report)
+
+    assert learning.best_accuracy(stage.desk, "a") is None
+    finish(RunState.PROMOTED, "a", 0.91, None)
+    finish(RunState.PROMOTED, "a", 0.90, 0.915)
+    finish(RunState.REJECTED, "a", 0.95, 0.90)
+    finish(RunState.PROMOTED, "b", 0.99, None)
+    assert learning.best_accuracy(stage.desk, "a") == 0.915
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "says"),
+    [
+        (
+            RunState.PROMOTED,
+            {"candidate_accuracy": 0.895, "champion_accuracy": 0.9},
+            "is no worse on the frozen test (89.5% against 90.0%;",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "accuracy", "candidate_accuracy": 0.8, "champion_accuracy": 0.9},
+            "accuracy is worse (80.0% against 90.0%)",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "best", "candidate_accuracy": 0.89, "best_accuracy": 0.91},
+            "accuracy (89.0%) is more than a point below the best model so far (91.0%)",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "sentiment", "candidate_sentiment": 0.8, "champion_sentiment": 0.9},
+            "worse at sentiments (macro-F1 80.0% against 90.0%)",
+        ),
+    ],
+)
+def test_the_operators_are_told_just_what_the_gate_found(
+    stage: Stage, state: RunState, report: dict[str, object], says: str
+) -> None:
+    run = learning.order_run(stage.desk, "cli", begin=True)
+    assert learning.finish_run(stage.desk, *run, state, version="v2", report=report)
+    assert says in stage.told()[-1].replace("&#x27;", "'")
+
+
+# ---- Conflicts ----
+
+
+def _lesson(
+    text: str, intent: str, kind: FeedbackKind = FeedbackKind.RELABEL, minutes: int = 0
+) -> Learned:
+    return Learned(text, intent, kind, NOON + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_authority_beats_time(backwards: bool) -> None:
+    said = [
+        _lesson("hi", "greeting", FeedbackKind.RELABEL, 0),
+        _lesson("HI", "refund", FeedbackKind.CLARIFIED, 10),
+        _lesson(" hi ", "complaint", FeedbackKind.THUMB_UP, 20),
+    ]
+    (kept,) = resolve_conflicts(said[::-1] if backwards else said)
+    assert kept.intent == "greeting"
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_with_equal_authority_the_newer_word_counts(backwards: bool) -> None:
+    said = [
+        _lesson("hi", "greeting", FeedbackKind.RELABEL, 0),
+        _lesson("hi", "refund", FeedbackKind.ONE_TAP_ANSWER, 10),
+    ]
+    (kept,) = resolve_conflicts(said[::-1] if backwards else said)
+    assert kept.intent == "refund"
+
+
+@given(
+    st.lists(
+        st.builds(
+            _lesson,
+            st.sampled_from(["hi", "Hi ", "bye", "b ye"]),
+            st.sampled_from(["greeting", "refund"]),
+            st.sampled_from(sorted(AUTHORITY)),
+            st.integers(0, 5),
+        )
+    )
+)
+def test_one_example_a_text_and_none_invented(said: list[Learned]) -> None:
+    kept = resolve_conflicts(said)
+    keys = [" ".join(lesson.text.casefold().split()) for lesson in kept]
+    assert len(keys) == len(set(keys))
+    assert set(kept) <= set(said)
+    for lesson in kept:
+        rivals = [
+            other
+            for other in said
+            if other.text.casefold().split() == lesson.text.casefold().split()
+        ]
+        assert max(AUTHORITY[other.kind] for other in rivals) == AUTHORITY[lesson.kind]
+
+
+def test_a_label_on_a_message_that_was_given_up_as_late_is_learned_too(stage: Stage) -> None:
+    job = stage.write("do the roses come in red")
+    assert job is not None
+    deciding.give_up(stage.desk, [job[0]])
+    with stage.desk.store.writing() as session:
+        session.add(
+            Feedback(
+                message_id=job[0],
+                kind=FeedbackKind.RELABEL,
+                intent="order_status",
+                by=OLGA,
+                created_at=stage.desk.clock(),
+            )
+        )
+    assert [found.text for found in learning.learned(stage.desk)] == ["do the roses come in red"]

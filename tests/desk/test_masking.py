@@ -1,0 +1,112 @@
+"""Personal data out of texts; order numbers stay."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from desk.masking import is_card, is_iban, mask
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("write to ana.b+x@mail.example.co.uk!", "write to [email]!"),
+        ("see https://example.org/a?b=c or www.example.org", "see [link] or [link]"),
+        ("I am @ana_b on here", "I am [name] on here"),
+        ("call +44 20 7946 0142 please", "call [phone] please"),
+        ("call 07911 123456 please", "call [phone] please"),
+        ("(020) 7946 0142", "[phone]"),
+        ("my card 4242 4242 4242 4242 fails", "my card [card] fails"),
+        ("4242-4242-4242-4242.", "[card]."),
+        ("4242424242424242", "[card]"),
+        ("378282246310005 is an amex", "[card] is an amex"),
+        ("4242 4242 4242 4242 12/27", "[card] 12/27"),
+        ("4242 4242 4242 4242 123", "[card] 123"),
+        ("pay to GB82 WEST 1234 5698 7654 32 today", "pay to [account] today"),
+        ("DE89370400440532013000 thanks", "[account] thanks"),
+        ("gb82west12345698765432 and more words", "[account] and more words"),
+        ("CH93 0076 2011 6238 5295 7", "[account]"),
+    ],
+)
+def test_personal_details_are_masked(text: str, masked: str) -> None:
+    assert mask(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "where is order #48213",
+        "order 66120 and JO-2026-00123",
+        "order no. 100234567",
+        "order #4242424242424242",
+        "GB82 WEST 1234 5698 7654 33",
+        "4242 4242 4242 4241",
+        "size 42, 2 pairs, £39.95 on 12/11/2026 at 14:30",
+        "call me at 5",
+        "",
+    ],
+)
+def test_order_numbers_prices_and_dates_stay(text: str) -> None:
+    assert mask(text) == text
+
+
+def test_phone_numbers_are_read_in_the_desks_region() -> None:
+    assert mask("030 901820", region="DE") == "[phone]"
+    assert mask("030 901820", region="GB") == "030 901820"
+
+
+@pytest.mark.parametrize(
+    "text", ["GB82 WEST 1234 5698 7654 3\u212a", "İİ82 1234 5698 7654", "²²²²"]
+)
+def test_letters_that_only_look_right_break_nothing(text: str) -> None:
+    assert isinstance(mask(text), str)
+    assert not is_iban(text)
+    assert not is_card("²" * 16)
+
+
+def _luhn(digits: str) -> str:
+    return next(digits + check for check in "0123456789" if is_card(digits + check))
+
+
+def _iban(country: str, account: str) -> str:
+    number = next(
+        f"{country}{check:02}{account}"
+        for check in range(2, 99)
+        if is_iban(f"{country}{check:02}{account}")
+    )
+    return " ".join(number[i : i + 4] for i in range(0, len(number), 4))
+
+
+WORDS = ["please", "help", "my", "order", "is", "late", "thanks", "pay", "now"]
+_words = st.lists(st.sampled_from(WORDS)).map(" ".join)
+
+
+@given(_words, st.text("0123456789", min_size=12, max_size=18).map(_luhn), _words)
+def test_a_card_number_is_masked_wherever_it_stands(before: str, card: str, after: str) -> None:
+    spaced = " ".join(card[i : i + 4] for i in range(0, len(card), 4))
+    for written in (card, spaced):
+        assert written not in mask(f"{before} {written} {after}")
+
+
+@given(
+    st.sampled_from(["DE", "CH", "PT", "MT"]),
+    st.text("0123456789", min_size=11, max_size=27),
+    _words,
+)
+def test_a_bank_account_is_masked_wherever_it_stands(country: str, digits: str, after: str) -> None:
+    spaced = _iban(country, digits)
+    for written in (spaced, spaced.replace(" ", "")):
+        assert mask(f"pay {written} {after}").startswith("pay [account]")
+
+
+@given(st.text() | st.text("0123456789 -@+.:/aGB82#", max_size=80))
+def test_any_text_can_be_masked_and_masking_again_changes_nothing(text: str) -> None:
+    once = mask(text)
+    assert mask(once) == once
+
+
+@given(st.integers(0, 99_999_999))
+def test_short_order_numbers_stay(number: int) -> None:
+    assert mask(f"order #{number} is late") == f"order #{number} is late"

@@ -1,0 +1,405 @@
+"""Operators write, take over, resolve; what the bot had not yet said is void then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from desk.domain import (
+    ANONYMOUS_ADMIN,
+    ConversationState,
+    DeliveryState,
+    DeskError,
+    Role,
+    RunState,
+)
+from desk.flow import customers, delivering, learning, operators
+from desk.tables import DeliveryRow
+from tests.conftest import OPERATOR_CHAT
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
+
+
+def test_what_an_operator_writes_in_a_topic_reaches_its_customer(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    thread = stage.topic()
+    stage.reply("I am sorry, Ana", thread_id=thread)
+    copy = stage.deliveries(ANA.chat_id)[-1]
+    assert copy.method == "copyMessage"
+    assert copy.payload["from_chat_id"] == OPERATOR_CHAT
+    assert not copy.from_bot
+    conversation = stage.conversation()
+    assert conversation.state is ConversationState.HUMAN
+    assert conversation.operator_id == OSCAR
+
+
+def test_an_operators_message_handled_twice_goes_out_once(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    inbox_id = stage.update()
+    for _ in range(2):
+        operators.operator_wrote(stage.desk, inbox_id, OSCAR, 77, 5, "hello")
+    assert len(stage.deliveries(ANA.chat_id, method="copyMessage")) == 1
+
+
+def test_taking_over_cancels_the_bots_pending_answers(stage: Stage) -> None:
+    message_id = stage.ask("roses?")
+    stage.topic()
+    stage.reply("I'll look into it")
+    (answer,) = stage.deliveries(key=f"answer:{message_id}")
+    assert answer.state is DeliveryState.CANCELLED
+    sent = stage.send_all()
+    assert [row.method for row in sent if row.chat_id == ANA.chat_id] == ["copyMessage"]
+
+
+def test_taking_over_leaves_other_conversations_alone(stage: Stage) -> None:
+    stage.ask("roses?", ANA)
+    stage.ask("roses?", BEN)
+    stage.topic(ANA)
+    stage.reply("hello Ana")
+    assert len(stage.heard(BEN)) == 1
+
+
+def test_after_a_person_took_over_the_bot_stays_silent(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    heard = stage.heard()
+    message_id = stage.ask("where are my roses", intent="order_status", confidence=0.99)
+    assert stage.decision(message_id).rule == "person_in_charge"
+    assert stage.heard() == heard
+    assert "<blockquote>where are my roses</blockquote>" in stage.told()[-1]
+
+
+def test_human_while_a_person_is_in_charge_says_nothing_more(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    heard = stage.heard()
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    assert stage.heard() == heard
+    assert "Needs a person" in stage.told()[-1]
+
+
+def test_a_delivery_already_under_way_goes_back_cancelled_once_a_person_is_there(
+    stage: Stage,
+) -> None:
+    message_id = stage.ask("roses?")
+    (taken,) = delivering.take(stage.desk, (), 10)
+    stage.topic()
+    stage.reply("I'm on it")
+    delivering.again(stage.desk, taken.id, 0, "429")
+    sent = stage.send_all()
+    assert stage.deliveries(key=f"answer:{message_id}")[0].state is DeliveryState.CANCELLED
+    assert [row.method for row in sent if row.chat_id == ANA.chat_id] == ["copyMessage"]
+
+
+def test_a_bots_answer_that_slips_in_late_is_cancelled_before_sending(stage: Stage) -> None:
+    message_id = stage.ask("roses?")
+    stage.topic()
+    stage.reply("I'm on it")
+    with stage.desk.store.writing() as session:
+        row = session.get_one(
+            type(stage.deliveries()[0]), stage.deliveries(key=f"answer:{message_id}")[0].id
+        )
+        row.state = DeliveryState.PENDING
+    delivering.take(stage.desk, (), 10)
+    assert stage.deliveries(key=f"answer:{message_id}")[0].state is DeliveryState.CANCELLED
+
+
+def test_resolving_hands_the_next_message_to_the_bot_in_a_new_conversation(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.reply("sorry!")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert stage.conversation().state is ConversationState.RESOLVED
+    message_id = stage.ask("where are my roses")
+    assert len(stage.conversations()) == 2
+    assert stage.conversation().state is ConversationState.BOT
+    assert stage.decision(message_id).rule == "confident"
+
+
+def test_a_new_conversation_forgets_what_the_old_one_counted(stage: Stage) -> None:
+    stage.ask("blorp", confidence=0.2)
+    stage.ask("bah", intent="opening_hours", sentiment="negative")
+    stage.topic()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    message_id = stage.ask("blorp", intent="refund", confidence=0.2, sentiment="negative")
+    assert stage.decision(message_id).rule == "unsure"
+
+
+def test_resolving_twice_says_so(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    for _ in range(2):
+        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert stage.told()[-1] == "This conversation is already resolved."
+
+
+def test_writing_after_resolving_opens_a_conversation_that_is_the_operators(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.reply("one more thing")
+    assert len(stage.conversations()) == 2
+    assert stage.conversation().state is ConversationState.HUMAN
+
+
+def test_the_sent_card_shows_who_took_it_and_then_that_it_is_resolved(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    edits = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
+    assert "taken by Oscar" in edits[0].payload["text"]
+    assert "resolved by Oscar" in edits[1].payload["text"]
+    labels = [
+        b["text"] for line in edits[1].payload["reply_markup"]["inline_keyboard"] for b in line
+    ]
+    assert labels == ["Relabel…"]
+
+
+def test_the_second_operator_changes_nothing_about_who_took_it(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.reply("me too", user_id=OLGA)
+    assert stage.conversation().operator_id == OSCAR
+
+
+@pytest.mark.parametrize("act", ["wrote", "took", "resolved"])
+def test_strangers_in_the_operators_chat_can_do_nothing(stage: Stage, act: str) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    heard = stage.heard()
+    if act == "wrote":
+        stage.reply("haha", user_id=STRANGER)
+    else:
+        getattr(operators, act)(stage.desk, stage.update(), STRANGER, 77)
+    assert stage.heard() == heard
+    assert stage.conversation().state is ConversationState.BOT
+    assert stage.told()[-1] == (
+        "Only operators can do that. An admin can add you: frontdesk operators add 666"
+    )
+
+
+@pytest.mark.parametrize("act", ["wrote", "took", "resolved"])
+def test_a_topic_that_is_no_customers_says_so(stage: Stage, act: str) -> None:
+    if act == "wrote":
+        stage.reply("anybody here?", thread_id=12345)
+    else:
+        getattr(operators, act)(stage.desk, stage.update(), OSCAR, 12345)
+    assert stage.told() == ["This topic belongs to no customer."]
+
+
+def test_writing_to_a_customer_who_blocked_the_bot_says_so(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    stage.reply("hello?")
+    assert stage.told()[-1] == "The customer has blocked the bot; nothing was sent."
+    assert stage.deliveries(ANA.chat_id, method="copyMessage") == []
+
+
+def test_help_in_the_operators_chat_lists_the_commands(stage: Stage) -> None:
+    operators.help_wanted(stage.desk, stage.update(), 77)
+    (row,) = stage.deliveries(OPERATOR_CHAT)
+    assert "/resolve" in row.payload["text"]
+    assert row.payload["message_thread_id"] == 77
+
+
+def test_an_admin_orders_training_and_only_one_run_at_a_time(stage: Stage) -> None:
+    run = operators.ordered_training(stage.desk, stage.update(), OLGA)
+    assert run is not None
+    assert run[1] == 1
+    assert operators.ordered_training(stage.desk, stage.update(), OLGA) is None
+    assert stage.told() == [
+        f"Training run {run[0]} is queued.",
+        f"Training run {run[0]} is already under way.",
+    ]
+    with pytest.raises(DeskError, match="already queued"):
+        learning.order_run(stage.desk, "cli")
+
+
+def test_an_agent_can_not_order_training(stage: Stage) -> None:
+    assert operators.ordered_training(stage.desk, stage.update(), OSCAR) is None
+    assert stage.told() == ["Only admins can do that."]
+
+
+def test_operators_are_added_changed_and_removed(stage: Stage) -> None:
+    operators.add_operator(stage.desk, 42, Role.AGENT, "Uma")
+    assert operators.role_of(stage.desk, 42) is Role.AGENT
+    operators.add_operator(stage.desk, 42, Role.ADMIN)
+    assert operators.role_of(stage.desk, 42) is Role.ADMIN
+    names = {row.user_id: row.name for row in operators.list_operators(stage.desk)}
+    assert names[42] == "Uma"
+    operators.remove_operator(stage.desk, 42)
+    assert operators.role_of(stage.desk, 42) is None
+    with pytest.raises(DeskError, match="42 is no operator"):
+        operators.remove_operator(stage.desk, 42)
+
+
+def test_the_chats_admins_become_admins_and_lose_it_with_their_rights(stage: Stage) -> None:
+    operators.sync_admins(stage.desk, [(1, "Root"), (2, "Two"), (OSCAR, "Oscar Again")])
+    assert operators.role_of(stage.desk, 1) is Role.ADMIN
+    operators.sync_admins(stage.desk, [(1, "Root")])
+    assert operators.role_of(stage.desk, 2) is None
+    assert operators.role_of(stage.desk, OSCAR) is Role.AGENT, "the desk was told, not the chat"
+
+
+# ---- Training runs ----
+
+
+def test_a_run_begins_once_and_ends_with_a_verdict_for_the_operators(stage: Stage) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli")
+    assert learning.start_run(stage.desk, run_id, attempt)
+    report = {"candidate_accuracy": 0.912, "champion_accuracy": 0.9}
+    assert learning.finish_run(
+        stage.desk, run_id, attempt, RunState.PROMOTED, version="v2", report=report
+    )
+    assert not learning.finish_run(stage.desk, run_id, attempt, RunState.FAILED)
+    assert "v2 is no worse on the frozen test (91.2% against 90.0%" in stage.told()[-1]
+    run = learning.get_run(stage.desk, run_id)
+    assert (run.state, run.version, run.requested_by) == (RunState.PROMOTED, "v2", "cli")
+    assert not learning.start_run(stage.desk, run_id, attempt)
+
+
+def test_a_runs_stale_attempt_has_no_say(stage: Stage) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli")
+    learning.start_run(stage.desk, run_id, attempt)
+    assert learning.restart_run(stage.desk, run_id) == (run_id, 2)
+    assert not learning.start_run(stage.desk, run_id, attempt)
+    assert learning.start_run(stage.desk, run_id, 2)
+    assert not learning.finish_run(stage.desk, run_id, attempt, RunState.PROMOTED, version="old")
+    assert learning.finish_run(stage.desk, run_id, 2, RunState.REJECTED)
+    assert learning.restart_run(stage.desk, run_id) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "error", "says"),
+    [
+        (RunState.PROMOTED, {"candidate_accuracy": 0.9}, None, "is now in use (90.0%"),
+        (
+            RunState.REJECTED,
+            {"candidate_accuracy": 0.8, "champion_accuracy": 0.9},
+            None,
+            "worse (80.0% against 90.0%)",
+        ),
+        (RunState.FAILED, {}, "disk <full>", "failed: disk &lt;full&gt;"),
+    ],
+)
+def test_each_verdict_has_its_words(
+    stage: Stage, state: RunState, report: dict[str, float], error: str | None, says: str
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli")
+    learning.start_run(stage.desk, run_id, attempt)
+    learning.finish_run(stage.desk, run_id, attempt, state, report=report, error=error)
+    assert says in stage.told()[-1]
+
+
+def test_a_run_that_does_not_exist_is_named(stage: Stage) -> None:
+    with pytest.raises(DeskError, match="There is no training run 5"):
+        learning.get_run(stage.desk, 5)
+    assert not learning.start_run(stage.desk, 5, 1)
+
+
+def test_a_persons_reply_comes_after_the_answer_that_was_already_leaving(stage: Stage) -> None:
+    job = stage.write("roses?")
+    assert job is not None
+    stage.decide((job, predict()))
+    (leaving,) = delivering.take(stage.desk, (), 10)
+    stage.topic()
+    stage.reply("hello")
+    assert [d for d in delivering.take(stage.desk, (), 10) if d.chat_id == ANA.chat_id] == []
+    delivering.sent(stage.desk, leaving.id, 1)
+    later = delivering.take(stage.desk, (), 10)
+    assert [d.method for d in later if d.chat_id == ANA.chat_id] == ["copyMessage"]
+
+
+def test_who_waits_from_before_there_was_an_operators_chat_is_announced_once(stage: Stage) -> None:
+    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
+    message_id = alone.ask("you are rude", intent="complaint")
+    assert alone.deliveries(key=f"card:{message_id}") == []
+    assert operators.announce_waiting(alone.desk) == 0
+
+    assert operators.announce_waiting(stage.desk) == 1
+    (card,) = stage.deliveries(key=f"card:{message_id}")
+    assert "you are rude" in card.payload["text"]
+    assert operators.announce_waiting(stage.desk) == 0
+
+
+# ---- One card shows the state ----
+
+
+def _labels(row: DeliveryRow) -> list[str]:
+    lines = row.payload["reply_markup"]["inline_keyboard"]
+    return [button["text"] for line in lines for button in line]
+
+
+def test_the_first_card_alone_shows_the_state_whatever_is_written_after_it(stage: Stage) -> None:
+    first = stage.ask("you are rude", intent="complaint", others=[("refund", 0.01)])
+    second = stage.ask("hello??", intent="greeting")
+    stage.topic()
+    stage.send_all()
+    (card,) = stage.deliveries(key=f"card:{first}")
+    (post,) = stage.deliveries(key=f"post:{second}")
+    assert _labels(card)[-3:] == ["Relabel…", "Take", "Resolve"]
+    assert _labels(post) == ["Answer: Say hello", "Relabel…"]
+    assert "Ana wrote" in post.payload["text"]
+    stage.press(stage.token("take"), by=OSCAR, telegram_id=card.telegram_id or 0)
+    stage.press(stage.token("resolve"), by=OSCAR, telegram_id=card.telegram_id or 0)
+    edits = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
+    assert [edit.payload["message_id"] for edit in edits] == [card.telegram_id] * 2
+    assert "you are rude" in edits[0].payload["text"]
+    assert "taken by Oscar" in edits[0].payload["text"]
+    assert "resolved by Oscar" in edits[1].payload["text"]
+
+
+def test_a_card_still_in_the_queue_is_rewritten_and_not_edited(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert "taken by Oscar" in card.payload["text"]
+    assert _labels(card) == ["Relabel…", "Resolve"]
+
+
+def test_a_card_that_was_being_sent_at_the_take_over_is_brought_up_to_date(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    (card,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    delivering.sent(stage.desk, card.id, 4711)
+    (edit,) = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
+    assert edit.payload["message_id"] == 4711
+    assert "taken by Oscar" in edit.payload["text"]
+
+
+def test_a_person_who_came_without_being_called_gets_a_card_to_resolve(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.reply("I'm here")
+    first, second = stage.ask("thanks"), stage.ask("bye")
+    (card,) = stage.deliveries(key=f"card:{first}")
+    assert "Ana wrote" in card.payload["text"]
+    assert "taken by Oscar" in card.payload["text"]
+    assert _labels(card)[-1] == "Resolve"
+    assert _labels(stage.deliveries(key=f"post:{second}")[0])[-1] == "Relabel…"
+
+
+# ---- Anonymous administrators ----
+
+
+def test_who_writes_anonymously_is_told_to_stop_that_and_never_to_add_that_id(
+    stage: Stage,
+) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.reply("hello", user_id=ANONYMOUS_ADMIN)
+    operators.took(stage.desk, stage.update(), ANONYMOUS_ADMIN, 77)
+    operators.ordered_training(stage.desk, stage.update(), ANONYMOUS_ADMIN)
+    assert len(stage.told()) == 3
+    assert all("You write anonymously" in text for text in stage.told())
+    with pytest.raises(DeskError, match="every administrator who writes anonymously"):
+        operators.add_operator(stage.desk, ANONYMOUS_ADMIN, Role.AGENT)

@@ -1,0 +1,238 @@
+"""Deciding: each rule, their order, and what no prediction whatever may bring about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifier.vocabulary import Prediction, Scored
+from desk import pack as packs
+from desk.domain import Action, ConversationState, History
+from desk.pack import Pack
+from desk.policy import choices, decide, threshold
+from tests.conftest import FLORIST
+from tests.desk.acting import predict
+
+BOT = History(ConversationState.BOT)
+
+
+def _rule(pack: Pack, history: History = BOT, **prediction: Any) -> tuple[str, str]:
+    decision = decide(predict(**prediction), history, pack)
+    return str(decision.action), decision.rule
+
+
+def test_a_sure_intent_is_answered(pack: Pack) -> None:
+    decision = decide(predict(), BOT, pack)
+    assert (decision.action, decision.rule, decision.intent) == (
+        Action.ANSWER,
+        "confident",
+        "order_status",
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "rule"),
+    [
+        (ConversationState.HUMAN, "person_in_charge"),
+        (ConversationState.WAITING, "waiting_for_person"),
+    ],
+)
+def test_the_word_is_the_persons(pack: Pack, state: ConversationState, rule: str) -> None:
+    for intent in ("order_status", "complaint", None):
+        assert _rule(pack, History(state), intent=intent) == ("silent", rule)
+
+
+def test_without_an_intent_model_a_person_is_called(pack: Pack) -> None:
+    assert _rule(pack, intent=None) == ("escalate", "not_classified")
+
+
+def test_an_intent_that_needs_a_person_gets_one(pack: Pack) -> None:
+    assert _rule(pack, intent="complaint") == ("escalate", "intent_needs_person")
+
+
+def test_an_upset_customer_with_a_touchy_intent_gets_a_person(pack: Pack) -> None:
+    upset = {"sentiment": "negative", "sureness": 0.8}
+    assert _rule(pack, intent="order_status", **upset) == ("escalate", "negative_sentiment")
+    assert _rule(pack, intent="opening_hours", **upset) == ("answer", "confident")
+
+
+def test_a_customer_who_may_be_upset_is_still_answered(pack: Pack) -> None:
+    assert _rule(pack, sentiment="negative", sureness=0.79) == ("answer", "confident")
+    assert _rule(pack, sentiment="positive", sureness=1.0) == ("answer", "confident")
+    assert _rule(pack, sentiment=None) == ("answer", "confident")
+
+
+def test_a_second_upset_message_in_a_row_calls_a_person_whatever_it_is_about(pack: Pack) -> None:
+    history = History(ConversationState.BOT, negatives=1)
+    assert _rule(pack, history, intent="greeting", sentiment="negative") == (
+        "escalate",
+        "negative_sentiment",
+    )
+    assert _rule(pack, history, intent="greeting") == ("answer", "confident")
+
+
+def test_the_intents_own_threshold_goes_before_the_models_and_the_packs(pack: Pack) -> None:
+    assert _rule(pack, intent="refund", confidence=0.9)[0] == "answer"
+    assert _rule(pack, intent="refund", confidence=0.89, threshold=0.1)[0] == "clarify"
+    assert _rule(pack, intent="greeting", confidence=0.75, threshold=0.7)[0] == "answer"
+    assert _rule(pack, intent="greeting", confidence=0.65, threshold=0.7)[0] == "clarify"
+    assert _rule(pack, intent="greeting", confidence=0.6)[0] == "answer"
+    assert _rule(pack, intent="greeting", confidence=0.59)[0] == "clarify"
+
+
+def test_the_same_answer_a_third_time_in_a_row_gives_way_to_a_person(pack: Pack) -> None:
+    twice = History(ConversationState.BOT, last_intents=("order_status", "order_status"))
+    assert _rule(pack, twice) == ("escalate", "same_answer_again")
+    mixed = History(ConversationState.BOT, last_intents=("order_status", "greeting"))
+    assert _rule(pack, mixed) == ("answer", "confident")
+    once = History(ConversationState.BOT, last_intents=("order_status",))
+    assert _rule(pack, once) == ("answer", "confident")
+
+
+def test_close_intents_are_offered_the_most_probable_first(pack: Pack) -> None:
+    others = [("refund", 0.3), ("opening_hours", 0.15), ("greeting", 0.149)]
+    decision = decide(predict(confidence=0.4, others=others), BOT, pack)
+    assert (decision.action, decision.rule) == (Action.CLARIFY, "close_intents")
+    assert decision.choices == ("order_status", "refund", "opening_hours")
+
+
+def test_no_more_choices_than_the_pack_wants(pack: Pack) -> None:
+    others = [(name, 0.2) for name in ("refund", "opening_hours", "greeting", "complaint")]
+    assert len(decide(predict(confidence=0.2, others=others), BOT, pack).choices) == 3
+
+
+def test_one_probable_intent_is_offered_alone(pack: Pack) -> None:
+    decision = decide(predict(confidence=0.5), BOT, pack)
+    assert (decision.rule, decision.choices) == ("unsure", ("order_status",))
+
+
+def test_nothing_probable_offers_nothing(pack: Pack) -> None:
+    decision = decide(predict(confidence=0.1), BOT, pack)
+    assert (decision.action, decision.rule, decision.choices) == (Action.CLARIFY, "unsure", ())
+
+
+def test_out_of_scope_and_strangers_to_the_pack_are_never_offered(pack: Pack) -> None:
+    others = [("invented", 0.3), ("refund", 0.2)]
+    decision = decide(predict(intent="out_of_scope", confidence=0.5, others=others), BOT, pack)
+    assert decision.choices == ("refund",)
+
+
+def test_out_of_scope_is_asked_back_once_and_then_goes_to_a_person(pack: Pack) -> None:
+    assert _rule(pack, intent="out_of_scope", confidence=0.99) == ("clarify", "out_of_scope")
+    asked = History(ConversationState.BOT, clarifications=1)
+    assert _rule(pack, asked, intent="out_of_scope", confidence=0.99) == (
+        "escalate",
+        "out_of_scope",
+    )
+
+
+def test_still_unsure_after_asking_back_calls_a_person(pack: Pack) -> None:
+    asked = History(ConversationState.BOT, clarifications=1)
+    assert _rule(pack, asked, confidence=0.3) == ("escalate", "still_unsure")
+    assert _rule(pack, asked, confidence=0.9) == ("answer", "confident")
+
+
+def test_an_intent_the_pack_does_not_know_is_unsure(pack: Pack) -> None:
+    assert _rule(pack, intent="invented", confidence=0.99) == ("clarify", "unsure")
+
+
+def test_out_of_scope_with_an_answer_is_answered(pack: Pack) -> None:
+    known = pack.intents["out_of_scope"].model_copy(update={"answer": {"en": "No idea."}})
+    answering = pack.model_copy(update={"intents": {**pack.intents, "out_of_scope": known}})
+    assert _rule(answering, intent="out_of_scope") == ("answer", "confident")
+
+
+@pytest.mark.parametrize(
+    ("history", "prediction", "rule"),
+    [
+        (History(ConversationState.HUMAN), {"intent": None}, "person_in_charge"),
+        (BOT, {"intent": "complaint", "sentiment": "negative"}, "intent_needs_person"),
+        (
+            History(ConversationState.BOT, last_intents=("order_status",) * 2),
+            {"sentiment": "negative"},
+            "negative_sentiment",
+        ),
+        (
+            History(ConversationState.BOT, clarifications=1),
+            {"confidence": 0.1, "sentiment": "negative"},
+            "negative_sentiment",
+        ),
+        (
+            History(ConversationState.BOT, clarifications=1, last_intents=("order_status",) * 2),
+            {},
+            "same_answer_again",
+        ),
+    ],
+)
+def test_the_first_rule_that_fits_decides(
+    pack: Pack, history: History, prediction: dict[str, Any], rule: str
+) -> None:
+    assert _rule(pack, history, **prediction)[1] == rule
+
+
+# ---- What holds for any prediction ----
+
+PACK = packs.load(FLORIST)
+_names = st.sampled_from([*PACK.intents, "invented", ""])
+_confidences = st.floats(0, 1) | st.just(float("nan"))
+_scored = st.builds(Scored, _names, _confidences)
+_predictions = st.builds(
+    Prediction,
+    text=st.text(),
+    intent=st.none() | _scored,
+    intent_ranking=st.lists(_scored, max_size=12).map(tuple),
+    sentiment=st.none()
+    | st.builds(Scored, st.sampled_from(["negative", "neutral", "positive", "?"]), _confidences),
+    threshold=st.none() | st.floats(0, 1),
+    model=st.text(),
+)
+_histories = st.builds(
+    History,
+    state=st.sampled_from(ConversationState),
+    clarifications=st.integers(0, 5),
+    negatives=st.integers(0, 5),
+    last_intents=st.lists(_names, max_size=4).map(tuple),
+)
+
+
+@given(_predictions, _histories)
+def test_no_prediction_is_answered_below_its_threshold_and_none_breaks_the_policy(
+    prediction: Prediction, history: History
+) -> None:
+    decision = decide(prediction, history, PACK)
+    if decision.action is Action.ANSWER:
+        assert prediction.intent is not None
+        assert prediction.intent.confidence >= threshold(prediction, PACK)
+        assert decision.intent == prediction.intent.name
+        assert PACK.intents[decision.intent].answer is not None
+
+
+@given(_predictions, _histories)
+def test_while_a_person_is_in_charge_the_bot_is_always_silent(
+    prediction: Prediction, history: History
+) -> None:
+    silent = decide(prediction, history, PACK).action is Action.SILENT
+    assert silent == (history.state in (ConversationState.HUMAN, ConversationState.WAITING))
+
+
+@given(_predictions, _histories)
+def test_deciding_is_a_pure_function(prediction: Prediction, history: History) -> None:
+    assert decide(prediction, history, PACK) == decide(prediction, history, PACK)
+
+
+@given(_predictions)
+def test_choices_are_few_known_and_probable(prediction: Prediction) -> None:
+    offered = choices(prediction, PACK)
+    assert len(offered) <= PACK.policy.choices
+    assert all(name in PACK.intents and name != PACK.policy.out_of_scope for name in offered)
+
+
+@given(_predictions, _histories)
+def test_the_bot_never_asks_back_more_often_than_the_pack_allows(
+    prediction: Prediction, history: History
+) -> None:
+    if history.clarifications >= PACK.policy.clarifications:
+        assert decide(prediction, history, PACK).action is not Action.CLARIFY

@@ -1,0 +1,262 @@
+"""Workers, the sender, customers and operators at once: no bot's answer after a person's word."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
+
+from desk.domain import Author, ConversationState, DeliveryState, Incoming, Person
+from desk.flow import buttons, customers, deciding, intake, operators, watching
+from desk.flow.operators import take_over
+from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
+from tests.desk.acting import ANA, BOT, OSCAR, Stage, predict
+
+ROUNDS = 8
+
+
+def _together(*acts: Callable[[], object]) -> None:
+    """Run acts in threads that begin at the same moment; any error fails the test."""
+    gate = threading.Barrier(len(acts))
+
+    def begin(act: Callable[[], object]) -> None:
+        gate.wait()
+        act()
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        for future in [pool.submit(begin, act) for act in acts]:
+            future.result()
+
+
+def _sent_to(stage: Stage, person: Person) -> list[DeliveryRow]:
+    rows = stage.deliveries(person.chat_id, state=DeliveryState.SENT)
+    return sorted(rows, key=lambda row: row.telegram_id or 0)
+
+
+def _assert_person_has_the_last_word(stage: Stage, person: Person) -> None:
+    sent = _sent_to(stage, person)
+    words = [row.from_bot for row in sent]
+    assert words == sorted(words, reverse=True), [row.key for row in sent]
+    assert not words[-1]
+
+
+def test_a_worker_and_a_person_at_once_never_let_the_bot_speak_last(stage: Stage) -> None:
+    people = [Person(chat_id=700 + number, name=f"P{number}") for number in range(ROUNDS)]
+    jobs = []
+    for number, person in enumerate(people):
+        jobs.append(stage.write("where are my roses", person))
+        stage.topic(person, 800 + number)
+    for number, (person, job) in enumerate(zip(people, jobs, strict=True)):
+        assert job is not None
+        inbox_id = stage.update()
+        _together(
+            lambda job=job: stage.decide((job, predict())),
+            lambda inbox_id=inbox_id, number=number: operators.operator_wrote(
+                stage.desk, inbox_id, OSCAR, 800 + number, 5000 + number, "I am here"
+            ),
+            stage.send_all,
+        )
+        stage.send_all()
+        assert stage.conversation(person).state is ConversationState.HUMAN
+        _assert_person_has_the_last_word(stage, person)
+
+
+def test_the_sender_and_a_person_at_once_never_let_the_bot_speak_last(stage: Stage) -> None:
+    for number in range(ROUNDS):
+        person = Person(chat_id=700 + number, name=f"P{number}")
+        stage.ask("where are my roses", person)
+        stage.topic(person, 800 + number)
+        inbox_id = stage.update()
+        _together(
+            stage.send_all,
+            lambda inbox_id=inbox_id, number=number: operators.operator_wrote(
+                stage.desk, inbox_id, OSCAR, 800 + number, 5000 + number, "I am here"
+            ),
+        )
+        stage.send_all()
+        _assert_person_has_the_last_word(stage, person)
+
+
+def test_two_workers_with_the_same_job_give_one_reply(stage: Stage) -> None:
+    for number in range(ROUNDS):
+        person = Person(chat_id=700 + number, name=f"P{number}")
+        job = stage.write("where are my roses", person)
+        assert job is not None
+        _together(*[lambda job=job: stage.decide((job, predict()))] * 3)
+        assert len(stage.heard(person)) == 1
+
+
+def test_giving_up_and_deciding_at_once_give_one_reply(stage: Stage) -> None:
+    for number in range(ROUNDS):
+        person = Person(chat_id=700 + number, name=f"P{number}")
+        job = stage.write("where are my roses", person)
+        assert job is not None
+        _together(
+            lambda job=job: stage.decide((job, predict())),
+            lambda job=job: deciding.give_up(stage.desk, [job[0]]),
+            lambda job=job: watching.next_attempts(stage.desk, [job[0]]),
+        )
+        deciding.give_up(stage.desk, [job[0]])  # where only the new attempt got through
+        assert len(stage.heard(person)) == 1
+
+
+def test_no_message_is_forgotten_between_a_decision_and_the_next_message(stage: Stage) -> None:
+    for number in range(ROUNDS):
+        person = Person(chat_id=700 + number, name=f"P{number}")
+        first = stage.write("one", person)
+        assert first is not None
+        inbox_id = stage.update()
+        enqueued: list[tuple[int, int] | None] = []
+        _together(
+            lambda first=first, found=enqueued: found.extend(stage.decide((first, predict()))),
+            lambda inbox_id=inbox_id, person=person, found=enqueued: found.append(
+                customers.wrote(stage.desk, inbox_id, person, 9, "two")
+            ),
+        )
+        assert len([job for job in enqueued if job is not None]) == 1, "just one of the two does it"
+
+
+def test_the_same_update_in_two_threads_is_handled_once(stage: Stage) -> None:
+    for number in range(ROUNDS):
+        person = Person(chat_id=700 + number, name=f"P{number}")
+        stage.write("hello", person)
+        inbox_id = stage.update()
+        _together(*[lambda i=inbox_id, p=person: customers.asked_for_help(stage.desk, i, p)] * 3)
+        assert len(stage.heard(person)) == 1
+
+
+def test_updates_stored_by_two_threads_have_one_row_each(stage: Stage) -> None:
+    batch = [Incoming(BOT, 9000 + number, 1, {}) for number in range(50)]
+    _together(*[lambda: intake.store_updates(stage.desk, batch)] * 3)
+    rows = [row for row in intake.new_rows(stage.desk, BOT, ()) if row.update_id >= 9000]
+    assert len(rows) == 50
+
+
+def test_a_press_that_waited_for_a_take_over_sees_the_person(stage: Stage) -> None:
+    """The press has read the conversation before it waits for the lock; it must look again."""
+    stage.ask("where are my roses")
+    stage.topic()
+    token = stage.token("intent", "opening_hours")
+    inbox_id = stage.update()
+    pressed = []
+    with ThreadPoolExecutor(1) as pool:
+        with stage.desk.store.writing() as session:
+            customer = session.scalars(
+                select(Customer).where(Customer.chat_id == ANA.chat_id).with_for_update()
+            ).one()
+            conversation = session.scalars(select(Conversation).with_for_update()).one()
+            waiting = pool.submit(
+                buttons.pressed, stage.desk, inbox_id, token, ANA.chat_id, ANA.chat_id, 1
+            )
+            with suppress(TimeoutError):
+                waiting.result(0.3)
+            take_over(session, stage.desk, customer, conversation, session.get_one(Operator, OSCAR))
+        pressed.append(waiting.result(30))
+    assert pressed[0].alert
+    assert pressed[0].text == "A colleague already has your message and will reply right here."
+    assert stage.heard() == []
+
+
+class _Day:
+    """Four customers, two workers, an operator and the sender, all at once."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.desk = stage, stage.desk
+        self.people = [Person(chat_id=700 + number, name=f"P{number}") for number in range(4)]
+        for number, person in enumerate(self.people):
+            stage.write("hello", person)
+            stage.topic(person, 800 + number)
+        self._inbox = iter([stage.update() for _ in range(56)])
+        self._lock, self.over = threading.Lock(), threading.Event()
+
+    def _act(self, act: Callable[..., object], *values: object) -> None:
+        with self._lock:
+            inbox_id = next(self._inbox)
+        self._again(act, self.desk, inbox_id, *values)
+
+    def _again(self, act: Callable[..., object], *values: object) -> None:
+        # A deadlock is the database's way to say: once more. Bot and workers retry, too.
+        for _ in range(20):
+            try:
+                act(*values)
+                return
+            except OperationalError as error:
+                if "deadlock" not in str(error):
+                    raise
+        raise AssertionError("a deadlock twenty times in a row")
+
+    def write(self, person: Person) -> None:
+        for number in range(8):
+            self._act(customers.wrote, person, number, f"message {number}")
+
+    def operate(self) -> None:
+        for thread_id in (800, 801, 802, 803) * 3:
+            self._act(operators.took, OSCAR, thread_id)
+            self._act(operators.resolved, OSCAR, thread_id)
+
+    def work(self) -> None:
+        intents = ["order_status", "opening_hours", "greeting", "complaint"]
+        while not self.over.is_set():
+            found = deciding.pending(self.desk, watching.waiting_longer(self.desk, -1))
+            batch = [(m, predict(intent=intents[m.id % 4])) for m in found.values()]
+            self._again(deciding.decide_batch, self.desk, batch)
+
+    def send(self) -> None:
+        while not self.over.is_set():
+            self._again(self.stage.send_all)
+
+    def run(self) -> None:
+        """Until everything is written and decided."""
+        with ThreadPoolExecutor(8) as pool:
+            background = [pool.submit(act) for act in (self.work, self.work, self.send)]
+            acting = [pool.submit(self.write, person) for person in self.people]
+            acting.append(pool.submit(self.operate))
+            try:
+                for future in acting:
+                    future.result(120)
+                deadline = time.monotonic() + 60
+                while self.stage.pending_count() and time.monotonic() < deadline:
+                    time.sleep(0.02)
+            finally:
+                self.over.set()
+            for future in background:
+                future.result(60)
+        self.stage.send_all()
+
+
+def test_a_whole_day_at_once_loses_nothing_and_answers_nothing_twice(stage: Stage) -> None:
+    _Day(stage).run()
+    assert stage.pending_count() == 0
+    written = select(func.count()).where(Message.author == Author.CUSTOMER)
+    assert stage.one(written) == 4 + 4 * 8
+    replies = stage.all(
+        select(func.count())
+        .select_from(DeliveryRow)
+        .where(DeliveryRow.message_id.is_not(None), DeliveryRow.chat_id > 0)
+        .group_by(DeliveryRow.message_id)
+    )
+    assert max(replies) == 1
+    alive = (DeliveryState.PENDING, DeliveryState.SENDING)
+    assert [row for row in stage.deliveries() if row.state in alive] == []
+
+
+@pytest.mark.parametrize("state", [ConversationState.HUMAN, ConversationState.WAITING])
+def test_a_batch_reads_who_is_in_charge_under_the_lock(
+    stage: Stage, state: ConversationState
+) -> None:
+    job = stage.write("where are my roses")
+    assert job is not None
+    with ThreadPoolExecutor(1) as pool:
+        with stage.desk.store.writing() as session:
+            session.execute(update(Conversation).values(state=state))
+            waiting = pool.submit(stage.decide, (job, predict()))
+            with suppress(TimeoutError):
+                waiting.result(0.3)
+        waiting.result(30)
+    assert stage.heard() == []

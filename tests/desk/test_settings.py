@@ -1,0 +1,144 @@
+"""Settings: what a wrong one gets to hear, and that the documentation knows them all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from desk.domain import DeskError
+from desk.settings import Settings, load
+
+TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
+DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine, and no .env of the checkout."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_any_setting_there_are_defaults_that_work() -> None:
+    settings = load()
+    assert settings.bot_token is None
+    assert settings.database == "sqlite:///data/simulator.db"
+    assert settings.pack_dir == Path("packs/retail")
+    assert settings.retrain_at == "03:00"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("BOT_TOKEN", "hello", "must look like 123456789:AA… as @BotFather gave it"),
+        ("BOT_TOKEN", "abc:AAabcdefghijklmnopqrstuvwxyz", "must look like 123456789"),
+        ("OPERATOR_CHAT_ID", "@mygroup", "should be a valid integer"),
+        ("TELEGRAM_API_URL", "api.telegram.org", "must start with http:// or https://"),
+        ("WEBHOOK_URL", "bot.example.org", "must start with http:// or https://"),
+        ("WEBHOOK_URL", "https://bot.example.org", "needs WEBHOOK_SECRET beside it"),
+        ("WEBHOOK_SECRET", "with spaces", "must be 1 to 256 characters of A-Z"),
+        ("WEBHOOK_PORT", "0", "greater than or equal to 1"),
+        ("WEBHOOK_PORT", "http", "should be a valid integer"),
+        ("REDIS_URL", "localhost:6379", "must start with redis://, rediss:// or unix://"),
+        ("DEVICE", "gpu", "'gpu' won't do. (auto, cpu, cuda or cuda:N.)"),
+        ("MAX_BATCH", "0", "greater than or equal to 1"),
+        ("MAX_BATCH", "many", "should be a valid integer"),
+        ("REPLY_DEADLINE", "0", "greater than 0"),
+        ("SIMULATOR_PORT", "70000", "less than or equal to 65535"),
+        ("RETRAIN_AT", "3am", "'3am' won't do. (Time of the nightly retraining (UTC, HH:MM)"),
+        ("RETRAIN_AT", "24:00", "'24:00' won't do."),
+        ("LOG_LEVEL", "loud", "'loud' won't do. (Level of the JSON log: DEBUG"),
+    ],
+)
+def test_each_wrong_setting_gets_its_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(DeskError) as caught:
+        load()
+    text = str(caught.value)
+    assert text.startswith("Some settings are wrong (see docs/settings.md):\n")
+    assert name in text
+    assert message in text
+
+
+def test_all_wrong_settings_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVICE", "gpu")
+    monkeypatch.setenv("MAX_BATCH", "0")
+    with pytest.raises(DeskError) as caught:
+        load()
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOT_TOKEN", "1:hunter2")
+    monkeypatch.setenv("WEBHOOK_SECRET", "hunter 2")
+    with pytest.raises(DeskError) as caught:
+        load()
+    assert "hunter" not in str(caught.value)
+
+
+def test_a_token_is_not_shown_when_settings_are_printed() -> None:
+    settings = load(bot_token=TOKEN)
+    assert TOKEN not in repr(settings)
+    assert settings.bot_token is not None
+    assert settings.bot_token.get_secret_value() == TOKEN
+
+
+def test_settings_come_from_a_file_and_the_environment_goes_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("MAX_BATCH=8\nLOG_LEVEL=DEBUG\nSOMETHING_ELSE=1\n")
+    monkeypatch.setenv("LOG_LEVEL", "ERROR")
+    settings = load()
+    assert (settings.max_batch, settings.log_level) == (8, "ERROR")
+
+
+def test_an_empty_setting_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATOR_CHAT_ID", "")
+    monkeypatch.setenv("MAX_BATCH", "")
+    settings = load()
+    assert (settings.operator_chat_id, settings.max_batch) == (None, 64)
+
+
+def test_a_real_bot_does_not_share_its_default_database_with_the_simulator() -> None:
+    assert load(bot_token=TOKEN).database == "sqlite:///data/frontdesk.db"
+    assert load().database == "sqlite:///data/simulator.db"
+    assert load(bot_token=TOKEN, database_url="sqlite:///x.db").database == "sqlite:///x.db"
+
+
+def test_nightly_retraining_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRAIN_AT", "off")
+    assert load().retrain_at is None
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_hosting_platforms_database_address_gets_the_right_driver(scheme: str) -> None:
+    settings = load(database_url=f"{scheme}://u:p@host/db")
+    assert settings.database == "postgresql+psycopg://u:p@host/db"
+
+
+def test_a_trailing_slash_of_an_address_is_dropped() -> None:
+    assert load(telegram_api_url="http://localhost:8081/").telegram_api_url == (
+        "http://localhost:8081"
+    )
+
+
+def test_a_pack_is_a_folder_or_a_name_under_packs(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    assert load(pack="mine").pack_dir == Path("mine")
+    assert load(pack="insurance").pack_dir == Path("packs/insurance")
+    assert load(pack="/srv/pack").pack_dir == Path("/srv/pack")
+
+
+def test_the_documentation_names_every_setting_with_its_default_and_meaning() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", DOCS.read_text(encoding="utf-8"), re.M))
+    expected = {}
+    for name, field in Settings.model_fields.items():
+        default = "–" if field.default is None else f"`{field.default}`"
+        assert field.description, f"{name} has no description"
+        expected[name.upper()] = f"{default} | {field.description}"
+    assert rows == expected

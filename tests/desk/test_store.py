@@ -1,0 +1,261 @@
+"""The database: migrations, transactions, and what is said when it does not work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from desk.domain import ConversationState, DeskError, Role
+from desk.store import Store
+from desk.tables import Base, Conversation, Customer, Operator, PollOffset
+
+
+def _tables(store: Store) -> set[str]:
+    with store.engine.connect() as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def _customer(chat_id: int = 1) -> Customer:
+    return Customer(chat_id=chat_id, name="Ana")
+
+
+# ---- Migrations ----
+
+
+def test_migrating_twice_is_migrating_once(empty_database_url: str) -> None:
+    store = Store(empty_database_url)
+    store.migrate()
+    store.migrate()
+    store.check()
+    assert _tables(store) == {*Base.metadata.tables, "alembic_version"}
+    store.dispose()
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store) -> None:
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_two_processes_may_migrate_at_once(empty_database_url: str) -> None:
+    # Processes, not threads: alembic's context is global to one.
+    code = f"from desk.store import Store; Store({empty_database_url!r}).migrate()"
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=60)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    store = Store(empty_database_url)
+    store.check()
+    store.dispose()
+
+
+def test_a_migration_can_be_taken_back(empty_database_url: str) -> None:
+    store = Store(empty_database_url)
+    store.migrate()
+    with store.engine.connect() as connection:
+        config = store._alembic()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        connection.commit()
+    assert _tables(store) == {"alembic_version"}
+    store.migrate()
+    store.check()
+    store.dispose()
+
+
+def test_an_empty_database_asks_to_be_migrated(empty_database_url: str) -> None:
+    store = Store(empty_database_url)
+    with pytest.raises(DeskError, match=r"at revision none.*Run: frontdesk migrate"):
+        store.check()
+    store.dispose()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(empty_database_url: str) -> None:
+    store = Store(empty_database_url)
+    store.migrate()
+    with store.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for act in (store.check, store.migrate):
+        with pytest.raises(DeskError, match="9999, which this version does not know"):
+            act()
+    store.dispose()
+
+
+# ---- Transactions ----
+
+
+def test_a_block_that_ends_well_is_kept(store: Store) -> None:
+    with store.writing() as session:
+        session.add(_customer())
+    with store.reading() as session:
+        assert session.scalars(select(Customer.name)).all() == ["Ana"]
+
+
+def test_an_exception_takes_everything_back(store: Store) -> None:
+    def act() -> None:
+        with store.writing() as session:
+            session.add(_customer())
+            session.flush()
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        act()
+    with store.reading() as session:
+        assert session.scalars(select(Customer)).all() == []
+
+
+def test_nothing_done_while_reading_is_kept(store: Store) -> None:
+    with store.reading() as session:
+        session.add(_customer())
+        session.flush()
+    with store.reading() as session:
+        assert session.scalars(select(Customer)).all() == []
+
+
+def test_a_row_that_points_nowhere_is_refused(store: Store) -> None:
+    statement = text(
+        "INSERT INTO buttons (token, action, argument, conversation_id, created_at)"
+        " VALUES ('t', 'a', '', 4711, '2026-01-01 00:00:00')"
+    )
+    with pytest.raises(IntegrityError), store.writing() as session:
+        session.execute(statement)
+
+
+def test_readers_do_not_wait_for_a_writer(store: Store) -> None:
+    with store.writing() as writer:
+        writer.add(_customer())
+        writer.flush()
+        with store.reading() as reader:
+            assert reader.scalars(select(Customer)).all() == []
+
+
+def test_writers_in_threads_lose_no_update(store: Store) -> None:
+    with store.writing() as session:
+        session.add(PollOffset(bot_id=1, next_update_id=0))
+
+    def add(_: int) -> None:
+        with store.writing() as session:
+            row = session.get_one(PollOffset, 1, with_for_update=True)
+            row.next_update_id += 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(40)))
+    with store.reading() as session:
+        assert session.get_one(PollOffset, 1).next_update_id == 40
+
+
+def test_moments_come_back_in_utc_whatever_the_servers_zone(store: Store) -> None:
+    tokyo = datetime(2026, 3, 2, 10, 0, tzinfo=timezone(timedelta(hours=9)))
+    with store.writing() as session:
+        session.add(Operator(user_id=1, name="Olga", role=Role.ADMIN, created_at=tokyo))
+    with store.reading() as session:
+        kept = session.get_one(Operator, 1).created_at
+    assert kept == tokyo
+    assert kept.tzinfo is UTC or kept.utcoffset() == timedelta(0)
+
+
+def test_a_moment_without_a_zone_is_refused(store: Store) -> None:
+    naive = datetime(2026, 3, 2, 10, 0)  # noqa: DTZ001 - that is the point
+    with pytest.raises(StatementError, match="needs a time zone"), store.writing() as session:
+        session.add(Operator(user_id=1, name="Olga", role=Role.ADMIN, created_at=naive))
+
+
+# ---- Addresses that do not work ----
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "/data/frontdesk.db"])
+def test_an_address_that_is_none_is_explained(url: str) -> None:
+    with pytest.raises(DeskError, match="DATABASE_URL is no database address; write sqlite:///"):
+        Store(url)
+
+
+@pytest.mark.parametrize("url", ["oracle://u:p@h/d", "mysql+nosuch://u:p@h/d", "foo://h/d"])
+def test_a_database_that_can_not_be_used_is_named(url: str) -> None:
+    with pytest.raises(DeskError, match=r"can't be used here .*; use sqlite or postgresql"):
+        Store(url)
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeskError, match=r"can't be made .*Set DATA_DIR or DATABASE_URL"):
+        Store(f"sqlite:///{tmp_path}/file/sub/desk.db")
+
+
+def test_the_folder_of_a_new_database_is_made(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/a/b/desk.db")
+    store.migrate()
+    store.dispose()
+    assert (tmp_path / "a" / "b" / "desk.db").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://desk:s3cret@127.0.0.1:1/frontdesk",
+        "postgresql+psycopg://desk@127.0.0.1:1/frontdesk?password=s3cret",
+    ],
+)
+@pytest.mark.parametrize("act", ["check", "migrate"])
+def test_a_server_that_does_not_answer_is_named_without_its_password(url: str, act: str) -> None:
+    store = Store(url)
+    with pytest.raises(DeskError) as caught:
+        getattr(store, act)()
+    sentence = str(caught.value)
+    assert sentence.startswith("The database at postgresql+psycopg://desk")
+    assert "127.0.0.1:1/frontdesk" in sentence
+    assert "Check DATABASE_URL and that the server runs." in sentence
+    assert "s3cret" not in sentence
+    assert "\n" not in sentence
+    store.dispose()
+
+
+@pytest.mark.parametrize("act", ["check", "migrate"])
+def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path, act: str) -> None:
+    path = tmp_path / "desk.db"
+    path.write_text("this is a shopping list, and a long one at that\n" * 50)
+    store = Store(f"sqlite:///{path}")
+    with pytest.raises(DeskError, match="file is not a database"):
+        getattr(store, act)()
+    store.dispose()
+
+
+def test_a_customer_has_one_open_conversation_and_any_number_of_resolved_ones(
+    store: Store,
+) -> None:
+    def opened(*states: ConversationState) -> None:
+        with store.writing() as session:
+            customer = session.scalars(select(Customer)).one()
+            session.add_all(Conversation(customer_id=customer.id, state=s) for s in states)
+
+    with store.writing() as session:
+        session.add(_customer())
+    opened(ConversationState.RESOLVED, ConversationState.RESOLVED, ConversationState.HUMAN)
+    with pytest.raises(IntegrityError):
+        opened(ConversationState.BOT)
+
+
+def test_a_topic_belongs_to_one_customer_in_its_chat_and_to_others_elsewhere(
+    store: Store,
+) -> None:
+    def add(chat_id: int, topic_chat_id: int | None, topic_id: int | None) -> None:
+        with store.writing() as session:
+            customer = _customer(chat_id)
+            customer.topic_chat_id, customer.topic_id = topic_chat_id, topic_id
+            session.add(customer)
+
+    for number, topic in enumerate([(-1, 77), (-2, 77), (None, None), (None, None)]):
+        add(number, *topic)
+    with pytest.raises(IntegrityError):
+        add(9, -1, 77)

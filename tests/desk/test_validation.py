@@ -1,0 +1,234 @@
+"""Validating a pack: each finding with its place, and what the starter pack promises."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desk import pack as packs
+from desk.validation import Finding, Severity, _grams, _NearTexts, _Row, normalised, validate
+
+RETAIL = Path("packs/retail")
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _add(folder: Path, line: str | dict[str, Any], name: str = "examples.jsonl") -> int:
+    """Add a line to a file of the pack; returns its number."""
+    path = folder / name
+    text = path.read_text(encoding="utf-8")
+    line = line if isinstance(line, str) else json.dumps(line)
+    path.write_text(text + line + "\n", encoding="utf-8")
+    return text.count("\n") + 1
+
+
+def _errors(folder: Path) -> list[Finding]:
+    return [found for found in validate(folder) if found.severity is Severity.ERROR]
+
+
+def test_a_sound_pack_has_no_error(pack_folder: Path) -> None:
+    assert _errors(pack_folder) == []
+
+
+def test_a_finding_reads_like_a_compilers(pack_folder: Path) -> None:
+    line = _add(pack_folder, "nonsense")
+    (found,) = _errors(pack_folder)
+    assert str(found).startswith(f"examples.jsonl:{line}: error: this line is not JSON")
+
+
+def test_what_loading_reports_is_found_with_its_line(pack_folder: Path) -> None:
+    path = pack_folder / "pack.yml"
+    path.write_text(
+        path.read_text().replace("We are open", "We are <b>open").replace("mon:", "mo:")
+    )
+    found = [(error.file, error.line, error.message) for error in _errors(pack_folder)]
+    assert len(found) == 1
+    assert found[0][0] == "pack.yml"
+    assert found[0][1] == path.read_text().splitlines().index("  weekly:") + 1
+    path.write_text(path.read_text().replace("mo:", "mon:"))
+    (error,) = _errors(pack_folder)
+    assert error.message == "intents.opening_hours.answer: <b> is never closed"
+    assert error.line == path.read_text().splitlines().index("    answer:") + 1
+
+
+def test_an_empty_folder_misses_all_three_files(tmp_path: Path) -> None:
+    errors = _errors(tmp_path)
+    assert [error.file for error in errors] == ["pack.yml", "examples.jsonl", "test.jsonl"]
+    assert "No such file" in errors[1].message
+
+
+def test_a_broken_pack_does_not_hide_what_is_wrong_with_its_examples(pack_folder: Path) -> None:
+    (pack_folder / "pack.yml").write_text("name: [")
+    line = _add(pack_folder, {"text": "", "intent": "refund"})
+    places = [(error.file, error.line) for error in _errors(pack_folder)]
+    assert places == [("pack.yml", 1), ("examples.jsonl", line)]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"text": "x"', "this line is not JSON"),
+        ("[1, 2]", "this is no object"),
+        ("42", "this is no object"),
+        ({"text": "brand new", "label": "refund"}, "key 'label' is not known"),
+        ({"intent": "refund"}, "the text is missing or empty"),
+        ({"text": " \t", "intent": "refund"}, "the text is missing or empty"),
+        ({"text": 5, "intent": "refund"}, "the text is missing or empty"),
+        ({"text": "x" * 5000, "intent": "refund"}, "the text has 5000 characters"),
+        ({"text": "brand new", "intent": "refnd"}, "intent 'refnd' is not in pack.yml"),
+        ({"text": "brand new", "intent": 7}, "intent 7 is no name"),
+        ({"text": "brand new"}, "there is neither an intent nor a sentiment"),
+        ({"text": "brand new", "intent": "refund", "sentiment": "angry"}, "sentiment 'angry'"),
+        ({"text": "When do you OPEN?!", "intent": "opening_hours"}, "stands already in line 1"),
+        ({"text": "when do you open", "intent": "refund"}, "is refund here and opening_hours in"),
+    ],
+)
+def test_each_bad_example_is_found_with_its_line(
+    pack_folder: Path, row: str | dict[str, Any], message: str
+) -> None:
+    line = _add(pack_folder, row)
+    errors = [error for error in _errors(pack_folder) if error.line == line]
+    assert [message in error.message for error in errors].count(True) == 1
+    assert all(error.file == "examples.jsonl" for error in errors)
+
+
+def test_a_line_in_another_encoding_is_found(pack_folder: Path) -> None:
+    path = pack_folder / "test.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"text": "caf\xe9", "intent": "refund"}\n')
+    (error,) = _errors(pack_folder)
+    assert error.line == 8
+    assert "not UTF-8" in error.message
+
+
+def test_empty_lines_count_but_do_no_harm(pack_folder: Path) -> None:
+    path = pack_folder / "examples.jsonl"
+    path.write_text("\n\n" + path.read_text() + "\n\nbad\n")
+    (error,) = _errors(pack_folder)
+    assert error.line == 19
+
+
+def test_an_example_with_only_a_sentiment_is_welcome(pack_folder: Path) -> None:
+    _add(pack_folder, {"text": "this is wonderful", "sentiment": "positive"})
+    assert _errors(pack_folder) == []
+
+
+def test_the_same_text_with_another_sentiment_only_is_a_repeat(pack_folder: Path) -> None:
+    _add(pack_folder, {"text": "Hi!", "intent": "greeting", "sentiment": "positive"})
+    (error,) = _errors(pack_folder)
+    assert "stands already in line 7" in error.message
+
+
+def test_signs_alone_are_texts_of_their_own(pack_folder: Path) -> None:
+    for text in ("?", "??", "...", "🌹", "🌹🌹"):
+        _add(pack_folder, {"text": text, "intent": "out_of_scope"})
+    assert _errors(pack_folder) == []
+    _add(pack_folder, {"text": " ?? ", "intent": "out_of_scope"})
+    assert len(_errors(pack_folder)) == 1
+
+
+def test_an_intent_without_any_example_is_an_error_and_few_are_a_warning(
+    pack_folder: Path,
+) -> None:
+    path = pack_folder / "examples.jsonl"
+    kept = [line for line in path.read_text().splitlines() if '"refund"' not in line]
+    path.write_text("\n".join(kept))
+    (error,) = _errors(pack_folder)
+    assert error.message == "intent refund has no example; write some or take it out"
+    warnings = [found.message for found in validate(pack_folder)]
+    assert "intent complaint has 2 examples; write at least 20" in warnings
+
+
+@pytest.mark.parametrize("name", ["examples.jsonl", "test.jsonl"])
+def test_out_of_scope_must_be_there(pack_folder: Path, name: str) -> None:
+    path = pack_folder / name
+    kept = [line for line in path.read_text().splitlines() if "out_of_scope" not in line]
+    path.write_text("\n".join(kept))
+    (error,) = _errors(pack_folder)
+    assert error.file == name
+    assert error.message.startswith("intent out_of_scope has no example")
+
+
+def test_a_file_without_examples_says_so(pack_folder: Path) -> None:
+    (pack_folder / "test.jsonl").write_text("\n")
+    (error,) = _errors(pack_folder)
+    assert error.message == "there is no example in this file"
+
+
+def test_a_test_text_that_is_in_the_training_file_is_a_leak(pack_folder: Path) -> None:
+    line = _add(
+        pack_folder, {"text": "WHERE are my roses?", "intent": "order_status"}, "test.jsonl"
+    )
+    (error,) = _errors(pack_folder)
+    assert (error.file, error.line) == ("test.jsonl", line)
+    assert "is in examples.jsonl too, line 3" in error.message
+
+
+def test_a_test_text_that_is_nearly_in_the_training_file_is_a_leak(pack_folder: Path) -> None:
+    text = "the bouquet that you sent to my mother last week is two days late and this is awful"
+    _add(pack_folder, {"text": text, "intent": "order_status"})
+    _add(pack_folder, {"text": text + "!! x", "intent": "order_status"}, "test.jsonl")
+    (error,) = _errors(pack_folder)
+    assert "is nearly" in error.message
+    assert "line 15" in error.message
+
+
+def test_a_missing_translation_is_a_warning(pack_folder: Path) -> None:
+    path = pack_folder / "pack.yml"
+    path.write_text(path.read_text().replace(', zh: "打招呼"', ""))
+    assert _errors(pack_folder) == []
+    (found,) = [found for found in validate(pack_folder) if "'zh'" in found.message]
+    assert found.message.startswith("intents.greeting.title: there is no text in 'zh'")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Hello,  World!", "hello world"), ("ＯＫ", "ok"), ("Straße", "STRASSE"), ("a\u00a0b", "a b")],
+)
+def test_case_spaces_and_punctuation_do_not_tell_texts_apart(one: str, other: str) -> None:
+    assert normalised(one) == normalised(other)
+
+
+def test_looking_up_near_texts_finds_what_comparing_all_of_them_finds() -> None:
+    rng = random.Random(7)
+    words = ["where", "is", "my", "order", "refund", "please", "late", "size", "the", "a"]
+    texts = [" ".join(rng.choices(words, k=rng.randint(1, 24))) for _ in range(300)]
+    rows = [_Row(i, text, text, None, None) for i, text in enumerate(texts[:200])]
+    near = _NearTexts(rows)
+    changed = [text + rng.choice(["", "s", " a", " x"]) for text in texts[:150]] + texts[200:]
+    hits = 0
+    for text in changed:
+        grams = _grams(text)
+        best = max(len(grams & _grams(r.key)) / len(grams | _grams(r.key)) for r in rows)
+        assert (near.closest(text) is not None) == (best >= 0.9), text
+        hits += best >= 0.9
+    assert 50 < hits < len(changed)
+
+
+# ---- The starter pack ----
+
+
+def test_the_starter_pack_is_clean() -> None:
+    assert [str(found) for found in validate(RETAIL)] == []
+
+
+def test_the_starter_pack_keeps_its_promises() -> None:
+    pack = packs.load(RETAIL)
+    oos = pack.policy.out_of_scope
+    train, test = _rows(RETAIL / "examples.jsonl"), _rows(RETAIL / "test.jsonl")
+    in_train, in_test = (Counter(row["intent"] for row in rows) for rows in (train, test))
+    intents = set(pack.intents) - {oos}
+    assert len(intents) >= 28
+    assert {name for name in intents if in_train[name] < 45} == set()
+    assert {name for name in intents if in_test[name] < 12} == set()
+    assert in_train[oos] >= 250
+    assert in_test[oos] >= 100
+    for rows in (train, test):
+        moods = Counter(row["sentiment"] for row in rows)
+        assert min(moods[name] for name in ("negative", "neutral", "positive")) >= len(rows) / 10

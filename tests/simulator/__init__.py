@@ -1,0 +1,1 @@
+"""Tests of the simulator, which other tests then trust."""

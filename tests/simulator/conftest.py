@@ -1,0 +1,115 @@
+"""A running simulator per test, and small clients for its two APIs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from simulator.app import Simulator
+from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
+
+GROUP = OPERATORS_CHAT
+OLGA, OMAR = 9001, 9002
+Json = dict[str, Any]
+
+
+@dataclass
+class Bot:
+    """A bot that speaks raw HTTP, so that no library hides what is on the wire."""
+
+    session: aiohttp.ClientSession
+    url: str
+    token: str = DEFAULT_TOKEN
+
+    async def answer(self, method: str, **params: Any) -> Json:
+        """The whole JSON answer; its HTTP status must agree with it."""
+        target = f"{self.url}/bot{self.token}/{method}"
+        async with self.session.post(target, json=params) as response:
+            body: Json = await response.json()
+            assert response.status == (200 if body["ok"] else body["error_code"])
+            return body
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """The result of a call that must succeed."""
+        body = await self.answer(method, **params)
+        assert body["ok"], body
+        return body["result"]
+
+    async def refused(self, method: str, **params: Any) -> str:
+        """The description of a call that must fail."""
+        body = await self.answer(method, **params)
+        assert not body["ok"], body
+        return str(body["description"])
+
+    async def updates(self, **params: Any) -> list[Json]:
+        """getUpdates."""
+        found: list[Json] = await self.call("getUpdates", **params)
+        return found
+
+
+@dataclass
+class Control:
+    """The control API."""
+
+    session: aiohttp.ClientSession
+    url: str
+
+    async def request(self, verb: str, path: str, body: Json | None = None) -> tuple[int, Any]:
+        """Status and JSON answer."""
+        async with self.session.request(verb, f"{self.url}/sim/{path}", json=body) as response:
+            return response.status, await response.json()
+
+    async def post(self, path: str, **body: Any) -> Any:
+        """A POST that must succeed."""
+        status, answer = await self.request("POST", path, body)
+        assert status in (200, 201), answer
+        return answer
+
+    async def patch(self, path: str, **body: Any) -> Any:
+        """A PATCH that must succeed."""
+        status, answer = await self.request("PATCH", path, body)
+        assert status == 200, answer
+        return answer
+
+    async def get(self, path: str) -> Any:
+        """A GET that must succeed."""
+        status, answer = await self.request("GET", path)
+        assert status == 200, answer
+        return answer
+
+    async def refused(self, verb: str, path: str, **body: Any) -> tuple[int, str]:
+        """Status and sentence of a request that must fail."""
+        status, answer = await self.request(verb, path, body or None)
+        assert status >= 400, answer
+        return status, answer["error"]
+
+    async def customer(self, name: str = "Ada", *, start: bool = True, **more: Any) -> int:
+        """A new customer's id; with `start` they have sent /start."""
+        answer = await self.post("customers", first_name=name, start=start, **more)
+        return int(answer["id"])
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator() as running:
+        yield running
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@pytest.fixture
+def bot(simulator: Simulator, session: aiohttp.ClientSession) -> Bot:
+    return Bot(session, simulator.url)
+
+
+@pytest.fixture
+def control(simulator: Simulator, session: aiohttp.ClientSession) -> Control:
+    return Control(session, simulator.url)

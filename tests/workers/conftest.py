@@ -1,0 +1,31 @@
+"""A real Valkey for each test, and a desk whose customers can be played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from desk.flow.desk import Desk
+from tests.desk.acting import Stage
+from workers.embedded import embedded_redis
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    with embedded_redis(tmp_path / "redis") as server:
+        yield server.url
+
+
+@pytest.fixture
+def connection(redis_url: str) -> Iterator[Redis]:
+    client = Redis.from_url(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def stage(desk: Desk) -> Stage:
+    return Stage(desk)

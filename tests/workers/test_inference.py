@@ -1,0 +1,200 @@
+"""The inference worker with a real model: batches become decisions, the champion is followed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import structlog
+from redis import Redis
+from rq.job import Job
+
+from classifier import registry
+from desk import queues
+from desk.domain import MessageState
+from desk.flow import watching
+from desk.tables import PredictionRow
+from tests.desk.acting import ANA, BEN, Stage
+from tests.workers.models import make_version
+from workers.batching import BatchWorker
+from workers.inference import Champion, Inference
+
+
+@pytest.fixture(scope="session")
+def trained_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models directory with two versions; the first is champion."""
+    models = tmp_path_factory.mktemp("models")
+    first, _ = make_version(models, seed=1), make_version(models, seed=2)
+    registry.promote(models, first)
+    return models
+
+
+@pytest.fixture
+def models(trained_models: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained_models, tmp_path / "models", symlinks=True))
+
+
+@pytest.fixture
+def champion(models: Path) -> Champion:
+    champion = Champion(models, "cpu")
+    assert champion.follow()
+    return champion
+
+
+@pytest.fixture
+def worker(stage: Stage, connection: Redis, champion: Champion) -> BatchWorker:
+    inference = Inference(stage.desk, connection, champion)
+
+    def follow() -> None:
+        champion.follow()
+
+    return BatchWorker(
+        queues.CLASSIFY,
+        connection=connection,
+        run_batch=inference.run_batch,
+        max_batch=16,
+        between_batches=follow,
+    )
+
+
+def work_off(worker: BatchWorker) -> None:
+    worker.work(burst=True, logging_level="WARNING")
+
+
+def other_version(models: Path) -> str:
+    return next(v.name for v in registry.versions(models) if not v.is_champion)
+
+
+def test_each_message_of_a_batch_gets_one_decision_and_one_reply(
+    stage: Stage, connection: Redis, worker: BatchWorker
+) -> None:
+    jobs = [stage.write("where is my order", ANA), stage.write("when are you open", BEN)]
+    queues.enqueue_classify(connection, [job for job in jobs if job])
+    work_off(worker)
+    assert all(stage.message(job[0]).state is MessageState.DECIDED for job in jobs if job)
+    assert (len(stage.heard(ANA)), len(stage.heard(BEN))) == (1, 1)
+
+
+def test_the_following_message_of_a_conversation_is_brought_up_by_the_decision_before_it(
+    stage: Stage, connection: Redis, worker: BatchWorker
+) -> None:
+    first = stage.write("where is my order")
+    assert first is not None
+    assert stage.write("and when are you open") is None
+    queues.enqueue_classify(connection, [first])
+    work_off(worker)
+    assert watching.overdue(stage.desk, -1) == []
+
+
+def test_a_job_of_an_older_attempt_decides_nothing(
+    stage: Stage, connection: Redis, worker: BatchWorker
+) -> None:
+    job = stage.write("where is my order")
+    assert job is not None
+    watching.next_attempts(stage.desk, [job[0]])
+    queues.enqueue_classify(connection, [job])
+    work_off(worker)
+    assert stage.message(job[0]).state is MessageState.PENDING
+    stale = Job.fetch(queues.classify_job_id(*job), connection, serializer=worker.serializer)
+    assert stale.is_finished
+
+
+def test_the_same_job_done_twice_gives_one_reply(
+    stage: Stage, connection: Redis, champion: Champion
+) -> None:
+    job = stage.write("where is my order")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    waiting = queues.queue(queues.CLASSIFY, connection).jobs
+    inference = Inference(stage.desk, connection, champion)
+    assert inference.run_batch(waiting) == ["decided"]
+    assert inference.run_batch(waiting) == ["stale"]
+    assert len(stage.heard(ANA)) == 1
+
+
+def test_the_sender_is_woken_after_the_commit(
+    stage: Stage, connection: Redis, worker: BatchWorker
+) -> None:
+    job = stage.write("where is my order")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    with connection.pubsub(ignore_subscribe_messages=True) as ear:
+        ear.subscribe(queues.WAKE_SENDER)
+        assert ear.get_message(timeout=1) is None
+        work_off(worker)
+        assert ear.get_message(timeout=5) is not None
+
+
+def test_a_new_champion_serves_from_the_next_batch_on(
+    stage: Stage, connection: Redis, worker: BatchWorker, champion: Champion, models: Path
+) -> None:
+    champion.check_seconds = 0.0
+    before = champion.classifier.version if champion.classifier else None
+    following = other_version(models)
+    registry.promote(models, following)
+    job = stage.write("where is my order")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    work_off(worker)
+    assert stage.row(PredictionRow, job[0]).model == following != before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "tampered", "gone"])
+def test_a_damaged_champion_is_refused_and_the_old_one_goes_on_serving(
+    champion: Champion, models: Path, damage: str
+) -> None:
+    champion.check_seconds = 0.0
+    before = champion.classifier
+    following = other_version(models)
+    registry.promote(models, following)
+    weights = models / following / "model.safetensors"
+    if damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "tampered":
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+    else:
+        shutil.rmtree(models / following)
+    assert champion.follow()
+    assert champion.classifier is before
+
+
+def test_a_job_with_wrong_arguments_fails_alone(
+    stage: Stage, connection: Redis, champion: Champion
+) -> None:
+    job = stage.write("where is my order")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    (good,) = queues.queue(queues.CLASSIFY, connection).jobs
+    bad = Job.create(queues.CLASSIFY_JOB, args=("x",), connection=connection)
+    outcomes = Inference(stage.desk, connection, champion).run_batch([bad, good])
+    assert isinstance(outcomes[0], ValueError)
+    assert outcomes[1] == "decided"
+
+
+def test_a_champion_that_is_no_pointer_is_refused_once_and_the_old_model_goes_on_serving(
+    champion: Champion, models: Path
+) -> None:
+    champion.check_seconds = 0.0
+    before = champion.classifier
+    (models / "champion").unlink()
+    (models / "champion").mkdir()
+    with structlog.testing.capture_logs() as logs:
+        assert champion.follow()
+        assert champion.follow()
+    assert champion.classifier is before
+    assert [entry["event"] for entry in logs] == ["model.refused"]
+
+
+def test_a_start_with_a_champion_that_is_no_pointer_waits_until_it_is_mended(models: Path) -> None:
+    version = registry.champion(models)
+    assert version is not None
+    (models / "champion").unlink()
+    (models / "champion").mkdir()
+    champion = Champion(models, "cpu")
+    assert not champion.follow()
+    (models / "champion").rmdir()
+    registry.promote(models, version)
+    assert champion.follow()

@@ -1,0 +1,187 @@
+"""The scheduler finds in SQL what Redis has lost, and calls people for what is late."""
+
+from __future__ import annotations
+
+from datetime import time
+
+import pytest
+from redis import Redis
+
+from desk import queues
+from desk.domain import Action, ConversationState, FeedbackKind, RunState
+from desk.flow import learning, watching
+from desk.tables import Feedback, Message
+from tests.conftest import Clock
+from tests.desk.acting import ANA, OLGA, Stage
+from workers.scheduler import Scheduler
+
+
+@pytest.fixture
+def scheduler(stage: Stage, connection: Redis) -> Scheduler:
+    return Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=time(3, 0))
+
+
+def queued(connection: Redis) -> list[str]:
+    return queues.queue(queues.CLASSIFY, connection).job_ids
+
+
+def test_a_message_whose_job_is_gone_is_enqueued_again_under_a_new_attempt(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    job = stage.write("where is it?")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    connection.flushall()
+    clock.move(seconds=5)
+    scheduler.tick()
+    assert queued(connection) == [queues.classify_job_id(job[0], job[1] + 1)]
+
+
+def test_a_message_whose_job_still_waits_in_a_long_queue_is_left_alone(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    job = stage.write("where is it?")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    clock.move(seconds=15)
+    scheduler.tick()
+    assert queued(connection) == [queues.classify_job_id(*job)]
+
+
+def test_a_message_that_has_only_just_come_is_left_to_the_bot(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    stage.write("where is it?")
+    clock.move(seconds=1)
+    scheduler.tick()
+    assert queued(connection) == []
+
+
+def test_a_job_that_hangs_in_a_dead_worker_gets_another_attempt(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    job = stage.write("where is it?")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    key = f"rq:job:{queues.classify_job_id(*job)}"
+    connection.lpop("rq:queue:classify")
+    started = clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    connection.hset(key, mapping={"status": "started", "started_at": started})
+    clock.move(seconds=2)
+    scheduler.tick()
+    assert queued(connection) == []
+    clock.move(seconds=5)
+    scheduler.tick()
+    assert queued(connection) == [queues.classify_job_id(job[0], job[1] + 1)]
+
+
+def test_an_overdue_message_goes_to_a_person_and_the_customer_is_told_once(
+    stage: Stage, scheduler: Scheduler, clock: Clock
+) -> None:
+    job = stage.write("is anybody there?")
+    assert job is not None
+    clock.move(seconds=21)
+    scheduler.tick()
+    scheduler.tick()
+    assert stage.decision(job[0]).action is Action.ESCALATE
+    assert stage.decision(job[0]).rule == "late"
+    assert stage.conversation(ANA).state is ConversationState.WAITING
+    assert len(stage.heard(ANA)) == 1
+
+
+def test_a_late_prediction_changes_nothing_any_more(
+    stage: Stage, scheduler: Scheduler, clock: Clock
+) -> None:
+    job = stage.write("is anybody there?")
+    assert job is not None
+    clock.move(seconds=21)
+    scheduler.tick()
+    assert watching.waiting_longer(stage.desk, 0) == []
+    with stage.desk.store.reading() as session:
+        assert session.get_one(Message, job[0]).state == "decided"
+
+
+def test_a_queued_training_run_whose_job_is_gone_is_enqueued_again(
+    stage: Stage, scheduler: Scheduler, connection: Redis
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    scheduler.tick()
+    scheduler.tick()
+    assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt}"]
+
+
+def test_the_night_retrains_only_when_people_have_taught_something(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    clock.move(days=1)
+    scheduler.tick()
+    assert queues.queue(queues.TRAIN, connection).job_ids == []
+
+    message_id = stage.ask("when do you open")
+    with stage.desk.store.writing() as session:
+        session.add(
+            Feedback(
+                message_id=message_id,
+                kind=FeedbackKind.RELABEL,
+                intent="opening_hours",
+                by=OLGA,
+                created_at=clock(),
+            )
+        )
+    clock.move(days=1)
+    scheduler.tick()
+    ((run_id, _, state),) = watching.unfinished_runs(stage.desk)
+    assert state is RunState.QUEUED
+    assert learning.get_run(stage.desk, run_id).requested_by == "nightly"
+    scheduler.tick()
+    assert len(watching.unfinished_runs(stage.desk)) == 1
+
+
+def test_redis_being_away_does_not_keep_late_messages_from_a_person(
+    stage: Stage, clock: Clock
+) -> None:
+    nowhere = Redis.from_url("unix:///nonexistent/redis.sock")
+    job = stage.write("hello?")
+    assert job is not None
+    clock.move(seconds=21)
+    Scheduler(stage.desk, nowhere, reply_deadline=20, retrain_at=None).tick()
+    assert stage.decision(job[0]).rule == "late"
+
+
+def test_a_queued_training_run_whose_job_failed_gets_another_attempt_at_once(
+    stage: Stage, scheduler: Scheduler, connection: Redis
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    scheduler.tick()
+    connection.lpop("rq:queue:train")
+    connection.hset(f"rq:job:train-{run_id}-{attempt}", "status", "failed")
+    scheduler.tick()
+    scheduler.tick()
+    assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt + 1}"]
+    assert not learning.start_run(stage.desk, run_id, attempt)
+    assert learning.start_run(stage.desk, run_id, attempt + 1)
+
+
+def test_a_run_that_the_command_line_carries_out_is_never_enqueued(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    for _ in range(5):
+        clock.move(seconds=50)
+        assert learning.still_running(stage.desk, run_id, attempt)
+        scheduler.tick()
+    assert queues.queue(queues.TRAIN, connection).job_ids == []
+
+
+def test_a_run_whose_process_was_killed_is_begun_anew_when_it_has_been_silent_for_a_minute(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    clock.move(seconds=59)
+    scheduler.tick()
+    assert queues.queue(queues.TRAIN, connection).job_ids == []
+    clock.move(seconds=1)
+    scheduler.tick()
+    scheduler.tick()
+    assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt + 1}"]
+    assert not learning.still_running(stage.desk, run_id, attempt)

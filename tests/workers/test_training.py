@@ -1,0 +1,232 @@
+"""Training runs: from feedback through training and the gate to a verdict."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from classifier import registry
+from classifier.data import Example, content_hash, read_examples
+from desk.domain import FeedbackKind, RunState
+from desk.flow import learning
+from desk.flow.learning import Learned
+from tests.conftest import FLORIST, Clock
+from tests.desk.acting import Stage
+from tests.workers.models import tiny_base
+from workers import training
+from workers.gate import Verdict
+from workers.training import StaleRunError, Trainer, training_examples
+
+
+@pytest.fixture
+def trainer(stage: Stage, tmp_path: Path) -> Trainer:
+    models = tmp_path / "models"
+    models.mkdir()
+    return Trainer(stage.desk, models, FLORIST, str(tiny_base(tmp_path)), "cpu")
+
+
+def learned(
+    text: str, intent: str, clock: Clock, kind: FeedbackKind = FeedbackKind.RELABEL
+) -> Learned:
+    return Learned(text, intent, kind, clock())
+
+
+def test_an_operators_word_replaces_the_packs_label_and_new_texts_join(clock: Clock) -> None:
+    pack = [Example("Where is it", "order_status", "negative"), Example("hi", "greeting", None)]
+    taught = [learned("where  is it", "refund", clock), learned("open today?", "hours", clock)]
+    assert training_examples(pack, taught, []) == [
+        Example("Where is it", "refund", "negative"),
+        Example("hi", "greeting", None),
+        Example("open today?", "hours", None),
+    ]
+
+
+@pytest.mark.parametrize("kind", [FeedbackKind.THUMB_UP, FeedbackKind.CLARIFIED])
+def test_a_customers_word_does_not_replace_the_packs_label(
+    clock: Clock, kind: FeedbackKind
+) -> None:
+    pack = [Example("Where is it", "order_status", "negative")]
+    taught = [learned("where is it", "refund", clock, kind), learned("hm?", "hours", clock, kind)]
+    assert training_examples(pack, taught, []) == [*pack, Example("hm?", "hours", None)]
+
+
+def test_texts_of_the_frozen_test_set_are_never_trained_on(clock: Clock) -> None:
+    test = [Example("Open today?", "hours", None)]
+    assert training_examples([], [learned("open today?", "hours", clock)], test) == []
+
+
+def test_the_first_run_promotes_its_model_and_the_operators_are_told(
+    trainer: Trainer, stage: Stage
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    assert trainer.run(run_id, attempt) is RunState.PROMOTED
+    run = learning.get_run(stage.desk, run_id)
+    assert registry.champion(trainer.models_dir) == run.version
+    assert run.report["candidate_accuracy"] is not None
+    assert run.report["test"] == content_hash(read_examples(FLORIST / "test.jsonl"))
+    assert any(run.version in text for text in stage.told() if run.version)
+
+
+def test_a_candidate_that_the_gate_rejects_leaves_the_champion(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = learning.order_run(stage.desk, "Olga")
+    trainer.run(*first)
+    champion = registry.champion(trainer.models_dir)
+    verdict = Verdict(False, 0.5, 0.9, 0, 40, 0.0, reason="accuracy")
+    monkeypatch.setattr(training, "judge", lambda *_: verdict)
+    second = learning.order_run(stage.desk, "Olga")
+    assert trainer.run(*second) is RunState.REJECTED
+    assert registry.champion(trainer.models_dir) == champion
+    assert registry.candidate(trainer.models_dir) is None
+    rejected = learning.get_run(stage.desk, second[0])
+    assert rejected.version is not None
+    assert rejected.version != champion
+
+
+def test_a_run_of_an_older_attempt_does_nothing(trainer: Trainer, stage: Stage) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    assert learning.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
+    assert trainer.run(run_id, attempt) is None
+    assert registry.versions(trainer.models_dir) == []
+
+
+def test_a_run_that_fails_says_why_and_leaves_no_model(
+    trainer: Trainer, stage: Stage, tmp_path: Path
+) -> None:
+    broken = Trainer(stage.desk, trainer.models_dir, tmp_path / "nowhere", "minilm", "cpu")
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    with pytest.raises(ValueError, match=r"test\.jsonl"):
+        broken.run(run_id, attempt)
+    run = learning.get_run(stage.desk, run_id)
+    assert run.state is RunState.FAILED
+    assert run.error is not None
+    assert "test.jsonl" in run.error
+    assert registry.versions(trainer.models_dir) == []
+
+
+def test_a_run_that_fails_while_it_is_judged_leaves_no_candidate(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> Verdict:
+        assert registry.candidate(trainer.models_dir) is not None
+        raise ValueError("no verdict")
+
+    monkeypatch.setattr(training, "judge", fails)
+    run = learning.order_run(stage.desk, "Olga")
+    with pytest.raises(ValueError, match="no verdict"):
+        trainer.run(*run)
+    assert registry.candidate(trainer.models_dir) is None
+
+
+def test_a_run_that_was_begun_anew_elsewhere_promotes_nothing(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+
+    def judged(*_: object) -> Verdict:
+        learning.restart_run(stage.desk, run_id)
+        return Verdict(True, 0.9, None)
+
+    monkeypatch.setattr(training, "judge", judged)
+    with pytest.raises(StaleRunError, match="promotes nothing"):
+        trainer.run(run_id, attempt)
+    assert registry.champion(trainer.models_dir) is None
+    assert registry.candidate(trainer.models_dir) is None
+    assert learning.get_run(stage.desk, run_id).state is RunState.QUEUED
+    assert stage.told() == []
+
+
+def test_a_training_ends_at_a_step_when_its_attempt_no_longer_counts(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    asked, still_running = threading.Event(), learning.still_running
+
+    def ask(*arguments: Any) -> bool:
+        alive = still_running(*arguments)
+        if not alive:
+            asked.set()
+        return alive
+
+    def step(*_: object) -> None:
+        learning.restart_run(stage.desk, run_id)
+        assert asked.wait(20)
+
+    monkeypatch.setattr(learning, "still_running", ask)
+    monkeypatch.setattr(training, "SIGN_SECONDS", 0.02)
+    with pytest.raises(StaleRunError):
+        trainer.run(run_id, attempt, step)
+    assert registry.versions(trainer.models_dir) == []
+
+
+def test_a_phase_without_steps_gives_signs_of_life(
+    trainer: Trainer, stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    beaten, signs, moved = threading.Event(), learning.LIFE_SECONDS, threading.Event()
+    still_running = learning.still_running
+
+    def sign(*arguments: Any) -> bool:
+        late = moved.is_set()
+        alive = still_running(*arguments)
+        if late:
+            beaten.set()
+        return alive
+
+    def judged(*_: object) -> Verdict:
+        clock.move(seconds=signs + 1)
+        moved.set()
+        assert beaten.wait(20)
+        assert learning.restart_run(stage.desk, run_id, silent=signs) is None
+        return Verdict(True, 0.9, None)
+
+    beats: list[int] = []
+    monkeypatch.setattr(learning, "still_running", sign)
+    monkeypatch.setattr(training, "SIGN_SECONDS", 0.02)
+    monkeypatch.setattr(training, "judge", judged)
+    lively = replace(trainer, beat=lambda: beats.append(1))
+    assert lively.run(run_id, attempt) is RunState.PROMOTED
+    assert beats
+
+
+def test_a_verdict_waits_for_a_database_that_is_away(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish_run, failures = learning.finish_run, [1, 1]
+
+    def finish(*arguments: Any, **more: Any) -> bool:
+        if failures:
+            failures.pop()
+            raise OperationalError("COMMIT", {}, Exception("server closed the connection"))
+        return finish_run(*arguments, **more)
+
+    monkeypatch.setattr(learning, "finish_run", finish)
+    monkeypatch.setattr(training, "LONGEST_WAIT", 0.01)
+    run = learning.order_run(stage.desk, "Olga")
+    assert trainer.run(*run) is RunState.PROMOTED
+    assert registry.champion(trainer.models_dir) == learning.get_run(stage.desk, run[0]).version
+
+
+def test_a_candidate_is_held_to_the_best_model_so_far_and_to_the_champions_sentiments(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = learning.order_run(stage.desk, "Olga")
+    trainer.run(*first)
+    report = learning.get_run(stage.desk, first[0]).report
+    seen: list[Any] = []
+
+    def judged(*arguments: Any) -> Verdict:
+        seen.extend(arguments)
+        return Verdict(True, 0.9, 0.9)
+
+    monkeypatch.setattr(training, "judge", judged)
+    trainer.run(*learning.order_run(stage.desk, "Olga"))
+    assert seen[3] == report["candidate_accuracy"]
+    assert seen[4][1] == report["candidate_sentiment"]
+    assert seen[4][1] is not None

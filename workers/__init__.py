@@ -1,0 +1,1 @@
+"""The processes behind RQ: inference in batches, training, and the scheduler that watches SQL."""

@@ -1,0 +1,650 @@
+"""An RQ worker that takes whatever waits on one queue and hands it over as one batch.
+
+Stock RQ moves one job in some 20 round trips. Here a batch of any size costs two: one script takes
+and claims its jobs, one records all outcomes. The keys written are RQ's own, so `rq info`, the
+registries, retries and rq-dashboard see what they always see.
+
+What that rests on:
+
+- **Nothing is taken that is not claimed.** Waiting is a BLMOVE of the queue's head onto itself: it
+  wakes at once and takes nothing. The claim script then moves jobs from the queue to the
+  StartedJobRegistry in one step, so RQ's intermediate queue stays empty and a kill -9 at any line
+  leaves a job either queued or leased.
+- **A claim is a lease** of the batch's time limit plus `lease_margin` seconds. When it runs out,
+  any worker's maintenance queues the job again (if it has retries left).
+- **An outcome counts only while the lease is held.** The finish script skips a job whose lease was
+  lost, so it may be sent again after a lost reply, and a worker that was paused past its lease
+  cannot finish or requeue a job that another one has by now.
+
+When Redis cannot be reached the worker waits and reconnects, in the middle of a batch too: its
+outcomes are recorded once Redis is back. Only a start without Redis, or a stop requested meanwhile
+with outcomes in hand, ends it with an exception. Any other error in the loop does so as well,
+where stock RQ would log it and return normally.
+
+Private names of RQ are used where there is no public one; each says why. RQ is pinned to 3.0.0.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+from uuid import uuid4
+
+import redis
+from redis import Redis
+from rq import Queue, Retry, SimpleWorker
+from rq.callbacks import execute_failure_callback
+from rq.defaults import (
+    DEFAULT_FAILURE_TTL,
+    DEFAULT_LOGGING_DATE_FORMAT,
+    DEFAULT_LOGGING_FORMAT,
+    DEFAULT_WORKER_TTL,
+)
+from rq.exceptions import StopRequested
+from rq.executions import Execution, ExecutionRegistry
+from rq.job import Job, JobStatus
+from rq.job_lifecycle import format_exc_info
+from rq.results import Result
+from rq.suspension import WORKERS_SUSPENDED
+from rq.timeouts import JobTimeoutException
+from rq.utils import current_timestamp, ensure_job_list, now, utcformat
+from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
+
+from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, AllowedJob, queue
+from workers.scripts import CLAIM, FINISH
+
+RunBatch = Callable[[Sequence[Job]], Sequence[object]]
+"""Jobs in, one outcome for each in the same order; an exception instance fails its job alone."""
+
+T = TypeVar("T")
+
+# Redis may come back from each of these; the last two are a failover and a full memory.
+_AWAY = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+)
+
+
+class WorkLoopError(Exception):
+    """The work loop ended by an error, which RQ has logged; the process must not exit with 0."""
+
+
+class Claim(NamedTuple):
+    """A job that this worker holds, and the execution under which it does."""
+
+    job: Job
+    execution: Execution
+
+
+@dataclass
+class Failure:
+    """Why a job failed, with its traceback as it goes to the failed registry."""
+
+    error: BaseException
+    text: str
+
+
+class BatchWorker(SimpleWorker):
+    """Works on one queue, a batch at a time.
+
+    `run_batch` gets up to `max_batch` jobs and returns one outcome for each, in order. An exception
+    instance as outcome fails that job alone (retry honoured). If it raises instead, or runs into
+    the time limit (the longest `job.timeout` in the batch), the batch is halved and run again
+    until the culprit stands alone; so what it does must be safe to repeat. It runs in the main
+    thread; callbacks and dotted paths of an `AllowedJob` are checked before it sees the job.
+
+    `between_batches` is called before each take, and at least every `idle_tick` seconds when idle.
+    """
+
+    idle_tick = 1.0
+    lease_margin = 10
+    """Seconds a lease outlives the time limit: CLASSIFY_TIMEOUT + 10 is WORKER_TTL."""
+    split_budget = 3.0
+    """Halving goes on for so many time limits. After that what is left fails (and is retried), so
+    that a broken device or database does not keep a batch for 2n - 1 time limits."""
+    longest_wait = 5.0
+    """Seconds between attempts to reconnect, at most."""
+
+    def __init__(
+        self,
+        queues: Any,
+        *,
+        run_batch: RunBatch,
+        max_batch: int,
+        between_batches: Callable[[], None] | None = None,
+        name: str | None = None,
+        connection: Redis | None = None,
+        job_class: type[Job] | None = None,
+        serializer: Any = None,
+        worker_ttl: int = WORKER_TTL,
+        maintenance_interval: int = MAINTENANCE_INTERVAL,
+        default_result_ttl: int = RESULT_TTL,
+        **options: Any,
+    ) -> None:
+        """`queues` is one queue, or its name together with a connection; `options` are RQ's own."""
+        names: list[Any] = ensure_job_list(queues)
+        if len(names) != 1:
+            raise ValueError(
+                f"a BatchWorker works on exactly one queue, not on {len(names)}: "
+                "RQ can lose a job between several; start one worker for each"
+            )
+        if max_batch < 1:
+            raise ValueError(f"max_batch must be at least 1, not {max_batch}")
+        only = names[0]
+        if not isinstance(only, Queue):
+            if connection is None:
+                raise ValueError("a queue given by name needs a connection")
+            if job_class is None and serializer is None:
+                only = queue(only, connection)
+        if isinstance(only, Queue):
+            connection = connection or only.connection
+            job_class = job_class or only.job_class
+            serializer = serializer or only.serializer
+            label = only.name
+        else:
+            label = str(only)
+        # A fixed name would block a restart after kill -9 until the old one's key has expired.
+        unique = f"{label}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        super().__init__(
+            [only],
+            name=name or unique,
+            connection=connection,
+            job_class=job_class,
+            serializer=serializer,
+            worker_ttl=worker_ttl,
+            maintenance_interval=maintenance_interval,
+            default_result_ttl=default_result_ttl,
+            **options,
+        )
+        self.run_batch = run_batch
+        self.max_batch = max_batch
+        self.between_batches = between_batches
+        self._queue: Queue = self.queues[0]
+        self._registries = {
+            "started": self._queue.started_job_registry.key,
+            "finished": self._queue.finished_job_registry.key,
+            "failed": self._queue.failed_job_registry.key,
+            "scheduled": self._queue.scheduled_job_registry.key,
+        }
+        self._batch: list[Claim] = []
+        self._limit = 0  # of the batch in hand, in seconds; none if it is not positive
+        self._lease = 0
+        self._split_until = 0.0
+        self._jobs_left: int | None = None
+        self._suspended = False
+        self._ended = False
+        self._beat = 0.0
+        self._claim_script = self.connection.register_script(CLAIM)
+        self._finish_script = self.connection.register_script(FINISH)
+
+    @classmethod
+    def find_by_key(cls, *args: Any, **kwargs: Any) -> BaseWorker | None:
+        # RQ rebuilds a worker for looking at; ours cannot be built without its function.
+        found: BaseWorker | None = SimpleWorker.find_by_key(*args, **kwargs)
+        return found
+
+    # The loop: RQ's own, with these parts of it replaced.
+
+    def work(
+        self,
+        burst: bool = False,
+        logging_level: str | None = None,
+        date_format: str = DEFAULT_LOGGING_DATE_FORMAT,
+        log_format: str = DEFAULT_LOGGING_FORMAT,
+        max_jobs: int | None = None,
+        max_idle_time: int | None = None,
+        with_scheduler: bool = False,
+        dequeue_strategy: DequeueStrategy = DequeueStrategy.DEFAULT,
+    ) -> bool:
+        """As in RQ; raises `WorkLoopError` where RQ would log an error and return normally."""
+        # RQ would count a batch as one job, so the count is kept here.
+        self._jobs_left = max_jobs
+        self._ended = False
+        worked: bool = super().work(
+            burst,
+            logging_level,
+            date_format,
+            log_format,
+            max_idle_time=max_idle_time,
+            with_scheduler=with_scheduler,
+            dequeue_strategy=dequeue_strategy,
+        )
+        if not (self._ended or self._shutdown_requested_date):
+            raise WorkLoopError(f"worker {self.name} ended by an error; the log above has it")
+        return worked
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Take and claim a batch; wait for one unless `timeout` is None (burst)."""
+        idle_since = time.monotonic()
+        while True:
+            if self._jobs_left == 0:
+                self._ended = True
+                return None
+            if self.should_run_maintenance_tasks:
+                self.run_maintenance_tasks()
+            if self.between_batches is not None:
+                self.between_batches()
+            moved = self._patiently(self._take)
+            if self._batch:
+                return self._batch[0].job, self._queue
+            if self._stop_requested:
+                raise StopRequested
+            if self._suspended:
+                self.check_for_suspension(timeout is None)
+            elif not moved:
+                idle = time.monotonic() - idle_since
+                if timeout is None or (max_idle_time is not None and idle >= max_idle_time):
+                    self._ended = True
+                    return None
+                self._patiently(self._wait)
+
+    def _take(self) -> bool:
+        """Claim what waits into `_batch`; returns whether the queue has moved."""
+        size = self.max_batch
+        if self._jobs_left is not None:
+            size = min(size, self._jobs_left)
+        started = now()
+        # RQ's SIGTERM handler raises in the middle of whatever runs, unless the state is busy:
+        # then it sets a flag. A claim must be carried through, or its jobs wait for their lease.
+        self._state = WorkerStatus.BUSY
+        try:
+            self._suspended, self._limit, self._lease, taken, skipped, scanned = self._claim_script(
+                keys=[
+                    *self._keys(),
+                    WORKERS_SUSPENDED,
+                ],
+                args=[
+                    size,
+                    self.name,
+                    utcformat(started),
+                    repr(started.timestamp()),
+                    self.lease_margin,
+                    self.queue_class.DEFAULT_TIMEOUT,
+                    DEFAULT_WORKER_TTL,
+                    self.worker_ttl,
+                    *self._prefixes(),
+                    uuid4().hex,
+                ],
+            )
+            for job_id in skipped:
+                self.log.info("Worker %s: skipped job %s", self.name, _text(job_id))
+            self._batch = [
+                claim
+                for job_id, execution_id, fields in taken
+                if (claim := self._restore(_text(job_id), _text(execution_id), fields, started))
+            ]
+            if self._jobs_left is not None:
+                self._jobs_left -= len(taken)
+        finally:
+            if not self._batch:
+                self._state = WorkerStatus.IDLE
+        return bool(scanned or taken)
+
+    def _restore(
+        self, job_id: str, execution_id: str, fields: Any, started: datetime
+    ) -> Claim | None:
+        """The claimed job from its hash, as the claim script left it; None if it makes no sense."""
+        job = self.job_class(job_id, connection=self.connection, serializer=self.serializer)
+        execution = Execution(execution_id, job_id, self.connection, worker_name=self.name)
+        execution.created_at = execution.last_heartbeat = started
+        execution._job = job  # as RQ does, so that nobody fetches it again
+        flat = iter(fields)
+        try:
+            job.restore(dict(zip(flat, flat, strict=True)))
+        except Exception as error:  # noqa: BLE001 - any one of RQ's parsers
+            # One mangled hash must not end every worker that meets it, as it does in RQ.
+            self.log.error("Worker %s: job %s is unreadable: %r", self.name, job_id, error)
+            job.origin = self._queue.name  # what the registries are found by
+            with self.connection.pipeline() as pipeline:
+                pipeline.hset(job.key, "status", JobStatus.FAILED)
+                pipeline.expire(job.key, DEFAULT_FAILURE_TTL)
+                pipeline.zadd(
+                    self._registries["failed"], {job_id: current_timestamp() + DEFAULT_FAILURE_TTL}
+                )
+                execution.delete(job=job, pipeline=pipeline)
+                pipeline.execute()
+            return None
+        job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
+        job.worker_name = self.name
+        job.started_at = job.last_heartbeat = started
+        job._status = JobStatus.STARTED  # as the script has set it; set_status would write again
+        self.executions[execution.id] = execution
+        return Claim(job, execution)
+
+    def _wait(self) -> None:
+        """Return when a job waits or a tick has passed, without taking anything."""
+        if time.monotonic() - self._beat > min(self.dequeue_timeout, 5):
+            with self.connection.pipeline() as pipeline:
+                self.set_state(WorkerStatus.IDLE, pipeline=pipeline)
+                self.heartbeat(pipeline=pipeline)
+                pipeline.execute()
+            self._beat = time.monotonic()
+        key = self._queue.key
+        self.connection.blmove(key, key, self.idle_tick, "LEFT", "LEFT")  # type: ignore[arg-type]
+
+    def check_for_suspension(self, burst: bool) -> None:
+        # RQ asks before each take; the claim script has its own look, in the same step.
+        if not self._suspended:
+            return
+        try:
+            self._patiently(lambda: super(BatchWorker, self).check_for_suspension(burst))
+        except StopRequested:
+            self._ended = True
+            raise
+        self._suspended = False
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        # RQ beats after each job, in three round trips; the finish script has just done it.
+        if pipeline is not None or time.monotonic() - self._beat > 1:
+            super().heartbeat(timeout, pipeline=pipeline)
+
+    def run_maintenance_tasks(self) -> None:
+        self._patiently(super().run_maintenance_tasks)
+
+    def clean_registries(self) -> None:
+        # RQ's lock lasts 15 minutes, and nobody recovers anything while a killed worker holds it.
+        lock, lasts = self._queue.registry_cleaning_key, max(30, 2 * self.maintenance_interval)
+        if self.connection.ttl(lock) > lasts:
+            self.connection.expire(lock, lasts)
+        super().clean_registries()  # type: ignore[no-untyped-call]
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        """Seconds for which a job is leased."""
+        if job.timeout is None or job.timeout > 0:
+            return int(job.timeout or self.queue_class.DEFAULT_TIMEOUT) + self.lease_margin
+        return DEFAULT_WORKER_TTL
+
+    def set_shutdown_requested_date(self) -> None:
+        # Called in a signal handler: with Redis away it must not raise into a batch.
+        with suppress(redis.exceptions.RedisError):
+            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]
+        except redis.exceptions.RedisError as error:
+            self.log.warning("Worker %s: could not say goodbye to Redis: %s", self.name, error)
+            listener: Any = self.pubsub_thread
+            if listener is not None:
+                listener.stop()
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """The action's value, however long Redis is away. Raises if asked to stop meanwhile."""
+        wait = 0.1
+        while True:
+            try:
+                return action()
+            except _AWAY as error:
+                if self._stop_requested:
+                    raise
+                self.log.error(
+                    "Worker %s: Redis is away (%s); again in %.1f s", self.name, error, wait
+                )
+                time.sleep(wait)
+                wait = min(wait * self.exponential_backoff_factor, self.longest_wait)
+
+    # A batch.
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run the batch that was taken; `job` is its first, and all of it if it came otherwise."""
+        batch, self._batch = self._batch or [self._claim_one(job)], []
+        begun = time.monotonic()
+        try:
+            outcomes = self._outcomes(batch)
+            self._finish(batch, outcomes, time.monotonic() - begun)
+        finally:
+            self._state = WorkerStatus.IDLE
+        failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
+        self.log.info(
+            "Worker %s: %s: batch of %d done in %.3f s, %d failed",
+            *(self.name, queue.name, len(batch), time.monotonic() - begun, failed),
+        )
+
+    def _claim_one(self, job: Job) -> Claim:
+        """A job that somebody else dequeued, claimed as in stock RQ."""
+        execution = self.prepare_execution(job)
+        self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        self._limit, self._lease = int(job.timeout or 0), self.get_heartbeat_ttl(job)
+        return Claim(job, execution)
+
+    def _outcomes(self, batch: list[Claim]) -> list[object]:
+        """One outcome for each claim; a failure is a `Failure`."""
+        refused: dict[str, BaseException] = {}
+        for job, execution in batch:
+            try:
+                _check(job)
+            except Exception as reason:  # noqa: BLE001 - JobNotAllowed, DeserializationError, ...
+                refused[execution.id] = reason
+        admitted = [claim for claim in batch if claim.execution.id not in refused]
+        self._split_until = time.monotonic() + self.split_budget * (
+            self._limit if self._limit > 0 else DEFAULT_WORKER_TTL
+        )
+        results = iter(self._run(admitted, batch) if admitted else ())
+        outcomes: list[object] = []
+        ended = now()
+        for job, execution in batch:
+            outcome = refused[execution.id] if execution.id in refused else next(results)
+            job.ended_at = job.last_heartbeat = ended
+            # `_status` is what RQ's callbacks and handlers look at; the finish script stores it.
+            if isinstance(outcome, BaseException):
+                job._status = JobStatus.FAILED
+                outcome = self._failure(job, outcome)
+            outcomes.append(outcome)
+        return outcomes
+
+    def _run(self, claims: list[Claim], batch: list[Claim]) -> list[object]:
+        """Outcomes of `claims`, halving them as long as they raise."""
+        jobs = [claim.job for claim in claims]
+        limit = self._limit if self._limit > 0 else -1
+        try:
+            with self.death_penalty_class(limit, JobTimeoutException, job_id=jobs[0].id):
+                outcomes = list(self.run_batch(jobs))
+            if len(outcomes) != len(jobs):
+                raise ValueError(
+                    f"run_batch returned {len(outcomes)} outcomes for {len(jobs)} jobs"
+                )
+        except BaseException as error:
+            if isinstance(error, (SystemExit, KeyboardInterrupt)) and self._shutdown_requested_date:
+                # A cold shutdown: put the batch back rather than let it wait for its lease.
+                with suppress(redis.exceptions.RedisError):
+                    failures = [self._failure(job, error) for job, _ in batch]
+                    self._record(batch, failures, 0.0)
+                raise
+            if len(jobs) == 1 or time.monotonic() > self._split_until:
+                return [error] * len(jobs)
+            middle = len(jobs) // 2
+            self.log.warning(
+                "Worker %s: a batch of %d raised %s; trying its halves",
+                *(self.name, len(jobs), type(error).__name__),
+            )
+        else:
+            return outcomes
+        self._renew(batch)
+        first = self._run(claims[:middle], batch)
+        self._renew(batch)
+        return first + self._run(claims[middle:], batch)
+
+    def _renew(self, batch: list[Claim]) -> None:
+        """Extend the leases for another run."""
+
+        def renew() -> None:
+            registry = self._queue.started_job_registry
+            with self.connection.pipeline() as pipeline:
+                self.heartbeat(self._lease + 60, pipeline=pipeline)
+                for _, execution in batch:
+                    execution.heartbeat(registry, self._lease, pipeline=pipeline)
+                pipeline.execute()
+
+        self._patiently(renew)
+
+    def _failure(self, job: Job, error: BaseException) -> Failure:
+        """Tell the job's failure callback and the worker's exception handlers, as RQ does."""
+        exc_info: Any = (type(error), error, error.__traceback__)
+        try:
+            execute_failure_callback(job, self.death_penalty_class, *exc_info)
+        except Exception:  # noqa: BLE001 - a failing callback replaces the failure, as in RQ
+            exc_info = sys.exc_info()
+        self.handle_exception(job, *exc_info)
+        return Failure(error, format_exc_info(exc_info))
+
+    # Its outcomes.
+
+    def _finish(self, batch: list[Claim], outcomes: list[object], worked: float) -> None:
+        verdicts = self._patiently(lambda: self._record(batch, outcomes, worked))
+        for (job, execution), outcome, verdict in zip(batch, outcomes, verdicts, strict=True):
+            if verdict == "apart":
+                self._finish_apart(job, execution, outcome)
+                continue
+            self.executions.pop(execution.id, None)
+            if verdict == "lost":
+                self.log.warning(
+                    "Worker %s: job %s was no longer ours when it ended; left alone",
+                    *(self.name, job.id),
+                )
+
+    def _record(self, batch: list[Claim], outcomes: Iterable[object], worked: float) -> list[str]:
+        """Record what the script can; says for each claim: done, lost, or apart (left to RQ)."""
+        records: list[Any] = []
+        for (job, execution), outcome in zip(batch, outcomes, strict=True):
+            records += [*self._record_of(job, execution, outcome)]
+        verdicts: list[Any] = self._finish_script(
+            keys=self._keys(),
+            args=[
+                utcformat(now()),
+                self.worker_ttl,
+                repr(worked),
+                *self._prefixes(),
+                Result.get_key(""),  # type: ignore[no-untyped-call]
+                *records,
+            ],
+        )
+        self._beat = time.monotonic()
+        return [_text(verdict) for verdict in verdicts]
+
+    def _record_of(self, job: Job, execution: Execution, outcome: object) -> list[Any]:
+        """One job's record for the finish script. Changes nothing: it may be built again."""
+        if self._needs_rq(job, outcome):
+            return ["check", job.id, execution.id, "", "", "", "", 0, "", 0]
+        stamp = utcformat(job.ended_at or now())
+        fields: dict[str, Any] = {"ended_at": stamp, "last_heartbeat": stamp}
+        if not isinstance(outcome, Failure):
+            ttl = job.get_result_ttl(self.default_result_ttl)
+            fields["status"] = JobStatus.FINISHED.value
+            result = self._result(job, execution, Result.Type.SUCCESSFUL, return_value=outcome)
+            registry = self._registries["finished"]
+            score = "+inf" if ttl < 0 else current_timestamp() + ttl
+            return _pack("ok", job, execution, ttl, registry, score, "", fields, ttl, result)
+        if job.should_retry:
+            interval = job.get_retry_interval()
+            fields["retries_left"] = (job.retries_left or 1) - 1
+            kind, expiry = "failed", "" if job.ttl is None else job.ttl
+            if interval:
+                at = now() + timedelta(seconds=interval)
+                fields["status"] = JobStatus.SCHEDULED.value
+                scheduled = self._registries["scheduled"]
+                score = int(at.timestamp())
+                return _pack(kind, job, execution, expiry, scheduled, score, "", fields, "", {})
+            fields["status"] = JobStatus.QUEUED.value
+            fields["enqueued_at"] = utcformat(now())
+            push = "L" if job.enqueue_at_front_on_retry else "R"
+            return _pack(kind, job, execution, expiry, "", "", push, fields, "", {})
+        fields["status"] = JobStatus.FAILED.value
+        if self.disable_default_exception_handler:
+            return _pack("failed", job, execution, "", "", "", "", fields, "", {})
+        ttl = DEFAULT_FAILURE_TTL if job.failure_ttl is None else job.failure_ttl
+        result = self._result(job, execution, Result.Type.FAILED, exc_string=outcome.text)
+        registry = self._registries["failed"]
+        score = ttl if ttl < 0 else current_timestamp() + ttl
+        kept = "" if job.failure_ttl is None else job.failure_ttl
+        return _pack("failed", job, execution, ttl, registry, score, "", fields, kept, result)
+
+    def _needs_rq(self, job: Job, outcome: object) -> bool:
+        """Whether RQ itself must finish this job, in its own round trips (we enqueue none such)."""
+        if job._dependency_ids or job.has_rate_limit or job.webhooks:
+            return True
+        if isinstance(outcome, Failure):
+            # A stop requested by `rq` is told from a failure by this mark, and has no retry.
+            return self._stopped_job_id == job.id
+        return bool(
+            isinstance(outcome, Retry)
+            or job._success_callback_name
+            or job.repeats_left
+            or job.get_result_ttl(self.default_result_ttl) == 0
+        )
+
+    def _finish_apart(self, job: Job, execution: Execution, outcome: object) -> None:
+        """What RQ's `perform_job` does after the job's function has returned or raised."""
+        only = self._queue
+        if isinstance(outcome, Failure):
+            self.handle_job_failure(job, only, exc_string=outcome.text, execution=execution)
+            return
+        try:
+            self._finalize_success(job, only, execution, outcome)
+        except Exception:  # noqa: BLE001 - a failing success callback fails the job, as in RQ
+            self._finalize_failure(job, only, execution, sys.exc_info())
+
+    def _result(self, job: Job, execution: Execution, kind: Any, **what: Any) -> dict[str, Any]:
+        return Result(
+            job.id,
+            kind,
+            self.connection,
+            worker_name=self.name,
+            serializer=job.serializer,
+            execution_id=execution.id,
+            execution_started_at=execution.created_at,
+            execution_ended_at=job.ended_at,
+            **what,
+        ).serialize()
+
+    def _keys(self) -> list[str]:
+        return [self._queue.key, self._registries["started"], self.key, self.executions_key]
+
+    def _prefixes(self) -> tuple[str, str, str]:
+        """Prefixes of the keys of a job, an execution, and a job's executions."""
+        execution = Execution("", "", self.connection).key[: -len(":")]
+        return self.job_class.key_for(""), execution, ExecutionRegistry.key_template.format("")
+
+
+def _check(job: Job) -> None:
+    """Raise if the job may not run; for an `AllowedJob` nothing is imported."""
+    _ = job.func_name  # reads the payload
+    if isinstance(job, AllowedJob):
+        job.check_allowed()
+        _ = job.success_callback, job.failure_callback, job.stopped_callback
+
+
+def _pack(
+    kind: str,
+    job: Job,
+    execution: Execution,
+    expiry: Any,
+    registry: str,
+    score: Any,
+    push: str,
+    fields: dict[str, Any],
+    result_expiry: Any,
+    result: dict[str, Any],
+) -> list[Any]:
+    """A record of the finish script; the order is described there."""
+    record = [kind, job.id, execution.id, expiry, registry, score, push, 2 * len(fields)]
+    for item in fields.items():
+        record += item
+    record += [result_expiry, 2 * len(result)]
+    for item in result.items():
+        record += item
+    return record
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,179 @@
+"""The inference worker: takes a batch of jobs, predicts, and commits the decisions.
+
+Redis is told last and may forget: what a job stands for is a message row in one attempt, and the
+decision of that attempt commits in SQL before the job counts as done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.job import Job
+from sqlalchemy.exc import OperationalError
+
+from classifier import Classifier, Prediction, registry
+from classifier.registry import ModelError
+from desk import queues
+from desk.domain import PendingMessage
+from desk.flow import deciding
+from desk.flow.desk import Desk
+from desk.heartbeat import Heartbeat
+from workers.batching import BatchWorker
+from workers.connection import connect
+
+log = structlog.get_logger(__name__)
+
+CHECK_CHAMPION_SECONDS = 1.0
+
+
+class Champion:
+    """The model that serves. It follows the champion pointer between batches.
+
+    A champion that can't be loaded, or a pointer that is none, is refused, once and with its
+    reason in the log, and the model that served before goes on.
+    """
+
+    check_seconds = CHECK_CHAMPION_SECONDS
+
+    def __init__(self, models_dir: Path, device: str) -> None:
+        self._models_dir = models_dir
+        self._device = device
+        self._refused: str | None = None
+        self._checked = 0.0
+        self.classifier: Classifier | None = None
+
+    def follow(self) -> bool:
+        """Load the champion if it has changed; returns whether a model is there to serve."""
+        now = time.monotonic()
+        if self.classifier is not None and now - self._checked < self.check_seconds:
+            return True
+        self._checked = now
+        version: str | None = None
+        try:
+            version = registry.champion(self._models_dir)
+            if version is None or version == self._refused:
+                return self.classifier is not None
+            if self.classifier is None or self.classifier.version != version:
+                self._load(version)
+            self._refused = None
+        except ModelError as error:
+            refused = version or str(error)
+            if refused != self._refused:
+                serving = self.classifier.version if self.classifier else None
+                log.error(
+                    "model.refused", version=version, reason=str(error), still_serving=serving
+                )
+            self._refused = refused
+        return self.classifier is not None
+
+    def _load(self, version: str) -> None:
+        started = time.perf_counter()
+        loaded = Classifier.load(self._models_dir / version, self._device)
+        loaded(["warm up"])
+        self.classifier = loaded
+        log.info("model.loaded", version=version, seconds=round(time.perf_counter() - started, 3))
+
+
+class Inference:
+    """What the worker does with a batch."""
+
+    def __init__(self, desk: Desk, connection: Redis, champion: Champion) -> None:
+        self._desk = desk
+        self._connection = connection
+        self._champion = champion
+
+    def run_batch(self, jobs: Sequence[Job]) -> list[object]:
+        """Decide the messages of a batch; one outcome a job: decided, stale or why it failed.
+
+        Safe to repeat: a message that is decided, or in another attempt, is left alone.
+        """
+        outcomes: list[object] = []
+        wanted: dict[int, int] = {}
+        for job in jobs:
+            try:
+                message_id, attempt = (int(argument) for argument in job.args)
+            except (TypeError, ValueError) as error:
+                outcomes.append(ValueError(f"job {job.id} has wrong arguments: {error}"))
+                continue
+            wanted[message_id] = max(attempt, wanted.get(message_id, 0))
+            outcomes.append((message_id, attempt))
+        try:
+            pending = deciding.pending(self._desk, list(wanted.items()))
+            self._decide(list(pending.values()))
+        except OperationalError as error:
+            # The database is away: no job is to blame, and halving the batch would not help.
+            log.warning("database.unreachable", reason=str(error.orig))
+            return [error if isinstance(pair, tuple) else pair for pair in outcomes]
+        return [
+            ("decided" if pair[0] in pending and pending[pair[0]].attempt == pair[1] else "stale")
+            if isinstance(pair, tuple)
+            else pair
+            for pair in outcomes
+        ]
+
+    def _decide(self, messages: list[PendingMessage]) -> None:
+        if not messages:
+            return
+        started = time.perf_counter()
+        predictions = self._predict([message.text for message in messages])
+        predicted = time.perf_counter()
+        following = deciding.decide_batch(self._desk, list(zip(messages, predictions, strict=True)))
+        log.info(
+            "batch.decided",
+            messages=[message.id for message in messages],
+            model=predictions[0].model,
+            predict_ms=round((predicted - started) * 1000, 2),
+            commit_ms=round((time.perf_counter() - predicted) * 1000, 2),
+        )
+        try:
+            self._connection.publish(queues.WAKE_SENDER, "")
+            queues.enqueue_classify(self._connection, following)
+        except RedisError as error:
+            # The decisions are committed: the sender polls, the scheduler enqueues what is left.
+            log.warning("redis.unreachable", reason=str(error))
+
+    def _predict(self, texts: list[str]) -> list[Prediction]:
+        classifier = self._champion.classifier
+        if classifier is None:
+            raise ModelError("no model is loaded yet")
+        return classifier(texts)
+
+
+def classify(message_id: int, attempt: int) -> None:
+    """The dotted path that `classify` jobs name. Only the batching worker runs them."""
+    raise RuntimeError(
+        f"message {message_id} (attempt {attempt}) was taken by a stock RQ worker; "
+        "run: frontdesk worker inference"
+    )
+
+
+def run(
+    desk: Desk, redis_url: str, models_dir: Path, data_dir: Path, device: str, max_batch: int
+) -> None:
+    """Serve until SIGTERM. Waits for a first champion; raises `DeskError` without Redis."""
+    heartbeat = Heartbeat(data_dir, "inference")
+    champion = Champion(models_dir, device)
+    connection = connect(redis_url)
+    if not champion.follow():
+        log.warning("model.missing", models=str(models_dir), hint="run: frontdesk train")
+    while not champion.follow():
+        time.sleep(CHECK_CHAMPION_SECONDS)
+    inference = Inference(desk, connection, champion)
+
+    def between_batches() -> None:
+        champion.follow()
+        heartbeat.beat()
+
+    worker = BatchWorker(
+        queues.CLASSIFY,
+        connection=connection,
+        run_batch=inference.run_batch,
+        max_batch=max_batch,
+        between_batches=between_batches,
+    )
+    worker.work(logging_level="WARNING")

@@ -1,0 +1,164 @@
+"""The scheduler: what SQL says is unfinished is dispatched again; nights are for retraining.
+
+It reads the truth from SQL and only hints from Redis, so an emptied Redis, a killed worker or a
+lost enqueue costs seconds, not messages.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from types import FrameType
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.utils import str_to_date
+from sqlalchemy.exc import DBAPIError
+
+from desk import queues
+from desk.domain import DeskError, RunState
+from desk.flow import deciding, learning, watching
+from desk.flow.desk import Desk
+from desk.heartbeat import Heartbeat
+from workers.connection import client
+
+log = structlog.get_logger(__name__)
+
+TICK_SECONDS = 1.0
+STUCK_SECONDS = 4.0
+"""A message that waited so long is looked up in Redis. A batch takes well under a second."""
+
+
+class Scheduler:
+    """The chores, each safe to repeat and to miss."""
+
+    def __init__(
+        self, desk: Desk, connection: Redis, reply_deadline: float, retrain_at: time | None
+    ) -> None:
+        self._desk = desk
+        self._connection = connection
+        self._reply_deadline = reply_deadline
+        self._retrain_at = retrain_at
+
+    def tick(self) -> None:
+        """Do all chores once. Redis or the database being away ends the chore, not the process."""
+        for chore in (self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.retrain):
+            try:
+                chore()
+            except RedisError as error:
+                log.warning("redis.unreachable", chore=chore.__name__, reason=str(error))
+            except DBAPIError as error:
+                log.warning("database.unreachable", chore=chore.__name__, reason=str(error.orig))
+
+    def give_up_late(self) -> None:
+        """Nobody is met with silence: overdue messages go to a person."""
+        late = watching.overdue(self._desk, self._reply_deadline)
+        if not late:
+            return
+        following = deciding.give_up(self._desk, late)
+        log.warning("messages.late", messages=late)
+        self._connection.publish(queues.WAKE_SENDER, "")
+        queues.enqueue_classify(self._connection, following)
+
+    def enqueue_stuck(self) -> None:
+        """Messages whose job is gone, has failed or hangs get another attempt."""
+        waiting = watching.waiting_longer(self._desk, STUCK_SECONDS)
+        if not waiting:
+            return
+        jobs = [queues.classify_job_id(*pair) for pair in waiting]
+        stuck = [
+            message_id
+            for (message_id, _), alive in zip(
+                waiting, self._alive(jobs, STUCK_SECONDS), strict=True
+            )
+            if not alive
+        ]
+        if stuck:
+            begun = watching.next_attempts(self._desk, stuck)
+            queues.enqueue_classify(self._connection, begun)
+            log.warning("messages.enqueued_again", messages=stuck)
+
+    def enqueue_runs(self) -> None:
+        """Queued training runs without a job get one; dead jobs and processes, the next attempt."""
+        for run_id, attempt, state in watching.unfinished_runs(self._desk):
+            if state is RunState.QUEUED:
+                (alive,) = self._alive([f"train-{run_id}-{attempt}"], learning.LIFE_SECONDS)
+                if alive is None:
+                    queues.enqueue_train(self._connection, run_id, attempt)
+                    log.info("run.enqueued", run=run_id, attempt=attempt)
+                if alive is not False:
+                    continue
+            again = learning.restart_run(self._desk, run_id, silent=learning.LIFE_SECONDS)
+            if again is not None:
+                queues.enqueue_train(self._connection, *again)
+                log.warning("run.restarted", run=run_id, attempt=again[1])
+
+    def retrain(self) -> None:
+        """Once a night, if people have taught something since the last run."""
+        if self._retrain_at is None:
+            return
+        now = self._desk.clock()
+        due = datetime.combine(now.date(), self._retrain_at, tzinfo=now.tzinfo)
+        if due > now:
+            due -= timedelta(days=1)
+        if not learning.taught_since_last_run(self._desk, before=due):
+            return
+        try:
+            run_id, attempt = learning.order_run(self._desk, "nightly")
+        except DeskError:
+            return  # a run is under way; the next tick looks again
+        queues.enqueue_train(self._connection, run_id, attempt)
+        log.info("run.ordered", run=run_id, by="nightly")
+
+    def _alive(self, job_ids: Sequence[str], seconds: float) -> list[bool | None]:
+        """Whether each job is still on its way; None where there is no such job.
+
+        A job that a worker started so many seconds ago counts as dead: doing it twice is
+        harmless, since the older attempt no longer decides anything.
+        """
+        pipeline = self._connection.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipeline.hmget(f"rq:job:{job_id}", "status", "started_at")
+        alive: list[bool | None] = []
+        stalled = self._desk.clock() - timedelta(seconds=seconds)
+        for status, started_at in pipeline.execute():
+            if status is None:
+                alive.append(None)
+            elif status == b"started" and started_at:
+                alive.append(str_to_date(started_at) > stalled)
+            else:
+                alive.append(status == b"queued")
+        return alive
+
+
+def run(
+    desk: Desk, redis_url: str, data_dir: Path, reply_deadline: float, retrain_at: str | None
+) -> None:
+    """Do the chores every second until SIGTERM or SIGINT.
+
+    It starts without Redis, too: calling a person for late messages needs SQL only.
+    """
+    heartbeat = Heartbeat(data_dir, "scheduler")
+    stop = _stop_on_signals()
+    at = time.fromisoformat(retrain_at) if retrain_at else None
+    scheduler = Scheduler(desk, client(redis_url), reply_deadline, at)
+    log.info("scheduler.started", retrain_at=retrain_at)
+    while not stop():
+        scheduler.tick()
+        heartbeat.beat()
+
+
+def _stop_on_signals() -> Callable[[], bool]:
+    """A function that waits one tick and says whether to stop."""
+    stopped = threading.Event()
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return lambda: stopped.wait(TICK_SECONDS)

@@ -1,0 +1,314 @@
+"""The training worker: one run at a time, from feedback to the gate's verdict.
+
+A run's attempt is fenced: it begins once, gives a sign of life while it lasts, and promotes its
+model only while it is still the attempt that counts. A run whose process died falls silent, and
+the scheduler queues its next attempt.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import structlog
+from rq.job import Job
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from classifier import Classifier, Prediction, registry
+from classifier.data import DataError, Example, content_hash, read_examples
+from classifier.evaluate import evaluate
+from classifier.registry import ModelError
+from classifier.training import train_version
+from desk import queues
+from desk.domain import DeskError, RunState
+from desk.flow import learning
+from desk.flow.desk import Desk
+from desk.heartbeat import Heartbeat
+from workers.batching import BatchWorker
+from workers.connection import connect
+from workers.gate import Verdict, judge
+
+log = structlog.get_logger(__name__)
+
+SIGN_SECONDS = 10.0
+"""Between two signs of life of a run; it counts as dead after `learning.LIFE_SECONDS` of none."""
+LONGEST_WAIT = 10.0
+"""Seconds between attempts to write a verdict while the database is away, at most."""
+CHUNK = 256
+"""Texts that are predicted between two looks at whether the attempt still counts."""
+
+Progress = Callable[[int, int, int, float], None]
+"""Called after each step with (epoch, step, of, loss), as `classifier.training` does."""
+
+
+class StaleRunError(DeskError):
+    """Another attempt at the run has begun: this one has no say any more and ends."""
+
+
+class Life:
+    """An attempt's sign of life while it lasts, and `beat` with it.
+
+    A thread gives it: between the steps are phases, such as the download of a base model, that
+    may take minutes.
+    """
+
+    def __init__(
+        self, desk: Desk, run_id: int, attempt: int, beat: Callable[[], None] | None
+    ) -> None:
+        self._desk, self._run_id, self._attempt = desk, run_id, attempt
+        self._beat = beat
+        self._over, self._stale = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._live, daemon=True)
+
+    def __enter__(self) -> Life:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise `StaleRunError` once another attempt has begun."""
+        if self._stale.is_set():
+            raise self.stale()
+
+    def stale(self) -> StaleRunError:
+        return StaleRunError(
+            f"Training run {self._run_id} was ended or begun anew elsewhere: "
+            f"attempt {self._attempt} ends here and promotes nothing."
+        )
+
+    def _live(self) -> None:
+        pause = SIGN_SECONDS
+        while not self._over.wait(pause):
+            if self._beat is not None:
+                self._beat()
+            try:
+                if not learning.still_running(self._desk, self._run_id, self._attempt):
+                    self._stale.set()
+                pause = SIGN_SECONDS
+            except DBAPIError as error:
+                log.warning("database.unreachable", run=self._run_id, reason=str(error.orig))
+                pause = min(1.0, SIGN_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """What a run needs beside the desk. `beat` is called every few seconds of a run."""
+
+    desk: Desk
+    models_dir: Path
+    pack_dir: Path
+    base_model: str
+    device: str
+    beat: Callable[[], None] | None = None
+
+    def run(self, run_id: int, attempt: int, progress: Progress | None = None) -> RunState | None:
+        """Begin a queued run and carry it out; None if that attempt has begun before."""
+        if not learning.start_run(self.desk, run_id, attempt):
+            return None
+        return self.carry_out(run_id, attempt, progress)
+
+    def carry_out(self, run_id: int, attempt: int, progress: Progress | None = None) -> RunState:
+        """Train, compare, promote or reject, and write the verdict of a run that has begun.
+
+        Raises `StaleRunError` if another attempt has begun meanwhile, and whatever training
+        raised, after the run was marked failed.
+        """
+        log.info("run.started", run=run_id, attempt=attempt)
+        with Life(self.desk, run_id, attempt, self.beat) as life:
+            try:
+                version, state = self._work(run_id, attempt, life, progress)
+            except StaleRunError:
+                log.warning("run.stale", run=run_id, attempt=attempt)
+                raise
+            except Exception as error:
+                self._finish(run_id, attempt, RunState.FAILED, error=str(error)[:500])
+                raise
+        log.info("run.finished", run=run_id, state=str(state), version=version)
+        return state
+
+    def _work(
+        self, run_id: int, attempt: int, life: Life, progress: Progress | None
+    ) -> tuple[str, RunState]:
+        registry.set_candidate(self.models_dir, None)  # a run that was killed may have left one
+        test = read_examples(self.pack_dir / "test.jsonl")
+        version = self._train(test, life, progress)
+        registry.set_candidate(self.models_dir, version)
+        try:
+            verdict = self._judge(version, test, life)
+            promoted = partial(registry.promote, self.models_dir, version)
+            state = RunState.PROMOTED if verdict.promoted else RunState.REJECTED
+            if not self._finish(
+                run_id,
+                attempt,
+                state,
+                version=version,
+                report=verdict.as_dict() | {"test": content_hash(test)},
+                promote=promoted if verdict.promoted else None,
+            ):
+                raise life.stale()
+        finally:
+            if registry.candidate(self.models_dir) == version:
+                registry.set_candidate(self.models_dir, None)
+        return version, state
+
+    def _train(self, test: Sequence[Example], life: Life, progress: Progress | None) -> str:
+        learned = learning.learned(self.desk)
+        examples = training_examples(read_examples(self.pack_dir / "examples.jsonl"), learned, test)
+
+        def step(epoch: int, done: int, of: int, loss: float) -> None:
+            life.check()
+            if progress is not None:
+                progress(epoch, done, of, loss)
+
+        version, _ = train_version(
+            examples,
+            self.models_dir,
+            base=self.base_model,
+            progress=step,
+            device=self.device,
+            notes={"learned": len(learned), "pack": self.desk.pack.name},
+        )
+        return version
+
+    def _judge(self, version: str, test: Sequence[Example], life: Life) -> Verdict:
+        candidate, sentiment = self._predict(version, test, life)
+        champion: list[str] | None = None
+        champion_sentiment: float | None = None
+        serving = registry.champion(self.models_dir)
+        if serving is not None:
+            try:
+                champion, champion_sentiment = self._predict(serving, test, life)
+            except ModelError as error:
+                # A damaged champion can't defend its place.
+                log.error("model.refused", version=serving, reason=str(error))
+        return judge(
+            [example.intent for example in test if example.intent is not None],
+            candidate,
+            champion,
+            learning.best_accuracy(self.desk, content_hash(test)),
+            (sentiment, champion_sentiment),
+        )
+
+    def _predict(
+        self, version: str, test: Sequence[Example], life: Life
+    ) -> tuple[list[str], float | None]:
+        """The intents of the rows that have one, and the sentiments' macro-F1 over all rows."""
+        classifier = Classifier.load(self.models_dir / version, self.device)
+        predictions: list[Prediction] = []
+        for start in range(0, len(test), CHUNK):
+            life.check()
+            predictions += classifier([row.text for row in test[start : start + CHUNK]])
+        intents = [
+            found.intent.name if found.intent else ""
+            for found, row in zip(predictions, test, strict=True)
+            if row.intent is not None
+        ]
+        return intents, evaluate(predictions, test).get("sentiment_macro_f1")
+
+    def _finish(self, run_id: int, attempt: int, state: RunState, **verdict: Any) -> bool:
+        """Write the verdict, however long the database is away; the sign of life goes on."""
+        wait = 0.5
+        while True:
+            try:
+                return learning.finish_run(self.desk, run_id, attempt, state, **verdict)
+            except OperationalError as error:
+                log.warning("database.unreachable", run=run_id, reason=str(error.orig))
+            time.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+
+
+def training_examples(
+    pack: Sequence[Example], learned: Sequence[learning.Learned], test: Sequence[Example]
+) -> list[Example]:
+    """The pack's examples and what people taught; an operator's word replaces the pack's label.
+
+    A customer's choice or thumb does not: of a text in the pack only its authors and the
+    operators say what it means.
+
+    Texts of the frozen test set are left out, so that the gate's comparison stays honest.
+    """
+    frozen = {_key(example.text) for example in test}
+    taught = {_key(item.text): item for item in learned if _key(item.text) not in frozen}
+    examples = []
+    for example in pack:
+        item = taught.pop(_key(example.text), None)
+        if item is None or item.kind not in learning.OPERATORS_WORD:
+            examples.append(example)
+        else:
+            examples.append(Example(example.text, item.intent, example.sentiment))
+    return examples + [Example(item.text, item.intent, None) for item in taught.values()]
+
+
+def _key(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def train(run_id: int, attempt: int) -> None:
+    """The dotted path that `train` jobs name. Only the training worker runs them."""
+    raise RuntimeError(
+        f"run {run_id} (attempt {attempt}) was taken by a stock RQ worker; "
+        "run: frontdesk worker training"
+    )
+
+
+def run(
+    desk: Desk,
+    redis_url: str,
+    models_dir: Path,
+    data_dir: Path,
+    pack_dir: Path,
+    base_model: str,
+    device: str,
+) -> None:
+    """Work on the `train` queue until SIGTERM; raises `DeskError` without Redis."""
+    heartbeat = Heartbeat(data_dir, "training")
+    connection = connect(redis_url)
+    trainer = Trainer(desk, models_dir, pack_dir, base_model, device, heartbeat.beat)
+
+    def run_batch(jobs: Sequence[Job]) -> list[object]:
+        outcomes: list[object] = []
+        for job in jobs:
+            run_id, attempt = (int(argument) for argument in job.args)
+            started = time.monotonic()
+            try:
+                state = trainer.run(run_id, attempt, lambda *_: heartbeat.beat())
+            except StaleRunError:
+                outcomes.append("stale")
+                continue
+            except (
+                DataError,
+                ModelError,
+                OSError,
+                ValueError,
+                RuntimeError,
+                OperationalError,
+            ) as error:
+                log.exception("run.failed", run=run_id)
+                outcomes.append(error)
+                continue
+            outcomes.append(str(state) if state else "stale")
+            log.info("run.done", run=run_id, seconds=round(time.monotonic() - started, 1))
+        return outcomes
+
+    worker = BatchWorker(
+        queues.TRAIN,
+        connection=connection,
+        run_batch=run_batch,
+        max_batch=1,
+        between_batches=heartbeat.beat,
+    )
+    worker.work(logging_level="WARNING")
