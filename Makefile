@@ -58,8 +58,11 @@ unit: install-dev ## pytest alone
 
 test: system lint types imports unit ## everything that must pass
 
-bench: install-dev ## the reply benchmark; benchmarks/RESULTS.md has the figures
+bench: install-dev ## the benchmarks of reply, engine and training; benchmarks/RESULTS.md has the figures
+	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python benchmarks/reply.py
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/train.py --examples 500
 
 clean: ## remove what the tools leave behind (not data/, models/ or the environment)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

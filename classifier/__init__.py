@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from classifier import threads as threads  # first: libraries read its settings when they load
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Prediction, Scored
 
 if TYPE_CHECKING:

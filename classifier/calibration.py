@@ -2,48 +2,46 @@
 
 Temperature scaling divides a head's logits by one number, fitted on held-out examples
 (Guo et al. 2017, "On Calibration of Modern Neural Networks"). It never changes which label comes
-first. Thresholds are chosen on the same held-out examples, after scaling.
+first. Thresholds are chosen on the same held-out examples, after scaling (`thresholds.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.vocabulary import OUT_OF_SCOPE
+from classifier.thresholds import UNPROVEN_THRESHOLD
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 BINS = 15
-FALLBACK_THRESHOLD = 0.75
-"""Where there are too few held-out predictions to choose by."""
-LOWEST_THRESHOLD = 0.5
-"""Below it an answer is as likely wrong as right, whatever a small held-out set says."""
-FEWEST_OVERALL = 50
-FEWEST_PER_INTENT = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What calibration.json holds: temperatures (above 0), thresholds (between 0 and 1).
 
-    `thresholds` has the intents that had enough held-out predictions for one of their own;
-    `threshold` is for all others. `target_error` is the share of automatic answers that may be
-    wrong, `held_out` the number of examples that all of this was fitted on.
+    `thresholds` has the intents with one of their own; `threshold` is for all others, and `proven`
+    says whether it keeps the promise of `target_error`, the share of automatic answers that may be
+    wrong; `target_errors` are the promises for single intents. `held_out` is the number of examples
+    that all of this was fitted on, `languages` those of the training texts.
     """
 
     intent_temperature: float = 1.0
     sentiment_temperature: float = 1.0
-    threshold: float = FALLBACK_THRESHOLD
+    threshold: float = UNPROVEN_THRESHOLD
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    target_error: float = 0.03
+    proven: bool = False
+    target_error: float = 0.05
+    target_errors: Mapping[str, float] = field(default_factory=dict)
     held_out: int = 0
+    languages: tuple[str, ...] = ()
 
     def threshold_for(self, intent: str) -> float:
         """The confidence from which this intent may be answered automatically."""
@@ -57,8 +55,11 @@ class Calibration:
             },
             "threshold": self.threshold,
             "thresholds": dict(sorted(self.thresholds.items())),
+            "proven": self.proven,
             "target_error": self.target_error,
+            "target_errors": dict(sorted(self.target_errors.items())),
             "held_out": self.held_out,
+            "languages": list(self.languages),
         }
 
     @classmethod
@@ -70,8 +71,11 @@ class Calibration:
                 sentiment_temperature=float(value["temperature"]["sentiment"]),
                 threshold=float(value["threshold"]),
                 thresholds={str(k): float(v) for k, v in value["thresholds"].items()},
+                proven=bool(value["proven"]),
                 target_error=float(value["target_error"]),
+                target_errors={str(k): float(v) for k, v in value["target_errors"].items()},
                 held_out=int(value["held_out"]),
+                languages=tuple(str(name) for name in value["languages"]),
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"calibration lacks or garbles {error}") from None
@@ -129,38 +133,3 @@ def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_]) -
             gap = abs(float(confidence[inside].mean()) - float(correct[inside].mean()))
             error += gap * float(inside.mean())
     return error
-
-
-def choose_thresholds(
-    probabilities: Floats, truth: Indices, intents: Sequence[str], target_error: float
-) -> tuple[float, dict[str, float]]:
-    """(threshold for all, thresholds of single intents) that keep errors within the target.
-
-    `probabilities` (texts, intents) are calibrated, `truth` (texts,) indexes `intents`. Each is
-    the lowest confidence from which at most `target_error` of the held-out answers were wrong,
-    and 1.0 where none does; predictions of out-of-scope labels are never answered and so not
-    counted. This is the plain empirical choice, without a guarantee for fresh data.
-    """
-    first = probabilities.argmax(axis=1)
-    confidence = probabilities[np.arange(len(truth)), first]
-    correct = first == truth
-    answered = np.array([intents[i] not in OUT_OF_SCOPE for i in first], dtype=bool)
-    overall = FALLBACK_THRESHOLD
-    if answered.sum() >= FEWEST_OVERALL:
-        overall = _lowest(confidence[answered], correct[answered], target_error)
-    own = {}
-    for index, intent in enumerate(intents):
-        mine = answered & (first == index)
-        if mine.sum() >= FEWEST_PER_INTENT:
-            own[intent] = _lowest(confidence[mine], correct[mine], target_error)
-    return overall, own
-
-
-def _lowest(confidence: Floats, correct: NDArray[np.bool_], target_error: float) -> float:
-    order = np.argsort(-confidence, kind="stable")
-    confidence, wrong = confidence[order], ~correct[order]
-    error = np.cumsum(wrong) / np.arange(1, len(wrong) + 1)
-    # A threshold lets all equal confidences in: only the last of each run can be the cut.
-    last = np.append(confidence[1:] < confidence[:-1], True)
-    fine = np.flatnonzero((error <= target_error) & last)
-    return max(float(confidence[fine[-1]]), LOWEST_THRESHOLD) if len(fine) else 1.0

@@ -23,23 +23,20 @@ def model_card(about: dict[str, Any], metrics: dict[str, Any], calibration: Cali
     """Markdown from a version's manifest entries, metrics and calibration."""
     data, test = about["data"], metrics["test"] or {}
     validation = metrics["validation"]
-    refit = (
-        "\nThe validation figures are of a model trained without the held-out examples; "
-        "this one was then trained anew on all of them.\n"
-        if metrics["refitted"]
-        else ""
-    )
     rows = "\n".join(
         f"| {title} | {_figure(validation.get(name))} | {_figure(test.get(name))} |"
         for name, title in _MEASURES
         if name in validation or name in test
     )
-    heads = [
-        f"{count} {kind}"
-        for kind, count in (("intents", len(data["intents"])), ("sentiments", 3))
-        if data[kind]
-    ]
+    heads = [f"{len(data[kind])} {kind}" for kind in ("intents", "sentiments") if data[kind]]
     recipe = about["recipe"]
+    promise = (
+        f"At most {calibration.target_error:.1%} of the automatic answers are wrong, with 95 % "
+        "confidence,\namong texts of the kind held out; thresholds.py in the source says how it is "
+        "proven."
+        if calibration.proven
+        else "There were too few held-out examples to prove a promise about automatic answers."
+    )
     return f"""# Model {about["version"]}
 
 A BERT that says what a customer's message is about and in what mood it was written
@@ -56,16 +53,18 @@ A BERT that says what a customer's message is about and in what mood it was writ
 | | {metrics["held_out"]} held-out examples | test set |
 | --- | --- | --- |
 {rows}
-{refit}
-Temperature and thresholds were chosen on the held-out examples, so their calibration and coverage
-are a little flattering there. The thresholds aim at {calibration.target_error:.1%} wrong among
-automatic answers, without a guarantee. Threshold where an intent has none of its own:
-{calibration.threshold:.2f}.
+
+The held-out examples were predicted by models that were trained without them; this one was trained
+on all. Temperature and thresholds were chosen on them, so their calibration and coverage are a
+little flattering there.
+
+{promise}
+Threshold where an intent has none of its own: {calibration.threshold:.2f}.
 
 ## Limits
 
 It knows the languages of its base model and examples only, and sees one message at a time, without
-the conversation before it. A text unlike all examples may still get a confident intent.
+the conversation before it. Of texts like its examples it takes about one in fifty for a stranger.
 """
 
 

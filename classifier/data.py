@@ -1,8 +1,11 @@
-"""Labelled examples: read from JSONL or CSV, with errors that name the file and the line.
+"""Labelled examples: read from JSONL, CSV or Rasa's nlu.yml, with errors that name file and line.
 
 Documented columns: `text`, `intent` (or `label`, the same thing), `sentiment`. A row carries a text
 and at least one of the two labels; a file may hold rows of either kind. Encoding: UTF-8, with or
 without a byte order mark.
+
+In CSV a cell that begins with an apostrophe and then a sign that a spreadsheet would take for a
+formula loses that apostrophe; `dump_csv` puts it there.
 """
 
 from __future__ import annotations
@@ -11,16 +14,19 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifier import nlu
 from classifier.vocabulary import SENTIMENTS
 
 COLUMNS = ("text", "intent", "label", "sentiment")
 MAX_CHARACTERS = 100_000
 """A longer text is cut here: a model reads its first hundred or so words in any case."""
+_FORMULA = re.compile(r"'*[=+\-@＝＋－＠\t\r]")
 
 
 class DataError(ValueError):
@@ -37,20 +43,68 @@ class Example:
 
 
 def read_examples(path: str | Path, *, labelled: bool = True) -> list[Example]:
-    """All examples of a `.csv` file, or of a JSONL file (any other suffix), in the file's order.
+    """All examples of a `.csv`, a `.yml` or `.yaml` (Rasa's nlu) or a JSONL file (any other
+    suffix), in the file's order.
 
     With `labelled=False` a row may also carry a text alone. Texts over `MAX_CHARACTERS` are cut.
     Raises `DataError` for a missing or unreadable file, an encoding other than UTF-8, NUL bytes,
-    broken JSON or CSV, unknown columns, an empty text, a row without a label, an unknown
+    broken JSON, CSV or YAML, unknown columns, an empty text, a row without a label, an unknown
     sentiment, and a file without rows.
     """
+    return [example for _, example in read_placed(path, labelled=labelled)]
+
+
+def read_placed(path: str | Path, *, labelled: bool = True) -> list[tuple[str, Example]]:
+    """As `read_examples`, each example with the place where it stands, as in `data.csv:3`."""
     path = Path(path)
     content = _decode(path)
-    rows = _csv_rows(path, content) if path.suffix.lower() == ".csv" else _json_rows(path, content)
-    examples = [_example(where, row, labelled) for where, row in rows]
+    rows = _READERS.get(path.suffix.lower(), _json_rows)(path, content)
+    examples = [(where, _example(where, row, labelled)) for where, row in rows]
     if not examples:
         raise DataError(f"{path}: the file holds no examples")
     return examples
+
+
+def dump_jsonl(examples: Iterable[Example]) -> str:
+    """Examples as JSONL, one object a line; what is not known of one is left out."""
+    return "".join(
+        json.dumps({k: v for k, v in _row(e).items() if v is not None}, ensure_ascii=False) + "\n"
+        for e in examples
+    )
+
+
+def dump_csv(examples: Iterable[Example]) -> str:
+    """Examples as CSV with text, intent and sentiment; no cell begins like a formula."""
+    lines = io.StringIO()
+    writer = csv.writer(lines)  # lines end in CR LF, so a text with either is put in quotes
+    writer.writerow(("text", "intent", "sentiment"))
+    for example in examples:
+        writer.writerow([_guarded(cell or "") for cell in _row(example).values()])
+    return lines.getvalue()
+
+
+def csv_header(path: str | Path) -> list[str]:
+    """The names of a CSV file's columns as they count, in small letters; none in an empty file."""
+    reader = csv.reader(io.StringIO(_decode(Path(path)), newline=""))
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                return [cell.strip().lower() for cell in cells]
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: is not CSV ({error})") from None
+    return []
+
+
+def _row(example: Example) -> dict[str, str | None]:
+    return {"text": example.text, "intent": example.intent, "sentiment": example.sentiment}
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def content_hash(examples: Iterable[Example]) -> str:
@@ -127,12 +181,25 @@ def _csv_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     "put a text with commas in double quotes"
                 )
             else:
-                yield where, dict(zip(header, cells, strict=True))
+                yield where, dict(zip(header, map(_unguarded, cells), strict=True))
     finally:
         csv.field_size_limit(limit)
 
 
+def _nlu_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        for line, row in nlu.rows(content):
+            yield f"{path}:{line}", row
+    except nlu.NluError as error:
+        raise DataError(f"{path}:{error.line}: {error}") from None
+
+
+_READERS = {".csv": _csv_rows, ".yml": _nlu_rows, ".yaml": _nlu_rows}
+
+
 def _check_header(where: str, header: list[str]) -> None:
+    if len(header) == 1 and re.search(r"[;\t|]", header[0]):
+        raise DataError(f"{where}: separate the columns with commas, as in text,intent,sentiment")
     _check_columns(where, header)
     if "text" not in header:
         raise DataError(f"{where}: the header has no column `text`")

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-import torch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+GPU_FILES = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg", "/dev/kfd")
+"""One of them is there where torch could use a GPU: NVIDIA's, a Jetson's, in WSL, AMD's."""
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """The device for a setting `auto`, `cpu`, `cuda` or `cuda:N`.
+def find_device(name: str = "auto") -> str:
+    """`cpu` or `cuda:N`, for a setting `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    `auto` is the first CUDA device where there is one, else the CPU. Raises ValueError for
-    another setting, or for a CUDA device that is not there.
+    `auto` is the first CUDA device where there is one, else the CPU. Torch is imported only
+    where a GPU is in question. Raises ValueError for another setting, or for a CUDA device
+    that is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not any(Path(file).exists() for file in GPU_FILES):
+            return "cpu"
+        try:
+            import torch
+        except ImportError:
+            return "cpu"
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
     if kind not in {"cpu", "cuda"} or (index and not (kind == "cuda" and index.isdecimal())):
         raise ValueError(f"DEVICE is {name!r}; it must be auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+    if kind == "cpu":
+        return "cpu"
+    import torch
+
+    if int(index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"DEVICE is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices here; "
             "use auto or cpu, or install the CUDA build of torch"
         )
-    return torch.device(name)
+    return f"cuda:{int(index or 0)}"
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """As `find_device`, as torch's own kind of thing."""
+    import torch
+
+    return torch.device(find_device(name))
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
@@ -31,6 +56,8 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     computes the same numbers. Where a CPU has AVX512-BF16 or AMX, bf16 was 2.8 times as fast as
     fp32; where it has neither, torch emulates it and is slower.
     """
+    import torch
+
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

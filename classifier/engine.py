@@ -1,46 +1,52 @@
 """A saved model at work: texts in, predictions out.
 
 What costs is padded tokens (longest × count), so a call's texts are sorted by length and cut into
-sub-batches under a token budget; results come back in the order of the input.
+batches under a token budget; results come back in the order of the input. What computes is a
+backend: int8 in onnxruntime where the model has it and the device is the CPU, else torch.
 """
 
 from __future__ import annotations
 
-from classifier import threads  # noqa: F401 (before torch: OpenMP reads its setting only once)
-
-# isort: split
-
 import json
+import logging
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from classifier import registry
-from classifier.bert import BertEncoder, BertShape
+from classifier.backends import Array, Backend, Batch
+from classifier.batching import pad, plan_batches, tokenise
 from classifier.calibration import Calibration, Floats, softmax
-from classifier.data import MAX_CHARACTERS
-from classifier.devices import fast_dtype, pick_device
-from classifier.model import Labels, TwoHeadedBert, pad
+from classifier.devices import find_device
+from classifier.neighbours import Neighbours
+from classifier.predicting import Outputs, predictions
 from classifier.registry import ModelError
-from classifier.vocabulary import Prediction, Scored
+from classifier.scope import Scope, nearness
+from classifier.vocabulary import Labels, Prediction
 
-TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
-"""Padded tokens a sub-batch: on a CPU what its caches hold, on a GPU what fills it."""
+log = logging.getLogger(__name__)
+
+INT8 = "model.int8.onnx"
+"""The file of a model directory that the int8 engine runs, where `classifier.export` made one."""
+CHUNK = 4096
+"""Texts that are sorted together; while one chunk computes, a thread tokenises the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Of one call: seconds spent, texts, their tokens, and tokens computed with padding."""
+    """Of one call: seconds spent, texts, their tokens, and tokens computed with padding.
+
+    `tokenise_s` is the time that the model waited for tokens: with more than `CHUNK` texts, most
+    of them are tokenised while it computes.
+    """
 
     tokenise_s: float = 0.0
     model_s: float = 0.0
@@ -57,35 +63,49 @@ class Scores:
     sentiment: Floats | None
 
 
+class Forward(NamedTuple):
+    """What the model makes of texts: their pooled states (texts, hidden) float32 in the last layer
+    but one and in the last, and the logits (texts, labels) of each head before the temperature;
+    None where the model has no such head."""
+
+    pooled: tuple[Array, Array]
+    intent: Floats | None
+    sentiment: Floats | None
+
+
 class Classifier:
     """One loaded model version. Not to be called from several threads at once.
 
-    `version` is its manifest's; `labels`, `calibration` and `manifest` are what was saved;
-    `device` and `dtype` say where and how it computes; `timings` is of the last call.
+    `version` is its manifest's; `labels`, `calibration`, `manifest`, `scope` and `neighbours` are
+    what was saved;
+    `backend` is what computes, `device` and `dtype` say where and how; `timings` is of the last
+    call.
     """
 
     def __init__(
         self,
-        model: TwoHeadedBert,
+        backend: Backend,
         tokenizer: Tokenizer,
         labels: Labels,
         calibration: Calibration,
         manifest: dict[str, Any],
-        device: torch.device,
+        scope: Scope | None = None,
+        neighbours: Neighbours | None = None,
         token_budget: int | None = None,
     ) -> None:
+        self.backend = backend
         self.labels = labels
         self.calibration = calibration
         self.manifest = manifest
+        self.scope = scope or Scope()
+        self.neighbours = neighbours
         self.version: str = manifest["version"]
-        self.device = device
-        self.dtype = fast_dtype(device)
-        self.token_budget = token_budget or TOKEN_BUDGET[device.type]
+        self.device = backend.device
+        self.dtype = backend.dtype
+        self.token_budget = token_budget or backend.token_budget
         self.timings = Timings()
         self._tokenizer = tokenizer
         self._pad_id: int = tokenizer.token_to_id("[PAD]") or 0
-        self._model = model.to(device).eval()
-        self._model.encoder.to(self.dtype)
 
     @classmethod
     def load(
@@ -94,29 +114,35 @@ class Classifier:
         """Load a version directory, or a pointer to one such as `models/champion`.
 
         Every file is checked against the manifest first. `device` is auto, cpu, cuda or cuda:N.
+        On the CPU a model that has an int8 file is computed by onnxruntime, and torch is not
+        imported; where that cannot load it, a warning is logged and torch computes.
         Raises `ModelError` for a model that is missing or damaged, ValueError for the device.
         """
-        place = pick_device(device)
+        place = find_device(device)
         # Resolved once: a pointer that moves while we read must not mix two versions.
         path = registry.resolve(directory)
         manifest = registry.verify(path)
         try:
-            config = json.loads((path / "config.json").read_text(encoding="utf-8"))
             names = json.loads((path / "labels.json").read_text(encoding="utf-8"))
             labels = Labels(tuple(names["intents"]), tuple(names["sentiments"]))
-            calibration = Calibration.from_dict(
-                json.loads((path / "calibration.json").read_text(encoding="utf-8"))
-            )
-            # On the meta device nothing is allocated or initialised just to be overwritten.
-            with torch.device("meta"):
-                model = TwoHeadedBert(BertEncoder(BertShape.from_config(config)), labels)
-            model.load_tensors(load_file(path / "model.safetensors"))
+            calibrated = json.loads((path / "calibration.json").read_text(encoding="utf-8"))
+            calibration = Calibration.from_dict(calibrated)
+            scope = Scope.from_parts(calibrated["scope"], load_file(path / "scope.safetensors"))
+            directions = load_file(path / "neighbours.safetensors").get("directions")
+            examples = (path / "neighbours.jsonl").read_bytes()
+            neighbours = None if directions is None else Neighbours.from_parts(examples, directions)
             tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+            backend = None
+            if place == "cpu" and INT8 in manifest["files"]:
+                backend = _load_int8(path, labels)
+            backend = backend or _load_torch(path, labels, place)
         except ModelError:
             raise
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise ModelError(f"{path}: cannot be loaded: {error}") from error
-        return cls(model, tokenizer, labels, calibration, manifest, place, token_budget)
+        return cls(
+            backend, tokenizer, labels, calibration, manifest, scope, neighbours, token_budget
+        )
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """A prediction for each text, in order. Any text will do, empty and emoji-only ones too.
@@ -124,24 +150,21 @@ class Classifier:
         A text gets the same labels in a batch as alone, and confidences within the rounding of
         `dtype` (in bfloat16 about 0.01).
         """
-        scores = self.scores(texts)
-        intents = _ranked(scores.intent, self.labels.intents)
-        sentiments = _ranked(scores.sentiment, self.labels.sentiments)
-        predictions = []
-        for row, text in enumerate(texts):
-            ranking = intents[row] if intents else ()
-            first = ranking[0] if ranking else None
-            predictions.append(
-                Prediction(
-                    text=text,
-                    intent=first,
-                    intent_ranking=ranking,
-                    sentiment=sentiments[row][0] if sentiments else None,
-                    threshold=self.calibration.threshold_for(first.name) if first else None,
-                    model=self.version,
-                )
-            )
-        return predictions
+        return predictions(
+            texts,
+            self.outputs(texts),
+            self.labels,
+            self.calibration,
+            self.scope,
+            self.version,
+        )
+
+    def outputs(self, texts: Sequence[str]) -> Outputs:
+        """What the model says of each text before calibration; sets `timings`."""
+        found = self.forward(texts)
+        near = nearness(self.scope.layers, found.pooled) if self.scope.layers else None
+        nearest = self.neighbours.nearest(found.pooled[-1]) if self.neighbours else ()
+        return Outputs(found.intent, found.sentiment, near, nearest)
 
     def scores(self, texts: Sequence[str]) -> Scores:
         """The calibrated probabilities alone, as arrays: for bulk work."""
@@ -154,75 +177,113 @@ class Classifier:
         )
 
     def logits(self, texts: Sequence[str]) -> tuple[Floats | None, Floats | None]:
-        """Both heads' raw outputs (texts, labels), before the temperature; sets `timings`."""
+        """Both heads' outputs (texts, labels), before the temperature; sets `timings`."""
+        found = self.forward(texts)
+        return found.intent, found.sentiment
+
+    def embed(self, texts: Sequence[str]) -> Array:
+        """The mean of each text's last hidden states (texts, hidden) float32; sets `timings`."""
+        return self.forward(texts).pooled[-1]
+
+    def forward(self, texts: Sequence[str]) -> Forward:
+        """Pooled states and both heads' logits in one pass of the model; sets `timings`."""
         started = time.perf_counter()
-        sequences = tokenise(self._tokenizer, texts)
-        tokenised = time.perf_counter()
+        pooled = np.empty((2, len(texts), self.backend.hidden), dtype=np.float32)
         intent = np.empty((len(texts), len(self.labels.intents)))
         sentiment = np.empty((len(texts), len(self.labels.sentiments)))
-        padded = 0
-        for rows in plan_batches([len(s) for s in sequences], self.token_budget):
-            ids, mask = pad([sequences[row] for row in rows], self._pad_id)
-            padded += ids.numel()
-            with torch.inference_mode():
-                out = self._model(ids.to(self.device), mask.to(self.device))
-            if out.intent is not None:
-                intent[rows] = _array(out.intent)
-            if out.sentiment is not None:
-                sentiment[rows] = _array(out.sentiment)
+        count = _Count()
+        for batch, output in self.backend.forward(self._batches(texts, count)):
+            pooled[0, batch.rows], pooled[1, batch.rows] = output.pooled
+            if output.intent is not None:
+                intent[batch.rows] = output.intent
+            if output.sentiment is not None:
+                sentiment[batch.rows] = output.sentiment
         self.timings = Timings(
-            tokenise_s=tokenised - started,
-            model_s=time.perf_counter() - tokenised,
+            tokenise_s=count.waited_s,
+            model_s=time.perf_counter() - started - count.waited_s,
             texts=len(texts),
-            tokens=sum(map(len, sequences)),
-            padded_tokens=padded,
+            tokens=count.tokens,
+            padded_tokens=count.padded_tokens,
         )
-        return (
+        return Forward(
+            (pooled[0], pooled[1]),
             intent if self.labels.intents else None,
             sentiment if self.labels.sentiments else None,
         )
 
-
-def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, unpadded, cut as the tokenizer is set to; at least one token each."""
-    cleaned = [_encodable(text[:MAX_CHARACTERS]) for text in texts]
-    # A tokenizer that adds no [CLS] gives nothing for an empty text, and attention over nothing
-    # is not a number.
-    return [encoding.ids or [0] for encoding in tokenizer.encode_batch_fast(cleaned)]
-
-
-def plan_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices in batches, longest texts first, each at most `budget` padded tokens.
-
-    A text longer than the budget is a batch of its own.
-    """
-    # Longest first, so that memory peaks at once and not at the end of a long run.
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    start = 0
-    while start < len(order):
-        count = max(1, budget // max(1, lengths[order[start]]))
-        yield order[start : start + count]
-        start += count
+    def _batches(self, texts: Sequence[str], count: _Count) -> Iterator[Batch]:
+        asked = time.perf_counter()
+        for start, sequences in _tokenised(self._tokenizer, texts):
+            count.waited_s += time.perf_counter() - asked
+            lengths = [len(sequence) for sequence in sequences]
+            count.tokens += sum(lengths)
+            for rows in plan_batches(lengths, self.token_budget, self.backend.most_padding):
+                ids, mask = pad([sequences[row] for row in rows], self._pad_id)
+                count.padded_tokens += ids.size
+                yield Batch([start + row for row in rows], ids, mask)
+            asked = time.perf_counter()
 
 
-def _encodable(text: str) -> str:
-    """The text with half surrogate pairs replaced: they have no UTF-8, and tokenisers refuse."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "replace").decode()
+@dataclass(slots=True)
+class _Count:
+    """What a call cost so far."""
+
+    waited_s: float = 0.0
+    tokens: int = 0
+    padded_tokens: int = 0
 
 
-def _ranked(probabilities: Floats | None, names: Sequence[str]) -> list[tuple[Scored, ...]]:
-    if probabilities is None:
-        return []
-    order = np.argsort(-probabilities, axis=1, kind="stable")
-    confidences = np.take_along_axis(probabilities, order, axis=1).tolist()
-    return [
-        tuple(Scored(names[label], confidence) for label, confidence in zip(row, own, strict=True))
-        for row, own in zip(order.tolist(), confidences, strict=True)
-    ]
+def _tokenised(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[int, list[list[int]]]]:
+    """(index of its first text, token ids) of each chunk, the next tokenised in the meantime."""
+    if len(texts) <= CHUNK:
+        # One chunk, as nearly always: no thread is worth starting.
+        if texts:
+            yield 0, tokenise(tokenizer, texts)
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as pool:
+
+        def begin(start: int) -> Future[list[list[int]]]:
+            return pool.submit(tokenise, tokenizer, texts[start : start + CHUNK])
+
+        following = begin(0)
+        for start in range(0, len(texts), CHUNK):
+            current = following
+            if start + CHUNK < len(texts):
+                following = begin(start + CHUNK)
+            yield start, current.result()
 
 
-def _array(tensor: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.cpu().numpy()
-    return array
+def _load_int8(path: Path, labels: Labels) -> Backend | None:
+    """The int8 engine, or None where it cannot run here: a model must serve, if more slowly."""
+    try:
+        from classifier.backends.mapped import map_tensors
+        from classifier.backends.onnx_backend import OnnxBackend
+
+        backend = OnnxBackend(path / INT8, map_tensors(path / "model.safetensors"))
+    except Exception as error:  # noqa: BLE001 (onnxruntime's classes derive from Exception alone)
+        reason = str(error).partition("\n")[0]
+        log.warning("%s: %s cannot be used, torch computes instead: %s", path, INT8, reason)
+        return None
+    for name, head, wanted in (
+        ("intent", backend.intent, labels.intents),
+        ("sentiment", backend.sentiment, labels.sentiments),
+    ):
+        if (head.labels if head else 0) != len(wanted):
+            raise ModelError(f"{path}: the {name} head does not fit the {len(wanted)} labels")
+    return backend
+
+
+def _load_torch(path: Path, labels: Labels, place: str) -> Backend:
+    import torch
+    from safetensors.torch import load_file as load_tensors
+
+    from classifier.backends.torch_backend import torch_backend
+    from classifier.bert import BertEncoder, BertShape
+    from classifier.model import TwoHeadedBert
+
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    # On the meta device nothing is allocated or initialised just to be overwritten.
+    with torch.device("meta"):
+        model = TwoHeadedBert(BertEncoder(BertShape.from_config(config)), labels)
+    model.load_tensors(load_tensors(path / "model.safetensors"))
+    return torch_backend(model, torch.device(place))

@@ -4,16 +4,120 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from classifier.calibration import Floats, expected_calibration_error
+from classifier.bounds import binomial_upper_bound
+from classifier.calibration import BINS, Floats, expected_calibration_error
 from classifier.data import Example
 from classifier.vocabulary import OUT_OF_SCOPE, Prediction
 
 OOS = "out_of_scope"
 WORST_CONFUSIONS = 20
+IN_SCOPE_RECALL = 0.95
+CURVE_POINTS = 20
+
+Bools = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+Table = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """One head's predictions beside the truth, for the rows that carry its label, in their order.
+
+    `first` is the label predicted first, `confidence` (rows,) its probability; `oos` and
+    `out_of_scope` are one label.
+    """
+
+    texts: list[str]
+    truth: list[str]
+    first: list[str]
+    confidence: Floats
+
+    @property
+    def correct(self) -> Bools:
+        """(rows,) whether the first label is the true one."""
+        return np.array([a == b for a, b in zip(self.truth, self.first, strict=True)], dtype=bool)
+
+
+@dataclass(frozen=True, slots=True)
+class IntentOutcomes(Outcomes):
+    """Of the intent head, with what decides about an automatic answer.
+
+    `threshold` (rows,) is what calibration asks of the first intent. `scope` (rows,) is higher the
+    more a text is of the model's kind. `answerable` (rows,): the model takes the text for one of
+    its intents, so that its confidence alone decides.
+    """
+
+    threshold: Floats
+    scope: Floats
+    answerable: Bools
+
+    @property
+    def answered(self) -> Bools:
+        """(rows,) whether the text could be answered without a person."""
+        return self.answerable & (self.confidence >= self.threshold)
+
+    @property
+    def in_scope(self) -> Bools:
+        """(rows,) whether the true intent is not out of scope."""
+        return np.array([true != OOS for true in self.truth], dtype=bool)
+
+
+def intent_outcomes(
+    predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> IntentOutcomes | None:
+    """The intents of `predictions` for `examples`, in the same order; None where no row has both.
+
+    Where a prediction carries no scope score, the largest probability of an in-scope intent
+    stands in for all.
+    """
+    rows = [
+        (p, p.intent, e.intent)
+        for p, e in zip(predictions, examples, strict=True)
+        if p.intent and e.intent is not None
+    ]
+    if not rows:
+        return None
+    first = [_one(scored.name) for _, scored, _ in rows]
+    scores = [p.scope for p, _, _ in rows]
+    known = [score for score in scores if score is not None]
+    if len(known) < len(rows):
+        known = [_largest_in_scope(p) for p, _, _ in rows]
+    return IntentOutcomes(
+        texts=[p.text for p, _, _ in rows],
+        truth=[_one(true) for _, _, true in rows],
+        first=first,
+        confidence=np.array([scored.confidence for _, scored, _ in rows]),
+        threshold=np.array([p.threshold or 0.0 for p, _, _ in rows]),
+        scope=np.array(known),
+        answerable=np.array(
+            [name != OOS and p.in_scope for name, (p, _, _) in zip(first, rows, strict=True)]
+        ),
+    )
+
+
+def sentiment_outcomes(
+    predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> Outcomes | None:
+    """As `intent_outcomes`, of the sentiments."""
+    rows = [
+        (p.text, p.sentiment, e.sentiment)
+        for p, e in zip(predictions, examples, strict=True)
+        if p.sentiment and e.sentiment
+    ]
+    if not rows:
+        return None
+    return Outcomes(
+        texts=[text for text, _, _ in rows],
+        truth=[true for _, _, true in rows],
+        first=[scored.name for _, scored, _ in rows],
+        confidence=np.array([scored.confidence for _, scored, _ in rows]),
+    )
 
 
 def evaluate(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, Any]:
@@ -28,10 +132,21 @@ def evaluate(predictions: Sequence[Prediction], examples: Sequence[Example]) -> 
     macro_f1, weighted_f1: mean of the F1 of all intents that are true or predicted, plain and
         weighted by support
     ece: expected calibration error over the in-scope rows, 15 bins
+    reliability: those bins that hold rows, as from `reliability`
     coverage, coverage_error: share of all rows whose prediction is in scope and reaches its
         threshold (they could be answered automatically), and the share of these that is wrong
-    ood_auroc: area under the ROC for telling in-scope rows from out-of-scope ones by the largest
-        probability of an in-scope intent; only where the data has both kinds
+    coverage_error_bound: what that share is at most, with 95 % confidence (`binomial_upper_bound`)
+    risk_coverage: coverage, the share of wrong answers (`risk`) and the threshold, if one
+        threshold for all intents were lowered from 1 on; about 20 points
+    aurc: area under the risk-coverage curve over the in-scope rows, all of which are answered in
+        the end, the surest first (Geifman and El-Yaniv 2017)
+    ood_auroc: area under the ROC for telling in-scope rows from out-of-scope ones by the scope
+        score, or by the largest probability of an in-scope intent where the model has no such
+        score; only where the data has both kinds, as the following
+    ood_fpr95: share of out-of-scope rows that pass where 95 % of the in-scope rows do
+    ood_recall, ood_false_alarms: share of the out-of-scope rows, and of the in-scope ones, that
+        the model takes for out of scope
+    ood_answered: share of out-of-scope rows that could be answered automatically
     intents: precision, recall, f1, support and predicted by intent
     confusions: the most frequent pairs of true and predicted intent, with their count
 
@@ -41,87 +156,135 @@ def evaluate(predictions: Sequence[Prediction], examples: Sequence[Example]) -> 
     if len(predictions) != len(examples):
         raise ValueError(f"{len(predictions)} predictions for {len(examples)} examples")
     measures: dict[str, Any] = {"examples": len(examples)}
-    pairs = list(zip(predictions, examples, strict=True))
-    intents = [(p, e.intent) for p, e in pairs if e.intent is not None and p.intent]
-    if intents:
-        measures |= _intent_measures([p for p, _ in intents], [_one(t) for _, t in intents])
-    sentiments = [(p.sentiment, e.sentiment) for p, e in pairs if p.sentiment and e.sentiment]
-    if sentiments:
-        truth = [true for _, true in sentiments]
-        first = [scored.name for scored, _ in sentiments]
-        table = _table(truth, first)
-        correct = np.array([a == b for a, b in zip(truth, first, strict=True)])
-        confidence = np.array([scored.confidence for scored, _ in sentiments])
+    if intents := intent_outcomes(predictions, examples):
+        measures |= _intent_measures(intents)
+    if sentiments := sentiment_outcomes(predictions, examples):
+        table = label_table(sentiments)
         measures |= {
-            "sentiment_rows": len(truth),
-            "sentiment_accuracy": float(correct.mean()),
-            "sentiment_macro_f1": _mean_f1(table),
-            "sentiment_ece": expected_calibration_error(confidence, correct),
+            "sentiment_rows": len(sentiments.truth),
+            "sentiment_accuracy": float(sentiments.correct.mean()),
+            "sentiment_macro_f1": mean_f1(table),
+            "sentiment_ece": expected_calibration_error(sentiments.confidence, sentiments.correct),
             "sentiments": table,
         }
     return measures
 
 
-def _intent_measures(predictions: Sequence[Prediction], truth: Sequence[str]) -> dict[str, Any]:
-    scored = [p.intent for p in predictions if p.intent]
-    first = [_one(s.name) for s in scored]
-    confidence = np.array([s.confidence for s in scored])
-    correct = np.array([a == b for a, b in zip(truth, first, strict=True)])
-    in_scope = np.array([true != OOS for true in truth])
-    answered = np.array(
-        [
-            name != OOS and s.confidence >= (p.threshold or 0.0)
-            for name, s, p in zip(first, scored, predictions, strict=True)
-        ]
-    )
-    table = _table(truth, first)
+def _intent_measures(intents: IntentOutcomes) -> dict[str, Any]:
+    correct, confidence = intents.correct, intents.confidence
+    in_scope, answered = intents.in_scope, intents.answered
+    table = label_table(intents)
     support = sum(row["support"] for row in table.values())
-    wrong = Counter((t, f) for t, f in zip(truth, first, strict=True) if t != f)
+    wrong = int((~correct[answered]).sum())
     measures: dict[str, Any] = {
-        "rows": len(truth),
+        "rows": len(intents.truth),
         "accuracy": float(correct.mean()),
-        "macro_f1": _mean_f1(table),
+        "macro_f1": mean_f1(table),
         "weighted_f1": sum(row["f1"] * row["support"] for row in table.values()) / support,
         "coverage": float(answered.mean()),
-        "coverage_error": float((~correct[answered]).mean()) if answered.any() else 0.0,
+        "coverage_error": wrong / int(answered.sum()) if answered.any() else 0.0,
+        "coverage_error_bound": binomial_upper_bound(wrong, int(answered.sum())),
     }
     if in_scope.any():
         measures["in_scope_accuracy"] = float(correct[in_scope].mean())
         measures["ece"] = expected_calibration_error(confidence[in_scope], correct[in_scope])
+        measures["aurc"] = float(risks(confidence[in_scope], correct[in_scope]).mean())
+        measures["reliability"] = reliability(confidence[in_scope], correct[in_scope])
+    measures["risk_coverage"] = _thinned(risk_coverage(intents))
     if in_scope.any() and not in_scope.all():
-        known = np.array(
-            [
-                max(
-                    (s.confidence for s in p.intent_ranking if s.name not in OUT_OF_SCOPE),
-                    default=0,
-                )
-                for p in predictions
-            ]
-        )
-        measures["ood_auroc"] = _auroc(known[in_scope], known[~in_scope])
+        taken_out = ~intents.answerable
+        measures |= {
+            "ood_auroc": _auroc(intents.scope[in_scope], intents.scope[~in_scope]),
+            "ood_fpr95": _false_positives(intents.scope[in_scope], intents.scope[~in_scope]),
+            "ood_recall": float(taken_out[~in_scope].mean()),
+            "ood_false_alarms": float(taken_out[in_scope].mean()),
+            "ood_answered": float(answered[~in_scope].mean()),
+        }
     measures["intents"] = table
     measures["confusions"] = [
         {"true": true, "predicted": predicted, "count": count}
-        for (true, predicted), count in sorted(wrong.items(), key=lambda item: (-item[1], item[0]))
-    ][:WORST_CONFUSIONS]
+        for (true, predicted), count in confusions(intents)[:WORST_CONFUSIONS]
+    ]
     return measures
 
 
-def _one(label: str) -> str:
-    return OOS if label in OUT_OF_SCOPE else label
+def reliability(confidence: Floats, correct: Bools) -> list[dict[str, float]]:
+    """The bins of the expected calibration error that hold rows, from low to high.
+
+    Each has its limits `above` (excluded) and `to`, its `rows`, and their mean `confidence` and
+    `accuracy`.
+    """
+    number = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    return [
+        {
+            "above": index / BINS,
+            "to": (index + 1) / BINS,
+            "rows": int((number == index).sum()),
+            "confidence": float(confidence[number == index].mean()),
+            "accuracy": float(correct[number == index].mean()),
+        }
+        for index in sorted(set(number.tolist()))
+    ]
 
 
-def _table(truth: Sequence[str], first: Sequence[str]) -> dict[str, dict[str, float]]:
-    support, predicted = Counter(truth), Counter(first)
-    right = Counter(t for t, f in zip(truth, first, strict=True) if t == f)
+def risks(confidence: Floats, correct: Bools) -> Floats:
+    """(rows,) the share of wrong rows among the 1, 2, … surest; equal ones share their errors."""
+    values, group = np.unique(-confidence, return_inverse=True)
+    size = np.bincount(group, minlength=len(values))
+    mean_error = np.bincount(group, weights=~correct, minlength=len(values)) / size
+    rates: Floats = np.cumsum(np.repeat(mean_error, size)) / np.arange(1, len(confidence) + 1)
+    return rates
+
+
+def falling_threshold(confidence: Floats, correct: Bools) -> tuple[Floats, Counts, Counts]:
+    """(thresholds, rows that reach each, wrong ones of these), each (thresholds,).
+
+    The thresholds are the confidences that occur, from the highest on.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    confidence, wrong = confidence[order], np.cumsum(~correct[order], dtype=np.int64)
+    # A threshold lets all equal confidences in: it cuts behind the last of them.
+    last = np.flatnonzero(np.append(confidence[1:] < confidence[:-1], True)[: len(confidence)])
+    answered: Counts = last + 1
+    return confidence[last], answered, wrong[last]
+
+
+def risk_coverage(intents: IntentOutcomes) -> list[dict[str, float]]:
+    """Coverage (of all rows) and risk (share of wrong answers) at each threshold that could be.
+
+    The threshold is one for all intents and falls from point to point; rows that the model takes
+    for out of scope are never answered.
+    """
+    can = intents.answerable
+    points = falling_threshold(intents.confidence[can], intents.correct[can])
+    return [
+        {
+            "coverage": int(answered) / len(intents.truth),
+            "risk": int(wrong) / int(answered),
+            "threshold": float(threshold),
+        }
+        for threshold, answered, wrong in zip(*points, strict=True)
+    ]
+
+
+def confusions(outcomes: Outcomes) -> list[tuple[tuple[str, str], int]]:
+    """Pairs of true and (other) predicted label with their count, the most frequent first."""
+    pairs = zip(outcomes.truth, outcomes.first, strict=True)
+    return sorted(
+        Counter((t, f) for t, f in pairs if t != f).items(), key=lambda item: (-item[1], item[0])
+    )
+
+
+def label_table(outcomes: Outcomes) -> Table:
+    """`precision`, `recall`, `f1`, `support` and `predicted` of each label, true or predicted."""
+    support, predicted = Counter(outcomes.truth), Counter(outcomes.first)
+    right = Counter(t for t, f in zip(outcomes.truth, outcomes.first, strict=True) if t == f)
     table = {}
     for label in sorted(support | predicted):
         hits = right[label]
-        precision = hits / predicted[label] if predicted[label] else 0.0
-        recall = hits / support[label] if support[label] else 0.0
         table[label] = {
-            "precision": precision,
-            "recall": recall,
+            "precision": hits / predicted[label] if predicted[label] else 0.0,
+            "recall": hits / support[label] if support[label] else 0.0,
             "f1": 2 * hits / (predicted[label] + support[label]),
             "support": support[label],
             "predicted": predicted[label],
@@ -129,8 +292,26 @@ def _table(truth: Sequence[str], first: Sequence[str]) -> dict[str, dict[str, fl
     return table
 
 
-def _mean_f1(table: dict[str, dict[str, float]]) -> float:
+def mean_f1(table: Table) -> float:
+    """Macro-F1 of a `label_table`."""
     return sum(row["f1"] for row in table.values()) / len(table)
+
+
+def _one(label: str) -> str:
+    return OOS if label in OUT_OF_SCOPE else label
+
+
+def _largest_in_scope(prediction: Prediction) -> float:
+    return max(
+        (s.confidence for s in prediction.intent_ranking if s.name not in OUT_OF_SCOPE),
+        default=0.0,
+    )
+
+
+def _thinned(curve: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The last point within each twentieth of coverage."""
+    kept = {int(point["coverage"] * CURVE_POINTS + 1e-9): point for point in curve}
+    return list(kept.values())
 
 
 def _auroc(positive: Floats, negative: Floats) -> float:
@@ -139,3 +320,10 @@ def _auroc(positive: Floats, negative: Floats) -> float:
     below = np.searchsorted(negative, positive, side="left")
     up_to = np.searchsorted(negative, positive, side="right")
     return float((below + up_to).mean() / 2 / len(negative))
+
+
+def _false_positives(positive: Floats, negative: Floats) -> float:
+    """The share of negatives at or above the highest score that 95 % of positives reach."""
+    descending = np.sort(positive)[::-1]
+    score = descending[int(np.ceil(IN_SCOPE_RECALL * len(positive) - 1e-9)) - 1]
+    return float((negative >= score).mean())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -12,17 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its customary name)
 
 from classifier.bert import BertEncoder, load_checkpoint, to_checkpoint
+from classifier.vocabulary import Labels
 
 ENCODER_PREFIX = "bert."
 """Of the encoder's tensors in model.safetensors; `transformers.AutoModel` knows this prefix."""
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """The names of each head's outputs, in order; empty where the model has no such head."""
-
-    intents: tuple[str, ...]
-    sentiments: tuple[str, ...]
 
 
 class Logits(NamedTuple):
@@ -105,6 +96,10 @@ class TwoHeadedBert(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Logits:
         """`ids` (texts, tokens) int64; `mask` the same shape, True where a token is no padding."""
+        return self.with_mean(ids, mask)[0]
+
+    def with_mean(self, ids: Tensor, mask: Tensor) -> tuple[Logits, Tensor]:
+        """The logits, and the pooled states (texts, hidden) that the intent head reads."""
         # Pooling and heads stay in fp32 even where the encoder computes in bf16: they cost nothing
         # beside it, and a confidence should not move by a rounding.
         states = self.encoder(ids, mask).float()
@@ -112,7 +107,7 @@ class TwoHeadedBert(nn.Module):
             mean = mean_pool(states, mask)
             intent = self.intent(self.dropout(mean)) if self.intent else None
             sentiment = self.sentiment(states, mask, mean) if self.sentiment else None
-        return Logits(intent, sentiment)
+        return Logits(intent, sentiment), mean
 
     def tensors(self) -> dict[str, Tensor]:
         """All weights as they are stored in model.safetensors."""
@@ -147,11 +142,3 @@ def mean_pool(states: Tensor, mask: Tensor) -> Tensor:
     """
     weights = mask.unsqueeze(-1).to(states.dtype)
     return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
-
-
-def pad(sequences: Sequence[Sequence[int]], pad_id: int = 0) -> tuple[Tensor, Tensor]:
-    """Token ids of several texts as (ids, mask), each (texts, longest)."""
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
-    longest = int(lengths.max())
-    ids = torch.tensor([[*s, *[pad_id] * (longest - len(s))] for s in sequences])
-    return ids, torch.arange(longest) < lengths[:, None]

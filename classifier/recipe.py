@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+SMALL = 1200
+"""Below this many examples each one counts: for the fit, and for the calibration."""
+LARGE = 5000
+"""From this many on, a tenth of the examples says enough for the calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,32 +21,46 @@ class Recipe:
     batch_size: examples a step
     encoder_rate, head_rate: peak learning rates of AdamW
     warmup: share of the steps during which the rates rise from 0; then they fall to 0 linearly
+    averaged: share of the steps, the last ones, whose weights are averaged into the result
     weight_decay: of weight matrices (not of biases and norms)
     label_smoothing: share of the target's weight that is spread over all labels
+    contrast: weight of the contrastive loss beside the others, which have weight 1
+    contrast_temperature: of that loss
+    views: how often a step computes each text, each time with other dropout
+    group: examples of one intent that share a batch, where there are so many
     sentiment_weight: of the sentiment loss beside the intent loss, which has weight 1
+    names: whether an intent's name is one more example of it
     dropout: share of activations dropped in the encoder and the heads
     max_grad_norm: gradients are scaled down to this Euclidean norm
     max_tokens: a text is cut to this many tokens, in training and in use
-    held_out: share of the examples kept for calibration
-    refit: whether, after calibration, the model is trained anew on all examples
+    folds, rounds: for calibration the examples are dealt into `folds`; `rounds` of these are
+        predicted by models trained on the others. The model itself is trained on all examples.
     target_error: share of automatic answers that may be wrong, which sets the thresholds
+    target_errors: the same for single intents
     seed: of shuffling, initial heads and dropout
     """
 
     epochs: int | None = None
     batch_size: int | None = None
-    encoder_rate: float = 1e-4
+    encoder_rate: float | None = None
     head_rate: float = 1e-3
     warmup: float = 0.1
+    averaged: float = 0.3
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
+    contrast: float = 1.0
+    contrast_temperature: float = 0.07
+    views: int | None = None
+    group: int | None = None
     sentiment_weight: float = 1.0
+    names: bool | None = None
     dropout: float = 0.1
     max_grad_norm: float = 1.0
     max_tokens: int = 128
-    held_out: float | None = None
-    refit: bool | None = None
-    target_error: float = 0.03
+    folds: int | None = None
+    rounds: int | None = None
+    target_error: float = 0.05
+    target_errors: Mapping[str, float] = field(default_factory=dict)
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -48,38 +68,51 @@ class Recipe:
             if not good:
                 raise ValueError(f"recipe: {name} is {getattr(self, name)!r}; it must be {must}")
 
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "views", "group", "rounds"):
             value = getattr(self, name)
             check(name, value is None or value >= 1, "at least 1")
-        for name in ("encoder_rate", "head_rate", "max_grad_norm"):
-            check(name, getattr(self, name) > 0, "above 0")
-        for name in ("warmup", "label_smoothing", "dropout", "target_error"):
+        for name in ("encoder_rate", "head_rate", "max_grad_norm", "contrast_temperature"):
+            value = getattr(self, name)
+            check(name, value is None or value > 0, "above 0")
+        for name in ("warmup", "averaged", "label_smoothing", "dropout"):
             check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        for name in ("weight_decay", "sentiment_weight"):
+        for name in ("weight_decay", "sentiment_weight", "contrast"):
             check(name, getattr(self, name) >= 0, "at least 0")
-        held_out = self.held_out
-        check("held_out", held_out is None or 0 < held_out <= 0.5, "above 0 and at most 0.5")
+        check("folds", self.folds is None or self.folds >= 2, "at least 2")
         check("max_tokens", self.max_tokens >= 4, "at least 4")
+        for name, error in {"": self.target_error, **self.target_errors}.items():
+            if not 0 < error < 0.5:
+                of = f" of {name}" if name else ""
+                raise ValueError(
+                    f"recipe: the target error{of} is {error!r}; it must be above 0 and below 0.5"
+                )
 
-    def settle(self, examples: int, longest: int = 512) -> Recipe:
-        """The same recipe with nothing left open, for that many examples.
+    def settle(self, examples: int, intents: int = 0, longest: int = 512) -> Recipe:
+        """The same recipe with nothing left open, for that many examples of that many intents.
 
-        `longest` is the most tokens that the base model can read.
-
-        Few examples need many passes: the number of steps matters more than that of epochs.
-        From 30 epochs for two hundred examples to 5 for 10,000, they fall with the square root of
-        the size.
+        `longest` is the most tokens that the base model can read. docs/classifier.md has the
+        measurements behind these choices.
         """
-        epochs = round(450 / math.sqrt(max(examples, 1)))
-        small = examples < 1200
+        small = examples < SMALL
+        views = self.views or (2 if small else 1)
+        # Few examples need many passes: the number of steps matters more than that of epochs.
+        batch_size = 16 if examples < 400 else 32 if examples < LARGE else 64
+        if small:
+            passes, rounds = min(round(280 / math.sqrt(max(examples, 1))), 30), 5
+        else:
+            passes, rounds = (5, 3) if examples < LARGE else (6, 1)
         return replace(
             self,
-            epochs=self.epochs or min(max(epochs, 5), 30),
-            batch_size=self.batch_size or (16 if examples < 400 else 32),
-            held_out=self.held_out or (0.2 if small else 0.1),
-            refit=small if self.refit is None else self.refit,
+            epochs=self.epochs or max(1, passes // views),
+            batch_size=self.batch_size or batch_size,
+            encoder_rate=self.encoder_rate or (6e-5 if small else 1e-4),
+            views=views,
+            group=self.group or (1 if small else 4),
+            names=examples < 30 * intents if self.names is None else self.names,
+            folds=self.folds or (10 if examples >= LARGE else 5),
+            rounds=self.rounds or rounds,
             max_tokens=min(self.max_tokens, longest),
         )
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"target_errors": dict(self.target_errors)}

@@ -35,11 +35,15 @@ FILES = (
     "model.safetensors",
     "labels.json",
     "calibration.json",
+    "scope.safetensors",
+    "neighbours.jsonl",
+    "neighbours.safetensors",
     "metrics.json",
     "MODEL_CARD.md",
+    "report.html",
 )
 """What every version holds beside its manifest; a manifest may list more."""
-FORMAT = 1
+FORMAT = 2
 
 _VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
@@ -98,6 +102,7 @@ def save(directory: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) 
         },
     }
     partial = directory.parent / f".{directory.name}.{secrets.token_hex(4)}.partial"
+    written = partial
     try:
         partial.mkdir()
         for name, content in files.items():
@@ -105,12 +110,13 @@ def save(directory: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) 
         _write(partial / MANIFEST, _json(manifest))
         _sync(partial)
         # POSIX lets a rename replace an empty directory, and refuses one that has filled since.
-        partial.rename(directory)
+        written = partial.rename(directory)
         _sync(directory.parent)
-    except OSError as error:
-        raise ModelError(f"{directory}: could not be saved ({error.strerror})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    except BaseException as error:
+        shutil.rmtree(written, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ModelError(f"{directory}: could not be saved ({error.strerror})") from error
+        raise
 
 
 def verify(directory: str | Path) -> dict[str, Any]:
@@ -154,7 +160,10 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); use another version") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ModelError(f"{path}: is not a manifest of format {FORMAT}")
+        raise ModelError(
+            f"{path}: is not a manifest of format {FORMAT}; a model that another version of "
+            "Frontdesk made has to be trained anew"
+        )
     if not isinstance(manifest.get("version"), str) or not isinstance(manifest.get("files"), dict):
         raise ModelError(f"{path}: lacks the version or the files")
     _check_files(path, manifest["files"])

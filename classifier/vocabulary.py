@@ -11,6 +11,14 @@ OUT_OF_SCOPE = frozenset({"out_of_scope", "oos"})
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """The names of each head's outputs, in order; empty where the model has no such head."""
+
+    intents: tuple[str, ...]
+    sentiments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """A label with the model's calibrated probability for it, between 0 and 1."""
 
@@ -22,13 +30,31 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A training example near a text: `similarity` is the cosine of their embeddings, -1 to 1."""
+
+    text: str
+    intent: str
+    similarity: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"text": self.text, "intent": self.intent, "similarity": self.similarity}
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model says of one text.
 
     A head that the model's training data never fed is absent: `intent` (and its ranking) or
-    `sentiment` is then None (empty). `intent_ranking` holds all intents, most probable first.
+    `sentiment` is then None (empty). `intent_ranking` holds the ten most probable intents, in
+    order.
     `threshold` is the confidence that calibration asks of the first intent before it may be
     answered automatically. `model` is the model directory's version.
+
+    `scope` says how much the text is of the kind that the model was trained on (between 0 and 1,
+    higher is more so), `scope_threshold` what calibration asks of it; `language` is the text's
+    ISO 639-1 code where it could be told and is none that the model was trained on.
+    `neighbours` are the nearest training examples, nearest first.
     """
 
     text: str
@@ -37,6 +63,19 @@ class Prediction:
     sentiment: Scored | None
     threshold: float | None
     model: str
+    scope: float | None = None
+    scope_threshold: float | None = None
+    language: str | None = None
+    neighbours: tuple[Neighbour, ...] = ()
+
+    @property
+    def in_scope(self) -> bool:
+        """Whether the text is of a kind that the model can be trusted on at all."""
+        if self.language is not None:
+            return False
+        if self.scope is None or self.scope_threshold is None:
+            return True
+        return self.scope >= self.scope_threshold
 
     def as_dict(self) -> dict[str, Any]:
         """The documented JSON shape of a result."""
@@ -45,5 +84,9 @@ class Prediction:
             "intent": self.intent.as_dict() if self.intent else None,
             "intent_ranking": [scored.as_dict() for scored in self.intent_ranking],
             "sentiment": self.sentiment.as_dict() if self.sentiment else None,
+            "scope": self.scope,
+            "in_scope": self.in_scope,
+            "language": self.language,
+            "neighbours": [neighbour.as_dict() for neighbour in self.neighbours],
             "model": self.model,
         }

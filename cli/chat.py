@@ -33,6 +33,9 @@ def chat(
     text: Annotated[
         str | None, typer.Argument(help="What the customer writes; without it, a conversation.")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what the decision rests on.")
+    ] = False,
     json_: JsonOption = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a reply.")] = 60.0,
 ) -> None:
@@ -53,13 +56,13 @@ def chat(
         check_store(store)
         customer = Customer(Simulator(url), store, timeout)
         if text is None:
-            _converse(customer)
+            _converse(customer, explain)
             return
         exchange = customer.say(text)
     if json_:
         print_json(exchange)
     else:
-        _print(exchange)
+        _print(exchange, explain)
 
 
 class Customer:
@@ -136,6 +139,11 @@ class Customer:
                 "decision": str(decision.action),
                 "rule": decision.rule,
                 "model": prediction.model if prediction else None,
+                "threshold": prediction.threshold if prediction else None,
+                "scope": prediction.scope if prediction else None,
+                "scope_threshold": prediction.scope_threshold if prediction else None,
+                "language": prediction.language if prediction else None,
+                "neighbours": prediction.neighbours if prediction else [],
             }
 
 
@@ -211,7 +219,7 @@ def _simulator_ready(settings: Settings, url: str) -> bool:
     return answers and bool(children.get("simulator", {}).get("ready"))
 
 
-def _converse(customer: Customer) -> None:
+def _converse(customer: Customer, explain: bool) -> None:
     notices().print("[dim]You are a new customer. An empty line or Ctrl-D ends it.[/]")
     while True:
         try:
@@ -221,7 +229,7 @@ def _converse(customer: Customer) -> None:
         if not text:
             return
         try:
-            _print(customer.say(text))
+            _print(customer.say(text), explain)
         except MisconfiguredError:
             raise
         except CommandError as error:
@@ -229,7 +237,7 @@ def _converse(customer: Customer) -> None:
             notices().print(f"[yellow]{error}[/]")
 
 
-def _print(exchange: dict[str, Any]) -> None:
+def _print(exchange: dict[str, Any], explain: bool) -> None:
     console = results()
     console.print("[bold]desk >[/] ", end="")
     console.print(exchange["reply"], markup=False)
@@ -238,3 +246,20 @@ def _print(exchange: dict[str, Any]) -> None:
         f"sentiment {exchange['sentiment'] or '–'} · {exchange['decision']} "
         f"by rule {exchange['rule']} · model {exchange['model'] or '–'}[/]"
     )
+    if explain:
+        _print_explanation(exchange)
+
+
+def _print_explanation(exchange: dict[str, Any]) -> None:
+    from desk.texts import say
+
+    def line(text: str) -> None:
+        # Training texts may hold square brackets, which would be taken for markup.
+        results().print(f"        {text}", style="dim", markup=False)
+
+    line(f"why: {say('rule-' + exchange['rule'])}")
+    line(f"the model's threshold: {percent(exchange['threshold'])}")
+    line(f"scope: {percent(exchange['scope'])} (from {percent(exchange['scope_threshold'])} on)")
+    line(f"other language: {exchange['language'] or '–'}")
+    for near in exchange["neighbours"]:
+        line(f"near {near['similarity']:.2f}: {' '.join(near['text'].split())} → {near['intent']}")

@@ -6,17 +6,19 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.compose import load_settings, open_desk, redis_url
+from cli.compose import load_pack, load_settings, open_desk, redis_url
 from cli.errors import CommandError, MisconfiguredError
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
     from classifier.data import Example
+    from classifier.recipe import Recipe
     from desk.settings import Settings
 
 STALE_SECONDS = 600.0
@@ -92,7 +94,12 @@ def _from_file(
 ) -> dict[str, Any]:
     from classifier import registry
     from classifier.data import read_examples
+    from classifier.recipe import Recipe
 
+    recipe = Recipe(seed=seed, epochs=epochs)
+    if data is None:  # a file says nothing of the errors that answers may have
+        target_error, target_errors = load_pack(settings).targets()
+        recipe = replace(recipe, target_error=target_error, target_errors=target_errors)
     source = data or settings.pack_dir / "examples.jsonl"
     examples = read_examples(source)
     held = test or (None if data else settings.pack_dir / "test.jsonl")
@@ -103,7 +110,7 @@ def _from_file(
         console = notices()
         console.print(f"{len(examples):,} examples from {source}, base model {settings.base_model}")
     with _settings_errors():
-        metrics, path = _fit(settings, examples, test_examples, out, seed, epochs, quiet)
+        metrics, path = _fit(settings, examples, test_examples, out, recipe, quiet)
     promoted = out is None and registry.champion(settings.models_dir) is None
     if promoted:
         registry.promote(settings.models_dir, path.name)
@@ -115,16 +122,14 @@ def _fit(
     examples: list[Example],
     test: list[Example] | None,
     out: Path | None,
-    seed: int,
-    epochs: int | None,
+    recipe: Recipe,
     quiet: bool,
 ) -> tuple[dict[str, Any], Path]:
-    from classifier.recipe import Recipe
     from classifier.training import train_to_directory, train_version
 
     options: dict[str, Any] = {
         "base": settings.base_model,
-        "recipe": Recipe(seed=seed, epochs=epochs),
+        "recipe": recipe,
         "test": test,
         "device": settings.device,
     }
@@ -222,6 +227,14 @@ def _print_result(result: dict[str, Any]) -> None:
                 f"  {name:<11} intent {percent(measures.get('accuracy'))} · "
                 f"sentiment macro-F1 {percent(measures.get('sentiment_macro_f1'))}"
             )
+    share = f"{result['target_error']:.0%}"
+    if result["proven"] and result["threshold"] < 1:
+        console.print(f"  of the automatic answers at most {share} are wrong (95 % confidence)")
+    else:
+        console.print(
+            f"  the examples don't prove that at most {share} of the automatic answers are wrong: "
+            "more of them, or a higher target_error in pack.yml, will; see frontdesk thresholds"
+        )
     if result["promoted"]:
         console.print("It is the champion now: workers take it over within a second.")
     elif Path(result["model"]).name == result.get("version"):

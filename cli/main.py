@@ -9,7 +9,20 @@ from collections.abc import Callable
 
 import typer
 
-from cli import chat, doctor, learn, measure, processes, up, upkeep
+from cli import (
+    chat,
+    classify,
+    compare,
+    doctor,
+    exchange,
+    learn,
+    measure,
+    processes,
+    thresholds,
+    up,
+    upkeep,
+    validate,
+)
 from cli.errors import FAILED, explain
 from cli.models import models
 from cli.screen import complain
@@ -27,11 +40,12 @@ app = typer.Typer(
 )
 
 
-def _verb(function: Callable[..., None], *examples: str) -> None:
+def _verb(function: Callable[..., None], *examples: str, name: str | None = None) -> None:
     # Lines of a docstring are wrapped for the source; a terminal wraps its own way.
     paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    app.command(help=text, epilog="\n\n".join(f"Example: {each}" for each in examples))(function)
+    epilog = "\n\n".join(f"Example: {each}" for each in examples)
+    app.command(name, help=text, epilog=epilog)(function)
 
 
 _verb(up.up, "frontdesk up")
@@ -43,9 +57,30 @@ _verb(
     "frontdesk train --data texts.csv --out my-model",
     "frontdesk train --from-feedback",
 )
-_verb(measure.evaluate, "frontdesk evaluate --model models/champion --data test.jsonl --json")
-_verb(measure.classify, 'frontdesk classify "where is my parcel?" --json')
-_verb(upkeep.validate, "frontdesk validate packs/retail")
+_verb(
+    measure.evaluate,
+    "frontdesk evaluate --model models/champion --data test.jsonl --out report",
+    "frontdesk evaluate --cross-validate 5 --json",
+)
+_verb(compare.compare, "frontdesk compare champion candidate --data test.jsonl")
+_verb(thresholds.thresholds, "frontdesk thresholds --target 0.03")
+_verb(classify.classify, 'frontdesk classify "where is my parcel?" --explain')
+_verb(
+    validate.validate,
+    "frontdesk validate packs/retail",
+    "frontdesk validate texts.csv --test test.csv --fix",
+)
+_verb(
+    exchange.import_,
+    "frontdesk import my-rasa-bot --into packs/mine",
+    "frontdesk import texts.csv canned.csv --into packs/mine --dry-run",
+    name="import",
+)
+_verb(
+    exchange.export,
+    "frontdesk export --from packs/retail --format rasa my-rasa-bot/data",
+    "frontdesk export --from packs/retail/test.jsonl --format csv test.csv",
+)
 app.add_typer(models, name="models", epilog="Example: frontdesk models list")
 app.add_typer(operators, name="operators", epilog="Example: frontdesk operators list")
 _verb(upkeep.migrate, "frontdesk migrate")

@@ -1,10 +1,11 @@
-"""`frontdesk evaluate` and `frontdesk classify`: what a model is worth, and what it says."""
+"""`frontdesk evaluate`: what a model, or the recipe, is worth on labelled texts."""
 
 from __future__ import annotations
 
-import json
+import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,23 +13,31 @@ import typer
 
 from cli.compose import load_settings
 from cli.errors import MisconfiguredError
-from cli.screen import JsonOption, percent, print_json, results
+from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
     from classifier import Classifier, Prediction
+    from classifier.data import Example
     from desk.settings import Settings
 
-LINES_AT_ONCE = 256
 MEASURES = (
     ("accuracy", "of all intents"),
     ("in_scope_accuracy", "of in-scope intents"),
     ("macro_f1", "of intents"),
+    ("weighted_f1", "of intents, by their texts"),
     ("ece", "calibration error of the confidence"),
     ("coverage", "answered without a person"),
     ("coverage_error", "of these, wrong"),
+    ("coverage_error_bound", "of these, wrong at most (95 % confidence)"),
+    ("aurc", "area under the risk-coverage curve"),
     ("ood_auroc", "telling out-of-scope texts"),
+    ("ood_fpr95", "out-of-scope texts that pass where 95 % of the others do"),
+    ("ood_recall", "out-of-scope texts that are taken for such"),
+    ("ood_false_alarms", "in-scope texts that are taken for out of scope"),
+    ("ood_answered", "out-of-scope texts that would be answered"),
     ("sentiment_accuracy", ""),
     ("sentiment_macro_f1", ""),
+    ("sentiment_ece", "calibration error of the sentiment's confidence"),
 )
 
 ModelOption = Annotated[
@@ -40,64 +49,88 @@ DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:
 def evaluate(
     model: ModelOption = None,
     data: Annotated[
-        Path | None, typer.Option(help="Labelled JSONL or CSV (default: the pack's test.jsonl).")
+        Path | None,
+        typer.Option(
+            help="Labelled JSONL or CSV (default: the pack's test.jsonl; "
+            "with --cross-validate its examples.jsonl)."
+        ),
+    ] = None,
+    cross_validate: Annotated[
+        int | None,
+        typer.Option(
+            min=2, metavar="K", help="Measure no model but the recipe: train K on K folds of data."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for a report: a page with plots, and the files that Rasa users know. "
+            "New, empty, or holding an earlier report, which is replaced.",
+        ),
     ] = None,
     device: DeviceOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Measure a model on labelled data: accuracy, F1, calibration, coverage, sentiment."""
-    settings = _settings(device)
+    """Measure a model on labelled data.
+
+    Accuracy, F1, calibration, coverage against risk, out-of-scope texts, sentiment. With
+    --cross-validate, each text is predicted by a model that was trained on the other folds.
+    """
+    if cross_validate and model:
+        raise MisconfiguredError(
+            "--cross-validate trains its own models: leave out --model, or --cross-validate."
+        )
+    settings = settings_for(device)
     from classifier.data import read_examples
     from classifier.evaluate import evaluate as measure
 
-    source = data or settings.pack_dir / "test.jsonl"
+    source = data or settings.pack_dir / ("examples.jsonl" if cross_validate else "test.jsonl")
     examples = read_examples(source)
-    classifier = _load(settings, model)
-    measures = measure(classifier([example.text for example in examples]), examples)
+    if out is not None:
+        from classifier.report import check_report_target
+
+        # Before minutes of training, not after.
+        check_report_target(out)
+    version = None
+    if cross_validate:
+        predictions, measures = _cross_validate(settings, examples, cross_validate)
+        title = f"Cross-validation, {cross_validate} folds"
+    else:
+        classifier = load_model(settings, model)
+        warn_of_training_data(classifier, examples, source)
+        predictions = classifier([example.text for example in examples])
+        measures = measure(predictions, examples)
+        version = classifier.version
+        title = f"Model {version}"
+    files = []
+    if out is not None:
+        from classifier.report import write_report
+
+        files = write_report(
+            out,
+            predictions,
+            examples,
+            title,
+            remarks=[f"Measured on {len(examples):,} texts of {source}."],
+            cross_validation=measures.get("cross_validation"),
+        )
     if json_:
-        print_json({"model": classifier.version, "data": str(source), **measures})
-    else:
-        _print_measures(classifier.version, source, measures)
-
-
-def classify(
-    texts: Annotated[
-        list[str], typer.Argument(metavar="TEXT...", help="Texts; - reads lines from stdin.")
-    ],
-    model: ModelOption = None,
-    device: DeviceOption = None,
-    json_: JsonOption = False,
-) -> None:
-    """Classify texts with a model alone: no bot, no queue, no policy.
-
-    With --json: an object for one text, a list for several, and for - an object a line.
-    """
-    settings = _settings(device)
-    streamed = texts == ["-"]
-    classifier = _load(settings, model)
-    if streamed:
-        for batch in _lines():
-            for prediction in classifier(batch):
-                if json_:
-                    print(json.dumps(prediction.as_dict(), ensure_ascii=False), flush=True)
-                else:
-                    print(_line(prediction), flush=True)
+        report = {"report": str(out)} if out else {}
+        print_json({"model": version, "data": str(source), **report, **measures})
         return
-    predictions = classifier(texts)
-    if not json_:
-        for prediction in predictions:
-            print(_line(prediction))
-    else:
-        found = [prediction.as_dict() for prediction in predictions]
-        print_json(found[0] if len(found) == 1 else found)
+    _print_measures(title, source, measures)
+    if files:
+        results().print(f"Report: {files[0]}", markup=False)
 
 
-def _settings(device: str | None) -> Settings:
+def settings_for(device: str | None) -> Settings:
+    """The settings in force, on another device where one is given."""
     return load_settings() if device is None else load_settings(device=device)
 
 
-def _load(settings: Settings, model: Path | None) -> Classifier:
-    from classifier.data import DataError
+def load_model(settings: Settings, model: Path | None) -> Classifier:
+    """The model in a folder, or the champion. Raises `ModelError`, `MisconfiguredError`."""
     from classifier.engine import Classifier
     from classifier.registry import ModelError
 
@@ -107,53 +140,99 @@ def _load(settings: Settings, model: Path | None) -> Classifier:
             f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
             "(or name one with --model)"
         )
-    try:
+    with _device_errors():
         return Classifier.load(path, settings.device)
-    except DataError:
+
+
+def warn_of_training_data(classifier: Classifier, examples: list[Example], source: Path) -> None:
+    """Say so where a model is measured on the very examples that it learned."""
+    from classifier.data import content_hash
+
+    if classifier.manifest.get("data", {}).get("hash") == content_hash(examples):
+        notices().print(
+            f"Model {classifier.version} was trained on {source}: these figures flatter it. "
+            "Take data that it has not seen.",
+            markup=False,
+        )
+
+
+def _cross_validate(
+    settings: Settings, examples: list[Example], count: int
+) -> tuple[list[Prediction], dict[str, Any]]:
+    from classifier.folds import cross_validate
+
+    with _device_errors(), _ended_in_order():
+        return cross_validate(
+            examples,
+            count,
+            base=settings.base_model,
+            device=settings.device,
+            progress=lambda number: training_progress(f"Fold {number} of {count}"),
+        )
+
+
+@contextmanager
+def _device_errors() -> Iterator[None]:
+    """A device that is not there is the caller's to mend."""
+    from classifier.base import BaseModelError
+    from classifier.data import DataError
+
+    try:
+        yield
+    except (BaseModelError, DataError):
         raise
     except ValueError as error:
         raise MisconfiguredError(str(error)) from None
 
 
-def _lines() -> Iterator[list[str]]:
-    """Lines of standard input: many at once from a file, one at a time from a person."""
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
-    at_once = 1 if sys.stdin.isatty() else LINES_AT_ONCE
-    batch: list[str] = []
-    for line in sys.stdin:
-        batch.append(line.rstrip("\n"))
-        if len(batch) >= at_once:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM as an exception, so that what is temporary is removed as after Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _line(prediction: Prediction) -> str:
-    intent, sentiment = prediction.intent, prediction.sentiment
-    parts = [
-        f"{intent.name} {intent.confidence:.2f}" if intent else "–",
-        f"{sentiment.name} {sentiment.confidence:.2f}" if sentiment else "–",
-        prediction.text,
-    ]
-    return "\t".join(parts)
-
-
-def _print_measures(version: str, source: Path, measures: dict[str, Any]) -> None:
-    from rich.table import Table
+def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Column, Table
 
     console = results()
-    console.print(f"Model {version} on {measures['examples']:,} examples of {source}")
+    console.print(f"{title} on {measures['examples']:,} examples of {source}", markup=False)
+    folds = measures.get("cross_validation")
     for name, meaning in MEASURES:
         if name in measures:
+            spread = ""
+            if folds and name in folds["mean"]:
+                figures = (_shown(name, folds[kind][name]) for kind in ("mean", "sd"))
+                spread = " ± ".join(figures)
             remark = f"[dim]{meaning}[/]" if meaning else ""
-            console.print(f"  {name:<20} {percent(measures[name]):>7}  {remark}")
+            spread = f"{spread:>16}  " if folds else ""
+            console.print(f"  {name:<20} {_shown(name, measures[name]):>7}  {spread}{remark}")
+    if folds:
+        console.print(
+            "[dim]  First of all folds together; then mean ± standard deviation of the folds.[/]"
+        )
     if "intents" in measures:
         worst = sorted(measures["intents"].items(), key=lambda item: item[1]["f1"])[:5]
-        table = Table("weakest intents", "F1", "precision", "recall", "support", box=None)
+        table = Table(
+            Column("weakest intents", overflow="fold"),
+            "F1",
+            "precision",
+            "recall",
+            "support",
+            box=None,
+        )
         for name, row in worst:
             shown = (percent(row[key]) for key in ("f1", "precision", "recall"))
-            table.add_row(name, *shown, str(row["support"]))
+            table.add_row(escape(name), *shown, str(row["support"]))
         console.print(table)
     for row in measures.get("confusions", [])[:5]:
-        console.print(f"  {row['count']} × {row['true']} taken for {row['predicted']}")
+        pair = f"{row['true']} taken for {row['predicted']}"
+        console.print(f"  {row['count']} × {pair}", markup=False)
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{value:.4f}" if name == "aurc" else percent(value)

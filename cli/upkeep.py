@@ -1,17 +1,15 @@
-"""`frontdesk migrate` and `frontdesk validate`: the database and the pack in order."""
+"""`frontdesk migrate`: the database in order."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cli.compose import load_settings, open_store
-from cli.errors import FAILED, CommandError
-from cli.screen import JsonOption, print_json, results
+from cli.errors import CommandError
+from cli.screen import results
 
 
 def migrate(
@@ -31,36 +29,3 @@ def migrate(
                 raise CommandError(str(error)) from None
         time.sleep(0.5)
     results().print("The database is up to date.")
-
-
-def validate(
-    pack: Annotated[
-        Path | None, typer.Argument(help="A pack's folder (default: PACK).", metavar="[PACK]")
-    ] = None,
-    json_: JsonOption = False,
-) -> None:
-    """Check a pack: answers, buttons, rules, examples, and that no test text is trained on."""
-    from desk.validation import validate as check
-
-    folder = pack or load_settings().pack_dir
-    findings: list[Any] = list(check(folder))
-    errors = sum(str(finding.severity) == "error" for finding in findings)
-    if json_:
-        rows = [{key: _plain(value) for key, value in asdict(f).items()} for f in findings]
-        print_json({"ok": not errors, "pack": str(folder), "findings": rows})
-    else:
-        console = results()
-        for finding in findings:
-            place = f"{finding.file}:{finding.line}" if finding.line else str(finding.file)
-            colour = "red" if str(finding.severity) == "error" else "yellow"
-            console.print(f"[{colour}]{finding.severity}[/] ", end="")
-            console.print(f"{place}: {finding.message}", markup=False)
-        warnings = len(findings) - errors
-        verdict = f"{errors} errors, {warnings} warnings" if findings else "clean"
-        console.print(f"{folder}: {verdict}")
-    if errors:
-        raise typer.Exit(FAILED)
-
-
-def _plain(value: object) -> object:
-    return value if value is None or isinstance(value, int) else str(value)

@@ -90,6 +90,8 @@ class Intent(_Strict):
     """Whether the answer asks for a thumb up or down; small talk needs none."""
     escalate: Escalate = Escalate.NEVER
     threshold: float | None = Field(None, gt=0, le=1)
+    target_error: float | None = Field(None, gt=0, lt=0.5)
+    """The share of this intent's automatic answers that may be wrong; None: the policy's."""
 
 
 class Policy(_Strict):
@@ -98,6 +100,8 @@ class Policy(_Strict):
     out_of_scope: str = "out_of_scope"
     threshold: float = Field(0.6, gt=0, le=1)
     """The least confidence for an answer where neither the intent nor the model asks for more."""
+    target_error: float = Field(0.05, gt=0, lt=0.5)
+    """The share of automatic answers that may be wrong: training chooses thresholds by it."""
     clarify_from: float = Field(0.15, gt=0, le=1)
     """An intent at least this probable is offered as a choice when the bot asks back."""
     choices: int = Field(3, ge=2, le=5)
@@ -250,6 +254,15 @@ class Pack(_Strict):
                 problems.append(f"the text has {len(value)} characters; {MAX_ANSWER} fit")
             problems += html_problems(value)
         return problems
+
+    def targets(self) -> tuple[float, dict[str, float]]:
+        """The share of automatic answers that may be wrong: in all, and of single intents."""
+        single = {
+            name: intent.target_error
+            for name, intent in self.intents.items()
+            if intent.target_error is not None
+        }
+        return self.policy.target_error, single
 
     def language(self, wanted: str | None) -> str:
         """The pack's language for a customer's IETF tag such as `en-GB`."""

@@ -13,8 +13,10 @@ from desk.pack import Escalate, Pack
 PERSON_IN_CHARGE = "person_in_charge"
 WAITING_FOR_PERSON = "waiting_for_person"
 NOT_CLASSIFIED = "not_classified"
+OTHER_LANGUAGE = "other_language"
 INTENT_NEEDS_PERSON = "intent_needs_person"
 NEGATIVE_SENTIMENT = "negative_sentiment"
+UNFAMILIAR = "unfamiliar"
 OUT_OF_SCOPE = "out_of_scope"
 SAME_ANSWER_AGAIN = "same_answer_again"
 CONFIDENT = "confident"
@@ -29,7 +31,14 @@ LATE = "late"
 
 
 def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:
-    """Decide what one message gets. An intent the pack does not know is treated as unsure."""
+    """Decide what one message gets. An intent the pack does not know is treated as unsure.
+
+    Of a text that is not `in_scope` the first intent means little, whatever its confidence: it
+    gets no answer, and no threshold of the pack changes that. What calls a person still does, for
+    one called in vain costs less than one refused; an intent that always does must only be
+    probable enough to be offered as a choice. And the intent for what is out of scope agrees with
+    the finding, so that the answer a pack may have for it stands.
+    """
     if history.state is ConversationState.HUMAN:
         return Decision(Action.SILENT, PERSON_IN_CHARGE)
     if history.state is ConversationState.WAITING:
@@ -37,8 +46,14 @@ def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:
     top = prediction.intent
     if top is None:
         return Decision(Action.ESCALATE, NOT_CLASSIFIED)
+    if prediction.language is not None:
+        return Decision(Action.ESCALATE, OTHER_LANGUAGE, top.name)
     intent = pack.intents.get(top.name)
-    if intent is not None and intent.escalate is Escalate.ALWAYS:
+    if (
+        intent is not None
+        and intent.escalate is Escalate.ALWAYS
+        and (prediction.in_scope or top.confidence >= pack.policy.clarify_from)
+    ):
         return Decision(Action.ESCALATE, INTENT_NEEDS_PERSON, top.name)
     if is_negative(prediction, pack) and (
         (intent is not None and intent.escalate is Escalate.WHEN_NEGATIVE)
@@ -48,27 +63,40 @@ def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:
     if (
         intent is not None
         and intent.answer is not None
-        and top.confidence >= threshold(prediction, pack)
+        and (prediction.in_scope or top.name == pack.policy.out_of_scope)
+        and top.confidence >= threshold(top.name, prediction.threshold, pack)
     ):
         recent = history.last_intents[: pack.policy.same_answer]
         if len(recent) == pack.policy.same_answer and set(recent) == {top.name}:
             return Decision(Action.ESCALATE, SAME_ANSWER_AGAIN, top.name)
         return Decision(Action.ANSWER, CONFIDENT, top.name)
-    out_of_scope = top.name == pack.policy.out_of_scope
-    if history.clarifications >= pack.policy.clarifications:
-        return Decision(Action.ESCALATE, OUT_OF_SCOPE if out_of_scope else STILL_UNSURE, top.name)
-    offered = choices(prediction, pack)
-    unsure = CLOSE_INTENTS if len(offered) > 1 else UNSURE
-    return Decision(Action.CLARIFY, OUT_OF_SCOPE if out_of_scope else unsure, top.name, offered)
+    return _in_doubt(prediction, top.name, history, pack)
 
 
-def threshold(prediction: Prediction, pack: Pack) -> float:
-    """The confidence an answer needs: the pack's word for the intent, else the model's calibrated
-    one, else the pack's general one."""
-    intent = pack.intents.get(prediction.intent.name) if prediction.intent else None
+def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) -> Decision:
+    """Ask back, or call a person where that was done often enough."""
+    offered = choices(prediction, pack) if prediction.in_scope else ()
+    asked_enough = history.clarifications >= pack.policy.clarifications
+    if first == pack.policy.out_of_scope:
+        rule = OUT_OF_SCOPE
+    elif not prediction.in_scope:
+        rule = UNFAMILIAR
+    elif asked_enough:
+        rule = STILL_UNSURE
+    else:
+        rule = CLOSE_INTENTS if len(offered) > 1 else UNSURE
+    if asked_enough:
+        return Decision(Action.ESCALATE, rule, first)
+    return Decision(Action.CLARIFY, rule, first, offered)
+
+
+def threshold(name: str, calibrated: float | None, pack: Pack) -> float:
+    """The confidence an answer to that intent needs: the pack's word for the intent, else the
+    model's `calibrated` one, else the pack's general one."""
+    intent = pack.intents.get(name)
     if intent is not None and intent.threshold is not None:
         return intent.threshold
-    return pack.policy.threshold if prediction.threshold is None else prediction.threshold
+    return pack.policy.threshold if calibrated is None else calibrated
 
 
 def is_negative(prediction: Prediction, pack: Pack) -> bool:

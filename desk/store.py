@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -21,6 +23,7 @@ from sqlalchemy.orm import Session
 from desk.domain import DeskError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_SECONDS = 15
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
 
 
@@ -145,19 +148,32 @@ def unreachable(url: str, error: Exception) -> DeskError:
     )
 
 
+def _use_wal(cursor: Any) -> None:
+    """Switch to the write-ahead log; without effect where the file has it already."""
+    # Where another process switches or writes a new file at that moment, SQLite fails at once
+    # instead of waiting out the busy timeout.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
         # Python's own transaction handling would begin late and deferred: it is ours to begin.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in (
-            "busy_timeout=15000",
-            "journal_mode=WAL",
-            "synchronous=FULL",  # an acknowledged update survives a power cut, too
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS}")
+        _use_wal(cursor)
+        cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged update survives a power cut
+        cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -206,6 +206,11 @@ class PredictionRow(Base):
     sentiment: Mapped[str | None] = mapped_column(String(16))
     sentiment_confidence: Mapped[float | None]
     threshold: Mapped[float | None]
+    scope: Mapped[float | None]
+    scope_threshold: Mapped[float | None]
+    language: Mapped[str | None] = mapped_column(String(16))
+    # The default is the database's, too: a worker of the version before goes on during an update.
+    neighbours: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'"))
     model: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 

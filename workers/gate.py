@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.stats import binom
+from classifier.compare import chance_of_losing
 
 LARGEST_LOSS = 0.01
 LARGEST_SENTIMENT_LOSS = 0.02
@@ -70,8 +70,7 @@ def judge(
     old = sum(was_right) / len(truth)
     gained = sum(a and not b for a, b in zip(right, was_right, strict=True))
     lost = sum(b and not a for a, b in zip(right, was_right, strict=True))
-    # Of the texts on which they differ, as many or more lost by chance alone.
-    p_worse = float(binom.sf(lost - 1, lost + gained, 0.5)) if lost else 1.0
+    p_worse = chance_of_losing(gained, lost)
     # In texts, not shares: those don't subtract exactly.
     allowed = LARGEST_LOSS * len(truth)
     reason = None

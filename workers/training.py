@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from classifier import Classifier, Prediction, registry
 from classifier.data import DataError, Example, content_hash, read_examples
 from classifier.evaluate import evaluate
+from classifier.recipe import Recipe
 from classifier.registry import ModelError
 from classifier.training import train_version
 from desk import queues
@@ -30,6 +31,7 @@ from desk.domain import DeskError, RunState
 from desk.flow import learning
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
+from desk.pack import Pack
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.gate import Verdict, judge
@@ -178,6 +180,7 @@ class Trainer:
             examples,
             self.models_dir,
             base=self.base_model,
+            recipe=recipe(self.desk.pack),
             progress=step,
             device=self.device,
             notes={"learned": len(learned), "pack": self.desk.pack.name},
@@ -229,6 +232,12 @@ class Trainer:
                 log.warning("database.unreachable", run=run_id, reason=str(error.orig))
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
+
+
+def recipe(pack: Pack) -> Recipe:
+    """How a pack wants its models trained: the errors that its automatic answers may have."""
+    target_error, target_errors = pack.targets()
+    return Recipe(target_error=target_error, target_errors=target_errors)
 
 
 def training_examples(

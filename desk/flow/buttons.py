@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, FeedbackKind, Pressed
 from desk.flow import composing
-from desk.flow.cards import CARD_KEY, card_keyboard, is_post, label_keyboard
+from desk.flow.cards import CARD_KEY, is_post, label_keyboard
 from desk.flow.composing import (
     add_delivery,
     answer_buttons,
@@ -204,9 +204,16 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
         case composing.RELABEL:
             page = int(press.button.argument or 0)
             _show_keyboard(press, label_keyboard(session, desk, conversation, message, page))
-        case composing.CARD:
-            post = is_post(session, message)
-            _show_keyboard(press, card_keyboard(session, desk, conversation, message, post=post))
+        case composing.CARD | composing.WHY:
+            edit_card(
+                session,
+                desk,
+                press.customer,
+                conversation,
+                message,
+                press.telegram_id,
+                why=press.button.action == composing.WHY,
+            )
         case composing.LABEL:
             return _label(press, message, operator)
     return Pressed()

@@ -15,6 +15,7 @@ from desk.flow.composing import (
     RESOLVE,
     SEND_ANSWER,
     TAKE,
+    WHY,
     has_delivery,
     html,
     intent_title,
@@ -25,6 +26,7 @@ from desk.flow.composing import (
     shorten,
 )
 from desk.flow.desk import Desk
+from desk.policy import OTHER_LANGUAGE, threshold
 from desk.tables import (
     Conversation,
     Customer,
@@ -43,6 +45,8 @@ HISTORY = 6
 TRACES = 3
 LIMIT = 4096
 """What Telegram takes as one message, in UTF-16 units."""
+NEAR_TEXT = 120
+"""What an explanation shows of a training example, in UTF-16 units."""
 EXCERPT = 1500
 """What a card shows of a message that stands whole in a second one."""
 CARD_KEY, POST_KEY = "card:", "post:"
@@ -97,16 +101,26 @@ def is_post(session: Session, message: Message) -> bool:
 
 
 def shown(
-    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    *,
+    why: bool = False,
 ) -> dict[str, Any]:
-    """A message's card or post as it is to look now: text and buttons for Telegram."""
+    """A message's card or post as it is to look now: text and buttons for Telegram.
+
+    With `why` a card is opened: it says at length what the decision rests on.
+    """
     post = is_post(session, message)
-    text = card_text(session, desk, customer, conversation, message, post=post)
-    _post_whole(session, desk, customer, conversation, message, text)
+    text = card_text(session, desk, customer, conversation, message, post=post, why=why)
+    if not why:  # an open card is closed again, and then shows the message as it did
+        _post_whole(session, desk, customer, conversation, message, text)
     return {
         "text": text,
         "parse_mode": "HTML",
-        "reply_markup": card_keyboard(session, desk, conversation, message, post=post),
+        "reply_markup": card_keyboard(session, desk, conversation, message, post=post, why=why),
     }
 
 
@@ -163,10 +177,12 @@ def card_text(
     message: Message,
     *,
     post: bool = False,
+    why: bool = False,
 ) -> str:
     """The card (or plain post) of one message as Telegram HTML, as things stand now.
 
-    It holds the whole message where that fits, rather than what was said before.
+    It holds the whole message where that fits, rather than what was said before. With `why` it
+    holds the explanation, too.
     """
     language = desk.language
     decision = session.get(DecisionRow, message.id)
@@ -183,9 +199,10 @@ def card_text(
     elif not post:
         tail.append(f"<b>{say('card-intent', language)}</b> {say('card-no-prediction', language)}")
     if decision is not None and (not post or decision.action is Action.ESCALATE):
-        why = say(f"rule-{decision.rule}", language)
-        tail.append(f"<b>{say('card-rule', language)}</b> {why}")
+        rule = _rule(desk, decision, prediction)
+        tail.append(f"<b>{say('card-rule', language)}</b> {rule}")
     if prediction is not None and not post:
+        tail += _explanation(desk, prediction) if why else []
         tail.append(f"<b>{say('card-model', language)}</b> <code>{html(prediction.model)}</code>")
     tail += _traces(session, desk, message)
     if not post:
@@ -240,8 +257,12 @@ def card_keyboard(
     message: Message,
     *,
     post: bool = False,
+    why: bool = False,
 ) -> dict[str, Any]:
-    """The buttons of a card: the likeliest answers, relabel, and on a card take and resolve."""
+    """The buttons of a card: the likeliest answers, relabel, and on a card take and resolve.
+
+    One more opens a card that has something to explain; `why` is for one that is open.
+    """
     language = desk.language
     rows: list[list[Button]] = []
     prediction = session.get(PredictionRow, message.id)
@@ -254,6 +275,10 @@ def card_keyboard(
         last.append(Button(say("button-take", language), TAKE))
     if not post and conversation.state is not ConversationState.RESOLVED:
         last.append(Button(say("button-resolve", language), RESOLVE))
+    if why:
+        last.append(Button(say("button-less", language), CARD))
+    elif not post and prediction is not None:
+        last.append(Button(say("button-why", language), WHY))
     rows.append(last)
     return keyboard(session, rows, conversation, message)
 
@@ -305,6 +330,49 @@ def _prediction_line(desk: Desk, prediction: PredictionRow) -> str:
             f"{prediction.sentiment_confidence:.0%}"
         )
     return line
+
+
+def _rule(desk: Desk, decision: DecisionRow, prediction: PredictionRow | None) -> str:
+    """Why a message came to a person, in words."""
+    rule = say(f"rule-{decision.rule}", desk.language)
+    if decision.rule == OTHER_LANGUAGE and prediction is not None and prediction.language:
+        rule += f" ({html(prediction.language)})"
+    return rule
+
+
+def _explanation(desk: Desk, prediction: PredictionRow) -> list[str]:
+    """What a decision rests on, a line each: confidence, kind of text, language, examples."""
+    language, lines = desk.language, []
+    known = desk.pack.intents.get(prediction.intent or "")
+    if prediction.intent and prediction.confidence is not None and known and known.answer:
+        needed = threshold(prediction.intent, prediction.threshold, desk.pack)
+        lines.append(
+            say(
+                "why-confidence",
+                language,
+                confidence=f"{prediction.confidence:.0%}",
+                needed=f"{needed:.0%}",
+            )
+        )
+    if prediction.scope is not None and prediction.scope_threshold is not None:
+        alike = prediction.scope >= prediction.scope_threshold
+        lines.append(
+            say(
+                "why-familiar" if alike else "why-unfamiliar",
+                language,
+                scope=f"{prediction.scope:.0%}",
+                needed=f"{prediction.scope_threshold:.0%}",
+            )
+        )
+    if prediction.language is not None:
+        lines.append(say("why-language", language, code=html(prediction.language)))
+    if prediction.neighbours:
+        lines.append(say("why-neighbours", language))
+    for near in prediction.neighbours:
+        title = html(shorten(intent_title(desk, near["intent"], language), 64))
+        text = html(shorten(" ".join(near["text"].split()), NEAR_TEXT))
+        lines.append(f"• {text} → <b>{title}</b> {near['similarity']:.2f}")
+    return lines
 
 
 def _history(session: Session, conversation: Conversation, message: Message) -> list[str]:

@@ -29,6 +29,7 @@ SEND_ANSWER = "send"
 RELABEL = "relabel"
 LABEL = "label"
 CARD = "card"
+WHY = "why"
 TAKE = "take"
 RESOLVE = "resolve"
 

@@ -22,8 +22,10 @@ from desk.flow.composing import (
     SHOW_INTENT,
     answer_buttons,
     answer_text,
+    clean,
     customer_text,
     person_button,
+    shorten,
     topic_buttons,
 )
 from desk.flow.customers import begin_attempt, call_person, find_open, first_pending
@@ -33,6 +35,9 @@ from desk.tables import Conversation, Customer, DecisionRow, Message, Prediction
 from desk.texts import say
 
 KEPT_RANKING = 10
+KEPT_NEIGHBOURS = 3
+NEIGHBOUR_TEXT = 300
+"""What is kept of a training example's text, in UTF-16 units."""
 
 
 def pending(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingMessage]:
@@ -152,6 +157,13 @@ def _keep_prediction(session: Session, message: Message, prediction: Prediction)
             sentiment=sentiment.name if sentiment else None,
             sentiment_confidence=sentiment.confidence if sentiment else None,
             threshold=prediction.threshold,
+            scope=prediction.scope,
+            scope_threshold=prediction.scope_threshold,
+            language=prediction.language,
+            neighbours=[
+                {**near.as_dict(), "text": shorten(clean(near.text), NEIGHBOUR_TEXT)}
+                for near in prediction.neighbours[:KEPT_NEIGHBOURS]
+            ],
             model=prediction.model,
         )
     )

@@ -190,8 +190,10 @@ def edit_card(
     conversation: Conversation,
     message: Message,
     telegram_id: int,
+    *,
+    why: bool = False,
 ) -> None:
-    """Queue the edit of one card or post; it keeps its own form."""
+    """Queue the edit of one card or post; it keeps its own form. With `why` a card is opened."""
     if desk.operator_chat_id is None:
         return
     session.flush()
@@ -201,7 +203,10 @@ def edit_card(
         f"edit:{message.id}:{number}",
         desk.operator_chat_id,
         "editMessageText",
-        {"message_id": telegram_id, **shown(session, desk, customer, conversation, message)},
+        {
+            "message_id": telegram_id,
+            **shown(session, desk, customer, conversation, message, why=why),
+        },
         conversation=conversation,
         message=message,
     )

@@ -51,6 +51,7 @@ async def test_the_card_shows_everything_and_one_tap_answers_and_labels(
         "Relabel…",
         "Take",
         "Resolve",
+        "Why?",
     ]
     pressed = await world.press(card, "Answer: Where is my order?", OLGA)
     assert pressed["answered"]

@@ -12,7 +12,6 @@ import torch
 from classifier import base as base_module
 from classifier.base import BaseModelError, find_base, load_encoder, load_tokenizer
 from classifier.bert import BertEncoder, BertShape, load_checkpoint, to_checkpoint
-from classifier.model import pad
 
 
 @pytest.fixture
@@ -121,18 +120,6 @@ def test_a_base_with_a_vocabulary_file_alone_gets_its_tokenizer_from_that(base_c
     again = load_tokenizer(find_base(str(base_copy)))
     text = "Where is my parcel?"
     assert again.encode(text).ids == whole.encode(text).ids
-
-
-def test_the_encoder_computes_what_transformers_bert_computes(tiny_base: Path) -> None:
-    from transformers import BertModel
-
-    theirs = BertModel.from_pretrained(tiny_base, add_pooling_layer=False)  # in eval mode
-    ours = load_encoder(find_base(str(tiny_base)), 0.1).eval()
-    ids, mask = pad([[2, 7, 9, 11, 3], [2, 3], [2, 30, 31, 3]])
-    with torch.no_grad():
-        expected = theirs(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        got = ours(ids, mask)
-    assert torch.allclose(got[mask], expected[mask], atol=1e-5)
 
 
 def test_checkpoints_with_the_prefix_and_the_old_names_of_norms_load(tiny_base: Path) -> None:

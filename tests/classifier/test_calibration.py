@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from classifier.calibration import (
-    FALLBACK_THRESHOLD,
-    LOWEST_THRESHOLD,
     Calibration,
-    choose_thresholds,
     expected_calibration_error,
     fit_temperature,
     softmax,
@@ -61,80 +58,52 @@ def test_the_calibration_error_is_that_of_a_hand_made_case() -> None:
     assert expected_calibration_error(np.empty(0), np.empty(0, dtype=bool)) == 0.0
 
 
-def two_intents(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Intent a is right from 0.8 up, intent b from 0.6 up, and wrong below."""
-    confidence = np.linspace(0.51, 0.99, rows)
-    probabilities = np.concatenate(
-        [
-            np.stack([confidence, 1 - confidence], axis=1),
-            np.stack([1 - confidence, confidence], axis=1),
-        ]
+@pytest.fixture
+def calibration() -> Calibration:
+    return Calibration(
+        intent_temperature=0.5,
+        sentiment_temperature=2.0,
+        threshold=0.8,
+        thresholds={"a": 0.9},
+        proven=True,
+        target_error=0.05,
+        target_errors={"a": 0.01},
+        held_out=70,
+        languages=("de", "en"),
     )
-    truth = np.concatenate([np.where(confidence >= 0.8, 0, 1), np.where(confidence >= 0.6, 1, 0)])
-    return probabilities, truth
 
 
-def test_thresholds_are_the_lowest_that_keep_the_target_by_intent() -> None:
-    probabilities, truth = two_intents(400)
-    _, own = choose_thresholds(probabilities, truth, ["a", "b"], 0.03)
-    assert own["a"] == pytest.approx(0.8, abs=0.02)
-    assert own["b"] == pytest.approx(0.6, abs=0.02)
-    for index, name in enumerate("ab"):
-        first = probabilities.argmax(axis=1) == index
-        let_in = first & (probabilities[:, index] >= own[name])
-        assert (truth[let_in] != index).mean() <= 0.03
-
-
-def test_a_stricter_target_asks_for_more_confidence() -> None:
-    probabilities, truth = two_intents(400)
-    strict, _ = choose_thresholds(probabilities, truth, ["a", "b"], 0.0)
-    loose, _ = choose_thresholds(probabilities, truth, ["a", "b"], 0.2)
-    assert strict > loose
-
-
-def test_too_few_predictions_fall_back_to_the_common_threshold() -> None:
-    probabilities, truth = two_intents(26)
-    overall, own = choose_thresholds(probabilities, truth, ["a", "b"], 0.03)
-    assert own == {}
-    assert overall == pytest.approx(0.8, abs=0.03)
-    probabilities, truth = two_intents(20)
-    assert choose_thresholds(probabilities, truth, ["a", "b"], 0.03) == (FALLBACK_THRESHOLD, {})
-
-
-def test_an_intent_that_is_never_right_is_never_answered() -> None:
-    probabilities, _ = two_intents(40)
-    _, own = choose_thresholds(probabilities, np.zeros(80, dtype=np.int64), ["a", "b"], 0.03)
-    assert own["b"] == 1.0
-    assert own["a"] == pytest.approx(0.51)
-
-
-def test_a_threshold_never_falls_below_the_floor() -> None:
-    probabilities = np.full((60, 4), 0.2) + np.eye(4)[np.zeros(60, dtype=int)] * 0.2
-    overall, own = choose_thresholds(probabilities, np.zeros(60, dtype=np.int64), list("abcd"), 0.1)
-    assert overall == own["a"] == LOWEST_THRESHOLD
-
-
-def test_a_tie_is_let_in_whole_or_not_at_all() -> None:
-    confidence = np.array([0.9] * 40 + [0.7] * 40)
-    probabilities = np.stack([confidence, 1 - confidence], axis=1)
-    truth = np.array([0] * 40 + [0, 1] * 20)
-    assert choose_thresholds(probabilities, truth, ["a", "b"], 0.03)[0] == 0.9
-
-
-def test_out_of_scope_predictions_do_not_move_the_threshold() -> None:
-    probabilities, truth = two_intents(400)
-    overall, own = choose_thresholds(probabilities, truth, ["out_of_scope", "b"], 0.03)
-    assert set(own) == {"b"}
-    assert overall == own["b"]
-
-
-def test_calibration_survives_json_and_refuses_what_is_out_of_range() -> None:
-    calibration = Calibration(0.5, 2.0, 0.8, {"a": 0.9}, 0.05, 70)
+def test_calibration_survives_json(calibration: Calibration) -> None:
     again = Calibration.from_dict(json.loads(json.dumps(calibration.as_dict())))
     assert again == calibration
     assert (again.threshold_for("a"), again.threshold_for("b")) == (0.9, 0.8)
-    for change in ({"threshold": 1.5}, {"temperature": {"intent": 0, "sentiment": 1}}):
-        with pytest.raises(ValueError, match="calibration has"):
-            Calibration.from_dict(calibration.as_dict() | change)
-    with pytest.raises(ValueError, match="calibration lacks"):
-        Calibration.from_dict({})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"threshold": 1.5}, "has a threshold outside"),
+        ({"threshold": float("nan")}, "has a threshold outside"),
+        ({"thresholds": {"a": -0.1}}, "has a threshold outside"),
+        ({"temperature": {"intent": 0, "sentiment": 1}}, "has temperatures"),
+        ({"temperature": {"intent": 1, "sentiment": float("nan")}}, "has temperatures"),
+        ({"temperature": {"intent": 1}}, "lacks or garbles 'sentiment'"),
+        ({"temperature": 1.0}, "lacks or garbles"),
+        ({"thresholds": [0.5]}, "lacks or garbles"),
+        ({"target_errors": None}, "lacks or garbles"),
+        ({"languages": None}, "lacks or garbles"),
+        ({"held_out": "many"}, "invalid literal"),
+    ],
+)
+def test_calibration_out_of_range_or_garbled_is_refused(
+    calibration: Calibration, change: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        Calibration.from_dict(calibration.as_dict() | change)
+
+
+def test_calibration_that_lacks_an_entry_is_refused(calibration: Calibration) -> None:
+    for name in calibration.as_dict():
+        rest = {key: value for key, value in calibration.as_dict().items() if key != name}
+        with pytest.raises(ValueError, match=f"lacks or garbles '{name}'"):
+            Calibration.from_dict(rest)

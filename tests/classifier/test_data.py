@@ -3,8 +3,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from classifier.data import MAX_CHARACTERS, DataError, Example, content_hash, read_examples
+from classifier.data import (
+    MAX_CHARACTERS,
+    DataError,
+    Example,
+    content_hash,
+    csv_header,
+    dump_csv,
+    dump_jsonl,
+    read_examples,
+    read_placed,
+)
+from classifier.vocabulary import SENTIMENTS
 
 
 def write(tmp_path: Path, content: str | bytes, name: str = "data.jsonl") -> Path:
@@ -132,3 +145,60 @@ def test_the_content_hash_follows_content_and_not_order() -> None:
     assert content_hash([first, second]) == content_hash([second, first])
     assert content_hash([first]) != content_hash([first, first])
     assert content_hash([Example("a", "neutral")]) != content_hash([Example("a", None, "neutral")])
+
+
+TEXTS = (
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+    .map(str.strip)
+    .filter(bool)
+)
+EXAMPLES = st.lists(
+    st.builds(Example, TEXTS, TEXTS, st.sampled_from([None, *SENTIMENTS])), min_size=1
+)
+TRICKY = [
+    Example('she said "no", twice\nand left; 🙂🇩🇪', "a,b"),
+    Example("a\r\nb\rc\u2028d\x85e", "x", "negative"),
+    Example("=1+1", "@x"),
+    Example("''=1", "'"),
+    Example("'quoted'", "x"),
+]
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+)
+@given(EXAMPLES)
+@example(TRICKY)
+def test_examples_survive_jsonl_and_csv(tmp_path: Path, examples: list[Example]) -> None:
+    assert read_examples(write(tmp_path, dump_jsonl(examples))) == examples
+    assert read_examples(write(tmp_path, dump_csv(examples), "data.csv")) == examples
+
+
+def test_what_is_not_known_of_an_example_is_not_written(tmp_path: Path) -> None:
+    examples = [Example("a", "x"), Example("b", None, "neutral")]
+    assert dump_jsonl(examples) == (
+        '{"text": "a", "intent": "x"}\n{"text": "b", "sentiment": "neutral"}\n'
+    )
+    assert read_examples(write(tmp_path, dump_csv(examples), "data.csv")) == examples
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝"])
+def test_no_cell_of_a_written_csv_begins_like_a_formula(sign: str) -> None:
+    written = dump_csv([Example(f"{sign}cmd", f"{sign}x")])
+    assert written.splitlines()[1] == f"'{sign}cmd,'{sign}x,"
+
+
+def test_a_csv_with_other_separators_is_told_so(tmp_path: Path) -> None:
+    message = error(write(tmp_path, "text;label\na;b\n", "data.csv"))
+    assert "data.csv:1: separate the columns with commas" in message
+
+
+def test_each_example_comes_with_its_place(tmp_path: Path) -> None:
+    path = write(tmp_path, 'text,label\n"two\nlines",x\nb,y\n', "data.csv")
+    assert [where for where, _ in read_placed(path)] == [f"{path}:2", f"{path}:4"]
+
+
+def test_a_csv_headers_names_are_read_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, b"\xef\xbb\xbf\r\n Short_Code ,content\r\nx,y\r\n", "data.csv")
+    assert csv_header(path) == ["short_code", "content"]
+    assert csv_header(write(tmp_path, "", "data.csv")) == []

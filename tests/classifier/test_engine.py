@@ -12,10 +12,13 @@ import pytest
 import torch
 from tokenizers import BertWordPieceTokenizer
 
-from classifier import registry
+from classifier import engine, registry
+from classifier.backends.heads import IntentHead
+from classifier.backends.mapped import map_tensors
+from classifier.batching import pad, plan_batches, tokenise
 from classifier.data import MAX_CHARACTERS
-from classifier.devices import pick_device
-from classifier.engine import Classifier, plan_batches, tokenise
+from classifier.devices import find_device, pick_device
+from classifier.engine import Classifier
 from classifier.registry import ModelError
 
 ODD = ["", "   ", "🙂🙂", "\0", "a\ud83d", "你好", "x" * (MAX_CHARACTERS + 10), "parcel " * 3000]
@@ -104,6 +107,44 @@ def test_batches_keep_to_the_budget_and_hold_every_text_once() -> None:
     assert list(plan_batches([], 100)) == []
 
 
+def test_a_batch_with_more_padding_than_allowed_is_cut() -> None:
+    lengths = [9, 3, 9, 8, 4, 4, 8, 3]
+    assert list(plan_batches(lengths, 1000, most_padding=0)) == [[0, 2], [3, 6], [4, 5], [1, 7]]
+    assert list(plan_batches(lengths, 1000, most_padding=2)) == [[0, 2, 3, 6], [4, 5, 1, 7]]
+    assert list(plan_batches(lengths, 1000)) == [[0, 2, 3, 6, 4, 5, 1, 7]]
+
+
+def test_padding_fills_up_to_the_longest_and_the_mask_says_where() -> None:
+    ids, mask = pad([[5, 6], [7], [8, 9, 4]], 1)
+    assert ids.tolist() == [[5, 6, 1], [7, 1, 1], [8, 9, 4]]
+    assert mask.tolist() == [[True, True, False], [True, False, False], [True, True, True]]
+
+
+def test_many_texts_are_tokenised_in_chunks_and_keep_their_order(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"{'many ' * (i % 5)}thanks for the cup {i}" for i in range(50)]
+    whole = classifier.forward(texts)
+    tokens = classifier.timings.tokens
+    monkeypatch.setattr(engine, "CHUNK", 7)
+    chunked = classifier.forward(texts)
+    assert classifier.timings.tokens == tokens
+    assert np.abs(whole.pooled[-1] - chunked.pooled[-1]).max() < 0.05
+    assert whole.intent is not None
+    assert chunked.intent is not None
+    assert np.abs(whole.intent - chunked.intent).max() < 0.1
+
+
+def test_the_embedding_is_what_the_intent_is_told_by(classifier: Classifier, trained: Any) -> None:
+    texts = ["where is my parcel", "thanks"]
+    embedding = classifier.embed(texts)
+    assert embedding.dtype == np.float32
+    expected = IntentHead(map_tensors(trained[0] / "model.safetensors"))(embedding)
+    found = classifier.forward(texts).intent
+    assert found is not None
+    assert np.allclose(found, expected, atol=1e-4)
+
+
 def test_a_model_loads_through_its_pointer(trained: Any, tmp_path: Path) -> None:
     name = registry.new_version_name()
     directory = trained[0]
@@ -139,10 +180,19 @@ def test_a_missing_model_is_told_with_what_to_do(tmp_path: Path) -> None:
         Classifier.load(tmp_path / "champion")
 
 
+def test_where_no_gpu_can_be_the_device_is_told_without_torch() -> None:
+    code = (
+        "import sys; from classifier import devices; devices.GPU_FILES = ();"
+        "assert devices.find_device('auto') == devices.find_device('cpu') == 'cpu';"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpu:0", ""])
 def test_an_unknown_device_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="must be auto, cpu, cuda or cuda:N"):
-        pick_device(name)
+        find_device(name)
 
 
 def test_a_cuda_device_that_is_not_there_is_refused() -> None:
@@ -153,10 +203,10 @@ def test_a_cuda_device_that_is_not_there_is_refused() -> None:
 def test_the_encoder_of_a_saved_model_loads_in_transformers(trained: Any) -> None:
     from transformers import BertModel
 
-    ours = Classifier.load(trained[0], device="cpu")
+    ours = map_tensors(trained[0] / "model.safetensors")
     theirs = BertModel.from_pretrained(trained[0], add_pooling_layer=False)
     word = theirs.get_parameter("embeddings.word_embeddings.weight")
-    assert torch.allclose(word, ours._model.encoder.words.weight.float(), atol=0.01)
+    assert np.array_equal(word.numpy(force=True), ours["bert.embeddings.word_embeddings.weight"])
 
 
 @pytest.mark.parametrize("module", ["classifier", "classifier.vocabulary", "classifier.registry"])
@@ -165,12 +215,13 @@ def test_the_vocabulary_and_the_registry_load_no_torch(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_the_engine_loads_no_transformers() -> None:
-    code = "import sys, classifier.engine; sys.exit('transformers' in sys.modules)"
+def test_the_engine_itself_loads_neither_torch_nor_transformers() -> None:
+    unwanted = "{'torch', 'transformers'}"
+    code = f"import sys, classifier.engine; sys.exit(bool({unwanted} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.parametrize("module", ["classifier.engine", "classifier.training"])
+@pytest.mark.parametrize("module", ["classifier.backends.torch_backend", "classifier.training"])
 def test_torchs_threads_sleep_while_they_wait_unless_the_environment_says_otherwise(
     module: str,
 ) -> None:

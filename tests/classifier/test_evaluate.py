@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from classifier.bounds import binomial_upper_bound
 from classifier.data import Example
-from classifier.evaluate import evaluate
+from classifier.evaluate import evaluate, intent_outcomes, reliability, risk_coverage, risks
 from classifier.vocabulary import Prediction, Scored
 
 INTENTS = ("a", "b", "c", "out_of_scope")
@@ -118,6 +120,123 @@ def test_an_equal_score_counts_half_in_the_area_under_the_roc() -> None:
     predictions = [sure("a", 0.9), sure("a", 0.7), sure("b", 0.7)]
     measures = evaluate(predictions, [Example("t", "a"), Example("t", "a"), Example("t", "oos")])
     assert measures["ood_auroc"] == pytest.approx((1 + 0.5) / 2)
+
+
+def test_the_bins_of_the_reliability_diagram_add_up_to_the_calibration_error() -> None:
+    rng = np.random.default_rng(3)
+    confidence = rng.uniform(0.2, 1, 500)
+    first = np.where(rng.random(500) < confidence**2, "a", "b")
+    measures = evaluate(
+        [sure(name, c) for name, c in zip(first, confidence, strict=True)],
+        [Example("t", "a")] * 500,
+    )
+    bins = measures["reliability"]
+    assert sum(each["rows"] for each in bins) == 500
+    assert all(each["above"] < each["confidence"] <= each["to"] for each in bins)
+    gaps = [each["rows"] * abs(each["confidence"] - each["accuracy"]) for each in bins]
+    assert sum(gaps) / 500 == pytest.approx(measures["ece"])
+
+
+def test_an_edge_of_a_bin_belongs_below() -> None:
+    bins = reliability(np.array([3 / 15, 3 / 15 + 1e-9, 1.0]), np.array([True, False, True]))
+    assert [(each["above"], each["rows"]) for each in bins] == [
+        (2 / 15, 1),
+        (3 / 15, 1),
+        (14 / 15, 1),
+    ]
+
+
+def test_the_area_under_the_risk_coverage_curve_is_the_mean_risk_of_the_surest() -> None:
+    predictions = [sure("a", c) for c in (0.5, 0.9, 0.8, 0.7)]
+    truth = ["a", "a", "b", "a"]
+    measures = evaluate(predictions, [Example("t", intent) for intent in truth])
+    assert measures["aurc"] == pytest.approx((0 / 1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert measures["risk_coverage"] == [
+        {"coverage": 0.25, "risk": 0.0, "threshold": 0.9},
+        {"coverage": 0.5, "risk": 0.5, "threshold": 0.8},
+        {"coverage": 0.75, "risk": pytest.approx(1 / 3), "threshold": 0.7},
+        {"coverage": 1.0, "risk": 0.25, "threshold": 0.5},
+    ]
+
+
+def test_the_area_is_that_of_the_in_scope_rows() -> None:
+    predictions = [sure("a", 0.9), sure("a", 0.8), sure("b", 0.95)]
+    measures = evaluate(predictions, [Example("t", "a"), Example("t", "b"), Example("t", "oos")])
+    assert measures["aurc"] == pytest.approx((0 + 1 / 2) / 2)
+
+
+def test_equal_confidences_are_one_point_of_the_curve() -> None:
+    curve = evaluate([sure("a")] * 4, [Example("t", "a")] * 3 + [Example("t", "b")])
+    assert curve["risk_coverage"] == [{"coverage": 1.0, "risk": 0.25, "threshold": 0.9}]
+    outcomes = intent_outcomes([sure("a")] * 4, [Example("t", "a")] * 4)
+    assert outcomes is not None
+    assert len(risk_coverage(outcomes)) == 1
+
+
+def test_equal_confidences_have_the_same_risk_in_any_order() -> None:
+    confidence = np.array([0.9, 0.9, 0.5])
+    for correct in ([True, False, True], [False, True, True]):
+        assert risks(confidence, np.array(correct)).tolist() == pytest.approx([1 / 2, 1 / 2, 1 / 3])
+
+
+def test_the_curve_has_few_points_and_ends_where_no_more_can_be_answered() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.3, 1, 400)
+    predictions = [sure("a", c) for c in confidence] + [sure("out_of_scope")] * 100
+    curve = evaluate(predictions, [Example("t", "a")] * 500)["risk_coverage"]
+    assert len(curve) <= 21
+    assert curve[-1]["coverage"] == pytest.approx(0.8)
+    assert curve[-1]["threshold"] == pytest.approx(confidence.min())
+
+
+def test_scope_scores_tell_out_of_scope_texts_where_the_model_gives_them() -> None:
+    predictions = [
+        replace(sure("a", confidence), scope=scope, scope_threshold=0.5)
+        for confidence, scope in ((0.6, 0.9), (0.6, 0.8), (0.9, 0.7), (0.9, 0.1))
+    ]
+    examples = [Example("t", intent) for intent in ("a", "a", "oos", "oos")]
+    measures = evaluate(predictions, examples)
+    assert measures["ood_auroc"] == 1.0
+    assert measures["ood_fpr95"] == 0.0
+    assert measures["ood_recall"] == 0.5
+    assert measures["ood_false_alarms"] == 0.0
+    assert measures["ood_answered"] == 0.5
+    # One prediction without a score: the scales must not be mixed.
+    mixed = [replace(predictions[0], scope=None), *predictions[1:]]
+    assert evaluate(mixed, examples)["ood_auroc"] == 0.0
+
+
+def test_the_false_positives_are_those_that_pass_where_95_of_100_do() -> None:
+    known = [replace(sure("a"), scope=score / 100) for score in range(1, 101)]
+    others = [replace(sure("a"), scope=score) for score in (0.05, 0.06, 0.9, 0.01)]
+    examples = [Example("t", "a")] * 100 + [Example("t", "oos")] * 4
+    assert evaluate(known + others, examples)["ood_fpr95"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "foreign", [{"language": "fr"}, {"scope": 0.4, "scope_threshold": 0.5}], ids=str
+)
+def test_a_text_that_the_model_takes_for_out_of_scope_is_not_answered(foreign: Any) -> None:
+    predictions = [replace(sure("a"), **foreign), sure("a")]
+    measures = evaluate(predictions, [Example("t", "a")] * 2)
+    assert measures["coverage"] == 0.5
+    assert measures["accuracy"] == 1.0
+    outcomes = intent_outcomes(predictions, [Example("t", "a")] * 2)
+    assert outcomes is not None
+    assert outcomes.answered.tolist() == [False, True]
+
+
+def test_the_bound_on_wrong_answers_is_that_of_the_binomial() -> None:
+    measures = evaluate([sure("a")] * 100, [Example("t", "a")] * 98 + [Example("t", "b")] * 2)
+    assert measures["coverage_error"] == 0.02
+    assert measures["coverage_error_bound"] == pytest.approx(binomial_upper_bound(2, 100))
+
+
+def test_without_any_answer_nothing_is_wrong_and_nothing_is_promised() -> None:
+    measures = evaluate([sure("a", 0.4)], [Example("t", "a")])
+    assert (measures["coverage"], measures["coverage_error"]) == (0.0, 0.0)
+    assert measures["coverage_error_bound"] == 1.0
+    json.dumps(measures, allow_nan=False)
 
 
 def test_out_of_scope_rows_alone_have_neither_scope_measure() -> None:

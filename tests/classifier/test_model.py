@@ -1,8 +1,27 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
 
-from classifier.model import IntentHead, mean_pool, pad
+from classifier.base import find_base, load_encoder
+from classifier.batching import pad
+from classifier.bert import BertEncoder
+from classifier.model import IntentHead, TwoHeadedBert, mean_pool
+from classifier.vocabulary import Labels
+
+TEXTS = [[2, 17, 45, 9, 3], [2, 3], [2, *range(20, 50), 3], [7], [2, 8, 3]]
+
+
+@pytest.fixture
+def encoder(tiny_base: Path) -> BertEncoder:
+    return load_encoder(find_base(str(tiny_base)), 0.0).eval()
+
+
+def padded(texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    ids, mask = pad(texts)
+    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def test_the_intent_head_starts_as_the_nearest_mean_direction() -> None:
@@ -15,7 +34,71 @@ def test_the_intent_head_starts_as_the_nearest_mean_direction() -> None:
 
 
 def test_padding_has_no_part_in_the_mean() -> None:
-    ids, mask = pad([[1, 2, 3], [4]])
+    ids, mask = padded([[1, 2, 3], [4]])
     assert ids.tolist() == [[1, 2, 3], [4, 0, 0]]
     states = ids[:, :, None].float() + torch.where(mask, 0.0, 1000.0)[:, :, None]
     assert mean_pool(states, mask).squeeze(-1).tolist() == [2.0, 4.0]
+
+
+def test_the_packed_encoder_computes_both_last_layers_as_transformers_does(
+    tiny_base: Path, encoder: BertEncoder
+) -> None:
+    from transformers import BertModel
+
+    theirs = BertModel.from_pretrained(tiny_base, add_pooling_layer=False).train(False)
+    ids, mask = padded(TEXTS)
+    with torch.no_grad():
+        before, last = encoder.last_two(ids, mask)
+        states = theirs(ids, attention_mask=mask.long(), output_hidden_states=True).hidden_states
+        assert torch.equal(encoder(ids, mask), last)
+    assert torch.allclose(before[mask], states[-2][mask], atol=1e-5)
+    assert torch.allclose(last[mask], states[-1][mask], atol=1e-5)
+    assert not before[~mask].any()
+    assert not last[~mask].any()
+
+
+def test_a_text_is_computed_in_a_batch_as_alone(encoder: BertEncoder) -> None:
+    ids, mask = padded(TEXTS)
+    with torch.no_grad():
+        together = encoder(ids, mask)
+        for row, text in enumerate(TEXTS):
+            alone = encoder(*padded([text]))[0]
+            assert torch.allclose(together[row, : len(text)], alone, atol=1e-5)
+
+
+def test_padding_gives_no_gradient(encoder: BertEncoder) -> None:
+    def gradient(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        encoder.zero_grad()
+        (encoder(ids, mask) ** 3).sum().backward()
+        found = encoder.words.weight.grad
+        assert found is not None
+        return found.clone()
+
+    ids, mask = padded([[2, 5, 3], [2, 9, 8, 7, 3]])
+    other = torch.where(mask, ids, 33)
+    assert torch.allclose(gradient(ids, mask), gradient(other, mask))
+    assert not gradient(other, mask)[33].any()
+
+
+def test_the_mean_that_training_contrasts_is_what_the_intent_head_reads(
+    encoder: BertEncoder,
+) -> None:
+    model = TwoHeadedBert(encoder, Labels(("a", "b"), ("negative", "positive"))).eval()
+    ids, mask = padded(TEXTS)
+    with torch.no_grad():
+        logits, mean = model.with_mean(ids, mask)
+        assert torch.equal(mean, mean_pool(encoder(ids, mask), mask))
+        assert model.intent is not None
+        assert logits.intent is not None
+        assert torch.equal(logits.intent, model.intent(mean))
+        again = model(ids, mask)
+    for one, other in zip(again, logits, strict=True):
+        assert one is not None
+        assert other is not None
+        assert torch.equal(one, other)
+
+
+def test_a_model_without_a_head_says_nothing_of_it(encoder: BertEncoder) -> None:
+    logits = TwoHeadedBert(encoder, Labels((), ("negative", "positive")))(*padded(TEXTS))
+    assert logits.intent is None
+    assert TwoHeadedBert(encoder, Labels(("a", "b"), ()))(*padded(TEXTS)).sentiment is None

@@ -11,6 +11,7 @@ import pytest
 
 from classifier import registry
 from classifier.registry import FILES, ModelError
+from tests.classifier.disks import fill_disk
 
 
 def files() -> dict[str, bytes]:
@@ -57,7 +58,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: m.update(format=2), "not a manifest of format 1"),
+        (lambda m: m.update(format=1), "not a manifest of format 2; .* has to be trained anew"),
         (lambda m: m.pop("version"), "lacks the version"),
         (lambda m: m["files"].pop("model.safetensors"), "lists no model.safetensors"),
         (lambda m: m["files"].update({"../../x": {}}), "not a plain file name"),
@@ -85,7 +86,28 @@ def test_a_manifest_cut_short_or_missing_is_refused(tmp_path: Path) -> None:
         registry.verify(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("at", range(1, 10))
+@pytest.mark.parametrize("at", range(1, len(FILES) + 2))
+def test_a_disk_that_fills_at_any_file_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    fill_disk(monkeypatch, at)
+    with pytest.raises(ModelError, match="No space left on device"):
+        add(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_file_is_written_after_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_disk(monkeypatch, len(FILES) + 2)
+    registry.verify(tmp_path / add(tmp_path))
+
+
+# Each file and the manifest, the new directory, and the one it is renamed in.
+SYNCS = len(FILES) + 3
+
+
+@pytest.mark.parametrize("at", range(1, SYNCS + 1))
 def test_a_disk_that_fills_at_any_sync_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
@@ -102,6 +124,8 @@ def test_a_disk_that_fills_at_any_sync_leaves_nothing_half_written(
     with pytest.raises(ModelError, match="No space left on device"):
         add(tmp_path)
     assert list(tmp_path.iterdir()) == []
+    # What failed can be tried again.
+    assert registry.verify(tmp_path / add(tmp_path))
 
 
 def test_a_failing_rename_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

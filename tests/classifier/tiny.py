@@ -22,8 +22,11 @@ TINY = Recipe(
     head_rate=5e-3,
     max_tokens=32,
     dropout=0.0,
-    held_out=0.2,
-    refit=False,
+    contrast=0.0,
+    views=1,
+    names=False,
+    folds=5,
+    rounds=1,
 )
 
 THINGS = ("parcel", "order", "chair", "lamp", "book", "shirt", "phone", "cup")

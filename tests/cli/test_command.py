@@ -24,8 +24,12 @@ VERBS = [
     ["chat"],
     ["train"],
     ["evaluate"],
+    ["compare"],
+    ["thresholds"],
     ["classify"],
     ["validate"],
+    ["import"],
+    ["export"],
     ["models", "list"],
     ["models", "promote"],
     ["models", "rollback"],
@@ -48,7 +52,11 @@ def test_every_verb_explains_itself_with_an_example(frontdesk: Command, verb: li
 def test_the_verbs_are_those_that_are_tested(frontdesk: Command) -> None:
     from cli.main import app
 
-    named = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    named = {
+        command.name or command.callback.__name__
+        for command in app.registered_commands
+        if command.callback
+    }
     groups = {group.name for group in app.registered_groups}
     assert named | groups == {verb[0] for verb in VERBS}
 

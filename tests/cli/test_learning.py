@@ -135,6 +135,41 @@ def test_train_alone_makes_the_first_champion_and_leaves_later_ones_to_be_promot
     assert len(registry.versions(no_models)) == 2
 
 
+def test_train_aims_at_the_errors_that_the_pack_allows_and_with_a_file_at_the_usual_ones(
+    place: Place,
+    pack_dir: Path,
+    no_models: Path,
+    frontdesk: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    strict = Path(shutil.copytree(pack_dir, place.folder / "strict"))
+    text = (strict / "pack.yml").read_text()
+    text = text.replace("threshold: 0.5", "target_error: 0.2")
+    (strict / "pack.yml").write_text(
+        text.replace("{title: {en: Refund}", "{target_error: 0.05, title: {en: Refund}")
+    )
+    monkeypatch.setenv("PACK", str(strict))
+    model = frontdesk("train", "--epochs", "1", "--json").json()["model"]
+    recipe = registry.verify(Path(model))["recipe"]
+    assert (recipe["target_error"], recipe["target_errors"]) == (0.2, {"refund": 0.05})
+    data, out = strict / "examples.jsonl", place.folder / "m"
+    assert frontdesk("train", "--epochs", "1", "--data", str(data), "--out", str(out)).code == 0
+    recipe = registry.verify(out)["recipe"]
+    assert (recipe["target_error"], recipe["target_errors"]) == (0.05, {})
+
+
+def test_train_on_a_pack_with_mistakes_names_them(
+    place: Place, pack_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Path(shutil.copytree(pack_dir, place.folder / "broken"))
+    text = (broken / "pack.yml").read_text()
+    (broken / "pack.yml").write_text(text.replace("threshold: 0.5", "target_error: 3"))
+    monkeypatch.setenv("PACK", str(broken))
+    result = frontdesk("train", "--epochs", "1")
+    assert result.code == 2
+    assert "policy.target_error: Input should be less than 0.5 (line 12)" in result.err
+
+
 def test_a_training_that_is_killed_leaves_nothing(place: Place, no_models: Path) -> None:
     process = place.start("train", "--epochs", "100000")
     assert process.stderr is not None
@@ -227,7 +262,8 @@ def test_a_damaged_model_is_refused(own_models: Path, frontdesk: Command) -> Non
 
 def test_classify_gives_an_object_for_one_text_and_a_list_for_several(frontdesk: Command) -> None:
     one = frontdesk("classify", "where is my parcel", "--json").json()
-    assert set(one) == {"text", "intent", "intent_ranking", "sentiment", "model"}
+    asked = {"text", "intent", "intent_ranking", "sentiment", "model"}
+    assert set(one) == asked | {"scope", "in_scope", "language", "neighbours"}
     assert one["intent"]["name"] == "where"
     several = frontdesk("classify", "refund the cup", "sing a song about a cup", "--json").json()
     assert [found["intent"]["name"] for found in several] == ["refund", "out_of_scope"]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import ROOT, Place, Result
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1700)]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "OMP_NUM_THREADS": str(os.cpu_count() or 1),
         },
     )
-    trained = made.run("train", timeout=800)
+    trained = made.run("train", timeout=1500)
     assert trained.code == 0, trained.err
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""doctor, migrate, validate and operators: what keeps a desk in order."""
+"""doctor, migrate and operators: what keeps a desk in order."""
 
 from __future__ import annotations
 
@@ -77,29 +77,6 @@ def test_operators_before_the_first_migration_say_what_to_run(frontdesk: Command
     result = frontdesk("operators", "list")
     assert result.code == 1
     assert "Run: frontdesk migrate" in result.err
-
-
-def test_validate_reports_what_is_wrong_and_exits_with_1(
-    place: Place, pack_dir: Path, frontdesk: Command
-) -> None:
-    pack = Path(shutil.copytree(pack_dir, place.folder / "bad"))
-    with (pack / "examples.jsonl").open("a") as file:
-        file.write('{"text": "hello", "intent": "nonsense"}\n')
-    result = frontdesk("validate", str(pack), "--json")
-    found = result.json()
-    assert result.code == 1
-    assert found["ok"] is False
-    [about] = [finding for finding in found["findings"] if "nonsense" in finding["message"]]
-    assert set(about) == {"severity", "file", "line", "message"}
-    assert about["severity"] == "error"
-    assert isinstance(about["line"], int)
-    assert "nonsense" in frontdesk("validate", str(pack)).out
-
-
-def test_validate_without_a_pack_names_the_folder(place: Place, frontdesk: Command) -> None:
-    result = frontdesk("validate", str(place.folder / "nowhere"))
-    assert result.code == 1
-    assert "nowhere" in result.out
 
 
 def test_doctor_in_a_new_place_has_no_complaint_that_up_would_not_mend(

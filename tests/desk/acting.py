@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select
 
-from classifier.vocabulary import Prediction, Scored
+from classifier.vocabulary import Neighbour, Prediction, Scored
 from desk.domain import (
     DeliveryState,
     Incoming,
@@ -49,8 +49,14 @@ def predict(
     sentiment: str | None = "neutral",
     sureness: float = 0.95,
     threshold: float | None = None,
+    scope: float | None = None,
+    language: str | None = None,
+    neighbours: Sequence[Neighbour] = (),
 ) -> Prediction:
-    """A prediction with one intent on top and, if wanted, others behind it."""
+    """A prediction with one intent on top and, if wanted, others behind it.
+
+    From a `scope` of 0.5 on it is in scope.
+    """
     ranking = [] if intent is None else [Scored(intent, confidence)]
     ranking += [Scored(name, sure) for name, sure in others]
     return Prediction(
@@ -60,6 +66,10 @@ def predict(
         sentiment=None if sentiment is None else Scored(sentiment, sureness),
         threshold=threshold,
         model="test-1",
+        scope=scope,
+        scope_threshold=None if scope is None else 0.5,
+        language=language,
+        neighbours=tuple(neighbours),
     )
 
 

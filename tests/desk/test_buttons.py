@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from classifier.vocabulary import Neighbour
 from desk.domain import Action, ConversationState
 from desk.flow import buttons, customers, operators
+from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage
 
@@ -19,6 +21,11 @@ def card(stage: Stage) -> tuple[Stage, int]:
     stage.topic()
     stage.send_all()
     return stage, message_id
+
+
+def _labels(delivery: DeliveryRow) -> list[str]:
+    rows = delivery.payload["reply_markup"]["inline_keyboard"]
+    return [button["text"] for row in rows for button in row]
 
 
 def test_a_clarify_choice_is_answered_and_becomes_feedback(stage: Stage) -> None:
@@ -139,7 +146,7 @@ def test_an_invented_token_is_refused(stage: Stage) -> None:
     assert pressed.text == "That button is no longer valid. Just write to me."
 
 
-@pytest.mark.parametrize("action", ["send", "take", "resolve", "relabel"])
+@pytest.mark.parametrize("action", ["send", "take", "resolve", "relabel", "why"])
 @pytest.mark.parametrize(
     ("user_id", "chat_id"),
     [(STRANGER, OPERATOR_CHAT), (ANA.chat_id, ANA.chat_id), (OSCAR, OSCAR), (OSCAR, ANA.chat_id)],
@@ -235,9 +242,14 @@ def test_back_from_the_labels_shows_the_cards_own_buttons(card: tuple[Stage, int
     stage, _ = card
     stage.press(stage.token("relabel"), by=OSCAR)
     stage.press(stage.token("card"), by=OSCAR)
-    shown = stage.deliveries(OPERATOR_CHAT, method="editMessageReplyMarkup")[-1]
-    labels = [b["text"] for row in shown.payload["reply_markup"]["inline_keyboard"] for b in row]
-    assert labels == ["Answer: I want my money back", "Relabel…", "Take", "Resolve"]
+    shown = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert _labels(shown) == [
+        "Answer: I want my money back",
+        "Relabel…",
+        "Take",
+        "Resolve",
+        "Why?",
+    ]
 
 
 def test_take_and_resolve_by_button(card: tuple[Stage, int]) -> None:
@@ -340,9 +352,7 @@ def test_a_plain_post_keeps_its_form_whatever_is_pressed_under_it(
         token = stage.token(action, argument, **under)
         stage.press(token, by=OSCAR, telegram_id=telegram_id)
         if action == "card":
-            markup = stage.deliveries(OPERATOR_CHAT)[-1].payload["reply_markup"]
-            labels = [b["text"] for row in markup["inline_keyboard"] for b in row]
-            assert labels[-1] == "Relabel…"
+            assert _labels(stage.deliveries(OPERATOR_CHAT)[-1])[-1] == "Relabel…"
     stage.press(stage.token("label", "refund", **under), by=OSCAR, telegram_id=telegram_id)
     stage.send_all()
     stage.press(stage.token("send", "refund", **under), by=OSCAR, telegram_id=telegram_id)
@@ -351,13 +361,13 @@ def test_a_plain_post_keeps_its_form_whatever_is_pressed_under_it(
         for row in stage.deliveries(OPERATOR_CHAT, method="editMessageText")
         if row.payload["message_id"] == telegram_id
     ]
-    assert len(edits) == 2
+    assert len(edits) == 3
     for edit in edits:
         assert "Ana wrote" in edit["text"]
         assert "waiting for a person" not in edit["text"]
         labels = [b["text"] for row in edit["reply_markup"]["inline_keyboard"] for b in row]
         assert labels[-1] == "Relabel…"
-    assert "Oscar sent the answer “I want my money back”" in edits[1]["text"]
+    assert "Oscar sent the answer “I want my money back”" in edits[2]["text"]
 
 
 def test_a_label_stands_on_the_card_for_colleagues(card: tuple[Stage, int]) -> None:
@@ -388,3 +398,75 @@ def test_a_void_button_speaks_the_language_of_whoever_presses_it(stage: Stage) -
     assert "请直接写给我" in stage.press("made up", by=BEN.chat_id).text
     for token in (hers, "made up"):
         assert stage.press(token, by=OLGA).text == "That button is no longer valid."
+
+
+# ---- Why? ----
+
+NEAR = [
+    Neighbour("where are my <roses>", "order_status", 0.912),
+    Neighbour("give it back", "invented & gone", 0.5),
+]
+
+
+def test_why_opens_the_card_and_less_closes_it(stage: Stage) -> None:
+    for _ in range(2):
+        stage.ask("blorp", confidence=0.64, threshold=0.82, scope=0.31, neighbours=NEAR)
+    stage.send_all()
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert "roses" not in card.payload["text"], "short until somebody asks"
+    telegram_id = card.telegram_id or 0
+    assert stage.press(stage.token("why"), by=OSCAR, telegram_id=telegram_id).text == ""
+    opened = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert opened.payload["message_id"] == telegram_id
+    for line in (
+        "<blockquote>blorp</blockquote>",
+        "unlike anything the bot has learned",
+        "Confidence 64%; an automatic answer takes 82%.",
+        "Unlike what the bot has learned: only 31% alike; it takes 50%.",
+        "• where are my &lt;roses&gt; → <b>Where is my order?</b> 0.91",
+        "• give it back → <b>invented &amp; gone</b> 0.50",
+    ):
+        assert line in opened.payload["text"]
+    assert _labels(opened)[-4:] == ["Relabel…", "Take", "Resolve", "« Less"]
+    stage.press(stage.token("card"), by=OLGA, telegram_id=telegram_id)
+    closed = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert closed.payload["text"] == card.payload["text"]
+    assert _labels(closed) == _labels(card)
+
+
+def test_why_names_the_language_and_the_packs_own_threshold(stage: Stage) -> None:
+    stage.ask(
+        "geld zurück", intent="refund", confidence=0.5, threshold=0.1, scope=0.9, language="de"
+    )
+    stage.send_all()
+    stage.press(stage.token("why"), by=OSCAR)
+    text = stage.told()[-1]
+    assert "Confidence 50%; an automatic answer takes 90%." in text
+    assert "Like what the bot has learned: 90%; it takes 50%." in text
+    assert "Language: de, which the bot has not learned." in text
+
+
+def test_why_of_an_older_prediction_says_what_is_known(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    stage.press(stage.token("why"), by=OSCAR)
+    opened = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "None" not in opened.payload["text"]
+    assert "an automatic answer takes" not in opened.payload["text"], "complaints never get one"
+
+
+def test_there_is_no_why_without_a_prediction_nor_under_a_plain_post(stage: Stage) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    (called,) = stage.deliveries(OPERATOR_CHAT)
+    assert "Why?" not in _labels(called)
+    message_id = stage.ask("hello?")
+    (post,) = stage.deliveries(key=f"post:{message_id}")
+    assert "Why?" not in _labels(post)
+
+
+def test_an_open_card_closes_when_its_conversation_goes_on(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    stage.press(stage.token("why"), by=OSCAR)
+    stage.press(stage.token("take"), by=OSCAR)
+    taken = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "taken by Oscar" in taken.payload["text"]
+    assert _labels(taken)[-1] == "Why?"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import func, select
 
+from classifier.vocabulary import Neighbour
 from desk.domain import Action, ConversationState, DeliveryState, MessageState
 from desk.flow import customers, deciding, operators, watching
 from desk.tables import DeliveryRow, Message, PredictionRow
@@ -67,6 +68,38 @@ def test_the_prediction_is_kept_with_the_decision(stage: Stage) -> None:
     assert (kept.intent, kept.confidence, kept.model) == ("order_status", 0.91, "test-1")
     assert [entry["name"] for entry in kept.ranking] == ["order_status", "refund"]
     assert (kept.sentiment, kept.sentiment_confidence) == ("neutral", 0.95)
+
+
+def test_what_the_prediction_rests_on_is_kept_with_at_most_three_examples(stage: Stage) -> None:
+    near = [Neighbour(f"where is it {n}", "order_status", 0.9 - n / 10) for n in range(4)]
+    message_id = stage.ask("roses?", scope=0.75, language="nl", neighbours=near)
+    kept = stage.row(PredictionRow, message_id)
+    assert (kept.scope, kept.scope_threshold, kept.language) == (0.75, 0.5, "nl")
+    assert kept.neighbours == [example.as_dict() for example in near[:3]]
+
+
+def test_an_endless_training_example_is_kept_in_part(stage: Stage) -> None:
+    near = [Neighbour("🌹" * 100_000 + "\x00", "refund", 0.5)]
+    message_id = stage.ask("roses?", neighbours=near)
+    (kept,) = stage.row(PredictionRow, message_id).neighbours
+    assert kept["text"] == "🌹" * 149 + "…"
+
+
+def test_gibberish_is_asked_back_with_the_menu_and_then_goes_to_a_person(stage: Stage) -> None:
+    stage.ask("asdf", confidence=0.99, others=[("refund", 0.4)], scope=0.02)
+    (row,) = stage.deliveries(ANA.chat_id)
+    assert row.payload["text"].startswith("Sorry, I'm not sure I understood")
+    labels = [b["text"] for line in row.payload["reply_markup"]["inline_keyboard"] for b in line]
+    assert labels == ["Opening hours", "Where is my order?", "Make a complaint", "Talk to a person"]
+    stage.ask("1234", confidence=0.99, scope=0.02)
+    assert stage.conversation().state is ConversationState.WAITING
+    assert "unlike anything the bot has learned" in stage.told()[0]
+
+
+def test_another_language_calls_a_person_and_the_card_says_which(stage: Stage) -> None:
+    stage.ask("wo bleibt mein Paket", language="de")
+    assert stage.conversation().state is ConversationState.WAITING
+    assert "in a language that the bot has not learned (de)" in stage.told()[0]
 
 
 def test_two_close_intents_are_offered_as_buttons(stage: Stage) -> None:
@@ -146,6 +179,7 @@ def test_the_card_offers_the_likeliest_answers_that_there_are(stage: Stage) -> N
         "Relabel…",
         "Take",
         "Resolve",
+        "Why?",
     ]
 
 

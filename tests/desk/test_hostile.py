@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from classifier.vocabulary import Neighbour
 from desk.domain import Person, Role
 from desk.flow import customers, operators
 from desk.flow.composing import clean, plain, shorten
@@ -91,6 +92,34 @@ def test_the_longest_conversation_fits_on_a_card(stage: Stage) -> None:
         stage.ask("<" * 4096, person, intent="greeting")
     stage.ask("🌹" * 4096, person, intent="complaint")
     _check_markup(stage)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_training_example_is_kept_and_shown(stage: Stage, text: str) -> None:
+    near = [Neighbour(text, "refund", 0.9), Neighbour("</b>", "<gone> & forgotten", -0.1)]
+    stage.ask(text, intent="complaint", neighbours=near, language="<de>")
+    stage.send_all()
+    stage.press(stage.token("why"), by=OLGA)
+    _check_markup(stage)
+
+
+@pytest.mark.parametrize("letter", ["&", "🌹"])
+def test_the_longest_card_still_fits_when_it_is_opened(stage: Stage, letter: str) -> None:
+    near = [Neighbour(letter * 300, letter * 64, 0.999)] * 5
+    for intent in ("opening_hours", "greeting") * 2:
+        stage.ask(letter * 200, intent=intent)
+    long = letter * (3700 // length(letter))
+    stage.ask(long, intent="complaint", neighbours=near, scope=0.9)
+    stage.send_all()
+    told = len(stage.told())
+    stage.press(stage.token("why"), by=OLGA)
+    _check_markup(stage)
+    line = f"• {letter * (118 // length(letter))}"
+    assert line in plain(stage.told()[-1])
+    assert line + letter * 2 not in plain(stage.told()[-1])
+    assert len(stage.told()) == told + 1, "the edit alone: the message stood whole already"
+    stage.press(stage.token("card"), by=OLGA)
+    assert any(long in plain(text) for text in stage.told()[told + 1 :])
 
 
 def test_operators_names_are_shown_as_they_are(stage: Stage) -> None:

@@ -38,6 +38,14 @@ def test_the_florists_pack_loads(pack: Pack) -> None:
     assert pack.intents["refund"].threshold == 0.9
 
 
+def test_the_errors_that_answers_may_have_are_the_packs(pack: Pack, pack_folder: Path) -> None:
+    assert pack.targets() == (0.05, {})
+    path = pack_folder / "pack.yml"
+    text = path.read_text().replace("threshold: 0.9", "target_error: 0.01")
+    path.write_text(text.replace("  threshold: 0.6", "  target_error: 0.05"))
+    assert load(pack_folder).targets() == (0.05, {"refund": 0.01})
+
+
 def test_the_starter_pack_loads() -> None:
     assert load(Path("packs/retail")).name == "retail"
 
@@ -80,6 +88,9 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         (_swap("name: florist", "nmae: florist"), "nmae: Extra inputs are not permitted (line 2)"),
         (_swap("thumbs: false", "thumb: false"), "intents.greeting.thumb: Extra inputs"),
         (_swap("threshold: 0.9", "threshold: 9"), "intents.refund.threshold: Input should be less"),
+        (_swap("threshold: 0.9", "target_error: 0"), "intents.refund.target_error: Input should"),
+        (_swap("  threshold: 0.6", "  target_error: 0.5"), "policy.target_error: Input should be"),
+        (_swap("  threshold: 0.6", "  target_error: .nan"), "policy.target_error: Input should"),
         (_swap("escalate: always", "escalate: often"), "intents.complaint.escalate: Input should"),
         (_swap("  choices: 3", "  choices: 1"), "policy.choices: Input should be greater"),
         (_swap("[opening_hours, order", "[opening, order"), "menu: no intent is called 'opening'"),

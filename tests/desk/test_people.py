@@ -157,7 +157,7 @@ def test_the_sent_card_shows_who_took_it_and_then_that_it_is_resolved(stage: Sta
     labels = [
         b["text"] for line in edits[1].payload["reply_markup"]["inline_keyboard"] for b in line
     ]
-    assert labels == ["Relabel…"]
+    assert labels == ["Relabel…", "Why?"]
 
 
 def test_the_second_operator_changes_nothing_about_who_took_it(stage: Stage) -> None:
@@ -344,7 +344,7 @@ def test_the_first_card_alone_shows_the_state_whatever_is_written_after_it(stage
     stage.send_all()
     (card,) = stage.deliveries(key=f"card:{first}")
     (post,) = stage.deliveries(key=f"post:{second}")
-    assert _labels(card)[-3:] == ["Relabel…", "Take", "Resolve"]
+    assert _labels(card)[-3:] == ["Take", "Resolve", "Why?"]
     assert _labels(post) == ["Answer: Say hello", "Relabel…"]
     assert "Ana wrote" in post.payload["text"]
     stage.press(stage.token("take"), by=OSCAR, telegram_id=card.telegram_id or 0)
@@ -362,7 +362,7 @@ def test_a_card_still_in_the_queue_is_rewritten_and_not_edited(stage: Stage) -> 
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     (card,) = stage.deliveries(OPERATOR_CHAT)
     assert "taken by Oscar" in card.payload["text"]
-    assert _labels(card) == ["Relabel…", "Resolve"]
+    assert _labels(card) == ["Relabel…", "Resolve", "Why?"]
 
 
 def test_a_card_that_was_being_sent_at_the_take_over_is_brought_up_to_date(stage: Stage) -> None:
@@ -384,7 +384,7 @@ def test_a_person_who_came_without_being_called_gets_a_card_to_resolve(stage: St
     (card,) = stage.deliveries(key=f"card:{first}")
     assert "Ana wrote" in card.payload["text"]
     assert "taken by Oscar" in card.payload["text"]
-    assert _labels(card)[-1] == "Resolve"
+    assert _labels(card)[-2:] == ["Resolve", "Why?"]
     assert _labels(stage.deliveries(key=f"post:{second}")[0])[-1] == "Relabel…"
 
 

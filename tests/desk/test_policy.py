@@ -145,10 +145,66 @@ def test_out_of_scope_with_an_answer_is_answered(pack: Pack) -> None:
     assert _rule(answering, intent="out_of_scope") == ("answer", "confident")
 
 
+# ---- Texts that the model can't be trusted on ----
+
+
+def test_an_unfamiliar_text_is_never_answered_however_sure_the_model_is(pack: Pack) -> None:
+    sure = {"confidence": 1.0, "threshold": 0.0, "scope": 0.49}
+    assert _rule(pack, **sure) == ("clarify", "unfamiliar")
+    assert _rule(pack, intent="refund", **sure) == ("clarify", "unfamiliar"), "its own threshold"
+    assert _rule(pack, **{**sure, "scope": 0.5}) == ("answer", "confident")
+
+
+def test_an_unfamiliar_text_is_asked_back_with_nothing_offered_and_then_goes_to_a_person(
+    pack: Pack,
+) -> None:
+    said = predict(confidence=0.4, others=[("refund", 0.3)], scope=0.1)
+    assert decide(said, BOT, pack).choices == ()
+    asked = History(ConversationState.BOT, clarifications=1)
+    decision = decide(said, asked, pack)
+    assert (decision.action, decision.rule) == (Action.ESCALATE, "unfamiliar")
+
+
+def test_a_call_for_a_person_is_heard_in_unfamiliar_words_but_not_in_gibberish(pack: Pack) -> None:
+    call = {"intent": "talk_to_person", "scope": 0.1}
+    assert _rule(pack, confidence=0.15, **call) == ("escalate", "intent_needs_person")
+    assert _rule(pack, confidence=0.03, **call) == ("clarify", "unfamiliar")
+    assert _rule(pack, intent="talk_to_person", confidence=0.03) == (
+        "escalate",
+        "intent_needs_person",
+    )
+
+
+def test_anger_is_heard_in_unfamiliar_words(pack: Pack) -> None:
+    history = History(ConversationState.BOT, negatives=1)
+    assert _rule(pack, history, intent="greeting", sentiment="negative", scope=0.1) == (
+        "escalate",
+        "negative_sentiment",
+    )
+
+
+@pytest.mark.parametrize("intent", ["order_status", "talk_to_person", "out_of_scope", "invented"])
+def test_another_language_goes_to_a_person_at_once(pack: Pack, intent: str) -> None:
+    found = _rule(pack, intent=intent, confidence=1.0, scope=0.99, language="de")
+    assert found == ("escalate", "other_language")
+
+
+def test_an_unfamiliar_text_that_the_model_calls_out_of_scope_is_just_that(pack: Pack) -> None:
+    said = predict(intent="out_of_scope", confidence=0.6, others=[("refund", 0.3)], scope=0.1)
+    decision = decide(said, BOT, pack)
+    assert (decision.rule, decision.choices) == ("out_of_scope", ())
+    known = pack.intents["out_of_scope"].model_copy(update={"answer": {"en": "No idea."}})
+    answering = pack.model_copy(update={"intents": {**pack.intents, "out_of_scope": known}})
+    assert decide(said, BOT, answering).action is Action.ANSWER
+
+
 @pytest.mark.parametrize(
     ("history", "prediction", "rule"),
     [
         (History(ConversationState.HUMAN), {"intent": None}, "person_in_charge"),
+        (History(ConversationState.WAITING), {"language": "de"}, "waiting_for_person"),
+        (BOT, {"intent": None, "language": "de"}, "not_classified"),
+        (BOT, {"intent": "complaint", "language": "de"}, "other_language"),
         (BOT, {"intent": "complaint", "sentiment": "negative"}, "intent_needs_person"),
         (
             History(ConversationState.BOT, last_intents=("order_status",) * 2),
@@ -188,6 +244,9 @@ _predictions = st.builds(
     | st.builds(Scored, st.sampled_from(["negative", "neutral", "positive", "?"]), _confidences),
     threshold=st.none() | st.floats(0, 1),
     model=st.text(),
+    scope=st.none() | _confidences,
+    scope_threshold=st.none() | st.floats(0, 1),
+    language=st.none() | st.just("de"),
 )
 _histories = st.builds(
     History,
@@ -205,9 +264,20 @@ def test_no_prediction_is_answered_below_its_threshold_and_none_breaks_the_polic
     decision = decide(prediction, history, PACK)
     if decision.action is Action.ANSWER:
         assert prediction.intent is not None
-        assert prediction.intent.confidence >= threshold(prediction, PACK)
-        assert decision.intent == prediction.intent.name
+        name = prediction.intent.name
+        assert prediction.intent.confidence >= threshold(name, prediction.threshold, PACK)
+        assert decision.intent == name
         assert PACK.intents[decision.intent].answer is not None
+
+
+@given(_predictions, _histories)
+def test_what_is_not_in_scope_gets_neither_an_answer_nor_choices(
+    prediction: Prediction, history: History
+) -> None:
+    if not prediction.in_scope:
+        decision = decide(prediction, history, PACK)
+        assert decision.action is not Action.ANSWER
+        assert decision.choices == ()
 
 
 @given(_predictions, _histories)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from desk.domain import ConversationState, DeskError, Role
 from desk.store import Store
-from desk.tables import Base, Conversation, Customer, Operator, PollOffset
+from desk.tables import Base, Conversation, Customer, Operator, PollOffset, PredictionRow
 
 
 def _tables(store: Store) -> set[str]:
@@ -72,6 +72,79 @@ def test_a_migration_can_be_taken_back(empty_database_url: str) -> None:
     assert _tables(store) == {"alembic_version"}
     store.migrate()
     store.check()
+    store.dispose()
+
+
+OLD_CONVERSATION = """
+INSERT INTO customers (id, chat_id, name, gone, created_at)
+VALUES (1, 501, 'Ana', false, '2026-01-01 00:00:00');
+INSERT INTO conversations
+(id, customer_id, state, clarifications, negatives, last_intents, opened_at)
+VALUES (1, 1, 'bot', 0, 0, '[]', '2026-01-01 00:00:00')
+"""
+OLD_PREDICTION = """
+INSERT INTO messages (id, conversation_id, author, text, state, attempt, created_at)
+VALUES (:id, 1, 'customer', 'roses?', 'decided', 1, '2026-01-01 00:00:00');
+INSERT INTO predictions
+(message_id, intent, confidence, ranking, threshold, model, created_at)
+VALUES (:id, 'order_status', 0.9, '[]', 0.8, 'v1', '2026-01-01 00:00:00')
+"""
+
+
+def _upgrade(store: Store, revision: str) -> None:
+    with store.engine.connect() as connection:
+        config = store._alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+
+
+def _insert(store: Store, statements: str, **values: int) -> None:
+    with store.writing() as session:
+        for statement in statements.split(";"):
+            session.execute(text(statement), values)
+
+
+def test_predictions_of_the_first_schema_are_kept_and_know_no_reasons(
+    empty_database_url: str,
+) -> None:
+    store = Store(empty_database_url)
+    _upgrade(store, "0001")
+    _insert(store, OLD_CONVERSATION)
+    _insert(store, OLD_PREDICTION, id=1)
+    with pytest.raises(DeskError, match="at revision 0001, this version needs"):
+        store.check()
+    store.migrate()
+    store.check()
+    # A worker of the version before, still running, writes its predictions as it did.
+    _insert(store, OLD_PREDICTION, id=2)
+    with store.reading() as session:
+        for message_id in (1, 2):
+            row = session.get_one(PredictionRow, message_id)
+            assert (row.intent, row.confidence, row.threshold) == ("order_status", 0.9, 0.8)
+            assert (row.scope, row.scope_threshold, row.language) == (None, None, None)
+            assert row.neighbours == []
+    store.dispose()
+
+
+def test_the_reasons_of_predictions_can_be_taken_back_and_the_predictions_stay(
+    empty_database_url: str,
+) -> None:
+    store = Store(empty_database_url)
+    store.migrate()
+    _insert(store, OLD_CONVERSATION)
+    _insert(store, OLD_PREDICTION, id=1)
+    with store.engine.connect() as connection:
+        config = store._alembic()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        connection.commit()
+    with store.engine.connect() as connection:
+        columns = {column["name"] for column in inspect(connection).get_columns("predictions")}
+    assert columns.isdisjoint({"scope", "scope_threshold", "language", "neighbours"})
+    store.migrate()
+    with store.reading() as session:
+        assert session.get_one(PredictionRow, 1).intent == "order_status"
     store.dispose()
 
 

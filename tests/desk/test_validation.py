@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from desk import pack as packs
-from desk.validation import Finding, Severity, _grams, _NearTexts, _Row, normalised, validate
+from desk.validation import Finding, Kind, Severity, normalised, validate
+from desk.validation.near import NearTexts, grams
 
 RETAIL = Path("packs/retail")
 
@@ -84,6 +85,10 @@ def test_a_broken_pack_does_not_hide_what_is_wrong_with_its_examples(pack_folder
         ({"text": "x" * 5000, "intent": "refund"}, "the text has 5000 characters"),
         ({"text": "brand new", "intent": "refnd"}, "intent 'refnd' is not in pack.yml"),
         ({"text": "brand new", "intent": 7}, "intent 7 is no name"),
+        ({"text": "brand new", "intent": " "}, "intent ' ' is no name"),
+        ({"text": "brand \ud83d new", "intent": "refund"}, "half of a surrogate pair"),
+        ({"text": "brand \0 new", "intent": "refund"}, "the text holds a NUL character"),
+        ('{"text": "a", "text": "b", "intent": "refund"}', "'text' stands twice in it"),
         ({"text": "brand new"}, "there is neither an intent nor a sentiment"),
         ({"text": "brand new", "intent": "refund", "sentiment": "angry"}, "sentiment 'angry'"),
         ({"text": "When do you OPEN?!", "intent": "opening_hours"}, "stands already in line 1"),
@@ -179,6 +184,55 @@ def test_a_test_text_that_is_nearly_in_the_training_file_is_a_leak(pack_folder: 
     assert "line 15" in error.message
 
 
+def _warnings(folder: Path, kind: Kind) -> list[Finding]:
+    found = [each for each in validate(folder) if each.kind is kind]
+    assert all(each.severity is Severity.WARNING for each in found)
+    return found
+
+
+@pytest.mark.parametrize("name", ["examples.jsonl", "test.jsonl"])
+def test_texts_that_are_nearly_the_same_in_one_file_are_a_warning(
+    pack_folder: Path, name: str
+) -> None:
+    text = "the bouquet that you sent to my mother last week is two days late and this is awful"
+    first = _add(pack_folder, {"text": text, "intent": "order_status"}, name)
+    line = _add(pack_folder, {"text": text + " x", "intent": "order_status"}, name)
+    (found,) = _warnings(pack_folder, Kind.NEAR_DUPLICATE)
+    assert (found.file, found.line) == (name, line)
+    assert f"is nearly {text!r} in line {first}" in found.message
+    assert _errors(pack_folder) == []
+
+
+def test_texts_that_are_nearly_the_same_under_two_intents_are_a_warning(pack_folder: Path) -> None:
+    text = "the bouquet that you sent to my mother last week is two days late and this is awful"
+    _add(pack_folder, {"text": text, "intent": "order_status"})
+    line = _add(pack_folder, {"text": text + " x", "intent": "complaint"})
+    (found,) = _warnings(pack_folder, Kind.TWO_LABELS)
+    assert found.line == line
+    assert "complaint here and order_status there" in found.message
+
+
+def test_the_intent_and_the_sentiment_of_a_text_in_two_lines_belong_in_one(
+    pack_folder: Path,
+) -> None:
+    _add(pack_folder, {"text": "no roses for me", "intent": "refund"})
+    line = _add(pack_folder, {"text": "no roses for me", "sentiment": "negative"})
+    (error,) = _errors(pack_folder)
+    assert (error.kind, error.line) == (Kind.DUPLICATE, line)
+    assert "write all of its labels in one line" in error.message
+
+
+def test_a_repeat_of_the_second_of_two_conflicting_rows_is_a_repeat_of_that_one(
+    pack_folder: Path,
+) -> None:
+    second = _add(pack_folder, {"text": "hi", "intent": "complaint", "sentiment": "neutral"})
+    third = _add(pack_folder, {"text": "hi", "intent": "complaint", "sentiment": "neutral"})
+    conflict, repeat = _errors(pack_folder)
+    assert (conflict.kind, conflict.line) == (Kind.TWO_LABELS, second)
+    assert (repeat.kind, repeat.line) == (Kind.DUPLICATE, third)
+    assert f"stands already in line {second}" in repeat.message
+
+
 def test_a_missing_translation_is_a_warning(pack_folder: Path) -> None:
     path = pack_folder / "pack.yml"
     path.write_text(path.read_text().replace(', zh: "打招呼"', ""))
@@ -199,16 +253,25 @@ def test_looking_up_near_texts_finds_what_comparing_all_of_them_finds() -> None:
     rng = random.Random(7)
     words = ["where", "is", "my", "order", "refund", "please", "late", "size", "the", "a"]
     texts = [" ".join(rng.choices(words, k=rng.randint(1, 24))) for _ in range(300)]
-    rows = [_Row(i, text, text, None, None) for i, text in enumerate(texts[:200])]
-    near = _NearTexts(rows)
+    near = NearTexts(texts[:200])
     changed = [text + rng.choice(["", "s", " a", " x"]) for text in texts[:150]] + texts[200:]
     hits = 0
     for text in changed:
-        grams = _grams(text)
-        best = max(len(grams & _grams(r.key)) / len(grams | _grams(r.key)) for r in rows)
-        assert (near.closest(text) is not None) == (best >= 0.9), text
-        hits += best >= 0.9
+        own = grams(text)
+        likeness = [len(own & grams(o)) / len(own | grams(o)) for o in texts[:200]]
+        expected = [number for number, each in enumerate(likeness) if each >= 0.9]
+        found = near.near(text)
+        assert sorted(found) == expected, text
+        assert [likeness[number] for number in found] == sorted(
+            (likeness[number] for number in found), reverse=True
+        )
+        hits += bool(found)
     assert 50 < hits < len(changed)
+
+
+def test_the_nearest_of_several_near_texts_comes_first() -> None:
+    text = "where is the parcel that i ordered from you three weeks ago on a monday"
+    assert NearTexts([f"{text} xy", text, "something else", f"{text} x"]).near(text) == [1, 3, 0]
 
 
 # ---- The starter pack ----

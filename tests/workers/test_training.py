@@ -72,6 +72,25 @@ def test_the_first_run_promotes_its_model_and_the_operators_are_told(
     assert any(run.version in text for text in stage.told() if run.version)
 
 
+def test_the_errors_that_the_packs_answers_may_have_steer_the_training(
+    trainer: Trainer, stage: Stage
+) -> None:
+    pack = stage.desk.pack
+    refund = pack.intents["refund"].model_copy(update={"target_error": 0.05})
+    strict = pack.model_copy(
+        update={
+            "intents": {**pack.intents, "refund": refund},
+            "policy": pack.policy.model_copy(update={"target_error": 0.2}),
+        }
+    )
+    trainer = replace(trainer, desk=replace(stage.desk, pack=strict))
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    trainer.run(run_id, attempt)
+    version = learning.get_run(stage.desk, run_id).version
+    recipe = registry.verify(trainer.models_dir / str(version))["recipe"]
+    assert (recipe["target_error"], recipe["target_errors"]) == (0.2, {"refund": 0.05})
+
+
 def test_a_candidate_that_the_gate_rejects_leaves_the_champion(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,26 @@
+"""What a count of errors says of the rate behind it."""
+
+from __future__ import annotations
+
+
+def binomial_upper_bound(wrong: int, answered: int, confidence: float = 0.95) -> float:
+    """The error rate that `wrong` errors in `answered` answers rule out going above.
+
+    The one-sided exact bound of Clopper and Pearson 1934, "The Use of Confidence or Fiducial
+    Limits Illustrated in the Case of the Binomial": with at least the chance `confidence`, the
+    true rate is not above it, whatever that rate is. It holds for answers that were not chosen by
+    their outcome. Without answers nothing is known: 1.0.
+
+    Raises ValueError where `wrong` is not between 0 and `answered`, or `confidence` not between
+    0 and 1.
+    """
+    if not 0 <= wrong <= answered:
+        raise ValueError(f"{wrong} wrong of {answered} answers")
+    if not 0 < confidence < 1:
+        raise ValueError(f"a confidence of {confidence} is not between 0 and 1")
+    if wrong == answered:
+        return 1.0
+    # A quantile of the beta distribution; scipy.stats would take a second to import.
+    from scipy.special import betaincinv
+
+    return float(betaincinv(wrong + 1, answered - wrong, confidence))

@@ -1,0 +1,203 @@
+"""The int8 file of a trained model, made only where it proves to agree with the fp32 model.
+
+The products' input ranges are measured on training texts, the graph is built with them
+(`classifier.backends.onnx_graph`), run by onnxruntime on validation texts, and compared with
+torch in fp32. A model whose int8 form answers too many of them differently is served without one.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from classifier.backends import Array, Backend, Batch
+from classifier.backends.ranges import Range
+from classifier.backends.torch_backend import TorchBackend
+from classifier.batching import TOKEN_BUDGET, pad, plan_batches, tokenise
+from classifier.bert import BertEncoder
+from classifier.calibration import Floats, softmax
+from classifier.model import TwoHeadedBert
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+LEAST_AGREEMENT = 0.995
+"""Share of validation texts that must get the same label, for each head."""
+MOST_DRIFT = 0.02
+"""Most that the first label's confidence may move on average."""
+RANGE_TEXTS = 256
+VALIDATION_TEXTS = 1000
+
+PRODUCTS = ("qkv", "mix", "up", "down")
+ODD_TEXTS = ("", "1234", "🙂🙂", "?!?!?!", "你好，我的包裹在哪里", "xkqz vvv asdf", "a " * 600)
+"""What customers also send; their values must lie within the ranges too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """`onnx` is the content of model.int8.onnx, or None with the `reason`.
+
+    `agreement` is the share of the `texts` validation texts that got the same label from both, for
+    each head that the model has, and `drift` the mean absolute change of the first label's
+    confidence; both empty where nothing could be compared.
+    """
+
+    onnx: bytes | None
+    reason: str | None
+    agreement: Mapping[str, float]
+    drift: Mapping[str, float]
+    texts: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For metrics.json: everything but the file."""
+        return {
+            "exported": self.onnx is not None,
+            "reason": self.reason,
+            "agreement": {name: round(value, 5) for name, value in self.agreement.items()},
+            "drift": {name: round(value, 5) for name, value in self.drift.items()},
+            "texts": self.texts,
+        }
+
+
+def export_int8(
+    model: TwoHeadedBert,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    validation: Sequence[str],
+    temperatures: tuple[float, float] = (1.0, 1.0),
+) -> ExportReport:
+    """Make and judge the int8 file of a trained model.
+
+    `model` must be in fp32, as it is before a `Classifier` is made of it; it is left as it was.
+    `texts` are what it was trained on: the input ranges come from `RANGE_TEXTS` of them.
+    `validation` are texts of the same kind, on which int8 is compared with fp32; the training
+    texts serve for that where there are none. `temperatures` are those of the intents and the
+    sentiments, by which confidences are compared. The same model and texts give the same bytes on
+    one machine. Raises ValueError for a model that is not in fp32.
+    """
+    if any(parameter.dtype != torch.float32 for parameter in model.parameters()):
+        raise ValueError("the model is not in fp32: export it before a Classifier is made of it")
+    try:
+        from classifier.backends import onnx_backend, onnx_graph
+    except ImportError as error:
+        return _refused(f"{error.name} is not installed")
+    compared = _some(validation or texts, VALIDATION_TEXTS)
+    if not compared:
+        return _refused("there are no texts to compare on")
+    # Of its own, so that the caller's stays on its device and in its mode.
+    model = copy.deepcopy(model).to("cpu").eval()
+    encoder, tensors = model.encoder, {k: t.numpy() for k, t in model.tensors().items()}
+    ranges = find_ranges(encoder, _batches(tokenizer, [*_some(texts, RANGE_TEXTS), *ODD_TEXTS]))
+    weights = {name: tensor.numpy() for name, tensor in encoder.state_dict().items()}
+    try:
+        graph = onnx_graph.build(weights, encoder.shape, ranges)
+        probe = onnx_backend.OnnxBackend(_bytes(graph), tensors).probe()
+        graph.metadata_props.add(key=onnx_backend.PROBE, value=json.dumps(probe))
+        content = _bytes(graph)
+        int8 = onnx_backend.OnnxBackend(content, tensors)
+        reference = TorchBackend(model, torch.device("cpu"), torch.float32)
+        expected = _logits(reference, tokenizer, compared)
+        found = _logits(int8, tokenizer, compared)
+    except Exception as error:  # noqa: BLE001 (onnxruntime's classes derive from Exception alone)
+        return _refused(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+    agreement, drift = _compare(expected, found, temperatures)
+    reason = _judge(agreement, drift)
+    return ExportReport(
+        content if reason is None else None, reason, agreement, drift, len(compared)
+    )
+
+
+def find_ranges(encoder: BertEncoder, batches: Iterable[Batch]) -> dict[str, Range]:
+    """The range of each channel of what enters the encoder's products, by the products' names."""
+    lows: dict[str, Tensor] = {}
+    highs: dict[str, Tensor] = {}
+
+    def watch(name: str, module: nn.Module) -> RemovableHandle:
+        def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            low, high = inputs[0].flatten(0, -2).aminmax(dim=0)
+            lows[name] = torch.minimum(lows[name], low) if name in lows else low
+            highs[name] = torch.maximum(highs[name], high) if name in highs else high
+
+        return module.register_forward_pre_hook(look)
+
+    hooks = [
+        watch(f"layers.{number}.{product}", getattr(layer, product))
+        for number, layer in enumerate(encoder.layers)
+        for product in PRODUCTS
+    ]
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                encoder(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: Range(low.numpy(), highs[name].numpy()) for name, low in lows.items()}
+
+
+def _refused(reason: str) -> ExportReport:
+    return ExportReport(None, reason, {}, {}, 0)
+
+
+def _some(texts: Sequence[str], count: int) -> list[str]:
+    """At most `count` of the texts, evenly from all over them."""
+    if len(texts) <= count:
+        return list(texts)
+    return [texts[row * len(texts) // count] for row in range(count)]
+
+
+def _batches(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Batch]:
+    """Without any padding, whose values would widen the ranges."""
+    sequences = tokenise(tokenizer, texts)
+    for rows in plan_batches([len(s) for s in sequences], TOKEN_BUDGET["cpu"], most_padding=0):
+        yield Batch(rows, *pad([sequences[row] for row in rows]))
+
+
+def _logits(engine: Backend, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, Floats]:
+    """Each head's logits (texts, labels), by the head's name."""
+    parts: dict[str, list[Array]] = {}
+    rows: list[int] = []
+    for batch, output in engine.forward(_batches(tokenizer, texts)):
+        rows += batch.rows
+        for name, logits in (("intent", output.intent), ("sentiment", output.sentiment)):
+            if logits is not None:
+                parts.setdefault(name, []).append(logits)
+    order = np.argsort(rows)
+    return {name: np.concatenate(part)[order].astype(float) for name, part in parts.items()}
+
+
+def _compare(
+    fp32: Mapping[str, Floats], int8: Mapping[str, Floats], temperatures: tuple[float, float]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """(agreement, drift) of each head."""
+    agreement, drift = {}, {}
+    for name, temperature in zip(("intent", "sentiment"), temperatures, strict=True):
+        if name in fp32:
+            agreement[name] = float((fp32[name].argmax(1) == int8[name].argmax(1)).mean())
+            first, other = (softmax(logits[name], temperature).max(1) for logits in (fp32, int8))
+            drift[name] = float(np.abs(first - other).mean())
+    return agreement, drift
+
+
+def _judge(agreement: Mapping[str, float], drift: Mapping[str, float]) -> str | None:
+    for name, share in agreement.items():
+        if not share >= LEAST_AGREEMENT:
+            return f"only {share:.2%} of the {name} labels agree with fp32"
+    for name, change in drift.items():
+        if not change <= MOST_DRIFT:
+            return f"the {name} confidence moves by {change:.3f} on average"
+    return None
+
+
+def _bytes(graph: ModelProto) -> bytes:
+    content: bytes = graph.SerializeToString(deterministic=True)
+    return content

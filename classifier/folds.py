@@ -1,0 +1,114 @@
+"""Cross-validation: every example is predicted by a model that was not trained on it."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from classifier.data import DataError, Example
+from classifier.evaluate import evaluate
+from classifier.vocabulary import Prediction
+
+HEADLINES = (
+    "accuracy",
+    "in_scope_accuracy",
+    "macro_f1",
+    "weighted_f1",
+    "ece",
+    "coverage",
+    "coverage_error",
+    "aurc",
+    "ood_auroc",
+    "sentiment_accuracy",
+    "sentiment_macro_f1",
+)
+SEED = 1
+
+FoldProgress = Callable[
+    [int], AbstractContextManager[Callable[[int, int, int, float], None] | None]
+]
+"""Called with the number of a fold, from 1; gives, for its training, what `Progress` is."""
+
+
+def folds(examples: Sequence[Example], count: int, seed: int = SEED) -> list[list[int]]:
+    """Rows in `count` folds of like size, the intents, and within them the sentiments, shared out.
+
+    Rows whose texts differ in case and spaces only stay together: to be asked what it has read
+    would flatter a model. The same examples and seed give the same folds.
+
+    Raises `DataError` where there are fewer different texts than folds, or fewer than two folds.
+    """
+    if count < 2:
+        raise DataError(f"{count} folds: cross-validation takes at least 2")
+    same: dict[str, list[int]] = defaultdict(list)
+    for row, example in enumerate(examples):
+        same[" ".join(example.text.casefold().split())].append(row)
+    if len(same) < count:
+        raise DataError(f"{count} folds of {len(same)} different texts; take fewer folds")
+    groups = list(same.values())
+    random.Random(seed).shuffle(groups)
+    groups.sort(key=lambda rows: _label(examples[rows[0]]))
+    # Dealt like cards, through all labels: neither a label nor a fold gets more than its share.
+    found: list[list[int]] = [[] for _ in range(count)]
+    for number, rows in enumerate(groups):
+        found[number % count] += rows
+    return [sorted(rows) for rows in found]
+
+
+def cross_validate(
+    examples: Sequence[Example],
+    count: int,
+    *,
+    base: str,
+    device: str = "auto",
+    progress: FoldProgress,
+) -> tuple[list[Prediction], dict[str, Any]]:
+    """(a prediction for each example, measures), by `count` models of the default recipe.
+
+    Each model is trained in a temporary directory, one at a time, which is removed however the
+    training ends. The measures are those of `evaluate` on all predictions together, and
+    `cross_validation` with `folds`, the `mean` and standard deviation `sd` of the main measures
+    over the folds, and these measures of `each` fold.
+
+    Raises what `train_to_directory` does, and `DataError` as `folds`.
+    """
+    from classifier.engine import Classifier
+    from classifier.training import train_to_directory
+
+    found: dict[int, Prediction] = {}
+    each: list[dict[str, float]] = []
+    for number, rows in enumerate(folds(examples, count), 1):
+        held = set(rows)
+        kept = [example for row, example in enumerate(examples) if row not in held]
+        asked = [examples[row] for row in rows]
+        with tempfile.TemporaryDirectory(prefix="frontdesk-fold-") as folder:
+            out = Path(folder) / "model"
+            with progress(number) as step:
+                train_to_directory(kept, out, base=base, device=device, progress=step)
+            predictions = Classifier.load(out, device)([example.text for example in asked])
+        measures = evaluate(predictions, asked)
+        each.append({name: measures[name] for name in HEADLINES if name in measures})
+        found |= dict(zip(rows, predictions, strict=True))
+    pooled = [found[row] for row in range(len(examples))]
+    summary: dict[str, Any] = {"folds": count, "mean": {}, "sd": {}, "each": each}
+    for name in HEADLINES:
+        values = [measures[name] for measures in each if name in measures]
+        if values:
+            summary["mean"][name] = statistics.fmean(values)
+            summary["sd"][name] = statistics.stdev(values) if len(values) > 1 else 0.0
+    return pooled, {**evaluate(pooled, examples), "cross_validation": summary}
+
+
+def _label(example: Example) -> tuple[bool, str, bool, str]:
+    return (
+        example.intent is None,
+        example.intent or "",
+        example.sentiment is None,
+        example.sentiment or "",
+    )

@@ -1,0 +1,210 @@
+"""Rasa's nlu.yml: the examples in it, read and written.
+
+Read are the sections `nlu: - intent: …`, whose examples are lines that begin with `-` or a list of
+`text` and `metadata`. Rasa has no sentiment; one stands in `metadata: {sentiment: …}`, a place that
+Rasa leaves to its users. Synonyms, regexes and lookup tables say nothing of intents.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import yaml
+
+VERSION = "3.1"
+"""Of Rasa's training data format."""
+OTHER_SECTIONS = ("synonym", "regex", "lookup")
+_ENTITY = re.compile(
+    r"""\[(?P<text>[^\]]+)\]           # the words, and what they are, in one of three ways:
+        (?: \([^):]+(?::[^)]+)?\)      # (city) or (city:LON)
+          | \{[^}]+\}                  # {"entity": "city", …}
+          | \[\s*\{[^\]]*\}\s*\] )     # [{"entity": "city"}, …]""",
+    re.VERBOSE,
+)
+_RARE_BREAK = re.compile("[\r\x85\u2028\u2029]")
+_DEEPEST = 50
+_LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+
+class NluError(ValueError):
+    """A nlu.yml that can't be used; `line` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def rows(content: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each example with its line, as `text` without entity marks, `intent`, maybe `sentiment`.
+
+    A file without a `version` is of the newest, as in Rasa. Raises `NluError` for what is not YAML
+    or has no `nlu`, for an intent without a name, and for a line that Rasa would pass over.
+    """
+    root = _root(content)
+    top = _mapping(root, "the file must be a mapping with version and nlu")
+    if "nlu" not in top:
+        raise NluError(1, "there is no `nlu` here; is this Rasa's nlu.yml?")
+    for section in _items(top["nlu"], "`nlu` must be a list of intents"):
+        fields = _mapping(section, "write `- intent: …` with its `examples`")
+        if "intent" in fields:
+            yield from _examples(fields)
+        elif not any(other in fields for other in OTHER_SECTIONS):
+            raise NluError(_line(section), "this is no intent, synonym, regex or lookup")
+
+
+def plain(text: str) -> str:
+    """A text without Rasa's marks of entities: `from [London](city)` is `from London`."""
+    return _ENTITY.sub(lambda mark: mark["text"], text)
+
+
+def dump(examples: Iterable[tuple[str, str, str | None]]) -> str:
+    """A whole nlu.yml from (text, intent, sentiment) in intents' order of appearance.
+
+    A text that only looks as if it had an entity in it is marked `metadata: {plain: true}`.
+    """
+    intents: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for text, intent, sentiment in examples:
+        metadata: dict[str, Any] = {}
+        if sentiment:
+            metadata["sentiment"] = sentiment
+        if plain(text) != text:
+            metadata["plain"] = True
+        intents.setdefault(intent, []).append((text, metadata))
+    sections = [{"intent": intent, "examples": _listed(few)} for intent, few in intents.items()]
+    return _dump_yaml({"version": VERSION, "nlu": sections})
+
+
+def _dump_yaml(value: Any) -> str:
+    """Plain data as YAML: keys in their order, texts of several lines as blocks."""
+    return yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+def _string(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    if _RARE_BREAK.search(value):
+        style = '"'  # YAML would take these for ends of lines, too; in quotes they are escaped
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
+
+
+_Dumper.add_representer(str, _string)
+
+
+def _listed(examples: list[tuple[str, dict[str, Any]]]) -> Any:
+    if all(
+        not (metadata or "\n" in text or _RARE_BREAK.search(text)) for text, metadata in examples
+    ):
+        return "".join(f"- {text}\n" for text, _ in examples)
+    return [
+        {"text": text, "metadata": metadata} if metadata else {"text": text}
+        for text, metadata in examples
+    ]
+
+
+def _root(content: str) -> yaml.Node:
+    # Nodes and not data: they know their lines, and `intent: yes` stays the word yes.
+    try:
+        _check_depth(content)
+        root: yaml.Node | None = _LOADER(content).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        said = "; ".join(filter(None, (error.context, error.problem)))
+        mark = error.problem_mark or error.context_mark
+        raise NluError(mark.line + 1 if mark else 1, f"is not YAML ({said})") from None
+    except yaml.YAMLError:
+        found = yaml.reader.Reader.NON_PRINTABLE.search(content)
+        line = content.count("\n", 0, found.start() if found else 0) + 1
+        raise NluError(line, "holds a character that YAML does not allow; remove it") from None
+    if root is None:
+        raise NluError(1, "the file is empty")
+    return root
+
+
+def _check_depth(content: str) -> None:
+    # The fast loader recurses without a limit: a file of brackets would end the process.
+    depth = 0
+    for event in yaml.parse(content, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            mark = event.start_mark
+            raise NluError(mark.line + 1 if mark else 1, "is nested too deeply")
+
+
+def _examples(fields: dict[str, yaml.Node]) -> Iterator[tuple[int, dict[str, str]]]:
+    intent = _scalar(fields["intent"], "an intent's name must be a word")
+    if not intent:
+        raise NluError(_line(fields["intent"]), "the intent has no name")
+    node = fields.get("examples")
+    if node is None or _is_null(node):
+        return
+    if isinstance(node, yaml.ScalarNode):
+        for line, text in _lines(node):
+            yield line, {"text": plain(text), "intent": intent}
+        return
+    for item in _items(node, "`examples` must be lines that begin with - or a list"):
+        if isinstance(item, yaml.ScalarNode):
+            yield _line(item), {"text": plain(item.value), "intent": intent}
+            continue
+        entry = _mapping(item, "an example is a text, or has `text` and `metadata`")
+        if "text" not in entry:
+            raise NluError(_line(item), "the example has no `text`")
+        metadata = entry.get("metadata")
+        known = _mapping(metadata, "") if isinstance(metadata, yaml.MappingNode) else {}
+        text = _scalar(entry["text"], "`text` must be a text")
+        row = {"text": text if "plain" in known else plain(text), "intent": intent}
+        if "sentiment" in known:
+            row["sentiment"] = _scalar(known["sentiment"], "`sentiment` must be a word")
+        yield _line(item), row
+
+
+def _lines(node: yaml.ScalarNode) -> Iterator[tuple[int, str]]:
+    for number, written in enumerate(node.value.split("\n")):
+        # Only a literal block keeps its lines; of other styles the first line is known.
+        line = _line(node) + (1 + number if node.style == "|" else 0)
+        text = written.strip()
+        if not text or text.startswith("#"):
+            continue
+        if not text.startswith("-"):
+            raise NluError(line, f"{text[:40]!r} does not begin with -, so Rasa passes it over")
+        if text[1:].strip():
+            yield line, text[1:].strip()
+
+
+def _mapping(node: yaml.Node, otherwise: str) -> dict[str, yaml.Node]:
+    if not isinstance(node, yaml.MappingNode):
+        raise NluError(_line(node), otherwise)
+    found: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        name = str(key.value)
+        if name in found:
+            raise NluError(_line(key), f"`{name}` stands here a second time")
+        found[name] = value
+    return found
+
+
+def _items(node: yaml.Node, otherwise: str) -> list[yaml.Node]:
+    if _is_null(node):
+        return []
+    if not isinstance(node, yaml.SequenceNode):
+        raise NluError(_line(node), otherwise)
+    items: list[yaml.Node] = node.value
+    return items
+
+
+def _scalar(node: yaml.Node, otherwise: str) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise NluError(_line(node), otherwise)
+    return str(node.value).strip()
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1

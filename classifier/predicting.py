@@ -1,0 +1,117 @@
+"""From a model's raw outputs to predictions that people and policies can use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.calibration import Calibration, Floats, softmax
+from classifier.language import languages
+from classifier.scope import Scope
+from classifier.vocabulary import OUT_OF_SCOPE, Labels, Neighbour, Prediction, Scored
+
+HALF_FAMILIAR = 0.5
+"""A text in another language also looks unfamiliar; the letters of one that doesn't mislead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a model says of texts, before calibration.
+
+    intent, sentiment: logits (texts, labels) of each head; None where the model has no such head
+    nearness: (texts, layers) as of `scope.nearness`; None where the model knows no scope
+    neighbours: the nearest examples of each text; empty where the model has none
+    """
+
+    intent: Floats | None
+    sentiment: Floats | None
+    nearness: Floats | None = None
+    neighbours: Sequence[tuple[Neighbour, ...]] = ()
+
+
+RANKED = 10
+"""Intents in a ranking: nobody offers or reads the eleventh."""
+
+
+def predictions(
+    texts: Sequence[str],
+    outputs: Outputs,
+    labels: Labels,
+    calibration: Calibration,
+    scope: Scope,
+    version: str,
+) -> list[Prediction]:
+    """A prediction for each text, from what the model said of them in the same order."""
+    intent = outputs.intent
+    probabilities = None if intent is None else softmax(intent, calibration.intent_temperature)
+    moods = (
+        None
+        if outputs.sentiment is None
+        else softmax(outputs.sentiment, calibration.sentiment_temperature)
+    )
+    scores = familiarity(probabilities, outputs.nearness, labels, scope)
+    spoken = _foreign(texts, scores, calibration)
+    intents, sentiments = _ranked(probabilities, labels.intents), _ranked(moods, labels.sentiments)
+    found = []
+    for row, text in enumerate(texts):
+        ranking = intents[row] if intents else ()
+        first = ranking[0] if ranking else None
+        found.append(
+            Prediction(
+                text=text,
+                intent=first,
+                intent_ranking=ranking,
+                sentiment=sentiments[row][0] if sentiments else None,
+                threshold=calibration.threshold_for(first.name) if first else None,
+                model=version,
+                scope=None if scores is None else float(scores[row]),
+                scope_threshold=None if scores is None else scope.threshold,
+                language=spoken[row],
+                neighbours=outputs.neighbours[row] if outputs.neighbours else (),
+            )
+        )
+    return found
+
+
+def familiarity(
+    probabilities: Floats | None, nearness: Floats | None, labels: Labels, scope: Scope
+) -> Floats | None:
+    """The scope's scores (texts,) from calibrated probabilities (texts, intents) and nearness."""
+    if probabilities is None or nearness is None or not scope.offset:
+        return None
+    return scope.scores(nearness, strangeness(probabilities, labels))
+
+
+def strangeness(probabilities: Floats, labels: Labels) -> Floats:
+    """The probability (texts,) of all out-of-scope labels together."""
+    outside = [name in OUT_OF_SCOPE for name in labels.intents]
+    found: Floats = probabilities[:, np.array(outside, dtype=bool)].sum(axis=1)
+    return found
+
+
+def _foreign(
+    texts: Sequence[str], scores: NDArray[np.float64] | None, calibration: Calibration
+) -> list[str | None]:
+    """Each text's language where it is none of the model's."""
+    found: list[str | None] = [None] * len(texts)
+    if scores is None or not calibration.languages:
+        return found
+    odd = np.flatnonzero(scores < HALF_FAMILIAR).tolist()
+    for row, language in zip(odd, languages([texts[row] for row in odd]), strict=True):
+        if language not in calibration.languages:
+            found[row] = language
+    return found
+
+
+def _ranked(probabilities: Floats | None, names: Sequence[str]) -> list[tuple[Scored, ...]]:
+    if probabilities is None:
+        return []
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :RANKED]
+    confidences = np.take_along_axis(probabilities, order, axis=1).tolist()
+    return [
+        tuple(Scored(names[label], confidence) for label, confidence in zip(row, own, strict=True))
+        for row, own in zip(order.tolist(), confidences, strict=True)
+    ]

@@ -1,0 +1,86 @@
+"""What a threshold would mean: how much is answered automatically from it on, and how wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from classifier.bounds import binomial_upper_bound
+from classifier.data import DataError
+from classifier.evaluate import IntentOutcomes, falling_threshold
+
+THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
+
+
+def preview(outcomes: IntentOutcomes, target: float, intent: str | None = None) -> dict[str, Any]:
+    """What thresholds would mean on rows that the model was not trained on; ready for JSON.
+
+    With `intent`, only the rows that the model takes for that intent count. Returned are
+
+    rows: how many count
+    own: the model's own thresholds, each intent with its own, all together
+    intents: the same for each intent, among the rows that the model takes for it
+    thresholds: for each of `THRESHOLDS`, if it were the one for all
+    target, chosen: the lowest threshold for all, from 0.5 on, whose bound is within `target`; None
+        where there is none. It is the best of many on the same rows, which flatters it a little
+
+    Each is a dict of `threshold` (None where several are in force), `answered` (rows), `wrong` (of
+    these), `coverage` (share of the rows that count), `error` (share of the answered) and `bound`,
+    which the error on other data of the same kind does not exceed, with 95 % confidence
+    (`binomial_upper_bound`).
+
+    Raises `DataError` where no row is taken for the intent, or for any.
+    """
+    can = outcomes.answerable
+    first = np.array(outcomes.first, dtype=object)
+    counted = np.full(len(first), True) if intent is None else first == intent
+    if not (counted & can).any():
+        seen = ", ".join(sorted(set(first[can]))) or "none"
+        what = "any intent" if intent is None else f"the intent {intent!r}"
+        raise DataError(f"the model takes no text for {what} (those it does: {seen})")
+    correct, answered = outcomes.correct, outcomes.answered
+    rows = int(counted.sum())
+    reach = falling_threshold(outcomes.confidence[counted & can], correct[counted & can])
+
+    # With nothing answered in front, a threshold above all confidences is no special case.
+    answers, errors = (np.concatenate(([0], counts)) for counts in reach[1:])
+
+    def at(threshold: float) -> dict[str, Any]:
+        cut = int((reach[0] >= threshold).sum())
+        return _row(threshold, int(answers[cut]), int(errors[cut]), rows)
+
+    own = []
+    for name in sorted(set(first[counted & can])):
+        taken = counted & (first == name)
+        threshold = float(outcomes.threshold[taken][0])
+        mine = taken & answered
+        row = _row(threshold, int(mine.sum()), int((mine & ~correct).sum()), int(taken.sum()))
+        own.append({"intent": name, **row})
+    thresholds = {row["threshold"] for row in own}
+    all_own = counted & answered
+    candidates = [THRESHOLDS[0], *(float(t) for t in reach[0][::-1] if t > THRESHOLDS[0])]
+    return {
+        "rows": rows,
+        "own": _row(
+            thresholds.pop() if len(thresholds) == 1 else None,
+            int(all_own.sum()),
+            int((all_own & ~correct).sum()),
+            rows,
+        ),
+        "intents": own,
+        "thresholds": [at(threshold) for threshold in THRESHOLDS],
+        "target": target,
+        "chosen": next((row for row in map(at, candidates) if row["bound"] <= target), None),
+    }
+
+
+def _row(threshold: float | None, answered: int, wrong: int, rows: int) -> dict[str, Any]:
+    return {
+        "threshold": threshold,
+        "answered": answered,
+        "wrong": wrong,
+        "coverage": answered / rows,
+        "error": wrong / answered if answered else 0.0,
+        "bound": binomial_upper_bound(wrong, answered),
+    }

@@ -1,0 +1,118 @@
+"""What a text's intent looks like to the base model before any fine-tuning.
+
+Mean-pooled states of the frozen encoder and a multinomial logistic regression on them: too weak to
+serve, but fitted in seconds, and so good for looking at the examples themselves, as `frontdesk
+validate` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (its customary name)
+
+from classifier.base import DEFAULT_BASE, find_base, load_encoder, load_tokenizer
+from classifier.batching import TOKEN_BUDGET, pad, plan_batches, tokenise
+from classifier.calibration import Floats
+from classifier.data import DataError, Example
+from classifier.devices import fast_dtype, pick_device
+from classifier.folds import folds
+from classifier.model import mean_pool
+
+FOLDS = 5
+MOST_TOKENS = 128
+STRENGTH = 10.0
+"""Inverse weight of the penalty on the squared weights, as scikit-learn's `C`."""
+MOST_STEPS = 100
+
+Vectors = NDArray[np.float32]
+
+
+def out_of_fold(
+    examples: Sequence[Example], *, base: str = DEFAULT_BASE, device: str = "auto"
+) -> tuple[tuple[str, ...], Floats]:
+    """(intents, probabilities (examples, intents)): each example by a fit that lacked it.
+
+    The intents are those of the examples, sorted; the folds are seeded and share out the intents,
+    and texts that differ in case and spaces only stay together. `base` is what `find_base` takes.
+    Raises `DataError` where an example has no intent, there are fewer than two intents, or fewer
+    different texts than folds; `BaseModelError` for the base, ValueError for the device.
+    """
+    if any(example.intent is None for example in examples):
+        raise DataError("each example needs an intent here")
+    intents = tuple(sorted({example.intent for example in examples if example.intent}))
+    if len(intents) < 2:
+        raise DataError("there must be two intents at least to tell apart")
+    index = {name: number for number, name in enumerate(intents)}
+    given = torch.tensor([index[example.intent or ""] for example in examples])
+    texts = [example.text for example in examples]
+    vectors = torch.from_numpy(embed(texts, base=base, device=device))
+    probabilities = np.empty((len(examples), len(intents)))
+    for held in folds(examples, FOLDS):
+        kept = np.delete(np.arange(len(examples)), held)
+        weights = _fit(vectors[kept], given[kept], len(intents))
+        probabilities[held] = _logits(vectors[held], weights).softmax(dim=1).numpy()
+    return intents, probabilities
+
+
+def embed(texts: Sequence[str], *, base: str = DEFAULT_BASE, device: str = "auto") -> Vectors:
+    """Texts as vectors (texts, 2 · hidden) of unit length, by the frozen encoder of `base`.
+
+    The halves are the means of the last layer's states and of the layer's before it, each without
+    the mean over all texts: the last layer says what a text is about, the one below keeps more of
+    how it is said. Of the retail examples the regression so tells 72 % out of fold, with the last
+    layer alone 69 %, and a third fewer right labels are doubted.
+    """
+    place = pick_device(device)
+    model = find_base(base)
+    encoder = load_encoder(model, 0.0).eval().to(place, fast_dtype(place))
+    tokenizer = load_tokenizer(model)
+    tokenizer.enable_truncation(min(MOST_TOKENS, encoder.shape.max_position_embeddings))
+    sequences = tokenise(tokenizer, texts)
+    pad_id = tokenizer.token_to_id("[PAD]") or 0
+    means = np.empty((2, len(texts), encoder.shape.hidden_size), np.float32)
+    for rows in plan_batches([len(s) for s in sequences], TOKEN_BUDGET[place.type]):
+        padded = pad([sequences[row] for row in rows], pad_id)
+        ids, mask = (torch.from_numpy(array).to(place) for array in padded)
+        with torch.inference_mode():
+            for layer, states in enumerate(encoder.last_two(ids, mask)):
+                means[layer, rows] = mean_pool(states.float(), mask).cpu().numpy()
+    return np.hstack([_directions(layer) for layer in means]) / np.float32(np.sqrt(2))
+
+
+def _directions(means: Vectors) -> Vectors:
+    centred = means - means.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    directions: Vectors = centred / np.maximum(lengths, 1e-9)
+    return directions
+
+
+def _fit(vectors: Tensor, given: Tensor, labels: int) -> Tensor:
+    """The weights (dimensions + 1, labels) of the regression; the last row is the bias."""
+    # In torch and not scipy: numpy's threads spin where others want the cores; on busy ones that
+    # cost 64 s of processor time for the retail pack, where torch took 12.
+    weights = torch.zeros(vectors.shape[1] + 1, labels, requires_grad=True)
+    steps = torch.optim.LBFGS(
+        [weights],
+        max_iter=MOST_STEPS,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss() -> Tensor:
+        steps.zero_grad()
+        penalty = weights[:-1].square().sum() / (2 * STRENGTH * len(given))
+        value = F.cross_entropy(_logits(vectors, weights), given) + penalty
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    steps.step(loss)  # type: ignore[no-untyped-call]
+    return weights.detach()
+
+
+def _logits(vectors: Tensor, weights: Tensor) -> Tensor:
+    return vectors @ weights[:-1] + weights[-1]

@@ -1,0 +1,109 @@
+"""From a promise to a threshold: the lowest confidence that keeps errors within a target, proven.
+
+The promise: among the texts of the same kind that are answered automatically, at most the share
+`target` gets a wrong answer. For one threshold fixed beforehand, an exact binomial bound on
+held-out predictions would prove that (Clopper and Pearson 1934). Here the threshold is chosen on
+the same predictions, and choosing the best of many flatters. So the thresholds are tested in an
+order fixed beforehand, from high to low, and the walk ends at the first that fails: whatever is
+passed on the way is proven, all together, with the same confidence (fixed sequence testing, as in
+Angelopoulos, Bates, Candès, Jordan and Lei 2021, "Learn then Test"). A single early error must not
+end it all, so two walks start at different places and share the chance of being wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.bounds import binomial_upper_bound
+from classifier.vocabulary import OUT_OF_SCOPE
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+CONFIDENCE = 0.95
+"""The chance, at least, that a proven promise holds."""
+STARTS = (1 / 4, 1 / 2)
+"""Where the walks start: at these shares of the predictions, the most confident first."""
+UNPROVEN_THRESHOLD = 0.9
+"""Where there are too few held-out predictions to prove any promise."""
+LOWEST_THRESHOLD = 0.5
+"""Below it an answer is as likely wrong as right, whatever a small held-out set says."""
+NEVER = 1.0
+"""The threshold that no softmax reaches: a person answers."""
+
+
+def fewest(target: float) -> int:
+    """How many predictions it takes to prove a target at all, if every one of them is right."""
+    return math.ceil(math.log(_share()) / math.log1p(-target)) if target > 0 else 1 << 62
+
+
+def proven_threshold(confidence: Floats, correct: Bools, target: float) -> float | None:
+    """The lowest threshold that is proven to keep errors within `target`; None where none is.
+
+    `confidence` and `correct` (predictions,) are of held-out texts. With a chance of at least
+    `CONFIDENCE` over such held-out sets, at most the share `target` of the texts that reach the
+    threshold is wrong. Never below `LOWEST_THRESHOLD`.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    confidence, wrong = confidence[order], np.cumsum(~correct[order])
+    # A threshold lets all equal confidences in: only the last of each run can be the cut.
+    cuts = np.flatnonzero(
+        np.append(confidence[1:] < confidence[:-1], True) & (confidence >= LOWEST_THRESHOLD)
+    )
+    best: int | None = None
+    for share in STARTS:
+        # The place depends on the number of predictions alone, not on what they got right.
+        for cut in cuts[np.searchsorted(cuts, math.ceil(share * len(correct)) - 1) :].tolist():
+            answered = cut + 1
+            if answered < fewest(target):
+                continue
+            if binomial_upper_bound(int(wrong[cut]), answered, 1 - _share()) > target:
+                break
+            best = cut if best is None else max(best, cut)
+    return None if best is None else float(confidence[best])
+
+
+def choose_thresholds(
+    confidence: Floats,
+    first: Sequence[str],
+    correct: Bools,
+    target: float,
+    targets: Mapping[str, float],
+) -> tuple[float, dict[str, float], bool]:
+    """(threshold for all, thresholds of single intents, whether the one for all is proven).
+
+    `confidence`, `first` (the intent predicted) and `correct`, each (predictions,), are of held-out
+    texts that passed as familiar. An intent in `targets` is held to its own target by its own
+    predictions, and to a person where that can't be proven. An intent with predictions enough for
+    a proof of its own gets its own threshold; all others are taken together. Predictions of
+    out-of-scope labels are never answered and so not counted.
+    """
+    names = np.array(first, dtype=object)
+    inside = np.array([name not in OUT_OF_SCOPE for name in first], dtype=bool)
+    rest = inside.copy()
+    own: dict[str, float] = {}
+    for intent in sorted({*names[inside], *targets}):
+        mine = rest & (names == intent)
+        found = proven_threshold(confidence[mine], correct[mine], targets.get(intent, target))
+        if found is not None:
+            own[intent] = found
+        elif intent in targets:
+            own[intent] = NEVER
+        if intent in own:
+            rest &= ~mine
+    overall = proven_threshold(confidence[rest], correct[rest], target)
+    if overall is not None:
+        return overall, own, True
+    # Where every intent that is ever predicted has a threshold of its own, no proof is missing.
+    if rest.sum() < fewest(target) and (rest.any() or not inside.any()):
+        return UNPROVEN_THRESHOLD, own, False
+    return NEVER, own, True
+
+
+def _share() -> float:
+    """What each walk may risk."""
+    return (1 - CONFIDENCE) / len(STARTS)

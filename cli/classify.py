@@ -1,0 +1,100 @@
+"""`frontdesk classify`: what a model says of texts, and why."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.measure import DeviceOption, ModelOption, load_model, settings_for
+from cli.screen import JsonOption, print_json
+
+if TYPE_CHECKING:
+    from classifier import Prediction
+
+LINES_AT_ONCE = 256
+
+
+def classify(
+    texts: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="Texts; - reads lines from stdin.")
+    ],
+    model: ModelOption = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Also show threshold, scope, language and nearest training examples."
+        ),
+    ] = False,
+    device: DeviceOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Classify texts with a model alone: no bot, no queue, no policy.
+
+    With --json: an object for one text, a list for several, and for - an object a line.
+    """
+    settings = settings_for(device)
+    streamed = texts == ["-"]
+    classifier = load_model(settings, model)
+
+    def said(prediction: Prediction) -> str:
+        return "\n".join([_line(prediction), *(_reasons(prediction) if explain else ())])
+
+    if streamed:
+        for batch in _lines():
+            for prediction in classifier(batch):
+                if json_:
+                    print(json.dumps(prediction.as_dict(), ensure_ascii=False), flush=True)
+                else:
+                    print(said(prediction), flush=True)
+        return
+    predictions = classifier(texts)
+    if not json_:
+        for prediction in predictions:
+            print(said(prediction))
+    else:
+        found = [prediction.as_dict() for prediction in predictions]
+        print_json(found[0] if len(found) == 1 else found)
+
+
+def _lines() -> Iterator[list[str]]:
+    """Lines of standard input: many at once from a file, one at a time from a person."""
+    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+    at_once = 1 if sys.stdin.isatty() else LINES_AT_ONCE
+    batch: list[str] = []
+    for line in sys.stdin:
+        batch.append(line.rstrip("\n"))
+        if len(batch) >= at_once:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _line(prediction: Prediction) -> str:
+    intent, sentiment = prediction.intent, prediction.sentiment
+    parts = [
+        f"{intent.name} {intent.confidence:.2f}" if intent else "–",
+        f"{sentiment.name} {sentiment.confidence:.2f}" if sentiment else "–",
+        prediction.text,
+    ]
+    return "\t".join(parts)
+
+
+def _reasons(prediction: Prediction) -> Iterator[str]:
+    if prediction.threshold is not None:
+        yield f"  threshold {prediction.threshold:.2f}"
+    if prediction.scope is not None:
+        asked = prediction.scope_threshold
+        yield f"  scope {prediction.scope:.2f}" + (
+            "" if asked is None else f" ({asked:.2f} and more is in scope)"
+        )
+    if prediction.language is not None:
+        yield f"  language {prediction.language}: the model was not trained on it"
+    if not prediction.in_scope:
+        yield "  out of scope: not to be answered automatically"
+    for neighbour in prediction.neighbours:
+        yield f"  {neighbour.similarity:.2f} like\t{neighbour.intent}\t{neighbour.text}"

@@ -1,0 +1,263 @@
+"""`frontdesk import` and `frontdesk export`: other systems' files into a pack, and out of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.compose import load_settings
+from cli.errors import MisconfiguredError
+from cli.screen import JsonOption, notices, print_json, results
+
+if TYPE_CHECKING:
+    from desk.exchange.material import Labelled, Material
+    from desk.exchange.merge import Plan
+    from desk.pack import Pack
+
+SHOWN = 20
+"""Remarks on the screen; --json has them all."""
+
+
+class Format(StrEnum):
+    RASA = "rasa"
+    JSONL = "jsonl"
+    CSV = "csv"
+    CHATWOOT = "chatwoot"
+    ZAMMAD = "zammad"
+
+
+def import_(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Examples (JSONL, CSV), files or the folder of a Rasa project, canned answers "
+            "(CSV of Chatwoot or Zammad).",
+        ),
+    ],
+    into: Annotated[Path, typer.Option(help="The pack's folder; a new one becomes a pack.")],
+    language: Annotated[
+        str | None,
+        typer.Option(help="Of a new pack, such as en (default: Rasa's config.yml says, else en)."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Add examples, intents and answers from other systems' files to a pack.
+
+    An import only adds. What the pack has stays as it is: an example with another label, or another
+    answer to an intent of the pack, is reported and left out. A second import adds nothing.
+    """
+    from classifier.data import Example, dump_jsonl
+    from desk.exchange import merge
+    from desk.exchange.material import Material
+
+    merge.is_new(into)  # a wrong folder is told before much is read
+    material = Material()
+    read = []
+    for source in sources:
+        for file, found in _read(source):
+            material.add(found)
+            counts = {"examples": len(found.examples), "answers": len(found.answers)}
+            read.append({"file": str(file), **counts})
+    plan = merge.plan(
+        into, material, _present(into / "examples.jsonl"), _present(into / "test.jsonl"), language
+    )
+    if not dry_run and not plan.empty:
+        plan.write(dump_jsonl(Example(e.text, e.intent, e.sentiment) for e in plan.added))
+    if json_:
+        print_json(_report(plan, read, dry_run))
+    else:
+        _print_plan(plan, read, dry_run)
+
+
+def export(
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="The file to write; for rasa a folder for two files."),
+    ],
+    format_: Annotated[Format, typer.Option("--format", help="What to write.")],
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="A pack's folder, or a file of examples (default: PACK)."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over files that are there already.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Write a pack's examples and answers for other systems.
+
+    jsonl and csv: the examples. rasa: nlu.yml and domain.yml. chatwoot and zammad: the answers as
+    canned answers, in the pack's first language.
+    """
+    from desk.exchange.files import write_files
+
+    source = from_ or load_settings().pack_dir
+    files, counts, remarks = _written(source, out, format_)
+    present = [str(path) for path in files if path.exists()]
+    if present and not force:
+        raise MisconfiguredError(
+            f"{', '.join(present)} is there already. Write elsewhere, or say --force to replace it."
+        )
+    write_files(files)
+    if json_:
+        names = [str(path) for path in files]
+        print_json({"from": str(source), "files": names, **counts, "notices": remarks})
+        return
+    for remark in remarks:
+        notices().print(remark, markup=False)
+    said = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    results().print(f"{', '.join(map(str, files))}: {said}", markup=False)
+
+
+def _read(source: Path) -> list[tuple[Path, Material]]:
+    """The material of a source, file by file."""
+    from desk.exchange import canned, rasa
+    from desk.exchange.material import ExchangeError, Material
+
+    if source.is_dir():
+        read = [(path, *_read_rasa(path)) for path in rasa.project_files(source)]
+        if not any(found.examples or found.answers for _, found, _ in read):
+            raise ExchangeError(
+                f"{source}: no .yml file in this folder has examples or responses of Rasa. "
+                "Name files of JSONL or CSV one by one."
+            )
+        return [(path, found) for path, found, usable in read if usable or found.notices]
+    if source.suffix.lower() in (".yml", ".yaml"):
+        found, usable = _read_rasa(source)
+        if not usable:
+            raise ExchangeError(f"{source}: holds none of Rasa's `nlu`, `responses` and `slots`")
+        return [(source, found)]
+    if source.suffix.lower() == ".csv":
+        from classifier.data import csv_header
+
+        if canned.system_of(csv_header(source)):
+            return [(source, canned.read(source))]
+    return [(source, Material(examples=_labelled(source)))]
+
+
+def _read_rasa(path: Path) -> tuple[Material, bool]:
+    from desk.exchange import rasa
+
+    read = rasa.read(path)
+    if read.has_examples:
+        read.material.examples = _labelled(path)
+    return read.material, read.usable
+
+
+def _labelled(path: Path) -> list[Labelled]:
+    from classifier.data import read_placed
+    from desk.exchange.material import Labelled
+
+    return [
+        Labelled(where, example.text, example.intent, example.sentiment)
+        for where, example in read_placed(path)
+    ]
+
+
+def _present(path: Path) -> list[Labelled]:
+    """The rows of a pack's file, which may be missing or empty as yet."""
+    return _labelled(path) if path.exists() and path.read_bytes().strip() else []
+
+
+def _written(
+    source: Path, out: Path, format_: Format
+) -> tuple[dict[Path, str], dict[str, int], list[str]]:
+    """The files of an export with their contents, what they hold, and what stayed behind."""
+    from classifier import nlu
+    from classifier.data import dump_csv, dump_jsonl, read_examples
+    from desk import pack as packs
+    from desk.exchange import canned, rasa
+
+    pack = None if source.is_file() else packs.load(source)
+    if format_ in (Format.CHATWOOT, Format.ZAMMAD):
+        if pack is None:
+            raise MisconfiguredError(f"{source} is a file of examples; name a pack's folder.")
+        text = canned.dump(pack, canned.System(format_))
+        return {out: text}, {"answers": _answered(pack)}, _left_behind(pack, format_)
+    examples = read_examples(source / "examples.jsonl" if pack else source)
+    if format_ is not Format.RASA:
+        text = (dump_csv if format_ is Format.CSV else dump_jsonl)(examples)
+        return {out: text}, {"examples": len(examples)}, []
+    rows = [(e.text, e.intent, e.sentiment) for e in examples if e.intent is not None]
+    files = {out / "nlu.yml": nlu.dump(rows)}
+    counts = {"examples": len(rows)}
+    remarks = []
+    if len(rows) < len(examples):
+        few = len(examples) - len(rows)
+        remarks.append(f"{few:,} examples without an intent are left out: Rasa has no place.")
+    if pack is not None:
+        files[out / "domain.yml"] = rasa.dump_domain(pack)
+        counts["answers"] = _answered(pack)
+        remarks += _left_behind(pack, format_)
+    return files, counts, remarks
+
+
+def _answered(pack: Pack) -> int:
+    return sum(intent.answer is not None for intent in pack.intents.values())
+
+
+def _left_behind(pack: Pack, format_: Format) -> list[str]:
+    remarks = []
+    if pack.languages[1:]:
+        others = ", ".join(pack.languages[1:])
+        remarks.append(f"Answers are written in {pack.languages[0]}; left out: {others}.")
+    buttons = sum(len(intent.buttons) for intent in pack.intents.values())
+    if buttons:
+        remarks.append(f"{buttons} buttons are left out: {format_} answers are texts alone.")
+    return remarks
+
+
+def _report(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> dict[str, Any]:
+    return {
+        "pack": str(plan.folder),
+        "new": plan.new,
+        "dry_run": dry_run,
+        "language": plan.language,
+        "sources": read,
+        "intents": list(plan.intents),
+        "unanswered": list(plan.unanswered),
+        "examples": plan.examples,
+        "answers": plan.answers,
+        "notices": [asdict(notice) for notice in plan.notices],
+    }
+
+
+def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
+    remarks, console = notices(), results()
+    for notice in plan.notices[:SHOWN]:
+        place = f"{notice.where}: " if notice.where else ""
+        remarks.print(f"{place}{notice.message}", markup=False)
+    if plan.notices[SHOWN:]:
+        remarks.print(f"… and {len(plan.notices) - SHOWN} more; --json has them all")
+    for source in read:
+        line = "{file}: {examples:,} examples, {answers:,} answers"
+        console.print(line.format(**source), markup=False)
+    counts = plan.examples
+    console.print(
+        f"examples: {counts['added']:,} new, {counts['present']:,} there already, "
+        f"{counts['conflicts']:,} with another label, {counts['in_test']:,} in test.jsonl, "
+        f"{counts['too_long']:,} too long"
+    )
+    counts = plan.answers
+    console.print(
+        f"answers: {counts['added']:,} new, {counts['present']:,} there already, "
+        f"{counts['left_out']:,} left out"
+    )
+    if plan.intents:
+        console.print(f"new intents: {', '.join(plan.intents)}")
+    if plan.unanswered:
+        console.print(f"without an answer, so for a person: {', '.join(plan.unanswered)}")
+    if dry_run:
+        console.print("Nothing was written (--dry-run).")
+    elif plan.empty:
+        console.print(f"There was nothing to add; {plan.folder} stays as it was.", markup=False)
+    else:
+        console.print(f"Next: frontdesk validate {plan.folder}", markup=False)

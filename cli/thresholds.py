@@ -1,0 +1,120 @@
+"""`frontdesk thresholds`: what a threshold would mean, before it is set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.errors import CommandError
+from cli.measure import (
+    DeviceOption,
+    ModelOption,
+    load_model,
+    settings_for,
+    warn_of_training_data,
+)
+from cli.screen import JsonOption, percent, print_json, results
+
+
+def thresholds(
+    model: ModelOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled JSONL or CSV that the model was not trained on "
+            "(default: the pack's test.jsonl)."
+        ),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0001,
+            max=0.9999,
+            help="Share of automatic answers that may be wrong (default: the model's own target).",
+        ),
+    ] = None,
+    intent: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only texts that are taken for this intent.")
+    ] = None,
+    device: DeviceOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Preview thresholds: how much would be answered automatically, and how much of it wrong.
+
+    For each threshold, the share of texts that reach it, the share of these that is wrong, and
+    what that share is at most on other texts of the same kind, with 95 % confidence.
+    """
+    settings = settings_for(device)
+    from classifier.data import read_examples
+    from classifier.evaluate import intent_outcomes
+    from classifier.preview import preview
+
+    source = data or settings.pack_dir / "test.jsonl"
+    examples = read_examples(source)
+    classifier = load_model(settings, model)
+    warn_of_training_data(classifier, examples, source)
+    outcomes = intent_outcomes(classifier([example.text for example in examples]), examples)
+    if outcomes is None:
+        raise CommandError(
+            f"The model and {source} have no intents in common: thresholds are of intents. "
+            "Take data with intents, and a model that was trained on some."
+        )
+    promised = classifier.calibration
+    own = promised.target_errors.get(intent or "", promised.target_error)
+    found = preview(outcomes, own if target is None else target, intent)
+    if json_:
+        scope = {"intent": intent} if intent else {}
+        print_json({"model": classifier.version, "data": str(source), **scope, **found})
+    else:
+        _print(f"Model {classifier.version} on {found['rows']:,} texts of {source}", found, intent)
+
+
+def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    console = results()
+    taken = f" that are taken for {intent}" if intent else ""
+    console.print(f"{title}{taken}", markup=False)
+    console.print("[bold]One threshold for all[/]")
+    for row in found["thresholds"]:
+        console.print(f"  {_sentence(row)}")
+    console.print("[bold]The model's own[/]")
+    console.print(f"  {_sentence(found['own'])}")
+    if not intent:
+        table = Table(
+            Column("intent", overflow="fold"),
+            "threshold",
+            "automated",
+            "answered",
+            "wrong",
+            "bound",
+            box=None,
+        )
+        for row in found["intents"]:
+            table.add_row(
+                escape(row["intent"]),
+                f"{row['threshold']:.2f}",
+                percent(row["coverage"]),
+                str(row["answered"]),
+                str(row["wrong"]),
+                percent(row["bound"]),
+            )
+        console.print(table)
+    console.print(f"[bold]For at most {percent(found['target'])} wrong[/]")
+    if found["chosen"] is None:
+        console.print(
+            "  no threshold: these texts are too few to promise it, or too many are wrong"
+        )
+    else:
+        console.print(f"  {_sentence(found['chosen'])}")
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    at = "each at its own" if row["threshold"] is None else f"at {row['threshold']:.3g}"
+    return (
+        f"{at}: {percent(row['coverage'])} automated, {percent(row['error'])} wrong "
+        f"(95 % bound {percent(row['bound'])}; {row['wrong']} of {row['answered']})"
+    )

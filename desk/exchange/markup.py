@@ -1,0 +1,192 @@
+"""Answers' texts between a pack's markup (Telegram's HTML) and that of other systems."""
+
+from __future__ import annotations
+
+import html
+import re
+from html.parser import HTMLParser
+
+from desk.pack import html_problems
+
+_ENTITY = re.compile(r"&(?!(?:#\d+|#x[0-9a-fA-F]+|lt|gt|amp|quot);)")
+_CHATWOOT_CUSTOMER = re.compile(r"\{\{ *contact\.(?:first_)?name *\}\}")
+_ZAMMAD_CUSTOMER = re.compile(r"#\{ *ticket\.customer\.(?:firstname|fullname) *\}")
+_FOREIGN = re.compile(r"\{\{.*?\}\}|#\{.*?\}", re.DOTALL)
+_KEPT = {"strong": "b", "em": "i", "del": "s", "strike": "s", "ins": "u"} | {
+    tag: tag for tag in ("a", "b", "blockquote", "code", "i", "pre", "s", "u")
+}
+_BLOCK = re.compile(r"div|p|ul|ol|li|table|tr|h[1-6]|section|article|hr|blockquote|pre")
+_MARKS = {
+    "b": "**",
+    "strong": "**",
+    "i": "_",
+    "em": "_",
+    "code": "`",
+    "pre": "`",
+    "s": "~~",
+    "del": "~~",
+    "strike": "~~",
+}
+_SPECIAL = re.compile(r"[\\*`~\[\]]|(?<![^\W_])_|_(?![^\W_])")
+_MARKDOWN = re.compile(
+    r"""\\(?P<escaped>[!-/:-@\[-`{-~])
+      | `(?P<code>[^`\n]+)`
+      | \[(?P<words>[^\]\n]+)\]\((?P<url>[^\s()]+(?:\([^\s()]*\)[^\s()]*)*)\)
+      | (?P<mark>\*\*|~~|(?<![^\W_])_(?=\S)|(?<=\S)_(?![^\W_]))""",
+    re.VERBOSE,
+)
+_MARKED = {"**": "b", "~~": "s", "_": "i"}
+
+
+def foreign_variable(text: str) -> str | None:
+    """What another system would fill in and a pack can't, such as `{{agent.name}}`."""
+    found = _FOREIGN.search(text)
+    return found[0] if found else None
+
+
+def escaped(text: str) -> str:
+    """A text in which `&`, `<` and `>` are no markup, for Telegram."""
+    return html.escape(text, quote=False)
+
+
+def from_plain(text: str) -> str:
+    """A text that may already have a pack's markup (then it stays), or else is plain."""
+    if html_problems(text):
+        return escaped(text)
+    return _ENTITY.sub("&amp;", text)
+
+
+def from_chatwoot(text: str) -> str:
+    """Chatwoot's Markdown and its contact's name in a pack's markup."""
+    text = _CHATWOOT_CUSTOMER.sub("{customer}", text.replace("\r\n", "\n").strip())
+    marked = _from_markdown(text)
+    return escaped(text) if html_problems(marked) else marked
+
+
+def from_zammad(text: str) -> str:
+    """Zammad's HTML and its customer's name in a pack's markup; pictures and styles are lost."""
+    text = _ZAMMAD_CUSTOMER.sub("{customer}", text.replace("\r\n", "\n").strip())
+    if not re.search(r"<[a-zA-Z/]", text):
+        return from_plain(text)
+    reader = _ZammadReader()
+    reader.feed(text)
+    reader.close()
+    return reader.result()
+
+
+def to_chatwoot(text: str) -> str:
+    """A pack's markup as Markdown, with Chatwoot's contact's name."""
+    reader = _MarkdownWriter()
+    reader.feed(text)
+    reader.close()
+    return "".join(reader.parts).replace("{customer}", "{{contact.name}}")
+
+
+def to_zammad(text: str) -> str:
+    """A pack's markup as Zammad's HTML, always with a tag: without one, Zammad would escape it."""
+    lines = text.replace("\n", "<br>").replace("{customer}", "#{ticket.customer.firstname}")
+    return f"<div>{lines}</div>"
+
+
+def _from_markdown(text: str) -> str:
+    parts, opened, end = [], set[str](), 0
+    for found in _MARKDOWN.finditer(text):
+        parts.append(escaped(text[end : found.start()]))
+        end = found.end()
+        if found["escaped"]:
+            parts.append(escaped(found["escaped"]))
+        elif found["code"]:
+            parts.append(f"<code>{escaped(found['code'])}</code>")
+        elif found["words"]:
+            words = _from_markdown(found["words"])
+            parts.append(f'<a href="{html.escape(found["url"])}">{words}</a>')
+        else:
+            tag = _MARKED[found["mark"]]
+            parts.append(f"</{tag}>" if tag in opened else f"<{tag}>")
+            opened ^= {tag}
+    return "".join((*parts, escaped(text[end:])))
+
+
+class _MarkdownWriter(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self._links: list[str] = []
+        self._code = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self._links.append(dict(attrs).get("href") or "")
+            self.parts.append("[")
+        elif tag in ("code", "pre"):
+            self._code = True
+        self.parts.append(_MARKS.get(tag, ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.parts.append(_MARKS.get(tag, ""))
+        if tag == "a":
+            self.parts.append(f"]({self._links.pop()})")
+        elif tag in ("code", "pre"):
+            self._code = False
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data if self._code else _SPECIAL.sub(r"\\\g<0>", data))
+
+
+class _ZammadReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[str] = []
+        self._opened: list[str] = []
+        self._silent = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("style", "script"):
+            self._silent += 1
+        if tag == "br":
+            self._parts.append("\n")
+        if _BLOCK.fullmatch(tag):
+            self._break()
+        if tag == "li":
+            self._parts.append("• ")
+        kept = _KEPT.get(tag)
+        if kept == "a":
+            url = dict(attrs).get("href") or ""
+            if url.startswith(("http://", "https://", "mailto:", "tg://", "tel:")):
+                self._opened.append(kept)
+                self._parts.append(f'<a href="{html.escape(url)}">')
+        elif kept:
+            self._opened.append(kept)
+            self._parts.append(f"<{kept}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("style", "script"):
+            self._silent = max(0, self._silent - 1)
+        kept = _KEPT.get(tag)
+        if kept in self._opened:
+            while self._close() != kept:
+                pass
+        if _BLOCK.fullmatch(tag):
+            self._break()
+
+    def handle_data(self, data: str) -> None:
+        if self._silent:
+            return
+        if "pre" not in self._opened:
+            data = re.sub(r"\s+", " ", data)
+        self._parts.append(escaped(data))
+
+    def result(self) -> str:
+        while self._opened:
+            self._close()
+        lines = re.sub(r" *\n *", "\n", "".join(self._parts))
+        return re.sub(r"\n{3,}", "\n\n", lines).strip()
+
+    def _close(self) -> str:
+        tag = self._opened.pop()
+        self._parts.append(f"</{tag}>")
+        return tag
+
+    def _break(self) -> None:
+        if self._parts and not self._parts[-1].endswith("\n"):
+            self._parts.append("\n")

@@ -1,0 +1,62 @@
+"""What an import works on: examples, answers and remarks, each with the place it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from desk.domain import DeskError
+
+
+class ExchangeError(DeskError):
+    """Files that can't be imported or exported as they are; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An example; `where` is its file and line, as in `nlu.yml:12`."""
+
+    where: str
+    text: str
+    intent: str | None = None
+    sentiment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer in a pack's markup, under its name in the other system.
+
+    `makes_intent`: whether it becomes an intent of its own where there is none of that name.
+    """
+
+    where: str
+    name: str
+    text: str
+    makes_intent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that was left out or needs a look, and where it stands (None: the whole)."""
+
+    message: str
+    where: str | None = None
+
+
+@dataclass(slots=True)
+class Material:
+    """All that the sources of an import hold."""
+
+    examples: list[Labelled] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+    """What other systems fill into their answers: a name and its text."""
+    language: str | None = None
+    notices: list[Notice] = field(default_factory=list)
+
+    def add(self, other: Material) -> None:
+        """Take in what another source holds; of values and the language the first ones stay."""
+        self.examples += other.examples
+        self.answers += other.answers
+        self.values = {**other.values, **self.values}
+        self.language = self.language or other.language
+        self.notices += other.notices

@@ -1,0 +1,292 @@
+"""What of the sources goes into a pack. An import only adds: nothing in the pack is changed.
+
+An example is left out where the pack, or a row before it, has the text (`validation.normalised`, so
+that what `validate` calls the same is the same here), or where it would leak the test. An intent
+that the pack has keeps its answer or its lack of one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from classifier.vocabulary import OUT_OF_SCOPE
+from desk import pack as packs
+from desk.exchange import markup, packfile
+from desk.exchange.files import read_text, write_files, write_folder
+from desk.exchange.material import Answer, ExchangeError, Labelled, Material, Notice
+from desk.exchange.names import slug, title
+from desk.pack import MAX_ANSWER, Pack, Policy, html_problems
+from desk.validation import normalised
+
+MOST_TEXT = 4096
+"""Telegram sends no longer message, so `validate` refuses a longer example."""
+_DEFAULT_OUT_OF_SCOPE = Policy().out_of_scope
+_DEFAULT_LANGUAGE = "en"
+_PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
+
+
+@dataclass(slots=True)
+class Plan:
+    """What an import will do; `write` does it."""
+
+    folder: Path
+    new: bool
+    pack_yml: str | None
+    """The whole new text; None where pack.yml stays as it is."""
+    language: str
+    intents: tuple[str, ...]
+    """Names of new intents."""
+    unanswered: tuple[str, ...]
+    """New intents that go to a person, since no answer came with them."""
+    added: tuple[Labelled, ...]
+    """New examples, with the pack's names of intents."""
+    examples: dict[str, int]
+    answers: dict[str, int]
+    notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        return not self.new and self.pack_yml is None and not self.added
+
+    def write(self, lines: str) -> None:
+        """Write pack.yml and examples.jsonl, or on an error neither; `lines` are `added`."""
+        if self.new:
+            files = {"pack.yml": self.pack_yml or "", "examples.jsonl": lines}
+            write_folder(self.folder, files)
+            return
+        changed: dict[Path, str] = {}
+        if self.pack_yml is not None:  # first: killed in between, a second import does the rest
+            changed[self.folder / "pack.yml"] = self.pack_yml
+        if self.added:
+            path = self.folder / "examples.jsonl"
+            before = read_text(path) if path.exists() else ""
+            changed[path] = before + ("\n" if before and before[-1] != "\n" else "") + lines
+        write_files(changed)
+
+
+def is_new(folder: Path) -> bool:
+    """Whether an import makes this pack. Raises `ExchangeError` for a folder of other things."""
+    if (folder / "pack.yml").exists():
+        return False
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ExchangeError(
+            f"{folder} has no pack.yml, so it is no pack, but it is not empty. "
+            "Name a pack's folder, or a new one."
+        )
+    return True
+
+
+def plan(
+    folder: Path,
+    material: Material,
+    present: Iterable[Labelled] = (),
+    held_out: Iterable[Labelled] = (),
+    language: str | None = None,
+) -> Plan:
+    """What importing the material into a pack's folder (or a new one) means; writes nothing.
+
+    `present` and `held_out` are the rows of the pack's examples.jsonl and test.jsonl. `language` is
+    the answers'; for a new pack it is asked of the material where it is None. Raises
+    `ExchangeError` where nothing can be made of the material, `PackError` for a broken pack.yml.
+    """
+    pack = None if is_new(folder) else packs.load(folder)
+    return _Merge(folder, pack, material, language).plan(present, held_out)
+
+
+class _Merge:
+    def __init__(
+        self, folder: Path, pack: Pack | None, material: Material, language: str | None
+    ) -> None:
+        self.folder, self.pack, self.material = folder, pack, material
+        self.notices = list(material.notices)
+        self.language = self._language(language)
+        self.out_of_scope = pack.policy.out_of_scope if pack else _DEFAULT_OUT_OF_SCOPE
+        self.known = dict(pack.intents) if pack else {}
+        self.labels: dict[str, str] = {}
+        """By names of intents, the labels that they come from."""
+        self.values: dict[str, str] = {}
+
+    def plan(self, present: Iterable[Labelled], held_out: Iterable[Labelled]) -> Plan:
+        added, examples = self._examples(present, held_out)
+        named = dict.fromkeys(row.intent for row in added if row.intent)
+        intents, answers = self._answers([name for name in named if name not in self.known])
+        if self.pack is None:
+            if not intents.keys() - {self.out_of_scope}:
+                raise ExchangeError("the sources hold no intent, and a pack needs one")
+            if self.out_of_scope not in intents:
+                intents[self.out_of_scope] = self._intent(self.out_of_scope, None)
+        return Plan(
+            folder=self.folder,
+            new=self.pack is None,
+            pack_yml=self._pack_yml(intents),
+            language=self.language,
+            intents=tuple(intents),
+            unanswered=tuple(name for name in intents if "escalate" in intents[name]),
+            added=tuple(added),
+            examples=examples,
+            answers=answers,
+            notices=self.notices,
+        )
+
+    def _language(self, wanted: str | None) -> str:
+        if self.pack is not None:
+            first = self.pack.languages[0]
+            if wanted not in (None, first):
+                raise ExchangeError(
+                    f"{self.folder} speaks {first!r} first, and answers are imported in a pack's "
+                    f"first language only; leave the language out"
+                )
+            return first
+        found = (self.material.language or "").split("-")[0].lower()
+        return wanted or (found if re.fullmatch("[a-z]{2,3}", found) else _DEFAULT_LANGUAGE)
+
+    def _name(self, label: str) -> str:
+        if label in self.known:
+            return label
+        name = slug(label)
+        return self.out_of_scope if name in OUT_OF_SCOPE else name
+
+    def _examples(
+        self, present: Iterable[Labelled], held_out: Iterable[Labelled]
+    ) -> tuple[list[Labelled], dict[str, int]]:
+        seen = {normalised(row.text): row for row in present}
+        tests = {normalised(row.text) for row in held_out}
+        count = dict.fromkeys(("read", "added", "present", "conflicts", "in_test", "too_long"), 0)
+        added = []
+        for row in self.material.examples:
+            count["read"] += 1
+            intent = self._labelled(row)
+            new = Labelled(row.where, row.text, intent, row.sentiment)
+            key = normalised(row.text)
+            first = seen.get(key)
+            if first is not None:
+                differ = _differ(first, new)
+                count["conflicts" if differ else "present"] += 1
+                if differ:
+                    message = f"{row.text[:80]!r} is {differ[1]} here and {differ[0]} in"
+                    self._say(f"{message} {first.where}; it is not imported", row.where)
+            elif key in tests:
+                count["in_test"] += 1
+            elif len(row.text) > MOST_TEXT:
+                count["too_long"] += 1
+                message = f"the text has {len(row.text)} characters, a message at most {MOST_TEXT}"
+                self._say(f"{message}; it is not imported", row.where)
+            else:
+                seen[key] = new
+                added.append(new)
+        count["added"] = len(added)
+        return added, count
+
+    def _labelled(self, row: Labelled) -> str | None:
+        if row.intent is None:
+            return None
+        name = self._name(row.intent)
+        other = self.labels.setdefault(name, row.intent)
+        if other != row.intent and name != self.out_of_scope and name not in self.known:
+            raise ExchangeError(
+                f"{row.where}: the intents {other!r} and {row.intent!r} would both be called "
+                f"{name}; rename one"
+            )
+        return name
+
+    def _answers(self, named: list[str]) -> tuple[dict[str, Any], dict[str, int]]:
+        count = dict.fromkeys(("read", "added", "present", "left_out"), 0)
+        texts: dict[str, str] = {}
+        new = dict.fromkeys(named)
+        for answer in self.material.answers:
+            count["read"] += 1
+            name = self._name(answer.name)
+            wrong = self._kept_out(name, answer, name in new or answer.makes_intent, texts)
+            if wrong == "":
+                count["present"] += 1
+            elif wrong:
+                count["left_out"] += 1
+                self._say(f"the answer {answer.name!r} is not imported: {wrong}", answer.where)
+            else:
+                count["added"] += 1
+                texts[name] = self._filled(answer.text)
+            if answer.makes_intent and name not in self.known and name not in new:
+                new[name] = None
+                self.labels.setdefault(name, answer.name)
+        return {name: self._intent(name, texts.get(name)) for name in new}, count
+
+    def _kept_out(
+        self, name: str, answer: Answer, is_new: bool, texts: dict[str, str]
+    ) -> str | None:
+        """Why an answer is not taken; empty where it is there already, None where it is taken."""
+        if name in self.known:
+            there = (self.known[name].answer or {}).get(self.language)
+            if there is not None and markup.from_plain(there.strip()) == answer.text:
+                return ""
+            return f"{name} is in pack.yml and stays as it is; change it there"
+        if not is_new:
+            return f"no intent is called {name}"
+        if name in texts:
+            return "" if texts[name] == self._filled(answer.text) else f"{name} has one already"
+        return self._wrong(answer.text)
+
+    def _wrong(self, text: str) -> str | None:
+        foreign = markup.foreign_variable(text)
+        if foreign is not None:
+            return f"nothing is known to fill in {foreign}"
+        known = {"customer", *self.material.values, *(self.pack.values if self.pack else ())}
+        for name in _PLACEHOLDER.findall(text):
+            if name not in known:
+                return f"nothing is known to fill in {{{name}}}"
+        text = self._filled(text)
+        if not text:
+            return "it is empty"
+        if len(text) > MAX_ANSWER:
+            return f"it has {len(text)} characters; {MAX_ANSWER} fit"
+        return next(iter(html_problems(text)), None)
+
+    def _filled(self, text: str) -> str:
+        """A text whose placeholders the pack knows: a pack that exists gets no new values."""
+
+        def fill(found: re.Match[str]) -> str:
+            name = found[1]
+            value = self.material.values.get(name)
+            if name == "customer" or value is None or (self.pack and name in self.pack.values):
+                return found[0]
+            if self.pack is not None or html_problems(value) or _PLACEHOLDER.search(value):
+                return value
+            self.values[name] = value
+            return found[0]
+
+        return _PLACEHOLDER.sub(fill, text)
+
+    def _intent(self, name: str, answer: str | None) -> dict[str, Any]:
+        label = self.labels.get(name, name)
+        intent: dict[str, Any] = {"title": {self.language: title(label)}}
+        if answer is not None:
+            intent["answer"] = {self.language: answer}
+        elif name != self.out_of_scope:
+            intent["escalate"] = "always"
+        return intent
+
+    def _pack_yml(self, intents: dict[str, Any]) -> str | None:
+        path = self.folder / "pack.yml"
+        if self.pack is None:
+            name = self.folder.resolve().name
+            text = packfile.new_pack(name, self.language, intents, self.values)
+        elif intents:
+            text = packfile.add_intents(path, read_text(path), intents)
+        else:
+            return None
+        packfile.check(path, text)
+        return text
+
+    def _say(self, message: str, where: str) -> None:
+        self.notices.append(Notice(message, where))
+
+
+def _differ(one: Labelled, other: Labelled) -> tuple[str, str] | None:
+    """Two labels for one text that exclude each other; what one does not know is no conflict."""
+    for a, b in ((one.intent, other.intent), (one.sentiment, other.sentiment)):
+        if a is not None and b is not None and a != b:
+            return a, b
+    return None

@@ -1,0 +1,38 @@
+"""Names of intents out of other systems' names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from hashlib import sha256
+
+from desk.pack import html_problems
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_MOST = 40
+
+
+def slug(name: str) -> str:
+    """A name that a pack takes: `faq/ask-Hours` becomes `faq_ask_hours`.
+
+    The same name always gives the same slug. Where letters are lost (other scripts) or it is too
+    long, part of a hash of the name keeps two names apart.
+    """
+    if _NAME.fullmatch(name):
+        return name
+    folded = unicodedata.normalize("NFKD", name)
+    word = re.sub(r"[^a-z0-9]+", "_", folded.lower()).strip("_")
+    if not word[:1].isalpha():
+        word = f"intent_{word}".rstrip("_")
+    lost = any(c.isalnum() and not c.isascii() for c in folded)
+    if lost or len(word) > _MOST or word == "intent":
+        word = f"{word[: _MOST - 9].rstrip('_')}_{sha256(name.encode()).hexdigest()[:8]}"
+    return word
+
+
+def title(name: str) -> str:
+    """A first title for a button, to be rewritten by hand: `ask_refund` becomes `Ask refund`."""
+    words = " ".join(re.sub(r"[_\-/.]+", " ", name).split())
+    if not words or html_problems(words) or re.search(r"[{}&]", words):
+        words = slug(name).replace("_", " ")
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,19 @@
+"""Everything that can be said about examples without a model, for `frontdesk validate`."""
+
+from desk.validation.findings import Finding, Kind, Severity
+from desk.validation.mending import Change, Mending
+from desk.validation.near import normalised
+from desk.validation.packs import Checked, check_files, check_pack, validate
+
+__all__ = [
+    "Change",
+    "Checked",
+    "Finding",
+    "Kind",
+    "Mending",
+    "Severity",
+    "check_files",
+    "check_pack",
+    "normalised",
+    "validate",
+]

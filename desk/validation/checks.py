@@ -1,0 +1,176 @@
+"""What rows say together: repeats, two labels for one text, too few examples, leaks."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from classifier.vocabulary import OUT_OF_SCOPE
+from desk.validation.findings import Kind
+from desk.validation.near import NearTexts
+from desk.validation.rows import DataFile, Row
+
+FEW_EXAMPLES = 20
+"""Below this an intent is learned badly; see docs/packs.md."""
+FEW_TESTS = 5
+"""Below this an intent's figures on the test are chance."""
+FEW_OUT_OF_SCOPE = 100
+
+
+def conflict(one: Row, other: Row) -> bool:
+    """Whether two rows of the same text say different things; one may know what the other lacks."""
+    return any(
+        None not in labels and labels[0] != labels[1]
+        for labels in ((one.intent, other.intent), (one.sentiment, other.sentiment))
+    )
+
+
+def covers(known: Row, row: Row) -> bool:
+    """Whether a row of the same text adds nothing to one that is there already."""
+    return row.intent in (None, known.intent) and row.sentiment in (None, known.sentiment)
+
+
+def check_repeats(data: DataFile) -> None:
+    """Texts that stand twice, word for word or nearly so, under one label or two."""
+    kept: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in data.rows:
+        known = kept[row.key]
+        same = next((each for each in known if covers(each, row)), None)
+        other = next((each for each in known if conflict(each, row)), None)
+        if same is not None:
+            data.error(
+                Kind.DUPLICATE,
+                row.line,
+                f"{row.text!r} stands already in line {same.line}; remove one",
+            )
+            continue
+        if other is not None:
+            data.error(Kind.TWO_LABELS, row.line, _two_labels(row, other))
+        elif known:
+            data.error(
+                Kind.DUPLICATE,
+                row.line,
+                f"{row.text!r} stands already in line {known[0].line}; write all of its labels "
+                "in one line",
+            )
+        known.append(row)
+    _check_near([rows[0] for rows in kept.values()], data)
+
+
+def _two_labels(row: Row, other: Row) -> str:
+    if row.intent != other.intent and None not in (row.intent, other.intent):
+        return (
+            f"{row.text!r} is {row.intent} here and {other.intent} in line {other.line}; "
+            "decide for one and remove the other"
+        )
+    return (
+        f"{row.text!r} stands already in line {other.line}, {row.sentiment} here and "
+        f"{other.sentiment} there; decide for one and remove the other"
+    )
+
+
+def _check_near(rows: Sequence[Row], data: DataFile) -> None:
+    near = NearTexts([row.key for row in rows])
+    for number, row in enumerate(rows):
+        close = next((rows[other] for other in near.near(row.key) if other < number), None)
+        if close is None:
+            continue
+        where = f"{row.text!r} is nearly {close.text!r} in line {close.line}"
+        if row.intent != close.intent and None not in (row.intent, close.intent):
+            data.warn(
+                Kind.TWO_LABELS,
+                row.line,
+                f"{where}, but {row.intent} here and {close.intent} there; is one of them wrong?",
+            )
+        else:
+            data.warn(Kind.NEAR_DUPLICATE, row.line, f"{where}; another wording would teach more")
+
+
+def check_counts(data: DataFile, intents: Iterable[str], few: int) -> None:
+    """Intents (but for out of scope) without rows, or with so few that they say little."""
+    if not data.rows:
+        return
+    counts = Counter(row.intent for row in data.rows)
+    for name in intents:
+        if not counts[name]:
+            data.error(
+                Kind.FEW_EXAMPLES,
+                None,
+                f"intent {name} has no example; write some or take it out",
+            )
+        elif counts[name] < few:
+            data.warn(
+                Kind.FEW_EXAMPLES,
+                None,
+                f"intent {name} has {counts[name]} examples; write at least {few}",
+            )
+
+
+def check_out_of_scope(data: DataFile, name: str, few: int) -> None:
+    """Without texts that are none of the shop's business, the model takes all for intents."""
+    if not data.rows:
+        return
+    count = sum(row.intent == name for row in data.rows)
+    if not count:
+        data.error(
+            Kind.FEW_EXAMPLES,
+            None,
+            f"intent {name} has no example; write texts that are none of the desk's business",
+        )
+    elif count < few:
+        data.warn(Kind.FEW_EXAMPLES, None, f"{name} has {count} examples; write at least {few}")
+
+
+def check_own_intents(train: DataFile, test: DataFile | None) -> None:
+    """As `check_counts`, where no pack says which intents there are: the training rows do."""
+    names = sorted({row.intent for row in train.rows if row.intent} - OUT_OF_SCOPE)
+    check_counts(train, names, FEW_EXAMPLES)
+    if len(names) == 1:
+        train.warn(
+            Kind.FEW_EXAMPLES,
+            None,
+            f"{names[0]} is the only intent; a model has nothing to tell it from",
+        )
+    if test is None:
+        return
+    tested = Counter(row.intent for row in test.rows if row.intent)
+    for name in names:
+        if tested and tested[name] < FEW_TESTS:
+            test.warn(
+                Kind.FEW_EXAMPLES,
+                None,
+                f"intent {name} has {tested[name]} examples; write at least {FEW_TESTS}",
+            )
+    for name in sorted(tested.keys() - set(names) - OUT_OF_SCOPE):
+        test.error(
+            Kind.FEW_EXAMPLES,
+            None,
+            f"intent {name} is tested, but has no example in {train.name}; write some there",
+        )
+
+
+def check_leaks(train: DataFile, test: DataFile) -> None:
+    """Test texts that the model has seen in training, word for word or nearly so."""
+    for row, seen in leaks(train.rows, test.rows):
+        if seen[0].key == row.key:
+            label = f" (as {seen[0].intent})" if conflict(row, seen[0]) else ""
+            test.error(
+                Kind.LEAK,
+                row.line,
+                f"{row.text!r} is in {train.name} too, line {seen[0].line}{label}: the test would "
+                "measure memory; remove the training example",
+            )
+        else:
+            test.error(
+                Kind.LEAK,
+                row.line,
+                f"{row.text!r} is nearly {seen[0].text!r} in {train.name}, line {seen[0].line}; "
+                "remove or rewrite the training example",
+            )
+
+
+def leaks(train: Sequence[Row], test: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
+    """Test rows that are in the training, each with the training rows, the nearest first."""
+    near = NearTexts([row.key for row in train])
+    found = [(row, [train[number] for number in near.near(row.key)]) for row in test]
+    return [(row, seen) for row, seen in found if seen]

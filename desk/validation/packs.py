@@ -1,0 +1,107 @@
+"""A pack's folder, and a pair of bare data files: which checks each of them gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifier.vocabulary import OUT_OF_SCOPE
+from desk import pack as packs
+from desk.pack import Pack, PackError
+from desk.validation import checks
+from desk.validation.findings import Finding, Kind, Severity
+from desk.validation.rows import PACK_COLUMNS, DataFile
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Files that were checked; `about_pack` are findings on pack.yml, which a bare file lacks."""
+
+    train: DataFile
+    test: DataFile | None
+    about_pack: tuple[Finding, ...] = ()
+    out_of_scope: frozenset[str] = OUT_OF_SCOPE
+
+    @property
+    def files(self) -> list[DataFile]:
+        return [self.train] if self.test is None else [self.train, self.test]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings, file by file and line by line."""
+        found = list(self.about_pack)
+        for data in self.files:
+            found += sorted(data.findings, key=lambda each: (each.line or 0, each.message))
+        return found
+
+
+def validate(folder: Path) -> list[Finding]:
+    """All findings about a pack's folder, file by file and line by line; none means clean."""
+    return check_pack(folder).findings
+
+
+def check_pack(folder: Path) -> Checked:
+    """A pack's folder: pack.yml, examples.jsonl and test.jsonl."""
+    findings: list[Finding] = []
+    pack: Pack | None = None
+    try:
+        pack = packs.load(folder)
+    except PackError as error:
+        findings += [
+            Finding(Severity.ERROR, Kind.PACK, "pack.yml", found.line, found.message)
+            for found in error.problems
+        ]
+    else:
+        findings += _untranslated(pack)
+    intents = None if pack is None else pack.intents
+    train, test = (
+        DataFile(folder / name, name, PACK_COLUMNS, intents)
+        for name in ("examples.jsonl", "test.jsonl")
+    )
+    for data in (train, test):
+        checks.check_repeats(data)
+    if pack is not None:
+        name = pack.policy.out_of_scope
+        names = [intent for intent in pack.intents if intent != name]
+        checks.check_counts(train, names, checks.FEW_EXAMPLES)
+        checks.check_counts(test, names, checks.FEW_TESTS)
+        checks.check_out_of_scope(train, name, checks.FEW_OUT_OF_SCOPE)
+        checks.check_out_of_scope(test, name, checks.FEW_TESTS)
+    checks.check_leaks(train, test)
+    oos = OUT_OF_SCOPE if pack is None else OUT_OF_SCOPE | {pack.policy.out_of_scope}
+    return Checked(train, test, tuple(findings), oos)
+
+
+def check_files(train: Path, test: Path | None = None) -> Checked:
+    """A file of examples, JSONL or CSV (by its suffix), and maybe one of tests beside it."""
+    checked = Checked(DataFile(train), None if test is None else DataFile(test))
+    for data in checked.files:
+        checks.check_repeats(data)
+    checks.check_own_intents(checked.train, checked.test)
+    if checked.test is not None:
+        checks.check_leaks(checked.train, checked.test)
+    return checked
+
+
+def _untranslated(pack: Pack) -> list[Finding]:
+    texts: dict[str, Mapping[str, str]] = {"greeting": pack.greeting}
+    for name, intent in pack.intents.items():
+        texts[f"intents.{name}.title"] = intent.title
+        if intent.answer is not None:
+            texts[f"intents.{name}.answer"] = intent.answer
+        for index, button in enumerate(intent.buttons):
+            texts[f"intents.{name}.buttons.{index}.text"] = button.text
+    first = pack.languages[0]
+    said = [
+        f"{where}: there is no text in {language!r}; customers will read the one in {first!r}"
+        for where, text in texts.items()
+        for language in pack.languages
+        if language not in text
+    ]
+    said += [
+        f"intents.{name}: write a description; the people who label messages go by it"
+        for name, intent in pack.intents.items()
+        if not intent.description
+    ]
+    return [Finding(Severity.WARNING, Kind.PACK, "pack.yml", None, each) for each in said]

@@ -1,0 +1,345 @@
+"""A file of examples, JSONL or CSV, read row by row: what is wrong with one row hides no other.
+
+`classifier.data` reads the same files for training and stops at the first mistake; what it refuses
+is an error here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifier.vocabulary import SENTIMENTS
+from desk.validation.encodings import REPLACEMENT, garbled, repaired
+from desk.validation.findings import Finding, Kind, Severity
+from desk.validation.near import normalised
+
+COLUMNS = frozenset({"text", "intent", "label", "sentiment"})
+PACK_COLUMNS = COLUMNS - {"label"}
+MOST_TEXT = 4096
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_STRAY = re.compile("[\udc80-\udcff]+")
+"""Bytes that are not UTF-8, as `surrogateescape` keeps them."""
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An example that can be compared. `record` counts the file's records from 0."""
+
+    record: int
+    line: int
+    written: str
+    """The text as it stands in the file; `text` is without the spaces around it."""
+    key: str
+    """The text as it counts: `normalised`."""
+    intent: str | None = None
+    sentiment: str | None = None
+
+    @property
+    def text(self) -> str:
+        return self.written.strip()
+
+
+class DataFile:
+    """One file of examples, checked while it is read.
+
+    `records` are the file's lines (in CSV a row may take several) with their ends: joined, and
+    encoded by `encoded`, they are the file, byte for byte, but for a byte order mark (`bom`).
+    `findings` grow with each check.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        name: str | None = None,
+        columns: frozenset[str] = COLUMNS,
+        intents: Container[str] | None = None,
+    ) -> None:
+        """`name` is what findings call the file; `intents` are those that exist, if known."""
+        self.path, self.name = path, name or str(path)
+        self.csv = path.suffix.lower() == ".csv"
+        self.bom = False
+        self.records: list[str] = []
+        self.rows: list[Row] = []
+        self.findings: list[Finding] = []
+        self._columns, self._intents = columns, intents
+        self._text_column = 0
+        self._mixed = False
+        self._read()
+
+    def error(self, kind: Kind, line: int | None, message: str) -> None:
+        self.findings.append(Finding(Severity.ERROR, kind, self.name, line, message))
+
+    def warn(self, kind: Kind, line: int | None, message: str) -> None:
+        self.findings.append(Finding(Severity.WARNING, kind, self.name, line, message))
+
+    def rewritten(self, row: Row) -> str:
+        """The record of a row with the row's text in it, all else as it was."""
+        record = self.records[row.record]
+        body = record.rstrip("\r\n")
+        end = record[len(body) :]
+        if not self.csv:
+            entry = json.loads(body)
+            entry["text"] = row.written
+            line = json.dumps(entry, ensure_ascii=False)
+            return (json.dumps(entry) if _HALF.search(line) else line) + end
+        with _cells_of_any_length(record):
+            [cells] = csv.reader(io.StringIO(record, newline=""))
+        cells[self._text_column] = row.written
+        written = io.StringIO()
+        csv.writer(written).writerow(cells)  # lines end in CR LF, so a text with either is quoted
+        return written.getvalue().removesuffix("\r\n") + end
+
+    def _read(self) -> None:
+        try:
+            raw = self.path.read_bytes()
+        except OSError as error:
+            self.error(
+                Kind.ROW,
+                None,
+                f"the file can't be read ({error.strerror}); it holds one example a line, as in "
+                '{"text": "where is my order?", "intent": "order_status"}',
+            )
+            return
+        nul = raw.find(b"\0")
+        if raw.startswith(_UTF16) or nul >= 0:
+            line = None if raw.startswith(_UTF16) else raw.count(b"\n", 0, nul) + 1
+            what = "this is UTF-16" if line is None else "there is a NUL byte here; is this text?"
+            self.error(Kind.ENCODING, line, f"{what}; save the file as UTF-8")
+            return
+        content = raw.decode("utf-8", "surrogateescape")
+        self.bom = content.startswith(BOM)
+        if _STRAY.search(content):
+            others = (line for line in content.split("\n") if not _STRAY.search(line))
+            self._mixed = not all(line.removeprefix(BOM).isascii() for line in others)
+        entries = (self._csv if self.csv else self._jsonl)(content.removeprefix(BOM))
+        for record, line, entry in entries:
+            self._keep(record, line, entry)
+        if not self.csv:
+            self._check_ends()
+        if not self.rows:
+            self.error(Kind.ROW, None, "there is no example in this file")
+
+    def _jsonl(self, content: str) -> Iterator[tuple[int, int, Any]]:
+        # Not splitlines(): that also splits at U+2028 and its kin, which JSON allows in a string.
+        self.records = re.findall(r"[^\n]*\n|[^\n]+", content)
+        for record, line in enumerate(self.records):
+            if not line.strip() or self._strange(record, record + 1):
+                continue
+            try:
+                yield record, record + 1, json.loads(line, object_pairs_hook=_once)
+            except (ValueError, RecursionError) as error:
+                self.error(
+                    Kind.ROW,
+                    record + 1,
+                    f"this line is not JSON ({error}); write one object a line",
+                )
+
+    def _csv(self, content: str) -> Iterator[tuple[int, int, Any]]:
+        lines = list(io.StringIO(content, newline=""))
+        with _cells_of_any_length(content):
+            yield from self._csv_rows(lines)
+
+    def _csv_rows(self, lines: list[str]) -> Iterator[tuple[int, int, Any]]:
+        reader = csv.reader(lines, strict=True)
+        header: list[str] | None = None
+        start = 0
+        while start < len(lines):
+            try:
+                cells = next(reader)
+            except csv.Error as error:
+                self.records += lines[start:]
+                self.error(
+                    Kind.ROW, start + 1, f"this is not CSV ({error}); the rest was not looked at"
+                )
+                return
+            record, line = len(self.records), start + 1
+            self.records.append("".join(lines[start : reader.line_num]))
+            start = reader.line_num
+            if not any(cell.strip() for cell in cells) or self._strange(record, line):
+                continue
+            if header is None:
+                header = [cell.strip().lower() for cell in cells]
+                if not self._check_header(line, header):
+                    return
+                self._text_column = header.index("text")
+            elif len(cells) != len(header):
+                self.error(
+                    Kind.ROW,
+                    line,
+                    f"this row has {len(cells)} cells where the header has {len(header)}; put a "
+                    "text with commas in double quotes",
+                )
+            else:
+                named = zip(header, cells, strict=True)
+                yield record, line, {name: cell for name, cell in named if name in self._columns}
+
+    def _check_header(self, line: int, header: list[str]) -> bool:
+        problem = None
+        if len(header) == 1 and re.search(r"[;\t|]", header[0]):
+            problem = "separate the columns with commas, as in text,intent,sentiment"
+        elif "text" not in header:
+            problem = "the header has no column text; begin with a line such as text,intent"
+        elif len(set(header)) < len(header):
+            problem = "the header names a column twice"
+        else:
+            for name in sorted(set(header) - self._columns):
+                self.error(Kind.ROW, line, f"column {name!r} is not known; {self._known()}")
+        if problem:
+            self.error(Kind.ROW, line, problem)
+        return problem is None
+
+    def _known(self) -> str:
+        *names, last = sorted(self._columns, key=["text", "intent", "label", "sentiment"].index)
+        return f"use {', '.join(names)} and {last}"
+
+    def _strange(self, record: int, line: int) -> bool:
+        """Whether there are bytes in a record that are not UTF-8."""
+        found = _STRAY.search(self.records[record])
+        if found is None:
+            return False
+        around = self.records[record][max(0, found.start() - 12) : found.end() + 12].strip()
+        guess = around.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+        mixed = "; other lines are, so two encodings are mixed" if self._mixed else ""
+        self.error(
+            Kind.ENCODING,
+            line + self.records[record].count("\n", 0, found.start()),
+            f"this line is not UTF-8 (in Windows-1252 it reads {guess!r}){mixed}; save the file "
+            "as UTF-8",
+        )
+        return True
+
+    def _check_ends(self) -> None:
+        if self.bom:
+            self.warn(Kind.SPACES, 1, "the file begins with a byte order mark; --fix removes it")
+        ends = [n for n, record in enumerate(self.records, 1) if record.endswith("\r\n")]
+        if ends:
+            self.warn(
+                Kind.SPACES,
+                ends[0],
+                f"{len(ends)} lines end as on Windows (CR LF); --fix makes them end in LF",
+            )
+
+    def _keep(self, record: int, line: int, entry: Any) -> None:
+        if not isinstance(entry, dict):
+            self.error(Kind.ROW, line, 'this is no object; write {"text": …, "intent": …}')
+            return
+        for key in sorted(entry.keys() - self._columns):
+            self.error(Kind.ROW, line, f"key {key!r} is not known; {self._known()}")
+        text = entry.get("text")
+        if not isinstance(text, str) or not text.strip():
+            self.error(Kind.ROW, line, "the text is missing or empty; write one or remove the line")
+            return
+        if odd := _odd(text):
+            self.error(Kind.ROW, line, f"the text holds {odd}; write it anew")
+            return
+        self._check_text(line, text)
+        intent = self._intent(line, entry)
+        sentiment = self._sentiment(line, entry.get("sentiment"))
+        if all(_blank(entry.get(name)) for name in ("intent", "label", "sentiment")):
+            self.error(
+                Kind.ROW, line, "there is neither an intent nor a sentiment; add one of them"
+            )
+        self.rows.append(Row(record, line, text, normalised(text), intent, sentiment))
+
+    def _check_text(self, line: int, text: str) -> None:
+        if len(text) > MOST_TEXT:
+            self.error(
+                Kind.ROW,
+                line,
+                f"the text has {len(text)} characters; a message has at most {MOST_TEXT}",
+            )
+        if text != text.strip():
+            self.warn(Kind.SPACES, line, "there are spaces around the text; --fix removes them")
+        if REPLACEMENT in text:
+            self.warn(
+                Kind.ENCODING,
+                line,
+                f"{text.strip()!r} holds {REPLACEMENT}: a character was lost when it was "
+                "converted; write it anew",
+            )
+        if garbled(text):
+            meant = repaired(text)
+            self.warn(
+                Kind.ENCODING,
+                line,
+                f"{text.strip()!r} was UTF-8 and read in another encoding; "
+                + (f"--fix makes it {meant.strip()!r}" if meant else "write it anew"),
+            )
+
+    def _intent(self, line: int, entry: dict[str, Any]) -> str | None:
+        given = {name: entry[name] for name in ("intent", "label") if entry.get(name) is not None}
+        names = []
+        for value in given.values():
+            if not isinstance(value, str) or not (value.strip() or self.csv) or _odd(value):
+                self.error(
+                    Kind.ROW, line, f"intent {value!r} is no name; write the name of an intent"
+                )
+                return None
+            if value.strip():
+                names.append(value.strip())
+        if len(set(names)) > 1:
+            self.error(Kind.ROW, line, "intent and label mean the same, but differ; keep one")
+        if names and self._intents is not None and names[0] not in self._intents:
+            self.error(
+                Kind.ROW,
+                line,
+                f"intent {names[0]!r} is not in pack.yml; add it there or label the text anew",
+            )
+        return names[0] if names else None
+
+    def _sentiment(self, line: int, value: Any) -> str | None:
+        if _blank(value):
+            return None
+        if isinstance(value, str) and value.strip().lower() in SENTIMENTS:
+            return value.strip().lower()
+        known = ", ".join(SENTIMENTS)
+        self.error(
+            Kind.ROW, line, f"sentiment {value!r} is not known; use {known}, or leave it out"
+        )
+        return None
+
+
+def encoded(content: str) -> bytes:
+    """Joined records as the file's bytes, those that are not UTF-8 as they were."""
+    return content.encode("utf-8", "surrogateescape")
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _odd(text: str) -> str | None:
+    """What no model or database takes in a text; JSON can write it nevertheless."""
+    if _HALF.search(text):
+        return "half of a surrogate pair"
+    return "a NUL character" if "\0" in text else None
+
+
+@contextmanager
+def _cells_of_any_length(content: str) -> Iterator[None]:
+    # The csv module refuses fields over 131,072 characters by default, process-wide.
+    limit = csv.field_size_limit(max(len(content), 131_072))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} stands twice in it")
+    return entry

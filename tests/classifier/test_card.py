@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from classifier.calibration import Calibration
+from classifier.card import model_card
+
+ABOUT: dict[str, Any] = {
+    "version": "20261123-143000-ab12cd",
+    "created": "2026-11-23T14:30:00+00:00",
+    "base": {"name": "minilm", "sha256": "53aa"},
+    "data": {
+        "hash": "ff00",
+        "examples": 40,
+        "intents": {"a": 20, "b": 20},
+        "sentiments": {"negative": 5, "positive": 5},
+    },
+    "recipe": {"epochs": 4, "batch_size": 16, "seed": 7, "max_tokens": 128},
+}
+METRICS: dict[str, Any] = {
+    "held_out": 40,
+    "validation": {"accuracy": 0.91234, "ece": 0.0201},
+    "test": {"accuracy": 0.9, "sentiment_accuracy": 0.8},
+}
+
+
+def test_a_card_says_what_the_model_is_and_was_trained_on() -> None:
+    card = model_card(ABOUT, METRICS, Calibration())
+    assert "# Model 20261123-143000-ab12cd" in card
+    assert "(2 intents and 2 sentiments)" in card
+    assert "minilm (sha256 53aa)" in card
+    assert "40 examples (content hash ff00)" in card
+    assert "4 epochs in batches of 16, seed 7" in card
+
+
+def test_a_head_that_was_not_trained_is_not_named() -> None:
+    about = ABOUT | {"data": ABOUT["data"] | {"sentiments": {}}}
+    assert "(2 intents)" in model_card(about, METRICS, Calibration())
+
+
+def test_a_card_has_the_measures_of_both_sets_and_a_dash_for_what_was_not_measured() -> None:
+    card = model_card(ABOUT, METRICS, Calibration())
+    assert "| | 40 held-out examples | test set |" in card
+    assert "| Intent accuracy | 0.9123 | 0.9000 |" in card
+    assert "| Expected calibration error | 0.0201 | – |" in card
+    assert "| Sentiment accuracy | – | 0.8000 |" in card
+    assert "macro-F1" not in card
+    assert "| Intent accuracy | 0.9123 | – |" in model_card(
+        ABOUT, METRICS | {"test": None}, Calibration()
+    )
+
+
+@pytest.mark.parametrize(
+    ("calibration", "says"),
+    [
+        (Calibration(threshold=0.83, proven=True, target_error=0.025), "At most 2.5% of the auto"),
+        (Calibration(), "too few held-out examples to prove a promise"),
+    ],
+)
+def test_a_card_promises_only_what_is_proven(calibration: Calibration, says: str) -> None:
+    card = model_card(ABOUT, METRICS, calibration)
+    assert says in card
+    assert ("At most" in card) == calibration.proven
+    assert f"none of its own: {calibration.threshold:.2f}" in card

@@ -1,0 +1,162 @@
+"""Rasa's nlu.yml as a file of examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from classifier import nlu
+from classifier.data import DataError, Example, read_examples, read_placed
+
+PROJECT = """\
+version: "3.1"
+nlu:
+- intent: greet
+  examples: |
+    - hey
+    # said in the morning
+    - good morning [Sara](name), from [LA]{"entity": "city", "role": "from"}
+
+    -  fly to [SF][{"entity": "city"}, {"entity": "airport"}]
+- intent: faq/ask_hours
+  examples:
+  - text: |
+      open on sundays?
+    metadata:
+      sentiment: neutral
+  - when do you [close](time:closing)
+- synonym: savings
+  examples: |
+    - pink pig
+- regex: zipcode
+  examples: |
+    - [0-9]{5}
+- lookup: city
+  examples: |
+    - Berlin
+- intent: yes
+  examples: "- sure"
+"""
+
+
+def write(tmp_path: Path, content: str | bytes, name: str = "nlu.yml") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_examples_are_read_without_the_marks_of_entities(tmp_path: Path) -> None:
+    assert read_examples(write(tmp_path, PROJECT)) == [
+        Example("hey", "greet"),
+        Example("good morning Sara, from LA", "greet"),
+        Example("fly to SF", "greet"),
+        Example("open on sundays?", "faq/ask_hours", "neutral"),
+        Example("when do you close", "faq/ask_hours"),
+        Example("sure", "yes"),
+    ]
+
+
+def test_an_example_knows_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, PROJECT, "nlu.yaml")
+    lines = PROJECT.splitlines()
+    places = {example.text: int(where.rpartition(":")[2]) for where, example in read_placed(path)}
+    for text, words in {
+        "hey": "- hey",
+        "fly to SF": "fly to",
+        "open on sundays?": "- text",
+    }.items():
+        assert words in lines[places[text] - 1]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_file_without_a_version_and_with_a_byte_order_mark_is_read(
+    tmp_path: Path, newline: str
+) -> None:
+    content = "nlu:\n- intent: greet\n  examples: |\n    - hallo\n".replace("\n", newline)
+    path = write(tmp_path, b"\xef\xbb\xbf" + content.encode())
+    assert read_examples(path) == [Example("hallo", "greet")]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        ("", 1, "the file is empty"),
+        ("- a\n- b\n", 1, "must be a mapping"),
+        ("version: '3.1'\nstories: []\n", 1, "no `nlu` here"),
+        ("nlu:\n- intent: [a\n", 3, "is not YAML"),
+        ("nlu:\n- greet\n", 2, "write `- intent: …`"),
+        ("nlu: greet\n", 1, "must be a list"),
+        ("nlu:\n- intents: greet\n", 2, "no intent, synonym, regex or lookup"),
+        ("nlu:\n- intent:\n  examples: '- a'\n", 2, "has no name"),
+        ("nlu:\n- intent: a\n  examples: |\n    - x\n    y\n", 5, "does not begin with -"),
+        ("nlu:\n- intent: a\n  examples:\n  - - x\n", 4, "an example is a text"),
+        ("nlu:\n- intent: a\n  examples:\n  - text: [x]\n", 4, "`text` must be a text"),
+        ("nlu:\n- intent: a\n  examples:\n  - metadata: {}\n", 4, "no `text`"),
+        ("nlu:\n- intent: a\n  examples:\n  - text: ''\n", 4, "the text is empty"),
+        (
+            "nlu:\n- intent: a\n  examples:\n  - {text: x, metadata: {sentiment: cross}}\n",
+            4,
+            "unknown sentiment 'cross'",
+        ),
+        ("nlu: []\nversion: 3\nnlu: []\n", 3, "`nlu` stands here a second time"),
+        ("nlu:\n- intent: a\n  examples: |\n    - x\a\n", 4, "a character that YAML does not"),
+        ("nlu: " + "[" * 5000 + "]" * 5000, 1, "nested too deeply"),
+        ("--- a\n--- b\n", 2, "is not YAML"),
+    ],
+)
+def test_a_bad_file_is_told_with_its_line(
+    tmp_path: Path, content: str, line: int, says: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read_examples(write(tmp_path, content))
+    assert f"nlu.yml:{line}: " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_file_without_an_example_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no examples"):
+        read_examples(write(tmp_path, "version: '3.1'\nnlu:\n- intent: greet\n  examples:\n"))
+
+
+def test_nothing_in_a_file_is_constructed(tmp_path: Path) -> None:
+    path = write(tmp_path, "nlu:\n- intent: !!python/object:os.system a\n  examples: '- x'\n")
+    assert read_examples(path) == [Example("x", "a")]
+
+
+texts = (
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+    .map(str.strip)
+    .filter(bool)
+)
+labels = st.text(st.characters(categories=["L", "N"], include_characters="_/ -"), min_size=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            texts,
+            labels.map(str.strip).filter(bool),
+            st.sampled_from([None, "neutral", "negative"]),
+        ),
+        min_size=1,
+    )
+)
+@example([("[a](b) is no entity", "x", None), ("yes", "no", None), ("null", "1", "neutral")])
+@example([("- a\n\n  b: c", "x", None), ("# no comment", "x", None), ("🌿\u2028\x85d", "y", None)])
+@example([("\ufeffa\tb\x7f\x9f\ufffe", "x", None), ("a\r\nb", "y", None), ("-", "z", None)])
+def test_what_is_written_is_read_again(rows: list[tuple[str, str, str | None]]) -> None:
+    read = [
+        (row["text"].strip(), row["intent"], row.get("sentiment"))
+        for _, row in nlu.rows(nlu.dump(rows))
+    ]
+    grouped = {intent: [row for row in rows if row[1] == intent] for _, intent, _ in rows}
+    assert read == [row for few in grouped.values() for row in few]
+
+
+def test_texts_of_one_line_are_written_as_rasas_users_write_them() -> None:
+    written = nlu.dump([("hello", "greet", None), ("good day", "greet", None)])
+    assert written.endswith("- intent: greet\n  examples: |\n    - hello\n    - good day\n")

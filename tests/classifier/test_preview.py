@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from classifier.bounds import binomial_upper_bound
+from classifier.data import DataError, Example
+from classifier.evaluate import IntentOutcomes, intent_outcomes
+from classifier.preview import THRESHOLDS, preview
+from classifier.vocabulary import Prediction, Scored
+
+Row = tuple[str, str, float]
+OWN = {"a": 0.6, "b": 0.9}
+
+
+def outcomes(rows: Sequence[Row]) -> IntentOutcomes:
+    """Of (true intent, predicted intent, confidence)."""
+    predictions = [
+        Prediction("t", Scored(first, c), (Scored(first, c),), None, OWN.get(first, 0.7), "m")
+        for _, first, c in rows
+    ]
+    found = intent_outcomes(predictions, [Example("t", true) for true, _, _ in rows])
+    assert found is not None
+    return found
+
+
+ROWS: list[Row] = [
+    *[("a", "a", 0.95)] * 60,
+    *[("a", "a", 0.72)] * 20,
+    ("b", "a", 0.72),
+    *[("b", "b", 0.85)] * 10,
+    *[("a", "b", 0.55)] * 5,
+    *[("oos", "oos", 0.99)] * 4,
+]
+
+
+def test_a_threshold_answers_what_reaches_it_and_never_out_of_scope() -> None:
+    found = preview(outcomes(ROWS), 0.03)
+    rows = {row["threshold"]: row for row in found["thresholds"]}
+    assert list(rows) == list(THRESHOLDS)
+    assert found["rows"] == 100
+    assert rows[0.9] == {
+        "threshold": 0.9,
+        "answered": 60,
+        "wrong": 0,
+        "coverage": 0.6,
+        "error": 0.0,
+        "bound": pytest.approx(binomial_upper_bound(0, 60)),
+    }
+    assert (rows[0.7]["answered"], rows[0.7]["wrong"]) == (91, 1)
+    assert rows[0.7]["error"] == pytest.approx(1 / 91)
+    assert (rows[0.5]["answered"], rows[0.5]["wrong"]) == (96, 6)
+    assert (rows[0.97]["answered"], rows[0.97]["bound"]) == (0, 1.0)
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_models_own_thresholds_are_shown_together_and_by_intent() -> None:
+    found = preview(outcomes(ROWS), 0.03)
+    own = found["own"]
+    assert (own["threshold"], own["answered"], own["wrong"]) == (None, 81, 1)
+    by_intent = {row["intent"]: row for row in found["intents"]}
+    assert set(by_intent) == {"a", "b"}
+    assert (by_intent["a"]["threshold"], by_intent["a"]["coverage"]) == (0.6, 1.0)
+    assert (by_intent["b"]["threshold"], by_intent["b"]["answered"]) == (0.9, 0)
+
+
+def test_the_chosen_threshold_is_the_lowest_whose_bound_meets_the_target() -> None:
+    found = preview(outcomes(ROWS), 0.06)
+    assert (found["chosen"]["threshold"], found["chosen"]["answered"]) == (0.72, 91)
+    assert found["chosen"]["bound"] <= 0.06
+    # Of sixty right answers no less than 4.9 % can be said.
+    assert preview(outcomes(ROWS), 0.05)["chosen"]["threshold"] == 0.85
+    assert preview(outcomes(ROWS), 0.01)["chosen"] is None
+
+
+def test_no_threshold_below_a_half_is_chosen() -> None:
+    found = preview(outcomes([("a", "a", 0.2)] * 100 + [("a", "a", 0.9)] * 100), 0.05)
+    assert found["chosen"]["threshold"] == 0.5
+    assert found["chosen"]["answered"] == 100
+
+
+def test_a_target_that_only_guesses_could_meet_is_met_by_none() -> None:
+    rows = [("a", "a", 0.2)] * 300 + [("a", "a", 0.9)] * 47 + [("b", "a", 0.9)] * 3
+    assert preview(outcomes(rows), 0.05)["chosen"] is None
+
+
+def test_an_intent_alone_counts_the_texts_that_are_taken_for_it() -> None:
+    found = preview(outcomes(ROWS), 0.5, "b")
+    assert found["rows"] == 15
+    assert found["own"]["threshold"] == 0.9
+    assert [row["intent"] for row in found["intents"]] == ["b"]
+    assert found["chosen"]["answered"] == 10
+
+
+def test_a_text_out_of_the_models_scope_is_not_answered_at_any_threshold() -> None:
+    found = outcomes(ROWS)
+    outside = replace(found, answerable=found.answerable & (np.array(found.first) != "b"))
+    assert preview(outside, 0.03)["thresholds"][0]["answered"] == 81
+
+
+def test_an_intent_that_no_text_is_taken_for_is_told_with_those_that_are() -> None:
+    with pytest.raises(DataError, match=r"the intent 'c' \(those it does: a, b\)"):
+        preview(outcomes(ROWS), 0.03, "c")
+    with pytest.raises(DataError, match=r"any intent \(those it does: none\)"):
+        preview(outcomes([("a", "oos", 0.9)]), 0.03)

@@ -1,0 +1,279 @@
+"""`frontdesk import` and `frontdesk export`, from the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier.data import read_examples
+from cli.main import main
+from desk import pack as packs
+from desk.pack import Pack
+from tests.cli.conftest import ROOT, Result
+
+RETAIL = ROOT / "packs" / "retail"
+FLORIST = ROOT / "tests" / "packs" / "florist"
+Command = Callable[..., Result]
+
+NLU = """\
+nlu:
+- intent: greet
+  examples: |
+    - hey [Sara](name)
+    - hallo
+"""
+
+
+@pytest.fixture
+def frontdesk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """The command in a folder of its own; neither a model nor a database is needed here."""
+    monkeypatch.delenv("PACK", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> Result:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return Result(code, said.out, said.err)
+
+    return call
+
+
+def write(name: str, content: str | bytes) -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def everything(folder: Path = Path()) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def answers(pack: Pack) -> dict[str, Any]:
+    return {name: i.answer["en"] for name, i in pack.intents.items() if i.answer}
+
+
+def test_a_pack_goes_to_rasa_and_comes_back(frontdesk: Command) -> None:
+    assert frontdesk("export", "bot/data", "--format", "rasa", "--from", RETAIL).code == 0
+    assert {path.name for path in Path("bot/data").iterdir()} == {"nlu.yml", "domain.yml"}
+    first = frontdesk("import", "bot", "--into", "mine", "--json").json()
+    theirs = read_examples(RETAIL / "examples.jsonl")
+    assert Counter(read_examples("mine/examples.jsonl")) == Counter(theirs)
+    mine, retail = packs.load(Path("mine")), packs.load(RETAIL)
+    assert answers(mine) == answers(retail)
+    assert mine.intents.keys() == retail.intents.keys()
+    assert first["examples"]["added"] == len(theirs)
+    assert first["notices"] == []
+    before = everything()
+    second = frontdesk("import", "bot", "--into", "mine", "--json").json()
+    assert second["examples"] | {"added": 0, "present": len(theirs)} == second["examples"]
+    assert second["answers"]["present"] == len(answers(retail))
+    assert everything() == before
+
+
+def test_examples_go_to_csv_and_jsonl_and_come_back(frontdesk: Command) -> None:
+    rows = [
+        {"text": 'she said "no",\nthen left 🙂', "intent": "a", "sentiment": "negative"},
+        {"text": "=1+1", "intent": "oos"},
+    ]
+    write("data.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert frontdesk("export", "a.csv", "--from", "data.jsonl", "--format", "csv").code == 0
+    assert frontdesk("export", "b.jsonl", "--from", "a.csv", "--format", "jsonl").code == 0
+    assert frontdesk("export", "c", "--from", "b.jsonl", "--format", "rasa").code == 0
+    assert read_examples("b.jsonl") == read_examples("data.jsonl") == read_examples("c/nlu.yml")
+    assert not Path("c/domain.yml").exists()
+
+
+@pytest.mark.parametrize("system", ["chatwoot", "zammad"])
+def test_canned_answers_come_into_a_new_pack(frontdesk: Command, system: str) -> None:
+    result = frontdesk("export", "canned.csv", "--from", FLORIST, "--format", system)
+    assert "left out: zh" in result.err
+    assert "buttons are left out" in result.err
+    assert "canned.csv: 4 answers" in result.out
+    assert frontdesk("import", "canned.csv", "--into", "mine").code == 0
+    assert (
+        answers(packs.load(Path("mine")))["order_status"]
+        == "Bouquets take <b>2</b> days, {customer}."
+    )
+
+
+def test_all_kinds_of_sources_make_one_pack(frontdesk: Command) -> None:
+    write("bot/data/nlu/greet.yml", NLU)
+    write("bot/data/nlu/words.yml", "nlu:\n- synonym: a\n  examples: '- b'\n")
+    write("bot/data/stories.yml", "stories:\n- story: a\n")
+    write("bot/domain/a.yml", 'responses:\n  utter_greet: [{text: "Hi!"}]\n')
+    write("bot/config.yml", "language: zh\npipeline: []\n")
+    write("bot/endpoints.yml", "action_endpoint: {url: x}\n")
+    write("bot/tests/data.yml", "nlu:\n- intent: hidden\n  examples: '- x'\n")
+    write("texts.csv", "text,label\nopen?,hours\n")
+    write("canned.csv", "short_code,content\nhours,Nine to six\n")
+    result = frontdesk("import", "bot", "texts.csv", "canned.csv", "--into", "mine", "--json")
+    found = result.json()
+    assert found["new"] is True
+    assert found["language"] == "zh"
+    assert found["intents"] == ["greet", "hours", "out_of_scope"]
+    assert found["unanswered"] == []
+    assert [(Path(s["file"]).name, s["examples"], s["answers"]) for s in found["sources"]] == [
+        ("config.yml", 0, 0),
+        ("greet.yml", 2, 0),
+        ("words.yml", 0, 0),
+        ("stories.yml", 0, 0),
+        ("a.yml", 0, 1),
+        ("texts.csv", 1, 0),
+        ("canned.csv", 0, 1),
+    ]
+    assert [notice["where"] for notice in found["notices"]] == [
+        "bot/data/nlu/words.yml",
+        "bot/data/stories.yml:1",
+    ]
+    assert [e.text for e in read_examples("mine/examples.jsonl")] == ["hey Sara", "hallo", "open?"]
+
+
+def test_an_import_adds_to_a_pack_and_says_what_it_left_out(frontdesk: Command) -> None:
+    shutil.copytree(FLORIST, "mine")
+    known = read_examples("mine/examples.jsonl")[0]
+    held_out = read_examples("mine/test.jsonl")[0]
+    rows = [(known.text, known.intent), (known.text, "other"), (held_out.text, held_out.intent)]
+    lines = [json.dumps({"text": text, "intent": intent}) for text, intent in rows]
+    write("more.jsonl", "\n".join((*lines, '{"text": "do you wrap gifts", "intent": "gift"}')))
+    before = Path("mine/examples.jsonl").read_text()
+    result = frontdesk("import", "more.jsonl", "--into", "mine")
+    assert result.code == 0
+    assert "more.jsonl:2: " in result.err
+    assert f"is other here and {known.intent} in mine/examples.jsonl:1" in result.err
+    assert "1 new, 1 there already, 1 with another label, 1 in test.jsonl" in result.out
+    assert "new intents: gift" in result.out
+    after = Path("mine/examples.jsonl").read_text()
+    assert after == before + '{"text": "do you wrap gifts", "intent": "gift"}\n'
+    assert "gift" in packs.load(Path("mine")).intents
+    assert "# A made-up shop" in Path("mine/pack.yml").read_text()
+
+
+def test_a_dry_run_writes_nothing(frontdesk: Command) -> None:
+    write("nlu.yml", NLU)
+    before = everything()
+    result = frontdesk("import", "nlu.yml", "--into", "mine", "--dry-run")
+    assert "examples: 2 new" in result.out
+    assert "Nothing was written" in result.out
+    assert everything() == before
+    found = frontdesk("import", "nlu.yml", "--into", "mine", "--dry-run", "--json").json()
+    assert found["dry_run"] is True
+    assert everything() == before
+
+
+def test_many_remarks_are_cut_on_the_screen_and_whole_in_json(frontdesk: Command) -> None:
+    lines = "".join(f"text {n},{label}\n" for n in range(30) for label in "ab")
+    write("texts.csv", "text,label\n" + lines)
+    result = frontdesk("import", "texts.csv", "--into", "mine", "--dry-run")
+    assert "… and 10 more; --json has them all" in result.err
+    assert len(result.err.splitlines()) == 21
+    found = frontdesk("import", "texts.csv", "--into", "mine", "--dry-run", "--json").json()
+    assert len(found["notices"]) == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("none.csv", None, "none.csv: there is no such file"),
+        ("none.yml", None, "none.yml: there is no such file"),
+        ("a.csv", "", "a.csv: the file holds no examples"),
+        ("a.csv", "text,labels\nx,y\n", "a.csv:1: unknown column `labels`"),
+        ("a.csv", "text;label\nx;y\n", "a.csv:1: separate the columns with commas"),
+        ("a.csv", "text,label\nx,y\ncafé,y\n".encode("latin-1"), "a.csv:3: is not UTF-8"),
+        ("a.jsonl", '{"text": "x", "intent": "y"}\n'.encode("utf-16"), "a.jsonl:1: holds a NUL"),
+        ("a.jsonl", b'{"text": "x"}\n', "a.jsonl:1: has neither an intent nor a sentiment"),
+        ("a.yml", "", "a.yml: holds none of Rasa's"),
+        ("a.yml", "stories: []\n", "a.yml: holds none of Rasa's"),
+        ("a.yml", "nlu:\n- intent: [x\n", "a.yml:3: is not YAML"),
+        ("a.yml", "nlu:\n- intent: x\n  examples: |\n    y\n", "a.yml:4: 'y' does not begin"),
+        ("bot/a.yml", "services: {}\n", "no .yml file in this folder has examples"),
+    ],
+)
+def test_a_bad_source_is_told_and_nothing_is_written(
+    frontdesk: Command, name: str, content: str | bytes | None, says: str
+) -> None:
+    shutil.copytree(FLORIST, "mine")
+    write("good.yml", NLU)
+    if content is not None:
+        write(name, content)
+    before = everything()
+    for pack in ("mine", "new"):
+        result = frontdesk("import", "good.yml", name.partition("/")[0], "--into", pack)
+        assert result.code == 1
+        assert says in result.err
+        assert result.err.startswith("Error: ")
+        assert everything() == before
+
+
+def test_a_folder_without_a_pack_is_refused(frontdesk: Command) -> None:
+    write("nlu.yml", NLU)
+    result = frontdesk("import", "nlu.yml", "--into", ".")
+    assert result.code == 1
+    assert "no pack.yml, so it is no pack" in result.err
+
+
+def test_an_export_replaces_no_file_unless_told_so(frontdesk: Command) -> None:
+    write("out.csv", "precious")
+    result = frontdesk("export", "out.csv", "--from", FLORIST, "--format", "csv")
+    assert result.code == 2
+    assert "out.csv is there already. Write elsewhere, or say --force" in result.err
+    assert Path("out.csv").read_text() == "precious"
+    assert frontdesk("export", "out.csv", "--from", FLORIST, "--format", "csv", "--force").code == 0
+    assert len(read_examples("out.csv")) == len(read_examples(FLORIST / "examples.jsonl"))
+
+
+def test_the_pack_of_the_settings_is_exported_where_none_is_named(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACK", str(FLORIST))
+    found = frontdesk("export", "out.jsonl", "--format", "jsonl", "--json").json()
+    assert found == {
+        "from": str(FLORIST),
+        "files": ["out.jsonl"],
+        "examples": len(read_examples(FLORIST / "examples.jsonl")),
+        "notices": [],
+    }
+
+
+def test_a_file_of_examples_has_no_answers_to_export(frontdesk: Command) -> None:
+    write("nlu.yml", NLU)
+    result = frontdesk("export", "out.csv", "--from", "nlu.yml", "--format", "zammad")
+    assert result.code == 2
+    assert "name a pack's folder" in result.err
+    assert not Path("out.csv").exists()
+
+
+def test_examples_that_rasa_has_no_place_for_are_counted(frontdesk: Command) -> None:
+    write("a.jsonl", '{"text": "x", "sentiment": "neutral"}\n{"text": "y", "intent": "z"}\n')
+    result = frontdesk("export", "out", "--from", "a.jsonl", "--format", "rasa")
+    assert "1 examples without an intent are left out" in result.err
+    assert "out/nlu.yml: 1 examples" in result.out
+
+
+def test_neither_verb_loads_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom cli.main import main\n"
+        f"main(['export', 'a', '--from', {str(FLORIST)!r}, '--format', 'rasa'])\n"
+        "main(['import', 'a', '--into', 'b'])\n"
+        "print(sorted({'torch', 'sqlalchemy', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert (tmp_path / "b" / "pack.yml").is_file()

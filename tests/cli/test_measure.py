@@ -1,0 +1,247 @@
+"""evaluate, compare, thresholds and classify --explain: what models are worth, and why."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier import folds, registry
+from classifier.data import Example
+from classifier.engine import Classifier
+from classifier.evaluate import evaluate
+from classifier.report.write import FILES
+from classifier.training import train_version
+from classifier.vocabulary import Neighbour, Prediction
+from tests.classifier import tiny
+from tests.cli.conftest import Place, Result, make_examples, write_jsonl
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def worse(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has hardly been trained; not to be changed by a test."""
+    models = tmp_path_factory.mktemp("worse")
+    recipe = replace(tiny.TINY, epochs=1)
+    version, _ = train_version(
+        make_examples(each=6), models, base=str(tiny_base), recipe=recipe, device="cpu"
+    )
+    return models / version
+
+
+def test_evaluate_writes_a_report_and_says_where(place: Place, frontdesk: Command) -> None:
+    result = frontdesk("evaluate", "--out", "report")
+    assert result.code == 0, result.err
+    assert "Report: report/report.html" in result.out
+    folder = place.folder / "report"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    again = frontdesk("evaluate", "--out", "report", "--json")
+    assert again.json()["report"] == "report"
+    report = json.loads((folder / "intent_report.json").read_text())
+    assert report["accuracy"] == pytest.approx(again.json()["accuracy"])
+
+
+def test_a_report_does_not_replace_what_is_none(place: Place, frontdesk: Command) -> None:
+    (place.folder / "report").mkdir()
+    (place.folder / "report" / "precious").touch()
+    result = frontdesk("evaluate", "--cross-validate", "2", "--out", "report")
+    assert result.code == 1
+    assert "choose a new folder" in result.err
+    # It is told before the training, not after.
+    assert "Fold" not in result.err
+
+
+def test_evaluate_tells_all_that_the_library_measures(
+    frontdesk: Command, models_dir: Path, pack_dir: Path
+) -> None:
+    found = frontdesk("evaluate", "--json").json()
+    classifier = Classifier.load(models_dir / "champion", "cpu")
+    test = make_examples(seed=7, each=6)
+    measures = evaluate(classifier([example.text for example in test]), test)
+    assert found.pop("model") == classifier.version
+    assert found.pop("data") == str(pack_dir / "test.jsonl")
+    assert found.keys() == measures.keys()
+    assert {"ood_auroc", "ood_fpr95", "aurc", "coverage", "weighted_f1"} <= found.keys()
+    assert found["intents"] == measures["intents"]
+    said = frontdesk("evaluate").out
+    assert "area under the risk-coverage curve" in said
+
+
+def test_cross_validation_trains_and_measures_each_fold(place: Place, frontdesk: Command) -> None:
+    data = write_jsonl(place.folder / "few.jsonl", make_examples(each=6))
+    result = frontdesk(
+        *("evaluate", "--cross-validate", "2", "--data", str(data), "--json", "--out", "report")
+    )
+    assert result.code == 0, result.err
+    found = result.json()
+    assert found["model"] is None
+    assert found["examples"] == 24
+    assert found["cross_validation"]["folds"] == 2
+    assert "Fold 1 of 2: epoch 1" in result.err
+    assert "Fold 2 of 2: epoch 1" in result.err
+    assert "Cross-validation" in (place.folder / "report" / "report.html").read_text()
+
+
+def test_cross_validation_says_mean_and_spread_on_the_packs_examples(
+    frontdesk: Command, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_training(examples: list[Example], count: int, **_: object) -> tuple[Any, Any]:
+        predictions = Classifier.load(models_dir / "champion", "cpu")([e.text for e in examples])
+        summary = {"folds": count, "mean": {"accuracy": 0.91}, "sd": {"accuracy": 0.02}, "each": []}
+        return predictions, evaluate(predictions, examples) | {"cross_validation": summary}
+
+    monkeypatch.setattr(folds, "cross_validate", without_training)
+    result = frontdesk("evaluate", "--cross-validate", "5")
+    assert result.code == 0, result.err
+    assert "Cross-validation, 5 folds on 48 examples" in result.out
+    assert "examples.jsonl" in result.out
+    accuracy = next(line for line in result.out.splitlines() if line.startswith("  accuracy"))
+    assert "91.0% ± 2.0%" in accuracy
+
+
+def test_cross_validation_takes_no_model(frontdesk: Command) -> None:
+    result = frontdesk("evaluate", "--cross-validate", "2", "--model", "m")
+    assert result.code == 2
+    assert "leave out --model" in result.err
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_cross_validation_that_is_stopped_leaves_no_files(
+    place: Place, how: signal.Signals, code: int
+) -> None:
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=4000))
+    temporary = place.folder / "tmp"
+    temporary.mkdir()
+    arguments = ["evaluate", "--cross-validate", "2", "--data", str(data), "--out", "report"]
+    process = place.start(*arguments, TMPDIR=str(temporary))
+    assert process.stderr is not None
+    while "epoch 1" not in process.stderr.readline():
+        assert process.poll() is None
+    assert len(list(temporary.glob("frontdesk-*"))) == 1
+    process.send_signal(how)
+    assert process.wait(30) == code
+    assert list(temporary.glob("frontdesk-*")) == []
+    assert not (place.folder / "report").exists()
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "thresholds"])
+def test_figures_on_training_data_come_with_a_warning(
+    place: Place, frontdesk: Command, verb: str
+) -> None:
+    seen = write_jsonl(place.folder / "seen.jsonl", make_examples())
+    assert "flatter" in frontdesk(verb, "--data", str(seen)).err
+    assert "flatter" not in frontdesk(verb).err
+
+
+def test_compare_tells_the_better_model_and_what_changed(
+    place: Place, frontdesk: Command, models_dir: Path, worse: Path
+) -> None:
+    data = write_jsonl(place.folder / "many.jsonl", make_examples(seed=3, each=30))
+    arguments = ("compare", "champion", str(worse), "--data", str(data))
+    found = frontdesk(*arguments, "--json").json()
+    assert (found["a"], found["b"]) == (registry.champion(models_dir), worse.name)
+    intents = found["intents"]
+    assert intents["lost"] > intents["gained"]
+    assert intents["p"] < 0.05
+    assert intents["accuracy"]["interval"][1] < 0
+    said = frontdesk(*arguments).out
+    assert "more than chance" in said
+    assert f"lost ({intents['lost']}): only A is right" in said
+
+
+def test_a_model_compared_with_itself_differs_in_nothing(
+    frontdesk: Command, models_dir: Path
+) -> None:
+    version = registry.champion(models_dir)
+    assert version is not None
+    found = frontdesk("compare", version, "champion", "--json").json()
+    assert (found["intents"]["p"], found["intents"]["changed"]) == (1.0, [])
+    said = frontdesk("compare", version, "champion")
+    assert said.code == 0
+    assert "chance may explain it" in said.out
+
+
+def test_a_model_to_compare_that_is_not_there_is_named(frontdesk: Command) -> None:
+    result = frontdesk("compare", "champion", "runner-up")
+    assert result.code == 1
+    assert "runner-up: there is no such model" in result.err
+
+
+def test_a_text_that_looks_like_markup_is_printed_as_it_is(
+    place: Place, frontdesk: Command, worse: Path
+) -> None:
+    marked = [replace(e, text=f"[bold]{e.text}[/] [/x]") for e in make_examples(each=6)]
+    data = write_jsonl(place.folder / "data.jsonl", marked)
+    result = frontdesk("compare", "champion", str(worse), "--data", str(data))
+    assert result.code == 0, result.err
+    assert re.search(r": \[bold\].*\[/\] \[/x\]", result.out)
+
+
+def test_thresholds_says_what_each_would_mean(frontdesk: Command) -> None:
+    result = frontdesk("thresholds", "--target", "0.2")
+    assert result.code == 0, result.err
+    found = frontdesk("thresholds", "--target", "0.2", "--json").json()
+    row = next(row for row in found["thresholds"] if row["threshold"] == 0.5)
+    assert (
+        f"at 0.5: {row['coverage']:.1%} automated, {row['error']:.1%} wrong "
+        f"(95 % bound {row['bound']:.1%}; {row['wrong']} of {row['answered']})"
+    ) in result.out
+    assert found["chosen"]["bound"] <= 0.2
+    assert (
+        f"at {found['chosen']['threshold']:.3g}: " in result.out.split("For at most 20.0% wrong")[1]
+    )
+
+
+def test_thresholds_aims_at_what_the_model_was_trained_for(frontdesk: Command) -> None:
+    found = frontdesk("thresholds", "--json").json()
+    assert found["target"] == tiny.TINY.target_error
+    # Twenty texts can't promise three in a hundred.
+    assert found["chosen"] is None
+    assert "too few to promise" in frontdesk("thresholds").out
+
+
+def test_thresholds_of_one_intent(frontdesk: Command) -> None:
+    found = frontdesk("thresholds", "--intent", "refund", "--json").json()
+    assert (found["intent"], found["rows"]) == ("refund", found["intents"][0]["answered"])
+    assert "that are taken for refund" in frontdesk("thresholds", "--intent", "refund").out
+    result = frontdesk("thresholds", "--intent", "refunds")
+    assert result.code == 1
+    assert "those it does: person, refund, where" in result.err
+
+
+def test_thresholds_need_intents(place: Place, frontdesk: Command) -> None:
+    data = place.folder / "moods.jsonl"
+    data.write_text('{"text": "fine", "sentiment": "positive"}')
+    result = frontdesk("thresholds", "--data", str(data))
+    assert result.code == 1
+    assert "no intents in common" in result.err
+
+
+def test_classify_explains_itself(frontdesk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = Classifier.__call__
+
+    def explained(self: Classifier, texts: list[str], *more: object) -> list[Prediction]:
+        return [
+            replace(
+                prediction,
+                scope=0.31,
+                scope_threshold=0.5,
+                language="fr",
+                neighbours=(Neighbour("refund the lamp", "refund", 0.876),),
+            )
+            for prediction in call(self, texts)
+        ]
+
+    monkeypatch.setattr(Classifier, "__call__", explained)
+    said = frontdesk("classify", "refund the cup", "--explain").out
+    for part in ("scope 0.31 (0.50 and more", "language fr", "0.88 like\trefund\trefund the lamp"):
+        assert part in said
+    assert "out of scope: not to be answered" in said
+    assert len(frontdesk("classify", "refund the cup").out.splitlines()) == 1

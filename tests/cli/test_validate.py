@@ -1,0 +1,236 @@
+"""`frontdesk validate`: packs and bare files, with and without a model, told and mended."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.classifier.tiny import THINGS
+from tests.cli.conftest import Place, Result
+
+Command = Callable[..., Result]
+FORMS = {
+    "where": ("where is my {} now", "has the {} shipped", "track the {} for me"),
+    "refund": ("i want my money back for the {}", "refund the {}", "pay me back the {}"),
+    "thanks": ("thank you for the {}", "great {} cheers", "many thanks for that {}"),
+}
+
+
+@pytest.fixture
+def bad_pack(place: Place, pack_dir: Path) -> Path:
+    return Path(shutil.copytree(pack_dir, place.folder / "bad"))
+
+
+@pytest.fixture
+def data(place: Place) -> Path:
+    """A file without a fault."""
+    rows = [
+        {"text": form.format(thing), "intent": intent}
+        for intent, forms in FORMS.items()
+        for form in forms
+        for thing in THINGS
+    ]
+    return write(place.folder / "data.jsonl", rows)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def add(path: Path, text: str, intent: str) -> int:
+    """Add a row; returns its line."""
+    with path.open("a") as file:
+        file.write(json.dumps({"text": text, "intent": intent}) + "\n")
+    return path.read_text().count("\n")
+
+
+def kinds(result: Result) -> list[tuple[str, int | None]]:
+    return [(found["kind"], found["line"]) for found in result.json()["findings"]]
+
+
+def test_it_reports_what_is_wrong_and_exits_with_1(bad_pack: Path, frontdesk: Command) -> None:
+    add(bad_pack / "examples.jsonl", "hello", "nonsense")
+    result = frontdesk("validate", str(bad_pack), "--quick", "--json")
+    found = result.json()
+    assert result.code == 1
+    assert found["ok"] is False
+    assert found["pack"] == str(bad_pack)
+    [about] = [finding for finding in found["findings"] if "nonsense" in finding["message"]]
+    assert set(about) == {"severity", "kind", "file", "line", "message"}
+    assert (about["severity"], about["kind"]) == ("error", "row")
+    assert isinstance(about["line"], int)
+    assert "nonsense" in frontdesk("validate", str(bad_pack), "--quick").out
+
+
+def test_a_folder_that_is_not_there_is_named(place: Place, frontdesk: Command) -> None:
+    result = frontdesk("validate", str(place.folder / "nowhere"))
+    assert result.code == 1
+    assert "nowhere" in result.out
+
+
+def test_a_file_without_a_fault_is_clean_with_a_model_too(data: Path, frontdesk: Command) -> None:
+    result = frontdesk("validate", str(data), "--json")
+    assert result.code == 0
+    assert result.json() == {
+        "ok": True, "data": str(data), "findings": [], "fixable": [], "skipped": None,
+    }  # fmt: skip
+
+
+def test_warnings_alone_leave_the_exit_code_at_0(data: Path, frontdesk: Command) -> None:
+    add(data, "cafÃ©", "where")
+    result = frontdesk("validate", str(data), "--quick")
+    assert result.code == 0
+    assert "0 errors, 1 warnings" in result.out
+    assert "--fix would make 1 change" in result.out
+
+
+def test_a_wrong_label_is_suspected_with_its_line_and_quick_leaves_it_out(
+    data: Path, frontdesk: Command
+) -> None:
+    line = add(data, "i want my money back", "thanks")
+    result = frontdesk("validate", str(data), "--json")
+    assert result.code == 0
+    assert kinds(result) == [("label_error", line)]
+    assert "is labelled thanks, but looks like refund" in result.json()["findings"][0]["message"]
+    quick = frontdesk("validate", str(data), "--quick", "--json")
+    assert kinds(quick) == []
+    assert quick.json()["skipped"] == "--quick was given"
+
+
+def test_a_wrong_label_in_the_test_is_suspected_too(
+    place: Place, data: Path, frontdesk: Command
+) -> None:
+    text = "i want my money back"
+    test = write(place.folder / "test.jsonl", [{"text": text, "intent": "thanks"}])
+    result = frontdesk("validate", str(data), "--test", str(test), "--json")
+    suspects = [f for f in result.json()["findings"] if f["kind"] == "label_error"]
+    assert [(f["file"], f["line"]) for f in suspects] == [(str(test), 1)]
+
+
+def test_intents_that_say_the_same_are_too_alike(place: Place, frontdesk: Command) -> None:
+    forms = ("refund the {}", "pay me back the {}", "my money back for the {}")
+    texts = [f"{form.format(t)} {more}" for form in forms for t in THINGS for more in ("", "now")]
+    # Which of the two a text has says nothing of the text.
+    rows = [
+        {"text": text, "intent": ("refund", "moneyback")[number * 7 % 5 % 2]}
+        for number, text in enumerate(texts)
+    ]
+    rows += [
+        {"text": form.format(thing), "intent": "thanks"}
+        for form in FORMS["thanks"]
+        for thing in THINGS
+    ]
+    data = write(place.folder / "data.jsonl", rows)
+    found = frontdesk("validate", str(data), "--json").json()["findings"]
+    [pair] = [each for each in found if each["kind"] == "alike"]
+    assert pair["message"].startswith("intents moneyback and refund are hard to tell apart: ")
+    assert f"{data}:" in pair["message"]
+
+
+def test_without_torch_the_rest_is_checked_and_a_notice_says_what_was_not(
+    data: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = add(data, "great LAMP, cheers", "thanks")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = frontdesk("validate", str(data), "--json")
+    assert result.code == 1
+    assert kinds(result) == [("duplicate", line)]
+    assert "torch is not installed" in result.err
+    assert "torch is not installed" in result.json()["skipped"]
+
+
+def test_without_a_base_model_a_notice_says_so(
+    data: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BASE_MODEL", "./nowhere")
+    result = frontdesk("validate", str(data))
+    assert result.code == 0
+    assert "there is no such directory" in result.err
+    assert "clean" in result.out
+
+
+def test_a_device_that_is_not_there_is_the_settings_fault(
+    data: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEVICE", "cuda:99")
+    result = frontdesk("validate", str(data))
+    assert result.code == 2
+    assert "cuda:99" in result.err
+
+
+def test_fix_mends_tells_each_change_and_checks_again(
+    place: Place, data: Path, frontdesk: Command
+) -> None:
+    sound = data.read_bytes()
+    repeat = add(data, "great LAMP, cheers", "thanks")
+    leak = add(data, "where's my sofa", "where")
+    test = write(place.folder / "test.jsonl", [{"text": "wheres my sofa", "intent": "where"}] * 2)
+    arguments = ("validate", str(data), "--test", str(test), "--quick", "--fix")
+    test.write_text(test.read_text().replace("wheres", "where's"))
+    result = frontdesk(*arguments, "--json")
+    assert result.code == 0, result.out
+    assert [(change["file"], change["line"]) for change in result.json()["fixed"]] == [
+        (str(data), repeat),
+        (str(data), leak),
+        (str(test), 2),
+    ]
+    assert data.read_bytes() == sound
+    again = frontdesk(*arguments)
+    assert again.code == 0
+    assert "fixed" not in again.out
+
+
+def test_fix_prints_what_it_did_and_leaves_labels_alone(data: Path, frontdesk: Command) -> None:
+    first = data.read_text().count("\n") + 1
+    add(data, "hi Ã©mile", "thanks")
+    add(data, "refund the lamp to me", "thanks")
+    add(data, "refund the LAMP to me", "refund")
+    result = frontdesk("validate", str(data), "--fix", "--quick")
+    assert f"fixed {data}:{first}: 'hi Ã©mile' is now 'hi émile'" in result.out
+    assert "1 errors, 0 warnings, 1 changes made" in result.out
+    assert result.code == 1
+
+
+def test_a_file_that_cannot_be_written_is_told_and_stays(
+    data: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    add(data, "great LAMP, cheers", "thanks")
+    before = data.read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    result = frontdesk("validate", str(data), "--fix", "--quick")
+    assert result.code == 1
+    assert "can't be mended" in result.err
+    assert "No space left" in result.err
+    assert data.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nlu.yml"], "frontdesk export"),
+        (["data.jsonl", "--test", "data.jsonl"], "the same file"),
+        ([".", "--test", "data.jsonl"], "leave out --test"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_told(
+    data: Path, frontdesk: Command, arguments: list[str], said: str
+) -> None:
+    result = frontdesk("validate", *arguments)
+    assert result.code == 2
+    assert said in result.err
+
+
+def test_a_file_that_is_not_there_is_told(frontdesk: Command) -> None:
+    result = frontdesk("validate", "none.csv")
+    assert result.code == 1
+    assert "No such file" in result.out

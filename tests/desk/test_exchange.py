@@ -1,0 +1,317 @@
+"""Importing into a pack: what is added, what is left out and said, and what stays untouched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from desk import pack as packs
+from desk.exchange import files, merge, packfile
+from desk.exchange.material import Answer, ExchangeError, Labelled, Material
+from desk.pack import PackError
+from desk.validation import validate
+
+RETAIL = Path("packs/retail")
+
+
+def row(text: str, intent: str | None = "hours", sentiment: str | None = None) -> Labelled:
+    return Labelled("source:1", text, intent, sentiment)
+
+
+def answer(name: str, text: str, makes_intent: bool = False) -> Answer:
+    return Answer("domain.yml:5", name, text, makes_intent)
+
+
+def said(plan: merge.Plan) -> str:
+    return "\n".join(f"{notice.where}: {notice.message}" for notice in plan.notices)
+
+
+def test_a_new_pack_can_be_loaded_and_has_what_came(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    material = Material(
+        examples=[row("open?", "ask-hours"), row("meh", None, "negative"), row("1+1", "oos")],
+        answers=[answer("ask-hours", "We are at {shop}, {customer}.")],
+        values={"shop": "Fern", "unused": "x"},
+        language="de-AT",
+    )
+    plan = merge.plan(folder, material)
+    assert not folder.exists()
+    plan.write('{"text": "open?"}\n')
+    pack = packs.load(folder)
+    assert pack.languages == ("de",)
+    assert list(pack.intents) == ["ask_hours", "out_of_scope"]
+    assert pack.intents["ask_hours"].answer == {"de": "We are at {shop}, {customer}."}
+    assert pack.intents["ask_hours"].title == {"de": "Ask hours"}
+    assert pack.values == {"shop": "Fern"}
+    assert [(e.text, e.intent, e.sentiment) for e in plan.added] == [
+        ("open?", "ask_hours", None),
+        ("meh", None, "negative"),
+        ("1+1", "out_of_scope", None),
+    ]
+    assert (folder / "examples.jsonl").read_text() == '{"text": "open?"}\n'
+    errors = {f.message.split(";")[0] for f in validate(folder) if f.file == "pack.yml"}
+    assert not {message for message in errors if "description" not in message}
+
+
+def test_an_intent_without_an_answer_goes_to_a_person(tmp_path: Path) -> None:
+    plan = merge.plan(tmp_path / "mine", Material(examples=[row("open?")]))
+    assert plan.unanswered == ("hours",)
+    plan.write("")
+    assert packs.load(tmp_path / "mine").intents["hours"].escalate == "always"
+
+
+def test_a_canned_answer_makes_an_intent_and_a_response_of_rasa_does_not(tmp_path: Path) -> None:
+    material = Material(
+        examples=[row("open?")],
+        answers=[answer("Refund!", "Soon.", makes_intent=True), answer("default", "Pardon?")],
+    )
+    plan = merge.plan(tmp_path / "mine", material)
+    assert plan.intents == ("hours", "refund", "out_of_scope")
+    assert plan.answers == {"read": 2, "added": 1, "present": 0, "left_out": 1}
+    assert "domain.yml:5: the answer 'default' is not imported: no intent" in said(plan)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("by {agent}", "nothing is known to fill in {agent}"),
+        ("by {{agent.name}}", "nothing is known to fill in {{agent.name}}"),
+        ("x" * 3501, "3501 characters"),
+        ("", "it is empty"),
+        ('<a href="{customer}">x</a>', "can't stand inside a tag"),
+    ],
+)
+def test_an_answer_that_a_pack_would_refuse_is_left_out_and_said(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    plan = merge.plan(tmp_path / "p", Material([row("open?")], [answer("hours", text)]))
+    assert why in said(plan)
+    assert plan.unanswered == ("hours",)
+
+
+def test_texts_that_the_pack_has_are_not_added_again(pack_folder: Path) -> None:
+    present = [Labelled("examples.jsonl:1", "Are you open?", "opening_hours", "neutral")]
+    material = Material(
+        examples=[
+            row("are you  OPEN", "opening_hours"),
+            row("are you open?", "refund"),
+            row("are you open?", "opening_hours", "negative"),
+            row("a new one", "refund"),
+            row("A new one!", "refund"),
+            row("in the test", "refund"),
+            row("x" * 4097, "refund"),
+        ]
+    )
+    held_out = [Labelled("test.jsonl:1", "In the test?", "refund")]
+    plan = merge.plan(pack_folder, material, present, held_out)
+    assert [e.text for e in plan.added] == ["a new one"]
+    assert plan.examples == {
+        "read": 7,
+        "added": 1,
+        "present": 2,
+        "conflicts": 2,
+        "in_test": 1,
+        "too_long": 1,
+    }
+    assert "is refund here and opening_hours in examples.jsonl:1" in said(plan)
+    assert "is negative here and neutral in examples.jsonl:1" in said(plan)
+    assert "4097 characters" in said(plan)
+    assert plan.pack_yml is None
+
+
+def test_an_intent_of_the_pack_stays_as_it_is(pack_folder: Path) -> None:
+    before = (pack_folder / "pack.yml").read_bytes()
+    there = packs.load(pack_folder).intents["refund"].answer
+    assert there is not None
+    answers = [
+        answer("refund", there["en"]),
+        answer("opening_hours", "Never."),
+        answer("complaint", "Oh dear."),
+        answer("out_of_scope", "Pardon?"),
+    ]
+    plan = merge.plan(pack_folder, Material(answers=answers))
+    assert plan.answers == {"read": 4, "added": 0, "present": 1, "left_out": 3}
+    assert "opening_hours is in pack.yml and stays as it is" in said(plan)
+    assert plan.empty
+    plan.write("")
+    assert (pack_folder / "pack.yml").read_bytes() == before
+
+
+def test_the_packs_own_name_for_out_of_scope_is_used(pack_folder: Path) -> None:
+    path = pack_folder / "pack.yml"
+    text = (
+        path.read_text().replace("out_of_scope:", "other:").replace("policy:\n", "policy:\n  X\n")
+    )
+    path.write_text(text.replace("  X\n", "  out_of_scope: other\n"))
+    plan = merge.plan(pack_folder, Material([row("1+1", "oos"), row("2+2", "Out of scope")]))
+    assert [e.intent for e in plan.added] == ["other", "other"]
+    assert plan.intents == ()
+
+
+def test_values_are_filled_in_where_the_pack_exists(pack_folder: Path) -> None:
+    material = Material(
+        [row("gift?", "gift")],
+        [answer("gift", "{shop} wraps it for {price}, {customer}.")],
+        values={"price": "£3", "shop": "Elsewhere"},
+    )
+    merge.plan(pack_folder, material).write("")
+    gift = packs.load(pack_folder).intents["gift"]
+    assert gift.answer == {"en": "{shop} wraps it for £3, {customer}."}
+
+
+def test_two_labels_that_would_become_one_intent_are_an_error(tmp_path: Path) -> None:
+    material = Material([row("a", "ask-hours"), row("b", "ask hours")])
+    with pytest.raises(ExchangeError, match="'ask-hours' and 'ask hours' would both be called"):
+        merge.plan(tmp_path / "mine", material)
+
+
+def test_sources_without_an_intent_make_no_pack(tmp_path: Path) -> None:
+    with pytest.raises(ExchangeError, match="hold no intent"):
+        merge.plan(tmp_path / "mine", Material([row("meh", None, "negative"), row("1+1", "oos")]))
+
+
+def test_a_folder_of_other_things_is_no_pack(tmp_path: Path) -> None:
+    (tmp_path / "thesis.doc").touch()
+    with pytest.raises(ExchangeError, match="no pack\\.yml, so it is no pack, but it is not empty"):
+        merge.is_new(tmp_path)
+    with pytest.raises(ExchangeError, match="not empty"):
+        merge.is_new(tmp_path / "thesis.doc")
+
+
+def test_an_empty_folder_becomes_a_pack(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    merge.plan(folder, Material([row("open?")])).write("")
+    assert {path.name for path in folder.iterdir()} == {"pack.yml", "examples.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine"}
+
+
+def test_the_language_of_a_pack_is_its_own(pack_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExchangeError, match="speaks 'en' first"):
+        merge.plan(pack_folder, Material([row("x")]), language="zh")
+    assert merge.plan(tmp_path / "a", Material([row("x")]), language="zh").language == "zh"
+    assert merge.plan(tmp_path / "a", Material([row("x")], language="?")).language == "en"
+    with pytest.raises(PackError, match="two or three small letters"):
+        merge.plan(tmp_path / "a", Material([row("x")]), language="english")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("folder", [RETAIL, Path("tests/packs/florist")])
+def test_new_intents_leave_every_line_of_pack_yml_as_it_was(folder: Path, newline: str) -> None:
+    text = (folder / "pack.yml").read_text().replace("\n", newline)
+    new = {"gift": {"title": {"en": "Gift"}, "answer": {"en": "Yes.\nWe wrap it."}}}
+    changed = packfile.add_intents(Path("pack.yml"), text, new)
+    lines, old = changed.split(newline), text.split(newline)
+    start = lines.index("  gift:")
+    count = len(lines) - len(old)
+    assert lines[:start] + lines[start + count :] == old
+    assert lines[start - 1].strip()  # before what is said of the next key
+    assert "\n" not in changed.replace(newline, "")
+    pack = packfile.check(Path("pack.yml"), changed)
+    assert list(pack.intents)[-1] == "gift"
+    assert pack.intents["gift"].answer == {"en": "Yes.\nWe wrap it."}
+
+
+HEAD = "name: a\ntitle: a\nlanguages: [en]\ngreeting: {en: hi}\nmenu: []\n"
+TAIL = (
+    "      en: |\n        A\n        # not a comment\n\n# of the policy\npolicy: {threshold: 0.5}\n"
+)
+ONE = "title: {en: A}, escalate: always"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEAD}intents:\n  out_of_scope: {{{ONE}}}\n  a: {{{ONE}}}",
+        f"{HEAD}intents:\n  a: {{{ONE}}}\n  out_of_scope:\n    title:\n{TAIL}",
+        f"intents:\n    a: {{{ONE}}}\n    out_of_scope: {{{ONE}}} # last\n    # the end\n\n{HEAD}",
+        f"---\n{HEAD}intents:\n  a: {{{ONE}}}\n  out_of_scope: {{{ONE}}}\n...\n",
+    ],
+)
+def test_new_intents_find_their_place_in_any_block(text: str) -> None:
+    new = {"gift": {"title": {"en": "Gift"}, "escalate": "always"}}
+    changed = packfile.add_intents(Path("pack.yml"), text, new)
+    before, after = yaml.safe_load(text), yaml.safe_load(changed)
+    assert list(after["intents"]) == [*before["intents"], "gift"]
+    assert {**after, "intents": before["intents"]} == before
+    assert set(text.splitlines()) <= set(changed.splitlines())
+
+
+def test_intents_in_braces_are_left_alone_and_said() -> None:
+    text = f"{HEAD}intents: {{a: {{{ONE}}}, out_of_scope: {{{ONE}}}}}\n"
+    with pytest.raises(ExchangeError, match="add by hand: gift"):
+        packfile.add_intents(Path("pack.yml"), text, {"gift": {"title": {"en": "Gift"}}})
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+@example("\n")
+@example("ends so\n\n")
+@example("a\u2028b\x85c\r\nd\n")
+@example("# a\n  b: c\n\n - d")
+@example("\ufeff\x7f\ufffe🌿 'x' \"y\"\t")
+@example("long " * 60 + "\n" + "line " * 60)
+def test_any_answer_comes_back_from_a_written_pack(text: str) -> None:
+    intents: dict[str, Any] = {"a": {"answer": {"en": text}}, "b": {"title": {"en": "B"}}}
+    assert yaml.safe_load(packfile.new_pack("p", "en", intents, {}))["intents"] == intents
+    changed = packfile.add_intents(Path("p"), f"{HEAD}intents:\n  x: {{}}\nsla: {{}}\n", intents)
+    assert yaml.safe_load(changed)["intents"] == {"x": {}, **intents}
+
+
+def test_a_last_line_without_an_end_is_ended(pack_folder: Path) -> None:
+    path = pack_folder / "examples.jsonl"
+    path.write_text("{}")
+    merge.plan(pack_folder, Material([row("gift?", "refund")])).write('{"text": "gift?"}\n')
+    assert path.read_text() == '{}\n{"text": "gift?"}\n'
+
+
+@pytest.mark.parametrize("name", ["mine", "florist"])
+def test_a_full_disk_leaves_everything_as_it_was(
+    pack_folder: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    plan = merge.plan(tmp_path / name, Material([row("gift?", "gift")]))
+
+    def full(path: Path, content: bytes) -> None:
+        if "examples.jsonl" in path.name:
+            path.write_bytes(content[:3])
+            raise OSError(28, "No space left on device")
+        path.write_bytes(content)
+
+    monkeypatch.setattr(files, "_write", full)
+    with pytest.raises(OSError, match="No space"):
+        plan.write('{"text": "gift?"}\n')
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_file_that_was_replaced_is_put_back_when_the_next_fails(tmp_path: Path) -> None:
+    first, new, second = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    first.write_text("before")
+    first.chmod(0o640)
+    (second / "full").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        files.write_files({first: "after", new: "new", second: "x"})
+    assert first.read_text() == "before"
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "c"}
+    files.write_files({first: "after"})
+    assert first.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("before")
+    (tmp_path / "link").symlink_to("real")
+    files.write_files({tmp_path / "link": "after"})
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "after"
+
+
+def test_what_a_killed_import_left_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".mine.partial").mkdir()
+    (tmp_path / ".mine.partial" / "pack.yml").write_text("half")
+    files.write_folder(tmp_path / "mine", {"a": "b"})
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "a"]

@@ -1,0 +1,271 @@
+"""What is read of Rasa's domain and of canned answers, and what is written for them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from desk import pack as packs
+from desk.exchange import canned, markup, rasa
+from desk.exchange.canned import System
+from desk.exchange.material import ExchangeError
+from desk.exchange.names import slug, title
+from desk.pack import Pack, html_problems
+
+RETAIL = Path("packs/retail")
+DOMAIN = """\
+version: "3.1"
+intents:
+- greet
+- faq: {use_entities: []}
+slots:
+  shop: {type: text, initial_value: "Fern & Petal", mappings: []}
+  seats: {type: float}
+responses:
+  utter_greet:
+  - condition: [{type: slot, name: known, value: true}]
+    text: Back again?
+  - text: |
+      Hello {name}!
+      Welcome to {shop} <3
+    buttons: [{title: Hours, payload: /hours}]
+  utter_picture:
+  - image: https://example.org/a.png
+  utter_faq: [{text: "1 < 2 & <b>so</b> on"}]
+rules:
+- rule: hello
+"""
+
+
+def write(tmp_path: Path, content: str | bytes, name: str = "domain.yml") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_responses_slots_and_remarks_are_read_of_a_domain(tmp_path: Path) -> None:
+    path = write(tmp_path, DOMAIN)
+    read = rasa.read(path)
+    greet, faq = read.material.answers
+    assert (greet.name, greet.where, greet.makes_intent) == ("greet", f"{path}:9", True)
+    assert greet.text == "Hello {name}!\nWelcome to {shop} &lt;3"
+    assert (faq.name, faq.text) == ("faq", "1 &lt; 2 &amp; &lt;b&gt;so&lt;/b&gt; on")
+    assert read.material.values == {"shop": "Fern &amp; Petal"}
+    assert read.usable
+    assert not read.has_examples
+    lines = DOMAIN.splitlines()
+    expected = [
+        ("  utter_greet:", "2 variations"),
+        ("  utter_greet:", "no buttons"),
+        ("  utter_picture:", "no text"),
+        ("rules:", "`rules` is not"),
+    ]
+    assert len(read.material.notices) == len(expected)
+    for notice, (line, words) in zip(read.material.notices, expected, strict=True):
+        assert notice.where == f"{path}:{lines.index(line) + 1}"
+        assert words in notice.message
+
+
+def test_other_sections_of_nlu_are_counted_and_left(tmp_path: Path) -> None:
+    read = rasa.read(write(tmp_path, "nlu:\n- synonym: a\n- synonym: b\n- lookup: c\n"))
+    assert [notice.message[:11] for notice in read.material.notices] == [
+        "2 × `synony",
+        "1 × `lookup",
+    ]
+    assert read.usable
+    assert not read.has_examples
+
+
+def test_a_config_tells_the_language_and_a_foreign_file_nothing(tmp_path: Path) -> None:
+    config = rasa.read(write(tmp_path, "language: zh\npipeline: []\n", "config.yml"))
+    assert config.material.language == "zh"
+    other = rasa.read(write(tmp_path, "language: zh\nversion: 2\n", "other.yml"))
+    assert other.material.language is None
+    assert not other.usable
+    assert not rasa.read(write(tmp_path, "", "empty.yml")).usable
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"a: 1\nresponses: [}\n", ":2: is not YAML"),
+        (b"version: 3\nresponses: yes\n", ":2: `responses` must be a mapping"),
+        (b"responses:\n  utter_x: hello\n", ":2: `utter_x` must be a list"),
+        (b"a: 1\nresponses:\n  utter_x: [{text: caf\xe9}]\n", ":3: is not UTF-8"),
+        (b"a: 1\nb: \0\n", ":2: holds a NUL"),
+        ("a: 1\n".encode("utf-16"), "is not UTF-8"),
+        (b"a: " + b"[" * 9000 + b"]" * 9000, "nested too deeply"),
+        (b"a: \x07", "is not YAML"),
+    ],
+)
+def test_a_bad_domain_is_told_with_its_line(tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        rasa.read(write(tmp_path, content))
+    assert says in str(caught.value)
+    assert "domain.yml" in str(caught.value)
+
+
+def test_a_projects_files_are_found_without_its_tests_and_hidden_folders(tmp_path: Path) -> None:
+    for name in ("domain.yml", "data/nlu.YAML", "tests/nlu.yml", ".rasa/a.yml", "data/b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path, "", name)
+    (tmp_path / "train_test_split").mkdir()
+    write(tmp_path, "", "train_test_split/test_data.yml")
+    found = [str(path.relative_to(tmp_path)) for path in rasa.project_files(tmp_path)]
+    assert found == ["data/nlu.YAML", "domain.yml"]
+
+
+def test_a_written_domain_has_what_rasa_needs_to_fill_the_answers_in(tmp_path: Path) -> None:
+    pack = packs.load(RETAIL)
+    read = rasa.read(write(tmp_path, rasa.dump_domain(pack))).material
+    assert {answer.name: answer.text for answer in read.answers} == {
+        name: intent.answer["en"] for name, intent in pack.intents.items() if intent.answer
+    }
+    assert read.values == pack.values
+    assert read.notices == []
+
+
+def _canned(tmp_path: Path, content: str) -> list[tuple[str, str]]:
+    material = canned.read(write(tmp_path, content, "canned.csv"))
+    return [(answer.name, answer.text) for answer in material.answers]
+
+
+def test_chatwoots_canned_answers_are_read_with_their_markdown(tmp_path: Path) -> None:
+    content = (
+        "\ufeffshort_code,content\r\n"
+        'hours,"Hi {{contact.name}}, **Mon**\nto _Fri_ & [x](https://x.example/?a=1)"\r\n'
+        "plain,5 * 3 < 20 and snake_case_name **\r\n"
+        r"escaped,\*not bold\* but `a<b`" + "\r\n"
+    )
+    assert _canned(tmp_path, content) == [
+        (
+            "hours",
+            'Hi {customer}, <b>Mon</b>\nto <i>Fri</i> &amp; <a href="https://x.example/?a=1">x</a>',
+        ),
+        ("plain", "5 * 3 &lt; 20 and snake_case_name **"),
+        ("escaped", "*not bold* but <code>a&lt;b</code>"),
+    ]
+
+
+def test_zammads_text_modules_are_read_with_their_html(tmp_path: Path) -> None:
+    content = (
+        "id,name,keywords,content,note,active\n"
+        '1,Opening hours,h,"<div>Hi #{ticket.customer.firstname},<br>we&nbsp;are '
+        "<strong>open</strong>:<ul><li>Mon</li>"
+        '<li><a href=""https://x.example"">Tue</a></li></ul><img src=x></div>",,true\n'
+        "2,old,,x,,false\n"
+        "3,plain,,a & b < c,,true\n"
+        '4,crossed,,"<b>a<i>b</b>c</i><style>p {}</style>",,true\n'
+        "5,open,,<div><b>a,,true\n"
+    )
+    path = write(tmp_path, content, "canned.csv")
+    material = canned.read(path)
+    assert [(answer.name, answer.text) for answer in material.answers] == [
+        (
+            "Opening hours",
+            'Hi {customer},\nwe are <b>open</b>:\n• Mon\n• <a href="https://x.example">Tue</a>',
+        ),
+        ("plain", "a &amp; b &lt; c"),
+        ("crossed", "<b>a<i>b</i></b>c"),
+        ("open", "<b>a</b>"),
+    ]
+    assert [notice.where for notice in material.notices] == [f"{path}:3"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "canned.csv: the file holds no answers"),
+        ("short_code,text\n", "canned.csv:1: needs `content`"),
+        ("short_code,content\na\n", "canned.csv:2: has 1 cells"),
+        ('name,content\n"a\nb",x\nc,\n', "canned.csv:4: `content` is empty"),
+        ("name,content\n,x\n", "canned.csv:2: `name` is empty"),
+        ('name,content\na,"x\n', "canned.csv:2: is not CSV"),
+    ],
+)
+def test_bad_canned_answers_are_told_with_their_line(
+    tmp_path: Path, content: str, says: str
+) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        canned.read(write(tmp_path, content, "canned.csv"))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("system", list(System))
+def test_canned_answers_come_back_as_they_went_with_values_filled_in(
+    tmp_path: Path, system: System
+) -> None:
+    pack = packs.load(RETAIL)
+    read = canned.read(write(tmp_path, canned.dump(pack, system), "canned.csv"))
+    assert {answer.name: answer.text for answer in read.answers} == {
+        name: pack.text(intent.answer, "en", customer="{customer}")
+        for name, intent in pack.intents.items()
+        if intent.answer
+    }
+
+
+def test_canned_answers_are_in_the_markup_of_their_system(pack: Pack) -> None:
+    rows = {system: dict(csv.reader(io.StringIO(canned.dump(pack, system)))) for system in System}
+    assert rows[System.CHATWOOT]["short_code"] == rows[System.ZAMMAD]["name"] == "content"
+    assert rows[System.CHATWOOT]["order_status"] == "Bouquets take **2** days, {{contact.name}}."
+    assert rows[System.ZAMMAD]["order_status"] == (
+        "<div>Bouquets take <b>2</b> days, #{ticket.customer.firstname}.</div>"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain * and _ and ` and [x] (y) \\ ~~",
+        "snake_case _private_ __init__",
+        "<b>bold <i>and italic</i></b>, <s>gone</s>",
+        "<code>a_b*c</code>",
+        '<a href="https://x.example/a_(b)?c=1&amp;d=*">l_i_nk</a>',
+        "&lt;b&gt; is no tag; a &amp; b",
+        "one\ntwo\n\nthree 🌿",
+    ],
+)
+def test_an_answers_markup_survives_both_systems(text: str) -> None:
+    assert markup.from_chatwoot(markup.to_chatwoot(text)) == text
+    assert markup.from_zammad(markup.to_zammad(text)) == text
+    assert html_problems(text) == []
+
+
+def test_what_another_system_would_fill_in_is_noticed() -> None:
+    assert markup.foreign_variable("by {{ agent.name }}") == "{{ agent.name }}"
+    assert markup.foreign_variable("by #{user.firstname}") == "#{user.firstname}"
+    assert markup.foreign_variable("by {customer}") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("order_status", "order_status"),
+        ("faq/ask-Hours", "faq_ask_hours"),
+        ("Größe é", "gro_e_e_[0-9a-f]{8}"),
+        ("24h", "intent_24h"),
+        ("退款", "intent_[0-9a-f]{8}"),
+        ("!?", "intent_[0-9a-f]{8}"),
+        ("x" * 60, "x{31}_[0-9a-f]{8}"),
+    ],
+)
+def test_a_name_becomes_one_that_a_pack_takes(name: str, expected: str) -> None:
+    made = slug(name)
+    assert re.fullmatch(expected, made)
+    assert re.fullmatch("[a-z][a-z0-9_]{0,39}", made)
+    assert slug(made) == made
+
+
+def test_names_that_lose_letters_stay_apart() -> None:
+    assert slug("退款 1") != slug("退货 1")
+    assert slug("a" * 50 + "b") != slug("a" * 50 + "c")
+
+
+def test_a_title_is_the_name_in_words() -> None:
+    assert title("ask_refund") == "Ask refund"
+    assert title("退款") == "退款"
+    assert title("a < {b} & c") == "A b c"

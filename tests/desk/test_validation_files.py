@@ -1,0 +1,161 @@
+"""Validating bare files of examples, JSONL and CSV: line by line, whatever is in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from classifier.data import DataError, read_examples
+from desk.validation import Finding, Kind, Severity, check_files
+
+
+def _jsonl(path: Path, *rows: tuple[str, str]) -> Path:
+    lines = [json.dumps({"text": text, "intent": intent}) for text, intent in rows]
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def _plenty(intent: str, count: int = 20) -> list[tuple[str, str]]:
+    words = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"]
+    texts = [f"{one} {other}" for one in words for other in words if one != other]
+    return [(f"{intent}: {text}", intent) for text in texts[:count]]
+
+
+def _errors(*files: Path) -> list[Finding]:
+    return [each for each in check_files(*files).findings if each.severity is Severity.ERROR]
+
+
+def test_a_sound_file_is_clean(tmp_path: Path) -> None:
+    data = _jsonl(tmp_path / "data.jsonl", *_plenty("swap"), *_plenty("refund"))
+    assert check_files(data).findings == []
+
+
+def test_a_csv_of_a_spreadsheet_is_clean(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    rows = [f'"{text}, please",{intent}' for text, intent in _plenty("a") + _plenty("b")]
+    data.write_bytes(("\ufeffText,Label\r\n" + "\r\n".join(rows) + "\r\n").encode())
+    assert check_files(data).findings == []
+
+
+def test_a_csv_finding_has_the_line_where_its_row_begins(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text('text,label\n"one\ntwo",a\n\nthree,a\n"one\ntwo",b\nfour,a,b\n,a\n')
+    found = {(each.line, each.kind) for each in _errors(data)}
+    assert found == {(6, Kind.TWO_LABELS), (8, Kind.ROW), (9, Kind.ROW)}
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        ("text;label\na;b\n", 1, "separate the columns with commas"),
+        ("sentence,label\na,b\n", 1, "no column text"),
+        ("text,text\na,b\n", 1, "names a column twice"),
+        ("text,label,mood\na,b,c\n", 1, "column 'mood' is not known"),
+        ('text,label\na,b\n"open,b\nc,d\n', 3, "this is not CSV"),
+        ("", None, "there is no example"),
+        ("text,label\nhi,\n", 2, "neither an intent nor a sentiment"),
+        ("text,intent,label\nhi,a,b\n", 2, "mean the same, but differ"),
+        ("text,label,sentiment\nhi,a,angry\n", 2, "sentiment 'angry' is not known"),
+    ],
+)
+def test_each_mistake_in_a_csv_is_found_with_its_line(
+    tmp_path: Path, content: str, line: int | None, message: str
+) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text(content)
+    assert [message in each.message for each in _errors(data) if each.line == line].count(True) == 1
+    with pytest.raises(DataError):  # what validate calls an error, training refuses
+        read_examples(data)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    (error,) = _errors(tmp_path / "none.jsonl")
+    assert "No such file" in error.message
+    assert error.file == str(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_lines_that_are_not_utf8_are_found_and_told_apart_from_a_mixture(
+    tmp_path: Path, suffix: str
+) -> None:
+    head = b"text,label\n" if suffix == ".csv" else b""
+    row = '{{"text": "{}", "intent": "a"}}\n' if suffix == ".jsonl" else "{},a\n"
+    alone = tmp_path / f"alone{suffix}"
+    alone.write_bytes(head + row.format("one").encode() + row.format("café").encode("latin-1"))
+    (error,) = _errors(alone)
+    assert (error.kind, error.line) == (Kind.ENCODING, 2 + bool(head))
+    assert "café" in error.message
+    assert "mixed" not in error.message
+    mixed = tmp_path / f"mixed{suffix}"
+    mixed.write_bytes(alone.read_bytes() + row.format("thé").encode())
+    (error,) = _errors(mixed)
+    assert "two encodings are mixed" in error.message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"text": "one", "intent": "a"}\n'.encode("utf-16"), "this is UTF-16"),
+        (b'{"text": "one\0", "intent": "a"}\n', "NUL byte"),
+    ],
+)
+def test_a_file_that_is_no_text_is_one_error(tmp_path: Path, content: bytes, message: str) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_bytes(content)
+    (error,) = _errors(data)
+    assert error.kind is Kind.ENCODING
+    assert message in error.message
+
+
+def test_garbled_and_lost_characters_are_warnings_with_their_lines(tmp_path: Path) -> None:
+    data = _jsonl(tmp_path / "d.jsonl", ("cafÃ©", "a"), ("caf\ufffd", "a"), ("Ã© é", "b"))
+    found = [each for each in check_files(data).findings if each.kind is Kind.ENCODING]
+    assert [(each.severity, each.line) for each in found] == [
+        (Severity.WARNING, line) for line in (1, 2, 3)
+    ]
+    assert "--fix makes it 'café'" in found[0].message
+    assert "was lost" in found[1].message
+    assert "write it anew" in found[2].message
+
+
+def test_windows_line_ends_a_byte_order_mark_and_spaces_are_warnings(tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_bytes('\ufeff{"text": " one ", "intent": "a"}\r\n'.encode())
+    found = [each.message for each in check_files(data).findings if each.kind is Kind.SPACES]
+    assert len(found) == 3
+    assert not _errors(data)
+
+
+def test_small_intents_and_a_single_one_are_warnings(tmp_path: Path) -> None:
+    data = _jsonl(tmp_path / "data.jsonl", *_plenty("swap", 19), ("what's that", "oos"))
+    messages = [each.message for each in check_files(data).findings]
+    assert messages == [
+        "intent swap has 19 examples; write at least 20",
+        "swap is the only intent; a model has nothing to tell it from",
+    ]
+
+
+def test_an_intent_that_is_tested_but_never_trained_is_an_error(tmp_path: Path) -> None:
+    data = _jsonl(tmp_path / "data.jsonl", *_plenty("swap"), *_plenty("refund"))
+    test = _jsonl(tmp_path / "test.jsonl", ("one", "swap"), ("two", "refunds"))
+    found = check_files(data, test).findings
+    assert {(each.severity, each.message.split()[1]) for each in found} == {
+        (Severity.ERROR, "refunds"),
+        (Severity.WARNING, "refund"),
+        (Severity.WARNING, "swap"),
+    }
+
+
+def test_a_leak_between_two_files_is_an_error(tmp_path: Path) -> None:
+    data = _jsonl(tmp_path / "data.jsonl", ("swap it", "swap"))
+    test = _jsonl(tmp_path / "test.jsonl", ("Swap it!", "swap"))
+    (error,) = _errors(data, test)
+    assert (error.kind, error.file, error.line) == (Kind.LEAK, str(test), 1)
+
+
+def test_a_file_of_sentiments_alone_is_no_file_without_intents(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("text,sentiment\nlovely,Positive\nawful, negative \n")
+    assert check_files(data).findings == []
