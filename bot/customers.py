@@ -11,6 +11,7 @@ from aiogram.types import ChatMemberUpdated, Message
 
 from bot.indicator import Indicator
 from bot.jobs import Jobs
+from desk import faultpoints
 from desk.domain import Person
 from desk.flow import customers
 from desk.flow.desk import Desk
@@ -83,7 +84,9 @@ async def write(
         customers.wrote, desk, inbox_id, _person(message), message.message_id, said(message)
     )
     if waiting is not None:
+        faultpoints.point("lane.before_enqueue")
         await jobs.classify([waiting])
+        faultpoints.point("lane.after_enqueue")
         indicator.start(message.chat.id, waiting[0])
     return NOTHING_TO_SEND
 

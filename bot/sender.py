@@ -20,6 +20,7 @@ from bot.telegram import (
 )
 from bot.topics import RIGHTS_LOST, Params, Topics
 from bot.waiting import backoff, pause
+from desk import faultpoints
 from desk.domain import Delivery
 from desk.flow import delivering
 from desk.flow.composing import plain
@@ -92,6 +93,8 @@ class Sender:
         # A chat over its limit is busy before anything is taken: nothing waits as `SENDING`.
         busy = {*self._busy, *self._limits.exhausted()}
         taken = await asyncio.to_thread(delivering.take, self._desk, busy, room)
+        if taken:
+            faultpoints.point("sender.after_take")
         for delivery in taken:
             self._limits.begin()
             task = asyncio.create_task(self._deliver(delivery))
@@ -132,12 +135,14 @@ class Sender:
         async def send(params: Params) -> Any:
             return await self._call(delivery.method, params)
 
+        faultpoints.point("sender.before_send")
         params = {"chat_id": delivery.chat_id} | delivery.payload
         edit = delivery.method in delivering.IDEMPOTENT_METHODS
         if delivery.topic_of is not None and not edit:
             result = await self._topics.send(delivery, params, send)
         else:
             result = await send(params)
+        faultpoints.point("sender.after_send")
         # An edit's message is another delivery's: only that one carries the id.
         return None if edit or not isinstance(result, dict) else result.get("message_id")
 

@@ -122,6 +122,16 @@ class Inbox(Base):
     done_at: Mapped[datetime | None]
 
 
+class Lease(Base):
+    """Who alone may do a thing for now: handle and send for one bot, or be the scheduler."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(128))
+    until: Mapped[datetime]
+
+
 class PollOffset(Base):
     """One past the newest update stored, by bot. Polling starts without it, since a redelivery is a
     no-op by key; it tells a simulator that begins anew where to number its updates from."""
@@ -145,6 +155,8 @@ class Customer(Base):
     topic_chat_id: Mapped[int | None]
     topic_id: Mapped[int | None]
     gone: Mapped[bool] = mapped_column(default=False)
+    flooded_at: Mapped[datetime | None]
+    """When they were last told that they write faster than can be read."""
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
@@ -190,6 +202,8 @@ class Message(Base):
     telegram_id: Mapped[int | None]
     state: Mapped[MessageState] = mapped_column(default=MessageState.DECIDED)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
+    trial: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """0; 1 once a worker died with it in a batch; 2 while it is tried alone after that."""
     enqueued_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 

@@ -57,6 +57,7 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import current_timestamp, ensure_job_list, now, utcformat
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
+from desk import faultpoints
 from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, AllowedJob, queue
 from workers.scripts import CLAIM, FINISH
 
@@ -237,6 +238,7 @@ class BatchWorker(SimpleWorker):
                 self.between_batches()
             moved = self._patiently(self._take)
             if self._batch:
+                faultpoints.point("worker.after_take")
                 return self._batch[0].job, self._queue
             if self._stop_requested:
                 raise StopRequested
@@ -402,6 +404,7 @@ class BatchWorker(SimpleWorker):
         begun = time.monotonic()
         try:
             outcomes = self._outcomes(batch)
+            faultpoints.point("worker.before_finish")
             self._finish(batch, outcomes, time.monotonic() - begun)
         finally:
             self._state = WorkerStatus.IDLE
@@ -490,6 +493,7 @@ class BatchWorker(SimpleWorker):
 
     def _failure(self, job: Job, error: BaseException) -> Failure:
         """Tell the job's failure callback and the worker's exception handlers, as RQ does."""
+        faultpoints.point("worker.in_retry")
         exc_info: Any = (type(error), error, error.__traceback__)
         try:
             execute_failure_callback(job, self.death_penalty_class, *exc_info)

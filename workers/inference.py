@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from classifier import Classifier, Prediction, registry
 from classifier.registry import ModelError
-from desk import queues
+from desk import faultpoints, queues
 from desk.domain import PendingMessage
 from desk.flow import deciding
 from desk.flow.desk import Desk
@@ -120,9 +120,11 @@ class Inference:
         if not messages:
             return
         started = time.perf_counter()
+        faultpoints.point("worker.before_forward")
         predictions = self._predict([message.text for message in messages])
         predicted = time.perf_counter()
         following = deciding.decide_batch(self._desk, list(zip(messages, predictions, strict=True)))
+        faultpoints.point("worker.after_commit")
         log.info(
             "batch.decided",
             messages=[message.id for message in messages],

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from rq.utils import str_to_date
 from sqlalchemy.exc import DBAPIError
 
-from desk import queues
+from desk import faultpoints, queues
 from desk.domain import DeskError, RunState
 from desk.flow import deciding, learning, watching
 from desk.flow.desk import Desk
@@ -46,6 +46,7 @@ class Scheduler:
 
     def tick(self) -> None:
         """Do all chores once. Redis or the database being away ends the chore, not the process."""
+        faultpoints.point("scheduler.tick")
         for chore in (self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.retrain):
             try:
                 chore()

@@ -26,7 +26,7 @@ from classifier.evaluate import evaluate
 from classifier.recipe import Recipe
 from classifier.registry import ModelError
 from classifier.training import train_version
-from desk import queues
+from desk import faultpoints, queues
 from desk.domain import DeskError, RunState
 from desk.flow import learning
 from desk.flow.desk import Desk
@@ -145,12 +145,14 @@ class Trainer:
     def _work(
         self, run_id: int, attempt: int, life: Life, progress: Progress | None
     ) -> tuple[str, RunState]:
+        faultpoints.point("training.begun")
         registry.set_candidate(self.models_dir, None)  # a run that was killed may have left one
         test = read_examples(self.pack_dir / "test.jsonl")
         version = self._train(test, life, progress)
         registry.set_candidate(self.models_dir, version)
         try:
             verdict = self._judge(version, test, life)
+            faultpoints.point("training.before_promote")
             promoted = partial(registry.promote, self.models_dir, version)
             state = RunState.PROMOTED if verdict.promoted else RunState.REJECTED
             if not self._finish(
@@ -162,6 +164,7 @@ class Trainer:
                 promote=promoted if verdict.promoted else None,
             ):
                 raise life.stale()
+            faultpoints.point("training.after_promote")
         finally:
             if registry.candidate(self.models_dir) == version:
                 registry.set_candidate(self.models_dir, None)

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from classifier.vocabulary import Prediction
+from desk import faultpoints
 from desk.domain import (
     Action,
     ConversationState,
@@ -83,7 +84,10 @@ def decide_batch(
             negative = is_negative(prediction, desk.pack)
             conversation.negatives = conversation.negatives + 1 if negative else 0
         session.flush()
-        return _next_of(session, desk, touched)
+        following = _next_of(session, desk, touched)
+        session.flush()
+        faultpoints.point("worker.before_commit")
+        return following
 
 
 def give_up(desk: Desk, message_ids: Sequence[int]) -> list[tuple[int, int]]:

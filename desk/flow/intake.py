@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from desk import faultpoints
 from desk.domain import InboxRow, InboxState, Incoming
 from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
@@ -48,6 +49,8 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
         else:
             offset.next_update_id = last.update_id + 1
         new = session.scalar(select(func.count()).where(Inbox.id > before))
+        faultpoints.point("intake.before_commit")
+    faultpoints.point("intake.after_commit")
     return new or 0
 
 
