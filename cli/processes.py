@@ -9,9 +9,11 @@ import typer
 
 from cli.compose import load_settings, open_desk, redis_url
 from cli.errors import CommandError, MisconfiguredError
+from cli.observe import Observed
 from cli.rundir import PARENT
 
 if TYPE_CHECKING:
+    from desk.flow.desk import Desk
     from desk.settings import Settings
 
 WaitOption = Annotated[
@@ -32,7 +34,7 @@ def bot(wait: WaitOption = WAIT) -> None:
         )
     from cli.telegram import run_bot
 
-    run_bot(settings, open_desk(settings, wait=wait), redis_url(settings))
+    run_bot(settings, *_parts(settings, "bot", wait))
 
 
 @worker.command(epilog="Example: frontdesk worker inference")
@@ -42,8 +44,7 @@ def inference(wait: WaitOption = WAIT) -> None:
     from workers.inference import run
 
     run(
-        open_desk(settings, wait=wait),
-        redis_url(settings),
+        *_parts(settings, "inference", wait),
         settings.models_dir,
         settings.data_dir,
         settings.device,
@@ -58,8 +59,7 @@ def training(wait: WaitOption = WAIT) -> None:
     from workers.training import run
 
     run(
-        open_desk(settings, wait=wait),
-        redis_url(settings),
+        *_parts(settings, "training", wait),
         settings.models_dir,
         settings.data_dir,
         settings.pack_dir,
@@ -75,8 +75,7 @@ def scheduler(wait: WaitOption = WAIT) -> None:
     from workers.scheduler import run
 
     run(
-        open_desk(settings, wait=wait),
-        redis_url(settings),
+        *_parts(settings, "scheduler", wait),
         settings.data_dir,
         settings.reply_deadline,
         settings.retrain_at,
@@ -92,3 +91,11 @@ def _begin(name: str) -> Settings:
     settings = load_settings()
     logs.configure(name, settings.log_level)
     return settings
+
+
+def _parts(settings: Settings, name: str, wait: float) -> tuple[Desk, str]:
+    """The desk and Redis's address, and the endpoint that watches both, from before they answer."""
+    observed = Observed(settings, name)
+    desk, url = open_desk(settings, wait=wait), redis_url(settings)
+    observed.watch(desk, url)
+    return desk, url

@@ -253,6 +253,9 @@ class Run:
 
     def _start_process(self, name: str, environment: dict[str, str]) -> Child:
         arguments, stage = PROCESSES[name]
+        if self.settings.metrics_port is not None:
+            port = self.settings.metrics_port + list(PROCESSES).index(name)
+            environment = {**environment, "METRICS_PORT": str(port)}
         child = Child(
             name,
             [sys.executable, "-m", "cli", *arguments],

@@ -7,6 +7,9 @@ from pathlib import Path
 
 STALE_SECONDS = 30.0
 
+_started = time.monotonic()
+_turned: float | None = None
+
 
 class Heartbeat:
     """The sign of life of one process; `beat` is cheap enough for every turn of a loop."""
@@ -18,7 +21,8 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Touch the file, at most once a second."""
-        now = time.monotonic()
+        global _turned  # noqa: PLW0603 - a process has one loop
+        now = _turned = time.monotonic()
         if now - self._last >= 1.0:
             self._path.touch()
             self._last = now
@@ -35,3 +39,13 @@ def age(data_dir: Path, process: str) -> float | None:
         return max(0.0, time.time() - path(data_dir, process).stat().st_mtime)
     except FileNotFoundError:
         return None
+
+
+def turned() -> bool:
+    """Whether the loop of this process has turned at all."""
+    return _turned is not None
+
+
+def turned_ago() -> float:
+    """Seconds since the loop of this process last turned; before that, since the start."""
+    return time.monotonic() - (_started if _turned is None else _turned)

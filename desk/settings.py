@@ -102,6 +102,17 @@ class Settings(BaseSettings):
         description="Level of the JSON log: DEBUG, INFO, WARNING or ERROR.",
     )
 
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65532,
+        description="Port of /metrics, /healthz and /readyz; without it there are none. "
+        "`frontdesk up` takes four in a row.",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address on which METRICS_PORT listens; 0.0.0.0 for all."
+    )
+
     @field_validator("retrain_at", mode="before")
     @classmethod
     def _off(cls, value: object) -> object:

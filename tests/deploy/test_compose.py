@@ -109,6 +109,14 @@ def test_every_setting_stands_in_the_example_and_nothing_unknown_does() -> None:
     assert set(example()) - IMAGE_VARIABLES == SETTINGS
 
 
+def test_every_process_shows_its_metrics_inside_and_publishes_them_nowhere() -> None:
+    for name in LONG_RUNNING:
+        service = services(NEEDED)[name]
+        env = environment(service, NEEDED)
+        assert (env["METRICS_PORT"], env["METRICS_HOST"]) == ("9464", "0.0.0.0")
+        assert not [port for port in service.get("ports", []) if "9464" in port]
+
+
 def test_variables_that_are_no_settings_are_explained_in_the_guide() -> None:
     guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     assert [name for name in sorted(IMAGE_VARIABLES) if f"`{name}`" not in guide] == []
@@ -128,6 +136,8 @@ def test_a_service_without_optional_variables_runs_with_the_documented_defaults(
         found = {k.lower(): v for k, v in env.items() if k in SETTINGS and v != ""}
         told = settings(**found).model_dump()
         special = {"database_url", "redis_url", "bot_token", "operator_chat_id"}
+        # In a container they listen on the network between the containers, and nowhere else.
+        special |= {"metrics_port", "metrics_host"}
         assert {k: v for k, v in told.items() if k not in special} == {
             k: v for k, v in expected.items() if k not in special
         }, name

@@ -1,0 +1,73 @@
+"""METRICS_PORT: what a process shows of itself, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cli.errors import MisconfiguredError
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from desk.flow.desk import Desk
+    from desk.settings import Settings
+
+NEEDS = {
+    # Without Redis the bot still takes updates and sends: what is not dispatched waits in SQL.
+    "bot": ("database", "telegram"),
+    "inference": ("database", "redis", "model"),
+    "training": ("database", "redis"),
+    "scheduler": ("database", "redis"),
+}
+ANSWER_SECONDS = 3.0
+
+
+class Observed:
+    """The endpoint of a process; without METRICS_PORT there is none and nothing is checked."""
+
+    def __init__(self, settings: Settings, process: str) -> None:
+        self._process = process
+        self._registry: CollectorRegistry | None = None
+        if settings.metrics_port is None:
+            return
+        from importlib.metadata import version
+
+        from desk import metrics
+        from desk.domain import DeskError
+        from desk.health import PROCESS
+        from desk.observing import Endpoint
+
+        self._registry = metrics.registry(process)
+        metrics.BUILD.labels(version("frontdesk")).set(1)
+        PROCESS.need(NEEDS[process])
+        host, port = settings.metrics_host, settings.metrics_port
+        try:
+            Endpoint(process, host, port, self._registry, PROCESS)
+        except DeskError as error:
+            raise MisconfiguredError(str(error)) from None
+
+    def watch(self, desk: Desk, redis_url: str) -> None:
+        """Look after what the process needs; in the scheduler, read what SQL and Redis know."""
+        if self._registry is None:
+            return
+        from redis import Redis
+        from sqlalchemy import text
+
+        from desk import gauges
+        from desk.health import PROCESS
+
+        # Its own connections: what hangs here must not take one from the work.
+        connection = Redis.from_url(
+            redis_url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS
+        )
+
+        def ask_database() -> None:
+            with desk.store.reading() as session:
+                session.execute(text("SELECT 1"))
+
+        PROCESS.watch("database", ask_database)
+        PROCESS.watch("redis", connection.ping)
+        if self._process == "scheduler":
+            read = gauges.Gauges()
+            self._registry.register(read)
+            gauges.follow(read, desk, connection, active=lambda: True)
