@@ -25,6 +25,7 @@ from bot.routers import KnownBot, Routers
 from bot.sender import Sender
 from bot.telegram import RefusedError, Telegram, TelegramError
 from bot.waiting import backoff, pause
+from desk import health
 from desk.domain import DeskError
 from desk.flow import delivering, operators
 from desk.flow.desk import Desk
@@ -75,6 +76,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         telegram = await stack.enter_async_context(Telegram(options.token, options.api_url))
         me = await introduce(options, telegram)
+        health.PROCESS.have("telegram")
         if stop.is_set():
             return
         jobs = Jobs(options.redis_url)

@@ -37,6 +37,7 @@ class Jobs:
             return
         try:
             await asyncio.to_thread(queues.enqueue_classify, self._redis, wanted)
+            log.info("messages.enqueued", messages=[message_id for message_id, _ in wanted])
         except (RedisError, OSError) as error:
             ids = [message_id for message_id, _ in wanted]
             log.warning("not_enqueued", messages=ids, error=type(error).__name__)

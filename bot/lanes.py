@@ -9,8 +9,10 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from structlog.contextvars import bound_contextvars
 
 from bot.waiting import backoff, pause
+from desk import metrics
 from desk.domain import InboxRow
 from desk.flow import intake
 from desk.flow.desk import Desk
@@ -131,15 +133,21 @@ class Lanes:
     async def _try(self, row: InboxRow, failures: int) -> float | None:
         """Handle a row once; returns the seconds until it is to be tried again, else None."""
         async with self._slots:
-            try:
+            with bound_contextvars(inbox=row.id, update=row.update_id):
+                return await self._try_here(row, failures)
+
+    async def _try_here(self, row: InboxRow, failures: int) -> float | None:
+        try:
+            with metrics.HANDLE_SECONDS.time():
                 await self._handle(row)
-                return None
-            except (OperationalError, InterfaceError) as error:
-                # The database is away, which is not the update's fault: it is not counted.
-                log.warning("database_away", inbox=row.id, error=type(error).__name__)
-                return backoff(failures + 1, most=5.0)
-            except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
-                return await self._failed(row, error, failures)
+        except (OperationalError, InterfaceError) as error:
+            # The database is away, which is not the update's fault: it is not counted.
+            log.warning("database_away", error=type(error).__name__)
+            return backoff(failures + 1, most=5.0)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
+            return await self._failed(row, error, failures)
+        metrics.HANDLED.labels("done").inc()
+        return None
 
     async def _failed(self, row: InboxRow, error: Exception, failures: int) -> float | None:
         final = isinstance(error, UnreadableError)
@@ -148,11 +156,10 @@ class Lanes:
             seconds = await asyncio.to_thread(intake.failed, self._desk, row.id, text, final=final)
         except SQLAlchemyError:
             return backoff(failures + 1, most=5.0)
+        metrics.HANDLED.labels("parked" if seconds is None else "failed").inc()
         # The error's text may quote the customer: it is in the inbox row, not in the log.
         log.error(
             "update_parked" if seconds is None else "update_failed",
-            inbox=row.id,
-            update=row.update_id,
             error=type(error).__name__,
             at=_place(error),
         )

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from structlog.contextvars import bind_contextvars
 
 from bot.limits import Limits
 from bot.telegram import (
@@ -107,6 +108,8 @@ class Sender:
         self._wake.set()
 
     async def _deliver(self, delivery: Delivery) -> None:
+        # The task has a context of its own: every line below it carries these ids.
+        bind_contextvars(delivery=delivery.id, message=delivery.message_id)
         edit = delivery.method in delivering.IDEMPOTENT_METHODS
         breakdowns = self._breakdowns.pop(delivery.id, 0)
         try:
@@ -124,10 +127,11 @@ class Sender:
             # Only a topic's number is read and written while sending: nothing has left yet.
             await self._again(delivery, type(error).__name__)
         except Exception as error:
-            log.exception("delivery_broken", delivery=delivery.id)
+            log.exception("delivery_broken")
             await self._settle(delivering.failed, self._desk, delivery.id, repr(error))
         else:
             await self._settle(delivering.sent, self._desk, delivery.id, telegram_id)
+            log.info("delivery_sent", method=delivery.method, telegram=telegram_id)
 
     async def _send(self, delivery: Delivery) -> int | None:
         """Carry a delivery out; returns the new message's id."""
@@ -185,7 +189,7 @@ class Sender:
         elif error.code == 403:
             await self._settle(delivering.customer_gone, self._desk, delivery.id, str(error))
         else:
-            log.error("delivery_failed", delivery=delivery.id, error=str(error))
+            log.error("delivery_failed", error=str(error))
             await self._settle(delivering.failed, self._desk, delivery.id, error.description)
 
     async def _broke_down(
@@ -201,7 +205,7 @@ class Sender:
             self._breakdowns[delivery.id] = breakdowns
             await self._again(delivery, str(error), uncertain=lost)
             return
-        log.error("delivery_failed", delivery=delivery.id, error=reason)
+        log.error("delivery_failed", error=reason)
         await self._settle(delivering.failed, self._desk, delivery.id, reason)
 
     async def _again(
@@ -215,7 +219,6 @@ class Sender:
         seconds = backoff(delivery.attempts) if seconds is None else seconds
         log.warning(
             "delivery_again",
-            delivery=delivery.id,
             retry_in=round(seconds, 2),
             uncertain=uncertain,
             error=error,

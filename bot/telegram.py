@@ -7,11 +7,14 @@ came and the sender must know whether a failed call may have reached Telegram al
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+
+from desk import metrics
 
 PRODUCTION = "https://api.telegram.org"
 CALL_SECONDS = 20.0
@@ -22,6 +25,8 @@ class TelegramError(Exception):
     """A call failed. The text never holds the address, which holds the token."""
 
     retry_after: float | None = None
+    kind = "error"
+    """How it is counted: a Bot API error code, or a word."""
 
     @property
     def away(self) -> bool:
@@ -43,6 +48,8 @@ class RefusedError(TelegramError):
     ) -> None:
         super().__init__(f"{code} {description}")
         self.code = code
+        # What a proxy on the way makes up is not worth a series of its own.
+        self.kind = str(code) if 400 <= code < 600 else "other"
         self.description = description
         self.retry_after = retry_after
         self.migrate_to = migrate_to
@@ -61,9 +68,13 @@ class RefusedError(TelegramError):
 class UnreachableError(TelegramError):
     """The call did not leave: there was no connection. It is safe to repeat."""
 
+    kind = "unreachable"
+
 
 class LostAnswerError(TelegramError):
     """The call left and no answer came back: it may have been carried out."""
+
+    kind = "answer_lost"
 
 
 class Telegram:
@@ -94,6 +105,17 @@ class Telegram:
         self, method: str, params: Mapping[str, Any] | None = None, seconds: float = CALL_SECONDS
     ) -> Any:
         """The `result` of a method; raises `TelegramError`."""
+        started = time.perf_counter()
+        try:
+            return await self._call(method, params, seconds)
+        except TelegramError as error:
+            metrics.TELEGRAM_ERRORS.labels(error.kind).inc()
+            raise
+        finally:
+            if method != "getUpdates":  # which waits for updates
+                metrics.TELEGRAM_SECONDS.labels(method).observe(time.perf_counter() - started)
+
+    async def _call(self, method: str, params: Mapping[str, Any] | None, seconds: float) -> Any:
         if self._session is None:
             raise RuntimeError("the Telegram client is not open")
         timeout = aiohttp.ClientTimeout(

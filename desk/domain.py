@@ -160,6 +160,8 @@ class Delivery:
     method: str
     payload: dict[str, Any]
     conversation_id: int | None
+    message_id: int | None
+    """The customer's message to which it belongs."""
     topic_of: int | None
     """The customer whose forum topic this goes to, or None."""
     thread_id: int | None
@@ -176,6 +178,7 @@ class PendingMessage:
     id: int
     attempt: int
     text: str
+    enqueued_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

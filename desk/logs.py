@@ -12,6 +12,8 @@ from typing import Any
 
 import structlog
 
+from desk import metrics
+
 # A bot token stands in every Bot API address, and libraries put addresses into their errors.
 _TOKEN = re.compile(r"\d{5,}:[A-Za-z0-9_-]{20,}")
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@/\s]+@")
@@ -26,9 +28,30 @@ def _scrub_event(_logger: Any, _method: str, event: structlog.typing.EventDict) 
     return {key: scrub(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
+def _count(
+    _logger: Any, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Count warnings and errors. A library's words are not fixed: they count as its name."""
+    level = logging.getLevelNamesMapping().get(method.upper(), logging.ERROR)
+    if level >= logging.WARNING:
+        record = event.get("_record")
+        name = str(event["event"]) if record is None else record.name.partition(".")[0]
+        metrics.PROBLEMS.labels("warning" if level == logging.WARNING else "error", name).inc()
+    return event
+
+
 def configure(process: str, level: str = "INFO") -> None:
     """Set up logging for a process; both structlog's and the standard library's loggers write."""
+
+    def named(
+        _logger: Any, _method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        # Not a context variable: a thread begins without those.
+        return {**event, "process": process}
+
     shared: list[structlog.typing.Processor] = [
+        named,
+        _count,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -55,7 +78,7 @@ def configure(process: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    structlog.contextvars.bind_contextvars(process=process)
+    logging.captureWarnings(True)  # they would be lines that are not JSON
     # These speak for every request or job at INFO; ours say the same with ids.
     for noisy in ("aiogram.event", "aiohttp.access", "rq.worker", "alembic", "httpx"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))

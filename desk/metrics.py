@@ -84,7 +84,9 @@ COMMIT_SECONDS = _seconds("frontdesk_commit_seconds", "Deciding and committing o
 TOKENS = _counter(
     "frontdesk_tokens_total", "Tokens of texts, and tokens computed with padding.", "kind"
 )
-MODEL = _gauge("frontdesk_model_info", "Always 1; the model that serves.", "version", "device")
+MODEL = _gauge(
+    "frontdesk_model_info", "Always 1; the model that serves.", "version", "device", "dtype"
+)
 MODEL_LOADED = _gauge("frontdesk_model_loaded_timestamp_seconds", "When the model was loaded.")
 MODEL_REFUSED = _counter("frontdesk_model_refused_total", "Models refused at loading.")
 
@@ -171,8 +173,3 @@ def registry(process: str) -> CollectorRegistry:
     for metric in (*OF_EVERY_PROCESS, *OF[process]):
         found.register(metric)
     return found
-
-
-def telegram_code(code: int) -> str:
-    """An error code as a label; whatever a proxy on the way invents is `other`."""
-    return str(code) if 400 <= code < 600 else "other"

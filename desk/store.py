@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,16 @@ from desk.domain import DeskError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 15
+_AFTER_COMMIT = "after_commit"
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
+
+
+def after_commit(session: Session, act: Callable[[], object]) -> None:
+    """Have `act` called when the session's `Store.writing` has committed, and never otherwise.
+
+    It must not raise: what it would fail has happened already.
+    """
+    session.info.setdefault(_AFTER_COMMIT, []).append(act)
 
 
 class Store:
@@ -79,6 +88,8 @@ class Store:
             session.begin(),
         ):
             yield session
+        for act in session.info.get(_AFTER_COMMIT, ()):
+            act()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

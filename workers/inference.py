@@ -7,6 +7,7 @@ decision of that attempt commits in SQL before the job counts as done.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq.job import Job
 from sqlalchemy.exc import OperationalError
+from structlog.contextvars import bound_contextvars
 
 from classifier import Classifier, Prediction, registry
 from classifier.registry import ModelError
-from desk import faultpoints, queues
+from desk import faultpoints, health, metrics, queues
 from desk.domain import PendingMessage
 from desk.flow import deciding
 from desk.flow.desk import Desk
@@ -65,6 +67,7 @@ class Champion:
             refused = version or str(error)
             if refused != self._refused:
                 serving = self.classifier.version if self.classifier else None
+                metrics.MODEL_REFUSED.inc()
                 log.error(
                     "model.refused", version=version, reason=str(error), still_serving=serving
                 )
@@ -76,6 +79,10 @@ class Champion:
         loaded = Classifier.load(self._models_dir / version, self._device)
         loaded(["warm up"])
         self.classifier = loaded
+        metrics.MODEL.clear()
+        metrics.MODEL.labels(version, loaded.device, loaded.dtype).set(1)
+        metrics.MODEL_LOADED.set_to_current_time()
+        health.PROCESS.have("model")
         log.info("model.loaded", version=version, seconds=round(time.perf_counter() - started, 3))
 
 
@@ -109,28 +116,43 @@ class Inference:
             # The database is away: no job is to blame, and halving the batch would not help.
             log.warning("database.unreachable", reason=str(error.orig))
             return [error if isinstance(pair, tuple) else pair for pair in outcomes]
-        return [
+        told = [
             ("decided" if pair[0] in pending and pending[pair[0]].attempt == pair[1] else "stale")
             if isinstance(pair, tuple)
             else pair
             for pair in outcomes
         ]
+        for outcome, number in Counter(map(_kind, told)).items():
+            metrics.JOBS.labels(outcome).inc(number)
+        return told
 
     def _decide(self, messages: list[PendingMessage]) -> None:
         if not messages:
             return
+        taken = self._desk.clock()
+        for message in messages:
+            if message.enqueued_at is not None:
+                waited = (taken - message.enqueued_at).total_seconds()
+                metrics.QUEUE_SECONDS.observe(max(0.0, waited))
+        metrics.BATCH_SIZE.observe(len(messages))
+        log.info("batch.taken", messages=[message.id for message in messages])
         started = time.perf_counter()
         faultpoints.point("worker.before_forward")
         predictions = self._predict([message.text for message in messages])
         predicted = time.perf_counter()
-        following = deciding.decide_batch(self._desk, list(zip(messages, predictions, strict=True)))
+        with bound_contextvars(model=predictions[0].model):
+            following = deciding.decide_batch(
+                self._desk, list(zip(messages, predictions, strict=True))
+            )
+        committed = time.perf_counter()
+        metrics.COMMIT_SECONDS.observe(committed - predicted)
         faultpoints.point("worker.after_commit")
         log.info(
             "batch.decided",
             messages=[message.id for message in messages],
             model=predictions[0].model,
             predict_ms=round((predicted - started) * 1000, 2),
-            commit_ms=round((time.perf_counter() - predicted) * 1000, 2),
+            commit_ms=round((committed - predicted) * 1000, 2),
         )
         try:
             self._connection.publish(queues.WAKE_SENDER, "")
@@ -143,7 +165,17 @@ class Inference:
         classifier = self._champion.classifier
         if classifier is None:
             raise ModelError("no model is loaded yet")
-        return classifier(texts)
+        predictions = classifier(texts)
+        spent = classifier.timings
+        metrics.TOKENISE_SECONDS.observe(spent.tokenise_s)
+        metrics.MODEL_SECONDS.observe(spent.model_s)
+        metrics.TOKENS.labels("text").inc(spent.tokens)
+        metrics.TOKENS.labels("padded").inc(spent.padded_tokens)
+        return predictions
+
+
+def _kind(outcome: object) -> str:
+    return "failed" if isinstance(outcome, BaseException) else str(outcome)
 
 
 def classify(message_id: int, attempt: int) -> None:
@@ -162,6 +194,7 @@ def run(
     champion = Champion(models_dir, device)
     connection = connect(redis_url)
     if not champion.follow():
+        health.PROCESS.lack("model", "there is no champion: run frontdesk train")
         log.warning("model.missing", models=str(models_dir), hint="run: frontdesk train")
     while not champion.follow():
         time.sleep(CHECK_CHAMPION_SECONDS)

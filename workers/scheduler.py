@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from rq.utils import str_to_date
 from sqlalchemy.exc import DBAPIError
 
-from desk import faultpoints, queues
+from desk import faultpoints, metrics, queues
 from desk.domain import DeskError, RunState
 from desk.flow import deciding, learning, watching
 from desk.flow.desk import Desk
@@ -61,6 +61,7 @@ class Scheduler:
         if not late:
             return
         following = deciding.give_up(self._desk, late)
+        metrics.LATE.inc(len(late))
         log.warning("messages.late", messages=late)
         self._connection.publish(queues.WAKE_SENDER, "")
         queues.enqueue_classify(self._connection, following)
@@ -81,6 +82,7 @@ class Scheduler:
         if stuck:
             begun = watching.next_attempts(self._desk, stuck)
             queues.enqueue_classify(self._connection, begun)
+            metrics.AGAIN.inc(len(begun))
             log.warning("messages.enqueued_again", messages=stuck)
 
     def enqueue_runs(self) -> None:

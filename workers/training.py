@@ -26,7 +26,7 @@ from classifier.evaluate import evaluate
 from classifier.recipe import Recipe
 from classifier.registry import ModelError
 from classifier.training import train_version
-from desk import faultpoints, queues
+from desk import faultpoints, metrics, queues
 from desk.domain import DeskError, RunState
 from desk.flow import learning
 from desk.flow.desk import Desk
@@ -130,6 +130,7 @@ class Trainer:
         raised, after the run was marked failed.
         """
         log.info("run.started", run=run_id, attempt=attempt)
+        begun = time.perf_counter()
         with Life(self.desk, run_id, attempt, self.beat) as life:
             try:
                 version, state = self._work(run_id, attempt, life, progress)
@@ -138,7 +139,10 @@ class Trainer:
                 raise
             except Exception as error:
                 self._finish(run_id, attempt, RunState.FAILED, error=str(error)[:500])
+                metrics.RUNS.labels(RunState.FAILED).inc()
                 raise
+        metrics.RUNS.labels(state).inc()
+        metrics.RUN_SECONDS.observe(time.perf_counter() - begun)
         log.info("run.finished", run=run_id, state=str(state), version=version)
         return state
 
@@ -200,6 +204,7 @@ class Trainer:
                 champion, champion_sentiment = self._predict(serving, test, life)
             except ModelError as error:
                 # A damaged champion can't defend its place.
+                metrics.MODEL_REFUSED.inc()
                 log.error("model.refused", version=serving, reason=str(error))
         return judge(
             [example.intent for example in test if example.intent is not None],

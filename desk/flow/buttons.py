@@ -25,6 +25,7 @@ from desk.flow.customers import call_person, open_conversation
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
+from desk.flow.noting import happened
 from desk.flow.operators import edit_card, resolve, take_over
 from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN
 from desk.tables import (
@@ -287,6 +288,7 @@ def note_feedback(
     else:
         row.intent, row.created_at = intent, now
     session.flush()
+    happened(session, "feedback.given", message=message.id, kind=str(kind))
 
 
 def _tapped(press: _Press, conversation: Conversation, text: str) -> Message:

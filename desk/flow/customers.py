@@ -20,6 +20,7 @@ from desk.flow.composing import (
 )
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
+from desk.flow.noting import decided, happened
 from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, LATE, PERSON_IN_CHARGE, WAITING_FOR_PERSON
 from desk.tables import Conversation, Customer, DecisionRow, Message
 from desk.texts import say
@@ -151,6 +152,7 @@ def sent_file(
             in_charge = conversation.state is ConversationState.HUMAN
             rule = PERSON_IN_CHARGE if in_charge else WAITING_FOR_PERSON
             session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=rule))
+            decided(session, message.id, Action.SILENT, rule)
         if desk.operator_chat_id is not None:
             add_delivery(
                 session,
@@ -186,6 +188,7 @@ def call_person(
         )
     else:
         decision.action, decision.rule = Action.ESCALATE, rule
+    decided(session, message.id, Action.ESCALATE, rule)
     message.state = MessageState.DECIDED
     session.flush()
     waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
@@ -297,6 +300,7 @@ def _pass_on(
     """Show the person in charge a command to which the bot has nothing to say."""
     message = _said(session, desk, conversation, inbox_id, None, command)
     session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=PERSON_IN_CHARGE))
+    decided(session, message.id, Action.SILENT, PERSON_IN_CHARGE)
     session.flush()
     post_message(session, desk, customer, conversation, message)
 
@@ -321,4 +325,5 @@ def _said(
     )
     session.add(message)
     session.flush()
+    happened(session, "message.stored", message=message.id, conversation=conversation.id)
     return message

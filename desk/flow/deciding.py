@@ -31,6 +31,7 @@ from desk.flow.composing import (
 )
 from desk.flow.customers import begin_attempt, call_person, find_open, first_pending
 from desk.flow.desk import Desk
+from desk.flow.noting import decided
 from desk.policy import LATE, decide, is_negative
 from desk.tables import Conversation, Customer, DecisionRow, Message, PredictionRow
 from desk.texts import say
@@ -44,13 +45,13 @@ NEIGHBOUR_TEXT = 300
 def pending(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingMessage]:
     """The messages among (id, attempt) pairs that still wait in just that attempt, by id."""
     attempts = dict(wanted)
-    query = select(Message.id, Message.attempt, Message.text).where(
+    query = select(Message.id, Message.attempt, Message.text, Message.enqueued_at).where(
         Message.id.in_(attempts), Message.state == MessageState.PENDING
     )
     with desk.store.reading() as session:
         return {
-            id_: PendingMessage(id_, attempt, text)
-            for id_, attempt, text in session.execute(query)
+            id_: PendingMessage(id_, attempt, text, enqueued_at)
+            for id_, attempt, text, enqueued_at in session.execute(query)
             if attempts[id_] == attempt
         }
 
@@ -193,6 +194,7 @@ def _apply(
             choices=list(decision.choices),
         )
     )
+    decided(session, message.id, decision.action, decision.rule)
     message.state = MessageState.DECIDED
     session.flush()
     match decision.action:

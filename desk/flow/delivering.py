@@ -8,12 +8,15 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from desk import metrics
 from desk.domain import Author, ConversationState, Delivery, DeliveryState
 from desk.flow.cards import CARD_KEY, POST_KEY, card_text
 from desk.flow.composing import html, operators_text, shorten
 from desk.flow.customers import NOT_DELIVERED, call_person
 from desk.flow.desk import Desk
+from desk.flow.noting import counted, happened
 from desk.flow.operators import edit_card
+from desk.store import after_commit
 from desk.tables import Conversation, Customer, DeliveryRow, Message
 from desk.texts import say
 
@@ -34,6 +37,9 @@ def recover(desk: Desk) -> int:
         for row in rows:
             row.state = DeliveryState.PENDING
             row.uncertain = row.uncertain or row.method not in IDEMPOTENT_METHODS
+            if row.uncertain:
+                counted(session, metrics.DELIVERIES, "uncertain")
+                happened(session, "delivery.uncertain", delivery=row.id, message=row.message_id)
         return sum(row.uncertain for row in rows)
 
 
@@ -69,6 +75,8 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int) -> list[Delivery]:
             if row.from_bot and _person_in_charge(session, row):
                 row.state = DeliveryState.CANCELLED
                 cancelled = True
+                counted(session, metrics.DELIVERIES, "cancelled")
+                happened(session, "delivery.cancelled", delivery=row.id, message=row.message_id)
                 continue
             row.state = DeliveryState.SENDING
             row.attempts += 1
@@ -95,6 +103,9 @@ def sent(desk: Desk, delivery_id: int, telegram_id: int | None) -> None:
             else None
         )
         row.state, row.sent_at, row.error = DeliveryState.SENT, desk.clock(), None
+        counted(session, metrics.DELIVERIES, "sent")
+        waited = max(0.0, (row.sent_at - row.created_at).total_seconds())
+        after_commit(session, lambda: metrics.DELIVERY_SECONDS.observe(waited))
         if telegram_id is not None:
             row.telegram_id = telegram_id
         if conversation is None or row.message_id is None or telegram_id is None:
@@ -117,6 +128,8 @@ def again(
         row.state, row.error = DeliveryState.PENDING, error[:2000]
         row.not_before = desk.clock() + timedelta(seconds=seconds)
         row.uncertain = row.uncertain or (uncertain and row.method not in IDEMPOTENT_METHODS)
+        outcome = "uncertain" if uncertain and row.uncertain else "again"
+        counted(session, metrics.DELIVERIES, outcome)
 
 
 def failed(desk: Desk, delivery_id: int, error: str) -> None:
@@ -127,6 +140,7 @@ def failed(desk: Desk, delivery_id: int, error: str) -> None:
     """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
+        counted(session, metrics.DELIVERIES, "failed")
         if row.conversation_id is None or row.method in IDEMPOTENT_METHODS:
             # A keyboard that could not be changed withholds nothing from the customer.
             row.state, row.error = DeliveryState.FAILED, error[:2000]
@@ -157,6 +171,7 @@ def customer_gone(desk: Desk, delivery_id: int, error: str) -> None:
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
         row.state, row.error = DeliveryState.FAILED, error[:2000]
+        counted(session, metrics.DELIVERIES, "gone")
         customer = session.scalar(select(Customer).where(Customer.chat_id == row.chat_id))
         if customer is None:
             return
@@ -283,6 +298,7 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
         method=row.method,
         payload=row.payload,
         conversation_id=row.conversation_id,
+        message_id=row.message_id,
         topic_of=topic_of,
         thread_id=topic.topic_id if topic else None,
         from_bot=row.from_bot,

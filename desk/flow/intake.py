@@ -8,10 +8,11 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from desk import faultpoints
+from desk import faultpoints, metrics
 from desk.domain import InboxRow, InboxState, Incoming
 from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
+from desk.flow.noting import happened
 from desk.tables import Inbox, PollOffset
 from desk.texts import say
 
@@ -49,7 +50,10 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
         else:
             offset.next_update_id = last.update_id + 1
         new = session.scalar(select(func.count()).where(Inbox.id > before))
+        ids = [update.update_id for update in updates]
+        happened(session, "updates.stored", updates=ids, new=new)
         faultpoints.point("intake.before_commit")
+    metrics.UPDATES.inc(new or 0)
     faultpoints.point("intake.after_commit")
     return new or 0
 

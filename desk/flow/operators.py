@@ -23,6 +23,7 @@ from desk.flow.composing import add_delivery, clean, operators_text
 from desk.flow.customers import open_conversation
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
+from desk.flow.noting import happened
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator, RunRow
 from desk.texts import say
 
@@ -62,6 +63,7 @@ def operator_wrote(
         )
         session.add(message)
         session.flush()
+        happened(session, "operator.wrote", message=message.id, conversation=conversation.id)
         add_delivery(
             session,
             f"operator:{message.id}",
@@ -140,6 +142,7 @@ def take_over(
     conversation.state = ConversationState.HUMAN
     conversation.operator_id = operator.user_id
     conversation.taken_at = desk.clock()
+    happened(session, "conversation.taken", conversation=conversation.id)
     session.execute(
         update(DeliveryRow)
         .where(
@@ -163,6 +166,7 @@ def resolve(
     conversation.state = ConversationState.RESOLVED
     conversation.operator_id = operator.user_id
     conversation.resolved_at = desk.clock()
+    happened(session, "conversation.resolved", conversation=conversation.id)
     refresh_card(session, desk, customer, conversation)
 
 
