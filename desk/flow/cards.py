@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, Button, ConversationState, FeedbackKind
+from desk.flow.batch import said_before, turn
 from desk.flow.composing import (
     CARD,
     LABEL,
@@ -71,7 +72,9 @@ def post_message(
 
     A plain post, unless the conversation has no card yet that shows its state.
     """
-    has_card = status_card(session, desk, conversation) is not None
+    has_card = turn(session).with_card.get(conversation.id)
+    if has_card is None:
+        has_card = status_card(session, desk, conversation) is not None
     key = POST_KEY if has_card else CARD_KEY
     _post(session, desk, customer, conversation, message, key)
 
@@ -208,7 +211,7 @@ def card_text(
     if not post:
         tail.append(f"\n{_state_line(session, desk, conversation)}")
 
-    said, history = message.text, [] if post else _history(session, conversation, message)
+    said, history = message.text, [] if post else _history(session, message)
     if length(plain(_assembled(desk, head, [], said, tail))) > LIMIT:
         said = shorten(said, EXCERPT)
     while True:
@@ -227,6 +230,8 @@ def _assembled(desk: Desk, head: str, history: list[str], said: str, tail: list[
 
 def _traces(session: Session, desk: Desk, message: Message) -> list[str]:
     """What operators have done about a message, for their colleagues."""
+    if turn(session).with_feedback.get(message.id) is False:
+        return []
     query = (
         select(Feedback)
         .where(
@@ -375,14 +380,10 @@ def _explanation(desk: Desk, prediction: PredictionRow) -> list[str]:
     return lines
 
 
-def _history(session: Session, conversation: Conversation, message: Message) -> list[str]:
-    query = (
-        select(Message)
-        .where(Message.conversation_id == conversation.id, Message.id < message.id)
-        .order_by(Message.id.desc())
-        .limit(HISTORY)
-    )
-    earlier = list(session.scalars(query))[::-1]
+def _history(session: Session, message: Message) -> list[str]:
+    earlier = turn(session).earlier.get(message.id)
+    if earlier is None:
+        earlier = said_before(session, [message.id], HISTORY)[message.id]
     return [
         f"{SPEAKERS[said.author]} {html(shorten(' '.join(said.text.split()), 160))}"
         for said in earlier

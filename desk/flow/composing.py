@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, Button
+from desk.flow.batch import add_row, turn
 from desk.flow.desk import Desk
 from desk.pack import PackButton
 from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message
@@ -75,21 +76,23 @@ def add_delivery(
     from_bot: bool = False,
 ) -> bool:
     """Add a delivery unless one with that key exists; says whether it was added."""
-    if has_delivery(session, key):
+    known = turn(session).deliveries.get(message.id) if message else None
+    if key in known if known is not None else has_delivery(session, key):
         return False
-    session.add(
-        DeliveryRow(
-            key=key,
-            chat_id=chat_id,
-            method=method,
-            payload=payload,
-            conversation_id=conversation.id if conversation else None,
-            message_id=message.id if message else None,
-            topic_of=topic_of.id if topic_of else None,
-            from_bot=from_bot,
-        )
+    if known is not None:
+        known.add(key)
+    add_row(
+        session,
+        DeliveryRow,
+        key=key,
+        chat_id=chat_id,
+        method=method,
+        payload=payload,
+        conversation_id=conversation.id if conversation else None,
+        message_id=message.id if message else None,
+        topic_of=topic_of.id if topic_of else None,
+        from_bot=from_bot,
     )
-    session.flush()
     return True
 
 
@@ -109,14 +112,14 @@ def keyboard(
                 line.append({"text": button.text, "url": button.url})
                 continue
             token = secrets.token_urlsafe(12)
-            session.add(
-                ButtonRow(
-                    token=token,
-                    action=button.action,
-                    argument=button.argument,
-                    conversation_id=conversation.id,
-                    message_id=message.id if message else None,
-                )
+            add_row(
+                session,
+                ButtonRow,
+                token=token,
+                action=button.action,
+                argument=button.argument,
+                conversation_id=conversation.id,
+                message_id=message.id if message else None,
             )
             line.append({"text": button.text, "callback_data": token})
         keys.append(line)
@@ -150,7 +153,7 @@ def customer_text(
         from_bot=from_bot,
     )
     if added:
-        session.add(Message(conversation_id=conversation.id, author=author, text=plain(text)))
+        add_row(session, Message, conversation_id=conversation.id, author=author, text=plain(text))
     return added
 
 

@@ -186,11 +186,11 @@ def call_person(
         session.add(
             DecisionRow(message_id=message.id, action=Action.ESCALATE, rule=rule, intent=intent)
         )
+        session.flush()
     else:
         decision.action, decision.rule = Action.ESCALATE, rule
     decided(session, message.id, Action.ESCALATE, rule)
     message.state = MessageState.DECIDED
-    session.flush()
     waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
     if conversation.state is ConversationState.BOT:
         conversation.state = ConversationState.WAITING

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from classifier.vocabulary import Prediction
 from desk import faultpoints
@@ -17,7 +20,8 @@ from desk.domain import (
     MessageState,
     PendingMessage,
 )
-from desk.flow.cards import post_message
+from desk.flow import batch
+from desk.flow.cards import CARD_KEY, HISTORY, post_message
 from desk.flow.composing import (
     CHOOSE_INTENT,
     SHOW_INTENT,
@@ -29,11 +33,11 @@ from desk.flow.composing import (
     shorten,
     topic_buttons,
 )
-from desk.flow.customers import begin_attempt, call_person, find_open, first_pending
+from desk.flow.customers import begin_attempt, call_person
 from desk.flow.desk import Desk
 from desk.flow.noting import decided
 from desk.policy import LATE, decide, is_negative
-from desk.tables import Conversation, Customer, DecisionRow, Message, PredictionRow
+from desk.tables import Base, Conversation, Customer, DecisionRow, Message, PredictionRow
 from desk.texts import say
 
 KEPT_RANKING = 10
@@ -59,32 +63,33 @@ def pending(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingM
 def decide_batch(
     desk: Desk, predicted: Sequence[tuple[PendingMessage, Prediction]]
 ) -> list[tuple[int, int]]:
-    """Decide a batch of messages in one transaction.
+    """Decide a batch of messages in one transaction, in as many statements as for one of them.
 
     A message that was decided meanwhile, or moved on to another attempt, is left alone. Returns
     the (message id, attempt) pairs to enqueue after the commit: the next message of each
     conversation that got its decision.
     """
-    with desk.store.writing() as session:
-        touched: set[int] = set()
-        for waiting, prediction in sorted(predicted, key=lambda pair: pair[0].id):
-            message = _lock(session, waiting.id, waiting.attempt)
-            if message is None:
-                continue
-            touched.add(message.conversation_id)
-            conversation, customer = _conversation(session, message)
-            _keep_prediction(session, message, prediction)
-            history = History(
-                state=conversation.state,
-                clarifications=conversation.clarifications,
-                negatives=conversation.negatives,
-                last_intents=tuple(conversation.last_intents),
-            )
-            decision = decide(prediction, history, desk.pack)
-            _apply(session, desk, customer, conversation, message, decision)
-            negative = is_negative(prediction, desk.pack)
-            conversation.negatives = conversation.negatives + 1 if negative else 0
-        session.flush()
+    predictions = {(waiting.id, waiting.attempt): said for waiting, said in reversed(predicted)}
+    # Each flush writes the whole batch's rows; a query in between must not begin one.
+    with desk.store.writing() as session, session.no_autoflush:
+        held = _hold(session, {message_id for message_id, _ in predictions})
+        messages = [message for message in held.messages if _attempt(message) in predictions]
+        touched = {message.conversation_id for message in messages}
+        for cases in held.turns(messages):
+            said = [predictions[_attempt(case.message)] for case in cases]
+            rows = [
+                _prediction_row(case.message, prediction)
+                for case, prediction in zip(cases, said, strict=True)
+            ]
+            session.add_all(rows)
+            decisions = [
+                decide(prediction, _history(case.conversation), desk.pack)
+                for case, prediction in zip(cases, said, strict=True)
+            ]
+            _apply(session, desk, cases, decisions)
+            for case, prediction in zip(cases, said, strict=True):
+                negative = is_negative(prediction, desk.pack)
+                case.conversation.negatives = case.conversation.negatives + 1 if negative else 0
         following = _next_of(session, desk, touched)
         session.flush()
         faultpoints.point("worker.before_commit")
@@ -96,114 +101,211 @@ def give_up(desk: Desk, message_ids: Sequence[int]) -> list[tuple[int, int]]:
 
     Returns what to enqueue next, as `decide_batch` does.
     """
-    with desk.store.writing() as session:
-        touched: set[int] = set()
-        for message_id in sorted(message_ids):
-            message = _lock(session, message_id, None)
-            if message is None:
-                continue
-            touched.add(message.conversation_id)
-            conversation, customer = _conversation(session, message)
-            if conversation.state is ConversationState.BOT:
-                call_person(session, desk, customer, conversation, message, LATE)
-            else:
-                decision = Decision(Action.SILENT, LATE)
-                _apply(session, desk, customer, conversation, message, decision)
-        session.flush()
+    with desk.store.writing() as session, session.no_autoflush:
+        held = _hold(session, message_ids)
+        touched = {message.conversation_id for message in held.messages}
+        for cases in held.turns(held.messages):
+            in_charge = [case.conversation.state is ConversationState.BOT for case in cases]
+            decisions = [
+                Decision(Action.ESCALATE if bot else Action.SILENT, LATE) for bot in in_charge
+            ]
+            _apply(session, desk, cases, decisions)
         return _next_of(session, desk, touched)
 
 
+class _Case(NamedTuple):
+    """A pending message, the conversation it now belongs to, and whose that is; all locked."""
+
+    message: Message
+    conversation: Conversation
+    customer: Customer
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a batch has locked."""
+
+    messages: Sequence[Message]
+    """Those of the batch that are pending, by id."""
+    conversations: dict[int, Conversation]
+    customers: dict[int, Customer]
+
+    def turns(self, messages: Sequence[Message]) -> Iterator[list[_Case]]:
+        """The messages by id, with each customer once in a turn: what is decided of one message
+        bears on the customer's next."""
+        waiting = list(messages)
+        while waiting:
+            turn: dict[int, Message] = {}
+            for message in waiting:
+                turn.setdefault(self.conversations[message.conversation_id].customer_id, message)
+            yield [self._case(message) for message in turn.values()]
+            waiting = [message for message in waiting if message.state is MessageState.PENDING]
+
+    def _case(self, message: Message) -> _Case:
+        conversation = self.conversations[message.conversation_id]
+        customer = self.customers[conversation.customer_id]
+        if conversation.state is ConversationState.RESOLVED:
+            # Written before a person resolved it, decided after.
+            for current in self.conversations.values():
+                if (
+                    current.customer_id == customer.id
+                    and current.state is not ConversationState.RESOLVED
+                ):
+                    message.conversation_id = current.id
+                    return _Case(message, current, customer)
+            # The bot is in charge once more.
+            conversation.state, conversation.resolved_at = ConversationState.BOT, None
+            conversation.clarifications, conversation.negatives = 0, 0
+            conversation.last_intents = []
+        return _Case(message, conversation, customer)
+
+
+def _hold(session: Session, message_ids: Collection[int]) -> _Held:
+    """Lock messages and whose they are: customers before conversations as everywhere, then the
+    messages, each by id, so that no two batches wait for each other."""
+    conversation_ids = set(
+        session.scalars(select(Message.conversation_id).where(Message.id.in_(message_ids)))
+    )
+    owners = select(Conversation.customer_id).where(Conversation.id.in_(conversation_ids))
+    customers = session.scalars(
+        select(Customer).where(Customer.id.in_(owners)).order_by(Customer.id).with_for_update()
+    ).all()
+    theirs = Conversation.customer_id.in_([customer.id for customer in customers])
+    conversations = session.scalars(
+        select(Conversation)
+        .where(
+            or_(
+                Conversation.id.in_(conversation_ids),
+                and_(theirs, Conversation.state != ConversationState.RESOLVED),
+            )
+        )
+        .order_by(Conversation.id)
+        .with_for_update()
+    ).all()
+    messages = session.scalars(
+        select(Message)
+        .where(Message.id.in_(message_ids), Message.state == MessageState.PENDING)
+        .order_by(Message.id)
+        .with_for_update()
+    ).all()
+    return _Held(
+        messages,
+        {conversation.id: conversation for conversation in conversations},
+        {customer.id: customer for customer in customers},
+    )
+
+
+def _attempt(message: Message) -> tuple[int, int]:
+    return message.id, message.attempt
+
+
 def _next_of(
-    session: Session, desk: Desk, conversation_ids: Iterable[int]
+    session: Session, desk: Desk, conversation_ids: Collection[int]
 ) -> list[tuple[int, int]]:
     """Begin the attempt at the oldest pending message of each conversation."""
-    found = [first_pending(session, conversation_id) for conversation_id in conversation_ids]
+    oldest = (
+        select(func.min(Message.id))
+        .where(Message.conversation_id.in_(conversation_ids), Message.state == MessageState.PENDING)
+        .group_by(Message.conversation_id)
+    )
+    found = session.scalars(
+        select(Message)
+        .where(Message.id.in_(oldest), Message.state == MessageState.PENDING)
+        .order_by(Message.id)
+        .with_for_update()
+    )
     now = desk.clock()
-    return [begin_attempt(message, now) for message in found if message is not None]
+    return [begin_attempt(message, now) for message in found]
 
 
-def _lock(session: Session, message_id: int, attempt: int | None) -> Message | None:
-    message = session.get(Message, message_id, with_for_update=True)
-    if message is None or message.state is not MessageState.PENDING:
-        return None
-    return message if attempt is None or message.attempt == attempt else None
+def _history(conversation: Conversation) -> History:
+    return History(
+        state=conversation.state,
+        clarifications=conversation.clarifications,
+        negatives=conversation.negatives,
+        last_intents=tuple(conversation.last_intents),
+    )
 
 
-def _conversation(session: Session, message: Message) -> tuple[Conversation, Customer]:
-    """The conversation a message now belongs to, locked after its customer as everywhere."""
-    customer = session.scalars(
-        select(Customer)
-        .join(Conversation, Conversation.customer_id == Customer.id)
-        .where(Conversation.id == message.conversation_id)
-        .with_for_update(of=Customer)
-    ).one()
-    conversation = session.get_one(Conversation, message.conversation_id, with_for_update=True)
-    if conversation.state is ConversationState.RESOLVED:
-        # Written before a person resolved it, decided after.
-        current = find_open(session, customer)
-        if current is not None:
-            message.conversation_id = current.id
-            return current, customer
-        # The bot is in charge once more.
-        conversation.state, conversation.resolved_at = ConversationState.BOT, None
-        conversation.clarifications, conversation.negatives = 0, 0
-        conversation.last_intents = []
-    return conversation, customer
-
-
-def _keep_prediction(session: Session, message: Message, prediction: Prediction) -> None:
+def _prediction_row(message: Message, prediction: Prediction) -> PredictionRow:
     intent, sentiment = prediction.intent, prediction.sentiment
-    session.add(
-        PredictionRow(
-            message_id=message.id,
-            intent=intent.name if intent else None,
-            confidence=intent.confidence if intent else None,
-            ranking=[scored.as_dict() for scored in prediction.intent_ranking[:KEPT_RANKING]],
-            sentiment=sentiment.name if sentiment else None,
-            sentiment_confidence=sentiment.confidence if sentiment else None,
-            threshold=prediction.threshold,
-            scope=prediction.scope,
-            scope_threshold=prediction.scope_threshold,
-            language=prediction.language,
-            neighbours=[
-                {**near.as_dict(), "text": shorten(clean(near.text), NEIGHBOUR_TEXT)}
-                for near in prediction.neighbours[:KEPT_NEIGHBOURS]
-            ],
-            model=prediction.model,
-        )
+    return PredictionRow(
+        message_id=message.id,
+        intent=intent.name if intent else None,
+        confidence=intent.confidence if intent else None,
+        ranking=[scored.as_dict() for scored in prediction.intent_ranking[:KEPT_RANKING]],
+        sentiment=sentiment.name if sentiment else None,
+        sentiment_confidence=sentiment.confidence if sentiment else None,
+        threshold=prediction.threshold,
+        scope=prediction.scope,
+        scope_threshold=prediction.scope_threshold,
+        language=prediction.language,
+        neighbours=[
+            {**near.as_dict(), "text": shorten(clean(near.text), NEIGHBOUR_TEXT)}
+            for near in prediction.neighbours[:KEPT_NEIGHBOURS]
+        ],
+        model=prediction.model,
     )
 
 
 def _apply(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    message: Message,
-    decision: Decision,
+    session: Session, desk: Desk, cases: Sequence[_Case], decisions: Sequence[Decision]
 ) -> None:
-    if decision.action is Action.ESCALATE:
-        call_person(session, desk, customer, conversation, message, decision.rule, decision.intent)
-        return
-    session.add(
+    """Keep the decisions and write what follows from each."""
+    # Held until the end: cards find them in the session, which forgets what nobody holds.
+    rows = [
         DecisionRow(
-            message_id=message.id,
+            message_id=case.message.id,
             action=decision.action,
             rule=decision.rule,
             intent=decision.intent,
             choices=list(decision.choices),
         )
-    )
-    decided(session, message.id, decision.action, decision.rule)
-    message.state = MessageState.DECIDED
+        for case, decision in zip(cases, decisions, strict=True)
+    ]
+    session.add_all(rows)
+    for case in cases:
+        case.message.state = MessageState.DECIDED
+        _write_whole(case.message, "state", "conversation_id")
     session.flush()
-    match decision.action:
-        case Action.ANSWER if decision.intent is not None:
-            answer(session, desk, customer, conversation, message, decision.intent)
-        case Action.CLARIFY:
-            _ask_back(session, desk, customer, conversation, message, decision)
-        case _:
-            post_message(session, desk, customer, conversation, message)
+    to_operators = (Action.ESCALATE, Action.SILENT)
+    batch.begin(
+        session,
+        [case.message for case in cases],
+        [
+            case.message
+            for case, decision in zip(cases, decisions, strict=True)
+            if decision.action in to_operators
+        ],
+        cards=(desk.operator_chat_id, CARD_KEY),
+        history=HISTORY,
+    )
+    for (message, conversation, customer), decision in zip(cases, decisions, strict=True):
+        parties = (session, desk, customer, conversation, message)
+        if decision.action is not Action.ESCALATE:  # which `call_person` notes
+            decided(session, message.id, decision.action, decision.rule)
+        match decision.action:
+            case Action.ESCALATE:
+                call_person(*parties, decision.rule, decision.intent)
+            case Action.ANSWER if decision.intent is not None:
+                answer(*parties, decision.intent)
+            case Action.CLARIFY:
+                _ask_back(*parties, decision)
+            case _:
+                post_message(*parties)
+        _write_whole(conversation, *_CHANGED_BY_DECISIONS)
+    batch.end(session)
+
+
+_CHANGED_BY_DECISIONS = (
+    "state", "clarifications", "negatives", "last_intents", "escalated_at", "resolved_at",
+)  # fmt: skip
+
+
+def _write_whole(row: Base, *columns: str) -> None:
+    """Write these columns, changed or not: rows that write the same ones share a statement."""
+    for column in columns:
+        flag_modified(row, column)
 
 
 def answer(

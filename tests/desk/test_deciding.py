@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from classifier.vocabulary import Neighbour
-from desk.domain import Action, ConversationState, DeliveryState, MessageState
+from desk.domain import Action, ConversationState, DeliveryState, MessageState, Person
 from desk.flow import customers, deciding, operators, watching
-from desk.tables import DeliveryRow, Message, PredictionRow
+from desk.tables import DecisionRow, DeliveryRow, Message, PredictionRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
 
@@ -347,6 +348,88 @@ def test_a_conversation_that_was_opened_again_is_the_one_that_is_resolved(stage:
     assert [c.state for c in stage.conversations()] == ["bot", "resolved"]
     operators.resolved(stage.desk, stage.update(), OSCAR, 77)
     assert [c.state for c in stage.conversations()] == ["resolved", "resolved"]
+
+
+# ---- A batch at once ----
+
+
+def _statements(stage: Stage, act: Callable[[], object]) -> list[str]:
+    """What the act says to the database, in order: the first words of each statement."""
+    said: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
+        said.append(" ".join(statement.split()[:3]))
+
+    event.listen(stage.desk.store.engine, "before_cursor_execute", note)
+    try:
+        act()
+    finally:
+        event.remove(stage.desk.store.engine, "before_cursor_execute", note)
+    return said
+
+
+def test_a_batch_of_64_takes_as_many_statements_as_one_of_8(stage: Stage) -> None:
+    kinds = [
+        predict(intent="order_status"),
+        predict(confidence=0.45, others=[("refund", 0.4)]),
+        predict(intent="complaint"),
+        predict(intent="complaint", language="de"),
+    ]
+    told = []
+    for size, chats in ((8, 1000), (64, 2000)):
+        people = [Person(chat_id=chats + number, name=f"P{number}") for number in range(size)]
+        for person in people[: size // 4]:
+            stage.ask("you are rude", person, intent="complaint")
+        jobs = [stage.write(f"message {n}", person) for n, person in enumerate(people)]
+        batch = [(job, kinds[n % 4]) for n, job in enumerate(jobs) if job is not None]
+        assert len(batch) == size
+        for person in people:
+            stage.write("and another thing", person)
+        told.append(_statements(stage, lambda batch=batch: stage.decide(*batch)))
+    assert told[0] == told[1]
+    rules = set(stage.all(select(DecisionRow.rule)))
+    assert {"confident", "close_intents", "other_language", "waiting_for_person"} < rules
+
+
+def test_two_messages_of_one_customer_in_a_batch_are_decided_one_after_the_other(
+    stage: Stage,
+) -> None:
+    first = stage.write("you are rude")
+    assert first is not None
+    stage.write("really rude")
+    stage.write("hello?", BEN)
+    second, other = stage.all(select(Message).where(Message.id > first[0]).order_by(Message.id))
+    rude = predict(intent="complaint")
+    assert (
+        stage.decide(((second.id, second.attempt), rude), (first, rude), ((other.id, 1), predict()))
+        == []
+    )
+    assert stage.decision(first[0]).rule == "intent_needs_person"
+    assert stage.decision(second.id).rule == "waiting_for_person"
+    assert len(stage.heard()) == 1
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert (card.key, post.key) == (f"card:{first[0]}", f"post:{second.id}")
+
+
+def test_a_job_that_is_twice_in_a_batch_is_decided_once(stage: Stage) -> None:
+    job = stage.write("where are my roses")
+    assert job is not None
+    stage.decide((job, predict()), (job, predict(intent="opening_hours")))
+    assert stage.heard() == ["Bouquets take <b>2</b> days, Ana."]
+
+
+def test_a_card_in_a_batch_shows_what_was_said_before_in_its_own_conversation(
+    stage: Stage,
+) -> None:
+    stage.ask("where are my roses", ANA)
+    stage.ask("几点开门", BEN, intent="opening_hours")
+    jobs = [stage.write("you are rude", ANA), stage.write("真没礼貌", BEN)]
+    stage.decide(*[(job, predict(intent="complaint")) for job in jobs if job is not None])
+    of_ana, of_ben = stage.told()
+    assert "👤 where are my roses" in of_ana
+    assert "🤖 Bouquets take 2 days, Ana." in of_ana
+    assert "几点开门" not in of_ana
+    assert "👤 几点开门" in of_ben
 
 
 # ---- What takes too long ----

@@ -1,0 +1,135 @@
+"""A turn of a batch: what the use cases ask for each message is asked once for all of them, and
+what they add is written at once.
+
+`begin` leaves a `Turn` with the session; `composing` and `cards` find it there. Outside a batch
+there is none, and they ask and add by themselves. Nobody else may write what was asked meanwhile:
+the batch holds the customers' locks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, func, insert, select
+from sqlalchemy.orm import Session, aliased
+
+from desk.domain import Author
+from desk.tables import Base, DeliveryRow, Feedback, Message
+
+_KEY = "turn"
+
+
+class Said(NamedTuple):
+    """What somebody said before a message."""
+
+    author: Author
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was looked up, by message id or conversation id, and the rows to be written.
+
+    An id that is missing was not asked for.
+    """
+
+    deliveries: dict[int, set[str]] = field(default_factory=dict)
+    """Keys of each message's deliveries, written or still to be."""
+    earlier: dict[int, list[Said]] = field(default_factory=dict)
+    with_feedback: dict[int, bool] = field(default_factory=dict)
+    with_card: dict[int, bool] = field(default_factory=dict)
+    rows: defaultdict[type[Base], list[dict[str, Any]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+
+_NONE = Turn()
+
+
+def begin(
+    session: Session,
+    messages: Sequence[Message],
+    shown: Sequence[Message],
+    *,
+    cards: tuple[int | None, str],
+    history: int,
+) -> None:
+    """Look up what the deliveries of `messages` need, in at most four queries.
+
+    `shown` are those that operators will see, at most one a conversation. `cards` are the chat
+    and the beginning of the keys of cards there; `history` is how much a card shows of what was
+    said before.
+    """
+    deliveries: dict[int, set[str]] = {message.id: set() for message in messages}
+    keys = select(DeliveryRow.message_id, DeliveryRow.key).where(
+        DeliveryRow.message_id.in_(deliveries)
+    )
+    for message_id, key in session.execute(keys):
+        if message_id is not None:
+            deliveries[message_id].add(key)
+    ids = [message.id for message in shown]
+    conversations = {message.conversation_id for message in shown}
+    in_conversation = select(DeliveryRow.conversation_id).where(
+        DeliveryRow.conversation_id.in_(conversations),
+        DeliveryRow.chat_id == cards[0],
+        DeliveryRow.key.startswith(cards[1]),
+    )
+    session.info[_KEY] = Turn(
+        deliveries,
+        said_before(session, ids, history),
+        _which(session, ids, select(Feedback.message_id).where(Feedback.message_id.in_(ids))),
+        _which(session, conversations, in_conversation),
+    )
+
+
+def turn(session: Session) -> Turn:
+    """The session's turn; one that knows nothing outside a batch."""
+    found: Turn = session.info.get(_KEY, _NONE)
+    return found
+
+
+def add_row(session: Session, table: type[Base], **values: Any) -> None:
+    """Add a row that nobody in this transaction reads: at once, or with its batch's others."""
+    current = turn(session)
+    if current is _NONE:
+        session.add(table(**values))
+    else:
+        current.rows[table].append(values)
+
+
+def end(session: Session) -> None:
+    """Write the rows of the session's turn, in the order in which they were added."""
+    for table, rows in session.info.pop(_KEY).rows.items():
+        # Without it, rows with a null and rows without one would not share a statement.
+        session.execute(insert(table), rows, execution_options={"render_nulls": True})
+
+
+def said_before(session: Session, message_ids: Sequence[int], limit: int) -> dict[int, list[Said]]:
+    """What was said last in its conversation before each message, oldest first."""
+    found: dict[int, list[Said]] = {message_id: [] for message_id in message_ids}
+    if not found:
+        return found
+    message, earlier = aliased(Message), aliased(Message)
+    back = func.row_number().over(partition_by=message.id, order_by=earlier.id.desc())
+    ranked = (
+        select(message.id.label("of"), earlier.id, earlier.author, earlier.text, back.label("back"))
+        .join(earlier, earlier.conversation_id == message.conversation_id)
+        .where(message.id.in_(message_ids), earlier.id < message.id)
+        .subquery()
+    )
+    query = (
+        select(ranked.c.of, ranked.c.author, ranked.c.text)
+        .where(ranked.c.back <= limit)
+        .order_by(ranked.c.id)
+    )
+    for message_id, author, text in session.execute(query):
+        found[message_id].append(Said(author, text))
+    return found
+
+
+def _which(session: Session, asked: Collection[int], query: Select[Any]) -> dict[int, bool]:
+    found = set(session.scalars(query.distinct())) if asked else set()
+    return {number: number in found for number in asked}
