@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from bot.presses import Answers
 from bot.routers import KnownBot, Routers
 from bot.sender import Sender
 from bot.telegram import RefusedError, Telegram, TelegramError
+from bot.tenure import Tenure
 from bot.waiting import backoff, pause
 from desk import health
 from desk.domain import DeskError
 from desk.flow import delivering, operators
 from desk.flow.desk import Desk
+from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
 from desk.store import unreachable
 from desk.texts import say
@@ -86,20 +89,24 @@ async def serve(
         indicator = Indicator(options.desk, telegram)
         stack.push_async_callback(indicator.close)
 
-        sender = Sender(options.desk, telegram)
+        tenure = Tenure(options.desk, me.id, partial(_begin, options.desk))
+        sender = Sender(options.desk, telegram, lease=tenure.lease)
         bot = KnownBot(options.token, me)
         routers = Routers(options.desk, bot, telegram, jobs, indicator, answers, sender.wake)
-        lanes = Lanes(options.desk, me.id, routers.handle)
-        stages = [_Stage("intake"), _Stage("lanes"), _Stage("sender"), _Stage("rest")]
+        lanes = Lanes(options.desk, me.id, routers.handle, lease=tenure.lease)
+        stages = [_Stage(name) for name in ("intake", "lanes", "sender", "rest")]
         intake_, lanes_, sender_, rest = stages
         if options.webhook is None:
-            intake_.start(Intake(options.desk, telegram, me.id, lanes.wake).run(intake_.stop))
+            intake = Intake(options.desk, telegram, me.id, lanes.wake)
+            intake_.start(tenure.while_held(intake.run, intake_.stop))
         else:
             _, secret, port = options.webhook
             app = webhook.make_app(options.desk, me.id, secret, lanes.wake)
             intake_.start(webhook.serve(app, port, intake_.stop))
-        lanes_.start(lanes.run(lanes_.stop))
-        sender_.start(sender.run(sender_.stop))
+        lanes_.start(tenure.while_held(lanes.run, lanes_.stop))
+        sender_.start(tenure.while_held(sender.run, sender_.stop))
+        # Stopped last, when nothing is on its way any more: then another may begin.
+        rest.start(tenure.run(rest.stop))
         rest.start(wakes.listen(options.redis_url, sender.wake, rest.stop))
         rest.start(_beat(Heartbeat(options.data_dir, "bot"), rest.stop))
         rest.start(_sync_admins(options.desk, telegram, rest.stop))
@@ -120,8 +127,7 @@ async def introduce(options: BotOptions, telegram: Telegram) -> User:
     failures = 0
     while True:
         try:
-            me = await _introduce(options, telegram)
-            uncertain = await asyncio.to_thread(delivering.recover, options.desk)
+            return await _introduce(options, telegram)
         except TelegramError as error:
             failures += 1
             seconds = error.retry_after or backoff(failures, first=0.2, most=2.0)
@@ -131,10 +137,13 @@ async def introduce(options: BotOptions, telegram: Telegram) -> User:
             await asyncio.sleep(seconds)
         except SQLAlchemyError as error:
             raise unreachable(options.desk.store.url, error) from None
-        else:
-            if uncertain:
-                log.warning("deliveries_uncertain", count=uncertain)
-            return me
+
+
+def _begin(desk: Desk, lease: Holding) -> None:
+    """What comes first for whoever has just taken over."""
+    uncertain = delivering.recover(desk, lease)
+    if uncertain:
+        log.warning("deliveries_uncertain", count=uncertain)
 
 
 async def _introduce(options: BotOptions, telegram: Telegram) -> User:

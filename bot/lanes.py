@@ -16,6 +16,7 @@ from desk import metrics
 from desk.domain import InboxRow
 from desk.flow import intake
 from desk.flow.desk import Desk
+from desk.flow.leases import Holding
 
 log = structlog.get_logger(__name__)
 
@@ -40,10 +41,12 @@ class Lanes:
         bot_id: int,
         handle: Callable[[InboxRow], Awaitable[None]],
         concurrency: int = CONCURRENCY,
+        lease: Holding | None = None,
     ) -> None:
         self._desk = desk
         self._bot_id = bot_id
         self._handle = handle
+        self._lease = lease
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._slots = asyncio.Semaphore(concurrency)
@@ -98,7 +101,9 @@ class Lanes:
             return False
         # What leaves the held rows after this copy is excluded by it; before, it is done in SQL.
         held = list(self._held)
-        rows = await asyncio.to_thread(intake.new_rows, self._desk, self._bot_id, held, FETCH)
+        rows = await asyncio.to_thread(
+            intake.new_rows, self._desk, self._bot_id, held, FETCH, self._lease
+        )
         for row in rows:
             self._add(row)
         return len(rows) == FETCH

@@ -26,6 +26,7 @@ from desk.domain import Delivery
 from desk.flow import delivering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
+from desk.flow.leases import Holding
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +43,15 @@ P = ParamSpec("P")
 class Sender:
     """The sending loop; one for each bot."""
 
-    def __init__(self, desk: Desk, telegram: Telegram, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        telegram: Telegram,
+        limits: Limits | None = None,
+        lease: Holding | None = None,
+    ) -> None:
         self._desk = desk
+        self._lease = lease
         self._telegram = telegram
         self._limits = limits or Limits()
         self._topics = Topics(desk, telegram, self._limits.spend)
@@ -93,7 +101,7 @@ class Sender:
             return False
         # A chat over its limit is busy before anything is taken: nothing waits as `SENDING`.
         busy = {*self._busy, *self._limits.exhausted()}
-        taken = await asyncio.to_thread(delivering.take, self._desk, busy, room)
+        taken = await asyncio.to_thread(delivering.take, self._desk, busy, room, self._lease)
         if taken:
             faultpoints.point("sender.after_take")
         for delivery in taken:

@@ -53,6 +53,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
     yield from port(settings)
     yield from disk(settings)
     yield from work(settings)
+    yield from turns(settings)
     yield from signs_of_life(settings)
 
 
@@ -249,6 +250,20 @@ def work(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "deliveries", Status.WARN if failed else Status.OK, detail, hint if failed else ""
     )
+    desk.store.dispose()
+
+
+def turns(settings: Settings) -> Iterator[Finding]:
+    """Who serves each bot and who is the scheduler, where several could."""
+    desk = usable_desk(settings)
+    if desk is None:
+        return
+    from desk.flow import leases
+
+    for name, holder, seconds in leases.held(desk):
+        who = leases.describe(holder)
+        detail = f"held by {who}" if seconds > 0 else f"free; {who} had it last"
+        yield Finding(f"lease {name}", Status.OK, detail)
     desk.store.dispose()
 
 

@@ -17,11 +17,11 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import str_to_date
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from desk import faultpoints, metrics, queues
 from desk.domain import DeskError, RunState
-from desk.flow import deciding, learning, watching
+from desk.flow import deciding, learning, leases, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from workers.connection import client
@@ -141,7 +141,7 @@ class Scheduler:
 def run(
     desk: Desk, redis_url: str, data_dir: Path, reply_deadline: float, retrain_at: str | None
 ) -> None:
-    """Do the chores every second until SIGTERM or SIGINT.
+    """Do the chores every second until SIGTERM or SIGINT, one scheduler at a time.
 
     It starts without Redis, too: calling a person for late messages needs SQL only.
     """
@@ -149,10 +149,40 @@ def run(
     stop = _stop_on_signals()
     at = time.fromisoformat(retrain_at) if retrain_at else None
     scheduler = Scheduler(desk, client(redis_url), reply_deadline, at)
+    turn = Turn(desk)
     log.info("scheduler.started", retrain_at=retrain_at)
     while not stop():
-        scheduler.tick()
+        if turn.is_mine():
+            scheduler.tick()
         heartbeat.beat()
+    turn.give_back()
+
+
+class Turn:
+    """Of several schedulers, the holder of the lease does the chores; the others wait."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lease = leases.Holding(leases.SCHEDULER, leases.new_holder())
+        self._was_mine = False
+
+    def is_mine(self) -> bool:
+        """Take or renew the lease. Without the database nothing could be done anyway."""
+        try:
+            mine = leases.hold(self._desk, self._lease)
+        except SQLAlchemyError as error:
+            log.warning("database.unreachable", chore="lease", reason=type(error).__name__)
+            return False
+        if mine != self._was_mine:
+            log.info("scheduler.active" if mine else "scheduler.standby")
+            self._was_mine = mine
+        return mine
+
+    def give_back(self) -> None:
+        try:
+            leases.release(self._desk, self._lease)
+        except SQLAlchemyError as error:
+            log.warning("lease.not_released", reason=type(error).__name__)
 
 
 def _stop_on_signals() -> Callable[[], bool]:

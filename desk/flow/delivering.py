@@ -14,6 +14,7 @@ from desk.flow.cards import CARD_KEY, POST_KEY, card_text
 from desk.flow.composing import html, operators_text, shorten
 from desk.flow.customers import NOT_DELIVERED, call_person
 from desk.flow.desk import Desk
+from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
 from desk.flow.operators import edit_card
 from desk.store import after_commit
@@ -25,13 +26,14 @@ BARE_TEXT = 1000
 IDEMPOTENT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup"})
 
 
-def recover(desk: Desk) -> int:
-    """At the sender's start: what was being sent when it died may or may not have arrived.
+def recover(desk: Desk, lease: Holding | None = None) -> int:
+    """Before a sender begins: what was being sent when one died may or may not have arrived.
 
     Telegram has no idempotency key, so such a delivery is sent again and marked `uncertain`
     (an edit can be repeated without harm and is not). Returns how many are uncertain.
     """
     with desk.store.writing() as session:
+        check(session, lease)
         query = select(DeliveryRow).where(DeliveryRow.state == DeliveryState.SENDING)
         rows = session.scalars(query).all()
         for row in rows:
@@ -43,11 +45,13 @@ def recover(desk: Desk) -> int:
         return sum(row.uncertain for row in rows)
 
 
-def take(desk: Desk, busy_chats: Collection[int], limit: int) -> list[Delivery]:
+def take(
+    desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding | None = None
+) -> list[Delivery]:
     """Take the first due delivery of each chat that is not busy, and mark it `SENDING`.
 
     This is the last look before sending: a bot's answer to a conversation that a person has
-    taken over is cancelled here.
+    taken over is cancelled here. Raises `LostLeaseError` when the `lease` is another's.
     """
     if limit < 1:
         return []
@@ -71,6 +75,7 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int) -> list[Delivery]:
     taken = []
     cancelled = False
     with desk.store.writing() as session:
+        check(session, lease)
         for row in session.scalars(query.with_for_update(skip_locked=True)).all():
             if row.from_bot and _person_in_charge(session, row):
                 row.state = DeliveryState.CANCELLED
@@ -84,7 +89,7 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int) -> list[Delivery]:
     if cancelled:
         # What stood behind a cancelled one is due now, not at the next poll.
         busy = {*busy_chats, *(delivery.chat_id for delivery in taken)}
-        taken += take(desk, busy, limit - len(taken))
+        taken += take(desk, busy, limit - len(taken), lease)
     return taken
 
 

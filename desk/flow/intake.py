@@ -12,6 +12,7 @@ from desk import faultpoints, metrics
 from desk.domain import InboxRow, InboxState, Incoming
 from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
+from desk.flow.leases import Holding, check
 from desk.flow.noting import happened
 from desk.tables import Inbox, PollOffset
 from desk.texts import say
@@ -64,8 +65,17 @@ def poll_offset(desk: Desk, bot_id: int) -> int | None:
         return session.scalar(select(PollOffset.next_update_id).where(PollOffset.bot_id == bot_id))
 
 
-def new_rows(desk: Desk, bot_id: int, known: Sequence[int], limit: int = 500) -> list[InboxRow]:
-    """Unhandled updates in order of arrival, without the ids already `known` to the caller."""
+def new_rows(
+    desk: Desk,
+    bot_id: int,
+    known: Sequence[int],
+    limit: int = 500,
+    lease: Holding | None = None,
+) -> list[InboxRow]:
+    """Unhandled updates in order of arrival, without the ids already `known` to the caller.
+
+    Raises `LostLeaseError` when the `lease` is another's.
+    """
     query = (
         select(Inbox)
         .where(Inbox.state == InboxState.NEW, Inbox.bot_id == bot_id)
@@ -74,6 +84,7 @@ def new_rows(desk: Desk, bot_id: int, known: Sequence[int], limit: int = 500) ->
     )
     held = set(known)
     with desk.store.reading() as session:
+        check(session, lease)
         return [
             InboxRow(row.id, row.bot_id, row.update_id, row.chat_id, row.payload, row.attempts)
             for row in session.scalars(query)

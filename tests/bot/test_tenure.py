@@ -1,0 +1,69 @@
+"""Two bots with one token: one works, the other waits for its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from bot.app import BotOptions
+from desk.domain import InboxState
+from desk.flow import leases
+from desk.flow.desk import Desk
+from desk.flow.leases import Holding, LostLeaseError
+from desk.tables import Inbox, Lease
+from simulator.world import DEFAULT_TOKEN
+from tests.bot.conftest import Rows, Starter, World
+from tests.bot.test_webhook import free_port
+
+LEASE = leases.bot_lease(int(DEFAULT_TOKEN.partition(":")[0]))
+
+
+async def test_a_second_bot_waits_and_takes_over_when_the_first_stops(
+    start_bot: Starter, world: World
+) -> None:
+    first = await start_bot()
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+    await start_bot()
+    await world.reply(await world.write(ann, "/help"))
+    assert await world.calls("getUpdates") == [], "a standby that polled would cause a 409"
+    await first.stop()
+    await world.reply(await world.write(ann, "/help"))
+    assert len(await world.said(ann)) == 3
+
+
+async def test_a_standby_stores_what_its_webhook_is_told_and_leaves_it_to_the_holder(
+    start_bot: Starter, options: BotOptions, desk: Desk, world: World, rows: Rows
+) -> None:
+    elsewhere = Holding(LEASE, "elsewhere")
+    assert await asyncio.to_thread(leases.hold, desk, elsewhere, 3600)
+    port = free_port()
+    hook = (f"http://127.0.0.1:{port}", "s3cret", port)
+    await start_bot(replace(options, webhook=hook))
+    ann = await world.customer()
+    asked = await world.write(ann, "/help")
+    await rows.until(Inbox, state=InboxState.NEW)
+    await asyncio.to_thread(leases.release, desk, elsewhere)
+    await world.reply(asked)
+
+
+async def test_a_bot_whose_lease_was_taken_over_ends_and_does_nothing_more(
+    start_bot: Starter, desk: Desk, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.05)
+    running = await start_bot()
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+
+    def take_over() -> None:
+        with desk.store.writing() as session:
+            session.get_one(Lease, LEASE).holder = "another"
+
+    await asyncio.to_thread(take_over)
+    with pytest.raises(LostLeaseError):
+        await asyncio.wait_for(running.task, 20)
+    await world.write(ann, "/help")
+    assert len(await world.said(ann)) == 1
+    assert [holder for _, holder, _ in leases.held(desk)] == ["another"]
