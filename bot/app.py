@@ -27,7 +27,7 @@ from bot.sender import Sender
 from bot.telegram import RefusedError, Telegram, TelegramError
 from bot.tenure import Tenure
 from bot.waiting import backoff, pause
-from desk import health
+from desk import health, metrics
 from desk.domain import DeskError
 from desk.flow import delivering, operators
 from desk.flow.desk import Desk
@@ -152,6 +152,7 @@ async def _introduce(options: BotOptions, telegram: Telegram) -> User:
     me = User.model_validate(await telegram.call("getMe"))
     if desk.operator_chat_id is not None:
         _refuse(await checks.chat_problems(telegram, desk.operator_chat_id, me.id))
+        metrics.OPERATORS_CHAT.set(1)
         await sync_admins(desk, telegram)
         await asyncio.to_thread(operators.announce_waiting, desk)
     await _set_mode(options, telegram)

@@ -20,6 +20,7 @@ from bot.jobs import Jobs
 from bot.lanes import UnreadableError
 from bot.presses import Answers
 from bot.telegram import Telegram
+from desk import metrics
 from desk.domain import InboxRow
 from desk.flow import intake
 from desk.flow.desk import Desk
@@ -112,6 +113,7 @@ async def joined(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:
     """The bot was added to a group, promoted there or removed: said in the log."""
     status = event.new_chat_member.status
     if event.chat.id == desk.operator_chat_id:
+        metrics.OPERATORS_CHAT.set(status == ChatMemberStatus.ADMINISTRATOR)
         if status != ChatMemberStatus.ADMINISTRATOR:
             log.error("operators_chat_rights_lost", chat=event.chat.id, status=status)
     else:

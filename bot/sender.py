@@ -21,7 +21,7 @@ from bot.telegram import (
 )
 from bot.topics import RIGHTS_LOST, Params, Topics
 from bot.waiting import backoff, pause
-from desk import faultpoints
+from desk import faultpoints, metrics
 from desk.domain import Delivery
 from desk.flow import delivering
 from desk.flow.composing import plain
@@ -140,6 +140,8 @@ class Sender:
         else:
             await self._settle(delivering.sent, self._desk, delivery.id, telegram_id)
             log.info("delivery_sent", method=delivery.method, telegram=telegram_id)
+            if delivery.chat_id == self._desk.operator_chat_id:
+                metrics.OPERATORS_CHAT.set(1)
 
     async def _send(self, delivery: Delivery) -> int | None:
         """Carry a delivery out; returns the new message's id."""
@@ -184,6 +186,7 @@ class Sender:
             await self._broke_down(delivery, error, breakdowns, lost=error.code == 504)
         elif own and (error.code in (401, 403) or error.migrate_to or error.says(*_CHAT_LOST)):
             # Calls for help must not be thrown away because of a setting.
+            metrics.OPERATORS_CHAT.set(0)
             log.error(
                 "operators_chat_unusable",
                 error=str(error),

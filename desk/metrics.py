@@ -68,6 +68,9 @@ TELEGRAM_SECONDS = _seconds(
 TELEGRAM_ERRORS = _counter(
     "frontdesk_telegram_errors_total", "Calls to the Bot API that failed.", "code"
 )
+OPERATORS_CHAT = _gauge(
+    "frontdesk_operators_chat_usable", "Whether cards reach the operators' chat (1) or not (0)."
+)
 
 # --- The inference worker ---------------------------------------------------------------------
 
@@ -88,7 +91,9 @@ MODEL = _gauge(
     "frontdesk_model_info", "Always 1; the model that serves.", "version", "device", "dtype"
 )
 MODEL_LOADED = _gauge("frontdesk_model_loaded_timestamp_seconds", "When the model was loaded.")
-MODEL_REFUSED = _counter("frontdesk_model_refused_total", "Models refused at loading.")
+MODEL_REFUSED = _gauge(
+    "frontdesk_model_refused", "1 while the champion can't be loaded and an older model serves."
+)
 
 # --- The training worker ----------------------------------------------------------------------
 
@@ -137,13 +142,13 @@ OF_EVERY_PROCESS = (BUILD, HEARTBEAT, READY, PROBLEMS)
 OF: dict[str, tuple[MetricWrapperBase, ...]] = {
     "bot": (
         *(LEASE, DECISIONS, UPDATES, HANDLED, HANDLE_SECONDS, DELIVERIES, DELIVERY_SECONDS),
-        *(TELEGRAM_SECONDS, TELEGRAM_ERRORS),
+        *(TELEGRAM_SECONDS, TELEGRAM_ERRORS, OPERATORS_CHAT),
     ),
     "inference": (
         *(DECISIONS, JOBS, BATCH_SIZE, QUEUE_SECONDS, TOKENISE_SECONDS, MODEL_SECONDS),
         *(COMMIT_SECONDS, TOKENS, MODEL, MODEL_LOADED, MODEL_REFUSED),
     ),
-    "training": (RUNS, RUN_SECONDS, MODEL_REFUSED),
+    "training": (RUNS, RUN_SECONDS),
     "scheduler": (LEASE, DECISIONS, LATE, AGAIN),
 }
 """Which process shows which metrics."""

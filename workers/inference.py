@@ -63,15 +63,16 @@ class Champion:
             if self.classifier is None or self.classifier.version != version:
                 self._load(version)
             self._refused = None
+            metrics.MODEL_REFUSED.set(0)
         except ModelError as error:
             refused = version or str(error)
             if refused != self._refused:
                 serving = self.classifier.version if self.classifier else None
-                metrics.MODEL_REFUSED.inc()
                 log.error(
                     "model.refused", version=version, reason=str(error), still_serving=serving
                 )
             self._refused = refused
+            metrics.MODEL_REFUSED.set(1)
         return self.classifier is not None
 
     def _load(self, version: str) -> None:

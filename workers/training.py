@@ -204,7 +204,6 @@ class Trainer:
                 champion, champion_sentiment = self._predict(serving, test, life)
             except ModelError as error:
                 # A damaged champion can't defend its place.
-                metrics.MODEL_REFUSED.inc()
                 log.error("model.refused", version=serving, reason=str(error))
         return judge(
             [example.intent for example in test if example.intent is not None],
