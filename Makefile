@@ -40,7 +40,7 @@ $(VENV)/installed-dev: pyproject.toml $(VENV)/torch
 	$(BIN)/pip install --quiet --editable '.[bot,$(GPU),embedded,dev]'
 	@touch $@ $(VENV)/installed
 
-system: ## install PostgreSQL and Chromium for the tests (Debian, Ubuntu)
+system: ## install PostgreSQL, Chromium and iproute2 for the tests (Debian, Ubuntu)
 	@.ci/system
 
 lint: install-dev ## ruff: style and likely mistakes

@@ -112,9 +112,13 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """Start a cluster for the length of a block. Raises `NoPostgresError` where there is none."""
-    binaries = _binaries()
+def running_postgres(*settings: str, access: str = "") -> Iterator[PostgresServer]:
+    """Start a cluster for the length of a block. Raises `NoPostgresError` where there is none.
+
+    `settings` (`name=value`) go before those of the tests; `access` are further lines of
+    pg_hba.conf, for a server that others reach by its address.
+    """
+    binaries = binaries_of_postgres()
     owner = _owner()
     # Not pytest's tmp_path: a socket's path has at most 107 bytes, and `owner` must reach it.
     directory = Path(tempfile.mkdtemp(prefix="frontdesk-pg-"))
@@ -130,9 +134,12 @@ def running_postgres() -> Iterator[PostgresServer]:
             cwd=directory,
             **owner,
         )  # fmt: skip
+        with (data / "pg_hba.conf").open("a") as rules:
+            rules.write(access)
+        options = [part for setting in (*_SETTINGS, *settings) for part in ("-c", setting)]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-k", directory, *_OPTIONS],
+                [binaries / "postgres", "-D", data, "-k", directory, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -169,27 +176,23 @@ _EMPTY = ";".join(
         "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'",
     ]
 )
-_OPTIONS = [
-    option
-    for setting in (
-        "listen_addresses=",
-        "fsync=off",
-        "full_page_writes=off",
-        "synchronous_commit=off",
-        "autovacuum=off",
-        "timezone=Asia/Kathmandu",  # nothing may depend on the server's zone
-        "shared_buffers=64MB",
-        "max_connections=60",
-        "wal_level=minimal",
-        "max_wal_senders=0",
-        "deadlock_timeout=200ms",
-    )
-    for option in ("-c", setting)
-]
+_SETTINGS = (
+    "listen_addresses=",
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "autovacuum=off",
+    "timezone=Asia/Kathmandu",  # nothing may depend on the server's zone
+    "shared_buffers=64MB",
+    "max_connections=60",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "deadlock_timeout=200ms",
+)
 
 
-def _binaries() -> Path:
-    """The folder with initdb and postgres, the newest version first."""
+def binaries_of_postgres() -> Path:
+    """The folder with initdb, postgres, pg_dump; the newest version. Raises `NoPostgresError`."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/postgres"),
         key=lambda path: float(path.parts[-3]),
