@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,3 +66,16 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     if any(getattr(torch.cpu, name, lambda: False)() for name in features):
         return torch.bfloat16
     return torch.float32
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device had no room for what it was to compute. Does not import torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
+
+def free_memory() -> None:
+    """Give back what torch keeps of a device's memory for later."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -244,6 +244,11 @@ def work(settings: Settings) -> Iterator[Finding]:
         yield Finding("messages", Status.FAIL, detail, "Does the scheduler run? frontdesk up")
     else:
         yield Finding("messages", Status.OK, "none is late")
+    refused = watching.unprocessable(desk)
+    if refused:
+        shown = ", ".join(map(str, refused[-SHOWN:]))
+        detail = f"{len(refused)} at which the classifier failed went to a person: message {shown}"
+        yield Finding("messages", Status.WARN, detail, "The log of inference says how it failed")
     counts = delivering.counts(desk)
     failed, waiting = counts.get("failed", 0), counts.get("pending", 0)
     detail = f"{waiting} waiting, {failed} refused by Telegram, {counts['uncertain']} uncertain"

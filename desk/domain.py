@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 ANONYMOUS_ADMIN = 1_087_968_824
@@ -58,6 +58,18 @@ class Action(StrEnum):
     CLARIFY = "clarify"
     ESCALATE = "escalate"
     SILENT = "silent"
+
+
+class Trial(IntEnum):
+    """What is known of a message over which a worker may have died.
+
+    `SUSPECTED` was in the batch of a worker that died: it may be what killed it, and is tried
+    alone. `ALONE` is being tried: if a worker dies now, this is why.
+    """
+
+    NONE = 0
+    SUSPECTED = 1
+    ALONE = 2
 
 
 class FeedbackKind(StrEnum):
@@ -179,6 +191,7 @@ class PendingMessage:
     attempt: int
     text: str
     enqueued_at: datetime | None = None
+    trial: int = Trial.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ class Message(Base):
     state: Mapped[MessageState] = mapped_column(default=MessageState.DECIDED)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     trial: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """0; 1 once a worker died with it in a batch; 2 while it is tried alone after that."""
+    """A `desk.domain.Trial`."""
     enqueued_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 

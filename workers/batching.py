@@ -30,8 +30,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
@@ -60,6 +60,7 @@ from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 from desk import faultpoints
 from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, AllowedJob, queue
 from workers.scripts import CLAIM, FINISH
+from workers.watchdog import Watchdog
 
 RunBatch = Callable[[Sequence[Job]], Sequence[object]]
 """Jobs in, one outcome for each in the same order; an exception instance fails its job alone."""
@@ -104,6 +105,7 @@ class BatchWorker(SimpleWorker):
     thread; callbacks and dotted paths of an `AllowedJob` are checked before it sees the job.
 
     `between_batches` is called before each take, and at least every `idle_tick` seconds when idle.
+    `watchdog` ends the process when a batch goes on beyond its time limit's signal.
     """
 
     idle_tick = 1.0
@@ -112,6 +114,9 @@ class BatchWorker(SimpleWorker):
     split_budget = 3.0
     """Halving goes on for so many time limits. After that what is left fails (and is retried), so
     that a broken device or database does not keep a batch for 2n - 1 time limits."""
+    watchdog_margin = 5.0
+    """Seconds after the time limit's signal at which the watchdog ends what did not hear it. The
+    lease lasts longer, so that nobody else has the batch by then."""
     longest_wait = 5.0
     """Seconds between attempts to reconnect, at most."""
 
@@ -122,6 +127,7 @@ class BatchWorker(SimpleWorker):
         run_batch: RunBatch,
         max_batch: int,
         between_batches: Callable[[], None] | None = None,
+        watchdog: Watchdog | None = None,
         name: str | None = None,
         connection: Redis | None = None,
         job_class: type[Job] | None = None,
@@ -169,6 +175,7 @@ class BatchWorker(SimpleWorker):
         self.run_batch = run_batch
         self.max_batch = max_batch
         self.between_batches = between_batches
+        self.watchdog = watchdog
         self._queue: Queue = self.queues[0]
         self._registries = {
             "started": self._queue.started_job_registry.key,
@@ -451,7 +458,10 @@ class BatchWorker(SimpleWorker):
         jobs = [claim.job for claim in claims]
         limit = self._limit if self._limit > 0 else -1
         try:
-            with self.death_penalty_class(limit, JobTimeoutException, job_id=jobs[0].id):
+            with (
+                self._watched(limit),
+                self.death_penalty_class(limit, JobTimeoutException, job_id=jobs[0].id),
+            ):
                 outcomes = list(self.run_batch(jobs))
             if len(outcomes) != len(jobs):
                 raise ValueError(
@@ -477,6 +487,18 @@ class BatchWorker(SimpleWorker):
         first = self._run(claims[:middle], batch)
         self._renew(batch)
         return first + self._run(claims[middle:], batch)
+
+    @contextmanager
+    def _watched(self, limit: int) -> Iterator[None]:
+        """The watchdog bites if this takes longer than the limit allows."""
+        if self.watchdog is None or limit <= 0:
+            yield
+            return
+        self.watchdog.expect_within(limit + self.watchdog_margin)
+        try:
+            yield
+        finally:
+            self.watchdog.expect_within(0)
 
     def _renew(self, batch: list[Claim]) -> None:
         """Extend the leases for another run."""

@@ -19,18 +19,23 @@ from sqlalchemy.exc import OperationalError
 from structlog.contextvars import bound_contextvars
 
 from classifier import Classifier, Prediction, registry
+from classifier.devices import free_memory, out_of_memory
 from classifier.registry import ModelError
 from desk import faultpoints, health, metrics, queues
-from desk.domain import PendingMessage
+from desk.domain import PendingMessage, Trial
 from desk.flow import deciding
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
+from desk.policy import UNPROCESSABLE
 from workers.batching import BatchWorker
 from workers.connection import connect
+from workers.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
 CHECK_CHAMPION_SECONDS = 1.0
+LEAST_TOKENS = 128
+"""Tokens of a batch below which memory is not the batch's fault: one text may have as many."""
 
 
 class Champion:
@@ -94,6 +99,7 @@ class Inference:
         self._desk = desk
         self._connection = connection
         self._champion = champion
+        self._trying: tuple[int, int] | None = None
 
     def run_batch(self, jobs: Sequence[Job]) -> list[object]:
         """Decide the messages of a batch; one outcome a job: decided, stale or why it failed.
@@ -110,13 +116,23 @@ class Inference:
                 continue
             wanted[message_id] = max(attempt, wanted.get(message_id, 0))
             outcomes.append((message_id, attempt))
+        pending: dict[int, PendingMessage] = {}
         try:
             pending = deciding.pending(self._desk, list(wanted.items()))
-            self._decide(list(pending.values()))
+            self._decide([message for message in pending.values() if not message.trial])
+            for message in [message for message in pending.values() if message.trial]:
+                if not self._try_alone(message):
+                    del pending[message.id]
         except OperationalError as error:
             # The database is away: no job is to blame, and halving the batch would not help.
             log.warning("database.unreachable", reason=str(error.orig))
             return [error if isinstance(pair, tuple) else pair for pair in outcomes]
+        except ModelError:
+            raise  # no message is to blame
+        except Exception:
+            if len(jobs) == 1 and not jobs[0].should_retry:
+                self._give_up(list(pending))
+            raise
         told = [
             ("decided" if pair[0] in pending and pending[pair[0]].attempt == pair[1] else "stale")
             if isinstance(pair, tuple)
@@ -126,6 +142,23 @@ class Inference:
         for outcome, number in Counter(map(_kind, told)).items():
             metrics.JOBS.labels(outcome).inc(number)
         return told
+
+        """Decide a message over which a worker may have died, and nothing beside it; false if it
+        was left alone.
+        """Decide a message over which a worker may have died, and nothing beside it; whether it was.
+
+        One that is being tried already is left alone: whoever tries it has died or stands still,
+        and the scheduler will say so.
+        """
+        attempt = (message.id, message.attempt)
+        if message.trial == Trial.ALONE and attempt != self._trying:
+            return False
+        if not deciding.begin_trial(self._desk, message):
+            return False
+        self._trying = attempt
+        log.warning("message.tried_alone", message=message.id)
+        self._decide([message])
+        return True
 
     def _decide(self, messages: list[PendingMessage]) -> None:
         if not messages:
@@ -155,6 +188,16 @@ class Inference:
             predict_ms=round((predicted - started) * 1000, 2),
             commit_ms=round((committed - predicted) * 1000, 2),
         )
+        self._tell(following)
+
+    def _give_up(self, message_ids: list[int]) -> None:
+        """Another try would fail as all before it did: a person is called, and not only when
+        the reply is late."""
+        following = deciding.give_up(self._desk, message_ids, UNPROCESSABLE)
+        log.error("messages.unprocessable", messages=message_ids)
+        self._tell(following)
+
+    def _tell(self, following: list[tuple[int, int]]) -> None:
         try:
             self._connection.publish(queues.WAKE_SENDER, "")
             queues.enqueue_classify(self._connection, following)
@@ -166,13 +209,30 @@ class Inference:
         classifier = self._champion.classifier
         if classifier is None:
             raise ModelError("no model is loaded yet")
-        predictions = classifier(texts)
+        predictions = _within_memory(classifier, texts)
         spent = classifier.timings
         metrics.TOKENISE_SECONDS.observe(spent.tokenise_s)
         metrics.MODEL_SECONDS.observe(spent.model_s)
         metrics.TOKENS.labels("text").inc(spent.tokens)
         metrics.TOKENS.labels("padded").inc(spent.padded_tokens)
         return predictions
+
+
+def _within_memory(classifier: Classifier, texts: list[str]) -> list[Prediction]:
+    """Predictions, with smaller batches where the device has no room for such large ones.
+
+    The size that worked is kept while this model serves, so that only the first batch pays.
+    """
+    while True:
+        try:
+            return classifier(texts)
+        except Exception as error:
+            if not out_of_memory(error) or classifier.token_budget <= LEAST_TOKENS:
+                raise
+        # Outside the handler: the exception holds on to what the failed batch allocated.
+        free_memory()
+        classifier.token_budget //= 2
+        log.warning("model.out_of_memory", token_budget=classifier.token_budget)
 
 
 def _kind(outcome: object) -> str:
@@ -205,11 +265,13 @@ def run(
         champion.follow()
         heartbeat.beat()
 
-    worker = BatchWorker(
-        queues.CLASSIFY,
-        connection=connection,
-        run_batch=inference.run_batch,
-        max_batch=max_batch,
-        between_batches=between_batches,
-    )
-    worker.work(logging_level="WARNING")
+    with Watchdog() as watchdog:
+        worker = BatchWorker(
+            queues.CLASSIFY,
+            connection=connection,
+            run_batch=inference.run_batch,
+            max_batch=max_batch,
+            between_batches=between_batches,
+            watchdog=watchdog,
+        )
+        worker.work(logging_level="WARNING")

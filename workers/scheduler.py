@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta
+from enum import Enum, auto
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +25,7 @@ from desk.domain import DeskError, RunState
 from desk.flow import deciding, learning, leases, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
+from desk.policy import UNPROCESSABLE
 from workers.connection import client
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,20 @@ log = structlog.get_logger(__name__)
 TICK_SECONDS = 1.0
 STUCK_SECONDS = 4.0
 """A message that waited so long is looked up in Redis. A batch takes well under a second."""
+ALONE_SECONDS = 8.0
+"""A message tried alone that is not done by then has killed its worker, or has frozen it."""
+
+
+class Fate(Enum):
+    """What has become of a job."""
+
+    UNDER_WAY = auto()
+    GONE = auto()
+    """There is no such job: Redis lost it, or it was never enqueued."""
+    DIED = auto()
+    """A worker began it and has not ended it: dead, most likely."""
+    ENDED = auto()
+    """Failed or finished, without what it stands for."""
 
 
 class Scheduler:
@@ -71,29 +87,36 @@ class Scheduler:
         waiting = watching.waiting_longer(self._desk, STUCK_SECONDS)
         if not waiting:
             return
-        jobs = [queues.classify_job_id(*pair) for pair in waiting]
-        stuck = [
-            message_id
-            for (message_id, _), alive in zip(
-                waiting, self._alive(jobs, STUCK_SECONDS), strict=True
-            )
-            if not alive
+        alone = watching.tried_alone(self._desk, [message_id for message_id, _ in waiting])
+        jobs = [
+            (queues.classify_job_id(*pair), ALONE_SECONDS if pair[0] in alone else STUCK_SECONDS)
+            for pair in waiting
         ]
+        ids = [message_id for message_id, _ in waiting]
+        fates = dict(zip(ids, self._fates(jobs), strict=True))
+        deadly = [id_ for id_ in alone if fates[id_] in (Fate.DIED, Fate.ENDED)]
+        if deadly:
+            following = deciding.give_up(self._desk, deadly, UNPROCESSABLE)
+            log.error("messages.unprocessable", messages=deadly)
+            self._connection.publish(queues.WAKE_SENDER, "")
+            queues.enqueue_classify(self._connection, following)
+        stuck = [id_ for id_ in ids if fates[id_] is not Fate.UNDER_WAY and id_ not in deadly]
         if stuck:
-            begun = watching.next_attempts(self._desk, stuck)
+            suspected = [id_ for id_ in stuck if fates[id_] is Fate.DIED]
+            begun = watching.next_attempts(self._desk, stuck, suspected)
             queues.enqueue_classify(self._connection, begun)
             metrics.AGAIN.inc(len(begun))
-            log.warning("messages.enqueued_again", messages=stuck)
+            log.warning("messages.enqueued_again", messages=stuck, suspected=suspected)
 
     def enqueue_runs(self) -> None:
         """Queued training runs without a job get one; dead jobs and processes, the next attempt."""
         for run_id, attempt, state in watching.unfinished_runs(self._desk):
             if state is RunState.QUEUED:
-                (alive,) = self._alive([f"train-{run_id}-{attempt}"], learning.LIFE_SECONDS)
-                if alive is None:
+                (fate,) = self._fates([(f"train-{run_id}-{attempt}", learning.LIFE_SECONDS)])
+                if fate is Fate.GONE:
                     queues.enqueue_train(self._connection, run_id, attempt)
                     log.info("run.enqueued", run=run_id, attempt=attempt)
-                if alive is not False:
+                if fate in (Fate.GONE, Fate.UNDER_WAY):
                     continue
             again = learning.restart_run(self._desk, run_id, silent=learning.LIFE_SECONDS)
             if again is not None:
@@ -117,25 +140,28 @@ class Scheduler:
         queues.enqueue_train(self._connection, run_id, attempt)
         log.info("run.ordered", run=run_id, by="nightly")
 
-    def _alive(self, job_ids: Sequence[str], seconds: float) -> list[bool | None]:
-        """Whether each job is still on its way; None where there is no such job.
+    def _fates(self, jobs: Sequence[tuple[str, float]]) -> list[Fate]:
+        """What has become of each job, given its id and how many seconds it may take.
 
-        A job that a worker started so many seconds ago counts as dead: doing it twice is
-        harmless, since the older attempt no longer decides anything.
+        One that a worker began longer ago counts as dead: doing it twice is harmless, since the
+        older attempt no longer decides anything.
         """
         pipeline = self._connection.pipeline(transaction=False)
-        for job_id in job_ids:
+        for job_id, _ in jobs:
             pipeline.hmget(f"rq:job:{job_id}", "status", "started_at")
-        alive: list[bool | None] = []
-        stalled = self._desk.clock() - timedelta(seconds=seconds)
-        for status, started_at in pipeline.execute():
+        now = self._desk.clock()
+        fates = []
+        for (_, seconds), (status, started_at) in zip(jobs, pipeline.execute(), strict=True):
             if status is None:
-                alive.append(None)
+                fates.append(Fate.GONE)
+            elif status == b"queued":
+                fates.append(Fate.UNDER_WAY)
             elif status == b"started" and started_at:
-                alive.append(str_to_date(started_at) > stalled)
+                recent = str_to_date(started_at) > now - timedelta(seconds=seconds)
+                fates.append(Fate.UNDER_WAY if recent else Fate.DIED)
             else:
-                alive.append(status == b"queued")
-        return alive
+                fates.append(Fate.ENDED)
+        return fates
 
 
 def run(

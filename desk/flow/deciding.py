@@ -19,6 +19,7 @@ from desk.domain import (
     History,
     MessageState,
     PendingMessage,
+    Trial,
 )
 from desk.flow import batch
 from desk.flow.cards import CARD_KEY, HISTORY, post_message
@@ -49,15 +50,27 @@ NEIGHBOUR_TEXT = 300
 def pending(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingMessage]:
     """The messages among (id, attempt) pairs that still wait in just that attempt, by id."""
     attempts = dict(wanted)
-    query = select(Message.id, Message.attempt, Message.text, Message.enqueued_at).where(
-        Message.id.in_(attempts), Message.state == MessageState.PENDING
-    )
+    query = select(
+        Message.id, Message.attempt, Message.text, Message.enqueued_at, Message.trial
+    ).where(Message.id.in_(attempts), Message.state == MessageState.PENDING)
     with desk.store.reading() as session:
-        return {
-            id_: PendingMessage(id_, attempt, text, enqueued_at)
-            for id_, attempt, text, enqueued_at in session.execute(query)
-            if attempts[id_] == attempt
-        }
+        found = [PendingMessage(*row) for row in session.execute(query)]
+    return {message.id: message for message in found if attempts[message.id] == message.attempt}
+
+
+def begin_trial(desk: Desk, waiting: PendingMessage) -> bool:
+    """Note that a suspected message is tried alone from now on; whether it still waits for it.
+
+    Committed before the trial: what the next look finds is `Trial.ALONE` if a worker dies of it.
+    """
+    with desk.store.writing() as session:
+        message = session.get(Message, waiting.id, with_for_update=True)
+        if message is None or message.state is not MessageState.PENDING:
+            return False
+        if message.attempt != waiting.attempt:
+            return False
+        message.trial = Trial.ALONE
+        return True
 
 
 def decide_batch(
@@ -96,8 +109,8 @@ def decide_batch(
         return following
 
 
-def give_up(desk: Desk, message_ids: Sequence[int]) -> list[tuple[int, int]]:
-    """Nobody predicted these messages in time: the customer is told once, a person is called.
+def give_up(desk: Desk, message_ids: Sequence[int], rule: str = LATE) -> list[tuple[int, int]]:
+    """Nobody predicted these messages (in time): the customer is told once, a person is called.
 
     Returns what to enqueue next, as `decide_batch` does.
     """
@@ -107,7 +120,7 @@ def give_up(desk: Desk, message_ids: Sequence[int]) -> list[tuple[int, int]]:
         for cases in held.turns(held.messages):
             in_charge = [case.conversation.state is ConversationState.BOT for case in cases]
             decisions = [
-                Decision(Action.ESCALATE if bot else Action.SILENT, LATE) for bot in in_charge
+                Decision(Action.ESCALATE if bot else Action.SILENT, rule) for bot in in_charge
             ]
             _apply(session, desk, cases, decisions)
         return _next_of(session, desk, touched)

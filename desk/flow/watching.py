@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
-from desk.domain import MessageState, RunState
+from desk.domain import MessageState, RunState, Trial
 from desk.flow.customers import begin_attempt
 from desk.flow.desk import Desk
-from desk.tables import Message, RunRow
+from desk.policy import UNPROCESSABLE
+from desk.tables import DecisionRow, Message, RunRow
 
 
 def waiting_longer(desk: Desk, seconds: float, limit: int = 1000) -> list[tuple[int, int]]:
@@ -41,15 +42,44 @@ def waiting_longer(desk: Desk, seconds: float, limit: int = 1000) -> list[tuple[
         return [(id_, attempt) for id_, attempt in session.execute(query)]
 
 
-def next_attempts(desk: Desk, message_ids: Sequence[int]) -> list[tuple[int, int]]:
-    """Begin another attempt at these messages; returns what to enqueue after the commit."""
+def next_attempts(
+    desk: Desk, message_ids: Sequence[int], suspected: Collection[int] = ()
+) -> list[tuple[int, int]]:
+    """Begin another attempt at these messages; returns what to enqueue after the commit.
+
+    Those `suspected` of a worker's death are tried alone from now on.
+    """
     begun = []
     with desk.store.writing() as session:
         for message_id in message_ids:
             message = session.get(Message, message_id, with_for_update=True)
             if message is not None and message.state is MessageState.PENDING:
+                if message.trial or message_id in suspected:
+                    message.trial = Trial.SUSPECTED
                 begun.append(begin_attempt(message, desk.clock()))
     return begun
+
+
+def tried_alone(desk: Desk, message_ids: Collection[int]) -> set[int]:
+    """Which of these pending messages a worker has begun to try alone."""
+    query = select(Message.id).where(
+        Message.id.in_(message_ids),
+        Message.state == MessageState.PENDING,
+        Message.trial == Trial.ALONE,
+    )
+    with desk.store.reading() as session:
+        return set(session.scalars(query))
+
+
+def unprocessable(desk: Desk) -> list[int]:
+    """Messages that went to a person because the classifier fails or dies over them, by id."""
+    query = (
+        select(DecisionRow.message_id)
+        .where(DecisionRow.rule == UNPROCESSABLE)
+        .order_by(DecisionRow.message_id)
+    )
+    with desk.store.reading() as session:
+        return list(session.scalars(query))
 
 
 def overdue(desk: Desk, seconds: float, limit: int = 1000) -> list[int]:

@@ -91,6 +91,7 @@ rule-asked_for_person = the customer asked for a person
 rule-attachment = the customer sent a file
 rule-thumb_down = the answer did not help
 rule-late = the classifier did not answer in time
+rule-unprocessable = the classifier fails at this message
 rule-not_delivered = the bot's message could not be delivered
 rule-not_classified = no intent model is loaded
 rule-person_in_charge = a person is in charge

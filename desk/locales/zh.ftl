@@ -86,6 +86,7 @@ rule-asked_for_person = 客户要求人工
 rule-attachment = 客户发送了文件
 rule-thumb_down = 答案没有帮助
 rule-late = 分类器没有及时回应
+rule-unprocessable = 分类器无法处理这条消息
 rule-not_delivered = 机器人的消息未能送达
 rule-not_classified = 没有加载意图模型
 rule-person_in_charge = 由人工负责

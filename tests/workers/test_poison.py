@@ -1,0 +1,172 @@
+"""A message that kills whoever computes it, or makes it raise, harms no other and reaches a
+person."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+import torch
+from redis import Redis
+
+from classifier.engine import Timings
+from classifier.vocabulary import Prediction
+from desk import queues
+from desk.domain import Action, ConversationState, MessageState, Person, Trial
+from desk.flow import watching
+from tests.conftest import Clock
+from tests.desk.acting import ANA, BEN, Stage, predict
+from tests.workers import poison_process
+from tests.workers.batch_process import stop, until
+from workers.batching import BatchWorker
+from workers.inference import Champion, Inference
+from workers.scheduler import Scheduler
+
+
+@contextmanager
+def running(stage: Stage, redis_url: str) -> Iterator[Popen[bytes]]:
+    process = poison_process.start(stage.desk.store.url, redis_url)
+    try:
+        yield process
+    finally:
+        stop(process)
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def test_a_message_that_kills_the_worker_does_so_twice_at_most_and_all_others_are_answered(
+    stage: Stage, connection: Redis, redis_url: str, clock: Clock
+) -> None:
+    clock.set(datetime.now(UTC))
+    people = [Person(chat_id=700 + n, name=f"Person {n}", language="en") for n in range(12)]
+    texts = [f"where is order {n}" for n in range(12)]
+    texts[5] = "the poison"
+    jobs = [stage.write(text, person) for text, person in zip(texts, people, strict=True)]
+    ids = [job[0] for job in jobs if job]
+    queues.enqueue_classify(connection, [job for job in jobs if job])
+    scheduler = Scheduler(stage.desk, connection, reply_deadline=1000, retrain_at=None)
+
+    for death in (1, 2):
+        with running(stage, redis_url) as process:
+            assert process.wait(30) == -signal.SIGKILL
+        clock.set(datetime.now(UTC) + timedelta(seconds=10 * death))
+        scheduler.tick()
+    with running(stage, redis_url) as process:
+        until(lambda: all(stage.message(id_).state is MessageState.DECIDED for id_ in ids))
+        assert process.poll() is None
+
+    rules = [stage.decision(id_).rule for id_ in ids]
+    assert rules == ["unprocessable" if n == 5 else "confident" for n in range(12)]
+    assert watching.unprocessable(stage.desk) == [ids[5]]
+    assert stage.conversation(people[5]).state is ConversationState.WAITING
+    assert [len(stage.heard(person)) for person in people] == [1] * 12
+
+
+def test_a_message_that_is_tried_elsewhere_is_left_alone(
+    stage: Stage, connection: Redis, clock: Clock
+) -> None:
+    job = stage.write("where is it")
+    assert job is not None
+    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
+    queues.enqueue_classify(connection, [again])
+    waiting = queues.queue(queues.CLASSIFY, connection).jobs
+    one, other = (
+        Inference(stage.desk, connection, champion(Model(stage, fails="where"))) for _ in "ab"
+    )
+    with pytest.raises(RuntimeError):
+        one.run_batch(waiting)
+    assert stage.message(job[0]).trial == Trial.ALONE
+    assert other.run_batch(waiting) == ["stale"]
+    assert stage.message(job[0]).state is MessageState.PENDING
+    with pytest.raises(RuntimeError):  # whoever tries it may try again
+        one.run_batch(waiting)
+
+
+def test_a_message_whose_trial_redis_forgot_is_suspected_again_and_not_given_up(
+    stage: Stage, connection: Redis, clock: Clock
+) -> None:
+    job = stage.write("where is it")
+    assert job is not None
+    watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
+    with stage.desk.store.writing() as session:
+        session.get_one(type(stage.message(job[0])), job[0]).trial = Trial.ALONE
+    clock.move(seconds=5)
+    Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None).tick()
+    assert stage.message(job[0]).trial == Trial.SUSPECTED
+    assert stage.message(job[0]).state is MessageState.PENDING
+
+
+class Model:
+    """Predicts anything, but fails at texts that begin so, and where a batch is too large."""
+
+    version, timings = "test-1", Timings()
+
+    def __init__(self, stage: Stage, fails: str = "-", room: int = 4096) -> None:
+        self.token_budget = 4096
+        self.stage, self.fails, self.room = stage, fails, room
+        self.calls = 0
+
+    def __call__(self, texts: Sequence[str]) -> list[Prediction]:
+        self.calls += 1
+        if any(text.startswith(self.fails) for text in texts):
+            raise RuntimeError("no such token")
+        if self.token_budget > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [predict(text) for text in texts]
+
+
+def champion(model: Model) -> Champion:
+    made = Champion(Path(), "cpu")
+    made.classifier = model  # type: ignore[assignment]
+    return made
+
+
+def work_off(stage: Stage, connection: Redis, model: Model) -> None:
+    BatchWorker(
+        queues.CLASSIFY,
+        connection=connection,
+        run_batch=Inference(stage.desk, connection, champion(model)).run_batch,
+        max_batch=16,
+    ).work(burst=True, logging_level="CRITICAL")
+
+
+def test_a_message_at_which_the_model_fails_goes_to_a_person_without_waiting_for_the_deadline(
+    stage: Stage, connection: Redis
+) -> None:
+    bad, good = stage.write("bad one", ANA), stage.write("where is it", BEN)
+    assert bad is not None
+    assert good is not None
+    queues.enqueue_classify(connection, [bad, good])
+    work_off(stage, connection, Model(stage, fails="bad"))
+    assert stage.decision(good[0]).action is Action.ANSWER
+    assert stage.decision(bad[0]).rule == "unprocessable"
+    assert len(stage.heard(ANA)) == 1
+
+
+def test_a_device_without_room_gets_smaller_batches_and_keeps_them(
+    stage: Stage, connection: Redis
+) -> None:
+    model = Model(stage, room=1000)
+    for person in (ANA, BEN):
+        job = stage.write("where is it", person)
+        assert job is not None
+        queues.enqueue_classify(connection, [job])
+        work_off(stage, connection, model)
+        assert stage.decision(job[0]).action is Action.ANSWER
+    assert model.token_budget == 512
+    assert model.calls == 3 + 1 + 1  # 4096, 2048, 1024, 512; then 512 at once
+
+
+def test_a_device_without_room_for_one_text_fails_that_text(
+    stage: Stage, connection: Redis
+) -> None:
+    job = stage.write("where is it")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    work_off(stage, connection, Model(stage, room=1))
+    assert stage.decision(job[0]).rule == "unprocessable"
