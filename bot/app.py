@@ -90,7 +90,7 @@ async def serve(
         stack.push_async_callback(indicator.close)
 
         tenure = Tenure(options.desk, me.id, partial(_begin, options.desk))
-        sender = Sender(options.desk, telegram, lease=tenure.lease)
+        sender = Sender(options.desk, telegram, tenure=tenure)
         bot = KnownBot(options.token, me)
         routers = Routers(options.desk, bot, telegram, jobs, indicator, answers, sender.wake)
         lanes = Lanes(options.desk, me.id, routers.handle, lease=tenure.lease)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +19,7 @@ from bot.telegram import (
     TelegramError,
     UnreachableError,
 )
+from bot.tenure import Tenure
 from bot.topics import RIGHTS_LOST, Params, Topics
 from bot.waiting import backoff, pause
 from desk import faultpoints, metrics
@@ -26,7 +27,7 @@ from desk.domain import Delivery
 from desk.flow import delivering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
-from desk.flow.leases import Holding
+from desk.flow.leases import LostLeaseError
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +49,11 @@ class Sender:
         desk: Desk,
         telegram: Telegram,
         limits: Limits | None = None,
-        lease: Holding | None = None,
+        tenure: Tenure | None = None,
     ) -> None:
         self._desk = desk
-        self._lease = lease
+        self._tenure = tenure
+        self._lease = tenure.lease if tenure else None
         self._telegram = telegram
         self._limits = limits or Limits()
         self._topics = Topics(desk, telegram, self._limits.spend)
@@ -131,14 +133,14 @@ class Sender:
             await self._again(delivery, str(error))
         except LostAnswerError as error:
             await self._broke_down(delivery, error, breakdowns, lost=True)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, LostLeaseError) as error:
             # Only a topic's number is read and written while sending: nothing has left yet.
             await self._again(delivery, type(error).__name__)
         except Exception as error:
             log.exception("delivery_broken")
-            await self._settle(delivering.failed, self._desk, delivery.id, repr(error))
+            await self._settle(delivering.failed, delivery, repr(error))
         else:
-            await self._settle(delivering.sent, self._desk, delivery.id, telegram_id)
+            await self._settle(delivering.sent, delivery, telegram_id)
             log.info("delivery_sent", method=delivery.method, telegram=telegram_id)
             if delivery.chat_id == self._desk.operator_chat_id:
                 metrics.OPERATORS_CHAT.set(1)
@@ -150,6 +152,8 @@ class Sender:
             return await self._call(delivery.method, params)
 
         faultpoints.point("sender.before_send")
+        if self._tenure is not None and not self._tenure.sure():
+            raise LostLeaseError("the lease was not renewed in time")
         params = {"chat_id": delivery.chat_id} | delivery.payload
         edit = delivery.method in delivering.IDEMPOTENT_METHODS
         if delivery.topic_of is not None and not edit:
@@ -198,10 +202,10 @@ class Sender:
         elif error.code == 401:
             await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
         elif error.code == 403:
-            await self._settle(delivering.customer_gone, self._desk, delivery.id, str(error))
+            await self._settle(delivering.customer_gone, delivery, str(error))
         else:
             log.error("delivery_failed", error=str(error))
-            await self._settle(delivering.failed, self._desk, delivery.id, error.description)
+            await self._settle(delivering.failed, delivery, error.description)
 
     async def _broke_down(
         self, delivery: Delivery, error: TelegramError, breakdowns: int, *, lost: bool
@@ -217,7 +221,7 @@ class Sender:
             await self._again(delivery, str(error), uncertain=lost)
             return
         log.error("delivery_failed", error=reason)
-        await self._settle(delivering.failed, self._desk, delivery.id, reason)
+        await self._settle(delivering.failed, delivery, reason)
 
     async def _again(
         self,
@@ -234,17 +238,22 @@ class Sender:
             uncertain=uncertain,
             error=error,
         )
-        await self._settle(
-            delivering.again, self._desk, delivery.id, seconds, error, uncertain=uncertain
-        )
+        await self._settle(delivering.again, delivery, seconds, error, uncertain=uncertain)
         asyncio.get_running_loop().call_later(seconds + 0.005, self._wake.set)
 
-    async def _settle(self, settle: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    async def _settle(
+        self,
+        settle: Callable[Concatenate[Desk, int, int, P], None],
+        delivery: Delivery,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
         """Write an end state, for as long as it takes: giving up would send a message twice."""
+        write = partial(settle, self._desk, delivery.id, delivery.attempts, *args, **kwargs)
         failures = 0
         while True:
             try:
-                await asyncio.to_thread(settle, *args, **kwargs)
+                await asyncio.to_thread(write)
                 return
             except SQLAlchemyError as error:
                 failures += 1

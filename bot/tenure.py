@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -30,6 +31,7 @@ class Tenure:
         self._desk = desk
         self._begin = begin
         self._held = asyncio.Event()
+        self._until = 0.0
         self.lease = Holding(leases.bot_lease(bot_id), leases.new_holder())
 
     async def while_held(
@@ -38,6 +40,13 @@ class Tenure:
         """Run `work(stop)` as soon as the lease is held; nothing if `stop` comes first."""
         if await unless(stop, self._held.wait()):
             await work(stop)
+
+    def sure(self) -> bool:
+        """Whether nobody can have taken the lease over yet, by this process's own clock.
+
+        For a process that was frozen: it asks before each step that can't be taken back.
+        """
+        return time.monotonic() < self._until
 
     async def run(self, stop: asyncio.Event) -> None:
         """Hold the lease from when it is free until `stop`.
@@ -62,7 +71,7 @@ class Tenure:
 
     async def _try(self) -> bool:
         try:
-            if not await asyncio.to_thread(leases.hold, self._desk, self.lease):
+            if not await self._hold():
                 return False
             await asyncio.to_thread(self._begin, self.lease)
         except SQLAlchemyError as error:
@@ -72,9 +81,16 @@ class Tenure:
             return False
         return True
 
+    async def _hold(self) -> bool:
+        until = time.monotonic() + leases.SECONDS
+        if not await asyncio.to_thread(leases.hold, self._desk, self.lease):
+            return False
+        self._until = until
+        return True
+
     async def _renew(self) -> None:
         try:
-            kept = await asyncio.to_thread(leases.hold, self._desk, self.lease)
+            kept = await self._hold()
         except SQLAlchemyError as error:
             # While the database is away nobody can take it over either.
             log.warning("lease_not_renewed", error=type(error).__name__)

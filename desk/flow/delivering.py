@@ -24,25 +24,35 @@ from desk.texts import say
 BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
 IDEMPOTENT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup"})
+PERHAPS_ARRIVED = "the bot ended twice while sending it, and it may have arrived"
 
 
 def recover(desk: Desk, lease: Holding | None = None) -> int:
     """Before a sender begins: what was being sent when one died may or may not have arrived.
 
     Telegram has no idempotency key, so such a delivery is sent again and marked `uncertain`
-    (an edit can be repeated without harm and is not). Returns how many are uncertain.
+    (an edit can be repeated without harm and is not). One that was uncertain before is given up:
+    a customer sees at most one repetition, however often the sender dies. Returns how many are
+    uncertain.
     """
+    given_up = []
     with desk.store.writing() as session:
         check(session, lease)
         query = select(DeliveryRow).where(DeliveryRow.state == DeliveryState.SENDING)
         rows = session.scalars(query).all()
         for row in rows:
+            if row.uncertain:
+                given_up.append((row.id, row.attempts))
+                continue
             row.state = DeliveryState.PENDING
-            row.uncertain = row.uncertain or row.method not in IDEMPOTENT_METHODS
+            row.uncertain = row.method not in IDEMPOTENT_METHODS
             if row.uncertain:
                 counted(session, metrics.DELIVERIES, "uncertain")
                 happened(session, "delivery.uncertain", delivery=row.id, message=row.message_id)
-        return sum(row.uncertain for row in rows)
+        uncertain = sum(row.uncertain for row in rows)
+    for delivery_id, attempt in given_up:
+        failed(desk, delivery_id, attempt, PERHAPS_ARRIVED)
+    return uncertain
 
 
 def take(
@@ -93,8 +103,8 @@ def take(
     return taken
 
 
-def sent(desk: Desk, delivery_id: int, telegram_id: int | None) -> None:
-    """Telegram has accepted the delivery.
+def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:
+    """Telegram has accepted the delivery; of no effect once a later attempt has begun.
 
     A card that was on its way while its conversation went on is brought up to date.
     """
@@ -107,6 +117,9 @@ def sent(desk: Desk, delivery_id: int, telegram_id: int | None) -> None:
             if card
             else None
         )
+        # One that was recovered but not taken again has arrived all the same.
+        if not _under_way(session, row, attempt, DeliveryState.SENDING, DeliveryState.PENDING):
+            return
         row.state, row.sent_at, row.error = DeliveryState.SENT, desk.clock(), None
         counted(session, metrics.DELIVERIES, "sent")
         waited = max(0.0, (row.sent_at - row.created_at).total_seconds())
@@ -122,7 +135,13 @@ def sent(desk: Desk, delivery_id: int, telegram_id: int | None) -> None:
 
 
 def again(
-    desk: Desk, delivery_id: int, seconds: float, error: str, *, uncertain: bool = False
+    desk: Desk,
+    delivery_id: int,
+    attempt: int,
+    seconds: float,
+    error: str,
+    *,
+    uncertain: bool = False,
 ) -> None:
     """The delivery goes back and is due again in so many seconds.
 
@@ -130,6 +149,8 @@ def again(
     """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
+        if not _under_way(session, row, attempt):
+            return
         row.state, row.error = DeliveryState.PENDING, error[:2000]
         row.not_before = desk.clock() + timedelta(seconds=seconds)
         row.uncertain = row.uncertain or (uncertain and row.method not in IDEMPOTENT_METHODS)
@@ -137,7 +158,7 @@ def again(
         counted(session, metrics.DELIVERIES, outcome)
 
 
-def failed(desk: Desk, delivery_id: int, error: str) -> None:
+def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
     """Telegram refuses the delivery for good; the operators learn what nobody else would see.
 
     What the bot could not say to a customer calls a person. A card that was refused is replaced
@@ -145,10 +166,10 @@ def failed(desk: Desk, delivery_id: int, error: str) -> None:
     """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
-        counted(session, metrics.DELIVERIES, "failed")
         if row.conversation_id is None or row.method in IDEMPOTENT_METHODS:
             # A keyboard that could not be changed withholds nothing from the customer.
-            row.state, row.error = DeliveryState.FAILED, error[:2000]
+            if _under_way(session, row, attempt):
+                _give_up(session, row, error, "failed")
             return
         customer = session.scalars(
             select(Customer)
@@ -157,7 +178,9 @@ def failed(desk: Desk, delivery_id: int, error: str) -> None:
             .with_for_update(of=Customer)
         ).one()
         conversation = session.get_one(Conversation, row.conversation_id, with_for_update=True)
-        row.state, row.error = DeliveryState.FAILED, error[:2000]
+        if not _under_way(session, row, attempt):
+            return
+        _give_up(session, row, error, "failed")
         if row.chat_id == desk.operator_chat_id:
             if row.key.startswith((CARD_KEY, POST_KEY)):
                 _post_bare(session, desk, customer, conversation, row)
@@ -171,13 +194,16 @@ def failed(desk: Desk, delivery_id: int, error: str) -> None:
             operators_text(session, desk, f"failed:{row.id}", text, customer=customer)
 
 
-def customer_gone(desk: Desk, delivery_id: int, error: str) -> None:
+def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
     """The customer has blocked the bot: nothing more is sent until they write again."""
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
-        row.state, row.error = DeliveryState.FAILED, error[:2000]
-        counted(session, metrics.DELIVERIES, "gone")
-        customer = session.scalar(select(Customer).where(Customer.chat_id == row.chat_id))
+        customer = session.scalar(
+            select(Customer).where(Customer.chat_id == row.chat_id).with_for_update()
+        )
+        if not _under_way(session, row, attempt):
+            return
+        _give_up(session, row, error, "gone")
         if customer is None:
             return
         told, customer.gone = customer.gone, True
@@ -225,7 +251,8 @@ def retry_failed(desk: Desk) -> int:
             )
         ).all()
         for row in rows:
-            row.state, row.attempts, row.not_before = DeliveryState.PENDING, 0, None
+            # The attempts go on counting: an older one must not be taken for a new one.
+            row.state, row.not_before = DeliveryState.PENDING, None
         return len(rows)
 
 
@@ -238,6 +265,20 @@ def counts(desk: Desk) -> dict[str, int]:
             session.scalar(select(func.count()).where(DeliveryRow.uncertain.is_(True))) or 0
         )
         return found
+
+
+def _under_way(session: Session, row: DeliveryRow, attempt: int, *states: DeliveryState) -> bool:
+    """Whether this attempt is the delivery's last one and still has no end; locks the row.
+
+    The row's lock comes after the customer's and the conversation's, as everywhere.
+    """
+    session.refresh(row, with_for_update=True)
+    return row.attempts == attempt and row.state in (states or (DeliveryState.SENDING,))
+
+
+def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
+    row.state, row.error = DeliveryState.FAILED, error[:2000]
+    counted(session, metrics.DELIVERIES, outcome)
 
 
 def _due(desk: Desk) -> ColumnElement[bool]:

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from bot.app import BotOptions
-from desk.domain import InboxState
+from bot.tenure import Tenure
+from desk.domain import DeliveryState, InboxState
 from desk.flow import leases
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, LostLeaseError
-from desk.tables import Inbox, Lease
+from desk.tables import DeliveryRow, Inbox, Lease
 from simulator.world import DEFAULT_TOKEN
-from tests.bot.conftest import Rows, Starter, World
+from tests.bot.conftest import Rows, Starter, World, eventually
 from tests.bot.test_webhook import free_port
 
 LEASE = leases.bot_lease(int(DEFAULT_TOKEN.partition(":")[0]))
@@ -67,3 +68,20 @@ async def test_a_bot_whose_lease_was_taken_over_ends_and_does_nothing_more(
     await world.write(ann, "/help")
     assert len(await world.said(ann)) == 1
     assert [holder for _, holder, _ in leases.held(desk)] == ["another"]
+
+
+async def test_a_bot_that_is_unsure_of_its_lease_holds_back_what_it_has_taken(
+    start_bot: Starter, world: World, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sure = False
+    monkeypatch.setattr(Tenure, "sure", lambda _: sure)
+    await start_bot()
+    ann = await world.customer()
+    asked = await world.write(ann, "/help")
+    (row,) = await rows.until(DeliveryRow)
+    await eventually(lambda: rows.all(DeliveryRow, id=row.id)[0].attempts > 0)
+    assert await world.said(ann, count=0) == []
+    sure = True
+    await world.reply(asked, timeout=20)
+    (row,) = await rows.until(DeliveryRow, state=DeliveryState.SENT)
+    assert not row.uncertain

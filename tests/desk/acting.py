@@ -143,7 +143,7 @@ class Stage:
         sent: list[DeliveryRow] = []
         while batch := delivering.take(self.desk, (), 50):
             for delivery in batch:
-                delivering.sent(self.desk, delivery.id, next(self._telegram_ids))
+                delivering.sent(self.desk, delivery.id, delivery.attempts, next(self._telegram_ids))
                 sent.append(self.row(DeliveryRow, delivery.id))
         return sent
 

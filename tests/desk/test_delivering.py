@@ -34,7 +34,7 @@ def test_a_chat_has_one_delivery_under_way_at_a_time_and_in_order(stage: Stage) 
     first, _ = _queue(stage, "one", "two")
     assert _taken(stage) == ["one"]
     assert _taken(stage) == []
-    delivering.sent(stage.desk, first, 99)
+    delivering.sent(stage.desk, first, 1, 99)
     assert _taken(stage) == ["two"]
 
 
@@ -62,7 +62,7 @@ def test_the_oldest_delivery_holds_back_the_younger_ones_while_it_waits(
 ) -> None:
     first, _ = _queue(stage, "one", "two")
     assert _taken(stage) == ["one"]
-    delivering.again(stage.desk, first, 30, "429")
+    delivering.again(stage.desk, first, 1, 30, "429")
     assert _taken(stage) == []
     clock.move(seconds=29)
     assert _taken(stage) == []
@@ -73,17 +73,17 @@ def test_the_oldest_delivery_holds_back_the_younger_ones_while_it_waits(
 def test_a_failed_delivery_lets_the_next_one_pass(stage: Stage) -> None:
     first, _ = _queue(stage, "one", "two")
     _taken(stage)
-    delivering.failed(stage.desk, first, "400")
+    delivering.failed(stage.desk, first, 1, "400")
     assert _taken(stage) == ["two"]
 
 
 def test_a_sent_delivery_knows_its_message_and_time(stage: Stage, clock: Clock) -> None:
     (first,) = _queue(stage, "one")
     _taken(stage)
-    delivering.again(stage.desk, first, 0, "timeout")
+    delivering.again(stage.desk, first, 1, 0, "timeout")
     _taken(stage)
     clock.move(seconds=3)
-    delivering.sent(stage.desk, first, 4711)
+    delivering.sent(stage.desk, first, 2, 4711)
     row = stage.row(DeliveryRow, first)
     assert (row.state, row.telegram_id, row.sent_at) == (DeliveryState.SENT, 4711, clock())
     assert (row.attempts, row.error) == (2, None)
@@ -110,17 +110,68 @@ def test_an_edit_can_be_repeated_and_is_not_uncertain(stage: Stage, method: str)
     assert delivering.recover(stage.desk) == 0
     (again,) = delivering.take(stage.desk, (), 10)
     assert not again.uncertain
-    delivering.again(stage.desk, row_id, 0, "timeout", uncertain=True)
+    delivering.again(stage.desk, row_id, 1, 0, "timeout", uncertain=True)
     assert not stage.row(DeliveryRow, row_id).uncertain
 
 
 def test_a_lost_answer_of_telegram_is_counted(stage: Stage) -> None:
     (row_id,) = _queue(stage, "one")
     _taken(stage)
-    delivering.again(stage.desk, row_id, 0, "timeout", uncertain=True)
+    delivering.again(stage.desk, row_id, 1, 0, "timeout", uncertain=True)
     _taken(stage)
-    delivering.sent(stage.desk, row_id, 1)
+    delivering.sent(stage.desk, row_id, 2, 1)
     assert delivering.counts(stage.desk) == {"sent": 1, "uncertain": 1}
+
+
+SETTLE: list[Callable[[Desk, int, int], None]] = [
+    lambda desk, id_, attempt: delivering.sent(desk, id_, attempt, 7),
+    lambda desk, id_, attempt: delivering.again(desk, id_, attempt, 60, "late", uncertain=True),
+    lambda desk, id_, attempt: delivering.failed(desk, id_, attempt, "late"),
+    lambda desk, id_, attempt: delivering.customer_gone(desk, id_, attempt, "late"),
+]
+
+
+@pytest.mark.parametrize("settle", SETTLE)
+def test_an_older_attempt_changes_nothing_once_a_later_one_has_begun(
+    stage: Stage, settle: Callable[[Desk, int, int], None]
+) -> None:
+    stage.ask("roses?")
+    (first,) = delivering.take(stage.desk, (), 10)
+    delivering.recover(stage.desk)
+    (second,) = delivering.take(stage.desk, (), 10)
+    settle(stage.desk, first.id, first.attempts)
+    row = stage.row(DeliveryRow, first.id)
+    assert (row.state, row.telegram_id, row.error) == (DeliveryState.SENDING, None, None)
+    assert not stage.customer().gone
+    assert len(stage.deliveries()) == 1
+    delivering.sent(stage.desk, second.id, second.attempts, 8)
+    settle(stage.desk, second.id, second.attempts)
+    assert stage.row(DeliveryRow, first.id).state is DeliveryState.SENT
+
+
+def test_what_arrived_after_all_before_it_is_taken_again_is_not_sent_twice(stage: Stage) -> None:
+    (row_id,) = _queue(stage, "one")
+    _taken(stage)
+    delivering.recover(stage.desk)
+    delivering.sent(stage.desk, row_id, 1, 7)
+    assert _taken(stage) == []
+    assert stage.row(DeliveryRow, row_id).telegram_id == 7
+
+
+def test_a_delivery_during_which_the_sender_died_twice_is_given_up_and_operators_hear_of_it(
+    stage: Stage,
+) -> None:
+    message_id = stage.ask("roses?")
+    key = f"answer:{message_id}"
+    for expected in (DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.FAILED):
+        delivering.take(stage.desk, (OPERATOR_CHAT,), 10)
+        delivering.recover(stage.desk)
+        (row,) = stage.deliveries(key=key)
+        assert row.state is expected
+    assert (row.attempts, row.uncertain) == (2, True)
+    assert stage.conversation().state is ConversationState.WAITING
+    assert any("may have arrived" in text for text in stage.told())
+    assert "could not be delivered" in stage.told()[-1]
 
 
 def test_what_never_began_is_not_uncertain_after_a_crash(stage: Stage) -> None:
@@ -134,7 +185,7 @@ def test_a_delivery_to_a_topic_names_its_thread(stage: Stage) -> None:
     (card,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
     assert (card.topic_of, card.thread_id) == (stage.customer().id, None)
     stage.topic(ANA, 77)
-    delivering.again(stage.desk, card.id, 0, "no topic")
+    delivering.again(stage.desk, card.id, card.attempts, 0, "no topic")
     (card,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
     assert card.thread_id == 77
 
@@ -143,7 +194,7 @@ def test_a_refused_message_is_reported_to_the_operators(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
     (delivery,) = delivering.take(stage.desk, (), 9)
-    delivering.failed(stage.desk, delivery.id, "can't parse <entities>")
+    delivering.failed(stage.desk, delivery.id, delivery.attempts, "can't parse <entities>")
     assert stage.told()[-1] == (
         "⚠️ A message to the customer could not be delivered: can't parse &lt;entities&gt;"
     )
@@ -164,7 +215,7 @@ def test_a_refused_edit_of_a_keyboard_is_nobodys_business(stage: Stage) -> None:
             conversation=stage.conversation(),
         )
     for delivery in delivering.take(stage.desk, (), 9):
-        delivering.failed(stage.desk, delivery.id, "message to edit not found")
+        delivering.failed(stage.desk, delivery.id, delivery.attempts, "message to edit not found")
     assert stage.told() == []
 
 
@@ -174,7 +225,7 @@ def test_operators_hear_once_that_a_customer_has_blocked_the_bot(stage: Stage) -
     stage.topic()
     for _ in range(2):
         (delivery,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
-        delivering.customer_gone(stage.desk, delivery.id, "403")
+        delivering.customer_gone(stage.desk, delivery.id, delivery.attempts, "403")
     assert stage.customer().gone
     assert stage.told() == ["⚠️ The customer has blocked the bot; nothing was sent."]
     assert all(row.state is DeliveryState.FAILED for row in stage.deliveries(ANA.chat_id))
@@ -252,7 +303,7 @@ def test_start_while_a_person_is_awaited_offers_no_topics(stage: Stage) -> None:
 
 def _refuse(stage: Stage, chat_id: int) -> None:
     (delivery,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == chat_id]
-    delivering.failed(stage.desk, delivery.id, "MESSAGE_TOO_STRANGE")
+    delivering.failed(stage.desk, delivery.id, delivery.attempts, "MESSAGE_TOO_STRANGE")
 
 
 def test_an_answer_that_telegram_refuses_calls_a_person(stage: Stage) -> None:
@@ -323,7 +374,7 @@ def test_no_topic_is_made_in_a_chat_that_is_no_longer_the_operators(stage: Stage
     desk = replace(stage.desk, operator_chat_id=-100999)
     (card,) = [d for d in delivering.take(desk, (), 9) if d.chat_id == OPERATOR_CHAT]
     assert card.topic_of is None
-    delivering.again(desk, card.id, 0, "not yet")
+    delivering.again(desk, card.id, card.attempts, 0, "not yet")
     operators.announce_waiting(desk)
     (card,) = [d for d in delivering.take(desk, (), 9) if "Needs" in str(d.payload)]
     assert (card.chat_id, card.topic_of) == (-100999, stage.customer().id)

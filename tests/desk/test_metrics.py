@@ -127,11 +127,11 @@ def test_an_update_is_counted_once_however_often_it_comes(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("act", "outcome"),
     [
-        (lambda desk, d: delivering.sent(desk, d, 9), "sent"),
-        (lambda desk, d: delivering.again(desk, d, 1.0, "429"), "again"),
-        (lambda desk, d: delivering.again(desk, d, 1.0, "lost", uncertain=True), "uncertain"),
-        (lambda desk, d: delivering.failed(desk, d, "400"), "failed"),
-        (lambda desk, d: delivering.customer_gone(desk, d, "403"), "gone"),
+        (lambda desk, d: delivering.sent(desk, d, 1, 9), "sent"),
+        (lambda desk, d: delivering.again(desk, d, 1, 1.0, "429"), "again"),
+        (lambda desk, d: delivering.again(desk, d, 1, 1.0, "lost", uncertain=True), "uncertain"),
+        (lambda desk, d: delivering.failed(desk, d, 1, "400"), "failed"),
+        (lambda desk, d: delivering.customer_gone(desk, d, 1, "403"), "gone"),
         (lambda desk, d: delivering.recover(desk), "uncertain"),
     ],
 )

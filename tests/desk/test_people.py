@@ -88,7 +88,7 @@ def test_a_delivery_already_under_way_goes_back_cancelled_once_a_person_is_there
     (taken,) = delivering.take(stage.desk, (), 10)
     stage.topic()
     stage.reply("I'm on it")
-    delivering.again(stage.desk, taken.id, 0, "429")
+    delivering.again(stage.desk, taken.id, taken.attempts, 0, "429")
     sent = stage.send_all()
     assert stage.deliveries(key=f"answer:{message_id}")[0].state is DeliveryState.CANCELLED
     assert [row.method for row in sent if row.chat_id == ANA.chat_id] == ["copyMessage"]
@@ -312,7 +312,7 @@ def test_a_persons_reply_comes_after_the_answer_that_was_already_leaving(stage: 
     stage.topic()
     stage.reply("hello")
     assert [d for d in delivering.take(stage.desk, (), 10) if d.chat_id == ANA.chat_id] == []
-    delivering.sent(stage.desk, leaving.id, 1)
+    delivering.sent(stage.desk, leaving.id, leaving.attempts, 1)
     later = delivering.take(stage.desk, (), 10)
     assert [d.method for d in later if d.chat_id == ANA.chat_id] == ["copyMessage"]
 
@@ -370,7 +370,7 @@ def test_a_card_that_was_being_sent_at_the_take_over_is_brought_up_to_date(stage
     stage.topic()
     (card,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
     operators.took(stage.desk, stage.update(), OSCAR, 77)
-    delivering.sent(stage.desk, card.id, 4711)
+    delivering.sent(stage.desk, card.id, card.attempts, 4711)
     (edit,) = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
     assert edit.payload["message_id"] == 4711
     assert "taken by Oscar" in edit.payload["text"]
