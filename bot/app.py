@@ -21,6 +21,7 @@ from bot.indicator import Indicator
 from bot.intake import ALLOWED_UPDATES, Intake
 from bot.jobs import Jobs
 from bot.lanes import Lanes
+from bot.limits import GROUP_SECONDS, Limits
 from bot.presses import Answers
 from bot.routers import KnownBot, Routers
 from bot.sender import Sender
@@ -89,8 +90,9 @@ async def serve(
         indicator = Indicator(options.desk, telegram)
         stack.push_async_callback(indicator.close)
 
-        tenure = Tenure(options.desk, me.id, partial(_begin, options.desk))
-        sender = Sender(options.desk, telegram, tenure=tenure)
+        limits = Limits()
+        tenure = Tenure(options.desk, me.id, partial(_begin, options.desk, limits))
+        sender = Sender(options.desk, telegram, limits, tenure)
         bot = KnownBot(options.token, me)
         routers = Routers(options.desk, bot, telegram, jobs, indicator, answers, sender.wake)
         lanes = Lanes(options.desk, me.id, routers.handle, lease=tenure.lease)
@@ -139,8 +141,9 @@ async def introduce(options: BotOptions, telegram: Telegram) -> User:
             raise unreachable(options.desk.store.url, error) from None
 
 
-def _begin(desk: Desk, lease: Holding) -> None:
-    """What comes first for whoever has just taken over."""
+def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:
+    """What comes first for whoever has just taken over: what the one before was doing."""
+    limits.seed(delivering.recently_sent(desk, GROUP_SECONDS))
     uncertain = delivering.recover(desk, lease)
     if uncertain:
         log.warning("deliveries_uncertain", count=uncertain)

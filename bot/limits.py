@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 CHAT_PER_SECOND = 1.0
 CHAT_BURST = 5
@@ -71,6 +71,13 @@ class Limits:
         self._groups: dict[int, Window] = {}
         self._under_way = 0
 
+    def seed(self, sent: Iterable[tuple[int, float]]) -> None:
+        """Count what others have sent: (chat, seconds ago) pairs, the oldest first."""
+        now = self._clock()
+        for chat_id, ago in sent:
+            self._overall.spend(now - ago)
+            self._count(chat_id, now - ago)
+
     def room(self) -> int:
         """How many messages may leave now, whatever their chats."""
         return self._overall.room(self._clock()) - self._under_way
@@ -104,7 +111,9 @@ class Limits:
 
     def spend(self, chat_id: int) -> None:
         """Count a message against its chat. An edit weighs on the overall limit only."""
-        now = self._clock()
-        self._chats.setdefault(chat_id, Bucket(CHAT_PER_SECOND, CHAT_BURST)).spend(now)
+        self._count(chat_id, self._clock())
+
+    def _count(self, chat_id: int, at: float) -> None:
+        self._chats.setdefault(chat_id, Bucket(CHAT_PER_SECOND, CHAT_BURST)).spend(at)
         if chat_id < 0:
-            self._groups.setdefault(chat_id, Window(GROUP_COUNT, GROUP_SECONDS)).spend(now)
+            self._groups.setdefault(chat_id, Window(GROUP_COUNT, GROUP_SECONDS)).spend(at)

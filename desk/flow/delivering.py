@@ -24,6 +24,8 @@ from desk.texts import say
 BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
 IDEMPOTENT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup"})
+MOST_SENT = 2000
+"""More than Telegram takes from a bot in a minute."""
 PERHAPS_ARRIVED = "the bot ended twice while sending it, and it may have arrived"
 
 
@@ -53,6 +55,28 @@ def recover(desk: Desk, lease: Holding | None = None) -> int:
     for delivery_id, attempt in given_up:
         failed(desk, delivery_id, attempt, PERHAPS_ARRIVED)
     return uncertain
+
+
+def recently_sent(desk: Desk, seconds: float) -> list[tuple[int, float]]:
+    """What counts against Telegram's limits: (chat id, seconds ago) pairs, the oldest first.
+
+    What is under way, or was when its sender died, counts as sent now.
+    """
+    now = desk.clock()
+    columns = select(DeliveryRow.chat_id, DeliveryRow.sent_at).where(
+        DeliveryRow.method.not_in(IDEMPOTENT_METHODS)
+    )
+    # By id, which is indexed; in that order they were sent, but for some that had to wait.
+    newest = columns.where(DeliveryRow.state == DeliveryState.SENT).order_by(DeliveryRow.id.desc())
+    sending = columns.where(DeliveryRow.state == DeliveryState.SENDING)
+    with desk.store.reading() as session:
+        rows = [*session.execute(newest.limit(MOST_SENT)), *session.execute(sending)]
+    ages = [
+        (chat_id, max(0.0, (now - sent_at).total_seconds()) if sent_at else 0.0)
+        for chat_id, sent_at in rows
+    ]
+    recent = [(chat_id, age) for chat_id, age in ages if age < seconds]
+    return sorted(recent, key=lambda pair: -pair[1])
 
 
 def take(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from bot.limits import CHAT_BURST, GROUP_COUNT, GROUP_SECONDS, OVERALL_COUNT, Limits
+from desk.domain import DeliveryState
+from desk.flow.composing import add_delivery
+from desk.flow.desk import Desk
 from desk.tables import DeliveryRow, Inbox
-from tests.bot.conftest import Rows, Running, World, eventually
+from simulator.world import OPERATORS_CHAT
+from tests.bot.conftest import Rows, Running, Starter, World, eventually
 
 
 class Now:
@@ -97,3 +101,43 @@ async def test_a_burst_in_one_chat_meets_no_429_and_nothing_waits_as_sending(
     assert states == ["sent"] * CHAT_BURST + ["pending"] * 2
     await world.said(ann, count=CHAT_BURST + 2)
     assert [call["ok"] for call in await world.calls("sendMessage")] == [True] * (CHAT_BURST + 2)
+
+
+def test_what_others_sent_lately_counts() -> None:
+    now = Now()
+    limits = Limits(now)
+    limits.seed([(-5, 50.0)] * 10 + [(-5, 5.5)] * 10 + [(7, 2.0)] * CHAT_BURST)
+    assert limits.exhausted() == {-5}
+    assert limits.room() == OVERALL_COUNT
+    limits.seed([(8, 0.25)] * 3)
+    assert limits.room() == OVERALL_COUNT - 3
+    now.time += 10.0
+    assert limits.exhausted() == set()
+
+
+async def test_a_restart_in_a_burst_keeps_to_what_telegram_allows(
+    start_bot: Starter, world: World, desk: Desk, rows: Rows
+) -> None:
+    await world.ask("PATCH", "settings", {"limits": True})
+    ann = await world.customer()
+    await world.ask("POST", f"customers/{ann}/start", {})
+
+    def burst() -> None:
+        with desk.store.writing() as session:
+            for number in range(CHAT_BURST + 4):
+                for chat_id in (ann, OPERATORS_CHAT):
+                    text = {"text": f"burst {number}"}
+                    add_delivery(session, f"{chat_id}:{number}", chat_id, "sendMessage", text)
+
+    await asyncio.to_thread(burst)
+    for arrived in (CHAT_BURST - 1, CHAT_BURST, CHAT_BURST + 2):
+        running = await start_bot()
+        await world.said(ann, "burst", count=arrived, timeout=30)
+        await running.stop()
+        assert rows.all(DeliveryRow, state=DeliveryState.SENDING) == [], "a stop leaves none"
+    await start_bot()
+    for chat_id in (ann, OPERATORS_CHAT):
+        said = await world.said(chat_id, "burst", count=CHAT_BURST + 4, timeout=30)
+        assert [message["text"][6:] for message in said] == [str(n) for n in range(len(said))]
+    calls = await world.calls("sendMessage")
+    assert [call["error"] for call in calls if not call["ok"]] == []

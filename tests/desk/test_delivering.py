@@ -174,6 +174,21 @@ def test_a_delivery_during_which_the_sender_died_twice_is_given_up_and_operators
     assert "could not be delivered" in stage.told()[-1]
 
 
+def test_what_was_sent_lately_or_may_have_been_is_known_to_the_next_sender(
+    stage: Stage, clock: Clock
+) -> None:
+    for chat_id in (1, 2):
+        (row_id,) = _queue(stage, f"to {chat_id}", chat_id=chat_id)
+        _taken(stage)
+        delivering.sent(stage.desk, row_id, 1, 7)
+        clock.move(seconds=40)
+    _queue(stage, "an edit", chat_id=3, method="editMessageText")
+    _queue(stage, "under way", chat_id=4)
+    _queue(stage, "waiting", chat_id=4)
+    _taken(stage)
+    assert delivering.recently_sent(stage.desk, 60) == [(2, 40.0), (4, 0.0)]
+
+
 def test_what_never_began_is_not_uncertain_after_a_crash(stage: Stage) -> None:
     _queue(stage, "one")
     assert delivering.recover(stage.desk) == 0
