@@ -83,13 +83,14 @@ def fit(
                 ids, mask = map(torch.from_numpy, pad([ids_of[row] for row in rows]))
                 with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                     logits, mean = model.with_mean(ids.to(device), mask.to(device))
-                    loss = _loss(
-                        logits,
-                        mean,
-                        torch.tensor([data.intents[row] for row in rows], device=device),
-                        torch.tensor([data.sentiments[row] for row in rows], device=device),
-                        recipe,
-                    )
+                # Outside, lest the contrastive loss compute its cosines in bf16.
+                loss = _loss(
+                    logits,
+                    mean,
+                    torch.tensor([data.intents[row] for row in rows], device=device),
+                    torch.tensor([data.sentiments[row] for row in rows], device=device),
+                    recipe,
+                )
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
                 optimizer.step()

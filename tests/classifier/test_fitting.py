@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from tokenizers import Tokenizer
 
+from classifier import fitting
 from classifier.base import BaseModel, find_base, load_tokenizer
 from classifier.data import Example
 from classifier.fitting import (
@@ -132,6 +133,21 @@ def test_the_contrastive_loss_is_that_of_the_paper() -> None:
         found = contrastive(mean, torch.tensor(intents), temperature)
         expected = slow_contrastive(mean, intents, temperature)
         assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_contrastive_loss_is_computed_in_fp32_where_the_encoder_is_not(
+    base: BaseModel, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products: list[torch.dtype] = []
+
+    def spy(mean: torch.Tensor, intents: torch.Tensor, temperature: float) -> torch.Tensor:
+        products.append((mean @ mean.T).dtype)
+        return contrastive(mean, intents, temperature)
+
+    monkeypatch.setattr(fitting, "fast_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(fitting, "contrastive", spy)
+    fitted(base, tokenizer, replace(SHORT, contrast=1.0))
+    assert set(products) == {torch.float32}
 
 
 @pytest.mark.parametrize("intents", [[IGNORE] * 3, [IGNORE, 1, IGNORE], [0, 1, 2]])
