@@ -143,9 +143,8 @@ class Inference:
             metrics.JOBS.labels(outcome).inc(number)
         return told
 
-        """Decide a message over which a worker may have died, and nothing beside it; false if it
-        was left alone.
-        """Decide a message over which a worker may have died, and nothing beside it; whether it was.
+    def _try_alone(self, message: PendingMessage) -> bool:
+        """Decide a message over which a worker may have died, alone; False if it was left alone.
 
         One that is being tried already is left alone: whoever tries it has died or stands still,
         and the scheduler will say so.
