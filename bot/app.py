@@ -17,6 +17,7 @@ from aiogram.types import User
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import checks, wakes, webhook
+from bot.disturbance import Disturbance
 from bot.indicator import Indicator
 from bot.intake import ALLOWED_UPDATES, Intake
 from bot.jobs import Jobs
@@ -95,15 +96,19 @@ async def serve(
         sender = Sender(options.desk, telegram, limits, tenure)
         bot = KnownBot(options.token, me)
         routers = Routers(options.desk, bot, telegram, jobs, indicator, answers, sender.wake)
-        lanes = Lanes(options.desk, me.id, routers.handle, lease=tenure.lease)
+        disturbance = Disturbance(options.desk, telegram, limits, tenure.is_held)
+        stack.push_async_callback(disturbance.close)
+        lanes = Lanes(
+            options.desk, me.id, routers.handle, lease=tenure.lease, disturbance=disturbance
+        )
         stages = [_Stage(name) for name in ("intake", "lanes", "sender", "rest")]
         intake_, lanes_, sender_, rest = stages
         if options.webhook is None:
-            intake = Intake(options.desk, telegram, me.id, lanes.wake)
+            intake = Intake(telegram, me.id, disturbance, lanes.wake)
             intake_.start(tenure.while_held(intake.run, intake_.stop))
         else:
             _, secret, port = options.webhook
-            app = webhook.make_app(options.desk, me.id, secret, lanes.wake)
+            app = webhook.make_app(me.id, secret, disturbance, lanes.wake)
             intake_.start(webhook.serve(app, port, intake_.stop))
         lanes_.start(tenure.while_held(lanes.run, lanes_.stop))
         sender_.start(tenure.while_held(sender.run, sender_.stop))

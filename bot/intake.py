@@ -10,11 +10,10 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.checks import WrongSettingsError
+from bot.disturbance import Disturbance
 from bot.telegram import RefusedError, Telegram, TelegramError
 from bot.waiting import backoff, pause, unless
 from desk.domain import Incoming
-from desk.flow import intake
-from desk.flow.desk import Desk
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +22,8 @@ ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member")
 POLL_SECONDS = 25
 ANSWER_SECONDS = 10
 BATCH = 100
+STORE_SECONDS = 5.0
+"""At most that long until what could not be stored is fetched again."""
 _LARGEST = 2**63
 
 
@@ -30,10 +31,14 @@ class Intake:
     """The polling loop of one bot; `stored` is called after every commit."""
 
     def __init__(
-        self, desk: Desk, telegram: Telegram, bot_id: int, stored: Callable[[], None]
+        self,
+        telegram: Telegram,
+        bot_id: int,
+        disturbance: Disturbance,
+        stored: Callable[[], None],
     ) -> None:
-        self._desk = desk
         self._telegram = telegram
+        self._disturbance = disturbance
         self._bot_id = bot_id
         self._stored = stored
         # No offset from an earlier run: what was stored but not yet acknowledged comes once more
@@ -53,8 +58,11 @@ class Intake:
             except TelegramError as error:
                 await self._wait(stop, "telegram_away", error=str(error))
             except SQLAlchemyError as error:
-                # The offset has not moved: the same updates come again.
-                await self._wait(stop, "updates_not_stored", error=type(error).__name__)
+                # The offset has not moved: the same updates come again, and new ones with them,
+                # whose writers are to be told soon.
+                self._failures += 1
+                seconds = backoff(self._failures, most=STORE_SECONDS)
+                await self._wait(stop, "updates_not_stored", seconds, error=type(error).__name__)
 
     async def _poll(self) -> list[Any]:
         params: dict[str, Any] = {
@@ -74,7 +82,7 @@ class Intake:
             self._offset = None
         found = [update for raw in batch if (update := incoming(self._bot_id, raw)) is not None]
         if found:
-            new = await asyncio.to_thread(intake.store_updates, self._desk, found)
+            new = await self._disturbance.store(found)
             self._offset = found[-1].update_id + 1
             if new:
                 self._stored()

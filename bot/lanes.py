@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
+from bot.disturbance import Disturbance
 from bot.waiting import backoff, pause
 from desk import metrics
 from desk.domain import InboxRow
@@ -42,11 +43,13 @@ class Lanes:
         handle: Callable[[InboxRow], Awaitable[None]],
         concurrency: int = CONCURRENCY,
         lease: Holding | None = None,
+        disturbance: Disturbance | None = None,
     ) -> None:
         self._desk = desk
         self._bot_id = bot_id
         self._handle = handle
         self._lease = lease
+        self._disturbance = disturbance
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._slots = asyncio.Semaphore(concurrency)
@@ -148,6 +151,8 @@ class Lanes:
         except (OperationalError, InterfaceError) as error:
             # The database is away, which is not the update's fault: it is not counted.
             log.warning("database_away", error=type(error).__name__)
+            if self._disturbance is not None:
+                self._disturbance.trouble([row.payload])
             return backoff(failures + 1, most=5.0)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
             return await self._failed(row, error, failures)

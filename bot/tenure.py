@@ -41,6 +41,10 @@ class Tenure:
         if await unless(stop, self._held.wait()):
             await work(stop)
 
+    def is_held(self) -> bool:
+        """Whether this process has had the lease and not heard of another holder."""
+        return self._held.is_set()
+
     def sure(self) -> bool:
         """Whether nobody can have taken the lease over yet, by this process's own clock.
 

@@ -12,9 +12,8 @@ from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.checks import WrongSettingsError
+from bot.disturbance import Disturbance
 from bot.intake import incoming
-from desk.flow import intake
-from desk.flow.desk import Desk
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +22,9 @@ SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - the header's n
 MAX_BODY = 1024 * 1024
 
 
-def make_app(desk: Desk, bot_id: int, secret: str, stored: Callable[[], None]) -> web.Application:
+def make_app(
+    bot_id: int, secret: str, disturbance: Disturbance, stored: Callable[[], None]
+) -> web.Application:
     """The web application; `stored` is called after every commit. The secret is required."""
     if not secret:
         raise WrongSettingsError("A webhook needs a secret: set WEBHOOK_SECRET.")
@@ -41,7 +42,7 @@ def make_app(desk: Desk, bot_id: int, secret: str, stored: Callable[[], None]) -
         if update is None:
             return web.Response(status=400, text="not an update")
         try:
-            new = await asyncio.to_thread(intake.store_updates, desk, [update])
+            new = await disturbance.store([update])
         except SQLAlchemyError as error:
             log.warning("update_not_stored", error=type(error).__name__)
             return web.Response(status=503)  # Telegram delivers it again

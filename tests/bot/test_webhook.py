@@ -15,6 +15,9 @@ from sqlalchemy.exc import OperationalError
 
 from bot import webhook
 from bot.app import BotOptions
+from bot.disturbance import Disturbance
+from bot.limits import Limits
+from bot.telegram import Telegram
 from desk.domain import DeskError
 from desk.flow import intake
 from desk.flow.desk import Desk
@@ -27,6 +30,11 @@ UPDATE = {"update_id": 5, "message": {"chat": {"id": 1}}}
 HEADERS = {webhook.SECRET_HEADER: SECRET}
 
 
+def quiet(desk: Desk) -> Disturbance:
+    """Stores, and tells nobody."""
+    return Disturbance(desk, Telegram("1:x"), Limits(), lambda: False)
+
+
 @pytest.fixture
 def stored() -> list[int]:
     return []
@@ -34,7 +42,7 @@ def stored() -> list[int]:
 
 @pytest.fixture
 async def client(desk: Desk, stored: list[int]) -> AsyncIterator[TestClient[Any, Any]]:
-    app = webhook.make_app(desk, 77, SECRET, lambda: stored.append(1))
+    app = webhook.make_app(77, SECRET, quiet(desk), lambda: stored.append(1))
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -96,7 +104,7 @@ async def test_other_paths_and_methods_are_not_there(client: TestClient[Any, Any
 
 def test_a_webhook_without_a_secret_is_refused(desk: Desk) -> None:
     with pytest.raises(DeskError, match="WEBHOOK_SECRET"):
-        webhook.make_app(desk, 77, "", lambda: None)
+        webhook.make_app(77, "", quiet(desk), lambda: None)
 
 
 async def test_the_bot_answers_through_a_webhook_and_goes_back_to_polling(

@@ -1,0 +1,135 @@
+"""Nobody is met with silence while the database is away: one message a chat, from memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.limits import Limits
+from bot.telegram import Telegram, TelegramError
+from desk.domain import Incoming
+from desk.flow import intake
+from desk.flow.desk import Desk
+from desk.texts import say
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = 5.0
+"""Seconds without the database before anybody is told: shorter troubles pass unnoticed."""
+CALL_SECONDS = 5.0
+NAP_SECONDS = 0.1
+
+
+class Disturbance:
+    """Stores updates and tells people when that fails for longer than a moment.
+
+    Each customer who wrote and the operators' chat are told once an outage, as well as it goes
+    and within Telegram's limits. `telling` says whether it is this process's part: of several
+    bots one tells.
+    """
+
+    def __init__(
+        self, desk: Desk, telegram: Telegram, limits: Limits, telling: Callable[[], bool]
+    ) -> None:
+        self._desk = desk
+        self._telegram = telegram
+        self._limits = limits
+        self._telling = telling
+        self._since: float | None = None
+        self._waiting: dict[int, str] = {}
+        self._told: set[int] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def store(self, updates: Sequence[Incoming]) -> int:
+        """Store updates; returns how many were new. Raises `SQLAlchemyError` as the store does."""
+        began = asyncio.get_running_loop().time()
+        storing = asyncio.ensure_future(
+            asyncio.to_thread(intake.store_updates, self._desk, updates)
+        )
+        payloads = [update.payload for update in updates]
+        await asyncio.wait({storing}, timeout=PATIENCE)
+        if not storing.done():
+            self.trouble(payloads, began)
+        try:
+            new = await storing
+        except SQLAlchemyError:
+            self.trouble(payloads, began)
+            raise
+        self.over()
+        return new
+
+    def trouble(self, payloads: Iterable[dict[str, Any]], since: float | None = None) -> None:
+        """The database is away, and these updates wait for it (`since`, in the loop's time)."""
+        now = asyncio.get_running_loop().time()
+        if self._since is None:
+            self._since = now if since is None else since
+        if now - self._since < PATIENCE or not self._telling():
+            return
+        operators = self._desk.operator_chat_id
+        if operators is not None:
+            self._add(operators, "disturbance-operators", self._desk.language)
+        for payload in payloads:
+            writer = _writer(payload)
+            if writer is not None:
+                self._add(writer[0], "disturbance", writer[1])
+        if self._waiting and self._task is None:
+            log.error("database_away", advice="frontdesk doctor says what is wrong")
+            self._task = asyncio.create_task(self._tell())
+
+    def over(self) -> None:
+        """The database answers."""
+        self._since = None
+        self._waiting.clear()
+        self._told.clear()
+
+    async def close(self) -> None:
+        """Tell nobody any more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _add(self, chat_id: int, text: str, language: str | None) -> None:
+        if chat_id not in self._told:
+            self._told.add(chat_id)
+            self._waiting[chat_id] = say(text, language)
+
+    async def _tell(self) -> None:
+        try:
+            while self._waiting:
+                full = self._limits.exhausted()
+                free = [chat_id for chat_id in self._waiting if chat_id not in full]
+                if not free or self._limits.room() < 1:
+                    await asyncio.sleep(NAP_SECONDS)
+                    continue
+                await self._say(free[0], self._waiting.pop(free[0]))
+        finally:
+            self._task = None
+
+    async def _say(self, chat_id: int, text: str) -> None:
+        self._limits.begin()
+        try:
+            params = {"chat_id": chat_id, "text": text}
+            await self._telegram.call("sendMessage", params, CALL_SECONDS)
+        except TelegramError as error:
+            log.warning("disturbance_not_told", error=type(error).__name__)
+        finally:
+            self._limits.end(chat_id)
+
+
+def _writer(payload: dict[str, Any]) -> tuple[int, str | None] | None:
+    """The private chat and the language of whoever wrote; None for any other update."""
+    message = payload.get("message")
+    if not isinstance(message, dict):
+        return None
+    chat, user = message.get("chat"), message.get("from")
+    if not isinstance(chat, dict) or chat.get("type") != "private":
+        return None
+    chat_id = chat.get("id")
+    if not isinstance(chat_id, int):
+        return None
+    language = user.get("language_code") if isinstance(user, dict) else None
+    return chat_id, language if isinstance(language, str) else None

@@ -1,0 +1,151 @@
+"""The database away: who writes is told once, nothing is lost, and short troubles are not told."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
+
+from bot import disturbance
+from bot.app import BotOptions
+from desk.domain import InboxState
+from desk.flow import intake
+from desk.flow.desk import Desk
+from desk.tables import Inbox
+from desk.texts import say
+from simulator.world import OPERATORS_CHAT
+from tests.bot.conftest import Rows, Running, Starter, World
+from tests.bot.test_webhook import free_port
+
+TOLD = "something on our side is not working"
+OPERATORS_TOLD = "The database does not answer"
+
+Away = Callable[[bool], None]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disturbance, "PATIENCE", 0.2)
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Away:
+    """Call it to let the database refuse updates, or take them again."""
+    refused, store = False, intake.store_updates
+
+    def perhaps(*args: Any) -> int:
+        if refused:
+            raise OperationalError("insert", {}, Exception("away"))
+        return store(*args)
+
+    def switch(on: bool) -> None:
+        nonlocal refused
+        refused = on
+
+    monkeypatch.setattr(intake, "store_updates", perhaps)
+    return switch
+
+
+@asynccontextmanager
+async def locked(desk: Desk) -> AsyncIterator[None]:
+    """Another program holds the SQLite file: writing waits."""
+    connection = sqlite3.connect(str(make_url(desk.store.url).database), isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.close()
+
+
+async def test_each_customer_and_the_operators_are_told_once_an_outage_and_all_is_handled_after(
+    bot: Running, world: World, rows: Rows, away: Away
+) -> None:
+    ann, bob = await world.customer("Ann"), await world.customer("Bob", "zh-hans")
+    away(True)
+    asked = [await world.write(ann, "/help"), await world.write(ann, "/help")]
+    asked.append(await world.write(bob, "/help"))
+    await world.write_topic(None, "is it only me?")
+    await world.said(ann, TOLD, timeout=20)
+    await world.said(bob, say("disturbance", "zh"), timeout=20)
+    await world.said(OPERATORS_CHAT, OPERATORS_TOLD, timeout=20)
+    asked.append(await world.write(ann, "/help"))
+    away(False)
+    await rows.until(Inbox, count=len(asked) + 1, state=InboxState.DONE)
+    await world.said(ann, "/human", count=3, timeout=20)
+    await world.said(bob, "/human", timeout=20)
+    assert len(await world.said(ann, TOLD)) == 1
+    assert len(await world.said(bob, say("disturbance", "zh"))) == 1
+    assert len(await world.said(OPERATORS_CHAT, OPERATORS_TOLD)) == 1
+
+    away(True)
+    await world.write(ann, "/help")
+    await world.said(ann, TOLD, count=2, timeout=20)
+
+
+async def test_a_database_that_hangs_is_noticed_before_it_fails(
+    bot: Running, world: World, desk: Desk
+) -> None:
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+    async with locked(desk):
+        asked = await world.write(ann, "/help")
+        await world.said(ann, TOLD, timeout=10)
+    await world.reply(asked, "/human", timeout=20)
+    assert len(await world.said(ann, TOLD)) == 1
+
+
+async def test_a_short_trouble_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, away: Away
+) -> None:
+    monkeypatch.setattr(disturbance, "PATIENCE", 60.0)
+    ann = await world.customer()
+    away(True)
+    asked = await world.write(ann, "/help")
+    await asyncio.sleep(0.5)
+    away(False)
+    await world.reply(asked, "/human", timeout=20)
+    assert len(await world.said(ann)) == 1
+    assert await world.said(OPERATORS_CHAT, count=0) == []
+
+
+async def test_the_webhook_refuses_tells_and_takes_the_update_when_it_comes_again(
+    start_bot: Starter, options: BotOptions, world: World, rows: Rows, away: Away
+) -> None:
+    port = free_port()
+    hook = (f"http://127.0.0.1:{port}", "s3cret", port)
+    await start_bot(replace(options, webhook=hook))
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"), "/human")
+    away(True)
+    asked = await world.write(ann, "/help")
+    await world.said(ann, TOLD, timeout=30)
+    away(False)
+    await world.reply(asked, "/human", timeout=30)
+    assert len(await world.said(ann, TOLD)) == 1
+
+
+async def test_an_update_that_is_stored_but_cannot_be_handled_is_told_too(
+    bot: Running, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, refused = intake.claim, True
+
+    def perhaps(*args: Any) -> bool:
+        if refused:
+            raise OperationalError("select", {}, Exception("away"))
+        return claim(*args)
+
+    monkeypatch.setattr("desk.flow.customers.claim", perhaps)
+    ann = await world.customer()
+    asked = await world.write(ann, "/help")
+    await world.said(ann, TOLD, timeout=20)
+    refused = False
+    await world.reply(asked, "/human", timeout=20)
+    assert len(await world.said(ann, TOLD)) == 1
