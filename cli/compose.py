@@ -66,7 +66,7 @@ def open_desk(settings: Settings, *, wait: float = 0.0) -> Desk:
 
     pack, store = load_pack(settings), open_store(settings)
     check_store(store, wait)
-    return Desk(store, pack, settings.operator_chat_id)
+    return Desk(store, pack, settings.operator_chat_id, flood_per_minute=settings.flood_per_minute)
 
 
 def check_store(store: Store, wait: float = 0.0) -> None:

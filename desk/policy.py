@@ -28,6 +28,8 @@ ASKED_FOR_PERSON = "asked_for_person"
 ATTACHMENT = "attachment"
 THUMB_DOWN = "thumb_down"
 LATE = "late"
+FLOOD = "flood"
+"""The customer writes faster than the desk reads."""
 UNPROCESSABLE = "unprocessable"
 """The classifier failed or died over it, alone, and would again."""
 

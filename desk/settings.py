@@ -88,6 +88,9 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds a message may wait for its decision before a person is called.",
     )
+    flood_per_minute: int = Field(
+        20, ge=1, description="Messages of one customer in a minute beyond which the bot pauses."
+    )
     simulator_port: int = Field(
         8081, ge=0, le=65535, description="Port of the simulator and its page (0: any free one)."
     )

@@ -156,7 +156,7 @@ class Customer(Base):
     topic_id: Mapped[int | None]
     gone: Mapped[bool] = mapped_column(default=False)
     flooded_at: Mapped[datetime | None]
-    """When they were last told that they write faster than can be read."""
+    """When a message of theirs was last held back because they wrote too many."""
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,12 +21,21 @@ from desk.flow.composing import (
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
 from desk.flow.noting import decided, happened
-from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, LATE, PERSON_IN_CHARGE, WAITING_FOR_PERSON
+from desk.policy import (
+    ASKED_FOR_PERSON,
+    ATTACHMENT,
+    FLOOD,
+    LATE,
+    PERSON_IN_CHARGE,
+    WAITING_FOR_PERSON,
+)
 from desk.tables import Conversation, Customer, DecisionRow, Message
 from desk.texts import say
 
 NOT_DELIVERED = "not_delivered"
 """The rule of a person called because Telegram refused what the bot had to say."""
+FLOOD_SPAN = timedelta(minutes=1)
+"""An episode of writing too much ends when nothing was held back for that long."""
 
 
 def started(desk: Desk, inbox_id: int, person: Person) -> None:
@@ -84,14 +93,18 @@ def wrote(
     Returns the (message id, attempt) to enqueue after the commit. None if there is nothing to
     enqueue: the update was handled before, or an earlier message of the conversation is still
     pending, whose decision will bring this one up. So replies keep the order of the questions
-    with any number of workers.
+    with any number of workers. A flood is kept and not read: the customer is told so once.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return None
-        _, conversation = enter(session, desk, person)
+        customer, conversation = enter(session, desk, person)
         first = first_pending(session, conversation.id) is None
         message = _said(session, desk, conversation, inbox_id, telegram_id, text)
+        # To a person who is awaited or in charge everything is shown, in its order.
+        if conversation.state is ConversationState.BOT and _floods(session, desk, message):
+            _hold_back(session, desk, customer, conversation, message)
+            return None
         message.state = MessageState.PENDING
         if not first:
             return None
@@ -287,6 +300,41 @@ def begin_attempt(message: Message, now: datetime) -> tuple[int, int]:
     message.attempt = (message.attempt or 0) + 1
     message.enqueued_at = now
     return message.id, message.attempt
+
+
+def _floods(session: Session, desk: Desk, message: Message) -> bool:
+    """Whether the customer has written more within a minute than the desk reads."""
+    if desk.flood_per_minute is None:
+        return False
+    before = session.scalar(
+        select(Message.created_at)
+        .where(
+            Message.conversation_id == message.conversation_id,
+            Message.author == Author.CUSTOMER,
+            Message.id < message.id,
+        )
+        .order_by(Message.id.desc())
+        .offset(desk.flood_per_minute - 1)
+        .limit(1)
+    )
+    return before is not None and before > message.created_at - FLOOD_SPAN
+
+
+def _hold_back(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+) -> None:
+    """Decide a message of a flood without a model, and say so once an episode."""
+    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=FLOOD))
+    decided(session, message.id, Action.SILENT, FLOOD)
+    last, customer.flooded_at = customer.flooded_at, message.created_at
+    if last is None or last <= message.created_at - FLOOD_SPAN:
+        text = say("flood", customer.language)
+        key = f"flood:{message.id}"
+        customer_text(session, key, customer, conversation, text, message=message, from_bot=True)
 
 
 def _pass_on(

@@ -17,6 +17,8 @@ class Desk:
     pack: Pack
     operator_chat_id: int | None = None
     clock: Callable[[], datetime] = utcnow
+    flood_per_minute: int | None = None
+    """Texts of one customer within a minute beyond which the bot reads no more; None for all."""
 
     @property
     def language(self) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from classifier.vocabulary import Neighbour, Prediction, Scored
 from desk.domain import (
+    Author,
     DeliveryState,
     Incoming,
     MessageState,
@@ -188,6 +189,11 @@ class Stage:
             for row in self.deliveries(person.chat_id, method="sendMessage")
             if row.state in alive
         ]
+
+    def said(self) -> list[Message]:
+        """What customers have written, oldest first."""
+        mine = Message.author == Author.CUSTOMER
+        return self.all(select(Message).where(mine).order_by(Message.id))
 
     def told(self) -> list[str]:
         """The texts to the operators."""
