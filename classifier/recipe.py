@@ -27,6 +27,7 @@ class Recipe:
     contrast: weight of the contrastive loss beside the others, which have weight 1
     contrast_temperature: of that loss
     views: how often a step computes each text, each time with other dropout
+    cutoff: share of its tokens that a text lacks in its views after the first
     group: examples of one intent that share a batch, where there are so many
     sentiment_weight: of the sentiment loss beside the intent loss, which has weight 1
     names: whether an intent's name is one more example of it
@@ -51,6 +52,7 @@ class Recipe:
     contrast: float = 1.0
     contrast_temperature: float = 0.07
     views: int | None = None
+    cutoff: float = 0.15
     group: int | None = None
     sentiment_weight: float = 1.0
     names: bool | None = None
@@ -74,7 +76,7 @@ class Recipe:
         for name in ("encoder_rate", "head_rate", "max_grad_norm", "contrast_temperature"):
             value = getattr(self, name)
             check(name, value is None or value > 0, "above 0")
-        for name in ("warmup", "averaged", "label_smoothing", "dropout"):
+        for name in ("warmup", "averaged", "label_smoothing", "cutoff", "dropout"):
             check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         for name in ("weight_decay", "sentiment_weight", "contrast"):
             check(name, getattr(self, name) >= 0, "at least 0")

@@ -13,12 +13,14 @@ from tokenizers import Tokenizer
 
 from classifier import fitting
 from classifier.base import BaseModel, find_base, load_tokenizer
+from classifier.batching import Ids, Mask, pad
 from classifier.data import Example
 from classifier.fitting import (
     IGNORE,
     _Average,
     batches,
     contrastive,
+    cut,
     encode,
     fit,
     name_examples,
@@ -269,6 +271,39 @@ def test_labels_become_indices_and_those_unknown_are_left_out(tokenizer: Tokeniz
     assert found.intents == [1, IGNORE, IGNORE]
     assert found.sentiments == [IGNORE, 1, IGNORE]
     assert all(found.ids)
+
+
+def test_a_cut_text_lacks_about_that_share_of_its_tokens_and_keeps_its_ends_and_order() -> None:
+    rng = random.Random(1)
+    ids = list(range(100, 140))
+    found = [cut(ids, 0.25, rng) for _ in range(200)]
+    assert all(one[0] == 100 and one[-1] == 139 and one == sorted(set(one)) for one in found)
+    assert sum(map(len, found)) / len(found) == pytest.approx(2 + 0.75 * 38, abs=1)
+    assert len(set(map(tuple, found))) > 100
+
+
+@pytest.mark.parametrize("ids", [[7], [7, 8], [7, 8, 9]])
+def test_a_text_that_would_be_cut_to_nothing_stays_whole(ids: list[int]) -> None:
+    assert cut(ids, 0.999, random.Random(1)) == ids
+
+
+@pytest.mark.parametrize("views", [1, 3])
+def test_only_views_after_the_first_are_cut(
+    base: BaseModel, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, views: int
+) -> None:
+    batch: list[list[int]] = []
+
+    def spy(sequences: list[list[int]]) -> tuple[Ids, Mask]:
+        batch[:] = sequences
+        return pad(sequences)
+
+    monkeypatch.setattr(fitting, "pad", spy)
+    fitted(base, tokenizer, replace(SHORT, batch_size=100, views=views, cutoff=0.5))
+    first, others = batch[: len(ROWS)], batch[len(ROWS) :]
+    whole = sum(len(tokenizer.encode(row.text).ids) for row in ROWS)
+    assert sum(map(len, first)) == whole
+    assert len(others) == (views - 1) * len(ROWS)
+    assert sum(map(len, others)) <= 0.8 * (views - 1) * whole
 
 
 @pytest.mark.parametrize("group", [1, 3, 100])

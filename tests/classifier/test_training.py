@@ -251,6 +251,7 @@ def test_a_trained_version_is_named_as_its_directory_and_moves_no_pointer(
         {"epochs": 0},
         {"encoder_rate": 0.0},
         {"label_smoothing": 1.0},
+        {"cutoff": 1.0},
         {"folds": 1},
         {"target_error": 0.0},
         {"target_errors": {"a": 0.5}},
