@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.waiting import pause, unless
+from desk import health
 from desk.flow import leases
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, LostLeaseError
@@ -63,14 +64,17 @@ class Tenure:
             while not await self._try():
                 if not waiting:
                     log.info("standby", lease=self.lease.name)
+                    health.PROCESS.leads("bot", mine=False)
                     waiting = True
                 if await pause(stop, LOOK_SECONDS):
                     return
             log.info("lease_taken", lease=self.lease.name)
+            health.PROCESS.leads("bot", mine=True)
             self._held.set()
             while not await pause(stop, leases.RENEW_SECONDS):
                 await self._renew()
         finally:
+            health.PROCESS.leads("bot", mine=False)
             await self._release()
 
     async def _try(self) -> bool:

@@ -70,4 +70,4 @@ class Observed:
         if self._process == "scheduler":
             read = gauges.Gauges()
             self._registry.register(read)
-            gauges.follow(read, desk, connection, active=lambda: True)
+            gauges.follow(read, desk, connection, active=lambda: not PROCESS.standby)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from desk import metrics
+
 CHECK_SECONDS = 5.0
 STALE_SECONDS = 15.0
 """An answer of that age no longer counts: the check hangs."""
@@ -31,6 +33,12 @@ class Health:
         self._clock = clock
         self._needs: tuple[str, ...] = ()
         self._answers: dict[str, _Answer] = {}
+        self.standby = False
+
+    def leads(self, lease: str, *, mine: bool) -> None:
+        """Whether this process holds a lease; one that stands by for another is ready."""
+        self.standby = not mine
+        metrics.LEASE.labels(lease).set(mine)
 
     @property
     def needs(self) -> tuple[str, ...]:

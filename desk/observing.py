@@ -97,7 +97,12 @@ class Endpoint:
 
     def _readyz(self) -> Answer:
         missing = self._health.missing()
-        found = {"process": self._process, "ready": not missing, "missing": missing}
+        found = {
+            "process": self._process,
+            "ready": not missing,
+            "missing": missing,
+            "standby": self._health.standby,
+        }
         return _json(503 if missing else 200, found)
 
 

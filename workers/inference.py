@@ -7,7 +7,6 @@ decision of that attempt commits in SQL before the job counts as done.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from desk.flow import deciding
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
+from workers import counting
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.watchdog import Watchdog
@@ -126,10 +126,14 @@ class Inference:
         except OperationalError as error:
             # The database is away: no job is to blame, and halving the batch would not help.
             log.warning("database.unreachable", reason=str(error.orig))
-            return [error if isinstance(pair, tuple) else pair for pair in outcomes]
+            outcomes = [error if isinstance(pair, tuple) else pair for pair in outcomes]
+            counting.ended(outcomes)
+            return outcomes
         except ModelError:
             raise  # no message is to blame
-        except Exception:
+        except Exception as error:
+            if len(jobs) == 1:  # others are tried again in halves
+                counting.ended([error])
             if len(jobs) == 1 and not jobs[0].should_retry:
                 self._give_up(list(pending))
             raise
@@ -139,8 +143,7 @@ class Inference:
             else pair
             for pair in outcomes
         ]
-        for outcome, number in Counter(map(_kind, told)).items():
-            metrics.JOBS.labels(outcome).inc(number)
+        counting.ended(told)
         return told
 
     def _try_alone(self, message: PendingMessage) -> bool:
@@ -162,12 +165,7 @@ class Inference:
     def _decide(self, messages: list[PendingMessage]) -> None:
         if not messages:
             return
-        taken = self._desk.clock()
-        for message in messages:
-            if message.enqueued_at is not None:
-                waited = (taken - message.enqueued_at).total_seconds()
-                metrics.QUEUE_SECONDS.observe(max(0.0, waited))
-        metrics.BATCH_SIZE.observe(len(messages))
+        counting.taken(messages, self._desk.clock())
         log.info("batch.taken", messages=[message.id for message in messages])
         started = time.perf_counter()
         faultpoints.point("worker.before_forward")
@@ -209,11 +207,7 @@ class Inference:
         if classifier is None:
             raise ModelError("no model is loaded yet")
         predictions = _within_memory(classifier, texts)
-        spent = classifier.timings
-        metrics.TOKENISE_SECONDS.observe(spent.tokenise_s)
-        metrics.MODEL_SECONDS.observe(spent.model_s)
-        metrics.TOKENS.labels("text").inc(spent.tokens)
-        metrics.TOKENS.labels("padded").inc(spent.padded_tokens)
+        counting.predicted(classifier.timings)
         return predictions
 
 
@@ -232,10 +226,6 @@ def _within_memory(classifier: Classifier, texts: list[str]) -> list[Prediction]
         free_memory()
         classifier.token_budget //= 2
         log.warning("model.out_of_memory", token_budget=classifier.token_budget)
-
-
-def _kind(outcome: object) -> str:
-    return "failed" if isinstance(outcome, BaseException) else str(outcome)
 
 
 def classify(message_id: int, attempt: int) -> None:

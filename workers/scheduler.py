@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from rq.utils import str_to_date
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from desk import faultpoints, metrics, queues
+from desk import faultpoints, health, metrics, queues
 from desk.domain import DeskError, RunState
 from desk.flow import deciding, learning, leases, watching
 from desk.flow.desk import Desk
@@ -198,7 +198,9 @@ class Turn:
             mine = leases.hold(self._desk, self._lease)
         except SQLAlchemyError as error:
             log.warning("database.unreachable", chore="lease", reason=type(error).__name__)
+            health.PROCESS.leads(leases.SCHEDULER, mine=False)
             return False
+        health.PROCESS.leads(leases.SCHEDULER, mine=mine)
         if mine != self._was_mine:
             log.info("scheduler.active" if mine else "scheduler.standby")
             self._was_mine = mine

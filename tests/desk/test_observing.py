@@ -97,11 +97,25 @@ def test_readiness_names_what_is_missing(get: Get, health: Health) -> None:
         "process": "bot",
         "ready": False,
         "missing": {"model": "no champion"},
+        "standby": False,
     }
     health.have("model")
     code, text = get("/readyz")
     assert code == 200
-    assert json.loads(text) == {"process": "bot", "ready": True, "missing": {}}
+    assert json.loads(text) == {
+        "process": "bot",
+        "ready": True,
+        "missing": {},
+        "standby": False,
+    }
+
+
+def test_a_process_that_stands_by_is_ready_and_says_so(get: Get, health: Health) -> None:
+    health.leads("scheduler", mine=False)
+    code, text = get("/readyz")
+    assert (code, json.loads(text)["standby"]) == (200, True)
+    health.leads("scheduler", mine=True)
+    assert json.loads(get("/readyz")[1])["standby"] is False
 
 
 def test_what_was_never_heard_of_is_missing(health: Health) -> None:
