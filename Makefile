@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev system lint types imports unit test bench clean
+.PHONY: help run install install-dev system lint types imports unit test chaos bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ unit: install-dev ## pytest alone
 	$(BIN)/pytest
 
 test: system lint types imports unit ## everything that must pass
+
+chaos: install-dev ## the fault suite and the long soak (ONLY=part of a name, SEED=n to play it again)
+	ONLY='$(ONLY)' SEED='$(SEED)' $(BIN)/python -m tests.chaos
 
 bench: install-dev ## the benchmarks of reply, engine and training; benchmarks/RESULTS.md has the figures
 	$(BIN)/pip install --quiet --editable '.[bench]'

@@ -7,7 +7,8 @@ holds what is to happen where, separated by semicolons:
 
 `NAME=ACTION[:SECONDS][@N]`: the N-th time that the process comes by (the first by default), once.
 With `FRONTDESK_FAULTS_FUSES`, a folder, a fault happens once even if the process is started again:
-a file named like the fault is made there just before.
+a file named like the fault, its fuse, is made there just before. A fault whose fuse is there from
+the start happens when a test takes it away, from the N-th time on.
 
     kill           SIGKILL, as by the kernel out of memory
     kill_after     SIGKILL so many seconds later, wherever the process is by then
@@ -70,14 +71,21 @@ class _Fault:
 
     def come_by(self) -> None:
         self.passed += 1
-        if self.passed != self.nth:
-            return
-        if self.fuse is not None:
-            try:
-                self.fuse.touch(exist_ok=False)
-            except FileExistsError:
+        if self.fuse is None:
+            if self.passed != self.nth:
                 return
+        elif self.passed < self.nth or not self._burn(self.fuse):
+            return
         _ACTIONS[self.action](self.seconds)
+
+    @staticmethod
+    def _burn(fuse: Path) -> bool:
+        """Make the fuse's file; False if it is there already."""
+        try:
+            fuse.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
 
 
 def _kill(_seconds: float) -> None:

@@ -1,0 +1,308 @@
+"""The one judge of every scenario: what must hold when all is quiet, by SQL and by the simulator.
+
+The simulator knows what people sent, what the bot acknowledged and what each chat shows; SQL
+knows what Frontdesk thinks of it. The two were written by different programs, and must agree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from cli.simulated import Simulator
+from desk.domain import Action, Author, DeliveryState, InboxState, MessageState
+from desk.flow.composing import plain
+from desk.store import Store
+from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message
+from desk.texts import say
+
+Json = dict[str, Any]
+
+SHOWN = frozenset({"sendMessage", "copyMessage"})
+"""The methods by which something comes to stand in a customer's chat."""
+FROM_A_PERSON = ("operator:", "sent:")
+"""How the keys of deliveries begin that carry an operator's words or choice."""
+DISTURBANCE = say("disturbance", "en")
+"""What a customer is told while the database is away: from memory, so there is no delivery."""
+UNDER_WAY = (DeliveryState.PENDING, DeliveryState.SENDING)
+
+
+@dataclass
+class Verdict:
+    """What the judge found. `violations` are sentences; none is what we want."""
+
+    violations: list[str] = field(default_factory=list)
+    updates: int = 0
+    """What people sent into the judged chats."""
+    parked: int = 0
+    shown: int = 0
+    """Messages of the bot that stand in the judged chats."""
+    uncertain: int = 0
+    """Deliveries marked as possibly sent twice."""
+    doubled: int = 0
+    """Of those, how many really stand there twice."""
+    disturbances: int = 0
+    """How often somebody was told that the database is away."""
+    decisions: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.updates} updates, {self.parked} parked, {self.shown} shown, "
+            f"{self.uncertain} uncertain of which {self.doubled} stand twice, "
+            f"decisions {dict(self.decisions)}, {len(self.violations)} violations"
+        )
+
+
+def under_way(store: Store, simulator: Simulator, customers: Sequence[int]) -> dict[str, int]:
+    """What is still on its way: updates, undecided messages and deliveries of these customers."""
+    mine = (
+        select(Conversation.id)
+        .join(Customer, Customer.id == Conversation.customer_id)
+        .where(Customer.chat_id.in_(customers))
+    )
+    count = select(func.count())
+    with store.reading() as session:
+        left = {
+            "inbox": count.where(Inbox.state == InboxState.NEW),
+            "undecided": count.where(
+                Message.state == MessageState.PENDING, Message.conversation_id.in_(mine)
+            ),
+            "deliveries": count.where(
+                DeliveryRow.chat_id.in_(customers), DeliveryRow.state.in_(UNDER_WAY)
+            ),
+        }
+        found = {name: session.scalar(query) or 0 for name, query in left.items()}
+    bots = simulator.get("/sim/bots")
+    return {"not taken": sum(bot["pending_update_count"] for bot in bots)} | found
+
+
+def judge(
+    store: Store,
+    simulator: Simulator,
+    customers: Sequence[int],
+    *,
+    presses: Iterable[str] = (),
+) -> Verdict:
+    """Judge the chats of these customers, once nothing is `under_way`.
+
+    `presses` are the ids of the callback queries that people's taps made.
+    """
+    verdict = Verdict()
+    left = under_way(store, simulator, customers)
+    if any(left.values()):
+        verdict.violations.append(f"Not everything came to an end: {left}.")
+    calls: dict[int, list[Json]] = defaultdict(list)
+    performed = [
+        call
+        for method in sorted(SHOWN)
+        for call in simulator.get(f"/sim/log?ok=true&method={method}", timeout=120)
+    ]
+    for call in sorted(performed, key=lambda call: int(call["seq"])):
+        calls[call["chat_id"]].append(call)
+    with store.reading() as session:
+        taps = Counter(
+            payload["callback_query"]["id"]
+            for payload in session.scalars(select(Inbox.payload))
+            if "callback_query" in payload
+        )
+        for query in presses:
+            verdict.updates += 1
+            if taps[query] != 1:
+                verdict.violations.append(f"The press {query} is stored {taps[query]} times.")
+        for chat in customers:
+            sent = [call for call in calls[chat] if call["params"].get("text") != DISTURBANCE]
+            said = simulator.get(f"/sim/chats/{chat}/messages?from=people&limit=100000", 60)
+            shown = simulator.get(f"/sim/chats/{chat}/messages?from=bot&limit=100000", 60)
+            verdict.updates += len(said)
+            verdict.disturbances += len(calls[chat]) - len(sent)
+            verdict.shown += len(shown)
+            found = _Chat(session, chat, said, shown, sent, calls[chat], verdict)
+            verdict.violations += [f"Chat {chat}: {what}" for what in found.violations()]
+    return verdict
+
+
+class _Chat:
+    """One customer's chat, seen from both sides."""
+
+    def __init__(
+        self,
+        session: Session,
+        chat: int,
+        said: list[Json],
+        shown: list[Json],
+        calls: list[Json],
+        all_calls: list[Json],
+        verdict: Verdict,
+    ) -> None:
+        self.session, self.chat, self.verdict = session, chat, verdict
+        self.said, self.shown, self.calls, self.all_calls = said, shown, calls, all_calls
+        self.inbox = session.scalars(select(Inbox).where(Inbox.chat_id == chat)).all()
+        self.deliveries = session.scalars(
+            select(DeliveryRow)
+            .where(DeliveryRow.chat_id == chat, DeliveryRow.method.in_(SHOWN))
+            .order_by(DeliveryRow.id)
+        ).all()
+        self.conversations = {
+            row.id: row
+            for row in session.scalars(
+                select(Conversation)
+                .join(Customer, Customer.id == Conversation.customer_id)
+                .where(Customer.chat_id == chat)
+            )
+        }
+        rows = session.execute(
+            select(Message, DecisionRow)
+            .outerjoin(DecisionRow, DecisionRow.message_id == Message.id)
+            .where(
+                Message.conversation_id.in_(list(self.conversations)),
+                Message.author == Author.CUSTOMER,
+                Message.inbox_id.is_not(None),
+            )
+        )
+        self.messages = {message.inbox_id: (message, decision) for message, decision in rows}
+
+    def violations(self) -> Iterator[str]:
+        yield from self._stored_once()
+        yield from self._decided()
+        yield from self._in_order()
+        yield from self._answered()
+
+    def _stored_once(self) -> Iterator[str]:
+        """Every update was stored once and came to its end."""
+        stored = Counter(
+            row.payload["message"].get("message_id")
+            for row in self.inbox
+            if isinstance(row.payload.get("message"), dict)
+        )
+        for message in self.said:
+            times = stored[message["message_id"]]
+            if times != 1:
+                yield f"message {message['message_id']} of the customer is stored {times} times."
+        for row in self.inbox:
+            if row.state is InboxState.PARKED:
+                self.verdict.parked += 1
+                if not row.error:
+                    yield f"update {row.update_id} is parked without a reason."
+
+    def _decided(self) -> Iterator[str]:
+        """Every text was decided, once."""
+        for row in self.inbox:
+            text = (row.payload.get("message") or {}).get("text")
+            if row.state is not InboxState.DONE or not text or text.startswith("/"):
+                continue
+            message, decision = self.messages.get(row.id, (None, None))
+            if message is None:
+                yield f"update {row.update_id} is done, but its text became no message."
+            elif message.state is not MessageState.DECIDED or decision is None:
+                yield f"message {message.id} was never decided."
+            else:
+                self.verdict.decisions[str(decision.action)] += 1
+
+    def _in_order(self) -> Iterator[str]:
+        """The chat shows what was delivered, in order; what stands twice is marked."""
+        live = {message["message_id"] for message in self.shown}
+        performed = {call["result"]["message_id"] for call in self.all_calls}
+        if live != performed:
+            yield f"it shows {sorted(live)}, but the calls made {sorted(performed)}."
+        place = {call["result"]["message_id"]: at for at, call in enumerate(self.calls)}
+        claimed: dict[int, DeliveryRow] = {}
+        last = -1
+        for row in self.deliveries:
+            self.verdict.uncertain += row.uncertain
+            if row.state is not DeliveryState.SENT:
+                if row.state is DeliveryState.FAILED and not row.error:
+                    yield f"delivery {row.id} failed without a reason."
+                continue
+            at = place.get(row.telegram_id or 0)
+            if at is None or not _same(row, self.calls[at]):
+                yield f"delivery {row.id} is marked as sent, but the chat does not show it."
+                continue
+            if at < last:
+                yield f"delivery {row.id} stands before one that was due earlier."
+            last = max(last, at)
+            claimed[at] = row
+        yield from self._extras(claimed)
+        yield from self._people_last(claimed)
+
+    def _extras(self, claimed: dict[int, DeliveryRow]) -> Iterator[str]:
+        """What no delivery stands for must be the first try of an uncertain one."""
+        tried: Counter[int] = Counter()
+        for at, call in enumerate(self.calls):
+            if at in claimed:
+                continue
+            after = max((row.id for n, row in claimed.items() if n < at), default=0)
+            before = min((row.id for n, row in claimed.items() if n > at), default=None)
+            for row in self.deliveries:
+                room = 1 if row.state is DeliveryState.SENT else 2
+                if (
+                    row.uncertain
+                    and row.id > after
+                    and (before is None or row.id <= before)
+                    and tried[row.id] < room
+                    and _same(row, call)
+                ):
+                    tried[row.id] += 1
+                    self.verdict.doubled += tried[row.id] >= room
+                    break
+            else:
+                text = str(call["params"].get("text", ""))[:40]
+                yield f"call {call['seq']} ({text!r}) stands there unasked, or twice unmarked."
+
+    def _people_last(self, claimed: dict[int, DeliveryRow]) -> Iterator[str]:
+        """In a conversation nothing of the bot follows what a person said."""
+        spoken: set[int | None] = set()
+        for _, row in sorted(claimed.items()):
+            if row.key.startswith(FROM_A_PERSON):
+                spoken.add(row.conversation_id)
+            elif row.from_bot and row.conversation_id in spoken:
+                yield f"delivery {row.id} of the bot follows a person's."
+
+    def _answered(self) -> Iterator[str]:
+        """Nobody is met with silence, and nobody hears two answers to one message."""
+        about: dict[int | None, list[DeliveryRow]] = defaultdict(list)
+        for row in self.deliveries:
+            about[row.message_id].append(row)
+        for message, decision in self.messages.values():
+            if decision is not None:
+                yield from self._answered_once(message, decision, about[message.id])
+        keys = {row.key for row in self.deliveries}
+        for row in self.inbox:
+            command = str((row.payload.get("message") or {}).get("text"))
+            # While a person is in charge a command is passed on to them as a message.
+            if row.id in self.messages or row.state is not InboxState.DONE:
+                continue
+            if command in ("/start", "/help") and f"{command[1:]}:{row.id}" not in keys:
+                yield f"{command} (update {row.update_id}) got no reply."
+
+    def _answered_once(
+        self, message: Message, decision: DecisionRow, rows: list[DeliveryRow]
+    ) -> Iterator[str]:
+        conversation = self.conversations[message.conversation_id]
+        replies = [row for row in rows if row.key.startswith(("answer:", "handover:"))]
+        sent = [row for row in replies if row.state is DeliveryState.SENT]
+        # A tap may hand over what was answered: then both are right.
+        if len(sent) > 1 and not any("callback_query" in row.payload for row in self.inbox):
+            yield f"message {message.id} has {len(sent)} replies."
+        if decision.action is Action.SILENT:
+            if conversation.escalated_at is None and conversation.taken_at is None:
+                yield f"message {message.id} got silence, and no person was called."
+        elif not rows and conversation.taken_at is None:
+            yield f"message {message.id} ({decision.rule}) got no reply."
+        for row in replies:
+            if row.state is DeliveryState.CANCELLED and conversation.taken_at is None:
+                yield f"delivery {row.id} was cancelled, but no person took over."
+
+
+def _same(row: DeliveryRow, call: Json) -> bool:
+    """Whether a call is this delivery's, or what is left of it when its markup was refused."""
+    if row.method != call["method"]:
+        return False
+    params = call["params"]
+    if row.method == "copyMessage":
+        return bool(row.payload["message_id"] == int(params["message_id"]))
+    return params["text"] in (row.payload["text"], plain(row.payload["text"]))

@@ -1,0 +1,129 @@
+"""The bot is killed, stopped, doubled and lied to: every update is stored once and answered."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import func, select
+
+from desk.domain import InboxState
+from desk.tables import Inbox
+from simulator.world import DEFAULT_TOKEN
+from tests.chaos.stack import Stack, until
+
+WHERE, REFUND = "where is my parcel", "refund the lamp"
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "intake.before_commit",
+        "intake.after_commit",
+        "lane.before_enqueue",
+        "lane.after_enqueue",
+        "sender.after_take",
+        "sender.before_send",
+        "sender.after_send",
+    ],
+)
+def test_bot_killed_at(stack: Stack, point: str) -> None:
+    bot = stack["bot"]
+    deaths, customer = bot.deaths, stack.customer()
+    stack.arm(f"{point}=kill")
+    stack.says(customer, WHERE, REFUND)
+    stack.comes_to_pass(f"{point}=kill")
+    until(lambda: bot.deaths > deaths, "the bot is killed")
+    verdict = stack.good([customer])
+    # Only what was being sent may have arrived already.
+    assert (verdict.uncertain > 0) == point.startswith("sender.")
+    assert verdict.doubled == (point == "sender.after_send")
+
+
+def test_bot_stopped_in_a_batch(stack: Stack) -> None:
+    customers = [stack.customer() for _ in range(20)]
+    stack["bot"].end()
+    for customer in customers:
+        stack.says(customer, WHERE, REFUND)
+    stack["bot"].start()
+    until(lambda: any(map(stack.sent_to, customers)), "the first replies")
+    stack["bot"].end()
+    stack["bot"].start()
+    verdict = stack.good(customers)
+    assert verdict.doubled == verdict.uncertain == 0
+
+
+def test_unparseable_update_among_100(stack: Stack) -> None:
+    customers = [stack.customer() for _ in range(50)]
+    parked = _parked(stack)
+    stack["bot"].end()
+    for number, customer in enumerate(customers):
+        stack.says(customer, WHERE)
+        if number == 25:
+            stack.fault(kind="garbage_update")
+        stack.says(customer, REFUND)
+    stack["bot"].start()
+    stack.good(customers)
+    assert _parked(stack) == parked + 1
+
+
+def _parked(stack: Stack) -> int:
+    with stack.store.reading() as session:
+        return session.scalar(select(func.count()).where(Inbox.state == InboxState.PARKED)) or 0
+
+
+def test_two_bots(stack: Stack) -> None:
+    customers = [stack.customer() for _ in range(10)]
+    second = stack.twin("bot")
+    try:
+        for customer in customers:
+            stack.says(customer, WHERE)
+        stack.good(customers)
+        stack["bot"].end(0)
+        for customer in customers:
+            stack.says(customer, REFUND)
+        # By the one that stood by: it has seen that the other is dead.
+        verdict = stack.good(customers)
+        assert verdict.updates == verdict.shown == 20
+    finally:
+        stack["bot"].start()
+        stack.wait_ready("bot")
+        stack.remove(second)
+
+
+def test_two_pollers(stack: Stack) -> None:
+    customers = [stack.customer() for _ in range(5)]
+    told = stack["bot"].said("another_poller")
+    for customer in customers:
+        # Another program with the same token, which acknowledges nothing.
+        stack.simulator.get(f"/bot{DEFAULT_TOKEN}/getUpdates?limit=1")
+        stack.says(customer, WHERE)
+    until(lambda: stack["bot"].said("another_poller") > told, "the bot meets the other one")
+    stack.good(customers)
+
+
+def test_same_update_three_times(stack: Stack) -> None:
+    customer = stack.customer()
+    # Twice by the simulator; and once more because the bot dies before it acknowledges.
+    stack.fault(kind="duplicate_update", times=2)
+    stack.arm("intake.after_commit=kill")
+    stack.says(customer, WHERE, REFUND)
+    stack.comes_to_pass("intake.after_commit=kill")
+    stack.good([customer])
+
+
+def test_update_id_goes_backwards(stack: Stack) -> None:
+    customer = stack.customer()
+    stack.says(customer, WHERE)
+    stack.answered(customer)
+    # Telegram does so after an idle week, when all that came before is acknowledged: a poll that
+    # began before stands open.
+    stack.fault(kind="reset_update_id")
+    stack.says(customer, REFUND)
+    stack.good([customer])
+
+
+def test_updates_out_of_order(stack: Stack) -> None:
+    customers = [stack.customer() for _ in range(5)]
+    stack.fault(kind="out_of_order", times=3)
+    for customer in customers:
+        stack.says(customer, WHERE)
+    stack.good(customers)
