@@ -23,6 +23,7 @@ from bot.intake import ALLOWED_UPDATES, Intake
 from bot.jobs import Jobs
 from bot.lanes import Lanes
 from bot.limits import GROUP_SECONDS, Limits
+from bot.overdue import Overdue
 from bot.presses import Answers
 from bot.routers import KnownBot, Routers
 from bot.sender import Sender
@@ -50,7 +51,10 @@ COMMANDS = ("start", "help", "human")
 
 @dataclass(frozen=True, slots=True)
 class BotOptions:
-    """What the process runs with. `webhook` is (public address, secret, port); None polls."""
+    """What the process runs with. `webhook` is (public address, secret, port); None polls.
+
+    `reply_deadline` is in seconds.
+    """
 
     desk: Desk
     token: str
@@ -58,6 +62,7 @@ class BotOptions:
     redis_url: str
     data_dir: Path
     webhook: tuple[str, str, int] | None = None
+    reply_deadline: float = 20.0
 
 
 async def run(options: BotOptions) -> None:
@@ -114,6 +119,8 @@ async def serve(
         sender_.start(tenure.while_held(sender.run, sender_.stop))
         # Stopped last, when nothing is on its way any more: then another may begin.
         rest.start(tenure.run(rest.stop))
+        overdue = Overdue(options.desk, jobs, options.reply_deadline, sender.wake)
+        rest.start(tenure.while_held(overdue.run, rest.stop))
         rest.start(wakes.listen(options.redis_url, sender.wake, rest.stop))
         rest.start(_beat(Heartbeat(options.data_dir, "bot"), rest.stop))
         rest.start(_sync_admins(options.desk, telegram, rest.stop))

@@ -63,6 +63,7 @@ def run_bot(settings: Settings, desk: Desk, redis_url: str) -> None:
         redis_url=redis_url,
         data_dir=settings.data_dir,
         webhook=webhook,
+        reply_deadline=settings.reply_deadline,
     )
     try:
         asyncio.run(run(options))

@@ -275,14 +275,16 @@ class Rows:
             query = select(table).filter_by(**values).order_by(*table.__table__.primary_key)
             return list(session.scalars(query))
 
-    async def until(self, table: type[Base], count: int = 1, **values: Any) -> list[Any]:
+    async def until(
+        self, table: type[Base], count: int = 1, timeout: float = 5.0, **values: Any
+    ) -> list[Any]:
         """The rows with these values, once there are so many."""
 
         async def look() -> list[Any] | None:
             found = await asyncio.to_thread(self.all, table, **values)
             return found if len(found) >= count else None
 
-        rows: list[Any] = await eventually(look)
+        rows: list[Any] = await eventually(look, timeout)
         return rows
 
 

@@ -15,9 +15,9 @@ from bot.lanes import Lanes
 from desk.domain import InboxRow, InboxState, Incoming
 from desk.flow import customers, intake
 from desk.flow.desk import Desk
-from desk.tables import Inbox
-from simulator.world import OPERATORS_CHAT
-from tests.bot.conftest import Rows, Running, World, eventually
+from desk.tables import DeliveryRow, Inbox
+from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
+from tests.bot.conftest import Rows, Running, Starter, World, eventually
 
 BOT = 77
 
@@ -187,3 +187,25 @@ def bot_desk(rows: Rows) -> Any:
         store = rows._store
 
     return OnlyStore()
+
+
+async def test_an_unreadable_update_among_a_hundred_is_parked_and_the_others_are_answered(
+    start_bot: Starter, desk: Desk, rows: Rows
+) -> None:
+    bot_id = int(DEFAULT_TOKEN.partition(":")[0])
+
+    def update(number: int) -> Incoming:
+        person = {"id": number, "is_bot": False, "first_name": "Ann"}
+        chat = {"id": number, "type": "private", "first_name": "Ann"}
+        message = {"message_id": 1, "date": 1, "chat": chat, "from": person, "text": "/help"}
+        payload = {"update_id": number, "message": message if number != 50 else "what is this?"}
+        return Incoming(bot_id, number, None if number == 50 else number, payload)
+
+    updates = [update(number) for number in range(1, 101)]
+    await asyncio.to_thread(intake.store_updates, desk, updates)
+    await start_bot()
+    await rows.until(Inbox, count=99, timeout=60, state=InboxState.DONE)
+    (parked,) = await rows.until(Inbox, state=InboxState.PARKED)
+    assert parked.update_id == 50
+    answers = [row for row in rows.all(DeliveryRow) if row.key.startswith("help:")]
+    assert len({row.chat_id for row in answers}) == 99

@@ -15,7 +15,7 @@ import pytest
 
 from cli.checks import Status
 from desk.domain import DeliveryState, Incoming
-from desk.flow import intake
+from desk.flow import intake, leases
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
 from desk.pack import load
@@ -191,6 +191,15 @@ def test_doctor_retries_refused_deliveries_but_not_to_those_who_left(
     assert "2 refused" in checks(frontdesk("doctor", "--json"))["deliveries"]["detail"]
     result = frontdesk("doctor", "--retry", "--json")
     assert "1 waiting, 1 refused" in checks(result)["deliveries"]["detail"]
+
+
+def test_doctor_says_whose_turn_it_is(desk: Desk, frontdesk: Command) -> None:
+    leases.hold(desk, leases.Holding(leases.SCHEDULER, "web-2/place:77:1:a"))
+    leases.hold(desk, leases.Holding("bot:1", "web-1/place:78:1:b"), seconds=-1)
+    found = checks(frontdesk("doctor", "--json"))
+    assert found["lease scheduler"]["detail"] == "held by web-2, process 77"
+    assert found["lease bot:1"]["detail"] == "free; web-1, process 78 had it last"
+    assert {found[name]["status"] for name in ("lease scheduler", "lease bot:1")} == {Status.OK}
 
 
 @pytest.mark.parametrize("process", ["bot", "inference", "training", "scheduler"])

@@ -89,6 +89,19 @@ def test_an_overdue_message_goes_to_a_person_and_the_customer_is_told_once(
     assert len(stage.heard(ANA)) == 1
 
 
+def test_what_a_customer_writes_after_that_is_shown_to_people_and_told_no_more(
+    stage: Stage, scheduler: Scheduler, clock: Clock
+) -> None:
+    for number in range(4):
+        stage.write(f"hello {number}?")
+        clock.move(seconds=21)
+        scheduler.tick()
+    assert stage.pending_count() == 0
+    assert len(stage.heard(ANA)) == 1
+    for number in range(4):
+        assert any(f"hello {number}?" in text for text in stage.told())
+
+
 def test_a_late_prediction_changes_nothing_any_more(
     stage: Stage, scheduler: Scheduler, clock: Clock
 ) -> None:

@@ -1,0 +1,46 @@
+"""Neither worker nor scheduler: the bot itself sees to it that nobody is met with silence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot import overdue
+from bot.app import BotOptions
+from desk.domain import MessageState
+from desk.tables import DecisionRow, Message
+from simulator.world import OPERATORS_CHAT
+from tests.bot.conftest import Rows, Starter, World
+
+
+async def test_a_customer_is_told_once_and_a_person_is_called(
+    start_bot: Starter,
+    options: BotOptions,
+    world: World,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overdue, "LOOK_SECONDS", 0.05)
+    await start_bot(replace(options, reply_deadline=0.05))
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "is anybody there?"), "longer than it should", 20)
+    for number in range(1, 4):
+        await world.write(ann, "hello?")
+        await rows.until(DecisionRow, count=number + 1)
+    assert [row.rule for row in rows.all(DecisionRow)] == ["late"] * 4
+    assert len(await world.said(ann)) == 1
+    await world.said(OPERATORS_CHAT, "Needs a person", timeout=20)
+    await world.said(OPERATORS_CHAT, "hello?", count=3, timeout=20)
+
+
+async def test_a_message_within_its_time_is_left_to_the_others(
+    start_bot: Starter, world: World, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overdue, "LOOK_SECONDS", 0.05)
+    await start_bot()
+    ann = await world.customer()
+    await world.write(ann, "is anybody there?")
+    await rows.until(Message, state=MessageState.PENDING)
+    await world.reply(await world.write(ann, "/help"))
+    assert rows.all(DecisionRow) == []
