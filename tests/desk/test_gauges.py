@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from redis import Redis
+from sqlalchemy import event
 
 from desk import metrics, queues
 from desk.domain import DeliveryState, InboxState, Incoming, Person, RunState
@@ -110,6 +111,30 @@ def test_counting_stops_where_the_number_is_bad_enough(
     with desk.store.writing() as session:
         session.add_all([Inbox(bot_id=1, update_id=n, payload={}) for n in range(5)])
     assert backlog(desk).inbox[InboxState.NEW] == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_query_reads_a_table_from_end_to_end(desk: Desk) -> None:
+    # PostgreSQL has the same indexes, but reads small tables whole.
+    said: list[tuple[str, object]] = []
+
+    @event.listens_for(desk.store.engine, "before_cursor_execute")
+    def keep(_c: object, _u: object, statement: str, parameters: object, *_: object) -> None:
+        said.append((statement, parameters))
+
+    backlog(desk)
+    event.remove(desk.store.engine, "before_cursor_execute", keep)
+    queries = [(text, values) for text, values in said if text.startswith("SELECT")]
+    assert len(queries) == 10
+    with desk.store.engine.connect() as connection:
+        for text, values in queries:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
+            steps = [step.detail for step in plan]
+            # Of training runs there are few, and it goes backwards from the last one.
+            if "FROM runs" not in text:
+                scanned = [step for step in steps if step.startswith("SCAN ")]
+                assert set(scanned) <= {"SCAN anon_1"}, steps  # what was found, at most `MOST` rows
+                assert any("USING" in step and "INDEX" in step for step in steps), steps
 
 
 def test_queues_are_read_as_rq_keeps_them(redis: Redis) -> None:

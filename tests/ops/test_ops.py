@@ -223,6 +223,7 @@ def test_promtool_takes_every_query_of_the_dashboard(tmp_path: Path) -> None:
 
 WELL = {
     'up{job="frontdesk",process="bot"}': "1x100",
+    'process_start_time_seconds{job="frontdesk",process="bot"}': "1x100",
     'frontdesk_ready{need="database",process="bot"}': "1x100",
     'frontdesk_heartbeat_age_seconds{process="bot"}': "1x100",
     'frontdesk_model_info{version="1"}': "1x100",
@@ -255,6 +256,12 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskDeliveriesFail": {'frontdesk_deliveries_total{outcome="failed"}': "7x50 8x50"},
     "FrontdeskDeliveriesUncertain": {
         'frontdesk_deliveries_total{outcome="uncertain"}': "1x50 9x50"
+    },
+    "FrontdeskUnprocessable": {
+        'frontdesk_decisions_total{action="escalate",rule="unprocessable"}': "_x50 1x50"
+    },
+    "FrontdeskRestarts": {
+        'process_start_time_seconds{job="frontdesk",process="bot"}': "1x40 2x10 3x10 4x40"
     },
     "FrontdeskProcessDown": {'up{job="frontdesk",process="bot"}': "1x50 0x50"},
     "FrontdeskNoWorker": {'frontdesk_model_info{version="1"}': GONE},
