@@ -59,6 +59,7 @@ class Host:
             "TELEGRAM_API_URL": self.telegram_url,
             "BASE_MODEL": str(self.folder / "base"),
             "PACK": "florist",
+            "METRICS_PORT": str(free_port()),  # here all of them share one network
         }
         image = {
             "PATH": f"{BIN}:/usr/bin:/bin",
