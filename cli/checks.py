@@ -94,7 +94,7 @@ def pack(settings: Settings) -> Iterator[Finding]:
 
 def database(settings: Settings) -> Iterator[Finding]:
     from desk.domain import DeskError
-    from desk.logs import scrub
+    from desk.scrubbing import scrub
     from desk.store import Store
 
     if settings.database_file is not None and not settings.database_file.exists():

@@ -31,12 +31,15 @@ def load_settings(**overrides: Any) -> Settings:
 def read_settings(**overrides: Any) -> Settings:
     """The settings as they are set, whatever runs. Raises as `load_settings` does."""
     from desk.domain import DeskError
+    from desk.scrubbing import protect
     from desk.settings import load
 
     try:
-        return load(**overrides)
+        settings = load(**overrides)
     except DeskError as error:
         raise MisconfiguredError(str(error)) from None
+    protect(*settings.secrets())
+    return settings
 
 
 def load_pack(settings: Settings) -> Pack:
@@ -109,7 +112,7 @@ def check_redis(url: str) -> None:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    from desk.logs import scrub
+    from desk.scrubbing import scrub
 
     try:
         client = redis.Redis.from_url(

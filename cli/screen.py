@@ -37,8 +37,10 @@ def results() -> Console:
 
 def complain(sentence: str) -> None:
     """The sentence that a verb ends with when it fails."""
+    from desk.scrubbing import scrub
+
     red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
-    print(f"{red}Error:{plain} {sentence}", file=sys.stderr, flush=True)
+    print(f"{red}Error:{plain} {scrub(sentence)}", file=sys.stderr, flush=True)
 
 
 def percent(value: object) -> str:

@@ -6,26 +6,20 @@ Customers' texts are never logged at INFO or above; log ids instead.
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from typing import Any
 
 import structlog
 
 from desk import metrics
-
-# A bot token stands in every Bot API address, and libraries put addresses into their errors.
-_TOKEN = re.compile(r"\d{5,}:[A-Za-z0-9_-]{20,}")
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@/\s]+@")
-
-
-def scrub(text: str) -> str:
-    """A text without bot tokens and without passwords in addresses."""
-    return _PASSWORD.sub(r"\1***@", _TOKEN.sub("***", text))
+from desk.scrubbing import scrub_value
 
 
 def _scrub_event(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Any:
-    return {key: scrub(value) if isinstance(value, str) else value for key, value in event.items()}
+    # structlog's own entries, such as the record of another library, are not for the log.
+    return {
+        key: value if key.startswith("_") else scrub_value(value) for key, value in event.items()
+    }
 
 
 def _count(

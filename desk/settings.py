@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -166,6 +167,17 @@ class Settings(BaseSettings):
             if self.database_url.startswith(prefix):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(prefix)
         return self.database_url
+
+    def secrets(self) -> list[str]:
+        """The values that nobody may read in a log: tokens, secrets, passwords in addresses."""
+        kept = [
+            value.get_secret_value() for value in (self.bot_token, self.webhook_secret) if value
+        ]
+        for address in (self.database_url, self.redis_url):
+            password = urlsplit(address).password if address else None
+            if password:
+                kept += [password, unquote(password)]
+        return kept
 
     @property
     def pack_dir(self) -> Path:

@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 
 from desk.domain import DeskError
-from desk.logs import scrub
+from desk.scrubbing import scrub
 
 log = structlog.get_logger(__name__)
 

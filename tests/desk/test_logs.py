@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from desk import heartbeat
-from desk.logs import scrub
+from desk.scrubbing import scrub
 
 TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
 PROGRAM = f"""

@@ -1,0 +1,51 @@
+"""Secrets taken out of what is written where others read: logs, errors, reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+# A bot token stands in every Bot API address, and libraries put addresses into their errors. An
+# address that was itself put into an address has its colon encoded, once or several times.
+_TOKEN = re.compile(r"\d{5,}(?::|%(?:25)*3A)[A-Za-z0-9_:-]{20,}", re.IGNORECASE)
+# A password may hold "@" and "/", if wrongly: the last "@" before white space or a quote ends it.
+_PASSWORD = re.compile(r"(://[^:/@\s\"']*:)[^\s\"']*@")
+_PARAMETER = re.compile(
+    r"\b((?:\w*password|\w*secret|\w*token|pwd)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&;,)}\]]+",
+    re.IGNORECASE,
+)
+
+_known: set[str] = set()
+
+
+def protect(*secrets: str | None) -> None:
+    """Take these very values out of every text from now on, in whatever form they come."""
+    for secret in secrets:
+        if secret and len(secret) >= 6:  # a shorter one would blot out ordinary words
+            _known.update({secret, quote(secret, safe=""), quote(secret)})
+
+
+def scrub(text: str) -> str:
+    """A text without bot tokens, passwords in addresses and parameters, and protected values."""
+    for secret in _known:
+        text = text.replace(secret, "***")
+    text = _TOKEN.sub("***", text)
+    text = _PASSWORD.sub(r"\1***@", text)
+    return _PARAMETER.sub(r"\1***", text)
+
+
+def scrub_value(value: Any) -> Any:
+    """The same for whatever a line of a log may hold: nested, as bytes, as an exception."""
+    if isinstance(value, str):
+        return scrub(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {scrub_value(key): scrub_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [scrub_value(item) for item in value]
+    if isinstance(value, bytes):
+        return scrub(value.decode(errors="replace"))
+    return scrub(str(value))
