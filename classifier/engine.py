@@ -124,21 +124,21 @@ class Classifier:
         manifest = registry.verify(path)
         try:
             names = json.loads((path / "labels.json").read_text(encoding="utf-8"))
-            labels = Labels(tuple(names["intents"]), tuple(names["sentiments"]))
+            labels = Labels(_label_names(names["intents"]), _label_names(names["sentiments"]))
             calibrated = json.loads((path / "calibration.json").read_text(encoding="utf-8"))
             calibration = Calibration.from_dict(calibrated)
             scope = Scope.from_parts(calibrated["scope"], load_file(path / "scope.safetensors"))
             directions = load_file(path / "neighbours.safetensors").get("directions")
             examples = (path / "neighbours.jsonl").read_bytes()
             neighbours = None if directions is None else Neighbours.from_parts(examples, directions)
-            tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+            tokenizer = _load_tokenizer(path / "tokenizer.json")
             backend = None
             if place == "cpu" and INT8 in manifest["files"]:
                 backend = _load_int8(path, labels)
             backend = backend or _load_torch(path, labels, place)
         except ModelError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
             raise ModelError(f"{path}: cannot be loaded: {error}") from error
         return cls(
             backend, tokenizer, labels, calibration, manifest, scope, neighbours, token_budget
@@ -251,6 +251,19 @@ def _tokenised(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[int
             if start + CHUNK < len(texts):
                 following = begin(start + CHUNK)
             yield start, current.result()
+
+
+def _label_names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError("labels.json lists no names")
+    return tuple(value)
+
+
+def _load_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 (tokenizers raises Exception itself)
+        raise ValueError(f"{path.name} is no tokenizer ({error})") from None
 
 
 def _load_int8(path: Path, labels: Labels) -> Backend | None:

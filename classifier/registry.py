@@ -157,7 +157,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{directory}: has no {MANIFEST}; it is not a model directory") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); use another version") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelError(

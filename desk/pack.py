@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from desk import yaml_limits
 from desk.domain import DeskError
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -364,6 +365,7 @@ def _read(path: Path) -> str:
 def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
     """The YAML as nodes, which know their lines, and as plain data."""
     try:
+        yaml_limits.check(text)
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         raw: Any = loader.construct_document(root) if root is not None else None
@@ -372,7 +374,11 @@ def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
         mark = error.problem_mark
         problem = Problem(f"this is not valid YAML: {found}", mark.line + 1 if mark else None)
         raise PackError(path, [problem]) from None
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-02-30 is a ValueError
+    except (
+        yaml.YAMLError,
+        yaml_limits.YamlLimitError,
+        ValueError,
+    ) as error:  # a date such as 2026-02-30 is a ValueError
         raise PackError(path, [Problem(f"this is not valid YAML: {error}")]) from None
     if root is None or not isinstance(raw, dict):
         message = "the file must hold a mapping with name, title, intents …"

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from desk import yaml_limits
 from desk.exchange import markup
 from desk.exchange.files import read_text
 from desk.exchange.material import Answer, ExchangeError, Material, Notice
@@ -25,8 +25,6 @@ USED = frozenset({"nlu", "responses", "slots"})
 UNUSED = ("stories", "rules", "forms", "actions", "entities", "e2e_actions")
 _SKIPPED = frozenset({"tests", "train_test_split"})
 _PREFIX = "utter_"
-_DEEPEST = 50
-_LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 def project_files(folder: Path) -> list[Path]:
@@ -112,14 +110,10 @@ def dump_domain(pack: Pack) -> str:
 def _root(path: Path) -> yaml.Node | None:
     text = read_text(path)
     try:
-        depth = 0
-        # The fast loader recurses without a limit: a file of brackets would end the process.
-        for event in yaml.parse(text, Loader=_LOADER):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST:
-                raise ExchangeError(f"{path}: is nested too deeply for a file of Rasa")
-        root: yaml.Node | None = _LOADER(text).get_single_node()
+        yaml_limits.check(text)
+        root: yaml.Node | None = yaml_limits.LOADER(text).get_single_node()
+    except yaml_limits.YamlLimitError as error:
+        raise ExchangeError(f"{path}: is no file of Rasa: {error}") from None
     except yaml.MarkedYAMLError as error:
         said = "; ".join(filter(None, (error.context, error.problem)))
         mark = error.problem_mark or error.context_mark
