@@ -23,6 +23,8 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from cli.simulated import Simulator, begin_anew, register_staff
 from desk import faultpoints, heartbeat
@@ -272,6 +274,14 @@ class Stack:
             if process.held:
                 process.start()
         self.wait_ready()
+        until(self.database_answers, "the database answers")
+
+    def database_answers(self) -> bool:
+        try:
+            with self.store.reading() as session:
+                return bool(session.scalar(select(1)))
+        except SQLAlchemyError:
+            return False
 
     def close(self) -> None:
         self._over.set()

@@ -1,0 +1,88 @@
+"""Redis is away, emptied, killed, read-only, full, or swallows an answer: SQL knows better."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.chaos.conftest import LONG
+from tests.chaos.stack import Stack, pause, until
+
+WHERE, REFUND = "where is my parcel", "refund the lamp"
+AWAY_SECONDS = 60.0 if LONG else 5.0
+
+
+def write(stack: Stack, number: int = 5) -> list[int]:
+    customers = [stack.customer() for _ in range(number)]
+    for customer in customers:
+        stack.says(customer, WHERE, REFUND)
+    return customers
+
+
+def test_enqueue_answer_lost(stack: Stack) -> None:
+    swallowed = stack.redis_proxy.swallowed
+    stack.redis_proxy.swallow(b"classify message")
+    customers = write(stack)
+    until(lambda: stack.redis_proxy.swallowed > swallowed, "an answer of Redis is lost")
+    assert stack.good(customers).shown == 10
+
+
+def test_redis_away(stack: Stack) -> None:
+    failures = stack["bot"].said("not_enqueued")
+    stack.redis_proxy.refuse()
+    customers = write(stack)
+    until(lambda: stack["bot"].said("not_enqueued") > failures, "the bot misses Redis")
+    pause(AWAY_SECONDS)
+    stack.redis_proxy.restore()
+    verdict = stack.good(customers)
+    assert verdict.decisions.total() == 10
+
+
+def test_redis_cut(stack: Stack) -> None:
+    customers = write(stack)
+    for _ in range(3):
+        stack.redis_proxy.cut()
+        customers += write(stack)
+    stack.good(customers)
+
+
+def test_redis_slow(stack: Stack) -> None:
+    stack.redis_proxy.delay(0.3)
+    stack.good(write(stack))
+
+
+def test_redis_emptied(stack: Stack) -> None:
+    stack["inference"].end()
+    customers = write(stack)
+    until(lambda: stack.redis.llen("rq:queue:classify") >= 5, "all is queued")
+    stack.redis.flushall()
+    stack["inference"].start()
+    assert stack.good(customers).shown == 10
+
+
+def test_redis_killed(stack: Stack) -> None:
+    redis = stack["redis"]
+    deaths, customers = redis.deaths, write(stack)
+    redis.signal(signal.SIGKILL)
+    customers += write(stack)
+    until(lambda: redis.deaths > deaths, "Redis is dead")
+    stack.good(customers)
+
+
+@pytest.mark.parametrize("trouble", ["read_only", "out_of_memory"])
+def test_redis_refuses_writes(stack: Stack, trouble: str) -> None:
+    failures = stack["bot"].said("not_enqueued")
+    if trouble == "read_only":
+        stack.redis.replicaof("127.0.0.1", 1)
+    else:
+        stack.redis.config_set("maxmemory", 1)
+    try:
+        customers = write(stack)
+        until(lambda: stack["bot"].said("not_enqueued") > failures, "a write is refused")
+    finally:
+        if trouble == "read_only":
+            stack.redis.replicaof("NO", "ONE")
+        else:
+            stack.redis.config_set("maxmemory", 0)
+    stack.good(customers)
