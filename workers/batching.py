@@ -154,7 +154,8 @@ class BatchWorker(SimpleWorker):
                 only = queue(only, connection)
         if isinstance(only, Queue):
             connection = connection or only.connection
-            job_class = job_class or only.job_class
+            if job_class is None and type(self).job_class is Job:  # else a subclass has its own
+                job_class = only.job_class
             serializer = serializer or only.serializer
             label = only.name
         else:
