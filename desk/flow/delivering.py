@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from desk import metrics
 from desk.domain import Author, ConversationState, Delivery, DeliveryState
@@ -24,6 +24,7 @@ from desk.texts import say
 BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
 IDEMPOTENT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup"})
+UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 MOST_SENT = 2000
 """More than Telegram takes from a bot in a minute."""
 PERHAPS_ARRIVED = "the bot ended twice while sending it, and it may have arrived"
@@ -92,18 +93,27 @@ def take(
     # The oldest unfinished delivery of a chat holds back the younger ones, even while it waits.
     heads = (
         select(func.min(DeliveryRow.id))
-        .where(DeliveryRow.state.in_([DeliveryState.PENDING, DeliveryState.SENDING]))
+        .where(DeliveryRow.state.in_(UNFINISHED))
         .group_by(DeliveryRow.chat_id)
     )
-    query = (
-        select(DeliveryRow)
-        .where(DeliveryRow.id.in_(heads), DeliveryRow.state == DeliveryState.PENDING, _due(desk))
-        .order_by(DeliveryRow.id)
-        .limit(limit)
-    )
-    if busy_chats:
-        query = query.where(DeliveryRow.chat_id.not_in(busy_chats))
     with desk.store.reading() as session:
+        next_here = (
+            None if desk.operator_chat_id in busy_chats else _next_to_operators(session, desk)
+        )
+        elsewhere = and_(
+            DeliveryRow.id.in_(heads),
+            DeliveryRow.chat_id.not_in([*busy_chats, desk.operator_chat_id or 0]),
+        )
+        query = (
+            select(DeliveryRow)
+            .where(
+                or_(DeliveryRow.id == next_here, elsewhere),
+                DeliveryRow.state == DeliveryState.PENDING,
+                _due(desk),
+            )
+            .order_by(DeliveryRow.id)
+            .limit(limit)
+        )
         if session.scalar(query.limit(1)) is None:
             return []
     taken = []
@@ -303,6 +313,36 @@ def _under_way(session: Session, row: DeliveryRow, attempt: int, *states: Delive
 def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
     row.state, row.error = DeliveryState.FAILED, error[:2000]
     counted(session, metrics.DELIVERIES, outcome)
+
+
+def _next_to_operators(session: Session, desk: Desk) -> int | None:
+    """What goes next to the operators' chat: the oldest card, or else the oldest of all.
+
+    The chat takes 20 messages a minute, and a call for help must not wait behind chatter. Within a
+    conversation the order is kept; nothing overtakes what is under way or was told to wait.
+    """
+    here = [DeliveryRow.chat_id == desk.operator_chat_id, DeliveryRow.state.in_(UNFINISHED)]
+    held_up = or_(DeliveryRow.state == DeliveryState.SENDING, ~_due(desk))
+    if session.scalar(select(DeliveryRow.id).where(*here, held_up).limit(1)) is not None:
+        return None
+    older = aliased(DeliveryRow)
+    behind_its_own = (
+        select(older.id)
+        .where(
+            older.chat_id == desk.operator_chat_id,
+            older.state.in_(UNFINISHED),
+            older.conversation_id == DeliveryRow.conversation_id,
+            older.id < DeliveryRow.id,
+        )
+        .exists()
+    )
+    call = and_(DeliveryRow.key.startswith(CARD_KEY), ~behind_its_own)
+    return session.scalar(
+        select(DeliveryRow.id)
+        .where(*here)
+        .order_by(case((call, 0), else_=1), DeliveryRow.id)
+        .limit(1)
+    )
 
 
 def _due(desk: Desk) -> ColumnElement[bool]:

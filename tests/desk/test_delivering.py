@@ -174,6 +174,28 @@ def test_a_delivery_during_which_the_sender_died_twice_is_given_up_and_operators
     assert "could not be delivered" in stage.told()[-1]
 
 
+def test_a_call_for_help_goes_before_older_chatter_of_others_and_after_its_own(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.send_all()
+    for number in range(3):
+        stage.ask(f"chatter {number}")
+    stage.ask("I am angry", BEN, intent="complaint")
+    stage.ask("chatter of Ben", BEN)
+    (first,) = _taken(stage, (ANA.chat_id, BEN.chat_id))
+    assert "I am angry" in first
+    assert _taken(stage, (ANA.chat_id, BEN.chat_id)) == [], "one at a time"
+    (row,) = stage.deliveries(OPERATOR_CHAT, state=DeliveryState.SENDING)
+    delivering.again(stage.desk, row.id, row.attempts, 30, "429")
+    assert _taken(stage, (ANA.chat_id, BEN.chat_id)) == [], "Telegram said to wait"
+    clock.move(seconds=30)
+    sent = [row.payload["text"] for row in stage.send_all() if row.chat_id == OPERATOR_CHAT]
+    order = ["I am angry", "chatter 0", "chatter 1", "chatter 2", "chatter of Ben"]
+    assert len(sent) == len(order)
+    assert all(said in text for said, text in zip(order, sent, strict=True))
+
+
 def test_what_was_sent_lately_or_may_have_been_is_known_to_the_next_sender(
     stage: Stage, clock: Clock
 ) -> None:
