@@ -61,10 +61,11 @@ test: system lint types imports unit ## everything that must pass
 chaos: install-dev ## the fault suite and the long soak (ONLY=part of a name, SEED=n to play it again)
 	ONLY='$(ONLY)' SEED='$(SEED)' $(BIN)/python -m tests.chaos
 
-bench: install-dev ## the benchmarks of reply, engine and training; benchmarks/RESULTS.md has the figures
+bench: install-dev ## the benchmarks of reply, engine, queue and training; benchmarks/RESULTS.md has the figures
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python benchmarks/reply.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/queue.py --jobs 512 --rounds 3
 	$(BIN)/python benchmarks/train.py --examples 500
 
 clean: ## remove what the tools leave behind (not data/, models/ or the environment)
