@@ -10,6 +10,7 @@ from collections.abc import Callable
 import typer
 
 from cli import (
+    backup,
     chat,
     classify,
     compare,
@@ -84,6 +85,8 @@ _verb(
 app.add_typer(models, name="models", epilog="Example: frontdesk models list")
 app.add_typer(operators, name="operators", epilog="Example: frontdesk operators list")
 _verb(upkeep.migrate, "frontdesk migrate")
+_verb(backup.backup, "frontdesk backup backups/2026-03-02")
+_verb(backup.restore, "frontdesk restore backups/2026-03-02")
 _verb(doctor.doctor, "frontdesk doctor")
 
 

@@ -28,4 +28,5 @@ def migrate(
             if time.monotonic() >= deadline:
                 raise CommandError(str(error)) from None
         time.sleep(0.5)
+    store.dispose()
     results().print("The database is up to date.")

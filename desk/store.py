@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from desk.domain import DeskError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 15
+SILENT_SECONDS = 15
 _AFTER_COMMIT = "after_commit"
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
 
@@ -62,6 +63,7 @@ class Store:
             self.engine = create_engine(
                 url,
                 pool_pre_ping=not self.sqlite,
+                connect_args={} if self.sqlite else _patience(parsed.query),
                 # An error's text would quote what customers wrote.
                 hide_parameters=True,
             )
@@ -140,6 +142,23 @@ class Store:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         return config
+
+
+def _patience(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """How long a silent peer is waited for, save what DATABASE_URL itself says.
+
+    A host that is cut off closes no connection. By default Linux would wait a quarter of an hour
+    for such a server, and the server two hours for such a client, whose locks it keeps until then.
+    """
+    defaults = {
+        "connect_timeout": 5,
+        "keepalives_idle": 5,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 1000 * SILENT_SECONDS,
+        "options": f"-c idle_in_transaction_session_timeout={SILENT_SECONDS}s",
+    }
+    return {name: value for name, value in defaults.items() if name not in chosen}
 
 
 def _too_new(revision: str | None) -> DeskError:

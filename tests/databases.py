@@ -145,7 +145,7 @@ def running_postgres(*settings: str, access: str = "") -> Iterator[PostgresServe
                 stderr=output,
                 cwd=directory,
                 start_new_session=True,  # Ctrl-C is for pytest, which then stops us in order
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
                 **owner,
             )
         try:
@@ -221,8 +221,8 @@ def _owner() -> dict[str, Any]:
     raise NoPostgresError("PostgreSQL can't run as root, and there is no user `postgres` here")
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to end the server even when pytest is killed."""
+def die_with_parent() -> None:
+    """Ask the kernel to end a process of ours even when pytest is killed: for `preexec_fn`."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 

@@ -37,6 +37,8 @@ VERBS = [
     ["operators", "add"],
     ["operators", "remove"],
     ["migrate"],
+    ["backup"],
+    ["restore"],
     ["doctor"],
 ]
 

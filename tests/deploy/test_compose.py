@@ -174,9 +174,9 @@ def test_the_group_may_be_unknown_until_the_running_bot_has_told_its_id() -> Non
     assert told["OPERATOR_CHAT_ID"] == COMPLETE["OPERATOR_CHAT_ID"]
 
 
-def test_the_guide_says_that_a_database_has_one_bot() -> None:
+def test_the_guide_says_that_another_bot_needs_a_database_of_its_own() -> None:
     guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    assert "One bot process per database" in guide
+    assert "A bot with *another* token needs a database" in guide
 
 
 def test_no_secret_stands_in_a_file() -> None:

@@ -332,3 +332,16 @@ def test_a_topic_belongs_to_one_customer_in_its_chat_and_to_others_elsewhere(
         add(number, *topic)
     with pytest.raises(IntegrityError):
         add(9, -1, 77)
+
+
+def test_a_silent_client_or_server_is_given_up_unless_the_address_says_otherwise(
+    postgres_url: str,
+) -> None:
+    store = Store(postgres_url + "&keepalives_count=7")
+    with store.engine.connect() as connection:
+        limit = connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+        chosen = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+    store.dispose()
+    assert limit == "15s"
+    assert chosen["keepalives_count"] == "7"
+    assert chosen["tcp_user_timeout"] == "15000"

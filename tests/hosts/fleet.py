@@ -1,4 +1,4 @@
-"""Frontdesk on eight hosts: data, Telegram, and two each for bots, inference and scheduler."""
+"""Frontdesk on nine hosts: PostgreSQL, Valkey, Telegram, and two each for the processes."""
 
 from __future__ import annotations
 
@@ -23,17 +23,27 @@ import aiohttp
 import redis
 
 from desk import heartbeat
+from desk.flow.leases import describe
 from desk.settings import Settings
 from desk.store import Store
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
-from tests.databases import running_postgres
+from tests.databases import die_with_parent, running_postgres
 from tests.hosts.network import Host, Network
 from workers.embedded import find_binary
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90.0
+PATIENCE = 150.0
 SIMULATOR, BALANCER, POSTGRES, REDIS, WEBHOOK = 8081, 8080, 5432, 6379, 8443
 PASSWORD = "between-hosts-only"
+SERVERS = ("postgres", "valkey", "telegram")
+PROCESSES = {
+    "worker-a": ["worker", "inference"],
+    "worker-b": ["worker", "inference"],
+    "sched-a": ["worker", "scheduler"],
+    "sched-b": ["worker", "scheduler"],
+    "bot-a": ["bot"],
+    "bot-b": ["bot"],
+}
 EACH = 4
 """Messages of one customer."""
 # Two intents in turn: the same answer again and again would call a person.
@@ -74,6 +84,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
             )
 
     def stop(self, seconds: float = 30.0) -> int:
@@ -106,6 +117,10 @@ class Service:
         """Whether this life of the process has given a sign of life."""
         sign = heartbeat.path(self.log.parent / self.environment["DATA_DIR"], str(self.kind))
         return sign.exists() and sign.stat().st_mtime > self.started
+
+    def ended(self) -> bool:
+        """Whether the process has ended by itself."""
+        return self.process is not None and self.process.poll() is not None
 
     def lives(self) -> None:
         """Fail with the end of its log if the process has ended."""
@@ -169,26 +184,23 @@ class Fleet:
         counts = self.get("/counts")
         return {name: counts.get(_webhook(host), 0) for name, host in self.hosts.items()}
 
-    def holder(self, lease: str) -> str | None:
-        """The host that holds a lease now."""
-        from desk.flow.leases import describe
-
+    def holder(self, lease: str) -> str:
+        """The host that holds a lease now; "" if none does."""
         with self.store.engine.connect() as connection:
             row = connection.exec_driver_sql(
                 "SELECT holder FROM leases WHERE name LIKE %s AND until > clock_timestamp()",
                 (lease,),
             ).first()
-        return None if row is None else describe(row[0]).partition(",")[0]
+        return "" if row is None else describe(row[0]).partition(",")[0]
 
 
 @contextmanager
 def running(network: Network, folder: Path, settings: dict[str, str]) -> Iterator[Fleet]:
     """The whole desk on its hosts for the length of a block, working."""
-    names = ("data", "telegram", "bot-a", "bot-b", "worker-a", "worker-b", "sched-a", "sched-b")
-    hosts = {name: network.add(name) for name in names}
+    hosts = {name: network.add(name) for name in (*SERVERS, *PROCESSES)}
     with ExitStack() as stack:
-        database_url, store = _database(stack, hosts["data"])
-        redis_url, client = _redis(stack, hosts["data"], folder)
+        database_url, store = _database(stack, hosts["postgres"])
+        redis_url, client = _redis(stack, hosts["valkey"], folder)
         telegram = hosts["telegram"]
         given = {
             "DATABASE_URL": database_url,
@@ -207,11 +219,8 @@ def running(network: Network, folder: Path, settings: dict[str, str]) -> Iterato
             "WEBHOOK_SECRET": "only-telegram-knows",
             "WEBHOOK_PORT": str(WEBHOOK),
         }
-        for name in names[2:]:
-            kind = name.partition("-")[0]
-            verb = {"bot": ["bot"], "worker": ["worker", "inference"],
-                    "sched": ["worker", "scheduler"]}[kind]  # fmt: skip
-            fleet.service(name, "cli", *verb, **(bots if kind == "bot" else {})).start()
+        for name, verb in PROCESSES.items():
+            fleet.service(name, "cli", *verb, **(bots if verb == ["bot"] else {})).start()
         balancer = fleet.service("telegram/balancer", "tests.hosts.balancer", str(BALANCER))
         balancer.command += [_webhook(hosts[name]) for name in ("bot-a", "bot-b")]
         balancer.start()
@@ -223,12 +232,12 @@ def _webhook(host: Host) -> str:
     return f"http://{host.address}:{WEBHOOK}"
 
 
-def _database(stack: ExitStack, data: Host) -> tuple[str, Store]:
+def _database(stack: ExitStack, host: Host) -> tuple[str, Store]:
     """PostgreSQL with today's tables: its address between hosts, and a store that looks in."""
-    server = data.call(
+    server = host.call(
         stack.enter_context,
         running_postgres(
-            f"listen_addresses={data.address}",
+            f"listen_addresses={host.address}",
             "max_connections=120",
             access="host all all 10.77.0.0/24 scram-sha-256\n",
         ),
@@ -238,26 +247,31 @@ def _database(stack: ExitStack, data: Host) -> tuple[str, Store]:
     with server.connect("postgres") as connection:
         connection.execute(f"ALTER ROLE postgres PASSWORD '{PASSWORD}'")
     name = store.engine.url.database
-    return f"postgresql://postgres:{PASSWORD}@{data.address}:{POSTGRES}/{name}", store
+    return f"postgresql://postgres:{PASSWORD}@{host.address}:{POSTGRES}/{name}", store
 
 
-def _redis(stack: ExitStack, data: Host, folder: Path) -> tuple[str, redis.Redis]:
+def _redis(stack: ExitStack, host: Host, folder: Path) -> tuple[str, redis.Redis]:
     """Valkey with a password: its address between hosts, and a client that looks in."""
     place = folder / "redis"
     place.mkdir()
     # A socket's path has at most 107 bytes.
     socket = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="frontdesk-"))) / "redis"
-    command = [find_binary(), "--bind", data.address, "--port", REDIS, "--unixsocket", socket,
+    command = [find_binary(), "--bind", host.address, "--port", REDIS, "--unixsocket", socket,
                "--requirepass", PASSWORD, "--dir", place, "--appendonly", "yes"]  # fmt: skip
     with (place / "log").open("wb") as log:
-        process = data.call(subprocess.Popen, [str(part) for part in command], stdout=log)
+        process = host.call(
+            subprocess.Popen,
+            [str(part) for part in command],
+            stdout=log,
+            preexec_fn=die_with_parent,
+        )
     stack.callback(process.wait)
     stack.callback(process.terminate)
     client = redis.Redis.from_url(f"unix://:{PASSWORD}@{socket}")
     stack.callback(client.close)
     until(socket.exists, "Valkey starts")
     until(client.ping, "Valkey answers")
-    return f"redis://:{PASSWORD}@{data.address}:{REDIS}/0", client
+    return f"redis://:{PASSWORD}@{host.address}:{REDIS}/0", client
 
 
 async def _get(url: str) -> Any:

@@ -1,0 +1,282 @@
+"""`frontdesk backup` and `frontdesk restore`: the database as it was at one moment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.compose import load_settings, open_store
+from cli.errors import CommandError, MisconfiguredError
+from cli.screen import JsonOption, print_json, results
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from desk.settings import Settings
+    from desk.store import Store
+
+ABOUT = "backup.json"
+FILES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A folder to make; it must not exist yet.")],
+    json_: JsonOption = False,
+) -> None:
+    """Copy the database as it is at this moment into a new folder, while everything runs.
+
+    SQLite is copied by itself; for PostgreSQL pg_dump is run, of the server's version or newer.
+    Models, packs and `.env` are files: copy them as such (docs/operations.md).
+    """
+    settings = load_settings()
+    store = open_store(settings)
+    try:
+        about = _back_up(store, settings, folder)
+    finally:
+        store.dispose()
+    if json_:
+        print_json({"folder": str(folder), **about})
+    else:
+        results().print(f"{folder}: {about['bytes']:,} bytes, revision {about['revision']}.")
+
+
+def restore(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder that `frontdesk backup` made.")
+    ] = None,
+    mark: Annotated[
+        bool,
+        typer.Option("--mark", help="Only mark what was on its way: restored by other means."),
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Put a backup into an empty database, and mark replies that may have left since then.
+
+    Stop every process first and empty Redis; docs/operations.md says what is lost and why. Replies
+    that were on their way at the moment of the backup are sent again and count as uncertain.
+    """
+    if (folder is None) != mark:
+        raise MisconfiguredError("Name the folder of a backup, or give --mark alone.")
+    settings = load_settings()
+    about = _about(folder) if folder is not None else None
+    _refuse_running(settings)
+    if folder is not None and about is not None:
+        _put_back(folder, about, settings)
+    store = open_store(settings)
+    try:
+        uncertain, revision = _mark(store), _revision(store)
+    finally:
+        store.dispose()
+    if json_:
+        print_json({"revision": revision, "uncertain": uncertain})
+        return
+    console = results()
+    if about is not None:
+        console.print(f"Restored as of {about['created']}, revision {revision}.")
+    console.print(f"{uncertain} replies were on their way then: they are sent again, uncertain.")
+    console.print("Next: frontdesk migrate, then start the processes.")
+
+
+def _back_up(store: Store, settings: Settings, folder: Path) -> dict[str, Any]:
+    """Fill a new folder; returns what its backup.json says."""
+    url = store.engine.url
+    kind = url.get_backend_name()
+    if kind == "sqlite" and not Path(str(url.database)).is_file():
+        raise CommandError(f"There is no database at {url.database} to back up.")
+    started, revision = datetime.now(UTC), _revision(store)
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        raise MisconfiguredError(f"{folder} exists already; name a folder to be made.") from None
+    try:
+        copy = folder / FILES[kind]
+        copy.touch(mode=0o600)  # customers' words are in it
+        if kind == "sqlite":
+            _copy_sqlite(Path(str(url.database)), copy)
+        else:
+            _run("pg_dump", url, "--format=custom", "--no-owner", f"--file={copy}")
+        about = {
+            "frontdesk": version("frontdesk"),
+            "created": started.isoformat(timespec="seconds"),
+            "database": kind,
+            "revision": revision,
+            "bytes": copy.stat().st_size,
+            "sha256": _sha256(copy),
+            "champion": _champion(settings),
+        }
+        # Written last: a folder without it is no backup.
+        (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    return about
+
+
+def _put_back(folder: Path, about: dict[str, Any], settings: Settings) -> None:
+    from sqlalchemy import make_url
+
+    url = make_url(settings.database)
+    kind = url.get_backend_name()
+    if kind != about["database"]:
+        raise MisconfiguredError(
+            f"The backup is of a {about['database']} database and DATABASE_URL names a {kind} "
+            "one; a backup can't change from one to the other."
+        )
+    copy = folder / FILES[kind]
+    if not copy.is_file() or _sha256(copy) != about["sha256"]:
+        raise CommandError(f"{copy} is damaged or incomplete; take another backup.")
+    if kind == "sqlite":
+        _restore_sqlite(copy, Path(str(url.database)))
+    else:
+        _restore_postgres(copy, url, settings)
+
+
+def _refuse_running(settings: Settings) -> None:
+    from cli import rundir
+
+    if rundir.is_locked(settings.data_dir):
+        raise CommandError(
+            f"Frontdesk runs on DATA_DIR {settings.data_dir}; stop it before a restore."
+        )
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    with (
+        closing(sqlite3.connect(source, timeout=15)) as original,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        original.backup(copy)
+        # The copy is one file: no write-ahead log of its own to forget.
+        copy.execute("PRAGMA journal_mode=DELETE")
+        if copy.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise CommandError(f"{source} is damaged: its copy does not pass SQLite's check.")
+
+
+def _restore_sqlite(copy: Path, target: Path) -> None:
+    for leftover in (target, Path(f"{target}-wal"), Path(f"{target}-shm")):
+        if leftover.exists():
+            raise CommandError(f"{leftover} is there already; move it away first.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    half = target.with_name(target.name + ".restoring")
+    shutil.copyfile(copy, half)
+    half.replace(target)
+
+
+def _restore_postgres(copy: Path, url: URL, settings: Settings) -> None:
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from desk.store import unreachable
+
+    store = open_store(settings)
+    try:
+        tables = inspect(store.engine).get_table_names()
+    except SQLAlchemyError as error:
+        raise unreachable(store.url, error) from None
+    finally:
+        store.dispose()
+    if tables:
+        raise CommandError(
+            f"The database {url.database} has tables already; create an empty one "
+            "(createdb NAME) and set DATABASE_URL to it."
+        )
+    options = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
+    _run("pg_restore", url, *options, str(copy))
+
+
+def _run(program: str, url: URL, *arguments: str) -> None:
+    """Run a program of PostgreSQL against a database. Raises `CommandError` with its complaint."""
+    found = shutil.which(program)
+    if found is None:
+        raise CommandError(
+            f"{program} is not on PATH. Install PostgreSQL's client programs, of the server's "
+            "version or newer (Debian: apt-get install postgresql-client)."
+        )
+    # Whoever lists processes sees arguments, but not the environment.
+    address = url.set(drivername="postgresql", password=None)
+    password = {} if url.password is None else {"PGPASSWORD": str(url.password)}
+    done = subprocess.run(
+        [found, f"--dbname={address.render_as_string()}", *arguments],
+        env={**os.environ, **password},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split())
+        raise CommandError(f"{program} failed: {said[:500] or f'exit code {done.returncode}'}")
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MisconfiguredError(
+            f"{folder} is no backup: it has no {ABOUT}. Name a folder of `frontdesk backup`."
+        ) from None
+    except ValueError:
+        about = None
+    if not isinstance(about, dict) or not {"database", "sha256", "created"} <= about.keys():
+        raise CommandError(f"{folder / ABOUT} is damaged; take another backup.")
+    return about
+
+
+def _mark(store: Store) -> int:
+    """Mark the deliveries that may have left after the backup; returns how many."""
+    from sqlalchemy import func, select, update
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from desk.domain import DeliveryState
+    from desk.flow.delivering import IDEMPOTENT_METHODS
+    from desk.store import unreachable
+    from desk.tables import DeliveryRow
+
+    open_ = DeliveryRow.state.in_([DeliveryState.PENDING, DeliveryState.SENDING])
+    repeated = open_ & DeliveryRow.method.not_in(IDEMPOTENT_METHODS)
+    try:
+        with store.writing() as session:
+            count = session.scalar(select(func.count()).where(repeated)) or 0
+            session.execute(update(DeliveryRow).where(repeated).values(uncertain=True))
+            return count
+    except SQLAlchemyError as error:
+        raise unreachable(store.url, error) from None
+
+
+def _revision(store: Store) -> str | None:
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from desk.store import unreachable
+
+    try:
+        with store.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError as error:
+        raise unreachable(store.url, error) from None
+
+
+def _champion(settings: Settings) -> str | None:
+    from classifier import registry
+    from classifier.registry import ModelError
+
+    try:
+        return registry.champion(settings.models_dir)
+    except ModelError:
+        return None  # `frontdesk doctor` speaks of that; the database is what is saved here
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,249 @@
+"""Backup and restore, with the real thing on both databases and with what can go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url, select
+
+from cli import rundir
+from desk.domain import DeliveryState, Incoming
+from desk.flow import delivering, intake
+from desk.flow.desk import Desk
+from desk.pack import load
+from desk.store import Store
+from desk.tables import Customer, DeliveryRow, Inbox
+from tests.cli.conftest import Place, Result
+from tests.conftest import PostgresServer
+from tests.databases import binaries_of_postgres
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def urls(request: pytest.FixtureRequest, place: Place) -> Iterator[tuple[str, str]]:
+    """The address of a migrated database, and that of an empty one to restore to."""
+    if request.param == "sqlite":
+        first, second = (f"sqlite:///{place.folder / name}.db" for name in ("one", "two"))
+        _migrate(first)
+        yield first, second
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.database(migrated=False) as first, server.database(migrated=False) as second:
+        _migrate(first)
+        yield first, second
+
+
+def _migrate(url: str) -> None:
+    store = Store(url)
+    store.migrate()
+    store.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _postgres_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pg_dump of the server that the tests start, whatever else is on PATH."""
+    if any(Path("/usr/lib/postgresql").glob("*/bin/pg_dump")):
+        path = f"{binaries_of_postgres()}{os.pathsep}{os.environ['PATH']}"
+        monkeypatch.setenv("PATH", path)
+
+
+def fill(url: str, place: Place) -> None:
+    """A customer, an update, and a delivery in each state."""
+    store = Store(url)
+    desk = Desk(store, load(Path(place.settings["PACK"])))
+    intake.store_updates(desk, [Incoming(1, 7, 5, {"update_id": 7})])
+    with store.writing() as session:
+        session.add(Customer(chat_id=5, name="Ada"))
+        for method in ("sendMessage", "editMessageText"):
+            for state in DeliveryState:
+                session.add(
+                    DeliveryRow(
+                        key=f"{method}:{state}", chat_id=5, method=method, payload={}, state=state
+                    )
+                )
+    store.dispose()
+
+
+def test_a_restored_database_is_the_one_of_the_backup_and_knows_what_may_have_left(
+    urls: tuple[str, str], place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = urls
+    fill(first, place)
+    folder = place.folder / "backups" / "monday"
+    monkeypatch.setenv("DATABASE_URL", first)
+    made = frontdesk("backup", str(folder), "--json")
+    assert made.code == 0, made.err
+    about = made.json()
+    assert about["database"] == make_url(first).get_backend_name()
+    assert about["champion"]
+    assert {path.stat().st_mode & 0o077 for path in (folder, *folder.glob("database.*"))} == {0}
+    store = Store(first)
+    with store.writing() as session:
+        session.add(Customer(chat_id=6, name="after the backup"))
+    store.dispose()
+
+    monkeypatch.setenv("DATABASE_URL", second)
+    restored = frontdesk("restore", str(folder), "--json")
+    assert restored.code == 0, restored.err
+    assert restored.json() == {"revision": about["revision"], "uncertain": 2}
+    assert frontdesk("migrate").code == 0
+    store = Store(second)
+    with store.reading() as session:
+        assert session.scalars(select(Customer.name)).all() == ["Ada"]
+        assert session.scalars(select(Inbox.update_id)).all() == [7]
+        marked = session.scalars(select(DeliveryRow.key).where(DeliveryRow.uncertain)).all()
+    assert sorted(marked) == ["sendMessage:pending", "sendMessage:sending"]
+    # New rows get new numbers.
+    desk = Desk(store, load(Path(place.settings["PACK"])))
+    assert intake.store_updates(desk, [Incoming(1, 7, 5, {}), Incoming(1, 8, 5, {})]) == 1
+    assert delivering.counts(desk)["uncertain"] == 2
+    store.dispose()
+
+    again = frontdesk("restore", str(folder))
+    assert again.code == 1
+    assert "already" in again.err
+
+
+def test_a_database_restored_by_other_means_can_be_marked(
+    urls: tuple[str, str], place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(urls[0], place)
+    monkeypatch.setenv("DATABASE_URL", urls[0])
+    assert frontdesk("restore", "--mark", "--json").json()["uncertain"] == 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("somewhere", "--mark")])
+def test_restore_wants_a_folder_or_mark(frontdesk: Command, arguments: tuple[str, ...]) -> None:
+    result = frontdesk("restore", *arguments)
+    assert result.code == 2
+    assert "--mark alone" in result.err
+
+
+def test_a_second_backup_does_not_touch_the_first(place: Place, frontdesk: Command) -> None:
+    assert frontdesk("migrate").code == 0
+    folder = place.folder / "copy"
+    assert frontdesk("backup", str(folder)).code == 0
+    before = (folder / "backup.json").read_bytes()
+    second = frontdesk("backup", str(folder))
+    assert second.code == 2
+    assert "exists already" in second.err
+    assert (folder / "backup.json").read_bytes() == before
+
+
+def test_there_must_be_a_database_to_back_up(place: Place, frontdesk: Command) -> None:
+    result = frontdesk("backup", str(place.folder / "copy"))
+    assert result.code == 1
+    assert "no database at" in result.err
+    assert not (place.folder / "copy").exists()
+    assert not place.data_dir.exists() or not list(place.data_dir.glob("*.db"))
+
+
+def test_a_server_that_does_not_answer_leaves_no_half_backup_and_keeps_its_password(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ada:s3cret@127.0.0.1:1/desk")
+    result = frontdesk("backup", str(place.folder / "copy"))
+    assert result.code == 1
+    assert "does not answer" in result.err
+    assert "s3cret" not in result.err
+    assert not (place.folder / "copy").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (None, "pg_dump is not on PATH. Install"),
+        ("#!/bin/sh\necho 'server version mismatch' >&2\nexit 1\n", "server version mismatch"),
+    ],
+)
+def test_a_pg_dump_that_is_missing_or_fails_leaves_no_half_backup(
+    place: Place,
+    frontdesk: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres_url: str,
+    script: str | None,
+    said: str,
+) -> None:
+    programs = place.folder / "bin"
+    programs.mkdir()
+    if script is not None:
+        (programs / "pg_dump").write_text(script)
+        (programs / "pg_dump").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    result = frontdesk("backup", str(place.folder / "copy"))
+    assert result.code == 1
+    assert said in result.err
+    assert not (place.folder / "copy").exists()
+
+
+def test_the_password_is_not_among_the_arguments_that_everybody_may_list(
+    place: Place,
+    frontdesk: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres_url: str,
+) -> None:
+    programs = place.folder / "bin"
+    programs.mkdir()
+    seen = place.folder / "seen"
+    (programs / "pg_dump").write_text(f'#!/bin/sh\necho "$@" "/$PGPASSWORD/" > {seen}\n')
+    (programs / "pg_dump").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setenv("DATABASE_URL", postgres_url.replace("postgres@", "postgres:s3cret@"))
+    assert frontdesk("backup", str(place.folder / "copy")).code == 0
+    said = seen.read_text()
+    assert "/s3cret/" in said
+    assert said.count("s3cret") == 1
+
+
+@pytest.fixture
+def copy(place: Place, frontdesk: Command) -> Path:
+    """A backup of the place's own SQLite database, which is gone by now."""
+    assert frontdesk("migrate").code == 0
+    folder = place.folder / "copy"
+    assert frontdesk("backup", str(folder)).code == 0
+    for file in place.data_dir.glob("simulator.db*"):
+        file.unlink()
+    return folder
+
+
+def test_a_restore_does_not_overwrite_and_does_not_run_beside_the_desk(
+    place: Place, frontdesk: Command, copy: Path
+) -> None:
+    lock = rundir.take_lock(place.data_dir)
+    try:
+        running = frontdesk("restore", str(copy))
+    finally:
+        os.close(lock)
+    assert running.code == 1
+    assert "stop it before" in running.err
+    (place.data_dir / "simulator.db-wal").touch()
+    leftover = frontdesk("restore", str(copy))
+    assert leftover.code == 1
+    assert "simulator.db-wal is there already" in leftover.err
+    (place.data_dir / "simulator.db-wal").unlink()
+    assert frontdesk("restore", str(copy)).code == 0
+
+
+def test_a_damaged_or_foreign_backup_is_refused(
+    place: Place, frontdesk: Command, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = json.loads((copy / "backup.json").read_text())
+    with (copy / "database.sqlite").open("ab") as file:
+        file.write(b"x")
+    assert "is damaged or incomplete" in frontdesk("restore", str(copy)).err
+    (copy / "backup.json").write_text("{")
+    assert "backup.json is damaged" in frontdesk("restore", str(copy)).err
+    (copy / "backup.json").write_text(json.dumps(about | {"database": "postgresql"}))
+    other = frontdesk("restore", str(copy))
+    assert other.code == 2
+    assert "can't change from one to the other" in other.err
+    (copy / "backup.json").unlink()
+    none = frontdesk("restore", str(copy))
+    assert none.code == 2
+    assert "is no backup" in none.err
