@@ -11,7 +11,7 @@ import prometheus_client
 import structlog
 from sqlalchemy.orm import Session
 
-from desk import metrics
+from desk import metrics, policy
 from desk.domain import Action
 from desk.store import after_commit
 
@@ -20,6 +20,22 @@ log = structlog.get_logger(__name__)
 Ids = int | str | bool | None | list[int]
 
 _DECIDED = "decided"
+
+RULES = {
+    Action.ANSWER: (policy.CONFIDENT,),
+    Action.CLARIFY: (policy.CLOSE_INTENTS, policy.UNSURE, policy.UNFAMILIAR, policy.OUT_OF_SCOPE),
+    Action.ESCALATE: (
+        *(policy.ASKED_FOR_PERSON, policy.INTENT_NEEDS_PERSON, policy.NEGATIVE_SENTIMENT),
+        *(policy.ATTACHMENT, policy.THUMB_DOWN, policy.SAME_ANSWER_AGAIN, policy.STILL_UNSURE),
+        *(policy.UNFAMILIAR, policy.OUT_OF_SCOPE, policy.NOT_CLASSIFIED, policy.OTHER_LANGUAGE),
+        *(policy.LATE, policy.UNPROCESSABLE),
+    ),
+    Action.SILENT: (policy.PERSON_IN_CHARGE, policy.WAITING_FOR_PERSON, policy.FLOOD),
+}
+for _action, _rules in RULES.items():
+    for _rule in _rules:
+        # From 0 on, or a chart would not see the first decision by a rule.
+        metrics.DECISIONS.labels(_action, _rule)
 
 
 def counted(session: Session, counter: prometheus_client.Counter, *labels: str) -> None:

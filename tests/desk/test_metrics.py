@@ -11,11 +11,11 @@ import structlog
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from desk import metrics
+from desk import metrics, policy
 from desk.domain import Action, Incoming, PendingMessage, Person
 from desk.flow import customers, deciding, delivering, intake
 from desk.flow.desk import Desk
-from desk.flow.noting import counted, decided, happened
+from desk.flow.noting import RULES, counted, decided, happened
 from desk.logs import configure
 from desk.store import after_commit
 from tests.desk.acting import predict
@@ -70,6 +70,13 @@ def test_a_decision_is_counted_where_it_commits(desk: Desk) -> None:
     assert [entry["decisions"] for entry in logs if entry["event"] == "messages.decided"] == [
         [{"message": message.id, "action": "answer", "rule": "confident"}]
     ]
+
+
+def test_every_rule_of_the_policy_is_counted_from_nought_on() -> None:
+    rules = {value for name, value in vars(policy).items() if name.isupper()}
+    assert {rule for some in RULES.values() for rule in some} == rules
+    text = generate_latest(metrics.registry("scheduler")).decode()
+    assert 'frontdesk_decisions_total{action="escalate",rule="unprocessable"} ' in text
 
 
 def test_a_batch_is_one_line_and_each_decision_counts(desk: Desk) -> None:

@@ -258,7 +258,7 @@ BAD: dict[str, dict[str, str]] = {
         'frontdesk_deliveries_total{outcome="uncertain"}': "1x50 9x50"
     },
     "FrontdeskUnprocessable": {
-        'frontdesk_decisions_total{action="escalate",rule="unprocessable"}': "_x50 1x50"
+        'frontdesk_decisions_total{action="escalate",rule="unprocessable"}': "0x50 1x50"
     },
     "FrontdeskRestarts": {
         'process_start_time_seconds{job="frontdesk",process="bot"}': "1x40 2x10 3x10 4x40"
