@@ -20,6 +20,7 @@ from desk.flow.composing import plain
 from desk.store import Store
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message
 from desk.texts import say
+from simulator.world import OPERATORS_CHAT
 
 Json = dict[str, Any]
 
@@ -141,6 +142,14 @@ class _Chat:
     ) -> None:
         self.session, self.chat, self.verdict = session, chat, verdict
         self.said, self.shown, self.calls, self.all_calls = said, shown, calls, all_calls
+        topic = session.scalar(select(Customer.topic_id).where(Customer.chat_id == chat))
+        self.resolved = [
+            row.done_at
+            for row in session.scalars(select(Inbox).where(Inbox.chat_id == OPERATORS_CHAT))
+            if row.done_at is not None
+            and (row.payload.get("message") or {}).get("text") == "/resolve"
+            and row.payload["message"].get("message_thread_id") == topic
+        ]
         self.inbox = session.scalars(select(Inbox).where(Inbox.chat_id == chat)).all()
         self.deliveries = session.scalars(
             select(DeliveryRow)
@@ -254,13 +263,15 @@ class _Chat:
                 yield f"call {call['seq']} ({text!r}) stands there unasked, or twice unmarked."
 
     def _people_last(self, claimed: dict[int, DeliveryRow]) -> Iterator[str]:
-        """In a conversation nothing of the bot follows what a person said."""
-        spoken: set[int | None] = set()
+        """Nothing of the bot follows what a person said, until that person has said /resolve."""
+        person: DeliveryRow | None = None
         for _, row in sorted(claimed.items()):
             if row.key.startswith(FROM_A_PERSON):
-                spoken.add(row.conversation_id)
-            elif row.from_bot and row.conversation_id in spoken:
-                yield f"delivery {row.id} of the bot follows a person's."
+                person = row
+            elif row.from_bot and person is not None:
+                spoke, answered = person.created_at, row.created_at
+                if not any(spoke <= moment <= answered for moment in self.resolved):
+                    yield f"delivery {row.id} of the bot follows a person's."
 
     def _answered(self) -> Iterator[str]:
         """Nobody is met with silence, and nobody hears two answers to one message."""

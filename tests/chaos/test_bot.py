@@ -34,7 +34,7 @@ def test_bot_killed_at(stack: Stack, point: str) -> None:
     until(lambda: bot.deaths > deaths, "the bot is killed")
     verdict = stack.good([customer])
     # Only what was being sent may have arrived already.
-    assert (verdict.uncertain > 0) == point.startswith("sender.")
+    assert (verdict.uncertain > 0) == point.startswith("sender."), str(verdict)
     assert verdict.doubled == (point == "sender.after_send")
 
 

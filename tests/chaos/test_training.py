@@ -1,0 +1,112 @@
+"""Training is killed, a model's files are damaged: the champion serves, and a run ends once."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from classifier import registry
+from desk.domain import RunState
+from desk.tables import RunRow
+from tests.chaos.conftest import LONG
+from tests.chaos.soak import OPERATOR
+from tests.chaos.stack import COMMANDS, Process, Stack, beats, until
+
+WHERE = "where is my parcel"
+
+
+@pytest.fixture(scope="module")
+def trainer(whole: Stack) -> Iterator[Process]:
+    """A training worker beside the others, for the scenarios of this file."""
+    made = Process(
+        "training",
+        [sys.executable, "-m", *COMMANDS["training"]],
+        dict(whole["inference"].environment),
+        whole.folder / "training.log",
+        beats(whole.folder / "data", "training"),
+    )
+    whole.add(made)
+    whole.wait_ready("training")
+    yield made
+    whole.remove(made)
+
+
+# A run is begun anew after a minute without a sign of life: too long for the short form.
+@pytest.mark.parametrize(
+    "point",
+    [*(["training.begun", "training.before_promote"] if LONG else []), "training.after_promote"],
+)
+def test_training_killed_at(
+    stack: Stack, trainer: Process, settings: dict[str, str], point: str
+) -> None:
+    models, customer = Path(settings["MODELS_DIR"]), stack.customer()
+    deaths, before = trainer.deaths, set(_runs(stack))
+    stack.arm(f"{point}=kill")
+    stack.simulator.post(f"/sim/operators/{OPERATOR}/send", {"text": "/retrain"})
+    stack.comes_to_pass(f"{point}=kill")
+    until(lambda: trainer.deaths > deaths, "the trainer is killed")
+    stack.says(customer, WHERE)
+
+    def ended() -> bool:
+        states = {id_: state for id_, state in _runs(stack).items() if id_ not in before}
+        return len(states) == 1 and set(states.values()) <= {
+            RunState.PROMOTED,
+            RunState.REJECTED,
+        }
+
+    until(ended, "the run ends", 200)
+    champion = registry.champion(models)
+    # Killed after the promotion, the pointer may stay; the next run takes it away.
+    assert registry.candidate(models) in (None, champion)
+    assert champion is not None
+    registry.verify(models / champion)
+    assert stack.good([customer]).shown == 1
+
+
+def _runs(stack: Stack) -> dict[int, RunState]:
+    with stack.store.reading() as session:
+        return {row.id: row.state for row in session.scalars(select(RunRow))}
+
+
+def _point(models: Path, version: str) -> None:
+    """Make a version the champion, as a hand that does not look would do."""
+    link = models / "champion.new"
+    link.symlink_to(version)
+    link.replace(models / "champion")
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def _tamper(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [_truncate, _tamper, Path.unlink], ids=["short", "bit", "gone"])
+def test_model_file_damaged(
+    stack: Stack, settings: dict[str, str], harm: Callable[[Path], None]
+) -> None:
+    models, customer = Path(settings["MODELS_DIR"]), stack.customer()
+    champion = registry.champion(models)
+    assert champion is not None
+    damaged = models / f"damaged-{harm.__name__}"
+    shutil.copytree(models / champion, damaged)
+    refused = stack["inference"].said("model.refused")
+    try:
+        registry.verify(damaged)  # a copy is as good as the original, until
+        harm(damaged / "model.safetensors")
+        _point(models, damaged.name)
+        until(lambda: stack["inference"].said("model.refused") > refused, "the model is refused")
+        stack.says(customer, WHERE)
+        assert stack.good([customer]).shown == 1
+    finally:
+        _point(models, champion)
+        shutil.rmtree(damaged)
