@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from redis import Redis
 from rq.job import Job
 
 from classifier import registry
+from classifier.backends import Batch, Output
 from desk import queues
-from desk.domain import MessageState
+from desk.domain import MessageState, Person
 from desk.flow import watching
 from desk.tables import PredictionRow
 from tests.desk.acting import ANA, BEN, Stage
@@ -198,3 +200,36 @@ def test_a_start_with_a_champion_that_is_no_pointer_waits_until_it_is_mended(mod
     (models / "champion").rmdir()
     registry.promote(models, version)
     assert champion.follow()
+
+
+def test_long_texts_among_short_ones_are_computed_apart_and_within_the_token_budget(
+    stage: Stage, connection: Redis, worker: BatchWorker, champion: Champion
+) -> None:
+    classifier = champion.classifier
+    assert classifier is not None
+    classifier.token_budget = 64  # two texts as long as the model takes any
+    shapes: list[tuple[int, int]] = []
+    forward = classifier.backend.forward
+
+    def recorded(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:
+        def noted() -> Iterator[Batch]:
+            for batch in batches:
+                shapes.append(batch.ids.shape)
+                yield batch
+
+        return forward(noted())
+
+    classifier.backend.forward = recorded  # type: ignore[method-assign]
+    ids = []
+    for n in range(15):
+        person = Person(chat_id=800 + n, name=f"Person {n}", language="en")
+        job = stage.write("where is my order " * (200 if n % 5 == 2 else 1), person)
+        assert job is not None
+        ids.append(job[0])
+        queues.enqueue_classify(connection, [job])
+    work_off(worker)
+    assert all(stage.message(id_).state is MessageState.DECIDED for id_ in ids)
+    assert sum(rows for rows, _ in shapes) == 15  # nothing was run twice
+    assert max(rows * longest for rows, longest in shapes) <= 64
+    assert [rows for rows, longest in shapes if longest == 32] == [2, 1]
+    assert all(longest < 10 for _, longest in shapes if longest != 32)
