@@ -66,20 +66,24 @@ def under_way(store: Store, simulator: Simulator, customers: Sequence[int]) -> d
         .join(Customer, Customer.id == Conversation.customer_id)
         .where(Customer.chat_id.in_(customers))
     )
-    count = select(func.count())
-    with store.reading() as session:
-        left = {
-            "inbox": count.where(Inbox.state == InboxState.NEW),
-            "undecided": count.where(
-                Message.state == MessageState.PENDING, Message.conversation_id.in_(mine)
-            ),
-            "deliveries": count.where(
-                DeliveryRow.chat_id.in_(customers), DeliveryRow.state.in_(UNDER_WAY)
-            ),
-        }
-        found = {name: session.scalar(query) or 0 for name, query in left.items()}
+    # In the order in which a message moves, or it could slip from the next place into the last.
     bots = simulator.get("/sim/bots")
-    return {"not taken": sum(bot["pending_update_count"] for bot in bots)} | found
+    not_taken = sum(bot["pending_update_count"] for bot in bots)
+    count = select(func.count())
+    places = {
+        "inbox": count.where(Inbox.state == InboxState.NEW),
+        "undecided": count.where(
+            Message.state == MessageState.PENDING, Message.conversation_id.in_(mine)
+        ),
+        "deliveries": count.where(
+            DeliveryRow.chat_id.in_(customers), DeliveryRow.state.in_(UNDER_WAY)
+        ),
+    }
+    found = {}
+    for place, query in places.items():
+        with store.reading() as session:  # each sees what was committed until then
+            found[place] = session.scalar(query) or 0
+    return {"not taken": not_taken} | found
 
 
 def judge(

