@@ -36,7 +36,7 @@ from workers.embedded import embedded_redis
 
 STAMPS = 1 << 20
 POLL_SECONDS = 0.004
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 180.0
 CHUNK = 5000
 HTTP_CLIENTS = 128
 START = "import sys; from benchmarks.queue_contestants import main; main(*sys.argv[1:])"

@@ -62,7 +62,12 @@ def main(doc: str) -> None:
             for name in wanted:
                 print(f"{name} …", file=sys.stderr, flush=True)
                 began = time.monotonic()
-                found |= PARTS[name](ring, arguments.jobs, arguments.rounds)
+                try:
+                    found |= PARTS[name](ring, arguments.jobs, arguments.rounds)
+                except SystemExit as ended:
+                    # What the parts before it measured is not lost.
+                    found["ended_early"] = f"{name}: {ended}"
+                    break
                 seconds[name] = round(time.monotonic() - began, 1)
         finally:
             ring.close()
@@ -75,7 +80,9 @@ def main(doc: str) -> None:
         "load_after": round(os.getloadavg()[0], 2),
         **about,
     }
-    print(json.dumps(found, indent=2) if arguments.json else table(found))
+    print(json.dumps(found, indent=2) if arguments.json else table(found), flush=True)
+    if "ended_early" in found:
+        raise SystemExit(1)
 
 
 def table(found: dict[str, Any]) -> str:
