@@ -70,9 +70,13 @@ class Service:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    wanted: bool = False
+    """Whether it is to run: what ends by itself is then started again, as Compose does."""
+    ends: int = 0
+    """How often it has ended by itself."""
 
     def start(self) -> None:
-        self.started = time.time()
+        self.started, self.wanted = time.time(), True
         self.process = self.host.call(self._start)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -90,6 +94,7 @@ class Service:
     def stop(self, seconds: float = 30.0) -> int:
         """SIGTERM, and how it ended."""
         assert self.process is not None
+        self.wanted = False
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
@@ -118,14 +123,11 @@ class Service:
         sign = heartbeat.path(self.log.parent / self.environment["DATA_DIR"], str(self.kind))
         return sign.exists() and sign.stat().st_mtime > self.started
 
-    def ended(self) -> bool:
-        """Whether the process has ended by itself."""
-        return self.process is not None and self.process.poll() is not None
-
-    def lives(self) -> None:
-        """Fail with the end of its log if the process has ended."""
-        assert self.process is not None
-        assert self.process.poll() is None, f"{self.name} ended:\n{self.log.read_text()[-3000:]}"
+    def keep(self) -> None:
+        """Start it again if it has ended by itself."""
+        if self.wanted and self.process is not None and self.process.poll() is not None:
+            self.ends += 1
+            self.start()
 
 
 @dataclass
@@ -140,6 +142,7 @@ class Fleet:
     redis: redis.Redis
     services: dict[str, Service] = field(default_factory=dict)
     traffic: Traffic = field(init=False)
+    ending: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.traffic = Traffic(self.hosts["telegram"])
@@ -162,14 +165,20 @@ class Fleet:
         return made
 
     def ready(self) -> bool:
-        """Whether every process has given a sign of life. Fails if one has ended."""
-        for service in self.services.values():
-            service.lives()
+        """Whether every process has given a sign of life."""
         return all(service.works() for service in self.services.values() if service.kind)
+
+    def keep(self) -> None:
+        """Start again what ends by itself, until `end`."""
+        while not self.ending.wait(0.5):
+            for service in list(self.services.values()):
+                service.keep()
 
     def end(self) -> None:
         """End every process, whatever it does."""
+        self.ending.set()
         for service in self.services.values():
+            service.wanted = False
             service.end()
 
     def get(self, path: str) -> Any:
@@ -224,6 +233,7 @@ def running(network: Network, folder: Path, settings: dict[str, str]) -> Iterato
         balancer = fleet.service("telegram/balancer", "tests.hosts.balancer", str(BALANCER))
         balancer.command += [_webhook(hosts[name]) for name in ("bot-a", "bot-b")]
         balancer.start()
+        threading.Thread(target=fleet.keep, name="supervisor", daemon=True).start()
         until(fleet.ready, "every process works")
         yield fleet
 
