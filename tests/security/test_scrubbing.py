@@ -8,7 +8,7 @@ import sys
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desk import scrubbing
@@ -16,6 +16,7 @@ from desk.domain import DeskError
 from desk.scrubbing import protect, scrub, scrub_value
 from desk.settings import load
 
+BOUNDED = settings(max_examples=100, deadline=None, derandomize=True)
 TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
 
 
@@ -73,11 +74,41 @@ def test_ordinary_words_stay_as_they_are(text: str) -> None:
     assert scrub(text) == text
 
 
+@BOUNDED
 @given(st.text("abcXYZ019-_./@%: é", min_size=6, max_size=40), st.text(max_size=20), st.text())
 def test_a_known_secret_never_survives(secret: str, before: str, after: str) -> None:
     protect(secret)
     assert secret not in scrub(before + secret + after) or secret in "***"
     assert quote(secret, safe="") not in scrub(f"x{quote(secret, safe='')}x")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        r"p\"a'ss/w ö%",
+        "p%22a%27ss%2fw%20%c3%b6%25",
+        "p%22a%27ss%2Fw+%C3%B6%25",
+        r"p\"a'ss/w \u00f6%",
+    ],
+)
+def test_a_known_secret_is_found_as_addresses_json_and_errors_write_it(form: str) -> None:
+    protect("p\"a'ss/w ö%")
+    assert scrub(f"before {form} after") == "before *** after"
+
+
+def test_of_two_known_secrets_one_inside_the_other_nothing_is_left() -> None:
+    protect("middle", *(f"{letter}middle{letter}end" for letter in "abcdefgh"))
+    for letter in "abcdefgh":
+        assert scrub(f"{letter}middle{letter}end") == "***"
+
+
+def test_a_field_that_is_a_secret_by_its_name_is_taken_out() -> None:
+    given = {"db": {"password": "kept1", "port": 1}, "webhook_secret": b"kept2", "token_budget": 9}
+    assert scrub_value(given) == {
+        "db": {"password": "***", "port": 1},
+        "webhook_secret": "***",
+        "token_budget": 9,
+    }
 
 
 ATOMS = st.just(TOKEN) | st.text(max_size=5) | st.integers() | st.none()
@@ -87,6 +118,7 @@ NESTED = st.recursive(
 )
 
 
+@BOUNDED
 @given(NESTED)
 def test_a_token_is_found_however_deep_it_lies(value: object) -> None:
     assert TOKEN not in json.dumps(scrub_value(value))
@@ -98,7 +130,7 @@ def test_bytes_exceptions_and_other_objects_are_scrubbed_too() -> None:
 
 
 def test_the_settings_know_their_secrets() -> None:
-    settings = load(
+    loaded = load(
         _env_file=None,
         bot_token=TOKEN,
         webhook_url="https://desk.example",
@@ -106,7 +138,7 @@ def test_the_settings_know_their_secrets() -> None:
         database_url="postgresql://desk:p%40ssword1@db/desk",
         redis_url="redis://:r3dispass@redis:6379/0",
     )
-    assert set(settings.secrets()) == {TOKEN, "whsecret", "p%40ssword1", "p@ssword1", "r3dispass"}
+    assert set(loaded.secrets()) == {TOKEN, "whsecret", "p%40ssword1", "p@ssword1", "r3dispass"}
 
 
 @pytest.mark.parametrize("name", ["bot_token", "webhook_secret"])
