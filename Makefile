@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev system lint types imports unit test chaos bench clean
+.PHONY: help run install install-dev system lint types imports unit test chaos bench audit secrets clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,17 @@ bench: install-dev ## the benchmarks of reply, engine, queue and training; bench
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/queue.py --jobs 512 --rounds 3
 	$(BIN)/python benchmarks/train.py --examples 500
+
+audit: install-dev ## known vulnerabilities of what is installed (asks the advisory database)
+	$(BIN)/pip install --quiet --editable '.[audit]'
+	$(BIN)/pip-audit --local --skip-editable || { \
+	  echo "What it names has to be updated in pyproject.toml. Without the network nothing can be said." >&2; exit 1; }
+
+secrets: install-dev ## keys and tokens in any file that git has; made-up ones are in .secrets.baseline
+	$(BIN)/pip install --quiet --editable '.[audit]'
+	@# It ends with 3 where only line numbers have moved, which it then writes down.
+	@$(BIN)/detect-secrets-hook --baseline .secrets.baseline $$(git ls-files); status=$$?; \
+	  [ $$status -eq 0 ] || [ $$status -eq 3 ] || exit $$status
 
 clean: ## remove what the tools leave behind (not data/, models/ or the environment)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
