@@ -18,10 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from bot.disturbance import Disturbance
 from bot.indicator import Indicator
 from bot.intake import incoming
 from bot.jobs import Jobs
 from bot.lanes import Lanes
+from bot.limits import Limits
 from bot.presses import Answers
 from bot.routers import KnownBot, Routers
 from bot.telegram import Telegram
@@ -133,7 +135,8 @@ def test_any_json_is_an_update_with_an_id_or_none(raw: Any) -> None:
 async def test_any_body_of_a_webhook_is_answered_without_an_error_of_the_server(
     desk: Desk,
 ) -> None:
-    app = make_app(desk, BOT, "secret", lambda: None)
+    quiet = Disturbance(desk, NoTelegram(TOKEN), Limits(), lambda: False)
+    app = make_app(BOT, "secret", quiet, lambda: None)
     bodies: list[bytes] = []
 
     @BOUNDED
