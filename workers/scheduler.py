@@ -88,11 +88,16 @@ class Scheduler:
         if not waiting:
             return
         alone = watching.tried_alone(self._desk, [message_id for message_id, _ in waiting])
+        if alone:
+            # Their time is that of the trial: the job's began with the whole batch.
+            longer = {id_ for id_, _ in watching.waiting_longer(self._desk, ALONE_SECONDS)}
+            waiting = [pair for pair in waiting if pair[0] not in alone or pair[0] in longer]
+            alone &= longer
+        ids = [message_id for message_id, _ in waiting]
         jobs = [
-            (queues.classify_job_id(*pair), ALONE_SECONDS if pair[0] in alone else STUCK_SECONDS)
+            (queues.classify_job_id(*pair), 0.0 if pair[0] in alone else STUCK_SECONDS)
             for pair in waiting
         ]
-        ids = [message_id for message_id, _ in waiting]
         fates = dict(zip(ids, self._fates(jobs), strict=True))
         deadly = [id_ for id_ in alone if fates[id_] in (Fate.DIED, Fate.ENDED)]
         if deadly:

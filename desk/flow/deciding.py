@@ -70,6 +70,7 @@ def begin_trial(desk: Desk, waiting: PendingMessage) -> bool:
         if message.attempt != waiting.attempt:
             return False
         message.trial = Trial.ALONE
+        message.enqueued_at = desk.clock()  # its time begins now, not with the batch it came in
         return True
 
 

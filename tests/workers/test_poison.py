@@ -17,8 +17,15 @@ from redis import Redis
 from classifier.engine import Timings
 from classifier.vocabulary import Prediction
 from desk import queues
-from desk.domain import Action, ConversationState, MessageState, Person, Trial
-from desk.flow import watching
+from desk.domain import (
+    Action,
+    ConversationState,
+    MessageState,
+    PendingMessage,
+    Person,
+    Trial,
+)
+from desk.flow import deciding, watching
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, Stage, predict
 from tests.workers import poison_process
@@ -95,7 +102,7 @@ def test_a_message_whose_trial_redis_forgot_is_suspected_again_and_not_given_up(
     watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
     with stage.desk.store.writing() as session:
         session.get_one(type(stage.message(job[0])), job[0]).trial = Trial.ALONE
-    clock.move(seconds=5)
+    clock.move(seconds=9)
     Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None).tick()
     assert stage.message(job[0]).trial == Trial.SUSPECTED
     assert stage.message(job[0]).state is MessageState.PENDING
@@ -169,4 +176,25 @@ def test_a_device_without_room_for_one_text_fails_that_text(
     assert job is not None
     queues.enqueue_classify(connection, [job])
     work_off(stage, connection, Model(stage, room=1))
+    assert stage.decision(job[0]).rule == "unprocessable"
+
+
+def test_a_trial_has_its_full_time_however_long_its_batch_has_taken(
+    stage: Stage, connection: Redis, clock: Clock
+) -> None:
+    clock.set(datetime.now(UTC))
+    job = stage.write("where is it")
+    assert job is not None
+    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
+    queues.enqueue_classify(connection, [again])
+    scheduler = Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None)
+    key = f"rq:job:{queues.classify_job_id(*again)}"
+    long_ago = (clock() - timedelta(seconds=60)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    connection.hset(key, mapping={"status": "started", "started_at": long_ago})
+    assert deciding.begin_trial(stage.desk, PendingMessage(*again, "where is it"))
+    clock.move(seconds=7)
+    scheduler.tick()
+    assert stage.message(job[0]).state is MessageState.PENDING
+    clock.move(seconds=2)
+    scheduler.tick()
     assert stage.decision(job[0]).rule == "unprocessable"
