@@ -103,7 +103,12 @@ def test_of_two_known_secrets_one_inside_the_other_nothing_is_left() -> None:
 
 
 def test_a_field_that_is_a_secret_by_its_name_is_taken_out() -> None:
-    given = {"db": {"password": "kept1", "port": 1}, "webhook_secret": b"kept2", "token_budget": 9}
+    kept = "plum"  # short and unknown: only the name of its field tells
+    given = {
+        "db": {"password": kept, "port": 1},
+        "webhook_secret": kept.encode(),
+        "token_budget": 9,
+    }
     assert scrub_value(given) == {
         "db": {"password": "***", "port": 1},
         "webhook_secret": "***",
