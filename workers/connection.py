@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from typing import Any
 
 import structlog
 from redis import Redis
@@ -14,10 +16,28 @@ from desk.scrubbing import scrub
 log = structlog.get_logger(__name__)
 
 
+# A server whose host falls silent is given up after some 15 seconds: with words on their way to it
+# by the user timeout, in quiet by the keepalives. A limit on each answer would not do, since a
+# worker waits for its next job as long as it takes.
+_SILENCE = {
+    getattr(socket, name): value
+    for name, value in {
+        "TCP_KEEPIDLE": 5,
+        "TCP_KEEPINTVL": 5,
+        "TCP_KEEPCNT": 2,
+        "TCP_USER_TIMEOUT": 15_000,
+    }.items()
+    if hasattr(socket, name)
+}
+
+
 def client(url: str) -> Redis:
     """A connection pool for the server at `url`, not yet connected; `DeskError` for a wrong URL."""
+    options: dict[str, Any] = {"socket_connect_timeout": 5, "health_check_interval": 30}
+    if not url.startswith("unix:"):
+        options |= {"socket_keepalive": True, "socket_keepalive_options": _SILENCE}
     try:
-        return Redis.from_url(url, socket_connect_timeout=5, health_check_interval=30)
+        return Redis.from_url(url, **options)
     except ValueError as error:
         raise DeskError(
             f"REDIS_URL is no Redis address ({error}); write redis://host:6379/0"

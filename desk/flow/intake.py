@@ -44,12 +44,13 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
             ],
         )
         last = updates[-1]
-        offset = session.get(PollOffset, last.bot_id)
         # Telegram may start anew with lower ids after an idle week: the newest batch decides.
-        if offset is None:
-            session.add(PollOffset(bot_id=last.bot_id, next_update_id=last.update_id + 1))
-        else:
-            offset.next_update_id = last.update_id + 1
+        following = {"bot_id": last.bot_id, "next_update_id": last.update_id + 1}
+        session.execute(
+            insert(PollOffset)
+            .values(following)
+            .on_conflict_do_update(index_elements=["bot_id"], set_=following)
+        )
         new = session.scalar(select(func.count()).where(Inbox.id > before))
         ids = [update.update_id for update in updates]
         happened(session, "updates.stored", updates=ids, new=new)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 from desk.domain import Incoming
 from desk.flow import intake
 from desk.flow.desk import Desk
@@ -121,3 +124,15 @@ def test_an_error_with_nul_and_of_any_length_can_be_noted(desk: Desk) -> None:
     row = intake.new_rows(desk, BOT, ())[0]
     intake.failed(desk, row.id, "x\x00" * 5000, final=True)
     assert intake.parked(desk)[0][2] == "x" * 2000
+
+
+def test_two_bots_may_store_the_very_first_updates_of_a_database_at_once(desk: Desk) -> None:
+    together = Barrier(2)
+
+    def store(update_id: int) -> int:
+        together.wait(10)
+        return intake.store_updates(desk, [Incoming(BOT, update_id, 501, {"update_id": update_id})])
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(store, (1, 2))) == [1, 1]
+    assert intake.poll_offset(desk, BOT) in (2, 3)
