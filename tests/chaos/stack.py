@@ -246,7 +246,10 @@ class Stack:
 
         def quiet() -> bool:
             left.clear()
-            left.update(oracle.under_way(self.store, self.simulator, customers))
+            try:
+                left.update(oracle.under_way(self.store, self.simulator, customers))
+            except SQLAlchemyError:  # it may be recovering still
+                return False
             return not any(left.values())
 
         try:
