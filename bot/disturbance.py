@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = 5.0
 """Seconds without the database before anybody is told: shorter troubles pass unnoticed."""
+ONE_OUTAGE = 300.0
+"""Seconds within which the database may come back and be away again: nobody is told twice of a
+database that flickers, or that is only slow."""
 CALL_SECONDS = 5.0
 NAP_SECONDS = 0.1
 
@@ -40,6 +43,7 @@ class Disturbance:
         self._limits = limits
         self._telling = telling
         self._since: float | None = None
+        self._over_at: float | None = None
         self._waiting: dict[int, str] = {}
         self._told: set[int] = set()
         self._task: asyncio.Task[None] | None = None
@@ -67,6 +71,8 @@ class Disturbance:
         now = asyncio.get_running_loop().time()
         if self._since is None:
             self._since = now if since is None else since
+            if self._over_at is not None and self._since - self._over_at > ONE_OUTAGE:
+                self._told.clear()
         if now - self._since < PATIENCE or not self._telling():
             return
         operators = self._desk.operator_chat_id
@@ -82,9 +88,9 @@ class Disturbance:
 
     def over(self) -> None:
         """The database answers."""
-        self._since = None
+        if self._since is not None:
+            self._since, self._over_at = None, asyncio.get_running_loop().time()
         self._waiting.clear()
-        self._told.clear()
 
     async def close(self) -> None:
         """Tell nobody any more."""

@@ -66,7 +66,7 @@ async def locked(desk: Desk) -> AsyncIterator[None]:
 
 
 async def test_each_customer_and_the_operators_are_told_once_an_outage_and_all_is_handled_after(
-    bot: Running, world: World, rows: Rows, away: Away
+    bot: Running, world: World, rows: Rows, away: Away, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ann, bob = await world.customer("Ann"), await world.customer("Bob", "zh-hans")
     away(True)
@@ -85,6 +85,14 @@ async def test_each_customer_and_the_operators_are_told_once_an_outage_and_all_i
     assert len(await world.said(bob, say("disturbance", "zh"))) == 1
     assert len(await world.said(OPERATORS_CHAT, OPERATORS_TOLD)) == 1
 
+    away(True)  # a database that flickers is one outage
+    await world.write(ann, "/help")
+    await asyncio.sleep(1)
+    away(False)
+    await world.said(ann, "/human", count=4, timeout=20)
+    assert len(await world.said(ann, TOLD)) == 1
+
+    monkeypatch.setattr(disturbance, "ONE_OUTAGE", 0.0)
     away(True)
     await world.write(ann, "/help")
     await world.said(ann, TOLD, count=2, timeout=20)
