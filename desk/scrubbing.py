@@ -13,8 +13,10 @@ from urllib.parse import quote, quote_plus
 _TOKEN = re.compile(r"\d{5,}(?::|%(?:25)*3A)[A-Za-z0-9_:-]{20,}", re.IGNORECASE)
 # A password may hold "@" and "/", if wrongly: the last "@" before white space or a quote ends it.
 _PASSWORD = re.compile(r"(://[^:/@\s\"']*:)[^\s\"']*@")
+# A word after a colon is a value only if it has a digit: "BOT_TOKEN: must look like" is a sentence.
 _PARAMETER = re.compile(
-    r"\b((?:\w*password|\w*secret|\w*token|pwd)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&;,)}\]]+",
+    r"\b((?:\w*password|\w*secret|\w*token|pwd)"
+    r"(?:\s*=\s*[\"']?|[\"']\s*:\s*[\"']?|:\s*(?=[^\s\"'&;,)}\]]*\d)))[^\s\"'&;,)}\]]+",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"\w*password|\w*secret|\w*token|pwd", re.IGNORECASE)

@@ -103,7 +103,7 @@ def test_a_file_without_a_version_and_with_a_byte_order_mark_is_read(
         ),
         ("nlu: []\nversion: 3\nnlu: []\n", 3, "`nlu` stands here a second time"),
         ("nlu:\n- intent: a\n  examples: |\n    - x\a\n", 4, "a character that YAML does not"),
-        ("nlu: " + "[" * 5000 + "]" * 5000, 1, "nested too deeply"),
+        ("nlu: " + "[" * 5000 + "]" * 5000, 1, "nest"),
         ("--- a\n--- b\n", 2, "is not YAML"),
     ],
 )

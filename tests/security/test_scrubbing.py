@@ -67,6 +67,7 @@ def test_a_password_is_taken_out_and_what_stands_around_it_stays(text: str) -> N
         "https://example.org/a@b",
         "at 12:30 the token_budget is 2048",
         "tokens: 15",
+        "BOT_TOKEN: must look like 123456789:AA… as @BotFather gave it.",
         "the secret of good bread",
     ],
 )
