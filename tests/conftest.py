@@ -20,6 +20,7 @@ from desk.flow.desk import Desk
 from desk.pack import Pack
 from desk.store import Store
 from tests.databases import NoPostgresError, PostgresServer, SqliteFiles, running_postgres
+from tests.starter import StarterTraining
 
 FLORIST = Path(__file__).parent / "packs" / "florist"
 OPERATOR_CHAT = -1001234567890
@@ -42,6 +43,19 @@ class Clock:
     def set(self, moment: datetime) -> None:
         """Go to a moment (timezone-aware)."""
         self.now = moment
+
+
+@pytest.fixture(scope="session", autouse=True)
+def starter_training(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StarterTraining | None]:
+    """The starter model's training, begun at once where a test wants it: it takes minutes."""
+    if not any(item.path.name == "test_starter.py" for item in request.session.items):
+        yield None
+        return
+    training = StarterTraining.begin(tmp_path_factory.mktemp("starter"))
+    yield training
+    training.end()
 
 
 @pytest.fixture(scope="session")

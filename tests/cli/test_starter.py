@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import ROOT, Place, Result
+from tests.starter import StarterTraining
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1700)]
 
 
 @pytest.fixture(scope="module")
-def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def starter(starter_training: StarterTraining) -> Iterator[Place]:
     """A place whose model is the starter model, trained by the command itself."""
-    folder: Path = tmp_path_factory.mktemp("starter")
-    made = Place(
-        folder,
-        {
-            "DATA_DIR": str(folder / "data"),
-            "MODELS_DIR": str(folder / "models"),
-            "PACK": str(ROOT / "packs" / "retail"),
-            "DEVICE": "cpu",
-            "OMP_NUM_THREADS": str(os.cpu_count() or 1),
-        },
-    )
-    trained = made.run("train", timeout=1500)
-    assert trained.code == 0, trained.err
+    starter_training.wait()
+    made = Place(starter_training.folder, starter_training.settings)
     yield made
     made.close()
 
