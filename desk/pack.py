@@ -365,7 +365,7 @@ def _read(path: Path) -> str:
 def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
     """The YAML as nodes, which know their lines, and as plain data."""
     try:
-        yaml_limits.check(text)
+        yaml_limits.check(text, yaml.SafeLoader)
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         raw: Any = loader.construct_document(root) if root is not None else None

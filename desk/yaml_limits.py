@@ -17,17 +17,17 @@ class YamlLimitError(Exception):
     """The text is YAML, but of a kind that no file of ours is; the text says which."""
 
 
-def check(text: str) -> None:
+def check(text: str, loader: Any = LOADER) -> None:
     """Raise `YamlLimitError` for a text nested too deeply, or one whose aliases blow it up.
 
     A loader recurses into brackets, and whoever walks the result visits an alias as often as it
     stands somewhere: nine lines of nine aliases are some 400 million nodes. Raises
-    `yaml.YAMLError` for what is not YAML.
+    `yaml.YAMLError` for what is not YAML, with the words and the lines of the `loader`.
     """
     sizes: dict[str, int] = {}
     # Of each open collection: its anchor, and the nodes in it so far.
     around: list[tuple[str | None, int]] = [(None, 0)]
-    for event in yaml.parse(text, Loader=LOADER):
+    for event in yaml.parse(text, Loader=loader):
         if isinstance(event, yaml.CollectionStartEvent):
             around.append((event.anchor, 1))
             if len(around) > DEEPEST:
