@@ -28,6 +28,8 @@ OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER})
 
 LIFE_SECONDS = 60.0
 """A run under way that gave no sign of life for so long has lost its process."""
+MOST_ATTEMPTS = 5
+"""A run whose process died in so many attempts is given up."""
 
 # Why the gate rejected, as its report says it: the text, and the figures in it.
 REJECTIONS = {
@@ -157,12 +159,18 @@ def restart_run(desk: Desk, run_id: int, *, silent: float = 0.0) -> tuple[int, i
     """The next attempt at a run whose job or process is gone; None if it has its verdict.
 
     A run under way is left alone (None) if it gave a sign of life in the last `silent` seconds.
+    One whose process has died too often would die again: it has failed, and the operators hear it.
     """
     with desk.store.writing() as session:
         run = session.get(RunRow, run_id, with_for_update=True)
         if run is None or run.state not in (RunState.QUEUED, RunState.RUNNING):
             return None
         if run.state is RunState.RUNNING and not _silent(desk, run, silent):
+            return None
+        if run.state is RunState.RUNNING and run.attempt + 1 >= MOST_ATTEMPTS:
+            run.error = f"its process died {run.attempt + 1} times; the log of training says why"
+            run.state, run.finished_at = RunState.FAILED, desk.clock()
+            operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))
             return None
         run.attempt += 1
         run.state = RunState.QUEUED
