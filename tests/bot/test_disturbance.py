@@ -22,7 +22,7 @@ from desk.tables import Inbox
 from desk.texts import say
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import Rows, Running, Starter, World
-from tests.bot.test_webhook import free_port
+from tests.ports import free_port
 
 TOLD = "something on our side is not working"
 OPERATORS_TOLD = "The database does not answer"

@@ -16,7 +16,7 @@ from desk.flow.leases import Holding, LostLeaseError
 from desk.tables import DeliveryRow, Inbox, Lease
 from simulator.world import DEFAULT_TOKEN
 from tests.bot.conftest import Rows, Starter, World, eventually
-from tests.bot.test_webhook import free_port
+from tests.ports import free_port
 
 LEASE = leases.bot_lease(int(DEFAULT_TOKEN.partition(":")[0]))
 

@@ -24,6 +24,7 @@ from desk.flow.desk import Desk
 from desk.tables import Inbox
 from simulator.app import Simulator
 from tests.bot.conftest import Rows, Starter, World
+from tests.ports import free_port
 
 SECRET = "s3cret-of_ours"
 UPDATE = {"update_id": 5, "message": {"chat": {"id": 1}}}
@@ -146,8 +147,3 @@ async def test_a_port_in_use_is_named(start_bot: Starter, options: BotOptions) -
         running = await start_bot(hooked)
         with pytest.raises(DeskError, match=f"Port {port} cannot be used.*WEBHOOK_PORT"):
             await asyncio.wait_for(running.task, 5)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -36,6 +35,7 @@ from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.chaos import oracle
 from tests.chaos.proxy import Proxy
 from tests.databases import running_postgres
+from tests.ports import free_port
 from workers.embedded import find_binary
 
 ROOT = Path(__file__).parents[2]
@@ -65,11 +65,6 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
 def pause(seconds: float) -> None:
     """Let a trouble last: its length is what the scenario is about."""
     threading.Event().wait(seconds)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -35,6 +35,7 @@ from tests.deploy.files import (
     environment,
     services,
 )
+from tests.ports import free_port
 from workers.embedded import find_binary
 
 BIN = Path(sys.executable).parent
@@ -183,12 +184,6 @@ def answers(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
