@@ -38,6 +38,9 @@ MISCONFIGURED_SECONDS = 60.0
 MAX_BREAKDOWNS = 20
 """Server errors in a row after which a delivery is given up: about five minutes of them."""
 
+DOUBT_SECONDS = 5.0
+"""After an error of the database, so long it is looked for deliveries that nobody has in hand."""
+
 P = ParamSpec("P")
 
 
@@ -59,6 +62,8 @@ class Sender:
         self._topics = Topics(desk, telegram, self._limits.spend)
         self._wake = asyncio.Event()
         self._busy: dict[int, asyncio.Task[None]] = {}
+        self._in_hand: dict[int, int] = {}  # chat id to delivery id
+        self._doubt_until = 0.0
         self._breakdowns: dict[int, int] = {}
 
     def wake(self) -> None:
@@ -77,6 +82,7 @@ class Sender:
                     failures = 0
                 except SQLAlchemyError as error:
                     failures += 1
+                    self._doubt_until = asyncio.get_running_loop().time() + DOUBT_SECONDS
                     log.warning("deliveries_not_read", error=type(error).__name__)
                     await pause(stop, backoff(failures, most=5.0))
                     continue
@@ -101,6 +107,10 @@ class Sender:
         room = min(CONCURRENCY - len(self._busy), self._limits.room())
         if room < 1:
             return False
+        if asyncio.get_running_loop().time() < self._doubt_until:
+            # What was taken may have been committed though the answer was lost.
+            held = list(self._in_hand.values())
+            await asyncio.to_thread(delivering.put_back, self._desk, held, self._lease)
         # A chat over its limit is busy before anything is taken: nothing waits as `SENDING`.
         busy = {*self._busy, *self._limits.exhausted()}
         taken = await asyncio.to_thread(delivering.take, self._desk, busy, room, self._lease)
@@ -110,11 +120,13 @@ class Sender:
             self._limits.begin()
             task = asyncio.create_task(self._deliver(delivery))
             self._busy[delivery.chat_id] = task
+            self._in_hand[delivery.chat_id] = delivery.id
             task.add_done_callback(partial(self._free, delivery.chat_id))
         return bool(taken)
 
     def _free(self, chat_id: int, _: asyncio.Task[None]) -> None:
         self._busy.pop(chat_id, None)
+        self._in_hand.pop(chat_id, None)
         self._wake.set()
 
     async def _deliver(self, delivery: Delivery) -> None:

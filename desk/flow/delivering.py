@@ -58,6 +58,24 @@ def recover(desk: Desk, lease: Holding | None = None) -> int:
     return uncertain
 
 
+def put_back(desk: Desk, in_hand: Collection[int], lease: Holding | None = None) -> int:
+    """What was taken, and whose taking nobody heard of, has not been sent: it is due again.
+
+    `in_hand` are the deliveries that the one sender is about to send or has sent. Returns how
+    many were put back.
+    """
+    with desk.store.writing() as session:
+        check(session, lease)
+        query = select(DeliveryRow).where(
+            DeliveryRow.state == DeliveryState.SENDING, DeliveryRow.id.not_in(in_hand)
+        )
+        rows = session.scalars(query.with_for_update(skip_locked=True)).all()
+        for row in rows:
+            row.state = DeliveryState.PENDING
+            happened(session, "delivery.put_back", delivery=row.id, message=row.message_id)
+        return len(rows)
+
+
 def recently_sent(desk: Desk, seconds: float) -> list[tuple[int, float]]:
     """What counts against Telegram's limits: (chat id, seconds ago) pairs, the oldest first.
 

@@ -444,3 +444,33 @@ async def test_deliveries_of_a_chat_leave_in_order_and_chats_do_not_wait_for_eac
     assert not await world.said(ann, "ann", count=0)
     said = await world.said(ann, "ann", count=3)
     assert [message["text"] for message in said] == ["ann 0", "ann 1", "ann 2"]
+
+
+async def test_what_was_taken_though_the_databases_answer_was_lost_is_sent_once(
+    monkeypatch: pytest.MonkeyPatch,
+    bot: Running,
+    world: World,
+    rows: Rows,
+    desk: Desk,
+    redis: Redis,
+    ann: int,
+) -> None:
+    await world.said(ann)
+    take, lost = delivering.take, 0
+
+    def committed_without_an_answer(*args: Any) -> Any:
+        nonlocal lost
+        taken = take(*args)
+        if taken and not lost:
+            lost += 1
+            raise OperationalError("commit", {}, Exception("connection lost"))
+        return taken
+
+    monkeypatch.setattr(delivering, "take", committed_without_an_answer)
+    await post(desk, redis, "lost", ann, "once")
+    await world.said(ann, "once", timeout=20)
+    assert lost == 1
+    (row,) = rows.all(DeliveryRow, key="lost")
+    assert not row.uncertain
+    await asyncio.sleep(1.5)
+    assert len(await world.said(ann, "once")) == 1
