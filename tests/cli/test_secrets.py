@@ -24,11 +24,11 @@ def desk(
     folder = tmp_path_factory.mktemp("secrets")
     made = Place(folder, settings_for(folder, models_dir, pack_dir, tiny_base))
     try:
-        for _ in range(2):
+        for life in (1, 2):
             process = made.up()
             for text in SAID:
                 assert made.run("chat", text, "--json").code == 0
-            if _ == 0:
+            if life == 1:
                 process.terminate()
                 process.communicate(timeout=30)
         yield made

@@ -135,7 +135,7 @@ def test_without_the_password_or_with_a_wrong_one_nobody_comes_in(guarded: int) 
     for address in ("redis://", "redis://frontdesk:wrong@", "redis://:x@"):
         with pytest.raises((MisconfiguredError, CommandError)) as told:
             check_redis(f"{address}127.0.0.1:{guarded}/0")
-        assert "wrong" not in str(told.value).replace("wrong number", "")
+        assert "wrong" not in str(told.value)
 
 
 def test_a_server_whose_certificate_nobody_vouches_for_is_refused(
