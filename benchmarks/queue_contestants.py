@@ -171,7 +171,9 @@ def desk(setup: Setup) -> None:
 def inbox(setup: Setup) -> None:
     """The bot's side without Telegram; asked over Redis, as the engine is."""
     from benchmarks.queue_desk import from_inbox_to_queue
+    from desk.logs import configure
 
+    configure("bot")  # as the bot does; and what goes to the output nobody reads
     connection = waiting_client(setup)
     ready()
     while True:

@@ -35,7 +35,7 @@ from desk import queues
 from workers.embedded import embedded_redis
 
 STAMPS = 1 << 20
-POLL_SECONDS = 0.004
+POLL_SECONDS = 0.02
 PATIENCE_SECONDS = 180.0
 CHUNK = 5000
 HTTP_CLIENTS = 128

@@ -3,7 +3,18 @@
 `workers.batching` says what they rest on; keys and arguments are listed at the top of each.
 """
 
-CLAIM = """
+_IN_PARTS = """
+-- A command with all values of a list. Lua can't hand over more than some thousands at once.
+local function in_parts(command, key, values)
+  for first = 1, #values, 1000 do
+    redis.call(command, key, unpack(values, first, math.min(first + 999, #values)))
+  end
+end
+"""
+
+CLAIM = (
+    _IN_PARTS
+    + """
 -- KEYS: queue, started registry, worker, worker's executions, suspended flag
 -- ARGV: most jobs, worker name, now as text, now in seconds, lease margin, default time limit,
 --       lease without a time limit, worker's ttl, job prefix, execution prefix,
@@ -60,7 +71,8 @@ if #jobs == 0 then
 end
 
 local lease = limit > 0 and math.floor(limit) + tonumber(ARGV[5]) or tonumber(ARGV[7])
-for _, job in ipairs(jobs) do
+local leases, executions = {}, {}
+for n, job in ipairs(jobs) do
   local key, execution = ARGV[9] .. job[1], job[1] .. ':' .. job[2]
   redis.call('HSET', key, 'status', 'started', 'started_at', ARGV[3],
              'last_heartbeat', ARGV[3], 'worker_name', ARGV[2])
@@ -70,10 +82,12 @@ for _, job in ipairs(jobs) do
   redis.call('EXPIRE', ARGV[10] .. execution, lease)
   redis.call('ZADD', ARGV[11] .. job[1], math.floor(seconds) + lease + 60, job[2])
   redis.call('EXPIRE', ARGV[11] .. job[1], lease + 60)
-  redis.call('ZADD', KEYS[2], math.floor(seconds) + lease, execution)
-  redis.call('SADD', KEYS[4], execution)
+  leases[2 * n - 1], leases[2 * n] = math.floor(seconds) + lease, execution
+  executions[n] = execution
 end
--- Last, so that an error above leaves every job queued.
+in_parts('ZADD', KEYS[2], leases)
+in_parts('SADD', KEYS[4], executions)
+-- After all that, so that an error above leaves every job queued.
 if scanned > 0 then redis.call('LTRIM', KEYS[1], scanned, -1) end
 if #jobs > 0 then
   redis.call('EXPIRE', KEYS[4], lease + 60)
@@ -82,8 +96,11 @@ if #jobs > 0 then
 end
 return {0, limit, lease, jobs, skipped, scanned}
 """
+)
 
-FINISH = """
+FINISH = (
+    _IN_PARTS
+    + """
 -- KEYS: queue, started registry, worker, worker's executions
 -- ARGV: now as text, worker's ttl, seconds worked, job prefix, execution prefix,
 --       executions prefix, results prefix, records...
@@ -91,6 +108,7 @@ FINISH = """
 --       score in it, push (L, R or nothing), n, n of the job's fields, result's expiry,
 --       m, m of the result's fields
 local at, verdicts, done, failed = 8, {}, 0, 0
+local ended, scores = {}, {}
 local function take()
   at = at + 1
   return ARGV[at - 1]
@@ -116,7 +134,11 @@ while at <= #ARGV do
     verdict = 'done'
     redis.call('HSET', key, unpack(ARGV, field, last_field))
     if expiry ~= '' and tonumber(expiry) > 0 then redis.call('EXPIRE', key, expiry) end
-    if set ~= '' then redis.call('ZADD', set, score, id) end
+    if set ~= '' then
+      scores[set] = scores[set] or {}
+      table.insert(scores[set], score)
+      table.insert(scores[set], id)
+    end
     if push ~= '' then redis.call(push .. 'PUSH', KEYS[1], id) end
     if last_value >= value then
       local results = ARGV[7] .. id
@@ -131,12 +153,14 @@ while at <= #ARGV do
   end
   if verdict ~= 'apart' then
     redis.call('DEL', ARGV[5] .. composite)
-    redis.call('ZREM', KEYS[2], composite)
     redis.call('ZREM', ARGV[6] .. id, execution)
-    redis.call('SREM', KEYS[4], composite)
+    ended[#ended + 1] = composite
   end
   verdicts[#verdicts + 1] = verdict
 end
+for set, members in pairs(scores) do in_parts('ZADD', set, members) end
+in_parts('ZREM', KEYS[2], ended)
+in_parts('SREM', KEYS[4], ended)
 if done > 0 then redis.call('HINCRBY', KEYS[3], 'successful_job_count', done) end
 if failed > 0 then redis.call('HINCRBY', KEYS[3], 'failed_job_count', failed) end
 redis.call('HINCRBYFLOAT', KEYS[3], 'total_working_time', ARGV[3])
@@ -144,3 +168,4 @@ redis.call('HSET', KEYS[3], 'state', 'idle', 'last_heartbeat', ARGV[1])
 redis.call('EXPIRE', KEYS[3], tonumber(ARGV[2]) + 60)
 return verdicts
 """
+)

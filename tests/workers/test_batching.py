@@ -118,6 +118,16 @@ def test_each_job_gets_its_own_result_in_the_order_of_the_queue(connection: Redi
         assert job(connection, n).return_value() == {"message": n, "place": n % 4}
 
 
+def test_a_batch_may_have_thousands_of_jobs(connection: Redis) -> None:
+    enqueue_classify(connection, [(n, 1) for n in range(3000)])
+    sizes = []
+    burst(worker_on(connection, lambda jobs: (sizes.append(len(jobs)), nothing(jobs))[1], 4096))
+    only = queue(CLASSIFY, connection)
+    assert sizes == [3000]
+    assert only.finished_job_registry.count == 3000
+    assert only.started_job_registry.count == only.count == 0
+
+
 def test_a_lone_job_is_a_batch_of_one(connection: Redis) -> None:
     enqueue_classify(connection, [(1, 1)])
     seen = []
