@@ -119,12 +119,12 @@ def test_each_job_gets_its_own_result_in_the_order_of_the_queue(connection: Redi
 
 
 def test_a_batch_may_have_thousands_of_jobs(connection: Redis) -> None:
-    enqueue_classify(connection, [(n, 1) for n in range(3000)])
+    enqueue_classify(connection, [(n, 1) for n in range(4096)])
     sizes = []
     burst(worker_on(connection, lambda jobs: (sizes.append(len(jobs)), nothing(jobs))[1], 4096))
     only = queue(CLASSIFY, connection)
-    assert sizes == [3000]
-    assert only.finished_job_registry.count == 3000
+    assert sizes == [4096]
+    assert only.finished_job_registry.count == 4096
     assert only.started_job_registry.count == only.count == 0
 
 
