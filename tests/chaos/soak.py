@@ -37,7 +37,7 @@ TEXTS = (
 )  # fmt: skip
 ACTS: dict[str, int] = {
     "text": 780, "press": 90, "file": 15, "start": 20, "help": 10, "human": 15, "person": 5,
-    "operator": 25, "resolve": 25, "block": 5, "unblock": 5, "telegram": 5,
+    "operator": 25, "resolve": 75, "block": 5, "unblock": 20, "telegram": 5,
 }  # fmt: skip
 TROUBLES: dict[str, int] = {
     "kill bot": 3, "kill inference": 3, "kill scheduler": 2, "kill redis": 2,
@@ -68,11 +68,11 @@ class Act:
 
 @dataclass
 class Soak:
-    """One run. `updates` acts by `customers` people, about `rate` a second."""
+    """One run. `acts` by `customers` people, about `rate` a second."""
 
     stack: Stack
     seed: int
-    updates: int
+    acts: int
     customers: int
     rate: float
     people: list[int] = field(default_factory=list)
@@ -116,7 +116,7 @@ class Soak:
     def plan(self) -> list[Act]:
         """Who does what, in order: the same for the same seed."""
         dice = random.Random(self.seed)
-        kinds = dice.choices(list(ACTS), list(ACTS.values()), k=self.updates)
+        kinds = dice.choices(list(ACTS), list(ACTS.values()), k=self.acts)
         return [Act(kind, dice.randrange(self.customers), dice.random()) for kind in kinds]
 
     def _guard(self, work: Callable[..., None]) -> Callable[..., None]:
