@@ -41,9 +41,13 @@ Asked = Callable[[Sequence[str]], Probabilities]
 
 def need(*modules: str) -> None:
     """Exit with a sentence where a package of the `bench` extra is missing: now, not in an hour."""
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := absent(*modules):
         raise SystemExit(f"{', '.join(missing)}: not installed; pip install -e '.[bench]'")
+
+
+def absent(*modules: str) -> list[str]:
+    """Which of these modules are not installed."""
+    return [name for name in modules if importlib.util.find_spec(name) is None]
 
 
 def quiet() -> None:

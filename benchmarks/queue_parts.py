@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import absent
 from benchmarks.queue_contestants import SLEEP_A_TEXT
 from benchmarks.queue_desk import databases
 from benchmarks.queue_races import STAMPS, Asked, Contestant, Ring
@@ -19,16 +20,21 @@ Found = dict[str, Any]
 
 # How many jobs each gets of `--jobs`, so that all take about as long.
 SHARES = {"stock_engine": 0.2, "stock_pipeline": 0.08, "inbox": 0.5}
+RIVALS = ("celery", "celery_batches", "litserve")
+"""The modules of those from outside."""
 QUEUED = (1, 100, 10_000, 100_000)
 LATENCY_SECONDS = 10.0
 
 
 def model(ring: Ring, jobs: int, rounds: int) -> Found:
-    """With the real model: the engine alone, our worker, the desk, stock RQ, Celery, LitServe."""
+    """With the real model: the engine alone, our worker, the desk, stock RQ, and the rivals that
+    are installed."""
     with ExitStack() as stack:
         urls = stack.enter_context(databases(ring.folder))
         names = ["engine", "batch_engine", *(f"desk:{name}" for name in urls)]
-        names += ["stock_engine", "stock_pipeline", "celery", "litserve"]
+        names += ["stock_engine", "stock_pipeline"]
+        rivals = [] if absent(*RIVALS) else ["celery", "litserve"]
+        names += rivals
         racing = stack.enter_context(ring.contestants(*names, databases=urls))
         rates = interleaved(racing, jobs, rounds)
     ours, middle = rates["batch_engine"], medians(rates)
@@ -37,8 +43,7 @@ def model(ring: Ring, jobs: int, rounds: int) -> Found:
         "ratio_to_engine": ratio(ours, rates["engine"]),
         "ratio_to_stock": ratio(ours, rates["stock_pipeline"]),
         "ratio_to_stock_same_engine": ratio(ours, rates["stock_engine"]),
-        "ratio_to_celery_batches": ratio(ours, rates["celery"]),
-        "ratio_to_litserve": ratio(ours, rates["litserve"]),
+        **{f"ratio_to_{name}": ratio(ours, rates[name]) for name in rivals},
         "desk_jobs_per_s": {name: middle[f"desk:{name}"] for name in urls},
         "desk_ratio_to_engine": {
             name: ratio(rates[f"desk:{name}"], rates["engine"]) for name in urls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Before torch: it sets how OpenMP's threads wait.
-from benchmarks.common import ROOT, circumstances, need
+from benchmarks.common import ROOT, absent, circumstances
 
 # isort: split
 
@@ -28,8 +28,7 @@ SELDOM = ("million",)
 
 
 def main(doc: str) -> None:
-    need("celery", "celery_batches", "litserve")
-    from benchmarks.queue_parts import PARTS
+    from benchmarks.queue_parts import PARTS, RIVALS
     from benchmarks.queue_races import Ring
 
     parser = argparse.ArgumentParser(
@@ -51,7 +50,14 @@ def main(doc: str) -> None:
     wanted = arguments.only or [name for name in PARTS if name not in SELDOM]
     if arguments.million and "million" not in wanted:
         wanted.append("million")
-    about = circumstances("rq", "redis", "celery", "celery-batches", "litserve", "sqlalchemy")
+    missing = absent(*RIVALS)
+    if missing and "model" in wanted:
+        print(
+            f"left out: {', '.join(missing)}: not installed; pip install -e '.[bench]'",
+            file=sys.stderr,
+        )
+    rivals = [] if missing else [name.replace("_", "-") for name in RIVALS]
+    about = circumstances("rq", "redis", "sqlalchemy", *rivals)
     # The contestants end with this process however it is asked to.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     found: dict[str, Any] = {}
