@@ -15,8 +15,8 @@ from tests.chaos.soak import Soak
 from tests.chaos.stack import Stack
 from tests.databases import NoPostgresError
 
-# Some acts are no updates of a customer: of 11,500 more than 10,000 are.
-ACTS, CUSTOMERS, RATE = (11_500, 300, 22.0) if LONG else (300, 30, 15.0)
+# A quarter of the acts are no updates of a customer.
+ACTS, CUSTOMERS, RATE = (14_000, 300, 26.0) if LONG else (300, 30, 15.0)
 
 
 @pytest.fixture

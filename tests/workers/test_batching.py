@@ -1,7 +1,6 @@
 """The batching worker against a real server: what a batch costs, and what no accident may lose."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -48,15 +47,6 @@ def connection(server: EmbeddedRedis) -> Iterator[Redis]:
     with Redis.from_url(server.url) as client:
         client.flushall()
         yield client
-
-
-@pytest.fixture(autouse=True)
-def signal_handlers() -> Iterator[None]:
-    # A worker in this process leaves its own behind.
-    kept = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-    yield
-    for number, handler in kept:
-        signal.signal(number, handler)
 
 
 def worker_on(connection: Redis, run_batch: RunBatch, max_batch: int = 64, **more: Any) -> Any:
