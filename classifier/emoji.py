@@ -1,8 +1,9 @@
-"""Emoji in words, for a tokeniser that knows none.
+"""Emoji in words, for a tokenizer that knows none.
 
-BERT's English vocabulary has no emoji: all of them become the one unknown token, and "😍" the same as "😡".
-Their Unicode names are words that it knows ("smiling face with heart shaped eyes", "pouting face"),
-which is how Eisner et al. 2016 ("emoji2vec") found their meaning.
+BERT's English vocabulary has no emoji: all become one unknown token, and "😍" reads as "😡". Their
+Unicode names are words that it knows ("smiling face with heart shaped eyes", "pouting face"). That
+such descriptions carry the meaning is from Eisner et al. 2016 ("emoji2vec: Learning Emoji
+Representations from their Description").
 """
 
 from __future__ import annotations
