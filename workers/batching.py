@@ -32,9 +32,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import redis
@@ -59,6 +58,7 @@ from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
 from desk import faultpoints
 from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, AllowedJob, queue
+from workers.records import Claim, Failure, Records
 from workers.scripts import CLAIM, FINISH
 from workers.watchdog import Watchdog
 
@@ -78,21 +78,6 @@ _AWAY = (
 
 class WorkLoopError(Exception):
     """The work loop ended by an error, which RQ has logged; the process must not exit with 0."""
-
-
-class Claim(NamedTuple):
-    """A job that this worker holds, and the execution under which it does."""
-
-    job: Job
-    execution: Execution
-
-
-@dataclass
-class Failure:
-    """Why a job failed, with its traceback as it goes to the failed registry."""
-
-    error: BaseException
-    text: str
 
 
 class BatchWorker(SimpleWorker):
@@ -548,9 +533,17 @@ class BatchWorker(SimpleWorker):
 
     def _record(self, batch: list[Claim], outcomes: Iterable[object], worked: float) -> list[str]:
         """Record what the script can; says for each claim: done, lost, or apart (left to RQ)."""
-        records: list[Any] = []
-        for (job, execution), outcome in zip(batch, outcomes, strict=True):
-            records += [*self._record_of(job, execution, outcome)]
+        records = Records(
+            self.name,
+            self.connection,
+            self._registries,
+            self.default_result_ttl,
+            keep_failures=not self.disable_default_exception_handler,
+        )
+        told: list[Any] = []
+        for claim, outcome in zip(batch, outcomes, strict=True):
+            apart = self._needs_rq(claim.job, outcome)
+            told += records.look(claim) if apart else records.of(claim, outcome)
         verdicts: list[Any] = self._finish_script(
             keys=self._keys(),
             args=[
@@ -559,48 +552,11 @@ class BatchWorker(SimpleWorker):
                 repr(worked),
                 *self._prefixes(),
                 Result.get_key(""),  # type: ignore[no-untyped-call]
-                *records,
+                *told,
             ],
         )
         self._beat = time.monotonic()
         return [_text(verdict) for verdict in verdicts]
-
-    def _record_of(self, job: Job, execution: Execution, outcome: object) -> list[Any]:
-        """One job's record for the finish script. Changes nothing: it may be built again."""
-        if self._needs_rq(job, outcome):
-            return ["check", job.id, execution.id, "", "", "", "", 0, "", 0]
-        stamp = utcformat(job.ended_at or now())
-        fields: dict[str, Any] = {"ended_at": stamp, "last_heartbeat": stamp}
-        if not isinstance(outcome, Failure):
-            ttl = job.get_result_ttl(self.default_result_ttl)
-            fields["status"] = JobStatus.FINISHED.value
-            result = self._result(job, execution, Result.Type.SUCCESSFUL, return_value=outcome)
-            registry = self._registries["finished"]
-            score = "+inf" if ttl < 0 else current_timestamp() + ttl
-            return _pack("ok", job, execution, ttl, registry, score, "", fields, ttl, result)
-        if job.should_retry:
-            interval = job.get_retry_interval()
-            fields["retries_left"] = (job.retries_left or 1) - 1
-            kind, expiry = "failed", "" if job.ttl is None else job.ttl
-            if interval:
-                at = now() + timedelta(seconds=interval)
-                fields["status"] = JobStatus.SCHEDULED.value
-                scheduled = self._registries["scheduled"]
-                score = int(at.timestamp())
-                return _pack(kind, job, execution, expiry, scheduled, score, "", fields, "", {})
-            fields["status"] = JobStatus.QUEUED.value
-            fields["enqueued_at"] = utcformat(now())
-            push = "L" if job.enqueue_at_front_on_retry else "R"
-            return _pack(kind, job, execution, expiry, "", "", push, fields, "", {})
-        fields["status"] = JobStatus.FAILED.value
-        if self.disable_default_exception_handler:
-            return _pack("failed", job, execution, "", "", "", "", fields, "", {})
-        ttl = DEFAULT_FAILURE_TTL if job.failure_ttl is None else job.failure_ttl
-        result = self._result(job, execution, Result.Type.FAILED, exc_string=outcome.text)
-        registry = self._registries["failed"]
-        score = ttl if ttl < 0 else current_timestamp() + ttl
-        kept = "" if job.failure_ttl is None else job.failure_ttl
-        return _pack("failed", job, execution, ttl, registry, score, "", fields, kept, result)
 
     def _needs_rq(self, job: Job, outcome: object) -> bool:
         """Whether RQ itself must finish this job, in its own round trips (we enqueue none such)."""
@@ -627,20 +583,6 @@ class BatchWorker(SimpleWorker):
         except Exception:  # noqa: BLE001 - a failing success callback fails the job, as in RQ
             self._finalize_failure(job, only, execution, sys.exc_info())
 
-    def _result(self, job: Job, execution: Execution, kind: Any, **what: Any) -> dict[str, Any]:
-        result = Result(
-            job.id,
-            kind,
-            self.connection,
-            worker_name=self.name,
-            execution_id=execution.id,
-            execution_started_at=execution.created_at,
-            execution_ended_at=job.ended_at,
-            **what,
-        )
-        result.serializer = job.serializer
-        return result.serialize()
-
     def _keys(self) -> list[str]:
         return [self._queue.key, self._registries["started"], self.key, self.executions_key]
 
@@ -656,28 +598,6 @@ def _check(job: Job) -> None:
     if isinstance(job, AllowedJob):
         job.check_allowed()
         _ = job.success_callback, job.failure_callback, job.stopped_callback
-
-
-def _pack(
-    kind: str,
-    job: Job,
-    execution: Execution,
-    expiry: Any,
-    registry: str,
-    score: Any,
-    push: str,
-    fields: dict[str, Any],
-    result_expiry: Any,
-    result: dict[str, Any],
-) -> list[Any]:
-    """A record of the finish script; the order is described there."""
-    record = [kind, job.id, execution.id, expiry, registry, score, push, 2 * len(fields)]
-    for item in fields.items():
-        record += item
-    record += [result_expiry, 2 * len(result)]
-    for item in result.items():
-        record += item
-    return record
 
 
 def _moment(stamp: bytes | None) -> datetime | None:
