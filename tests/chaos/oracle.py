@@ -6,12 +6,14 @@ knows what Frontdesk thinks of it. The two were written by different programs, a
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from cli.simulated import Simulator
@@ -84,6 +86,20 @@ def under_way(store: Store, simulator: Simulator, customers: Sequence[int]) -> d
         with store.reading() as session:  # each sees what was committed until then
             found[place] = session.scalar(query) or 0
     return {"not taken": not_taken} | found
+
+
+def settle(store: Store, simulator: Simulator, customers: Sequence[int], seconds: float) -> Verdict:
+    """Wait until nothing of these customers is under way, and judge; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    left: dict[str, int] | None = None
+    while left is None or any(left.values()):
+        assert time.monotonic() < deadline, f"still under way after {seconds:.0f} s: {left}"
+        time.sleep(0.1)
+        try:
+            left = under_way(store, simulator, customers)
+        except SQLAlchemyError:  # it may be recovering still
+            left = None
+    return judge(store, simulator, customers)
 
 
 def judge(

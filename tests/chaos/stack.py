@@ -237,21 +237,7 @@ class Stack:
 
     def settle(self, customers: Sequence[int], seconds: float = PATIENCE) -> oracle.Verdict:
         """Wait until nothing of these customers is under way, and judge."""
-        left: dict[str, int] = {}
-
-        def quiet() -> bool:
-            left.clear()
-            try:
-                left.update(oracle.under_way(self.store, self.simulator, customers))
-            except SQLAlchemyError:  # it may be recovering still
-                return False
-            return not any(left.values())
-
-        try:
-            until(quiet, "everything comes to an end", seconds)
-        except AssertionError:
-            raise AssertionError(f"still under way after {seconds:.0f} s: {left}") from None
-        return oracle.judge(self.store, self.simulator, customers)
+        return oracle.settle(self.store, self.simulator, customers, seconds)
 
     def good(self, customers: Sequence[int], seconds: float = PATIENCE) -> oracle.Verdict:
         """Settle, and fail with the judge's sentences if there are any."""
