@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -21,12 +20,18 @@ from typing import Any
 
 import aiohttp
 import redis
+from sqlalchemy import func, select
 
+from cli.simulated import Simulator
 from desk import heartbeat
 from desk.flow.leases import describe
+from desk.policy import LATE
 from desk.settings import Settings
 from desk.store import Store
+from desk.tables import DecisionRow
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
+from tests.chaos import oracle
+from tests.chaos.oracle import DISTURBANCE
 from tests.databases import die_with_parent, running_postgres
 from tests.hosts.network import Host, Network
 from workers.embedded import find_binary
@@ -46,6 +51,8 @@ PROCESSES = {
 }
 EACH = 4
 """Messages of one customer."""
+IMPATIENT = 15.0
+"""How long, in seconds, a customer waits for the reply before writing on without it."""
 # Two intents in turn: the same answer again and again would call a person.
 TEXTS = ("where is my parcel", "refund the lamp")
 FIRST_CUSTOMER = 7_000_000
@@ -76,8 +83,9 @@ class Service:
     """How often it has ended by itself."""
 
     def start(self) -> None:
-        self.started, self.wanted = time.time(), True
+        self.started = time.time()
         self.process = self.host.call(self._start)
+        self.wanted = True  # last: until then nobody else starts it
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
@@ -181,17 +189,28 @@ class Fleet:
             service.wanted = False
             service.end()
 
-    def get(self, path: str) -> Any:
-        """Ask the simulator (`/sim/…`), or with `/counts` the balancer."""
-        port = BALANCER if path == "/counts" else SIMULATOR
-        host = self.hosts["telegram"]
-        where = "127.0.0.1" if path == "/counts" else host.address
-        return host.call(asyncio.run, _get(f"http://{where}:{port}{path}"))
+    def judge(self) -> oracle.Verdict:
+        """Wait until the last traffic is settled; fail unless nothing of it is lost or repeated."""
+        telegram = self.hosts["telegram"]
+        simulator = Simulator(f"http://{telegram.address}:{SIMULATOR}")
+        customers = self.traffic.customers
+        verdict = telegram.call(oracle.settle, self.store, simulator, customers, PATIENCE)
+        assert not verdict.violations, "\n".join(verdict.violations)
+        assert verdict.parked == 0
+        assert verdict.updates == verdict.decisions.total() == EACH * len(customers)
+        return verdict
 
     def balanced(self) -> dict[str, int]:
         """How many updates each bot's host has taken."""
-        counts = self.get("/counts")
+        balancer = f"http://127.0.0.1:{BALANCER}/counts"
+        counts = self.hosts["telegram"].call(asyncio.run, _get(balancer))
         return {name: counts.get(_webhook(host), 0) for name, host in self.hosts.items()}
+
+    def late(self) -> int:
+        """How many messages went to a person because their decision was late."""
+        with self.store.reading() as session:
+            count = select(func.count()).where(DecisionRow.rule == LATE)
+            return session.scalar(count) or 0
 
     def holder(self, lease: str) -> str:
         """The host that holds a lease now; "" if none does."""
@@ -291,7 +310,10 @@ async def _get(url: str) -> Any:
 
 
 class Traffic:
-    """Customers who write until they are told to stop, each EACH messages, many at once."""
+    """Customers who write until they are told to stop, each EACH messages, many at once.
+
+    Each writes on when the reply is there, so a slow machine has fewer messages, not later replies.
+    """
 
     def __init__(self, telegram: Host) -> None:
         self._url = f"http://{telegram.address}:{SIMULATOR}"
@@ -300,12 +322,14 @@ class Traffic:
         telegram.call(self._pool.submit, threading.get_native_id)
         self.customers: list[int] = []
         self.written = 0
+        self.disturbed = False
+        """Whether a customer was told that the desk has a disturbance."""
         self._next = FIRST_CUSTOMER
 
     @contextmanager
     def flowing(self, at_once: int = 20) -> Iterator[Traffic]:
         """Traffic for the length of a block; every customer that began finishes after it."""
-        self.customers, self.written = [], 0
+        self.customers, self.written, self.disturbed = [], 0, False
         stop = threading.Event()
         running = self._pool.submit(asyncio.run, self._flow(at_once, stop))
         try:
@@ -336,9 +360,22 @@ class Traffic:
         body = {"id": customer, "first_name": f"C{customer}", "start": False}
         async with session.post(f"{self._url}/sim/customers", json=body) as response:
             assert response.ok, await response.text()
+        chat = f"{self._url}/sim/chats/{customer}/messages?from=bot&limit=1000"
         url = f"{self._url}/sim/customers/{customer}/send"
         for number in range(EACH):
+            before = await self._replies(session, chat)
             async with session.post(url, json={"text": TEXTS[number % 2]}) as response:
                 assert response.ok, await response.text()
             self.written += 1
-            await asyncio.sleep(random.uniform(0.4, 1.2))
+            deadline = time.monotonic() + IMPATIENT
+            while time.monotonic() < deadline:
+                await asyncio.sleep(0.3)
+                if await self._replies(session, chat) > before:
+                    break
+
+    async def _replies(self, session: aiohttp.ClientSession, chat: str) -> int:
+        async with session.get(chat) as response:
+            texts = [message["text"] for message in await response.json()]
+        told = texts.count(DISTURBANCE)
+        self.disturbed |= told > 0
+        return len(texts) - told
