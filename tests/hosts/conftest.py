@@ -32,7 +32,7 @@ def fleet(
     models_dir: Path,  # noqa: F811
     pack_dir: Path,  # noqa: F811
 ) -> Iterator[Fleet]:
-    """Frontdesk on eight hosts, all of it working."""
+    """Frontdesk on nine hosts, all of it working."""
     settings = {"MODELS_DIR": str(models_dir), "PACK": str(pack_dir), "DEVICE": "cpu"}
     with running(switch, tmp_path_factory.mktemp("hosts"), settings) as made:
         yield made

@@ -327,7 +327,7 @@ class Traffic:
         self._next = FIRST_CUSTOMER
 
     @contextmanager
-    def flowing(self, at_once: int = 20) -> Iterator[Traffic]:
+    def flowing(self, at_once: int = 8) -> Iterator[Traffic]:
         """Traffic for the length of a block; every customer that began finishes after it."""
         self.customers, self.written, self.disturbed = [], 0, False
         stop = threading.Event()

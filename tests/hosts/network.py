@@ -71,13 +71,15 @@ class Network:
         host.call(_ip, "link set eth0 up")
         return host
 
-    def cut(self, host: Host) -> None:
-        """Pull the host's plug: whatever is on its way to or from it is lost without a word."""
-        self._switch.call(_ip, f"link set {self._ports[host.name]} down")
-
-    def restore(self, host: Host) -> None:
-        """Plug the host in again."""
-        self._switch.call(_ip, f"link set {self._ports[host.name]} up")
+    @contextmanager
+    def cut(self, host: Host) -> Iterator[None]:
+        """Pull the host's plug for the length of a block: what is under way is lost silently."""
+        port = self._ports[host.name]
+        self._switch.call(_ip, f"link set {port} down")
+        try:
+            yield
+        finally:
+            self._switch.call(_ip, f"link set {port} up")
 
 
 @contextmanager

@@ -31,9 +31,8 @@ def test_both_of_every_two_hosts_have_a_part_in_the_work(fleet: Fleet) -> None:
 def test_a_workers_host_is_cut_off_and_comes_back(fleet: Fleet) -> None:
     with fleet.traffic.flowing():
         fleet.traffic.wait(30)
-        fleet.network.cut(fleet.hosts["worker-a"])
-        fleet.traffic.wait(60)
-        fleet.network.restore(fleet.hosts["worker-a"])
+        with fleet.network.cut(fleet.hosts["worker-a"]):
+            fleet.traffic.wait(60)
         fleet.traffic.wait(30)
     assert fleet.judge().uncertain == 0
 
@@ -47,10 +46,9 @@ def test_the_other_bot_takes_over_when_the_active_ones_host_is_cut_off_in_a_tran
     ends = lost.ends
     with fleet.traffic.flowing(), in_transaction(fleet, active):
         fleet.traffic.wait(20)
-        fleet.network.cut(host)
-        until(lambda: fleet.holder("bot:%") == other, f"{other} takes over")
-        fleet.traffic.wait(40)
-        fleet.network.restore(host)
+        with fleet.network.cut(host):
+            until(lambda: fleet.holder("bot:%") == other, f"{other} takes over")
+            fleet.traffic.wait(40)
         until(lambda: lost.ends > ends, "the bot that was cut off finds that it lost its lease")
         until(lost.works, "started again, it works as a standby")
         fleet.traffic.wait(20)
@@ -78,15 +76,14 @@ def test_one_scheduler_at_a_time_does_the_chores_when_a_host_is_cut_off(fleet: F
     stood_by, found = len(first.said("scheduler.standby")), second.said("messages.enqueued_again")
     with fleet.traffic.flowing():
         fleet.traffic.wait(20)
-        fleet.network.cut(fleet.hosts[active])
-        until(lambda: fleet.holder("scheduler") == other, f"{other} takes over")
+        with fleet.network.cut(fleet.hosts[active]):
+            until(lambda: fleet.holder("scheduler") == other, f"{other} takes over")
 
-        def found_again() -> bool:
-            fleet.redis.flushall()  # what is under way is forgotten: only a scheduler finds it
-            return len(second.said("messages.enqueued_again")) > len(found)
+            def found_again() -> bool:
+                fleet.redis.flushall()  # what is under way is forgotten: only a scheduler finds it
+                return len(second.said("messages.enqueued_again")) > len(found)
 
-        until(found_again, f"{other} finds what Redis has forgotten")
-        fleet.network.restore(fleet.hosts[active])
+            until(found_again, f"{other} finds what Redis has forgotten")
         fleet.traffic.wait(20)
     fleet.judge()
     until(lambda: len(first.said("scheduler.standby")) > stood_by, f"{active} stands by")
@@ -96,9 +93,8 @@ def test_one_scheduler_at_a_time_does_the_chores_when_a_host_is_cut_off(fleet: F
 def test_the_databases_host_is_cut_off_and_comes_back(fleet: Fleet) -> None:
     with fleet.traffic.flowing():
         fleet.traffic.wait(20)
-        fleet.network.cut(fleet.hosts["postgres"])
-        until(lambda: fleet.traffic.disturbed, "a customer is told that something is wrong")
-        fleet.network.restore(fleet.hosts["postgres"])
+        with fleet.network.cut(fleet.hosts["postgres"]):
+            until(lambda: fleet.traffic.disturbed, "a customer is told that something is wrong")
         fleet.traffic.wait(40)
     assert fleet.judge().disturbances
 
@@ -107,9 +103,11 @@ def test_redis_host_is_cut_off_until_people_are_called_and_comes_back(fleet: Fle
     before = fleet.late()
     with fleet.traffic.flowing():
         fleet.traffic.wait(20)
-        fleet.network.cut(fleet.hosts["valkey"])
-        until(lambda: fleet.late() > before, "a person is called for a message that waits too long")
-        fleet.network.restore(fleet.hosts["valkey"])
+        with fleet.network.cut(fleet.hosts["valkey"]):
+            until(
+                lambda: fleet.late() > before,
+                "a person is called for a message that waits too long",
+            )
         fleet.traffic.wait(40)
     fleet.judge()
 
