@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from classifier.data import MAX_CHARACTERS
-from classifier.emoji import spell_out
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -23,11 +22,8 @@ TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, unpadded, cut as the tokenizer is set to; at least one token each.
-
-    Emoji that the tokenizer does not know are read as their names.
-    """
-    cleaned = [_encodable(spell_out(text[:MAX_CHARACTERS], tokenizer)) for text in texts]
+    """Token ids of each text, unpadded, cut as the tokenizer is set to; at least one token each."""
+    cleaned = [_encodable(text[:MAX_CHARACTERS]) for text in texts]
     # A tokenizer that adds no [CLS] gives nothing for an empty text, and attention over nothing
     # is not a number.
     return [encoding.ids or [0] for encoding in tokenizer.encode_batch_fast(cleaned)]
