@@ -64,9 +64,11 @@ def in_transaction(fleet: Fleet, name: str) -> Iterator[None]:
     connection = host.call(store.engine.connect)
     look = text("SELECT holder FROM leases WHERE name LIKE 'bot:%' FOR SHARE")
     host.call(connection.execute, look)
-    yield
-    connection.invalidate()
-    store.dispose()
+    try:
+        yield
+    finally:
+        connection.invalidate()
+        store.dispose()
 
 
 def test_one_scheduler_at_a_time_does_the_chores_when_a_host_is_cut_off(fleet: Fleet) -> None:
@@ -91,10 +93,13 @@ def test_one_scheduler_at_a_time_does_the_chores_when_a_host_is_cut_off(fleet: F
 
 
 def test_the_databases_host_is_cut_off_and_comes_back(fleet: Fleet) -> None:
+    bot = fleet.services[fleet.holder("bot:%")]
+    refused = len(bot.said("update_not_stored"))
     with fleet.traffic.flowing():
         fleet.traffic.wait(20)
         with fleet.network.cut(fleet.hosts["postgres"]):
             until(lambda: fleet.traffic.disturbed, "a customer is told that something is wrong")
+            until(lambda: len(bot.said("update_not_stored")) > refused, "an update is refused")
         fleet.traffic.wait(40)
     assert fleet.judge().disturbances
 
