@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+import re
+import string
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -51,18 +53,32 @@ def make_examples(
     ]
 
 
-def make_base(directory: Path, texts: Sequence[str] = ()) -> None:
+def make_vocabulary(texts: Iterable[str]) -> dict[str, int]:
+    """Token to id: the special tokens, all printable ASCII, and the words of the texts.
+
+    Nothing is trained: the library's trainer breaks ties as its hash table happens to be seeded,
+    and so gives another vocabulary in each process.
+    """
+    letters = string.ascii_lowercase + string.digits
+    words = {word for text in texts for word in re.findall(r"[a-z]{2,}", text)}
+    tokens = [
+        *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+        *(letters + string.punctuation),
+        *(f"##{letter}" for letter in letters),
+        *sorted(words),
+    ]
+    return {token: id_ for id_, token in enumerate(tokens)}
+
+
+def make_base(directory: Path, examples: Sequence[Example] = ()) -> None:
     """Write a folder as the hub has it: a random BERT of two layers and a WordPiece tokenizer.
 
-    The tokenizer's vocabulary is that of `texts`, or of the made-up rows.
+    The tokenizer knows each word of the `examples`, or else of the made-up rows, as one token and
+    spells out all others. The same examples give the same bytes, in any process.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train_from_iterator(
-        texts or [e.text for e in make_examples(each=200)], vocab_size=400, show_progress=False
-    )
-    # Rebuilt from its vocabulary: only so does it put [CLS] and [SEP] around a text.
-    tokenizer = BertWordPieceTokenizer(tokenizer.get_vocab())
+    vocabulary = make_vocabulary(e.text for e in examples or make_examples(each=200))
+    tokenizer = BertWordPieceTokenizer(vocabulary)
     tokenizer.save(str(directory / "tokenizer.json"))
     config = {
         "model_type": "bert",

@@ -74,7 +74,7 @@ def pack_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     directory = tmp_path_factory.mktemp("base")
-    tiny.make_base(directory, [example.text for example in make_examples(each=200)])
+    tiny.make_base(directory, make_examples(each=200))
     return directory
 
 

@@ -15,7 +15,7 @@ def tiny_base(folder: Path) -> Path:
     """The folder of a tiny random BERT, made where it is not there yet."""
     base = folder / "tiny-base"
     if not base.exists():
-        make_base(base)
+        make_base(base, read_examples(FLORIST / "examples.jsonl"))
     return base
 
 
