@@ -39,8 +39,9 @@ class Stage(IntEnum):
     REDIS = 2
 
 
-GRACE = {Stage.BOT: 3.0, Stage.WORKERS: 3.0, Stage.REDIS: 1.5}
-"""Seconds between SIGTERM and SIGKILL. Nothing is lost by the latter: SQL is the truth."""
+GRACE = {Stage.BOT: 10.0, Stage.WORKERS: 3.0, Stage.REDIS: 1.5}
+"""Seconds between SIGTERM and SIGKILL. Nothing is lost by the latter, SQL is the truth; but what a
+bot was sending would be marked uncertain."""
 
 
 class StopRequestedError(Exception):
