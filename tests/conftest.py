@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,12 @@ from tests.starter import StarterTraining
 
 FLORIST = Path(__file__).parent / "packs" / "florist"
 OPERATOR_CHAT = -1001234567890
+
+
+def pytest_configure() -> None:
+    # A shell's background jobs ignore SIGINT, and what the tests start would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Clock:
