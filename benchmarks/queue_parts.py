@@ -177,7 +177,7 @@ def million(ring: Ring, jobs: int, rounds: int) -> Found:
             worker.finish()
             if done + 10_000 in (100_000, 500_000, 1_000_000):
                 found[str(done + 10_000)] = {
-                    "worker_rss_mb": round(worker.memory_mb(), 1),
+                    "worker_mb": round(worker.memory_mb(), 1),
                     "redis_mb": round(worker.redis.info("memory")["used_memory"] / 2**20, 1),
                 }
         worker.check()
