@@ -173,7 +173,7 @@ def inbox(setup: Setup) -> None:
     from benchmarks.queue_desk import from_inbox_to_queue
     from desk.logs import configure
 
-    configure("bot")  # as the bot does; and what goes to the output nobody reads
+    configure("bot")  # to standard error, as the bot: nobody reads the output, which would fill up
     connection = waiting_client(setup)
     ready()
     while True:

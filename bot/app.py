@@ -32,7 +32,7 @@ from bot.tenure import Tenure
 from bot.waiting import backoff, pause
 from desk import health, metrics
 from desk.domain import DeskError
-from desk.flow import delivering, operators
+from desk.flow import operators, recovering
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
@@ -155,8 +155,8 @@ async def introduce(options: BotOptions, telegram: Telegram) -> User:
 
 def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:
     """What comes first for whoever has just taken over: what the one before was doing."""
-    limits.seed(delivering.recently_sent(desk, GROUP_SECONDS))
-    uncertain = delivering.recover(desk, lease)
+    limits.seed(recovering.recently_sent(desk, GROUP_SECONDS))
+    uncertain = recovering.recover(desk, lease)
     if uncertain:
         log.warning("deliveries_uncertain", count=uncertain)
 

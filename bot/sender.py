@@ -24,7 +24,7 @@ from bot.topics import RIGHTS_LOST, Params, Topics
 from bot.waiting import backoff, pause
 from desk import faultpoints, metrics
 from desk.domain import Delivery
-from desk.flow import delivering
+from desk.flow import delivering, dispatching, recovering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
 from desk.flow.leases import LostLeaseError
@@ -110,10 +110,10 @@ class Sender:
         if asyncio.get_running_loop().time() < self._doubt_until:
             # What was taken may have been committed though the answer was lost.
             held = list(self._in_hand.values())
-            await asyncio.to_thread(delivering.put_back, self._desk, held, self._lease)
+            await asyncio.to_thread(recovering.put_back, self._desk, held, self._lease)
         # A chat over its limit is busy before anything is taken: nothing waits as `SENDING`.
         busy = {*self._busy, *self._limits.exhausted()}
-        taken = await asyncio.to_thread(delivering.take, self._desk, busy, room, self._lease)
+        taken = await asyncio.to_thread(dispatching.take, self._desk, busy, room, self._lease)
         if taken:
             faultpoints.point("sender.after_take")
         for delivery in taken:

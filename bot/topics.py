@@ -10,7 +10,7 @@ import structlog
 
 from bot.telegram import LostAnswerError, RefusedError, Telegram, UnreachableError
 from desk.domain import Delivery
-from desk.flow import delivering
+from desk.flow import topics
 from desk.flow.desk import Desk
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class Topics:
     async def _make(self, delivery: Delivery) -> int | None:
         if delivery.topic_of is None:
             return None
-        name = await asyncio.to_thread(delivering.topic_name, self._desk, delivery.topic_of)
+        name = await asyncio.to_thread(topics.topic_name, self._desk, delivery.topic_of)
         params = {"chat_id": delivery.chat_id, "name": name}
         try:
             topic = await self._manage("createForumTopic", params)
@@ -73,7 +73,7 @@ class Topics:
 
     async def _remember(self, delivery: Delivery, thread_id: int | None) -> None:
         if delivery.topic_of is not None:
-            await asyncio.to_thread(delivering.topic_made, self._desk, delivery.topic_of, thread_id)
+            await asyncio.to_thread(topics.topic_made, self._desk, delivery.topic_of, thread_id)
 
     async def _reopen(self, chat_id: int, thread_id: int) -> None:
         params = {"chat_id": chat_id, "message_thread_id": thread_id}

@@ -238,12 +238,12 @@ def _mark(store: Store) -> int:
     from sqlalchemy import func, select, update
     from sqlalchemy.exc import SQLAlchemyError
 
-    from desk.domain import DeliveryState
     from desk.flow.delivering import IDEMPOTENT_METHODS
+    from desk.flow.dispatching import UNFINISHED
     from desk.store import unreachable
     from desk.tables import DeliveryRow
 
-    open_ = DeliveryRow.state.in_([DeliveryState.PENDING, DeliveryState.SENDING])
+    open_ = DeliveryRow.state.in_(UNFINISHED)
     repeated = open_ & DeliveryRow.method.not_in(IDEMPOTENT_METHODS)
     try:
         with store.writing() as session:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import event
 
 from desk import pack as packs
@@ -22,6 +23,10 @@ from desk.pack import Pack
 from desk.store import Store
 from tests.databases import NoPostgresError, PostgresServer, SqliteFiles, running_postgres
 from tests.starter import StarterTraining
+
+# Here, before any test is read: whether a change is good must not hang on chance.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 FLORIST = Path(__file__).parent / "packs" / "florist"
 OPERATOR_CHAT = -1001234567890

@@ -1,8 +1,9 @@
 """The use cases, one transaction each, in the order in which a message meets them:
 
 `intake` stores updates, `customers` and `operators` handle what they say, `buttons` what they
-press, `deciding` turns predictions into decisions, `delivering` hands deliveries to the sender,
-`watching` finds what got stuck, `learning` turns feedback into examples and runs.
+press, `deciding` turns predictions into decisions, `dispatching` hands deliveries to the sender,
+`delivering` takes in what became of them, `recovering` what a dead sender left, `watching` finds
+what got stuck, `learning` turns feedback into examples and runs.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash
 between the two can't repeat or lose it.

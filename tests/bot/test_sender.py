@@ -15,7 +15,7 @@ from bot import sender
 from bot.telegram import Telegram, _result
 from desk import queues
 from desk.domain import ConversationState, DeliveryState
-from desk.flow import delivering
+from desk.flow import delivering, dispatching
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow
@@ -361,7 +361,7 @@ async def test_what_was_being_sent_when_the_bot_died_is_sent_again_and_marked(
     start_bot: Starter, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
 ) -> None:
     await post(desk, redis, "k", ann, "perhaps twice")
-    (taken,) = await asyncio.to_thread(delivering.take, desk, set(), 1)
+    (taken,) = await asyncio.to_thread(dispatching.take, desk, set(), 1)
     assert taken.attempts == 1
     await start_bot()
     row = await state(rows, "k", DeliveryState.SENT)
@@ -395,7 +395,7 @@ async def test_an_answer_is_cancelled_when_a_person_has_taken_over_and_the_next_
                 )
 
     await asyncio.to_thread(prepare)
-    first = await asyncio.to_thread(delivering.take, desk, set(), 5)
+    first = await asyncio.to_thread(dispatching.take, desk, set(), 5)
     assert [delivery.payload["text"] for delivery in first] == ["from person"]
     await start_bot()
     await world.said(customer, "from person")
@@ -436,7 +436,7 @@ async def test_deliveries_of_a_chat_leave_in_order_and_chats_do_not_wait_for_eac
     await world.write(bob, "/help")
     await world.said(ann)
     await world.said(bob)
-    await world.fault("slow", method="sendMessage", chat_id=ann, seconds=0.5)
+    await world.fault("slow", method="sendMessage", chat_id=ann, seconds=5)
     for number in range(3):
         await post(desk, redis, f"a{number}", ann, f"ann {number}")
         await post(desk, redis, f"b{number}", bob, f"bob {number}")
@@ -456,7 +456,7 @@ async def test_what_was_taken_though_the_databases_answer_was_lost_is_sent_once(
     ann: int,
 ) -> None:
     await world.said(ann)
-    take, lost = delivering.take, 0
+    take, lost = dispatching.take, 0
 
     def committed_without_an_answer(*args: Any) -> Any:
         nonlocal lost
@@ -466,7 +466,7 @@ async def test_what_was_taken_though_the_databases_answer_was_lost_is_sent_once(
             raise OperationalError("commit", {}, Exception("connection lost"))
         return taken
 
-    monkeypatch.setattr(delivering, "take", committed_without_an_answer)
+    monkeypatch.setattr(dispatching, "take", committed_without_an_answer)
     await post(desk, redis, "lost", ann, "once")
     await world.said(ann, "once", timeout=20)
     assert lost == 1

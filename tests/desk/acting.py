@@ -19,7 +19,16 @@ from desk.domain import (
     Pressed,
     Role,
 )
-from desk.flow import buttons, customers, deciding, delivering, intake, operators
+from desk.flow import (
+    buttons,
+    customers,
+    deciding,
+    delivering,
+    dispatching,
+    intake,
+    operators,
+    topics,
+)
 from desk.flow.desk import Desk
 from desk.tables import (
     Base,
@@ -114,7 +123,7 @@ class Stage:
 
     def topic(self, person: Person = ANA, thread_id: int = 77) -> int:
         """Give the customer a forum topic."""
-        delivering.topic_made(self.desk, self.customer(person).id, thread_id)
+        topics.topic_made(self.desk, self.customer(person).id, thread_id)
         return thread_id
 
     def reply(self, text: str, *, user_id: int = OSCAR, thread_id: int = 77) -> None:
@@ -142,7 +151,7 @@ class Stage:
     def send_all(self) -> list[DeliveryRow]:
         """The sender works until nothing is due; returns what it sent, in order."""
         sent: list[DeliveryRow] = []
-        while batch := delivering.take(self.desk, (), 50):
+        while batch := dispatching.take(self.desk, (), 50):
             for delivery in batch:
                 delivering.sent(self.desk, delivery.id, delivery.attempts, next(self._telegram_ids))
                 sent.append(self.row(DeliveryRow, delivery.id))

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from desk.domain import Action, ConversationState, DeliveryState, Person
-from desk.flow import customers, delivering, operators
+from desk.flow import customers, delivering, dispatching, operators, recovering, topics
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.tables import DeliveryRow
@@ -26,7 +26,7 @@ def _queue(stage: Stage, *keys: str, chat_id: int = 1, method: str = "sendMessag
 
 
 def _taken(stage: Stage, busy: tuple[int, ...] = (), limit: int = 10) -> list[str]:
-    taken = delivering.take(stage.desk, busy, limit)
+    taken = dispatching.take(stage.desk, busy, limit)
     return [delivery.payload["text"] for delivery in taken]
 
 
@@ -97,8 +97,8 @@ def test_a_delivery_with_the_same_key_is_added_once(stage: Stage) -> None:
 def test_what_was_being_sent_at_a_crash_is_sent_again_and_marked(stage: Stage) -> None:
     _queue(stage, "one")
     _taken(stage)
-    assert delivering.recover(stage.desk) == 1
-    (again,) = delivering.take(stage.desk, (), 10)
+    assert recovering.recover(stage.desk) == 1
+    (again,) = dispatching.take(stage.desk, (), 10)
     assert again.uncertain
     assert again.attempts == 2
 
@@ -107,8 +107,8 @@ def test_what_was_being_sent_at_a_crash_is_sent_again_and_marked(stage: Stage) -
 def test_an_edit_can_be_repeated_and_is_not_uncertain(stage: Stage, method: str) -> None:
     (row_id,) = _queue(stage, "one", method=method)
     _taken(stage)
-    assert delivering.recover(stage.desk) == 0
-    (again,) = delivering.take(stage.desk, (), 10)
+    assert recovering.recover(stage.desk) == 0
+    (again,) = dispatching.take(stage.desk, (), 10)
     assert not again.uncertain
     delivering.again(stage.desk, row_id, 1, 0, "timeout", uncertain=True)
     assert not stage.row(DeliveryRow, row_id).uncertain
@@ -136,9 +136,9 @@ def test_an_older_attempt_changes_nothing_once_a_later_one_has_begun(
     stage: Stage, settle: Callable[[Desk, int, int], None]
 ) -> None:
     stage.ask("roses?")
-    (first,) = delivering.take(stage.desk, (), 10)
-    delivering.recover(stage.desk)
-    (second,) = delivering.take(stage.desk, (), 10)
+    (first,) = dispatching.take(stage.desk, (), 10)
+    recovering.recover(stage.desk)
+    (second,) = dispatching.take(stage.desk, (), 10)
     settle(stage.desk, first.id, first.attempts)
     row = stage.row(DeliveryRow, first.id)
     assert (row.state, row.telegram_id, row.error) == (DeliveryState.SENDING, None, None)
@@ -152,7 +152,7 @@ def test_an_older_attempt_changes_nothing_once_a_later_one_has_begun(
 def test_what_arrived_after_all_before_it_is_taken_again_is_not_sent_twice(stage: Stage) -> None:
     (row_id,) = _queue(stage, "one")
     _taken(stage)
-    delivering.recover(stage.desk)
+    recovering.recover(stage.desk)
     delivering.sent(stage.desk, row_id, 1, 7)
     assert _taken(stage) == []
     assert stage.row(DeliveryRow, row_id).telegram_id == 7
@@ -164,8 +164,8 @@ def test_a_delivery_during_which_the_sender_died_twice_is_given_up_and_operators
     message_id = stage.ask("roses?")
     key = f"answer:{message_id}"
     for expected in (DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.FAILED):
-        delivering.take(stage.desk, (OPERATOR_CHAT,), 10)
-        delivering.recover(stage.desk)
+        dispatching.take(stage.desk, (OPERATOR_CHAT,), 10)
+        recovering.recover(stage.desk)
         (row,) = stage.deliveries(key=key)
         assert row.state is expected
     assert (row.attempts, row.uncertain) == (2, True)
@@ -208,29 +208,29 @@ def test_what_was_sent_lately_or_may_have_been_is_known_to_the_next_sender(
     _queue(stage, "under way", chat_id=4)
     _queue(stage, "waiting", chat_id=4)
     _taken(stage)
-    assert delivering.recently_sent(stage.desk, 60) == [(2, 40.0), (4, 0.0)]
+    assert recovering.recently_sent(stage.desk, 60) == [(2, 40.0), (4, 0.0)]
 
 
 def test_what_never_began_is_not_uncertain_after_a_crash(stage: Stage) -> None:
     _queue(stage, "one")
-    assert delivering.recover(stage.desk) == 0
-    assert not delivering.take(stage.desk, (), 1)[0].uncertain
+    assert recovering.recover(stage.desk) == 0
+    assert not dispatching.take(stage.desk, (), 1)[0].uncertain
 
 
 def test_a_delivery_to_a_topic_names_its_thread(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
-    (card,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    (card,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
     assert (card.topic_of, card.thread_id) == (stage.customer().id, None)
     stage.topic(ANA, 77)
     delivering.again(stage.desk, card.id, card.attempts, 0, "no topic")
-    (card,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    (card,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
     assert card.thread_id == 77
 
 
 def test_a_refused_message_is_reported_to_the_operators(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
-    (delivery,) = delivering.take(stage.desk, (), 9)
+    (delivery,) = dispatching.take(stage.desk, (), 9)
     delivering.failed(stage.desk, delivery.id, delivery.attempts, "can't parse <entities>")
     assert stage.told()[-1] == (
         "⚠️ A message to the customer could not be delivered: can't parse &lt;entities&gt;"
@@ -251,7 +251,7 @@ def test_a_refused_edit_of_a_keyboard_is_nobodys_business(stage: Stage) -> None:
             {"message_id": 1},
             conversation=stage.conversation(),
         )
-    for delivery in delivering.take(stage.desk, (), 9):
+    for delivery in dispatching.take(stage.desk, (), 9):
         delivering.failed(stage.desk, delivery.id, delivery.attempts, "message to edit not found")
     assert stage.told() == []
 
@@ -261,7 +261,7 @@ def test_operators_hear_once_that_a_customer_has_blocked_the_bot(stage: Stage) -
     stage.ask("open?", intent="opening_hours")
     stage.topic()
     for _ in range(2):
-        (delivery,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
+        (delivery,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
         delivering.customer_gone(stage.desk, delivery.id, delivery.attempts, "403")
     assert stage.customer().gone
     assert stage.told() == ["⚠️ The customer has blocked the bot; nothing was sent."]
@@ -271,7 +271,7 @@ def test_operators_hear_once_that_a_customer_has_blocked_the_bot(stage: Stage) -
 def test_a_topic_that_is_gone_can_be_forgotten(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
-    delivering.topic_made(stage.desk, stage.customer().id, None)
+    topics.topic_made(stage.desk, stage.customer().id, None)
     assert stage.customer().topic_id is None
 
 
@@ -281,9 +281,9 @@ def test_a_topic_has_the_customers_name_or_number(stage: Stage) -> None:
     long = type(BEN)(chat_id=504, name="x" * 200)
     stage.write("hi", nameless)
     stage.write("hi", long)
-    assert delivering.topic_name(stage.desk, stage.customer(ANA).id) == "Ana"
-    assert delivering.topic_name(stage.desk, stage.customer(nameless).id) == "503"
-    assert delivering.topic_name(stage.desk, stage.customer(long).id) == "x" * 128
+    assert topics.topic_name(stage.desk, stage.customer(ANA).id) == "Ana"
+    assert topics.topic_name(stage.desk, stage.customer(nameless).id) == "503"
+    assert topics.topic_name(stage.desk, stage.customer(long).id) == "x" * 128
 
 
 def test_a_cancelled_head_makes_way_in_the_same_take(stage: Stage) -> None:
@@ -296,7 +296,7 @@ def test_a_cancelled_head_makes_way_in_the_same_take(stage: Stage) -> None:
             .where(DeliveryRow.from_bot.is_(True))
             .values(state=DeliveryState.PENDING)
         )
-    taken = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
+    taken = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
     assert [delivery.method for delivery in taken] == ["copyMessage"]
 
 
@@ -339,7 +339,7 @@ def test_start_while_a_person_is_awaited_offers_no_topics(stage: Stage) -> None:
 
 
 def _refuse(stage: Stage, chat_id: int) -> None:
-    (delivery,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == chat_id]
+    (delivery,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == chat_id]
     delivering.failed(stage.desk, delivery.id, delivery.attempts, "MESSAGE_TOO_STRANGE")
 
 
@@ -391,7 +391,7 @@ def test_a_topics_number_means_nothing_in_another_chat(stage: Stage) -> None:
     assert moved.told() == ["This topic belongs to no customer."]
     moved.send_all()
     moved.ask("you are rude", intent="complaint")
-    (card,) = [d for d in delivering.take(moved.desk, (), 9) if "Needs" in str(d.payload)]
+    (card,) = [d for d in dispatching.take(moved.desk, (), 9) if "Needs" in str(d.payload)]
     assert (card.chat_id, card.thread_id) == (-100999, None)
 
 
@@ -409,9 +409,9 @@ def test_a_topic_that_telegram_numbers_anew_has_one_customer_only(stage: Stage) 
 def test_no_topic_is_made_in_a_chat_that_is_no_longer_the_operators(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
     desk = replace(stage.desk, operator_chat_id=-100999)
-    (card,) = [d for d in delivering.take(desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    (card,) = [d for d in dispatching.take(desk, (), 9) if d.chat_id == OPERATOR_CHAT]
     assert card.topic_of is None
     delivering.again(desk, card.id, card.attempts, 0, "not yet")
     operators.announce_waiting(desk)
-    (card,) = [d for d in delivering.take(desk, (), 9) if "Needs" in str(d.payload)]
+    (card,) = [d for d in dispatching.take(desk, (), 9) if "Needs" in str(d.payload)]
     assert (card.chat_id, card.topic_of) == (-100999, stage.customer().id)

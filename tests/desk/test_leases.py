@@ -9,7 +9,7 @@ from threading import Barrier, Thread
 import pytest
 
 from desk.domain import DeliveryState
-from desk.flow import delivering, intake, leases
+from desk.flow import dispatching, intake, leases, recovering
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, LostLeaseError
 from tests.desk.acting import BOT, Stage
@@ -110,9 +110,9 @@ def test_who_has_lost_the_lease_takes_nothing_to_send_and_nothing_to_handle(stag
     stage.ask("where is it?")
     lost = taken_over(stage.desk)
     with pytest.raises(LostLeaseError, match="taken over"):
-        delivering.take(stage.desk, (), 10, lost)
+        dispatching.take(stage.desk, (), 10, lost)
     with pytest.raises(LostLeaseError):
-        delivering.recover(stage.desk, lost)
+        recovering.recover(stage.desk, lost)
     with pytest.raises(LostLeaseError):
         intake.new_rows(stage.desk, BOT, [], lease=lost)
     assert {row.state for row in stage.deliveries()} == {DeliveryState.PENDING}

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from desk import metrics, policy
 from desk.domain import Action, Incoming, PendingMessage, Person
-from desk.flow import customers, deciding, delivering, intake
+from desk.flow import customers, deciding, delivering, dispatching, intake, recovering
 from desk.flow.desk import Desk
 from desk.flow.noting import RULES, counted, decided, happened
 from desk.logs import configure
@@ -139,7 +139,7 @@ def test_an_update_is_counted_once_however_often_it_comes(desk: Desk) -> None:
         (lambda desk, d: delivering.again(desk, d, 1, 1.0, "lost", uncertain=True), "uncertain"),
         (lambda desk, d: delivering.failed(desk, d, 1, "400"), "failed"),
         (lambda desk, d: delivering.customer_gone(desk, d, 1, "403"), "gone"),
-        (lambda desk, d: delivering.recover(desk), "uncertain"),
+        (lambda desk, d: recovering.recover(desk), "uncertain"),
     ],
 )
 def test_each_end_of_an_attempt_at_a_delivery_counts(
@@ -147,7 +147,7 @@ def test_each_end_of_an_attempt_at_a_delivery_counts(
 ) -> None:
     message = write(desk, 1)
     deciding.decide_batch(desk, [(message, predict())])
-    [delivery] = delivering.take(desk, [], 10)
+    [delivery] = dispatching.take(desk, [], 10)
     assert delivery.message_id == message.id
     outcomes = ("sent", "again", "uncertain", "failed", "gone", "cancelled")
     before = {name: value(metrics.DELIVERIES, name) for name in outcomes}

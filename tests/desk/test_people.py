@@ -14,7 +14,7 @@ from desk.domain import (
     Role,
     RunState,
 )
-from desk.flow import customers, delivering, learning, operators
+from desk.flow import customers, delivering, dispatching, learning, operators
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
@@ -85,7 +85,7 @@ def test_a_delivery_already_under_way_goes_back_cancelled_once_a_person_is_there
     stage: Stage,
 ) -> None:
     message_id = stage.ask("roses?")
-    (taken,) = delivering.take(stage.desk, (), 10)
+    (taken,) = dispatching.take(stage.desk, (), 10)
     stage.topic()
     stage.reply("I'm on it")
     delivering.again(stage.desk, taken.id, taken.attempts, 0, "429")
@@ -103,7 +103,7 @@ def test_a_bots_answer_that_slips_in_late_is_cancelled_before_sending(stage: Sta
             type(stage.deliveries()[0]), stage.deliveries(key=f"answer:{message_id}")[0].id
         )
         row.state = DeliveryState.PENDING
-    delivering.take(stage.desk, (), 10)
+    dispatching.take(stage.desk, (), 10)
     assert stage.deliveries(key=f"answer:{message_id}")[0].state is DeliveryState.CANCELLED
 
 
@@ -308,12 +308,12 @@ def test_a_persons_reply_comes_after_the_answer_that_was_already_leaving(stage: 
     job = stage.write("roses?")
     assert job is not None
     stage.decide((job, predict()))
-    (leaving,) = delivering.take(stage.desk, (), 10)
+    (leaving,) = dispatching.take(stage.desk, (), 10)
     stage.topic()
     stage.reply("hello")
-    assert [d for d in delivering.take(stage.desk, (), 10) if d.chat_id == ANA.chat_id] == []
+    assert [d for d in dispatching.take(stage.desk, (), 10) if d.chat_id == ANA.chat_id] == []
     delivering.sent(stage.desk, leaving.id, leaving.attempts, 1)
-    later = delivering.take(stage.desk, (), 10)
+    later = dispatching.take(stage.desk, (), 10)
     assert [d.method for d in later if d.chat_id == ANA.chat_id] == ["copyMessage"]
 
 
@@ -368,7 +368,7 @@ def test_a_card_still_in_the_queue_is_rewritten_and_not_edited(stage: Stage) -> 
 def test_a_card_that_was_being_sent_at_the_take_over_is_brought_up_to_date(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
     stage.topic()
-    (card,) = [d for d in delivering.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    (card,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     delivering.sent(stage.desk, card.id, card.attempts, 4711)
     (edit,) = stage.deliveries(OPERATOR_CHAT, method="editMessageText")

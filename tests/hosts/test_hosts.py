@@ -75,7 +75,8 @@ def test_one_scheduler_at_a_time_does_the_chores_when_a_host_is_cut_off(fleet: F
     active = fleet.holder("scheduler")
     other = {"sched-a": "sched-b", "sched-b": "sched-a"}[active]
     first, second = fleet.services[active], fleet.services[other]
-    stood_by, found = len(first.said("scheduler.standby")), second.said("messages.enqueued_again")
+    stood_by = len(first.said("scheduler.standby"))
+    found = len(second.said("messages.enqueued_again"))
     with fleet.traffic.flowing():
         fleet.traffic.wait(20)
         with fleet.network.cut(fleet.hosts[active]):
@@ -83,7 +84,7 @@ def test_one_scheduler_at_a_time_does_the_chores_when_a_host_is_cut_off(fleet: F
 
             def found_again() -> bool:
                 fleet.redis.flushall()  # what is under way is forgotten: only a scheduler finds it
-                return len(second.said("messages.enqueued_again")) > len(found)
+                return len(second.said("messages.enqueued_again")) > found
 
             until(found_again, f"{other} finds what Redis has forgotten")
         fleet.traffic.wait(20)

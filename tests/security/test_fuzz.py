@@ -43,7 +43,6 @@ from tests.desk.acting import ANA, BOT, OLGA, Stage
 BOUNDED = settings(
     max_examples=60,
     deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 TOKEN = f"{BOT}:AAabcdefghijklmnopqrstuvwxyz0123456"

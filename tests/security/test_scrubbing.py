@@ -16,7 +16,7 @@ from desk.domain import DeskError
 from desk.scrubbing import protect, scrub, scrub_value
 from desk.settings import load
 
-BOUNDED = settings(max_examples=100, deadline=None, derandomize=True)
+BOUNDED = settings(max_examples=100, deadline=None)
 TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
 
 

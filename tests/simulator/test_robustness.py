@@ -47,7 +47,6 @@ NAMES = [
 ]  # fmt: skip
 PARAMS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6)
 QUIET = settings(
-    derandomize=True,
     max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

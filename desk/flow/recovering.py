@@ -1,0 +1,87 @@
+"""What a sender that died left behind: sent again, put back, counted against the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import select
+
+from desk import metrics
+from desk.domain import DeliveryState
+from desk.flow.delivering import IDEMPOTENT_METHODS, failed
+from desk.flow.desk import Desk
+from desk.flow.leases import Holding, check
+from desk.flow.noting import counted, happened
+from desk.tables import DeliveryRow
+
+MOST_SENT = 2000
+"""More than Telegram takes from a bot in a minute."""
+PERHAPS_ARRIVED = "the bot ended twice while sending it, and it may have arrived"
+
+
+def recover(desk: Desk, lease: Holding | None = None) -> int:
+    """Before a sender begins: what was being sent when one died may or may not have arrived.
+
+    Telegram has no idempotency key, so such a delivery is sent again and marked `uncertain`
+    (an edit can be repeated without harm and is not). One that was uncertain before is given up:
+    a customer sees at most one repetition, however often the sender dies. Returns how many are
+    uncertain.
+    """
+    given_up = []
+    with desk.store.writing() as session:
+        check(session, lease)
+        query = select(DeliveryRow).where(DeliveryRow.state == DeliveryState.SENDING)
+        rows = session.scalars(query).all()
+        for row in rows:
+            if row.uncertain:
+                given_up.append((row.id, row.attempts))
+                continue
+            row.state = DeliveryState.PENDING
+            row.uncertain = row.method not in IDEMPOTENT_METHODS
+            if row.uncertain:
+                counted(session, metrics.DELIVERIES, "uncertain")
+                happened(session, "delivery.uncertain", delivery=row.id, message=row.message_id)
+        uncertain = sum(row.uncertain for row in rows)
+    for delivery_id, attempt in given_up:
+        failed(desk, delivery_id, attempt, PERHAPS_ARRIVED)
+    return uncertain
+
+
+def put_back(desk: Desk, in_hand: Collection[int], lease: Holding | None = None) -> int:
+    """What was taken, and whose taking nobody heard of, has not been sent: it is due again.
+
+    `in_hand` are the deliveries that the one sender is about to send or has sent. Returns how
+    many were put back.
+    """
+    with desk.store.writing() as session:
+        check(session, lease)
+        query = select(DeliveryRow).where(
+            DeliveryRow.state == DeliveryState.SENDING, DeliveryRow.id.not_in(in_hand)
+        )
+        rows = session.scalars(query.with_for_update(skip_locked=True)).all()
+        for row in rows:
+            row.state = DeliveryState.PENDING
+            happened(session, "delivery.put_back", delivery=row.id, message=row.message_id)
+        return len(rows)
+
+
+def recently_sent(desk: Desk, seconds: float) -> list[tuple[int, float]]:
+    """What counts against Telegram's limits: (chat id, seconds ago) pairs, the oldest first.
+
+    What is under way, or was when its sender died, counts as sent now.
+    """
+    now = desk.clock()
+    columns = select(DeliveryRow.chat_id, DeliveryRow.sent_at).where(
+        DeliveryRow.method.not_in(IDEMPOTENT_METHODS)
+    )
+    # By id, which is indexed; in that order they were sent, but for some that had to wait.
+    newest = columns.where(DeliveryRow.state == DeliveryState.SENT).order_by(DeliveryRow.id.desc())
+    sending = columns.where(DeliveryRow.state == DeliveryState.SENDING)
+    with desk.store.reading() as session:
+        rows = [*session.execute(newest.limit(MOST_SENT)), *session.execute(sending)]
+    ages = [
+        (chat_id, max(0.0, (now - sent_at).total_seconds()) if sent_at else 0.0)
+        for chat_id, sent_at in rows
+    ]
+    recent = [(chat_id, age) for chat_id, age in ages if age < seconds]
+    return sorted(recent, key=lambda pair: -pair[1])
