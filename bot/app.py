@@ -26,6 +26,7 @@ from bot.limits import GROUP_SECONDS, Limits
 from bot.overdue import Overdue
 from bot.presses import Answers
 from bot.routers import KnownBot, Routers
+from bot.sender import STOP_SECONDS as SENDER_STOP_SECONDS
 from bot.sender import Sender
 from bot.telegram import RefusedError, Telegram, TelegramError
 from bot.tenure import Tenure
@@ -106,8 +107,9 @@ async def serve(
         lanes = Lanes(
             options.desk, me.id, routers.handle, lease=tenure.lease, disturbance=disturbance
         )
-        stages = [_Stage(name) for name in ("intake", "lanes", "sender", "rest")]
-        intake_, lanes_, sender_, rest = stages
+        intake_, lanes_, rest = _Stage("intake"), _Stage("lanes"), _Stage("rest")
+        sender_ = _Stage("sender", SENDER_STOP_SECONDS + 0.5)
+        stages = [intake_, lanes_, sender_, rest]
         if options.webhook is None:
             intake = Intake(telegram, me.id, disturbance, lanes.wake)
             intake_.start(tenure.while_held(intake.run, intake_.stop))
@@ -244,20 +246,21 @@ async def _sync_admins(desk: Desk, telegram: Telegram, stop: asyncio.Event) -> N
 
 
 class _Stage:
-    """Tasks that are stopped together."""
+    """Tasks that are stopped together, and the seconds they have for it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, seconds: float = STOP_SECONDS) -> None:
         self.name = name
+        self.seconds = seconds
         self.stop = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []
 
     def start(self, work: Any) -> None:
         self.tasks.append(asyncio.create_task(work, name=self.name))
 
-    async def finish(self, seconds: float) -> None:
+    async def finish(self) -> None:
         """Stop the tasks and wait for them; raises what one of them failed with."""
         self.stop.set()
-        _, late = await asyncio.wait(self.tasks, timeout=seconds)
+        _, late = await asyncio.wait(self.tasks, timeout=self.seconds)
         for task in late:
             log.warning("stopped_late", loop=self.name)
             task.cancel()
@@ -283,7 +286,7 @@ async def _until_stopped(stages: list[_Stage], stop: asyncio.Event) -> None:
             log.error("loop_ended", loops=[task.get_name() for task in tasks if task.done()])
         for stage in stages:
             try:
-                await stage.finish(STOP_SECONDS)
+                await stage.finish()
             except Exception as error:  # noqa: BLE001 - the others are to be stopped first
                 crashes.append(error)
     if crashes:

@@ -33,7 +33,9 @@ log = structlog.get_logger(__name__)
 
 CONCURRENCY = 16
 POLL_SECONDS = 1.0
-STOP_SECONDS = 1.5
+STOP_SECONDS = 3.5
+"""A send under way may take so long when the bot stops; then it is cut off, and uncertain."""
+
 MISCONFIGURED_SECONDS = 60.0
 MAX_BREAKDOWNS = 20
 """Server errors in a row after which a delivery is given up: about five minutes of them."""

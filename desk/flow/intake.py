@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -30,9 +30,10 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
         return 0
     insert = sqlite.insert if desk.store.sqlite else postgresql.insert
     with desk.store.writing() as session:
-        before = session.scalar(select(func.max(Inbox.id))) or 0
-        session.execute(
-            insert(Inbox).on_conflict_do_nothing(index_elements=["bot_id", "update_id"]),
+        stored = session.scalars(
+            insert(Inbox)
+            .on_conflict_do_nothing(index_elements=["bot_id", "update_id"])
+            .returning(Inbox.id),
             [
                 {
                     "bot_id": update.bot_id,
@@ -43,6 +44,8 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
                 for update in updates
             ],
         )
+        # Counted by what came back: another bot may be storing at the same time.
+        new = len(stored.all())
         last = updates[-1]
         # Telegram may start anew with lower ids after an idle week: the newest batch decides.
         following = {"bot_id": last.bot_id, "next_update_id": last.update_id + 1}
@@ -51,13 +54,12 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
             .values(following)
             .on_conflict_do_update(index_elements=["bot_id"], set_=following)
         )
-        new = session.scalar(select(func.count()).where(Inbox.id > before))
         ids = [update.update_id for update in updates]
         happened(session, "updates.stored", updates=ids, new=new)
         faultpoints.point("intake.before_commit")
-    metrics.UPDATES.inc(new or 0)
+    metrics.UPDATES.inc(new)
     faultpoints.point("intake.after_commit")
-    return new or 0
+    return new
 
 
 def poll_offset(desk: Desk, bot_id: int) -> int | None:

@@ -65,15 +65,15 @@ async def test_sigterm_finishes_what_is_under_way_and_ends_well(
     process = await spawn()
     ann = await world.customer()
     await world.reply(await world.write(ann, "/help"), timeout=90)
-    await world.fault("slow", method="sendMessage", seconds=0.4)
+    await rows.until(DeliveryRow, state=DeliveryState.SENT)
+    await world.fault("slow", method="sendMessage", seconds=2)
     await world.write(ann, "/start")
     await rows.until(DeliveryRow, state=DeliveryState.SENDING)
     process.send_signal(signal.SIGTERM)
     begun = time.monotonic()
     _, errors = await process.communicate()
-    took = time.monotonic() - begun
     assert process.returncode == 0, errors.decode()
-    assert 0.1 < took < 10, "it waited for the send, and not for the long poll"
+    assert time.monotonic() - begun < 20, "it does not wait for the end of the long poll"
     assert [row.state for row in rows.all(DeliveryRow)] == [DeliveryState.SENT] * 2
     assert not any(row.uncertain for row in rows.all(DeliveryRow))
     assert b"bot_stopped" in errors

@@ -121,17 +121,18 @@ def test_one_message_is_counted_on_its_whole_way(desk: Place) -> None:
 
 
 def test_the_scheduler_shows_what_sql_and_redis_know(desk: Place) -> None:
+    # It reads every few seconds: what it shows may be from before the worker had started.
     found = until(
         lambda: (
             (found := samples(desk, "scheduler"))
-            and 'frontdesk_read_timestamp_seconds{source="redis"}' in found
+            and found.get('frontdesk_queue_workers{queue="classify"}') == 1
             and 'frontdesk_read_timestamp_seconds{source="database"}' in found
             and found
         )
     )
     for read in metrics.READ:
         assert any(name.partition("{")[0] == read.name for name in found), read.name
-    assert found['frontdesk_queue_workers{queue="classify"}'] == 1
+    assert 'frontdesk_read_timestamp_seconds{source="redis"}' in found
     assert found['frontdesk_inbox_updates{state="parked"}'] == 0
 
 
