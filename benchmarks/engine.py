@@ -96,12 +96,12 @@ def directories(
     source: Path | None, texts: Sequence[str], folder: Path
 ) -> tuple[Path, Path, dict[str, Any]]:
     """(model directory without int8, the same with it, the export's report)."""
-    from classifier import export
+    from classifier import agreement, export
 
     plain, int8 = folder / "plain", folder / "int8"
     if source is None:
         # Heads of random numbers: nearly every text is near a border, and no label says anything.
-        export.LEAST_AGREEMENT, export.MOST_DRIFT = 0.0, 1.0
+        agreement.LEAST_AGREEMENT, agreement.MOST_DRIFT = 0.0, 1.0
         files = made(texts)
     else:
         manifest = registry.verify(source)

@@ -1,8 +1,8 @@
 """The int8 file of a trained model, made only where it proves to agree with the fp32 model.
 
 The products' input ranges are measured on training texts, the graph is built with them
-(`classifier.backends.onnx_graph`), run by onnxruntime on validation texts, and compared with
-torch in fp32. A model whose int8 form answers too many of them differently is served without one.
+(`classifier.backends.onnx_graph`), run by onnxruntime, and compared with torch in fp32
+(`classifier.agreement`). A model whose int8 form is not good enough is served without one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,21 +19,23 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from classifier.agreement import Unread, compare, judge
 from classifier.backends import Array, Backend, Batch
 from classifier.backends.ranges import Range
 from classifier.backends.torch_backend import TorchBackend
 from classifier.batching import TOKEN_BUDGET, pad, plan_batches, tokenise
 from classifier.bert import BertEncoder
-from classifier.calibration import Floats, softmax
+from classifier.calibration import Floats
+from classifier.data import Example
+from classifier.held_out import indices
 from classifier.model import TwoHeadedBert
+from classifier.vocabulary import Labels
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-LEAST_AGREEMENT = 0.995
-"""Share of validation texts that must get the same label, for each head."""
-MOST_DRIFT = 0.02
-"""Most that the first label's confidence may move on average."""
+T = TypeVar("T")
+
 RANGE_TEXTS = 256
 VALIDATION_TEXTS = 1000
 
@@ -48,7 +50,8 @@ class ExportReport:
 
     `agreement` is the share of the `texts` validation texts that got the same label from both, for
     each head that the model has, and `drift` the mean absolute change of the first label's
-    confidence; both empty where nothing could be compared.
+    confidence; both empty where nothing could be compared. `unread` has what int8 changes on texts
+    that a model has not read, and is empty where there were none.
     """
 
     onnx: bytes | None
@@ -56,6 +59,7 @@ class ExportReport:
     agreement: Mapping[str, float]
     drift: Mapping[str, float]
     texts: int
+    unread: Mapping[str, Unread]
 
     def as_dict(self) -> dict[str, Any]:
         """For metrics.json: everything but the file."""
@@ -65,6 +69,7 @@ class ExportReport:
             "agreement": {name: round(value, 5) for name, value in self.agreement.items()},
             "drift": {name: round(value, 5) for name, value in self.drift.items()},
             "texts": self.texts,
+            "unread": {name: found.as_dict() for name, found in self.unread.items()},
         }
 
 
@@ -74,6 +79,7 @@ def export_int8(
     texts: Sequence[str],
     validation: Sequence[str],
     temperatures: tuple[float, float] = (1.0, 1.0),
+    unread: Mapping[str, Unread] | None = None,
 ) -> ExportReport:
     """Make and judge the int8 file of a trained model.
 
@@ -81,39 +87,49 @@ def export_int8(
     `texts` are what it was trained on: the input ranges come from `RANGE_TEXTS` of them.
     `validation` are texts of the same kind, on which int8 is compared with fp32; the training
     texts serve for that where there are none. `temperatures` are those of the intents and the
-    sentiments, by which confidences are compared. The same model and texts give the same bytes on
-    one machine. Raises ValueError for a model that is not in fp32.
+    sentiments, by which confidences are compared. `unread` is what `try_int8` found, by heads. The
+    same model and texts give the same bytes on one machine. Raises ValueError for a model that is
+    not in fp32.
     """
-    if any(parameter.dtype != torch.float32 for parameter in model.parameters()):
-        raise ValueError("the model is not in fp32: export it before a Classifier is made of it")
-    try:
-        from classifier.backends import onnx_backend, onnx_graph
-    except ImportError as error:
-        return _refused(f"{error.name} is not installed")
+    unread = unread or {}
     compared = _some(validation or texts, VALIDATION_TEXTS)
     if not compared:
         return _refused("there are no texts to compare on")
-    # Of its own, so that the caller's stays on its device and in its mode.
-    model = copy.deepcopy(model).to("cpu").eval()
-    encoder, tensors = model.encoder, {k: t.numpy() for k, t in model.tensors().items()}
-    ranges = find_ranges(encoder, _batches(tokenizer, [*_some(texts, RANGE_TEXTS), *ODD_TEXTS]))
-    weights = {name: tensor.numpy() for name, tensor in encoder.state_dict().items()}
     try:
-        graph = onnx_graph.build(weights, encoder.shape, ranges)
-        probe = onnx_backend.OnnxBackend(_bytes(graph), tensors).probe()
-        graph.metadata_props.add(key=onnx_backend.PROBE, value=json.dumps(probe))
-        content = _bytes(graph)
-        int8 = onnx_backend.OnnxBackend(content, tensors)
-        reference = TorchBackend(model, torch.device("cpu"), torch.float32)
-        expected = _logits(reference, tokenizer, compared)
-        found = _logits(int8, tokenizer, compared)
-    except Exception as error:  # noqa: BLE001 (onnxruntime's classes derive from Exception alone)
-        return _refused(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
-    agreement, drift = _compare(expected, found, temperatures)
-    reason = _judge(agreement, drift)
+        content, fp32, int8 = _both(model, tokenizer, texts, compared)
+    except _NoInt8Error as error:
+        return _refused(str(error))
+    agreement, drift = compare(fp32, int8, temperatures)
+    reason = judge(agreement, drift, unread)
     return ExportReport(
-        content if reason is None else None, reason, agreement, drift, len(compared)
+        content if reason is None else None, reason, agreement, drift, len(compared), unread
     )
+
+
+def try_int8(
+    model: TwoHeadedBert,
+    tokenizer: Tokenizer,
+    labels: Labels,
+    kept: Sequence[Example],
+    asked: Sequence[Example],
+) -> dict[str, Unread]:
+    """What int8 changes on `asked`, which a model trained on `kept` has not read, by heads.
+
+    A head without labels is left out, and all are where there is no int8 form. The model is left
+    as it was. Raises ValueError for a model that is not in fp32.
+    """
+    asked = _some(asked, VALIDATION_TEXTS)
+    try:
+        texts = [example.text for example in kept]
+        _, fp32, int8 = _both(model, tokenizer, texts, [example.text for example in asked])
+    except _NoInt8Error:
+        return {}
+    truth = {
+        "intent": indices(asked, labels.intents),
+        "sentiment": indices(asked, labels.sentiments, sentiment=True),
+    }
+    found = {name: Unread.of(fp32[name], int8[name], truth[name]) for name in fp32}
+    return {name: counts for name, counts in found.items() if counts.texts}
 
 
 def find_ranges(encoder: BertEncoder, batches: Iterable[Batch]) -> dict[str, Range]:
@@ -144,15 +160,47 @@ def find_ranges(encoder: BertEncoder, batches: Iterable[Batch]) -> dict[str, Ran
     return {name: Range(low.numpy(), highs[name].numpy()) for name, low in lows.items()}
 
 
+class _NoInt8Error(Exception):
+    """There is no int8 form; the text is the reason."""
+
+
+def _both(
+    model: TwoHeadedBert, tokenizer: Tokenizer, texts: Sequence[str], asked: Sequence[str]
+) -> tuple[bytes, dict[str, Floats], dict[str, Floats]]:
+    """(the int8 file, each head's logits of `asked` in fp32, and in int8)."""
+    if any(parameter.dtype != torch.float32 for parameter in model.parameters()):
+        raise ValueError("the model is not in fp32: export it before a Classifier is made of it")
+    try:
+        from classifier.backends import onnx_backend, onnx_graph
+    except ImportError as error:
+        raise _NoInt8Error(f"{error.name} is not installed") from None
+    # Of its own, so that the caller's stays on its device and in its mode.
+    model = copy.deepcopy(model).to("cpu").eval()
+    encoder, tensors = model.encoder, {k: t.numpy() for k, t in model.tensors().items()}
+    ranges = find_ranges(encoder, _batches(tokenizer, [*_some(texts, RANGE_TEXTS), *ODD_TEXTS]))
+    weights = {name: tensor.numpy() for name, tensor in encoder.state_dict().items()}
+    try:
+        graph = onnx_graph.build(weights, encoder.shape, ranges)
+        probe = onnx_backend.OnnxBackend(_bytes(graph), tensors).probe()
+        graph.metadata_props.add(key=onnx_backend.PROBE, value=json.dumps(probe))
+        content = _bytes(graph)
+        int8 = onnx_backend.OnnxBackend(content, tensors)
+        reference = TorchBackend(model, torch.device("cpu"), torch.float32)
+        return content, _logits(reference, tokenizer, asked), _logits(int8, tokenizer, asked)
+    except Exception as error:  # (onnxruntime's classes derive from Exception alone)
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise _NoInt8Error(reason) from error
+
+
 def _refused(reason: str) -> ExportReport:
-    return ExportReport(None, reason, {}, {}, 0)
+    return ExportReport(None, reason, {}, {}, 0, {})
 
 
-def _some(texts: Sequence[str], count: int) -> list[str]:
-    """At most `count` of the texts, evenly from all over them."""
-    if len(texts) <= count:
-        return list(texts)
-    return [texts[row * len(texts) // count] for row in range(count)]
+def _some(values: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the values, evenly from all over them."""
+    if len(values) <= count:
+        return list(values)
+    return [values[row * len(values) // count] for row in range(count)]
 
 
 def _batches(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Batch]:
@@ -173,29 +221,6 @@ def _logits(engine: Backend, tokenizer: Tokenizer, texts: Sequence[str]) -> dict
                 parts.setdefault(name, []).append(logits)
     order = np.argsort(rows)
     return {name: np.concatenate(part)[order].astype(float) for name, part in parts.items()}
-
-
-def _compare(
-    fp32: Mapping[str, Floats], int8: Mapping[str, Floats], temperatures: tuple[float, float]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """(agreement, drift) of each head."""
-    agreement, drift = {}, {}
-    for name, temperature in zip(("intent", "sentiment"), temperatures, strict=True):
-        if name in fp32:
-            agreement[name] = float((fp32[name].argmax(1) == int8[name].argmax(1)).mean())
-            first, other = (softmax(logits[name], temperature).max(1) for logits in (fp32, int8))
-            drift[name] = float(np.abs(first - other).mean())
-    return agreement, drift
-
-
-def _judge(agreement: Mapping[str, float], drift: Mapping[str, float]) -> str | None:
-    for name, share in agreement.items():
-        if not share >= LEAST_AGREEMENT:
-            return f"only {share:.2%} of the {name} labels agree with fp32"
-    for name, change in drift.items():
-        if not change <= MOST_DRIFT:
-            return f"the {name} confidence moves by {change:.3f} on average"
-    return None
 
 
 def _bytes(graph: ModelProto) -> bytes:

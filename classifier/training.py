@@ -23,6 +23,7 @@ import tokenizers
 import torch
 
 from classifier import registry
+from classifier.agreement import add_up
 from classifier.backends.torch_backend import torch_backend
 from classifier.base import DEFAULT_BASE, BaseModel, find_base, load_tokenizer
 from classifier.card import model_card
@@ -30,7 +31,7 @@ from classifier.data import DataError, Example, content_hash
 from classifier.devices import pick_device
 from classifier.engine import INT8, Classifier
 from classifier.evaluate import evaluate
-from classifier.export import export_int8
+from classifier.export import export_int8, try_int8
 from classifier.fitting import fit, steps_of
 from classifier.held_out import calibrate, hold_out, plan_rounds, remember, together
 from classifier.predicting import predictions
@@ -124,9 +125,11 @@ def _train(
     rounds = plan_rounds(examples, recipe)
     fits = [*(len(kept) for kept, _ in rounds), len(examples)]
     report = _Reporter(progress, sum(steps_of(count, labels, recipe) for count in fits))
-    parts = []
+    parts, unread = [], []
     for kept, asked in rounds:
         trial = fit(kept, labels, base, tokenizer, recipe, device, report)
+        # Before `hold_out`, which rounds the encoder.
+        unread.append(try_int8(trial, tokenizer, labels, kept, asked))
         parts.append(hold_out(trial, tokenizer, labels, kept, asked, device))
     held_out = together(parts)
     model = fit(examples, labels, base, tokenizer, recipe, device, report)
@@ -141,6 +144,7 @@ def _train(
         [e.text for e in examples],
         [e.text for e in asked_of],
         (calibration.intent_temperature, calibration.sentiment_temperature),
+        add_up(unread),
     )
     about = _about(version, base, examples, labels, recipe, notes)
     backend = torch_backend(model, device)

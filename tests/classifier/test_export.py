@@ -9,16 +9,19 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from classifier import export
+from classifier import agreement
 from classifier.backends import Batch, onnx_graph
 from classifier.backends.onnx_graph import build
 from classifier.batching import pad
-from classifier.export import ExportReport, export_int8, find_ranges
+from classifier.export import ExportReport, export_int8, find_ranges, try_int8
 from classifier.model import TwoHeadedBert
+from classifier.training import find_labels
 from tests.classifier.test_backends import read_model
 from tests.classifier.tiny import make_examples
 
-TEXTS = [e.text for e in make_examples(each=15)]
+EXAMPLES = make_examples(each=15)
+TEXTS = [e.text for e in EXAMPLES]
+LABELS = find_labels(EXAMPLES)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,24 @@ def test_the_products_are_in_int8(report: ExportReport, model: TwoHeadedBert) ->
     layers = model.encoder.shape.num_hidden_layers
     assert operators.count("QAttention") == layers
     assert operators.count("MatMulIntegerToFloat") == 3 * layers
-    assert "MatMul" not in operators
+    # In fp32 are only the outliers of `down`, two channels in each layer.
+    assert operators.count("MatMul") == operators.count("Gather") == layers
+
+
+def test_a_channel_far_larger_than_the_others_does_not_spoil_them(
+    trained: Any, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = read_model(trained[0])
+    with torch.no_grad():
+        for layer in huge.encoder.layers:
+            layer.up.weight[5] *= 30
+
+    def drift() -> float:
+        return sum(export_int8(huge, tokenizer, TEXTS, TEXTS).drift.values())
+
+    kept = drift()
+    monkeypatch.setattr(onnx_graph, "IN_FP32", 0)
+    assert kept < 0.8 * drift()
 
 
 def test_exporting_leaves_the_model_as_it_was(model: TwoHeadedBert, tokenizer: Tokenizer) -> None:
@@ -92,11 +112,37 @@ def test_a_model_that_disagrees_is_not_exported(
 def test_a_model_whose_confidence_moves_too_far_is_not_exported(
     model: TwoHeadedBert, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "MOST_DRIFT", 0.0)
+    monkeypatch.setattr(agreement, "MOST_DRIFT", 0.0)
     report = export_int8(model, tokenizer, TEXTS, TEXTS)
     assert report.onnx is None
     assert report.reason is not None
     assert "confidence moves" in report.reason
+
+
+def test_what_int8_changes_on_texts_that_the_model_has_not_read_is_counted(
+    model: TwoHeadedBert, tokenizer: Tokenizer
+) -> None:
+    asked = make_examples(each=4, seed=8)
+    found = try_int8(model, tokenizer, LABELS, EXAMPLES, asked)
+    assert found["intent"].texts == found["sentiment"].texts == len(asked)
+    assert found["intent"].same >= 0.9 * len(asked)
+    assert not any(counts.loses for counts in found.values())
+
+
+def test_a_model_whose_int8_form_is_wrong_on_unread_texts_is_not_exported(
+    model: TwoHeadedBert, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upside_down(weights: Any, *more: Any) -> Any:
+        return build({name: -weight for name, weight in weights.items()}, *more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(onnx_graph, "build", upside_down)
+        unread = try_int8(model, tokenizer, LABELS, EXAMPLES, EXAMPLES)
+    assert unread["intent"].loses
+    report = export_int8(model, tokenizer, TEXTS, TEXTS, unread=unread)
+    assert report.onnx is None
+    assert report.reason is not None
+    assert "has not read" in report.reason
 
 
 def test_a_model_already_rounded_is_refused(trained: Any, tokenizer: Tokenizer) -> None:

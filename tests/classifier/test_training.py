@@ -67,6 +67,8 @@ def test_the_model_directory_holds_all_that_the_manifest_lists(trained: Any) -> 
     assert manifest["recipe"]["max_tokens"] == 32
     assert set(manifest["files"]) == {*registry.FILES, "model.int8.onnx"}
     assert metrics["int8"]["exported"]
+    for head in ("intent", "sentiment"):
+        assert metrics["int8"]["unread"][head]["texts"] == metrics["held_out"]
     assert json.loads((out / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
     assert "| Intent accuracy |" in (out / "MODEL_CARD.md").read_text()
     assert "(4 intents and 3 sentiments)" in (out / "MODEL_CARD.md").read_text()
