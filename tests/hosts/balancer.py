@@ -1,7 +1,8 @@
 """A small load balancer before the bots' webhooks: in turn, and to the next one on any failure.
 
-`python -m tests.hosts.balancer PORT URL URL…`; GET /counts says what each has taken. An update may
-reach two bots when an answer is late: it is stored under its own key, once.
+`python -m tests.hosts.balancer PORT URL URL…`; GET /counts says what each has taken, and how often
+one answered that it can't. An update may reach two bots when an answer is late: it is stored under
+its own key, once.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from itertools import count
 import aiohttp
 from aiohttp import web
 
-TIMEOUT = aiohttp.ClientTimeout(total=2.0, connect=0.5)
+# Longer than a bot takes to find that the database does not answer: it is to say so itself.
+TIMEOUT = aiohttp.ClientTimeout(total=8.0, connect=0.5)
+REFUSED = "refused"
 HOP_BY_HOP = {"host", "connection", "content-length", "transfer-encoding"}
 
 
 def make_app(backends: list[str]) -> web.Application:
-    taken = dict.fromkeys(backends, 0)
+    taken = dict.fromkeys([*backends, REFUSED], 0)
     calls = count()
 
     async def pass_on(request: web.Request) -> web.Response:
@@ -39,6 +42,7 @@ def make_app(backends: list[str]) -> web.Application:
                 if answer.status < 500:
                     taken[backend] += 1
                     return answer
+                taken[REFUSED] += 1
         return web.Response(status=502)
 
     async def counts(_: web.Request) -> web.Response:

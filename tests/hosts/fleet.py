@@ -33,6 +33,7 @@ from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.chaos import oracle
 from tests.chaos.oracle import DISTURBANCE
 from tests.databases import die_with_parent, running_postgres
+from tests.hosts.balancer import REFUSED
 from tests.hosts.network import Host, Network
 from workers.embedded import find_binary
 
@@ -202,9 +203,17 @@ class Fleet:
 
     def balanced(self) -> dict[str, int]:
         """How many updates each bot's host has taken."""
-        balancer = f"http://127.0.0.1:{BALANCER}/counts"
-        counts = self.hosts["telegram"].call(asyncio.run, _get(balancer))
+        counts = self._counts()
         return {name: counts.get(_webhook(host), 0) for name, host in self.hosts.items()}
+
+    def refused(self) -> int:
+        """How often a bot has answered that it can't store an update."""
+        return self._counts()[REFUSED]
+
+    def _counts(self) -> dict[str, int]:
+        balancer = f"http://127.0.0.1:{BALANCER}/counts"
+        counts: dict[str, int] = self.hosts["telegram"].call(asyncio.run, _get(balancer))
+        return counts
 
     def late(self) -> int:
         """How many messages went to a person because their decision was late."""

@@ -94,13 +94,12 @@ def test_one_scheduler_at_a_time_does_the_chores_when_a_host_is_cut_off(fleet: F
 
 
 def test_the_databases_host_is_cut_off_and_comes_back(fleet: Fleet) -> None:
-    bot = fleet.services[fleet.holder("bot:%")]
-    refused = len(bot.said("update_not_stored"))
+    refused = fleet.refused()
     with fleet.traffic.flowing():
         fleet.traffic.wait(20)
         with fleet.network.cut(fleet.hosts["postgres"]):
             until(lambda: fleet.traffic.disturbed, "a customer is told that something is wrong")
-            until(lambda: len(bot.said("update_not_stored")) > refused, "an update is refused")
+            until(lambda: fleet.refused() > refused, "Telegram hears that an update is not stored")
         fleet.traffic.wait(40)
     assert fleet.judge().disturbances
 
