@@ -24,11 +24,12 @@ from sqlalchemy import func, select
 
 from cli.simulated import Simulator
 from desk import heartbeat
+from desk.domain import DeliveryState
 from desk.flow.leases import describe
 from desk.policy import LATE
 from desk.settings import Settings
 from desk.store import Store
-from desk.tables import DecisionRow
+from desk.tables import DecisionRow, DeliveryRow
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.chaos import oracle
 from tests.chaos.oracle import DISTURBANCE
@@ -220,6 +221,19 @@ class Fleet:
         with self.store.reading() as session:
             count = select(func.count()).where(DecisionRow.rule == LATE)
             return session.scalar(count) or 0
+
+    def slow_sends(self, count: int) -> None:
+        """Telegram takes a second for each of so many messages, and one is on its way."""
+        telegram = self.hosts["telegram"]
+        simulator = Simulator(f"http://{telegram.address}:{SIMULATOR}")
+        fault = {"kind": "slow", "method": "sendMessage", "times": count, "seconds": 1.0}
+        telegram.call(simulator.post, "/sim/faults", fault)
+        until(self._sending, "a message is on its way")
+
+    def _sending(self) -> bool:
+        with self.store.reading() as session:
+            under_way = DeliveryRow.state == DeliveryState.SENDING
+            return session.scalar(select(DeliveryRow.id).where(under_way).limit(1)) is not None
 
     def holder(self, lease: str) -> str:
         """The host that holds a lease now; "" if none does."""

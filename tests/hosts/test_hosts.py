@@ -121,8 +121,8 @@ def test_every_process_is_replaced_under_traffic_without_loss_or_repetition(flee
     with fleet.traffic.flowing():
         for half in ("-a", "-b"):
             fleet.traffic.wait(20)
-            services = [s for name, s in fleet.services.items() if name.endswith(half)]
-            assert len(services) == 3
+            services = [fleet.services[kind + half] for kind in ("bot", "worker", "sched")]
+            fleet.slow_sends(8)
             assert [service.stop() for service in services] == [0, 0, 0]
             for service in services:
                 service.start()
