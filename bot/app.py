@@ -31,7 +31,7 @@ from bot.sender import Sender
 from bot.telegram import RefusedError, Telegram, TelegramError
 from bot.tenure import Tenure
 from bot.waiting import backoff, pause
-from desk import health, metrics
+from desk import health, metrics, queues
 from desk.domain import DeskError
 from desk.flow import operators, recovering
 from desk.flow.desk import Desk
@@ -115,7 +115,13 @@ async def serve(
             intake_.start(tenure.while_held(intake.run, intake_.stop))
         else:
             _, secret, port = options.webhook
-            app = webhook.make_app(me.id, secret, disturbance, lanes.wake)
+            announcer = wakes.Announcer(options.redis_url, queues.WAKE_LANES)
+            rest.start(announcer.run(rest.stop))
+
+            def stored() -> None:
+                (lanes.wake if tenure.is_held() else announcer.announce)()
+
+            app = webhook.make_app(me.id, secret, disturbance, stored)
             intake_.start(webhook.serve(app, port, intake_.stop))
         lanes_.start(tenure.while_held(lanes.run, lanes_.stop))
         sender_.start(tenure.while_held(sender.run, sender_.stop))
@@ -123,7 +129,8 @@ async def serve(
         rest.start(tenure.run(rest.stop))
         overdue = Overdue(options.desk, jobs, options.reply_deadline, sender.wake)
         rest.start(tenure.while_held(overdue.run, rest.stop))
-        rest.start(wakes.listen(options.redis_url, sender.wake, rest.stop))
+        waked = {queues.WAKE_SENDER: sender.wake, queues.WAKE_LANES: lanes.wake}
+        rest.start(wakes.listen(options.redis_url, waked, rest.stop))
         rest.start(_beat(Heartbeat(options.data_dir, "bot"), rest.stop))
         rest.start(_sync_admins(options.desk, telegram, rest.stop))
         log.info("bot_started", bot=me.id, mode="webhook" if options.webhook else "polling")

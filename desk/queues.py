@@ -31,6 +31,8 @@ CLASSIFY_RETRIES = 3
 
 WAKE_SENDER = "frontdesk:wake:sender"
 """Pub/sub channel on which a process says that deliveries are waiting. A hint: SQL is the truth."""
+WAKE_LANES = "frontdesk:wake:lanes"
+"""The same for updates that a standby bot has stored, which the active bot handles."""
 
 
 class JobNotAllowedError(Exception):

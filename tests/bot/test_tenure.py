@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot import lanes
 from bot.app import BotOptions
 from bot.tenure import Tenure
 from desk.domain import DeliveryState, InboxState
@@ -48,6 +49,21 @@ async def test_a_standby_stores_what_its_webhook_is_told_and_leaves_it_to_the_ho
     await rows.until(Inbox, state=InboxState.NEW)
     await asyncio.to_thread(leases.release, desk, elsewhere)
     await world.reply(asked)
+
+
+async def test_what_a_standby_stores_is_handled_at_once_by_the_holder(
+    start_bot: Starter,
+    options: BotOptions,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes, "POLL_SECONDS", 3600)  # only what it is told wakes the holder
+    hooks = [f"http://127.0.0.1:{port}" for port in (free_port(), free_port())]
+    ann = await world.customer()
+    for hook in hooks:
+        await start_bot(replace(options, webhook=(hook, "s3cret", int(hook.rpartition(":")[2]))))
+        # The newest has told Telegram its own address, so the second time it is the standby.
+        await world.reply(await world.write(ann, "/help"))
 
 
 async def test_a_bot_whose_lease_was_taken_over_ends_and_does_nothing_more(

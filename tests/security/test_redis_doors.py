@@ -58,9 +58,12 @@ def url(
 async def test_everything_works_with_the_user_of_the_acl_file(url: str, desk: object) -> None:
     check_redis(url)
     connection = connect(url)
-    heard = asyncio.Event()
+    heard = {channel: asyncio.Event() for channel in (queues.WAKE_SENDER, queues.WAKE_LANES)}
     stop = asyncio.Event()
-    listening = asyncio.create_task(wakes.listen(url, heard.set, stop))
+    waked = {channel: event.set for channel, event in heard.items()}
+    listening = asyncio.create_task(wakes.listen(url, waked, stop))
+    announcer = wakes.Announcer(url, queues.WAKE_LANES)
+    announcing = asyncio.create_task(announcer.run(stop))
     jobs = Jobs(url)
     await jobs.classify([(n, 1) for n in range(20)])
     done: list[str] = []
@@ -75,9 +78,13 @@ async def test_everything_works_with_the_user_of_the_acl_file(url: str, desk: ob
     worker = BatchWorker(queues.CLASSIFY, connection=connection, run_batch=run_batch, max_batch=32)
     worker.work(burst=True, logging_level="CRITICAL")
     assert len(done) == 21
+    await asyncio.sleep(0.3)  # the confirmations of the subscriptions are heard as well
+    for event in heard.values():
+        event.clear()
     async with asyncio.timeout(20):
-        while not heard.is_set():
+        while not all(event.is_set() for event in heard.values()):
             connection.publish(queues.WAKE_SENDER, "")
+            announcer.announce()
             await asyncio.sleep(0.05)
     stage = Stage(desk)  # type: ignore[arg-type]
     run_id, attempt = learning.order_run(stage.desk, "Olga")
@@ -87,7 +94,7 @@ async def test_everything_works_with_the_user_of_the_acl_file(url: str, desk: ob
     assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt}"]
     queues.queue(queues.TRAIN, connection).empty()
     stop.set()
-    await listening
+    await asyncio.gather(listening, announcing)
     jobs.close()
     connection.close()
 
