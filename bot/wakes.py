@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 2.0
 LISTEN_SECONDS = 10
+ANNOUNCE_SECONDS = 1.0
+"""After so long a hint is worth nothing: the others have looked by themselves."""
 
 
 async def listen(
@@ -67,7 +69,8 @@ class Announcer:
             while await unless(stop, self._due.wait()):
                 self._due.clear()
                 try:
-                    await client.publish(self._channel, "")
+                    async with asyncio.timeout(ANNOUNCE_SECONDS):
+                        await client.publish(self._channel, "")
                 except (RedisError, OSError) as error:
                     log.debug("not_announced", channel=self._channel, error=type(error).__name__)
         finally:

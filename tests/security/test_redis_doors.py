@@ -60,8 +60,8 @@ async def test_everything_works_with_the_user_of_the_acl_file(url: str, desk: ob
     connection = connect(url)
     heard = {channel: asyncio.Event() for channel in (queues.WAKE_SENDER, queues.WAKE_LANES)}
     stop = asyncio.Event()
-    waked = {channel: event.set for channel, event in heard.items()}
-    listening = asyncio.create_task(wakes.listen(url, waked, stop))
+    woken = {channel: event.set for channel, event in heard.items()}
+    listening = asyncio.create_task(wakes.listen(url, woken, stop))
     announcer = wakes.Announcer(url, queues.WAKE_LANES)
     announcing = asyncio.create_task(announcer.run(stop))
     jobs = Jobs(url)
