@@ -90,7 +90,8 @@ class Recipe:
                 )
 
     def settle(self, examples: int, intents: int = 0, longest: int = 512) -> Recipe:
-        """The same recipe with nothing left open, for that many examples of that many intents.
+        """The same recipe with nothing left open, for that many examples of that many intents
+        (0: of sentiments alone).
 
         `longest` is the most tokens that the base model can read. docs/classifier.md has the
         measurements behind these choices.
@@ -103,6 +104,8 @@ class Recipe:
             passes, rounds = min(round(280 / math.sqrt(max(examples, 1))), 30), 5
         else:
             passes, rounds = (5, 3) if examples < LARGE else (6, 1)
+            # Three sentiments are learnt sooner than many intents, and overfitted sooner.
+            passes = passes if intents else 3
         return replace(
             self,
             epochs=self.epochs or max(1, passes // views),

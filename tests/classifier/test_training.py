@@ -265,10 +265,13 @@ def test_a_recipe_out_of_range_is_refused(settings: dict[str, Any]) -> None:
 
 
 def test_a_recipe_settles_on_more_epochs_for_fewer_examples_and_keeps_what_is_set() -> None:
-    few, many = Recipe().settle(200), Recipe().settle(10_000)
+    few, many = Recipe().settle(200, intents=20), Recipe().settle(10_000, intents=77)
     assert few.epochs is not None
     assert many.epochs is not None
     assert few.epochs > many.epochs
+    moods = Recipe().settle(10_000)
+    assert moods.epochs is not None
+    assert moods.epochs < many.epochs, "sentiments alone are overfitted sooner"
     assert few.rounds == few.folds  # each of few examples is held out once
     assert Recipe(epochs=3, rounds=2).settle(200).epochs == 3
     assert Recipe(epochs=3, rounds=2).settle(200).rounds == 2
