@@ -31,7 +31,8 @@ def compare(
     a: Model,
     b: Model,
     data: Annotated[
-        Path | None, typer.Option(help="Labelled JSONL or CSV (default: the pack's test.jsonl).")
+        Path | None,
+        typer.Option(help="Labelled JSONL, CSV or nlu.yml (default: the pack's test)."),
     ] = None,
     device: DeviceOption = None,
     json_: JsonOption = False,

@@ -32,7 +32,9 @@ REASONS = {
 def train(
     data: Annotated[
         Path | None,
-        typer.Option(help="JSONL or CSV with text, intent (or label), sentiment; else the pack's."),
+        typer.Option(
+            help="JSONL, CSV or nlu.yml with text, intent (or label), sentiment; else the pack's."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="New folder for the model; else a version in MODELS_DIR.")

@@ -63,7 +63,7 @@ _verb(
     "frontdesk evaluate --model models/champion --data test.jsonl --out report",
     "frontdesk evaluate --cross-validate 5 --json",
 )
-_verb(compare.compare, "frontdesk compare champion candidate --data test.jsonl")
+_verb(compare.compare, "frontdesk compare champion 20261123-143000-ab12cd --data test.jsonl")
 _verb(thresholds.thresholds, "frontdesk thresholds --target 0.03")
 _verb(classify.classify, 'frontdesk classify "where is my parcel?" --explain')
 _verb(

@@ -51,7 +51,7 @@ def evaluate(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Labelled JSONL or CSV (default: the pack's test.jsonl; "
+            help="Labelled JSONL, CSV or nlu.yml (default: the pack's test.jsonl; "
             "with --cross-validate its examples.jsonl)."
         ),
     ] = None,

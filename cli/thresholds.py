@@ -23,7 +23,7 @@ def thresholds(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Labelled JSONL or CSV that the model was not trained on "
+            help="Labelled JSONL, CSV or nlu.yml that the model was not trained on "
             "(default: the pack's test.jsonl)."
         ),
     ] = None,

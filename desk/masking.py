@@ -8,7 +8,7 @@ Names are not found: no offline library does so reliably.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import phonenumbers
 
@@ -20,20 +20,27 @@ _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{1,4}){3,12}\b", re.IGNORECASE 
 _DIGITS = re.compile(r"(?<![\w#-])\d(?:[ -]?\d){12,30}(?!\w)")
 
 
-def mask(text: str, region: str = "GB") -> str:
+def mask(text: str, regions: Sequence[str]) -> str:
     """The text with each personal detail replaced by a word such as `[email]`.
 
-    `region` (ISO 3166) says how phone numbers without a country code are read.
+    `regions` (ISO 3166, such as GB) are those whose phone numbers are found without a country code
+    too; with one they are found anyway.
     """
     text = _EMAIL.sub("[email]", text)
     text = _URL.sub("[link]", text)
     text = _HANDLE.sub("[name]", text)
     text = _mask_runs(text, _IBAN, is_iban, "[account]")
     text = _mask_runs(text, _DIGITS, is_card, "[card]")
-    spans = [(found.start, found.end) for found in phonenumbers.PhoneNumberMatcher(text, region)]
-    for start, end in reversed(spans):
-        text = f"{text[:start]}[phone]{text[end:]}"
+    for region in regions or (None,):
+        found = list(phonenumbers.PhoneNumberMatcher(text, region))
+        for number in reversed(found):
+            text = f"{text[: number.start]}[phone]{text[number.end :]}"
     return text
+
+
+def is_region(name: str) -> bool:
+    """Whether a country's phone numbers are known under that name."""
+    return name in phonenumbers.SUPPORTED_REGIONS
 
 
 def _mask_runs(

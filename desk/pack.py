@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from desk import yaml_limits
 from desk.domain import DeskError
+from desk.masking import is_region
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TELEGRAM_TAGS = frozenset(
@@ -115,7 +116,7 @@ class Policy(_Strict):
 
 
 class Hours(_Strict):
-    """When people are at the desk. An empty `weekly` means always."""
+    """When people are at the desk. An empty `weekly` means at all times, but for closed days."""
 
     timezone: str = "UTC"
     weekly: dict[str, tuple[str, ...]] = {}
@@ -144,26 +145,27 @@ class Hours(_Strict):
 
     def open_at(self, moment: datetime) -> bool:
         """Whether somebody is at the desk at that (timezone-aware) moment."""
-        if not self.weekly:
-            return True
         local = moment.astimezone(ZoneInfo(self.timezone))
-        if local.date() in self.closed:
-            return False
-        spans = self.weekly.get(WEEKDAYS[local.weekday()], ())
-        return any(start <= local.time() < end for start, end in map(_span, spans))
+        return any(start <= local.time() < end for start, end in self._spans_of(local.date()))
 
     def next_opening(self, moment: datetime) -> datetime | None:
         """The next moment at which the desk opens, in its time zone; None within a year of none."""
         local = moment.astimezone(ZoneInfo(self.timezone))
         for days in range(366):
             day = local.date() + timedelta(days=days)
-            if day in self.closed:
-                continue
-            for start, _ in sorted(map(_span, self.weekly.get(WEEKDAYS[day.weekday()], ()))):
+            for start, _ in self._spans_of(day):
                 opening = datetime.combine(day, start, tzinfo=local.tzinfo)
                 if opening > local:
                     return opening
         return None
+
+    def _spans_of(self, day: date) -> list[tuple[time, time]]:
+        """When somebody is there on a day, in order."""
+        if day in self.closed:
+            return []
+        if not self.weekly:
+            return [(time.min, time.max)]
+        return sorted(map(_span, self.weekly.get(WEEKDAYS[day.weekday()], ())))
 
 
 class Sla(_Strict):
@@ -178,6 +180,8 @@ class Pack(_Strict):
     languages: tuple[str, ...] = Field(min_length=1)
     greeting: Text
     menu: tuple[str, ...] = Field(max_length=8)
+    phone_regions: tuple[str, ...] = ("GB", "US")
+    """Whose phone numbers customers write without a country code; they are masked for training."""
     values: dict[str, str] = {}
     intents: dict[str, Intent] = Field(min_length=2)
     policy: Policy = Policy()
@@ -228,6 +232,11 @@ class Pack(_Strict):
             f"languages: write {language!r} as two or three small letters, such as en"
             for language in self.languages
             if not _LANGUAGE.match(language)
+        ]
+        problems += [
+            f"phone_regions: {region!r} is no country with phone numbers; use letters such as GB"
+            for region in self.phone_regions
+            if not is_region(region)
         ]
         problems += [
             f"menu: no intent is called {name!r}" for name in self.menu if name not in self.intents

@@ -68,7 +68,7 @@ def learned(desk: Desk) -> list[Learned]:
         row.message_id: row.created_at for row, _ in rows if row.kind is FeedbackKind.THUMB_DOWN
     }
     said = [
-        Learned(mask(text), row.intent, row.kind, row.created_at)
+        Learned(mask(text, desk.pack.phone_regions), row.intent, row.kind, row.created_at)
         for row, text in rows
         if row.kind in AUTHORITY
         and row.intent in desk.pack.intents

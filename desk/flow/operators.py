@@ -263,11 +263,17 @@ def add_operator(desk: Desk, user_id: int, role: Role, name: str = "") -> None:
 
 
 def remove_operator(desk: Desk, user_id: int) -> None:
-    """Remove an operator; raise `DeskError` if there is no such one."""
+    """Remove an operator; raise `DeskError` if there is no such one, or they would come back."""
     with desk.store.writing() as session:
         operator = session.get(Operator, user_id)
         if operator is None:
             raise DeskError(f"{user_id} is no operator. See: frontdesk operators list")
+        if operator.from_chat:
+            raise DeskError(
+                f"{user_id} is an administrator of the operators' group and would be back within "
+                "minutes. Take that away in Telegram, or leave them less: "
+                f"frontdesk operators add {user_id} --role agent"
+            )
         session.delete(operator)
 
 

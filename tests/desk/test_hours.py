@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -44,6 +44,13 @@ def test_hours_are_those_of_the_desks_own_zone() -> None:
 
 def test_without_hours_somebody_is_always_there() -> None:
     assert Hours().open_at(_at("2026-12-25T03:00"))
+
+
+def test_a_closed_day_counts_without_hours_too() -> None:
+    hours = Hours(timezone="Europe/London", closed=(date(2026, 12, 25), date(2026, 12, 26)))
+    assert not hours.open_at(_at("2026-12-25T12:00"))
+    assert hours.next_opening(_at("2026-12-25T12:00")) == _at("2026-12-27T00:00")
+    assert hours.open_at(_at("2026-12-24T23:59"))
 
 
 def test_a_lunch_break_is_closed(pack: Pack) -> None:

@@ -85,10 +85,10 @@ def test_a_label_outweighs_a_later_thumb(stage: Stage, clock: Clock) -> None:
 
 
 def test_examples_are_masked(stage: Stage) -> None:
-    text = "call 07911 123456 or ana@example.org about order #48213"
+    text = "call 07911 123456, 415-555-2671 or ana@example.org, order #48213"
     stage.ask(text)
     stage.press(stage.token("up"))
-    assert _lessons(stage) == {"call [phone] or [email] about order #48213": "order_status"}
+    assert _lessons(stage) == {"call [phone], [phone] or [email], order #48213": "order_status"}
 
 
 def test_labels_that_the_pack_no_longer_has_are_left_out(stage: Stage) -> None:

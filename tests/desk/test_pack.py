@@ -94,6 +94,10 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         (_swap("escalate: always", "escalate: often"), "intents.complaint.escalate: Input should"),
         (_swap("  choices: 3", "  choices: 1"), "policy.choices: Input should be greater"),
         (_swap("[opening_hours, order", "[opening, order"), "menu: no intent is called 'opening'"),
+        (
+            _swap("menu:", "phone_regions: [uk]\nmenu:"),
+            "phone_regions: 'uk' is no country with phone numbers",
+        ),
         (_swap("menu: [", "menu: [" + "refund, " * 6), "menu: Tuple should have at most 8 items"),
         (
             _swap("    thumbs: false", "    thumbs: false\n  Greeting 2:\n    title: {en: Hi}"),

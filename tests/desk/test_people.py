@@ -243,6 +243,9 @@ def test_operators_are_added_changed_and_removed(stage: Stage) -> None:
 def test_the_chats_admins_become_admins_and_lose_it_with_their_rights(stage: Stage) -> None:
     operators.sync_admins(stage.desk, [(1, "Root"), (2, "Two"), (OSCAR, "Oscar Again")])
     assert operators.role_of(stage.desk, 1) is Role.ADMIN
+    with pytest.raises(DeskError, match="would be back within minutes"):
+        operators.remove_operator(stage.desk, 1)
+    assert operators.role_of(stage.desk, 1) is Role.ADMIN
     operators.sync_admins(stage.desk, [(1, "Root")])
     assert operators.role_of(stage.desk, 2) is None
     assert operators.role_of(stage.desk, OSCAR) is Role.AGENT, "the desk was told, not the chat"

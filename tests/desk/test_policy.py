@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from classifier.vocabulary import Prediction, Scored
 from desk import pack as packs
 from desk.domain import Action, ConversationState, History
+from desk.flow.noting import RULES
 from desk.pack import Pack
 from desk.policy import choices, decide, threshold
 from tests.conftest import FLORIST
@@ -306,3 +308,9 @@ def test_the_bot_never_asks_back_more_often_than_the_pack_allows(
 ) -> None:
     if history.clarifications >= PACK.policy.clarifications:
         assert decide(prediction, history, PACK).action is not Action.CLARIFY
+
+
+@pytest.mark.parametrize("rule", sorted({rule for rules in RULES.values() for rule in rules}))
+def test_every_rule_is_explained_where_packs_are(rule: str) -> None:
+    table = (Path(__file__).parents[2] / "docs/packs.md").read_text().partition("| `rule` |")[2]
+    assert f"`{rule}`" in table.partition("\n\n")[0]

@@ -56,6 +56,29 @@ def test_the_other_bot_takes_over_when_the_active_ones_host_is_cut_off_in_a_tran
     assert fleet.holder("bot:%") == other
 
 
+def test_a_standby_bots_host_is_cut_off_and_the_active_one_takes_all_updates(
+    fleet: Fleet,
+) -> None:
+    active = fleet.holder("bot:%")
+    standby = {"bot-a": "bot-b", "bot-b": "bot-a"}[active]
+    ends = fleet.services[active].ends
+    with fleet.traffic.flowing():
+        fleet.traffic.wait(20)
+        with fleet.network.cut(fleet.hosts[standby]):
+            before = fleet.balanced()
+            fleet.traffic.wait(40)
+            during = fleet.balanced()
+        until(
+            lambda: fleet.balanced()[standby] > during[standby],
+            f"{standby} takes updates again",
+        )
+    assert fleet.judge().uncertain == 0
+    assert during[standby] == before[standby]
+    assert during[active] > before[active]
+    assert fleet.holder("bot:%") == active
+    assert fleet.services[active].ends == ends
+
+
 @contextmanager
 def in_transaction(fleet: Fleet, name: str) -> Iterator[None]:
     """Somebody on that host looks at the bot's lease, as a process does before it acts."""
