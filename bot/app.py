@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 from aiogram.types import User
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import checks, wakes, webhook
 from bot.disturbance import Disturbance
@@ -158,6 +158,11 @@ async def introduce(options: BotOptions, telegram: Telegram) -> User:
                 raise DeskError(checks.trouble(telegram, error)) from None
             log.warning("telegram_away", retry_in=round(seconds, 2), error=str(error))
             await asyncio.sleep(seconds)
+        except IntegrityError:
+            # Another bot that starts just now has written the same: then it is there.
+            failures += 1
+            if failures > 5:
+                raise
         except SQLAlchemyError as error:
             raise unreachable(options.desk.store.url, error) from None
 

@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 CONCURRENCY = 8
 HELD = 1000
+HELD_OF_CHAT = 50
+"""A chat that has so many waiting gets no more of them until half are done: others have room."""
 FETCH = 500
 POLL_SECONDS = 1.0
 
@@ -56,6 +58,7 @@ class Lanes:
         self._lanes: dict[Lane, deque[InboxRow]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[int] = set()
+        self._full: set[int] = set()
 
     def wake(self) -> None:
         """New rows are in the inbox."""
@@ -104,11 +107,13 @@ class Lanes:
             return False
         # What leaves the held rows after this copy is excluded by it; before, it is done in SQL.
         held = list(self._held)
+        full = list(self._full)
         rows = await asyncio.to_thread(
-            intake.new_rows, self._desk, self._bot_id, held, FETCH, self._lease
+            intake.new_rows, self._desk, self._bot_id, held, FETCH, self._lease, full
         )
         for row in rows:
-            self._add(row)
+            if row.chat_id not in self._full:
+                self._add(row)
         return len(rows) == FETCH
 
     def _add(self, row: InboxRow) -> None:
@@ -118,6 +123,8 @@ class Lanes:
         waiting = self._lanes.get(lane)
         if waiting is not None:
             waiting.append(row)
+            if row.chat_id is not None and len(waiting) >= HELD_OF_CHAT:
+                self._full.add(row.chat_id)
             return
         self._lanes[lane] = deque([row])
         self._tasks.add(asyncio.create_task(self._run_lane(lane)))
@@ -135,6 +142,9 @@ class Lanes:
             rows.popleft()
             self._held.discard(row.id)
             if len(self._held) == HELD - 1:
+                self._wake.set()
+            if row.chat_id in self._full and len(rows) <= HELD_OF_CHAT // 2:
+                self._full.discard(row.chat_id)
                 self._wake.set()
         self._lanes.pop(lane, None)
 
@@ -156,6 +166,8 @@ class Lanes:
             return backoff(failures + 1, most=5.0)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
             return await self._failed(row, error, failures)
+        if self._disturbance is not None:
+            self._disturbance.over()
         metrics.HANDLED.labels("done").inc()
         return None
 

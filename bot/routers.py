@@ -19,7 +19,7 @@ from bot.indicator import Indicator
 from bot.jobs import Jobs
 from bot.lanes import UnreadableError
 from bot.presses import Answers
-from bot.telegram import Telegram
+from bot.telegram import Telegram, TelegramError
 from desk import metrics
 from desk.domain import InboxRow
 from desk.flow import intake
@@ -105,8 +105,12 @@ async def tell_id(message: Message, desk: Desk, inbox_id: int, telegram: Telegra
     }
     if message.is_topic_message:
         params["message_thread_id"] = message.message_thread_id
-    await telegram.call("sendMessage", params)
+    # Done first: any group's members can ask, and what is refused there is worth no second try.
     await asyncio.to_thread(intake.done, desk, inbox_id)
+    try:
+        await telegram.call("sendMessage", params)
+    except TelegramError as error:
+        log.warning("id_not_told", chat=message.chat.id, error=str(error))
 
 
 async def joined(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:

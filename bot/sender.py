@@ -200,9 +200,13 @@ class Sender:
             log.warning("too_many_requests", chat=delivery.chat_id, retry_in=seconds)
             await self._again(delivery, str(error), seconds)
         elif error.away:
-            # A gateway that gave up waiting may have passed the call on.
+            # A gateway that gave up waiting has passed the call on, as good as surely.
             await self._broke_down(delivery, error, breakdowns, lost=error.code == 504)
-        elif own and (error.code in (401, 403) or error.migrate_to or error.says(*_CHAT_LOST)):
+        elif (
+            own
+            and (error.code in (401, 403) or error.migrate_to or error.says(*_CHAT_LOST))
+            and not await self._is_source_gone(delivery, error)
+        ):
             # Calls for help must not be thrown away because of a setting.
             metrics.OPERATORS_CHAT.set(0)
             log.error(
@@ -221,18 +225,34 @@ class Sender:
             log.error("delivery_failed", error=str(error))
             await self._settle(delivering.failed, delivery, error.description)
 
+    async def _is_source_gone(self, delivery: Delivery, error: RefusedError) -> bool:
+        """Whether it is the chat to copy from that is not found, and not the operators' own:
+        Telegram has the same words for both."""
+        if "from_chat_id" not in delivery.payload or not error.says("chat not found"):
+            return False
+        try:
+            await self._telegram.call("getChat", {"chat_id": delivery.chat_id})
+        except TelegramError:
+            return False
+        return True
+
     async def _broke_down(
         self, delivery: Delivery, error: TelegramError, breakdowns: int, *, lost: bool
     ) -> None:
-        """A server error, or with `lost` no answer: what may have arrived is repeated once."""
+        """A server error, or with `lost` no answer, after which a call is repeated only once.
+
+        After another error of a server nothing has been done as a rule, and it is worth more tries;
+        but a server may break down, or a proxy break off, after it: so that is uncertain, too.
+        """
         breakdowns += 1
+        doubtful = lost or (isinstance(error, RefusedError) and error.code >= 500)
         if lost and delivery.uncertain:
             reason = f"sent twice without an answer, and it may have arrived ({error})"
         elif breakdowns >= MAX_BREAKDOWNS:
             reason = f"tried {breakdowns} times in vain ({error})"
         else:
             self._breakdowns[delivery.id] = breakdowns
-            await self._again(delivery, str(error), uncertain=lost)
+            await self._again(delivery, str(error), uncertain=doubtful)
             return
         log.error("delivery_failed", error=reason)
         await self._settle(delivering.failed, delivery, reason)

@@ -14,6 +14,7 @@ from desk.flow.composing import (
     add_delivery,
     answer_buttons,
     answer_text,
+    clean,
     customer_text,
     has_delivery,
     html,
@@ -73,7 +74,7 @@ def pressed(
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return Pressed()
-        button = session.get(ButtonRow, token)
+        button = session.get(ButtonRow, clean(token))
         if button is None:
             return _void(session, desk, user_id, chat_id)
         asked = session.get_one(Conversation, button.conversation_id)

@@ -50,7 +50,7 @@ NEAR_TEXT = 120
 """What an explanation shows of a training example, in UTF-16 units."""
 EXCERPT = 1500
 """What a card shows of a message that stands whole in a second one."""
-CARD_KEY, POST_KEY = "card:", "post:"
+CARD_KEY, POST_KEY, FILE_KEY = "card:", "post:", "file:"
 """How the keys of cards and of plain posts begin; the message's id follows."""
 SPEAKERS = {Author.CUSTOMER: "👤", Author.BOT: "🤖", Author.OPERATOR: "🧑‍💼"}
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, MessageState, Person
-from desk.flow.cards import post_card, post_message
+from desk.flow.cards import FILE_KEY, post_card, post_message
 from desk.flow.composing import (
     SHOW_INTENT,
     add_delivery,
@@ -169,7 +169,7 @@ def sent_file(
         if desk.operator_chat_id is not None:
             add_delivery(
                 session,
-                f"file:{message.id}",
+                f"{FILE_KEY}{message.id}",
                 desk.operator_chat_id,
                 "copyMessage",
                 {"from_chat_id": person.chat_id, "message_id": telegram_id},

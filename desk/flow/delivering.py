@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
-from desk.flow.cards import CARD_KEY, POST_KEY, card_text
+from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
 from desk.flow.composing import html, operators_text, shorten
 from desk.flow.customers import NOT_DELIVERED, call_person
 from desk.flow.desk import Desk
@@ -21,6 +21,8 @@ from desk.texts import say
 
 BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
+BOTS_WORDS_KEEP = timedelta(days=1)
+"""So long after it was due, what the bot had to say is still worth sending."""
 IDEMPOTENT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup"})
 
 
@@ -74,8 +76,9 @@ def again(
             return
         row.state, row.error = DeliveryState.PENDING, error[:2000]
         row.not_before = desk.clock() + timedelta(seconds=seconds)
-        row.uncertain = row.uncertain or (uncertain and row.method not in IDEMPOTENT_METHODS)
-        outcome = "uncertain" if uncertain and row.uncertain else "again"
+        doubtful = uncertain and row.method not in IDEMPOTENT_METHODS
+        outcome = "uncertain" if doubtful and not row.uncertain else "again"
+        row.uncertain = row.uncertain or doubtful
         counted(session, metrics.DELIVERIES, outcome)
 
 
@@ -83,7 +86,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
     """Telegram refuses the delivery for good; the operators learn what nobody else would see.
 
     What the bot could not say to a customer calls a person. A card that was refused is replaced
-    by a bare text, once.
+    by a bare text, once; of a customer's file that could not be copied they are told.
     """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
@@ -105,6 +108,9 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
         if row.chat_id == desk.operator_chat_id:
             if row.key.startswith((CARD_KEY, POST_KEY)):
                 _post_bare(session, desk, customer, conversation, row)
+            elif row.key.startswith(FILE_KEY):
+                text = "⚠️ " + html(shorten(say("file-lost", desk.language, error=error), 1000))
+                operators_text(session, desk, f"failed:{row.id}", text, customer=customer)
         elif row.chat_id == customer.chat_id:
             message = _undelivered(session, row)
             if conversation.state is ConversationState.BOT and message is not None:
@@ -135,15 +141,28 @@ def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
 
 
 def retry_failed(desk: Desk) -> int:
-    """Give every refused delivery another round; returns how many there were.
+    """Give refused deliveries another round; returns how many there were.
 
-    Whoever has blocked the bot has to write first: theirs would only fail again.
+    Whoever has blocked the bot has to write first: theirs would only fail again. What the bot
+    itself had to say is left out where a person has taken over since, and a day later.
     """
     gone = select(Customer.chat_id).where(Customer.gone.is_(True))
+    over = select(Conversation.id).where(
+        or_(Conversation.taken_at.is_not(None), Conversation.state == ConversationState.RESOLVED)
+    )
+    late = and_(
+        DeliveryRow.from_bot.is_(True),
+        or_(
+            DeliveryRow.conversation_id.in_(over),
+            DeliveryRow.created_at < desk.clock() - BOTS_WORDS_KEEP,
+        ),
+    )
     with desk.store.writing() as session:
         rows = session.scalars(
             select(DeliveryRow).where(
-                DeliveryRow.state == DeliveryState.FAILED, DeliveryRow.chat_id.not_in(gone)
+                DeliveryRow.state == DeliveryState.FAILED,
+                DeliveryRow.chat_id.not_in(gone),
+                not_(late),
             )
         ).all()
         for row in rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -74,8 +74,10 @@ def new_rows(
     known: Sequence[int],
     limit: int = 500,
     lease: Holding | None = None,
+    full_chats: Sequence[int] = (),
 ) -> list[InboxRow]:
-    """Unhandled updates in order of arrival, without the ids already `known` to the caller.
+    """Unhandled updates in order of arrival, without the ids already `known` to the caller and
+    without those of chats of which the caller wants no more for now.
 
     Raises `LostLeaseError` when the `lease` is another's.
     """
@@ -85,6 +87,8 @@ def new_rows(
         .order_by(Inbox.id)
         .limit(limit + len(known))
     )
+    if full_chats:
+        query = query.where(or_(Inbox.chat_id.is_(None), Inbox.chat_id.not_in(full_chats)))
     held = set(known)
     with desk.store.reading() as session:
         check(session, lease)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from desk.domain import (
@@ -18,7 +19,7 @@ from desk.domain import (
     Role,
     RunState,
 )
-from desk.flow.cards import post_card, shown, status_card
+from desk.flow.cards import CARD_KEY, post_card, shown, status_card
 from desk.flow.composing import add_delivery, clean, operators_text
 from desk.flow.customers import open_conversation
 from desk.flow.desk import Desk
@@ -279,6 +280,7 @@ def remove_operator(desk: Desk, user_id: int) -> None:
 
 def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
     """Make the chat's administrators admins; one who no longer is one loses the role again."""
+    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
     with desk.store.writing() as session:
         names = {user_id: clean(name)[:256] for user_id, name in admins}
         for operator in session.scalars(select(Operator).where(Operator.from_chat.is_(True))):
@@ -287,18 +289,25 @@ def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
         for user_id, name in names.items():
             known = session.get(Operator, user_id)
             if known is None:
-                session.add(Operator(user_id=user_id, name=name, role=Role.ADMIN, from_chat=True))
+                values = {"name": name, "role": Role.ADMIN, "from_chat": True}
+                # Another bot may be adding them at this moment.
+                session.execute(
+                    insert(Operator).values(user_id=user_id, **values).on_conflict_do_nothing()
+                )
             elif not known.name:
                 known.name = name
 
 
 def announce_waiting(desk: Desk) -> int:
-    """Call the operators for conversations that were handed over while they had no chat.
+    """Call the operators for conversations that were handed over while they had no chat, or
+    another one.
 
     Returns how many there were; a second call finds none.
     """
     called = select(DeliveryRow.conversation_id).where(
-        DeliveryRow.key.startswith("card:"), DeliveryRow.conversation_id.is_not(None)
+        DeliveryRow.key.startswith(CARD_KEY),
+        DeliveryRow.chat_id == desk.operator_chat_id,
+        DeliveryRow.conversation_id.is_not(None),
     )
     query = select(Conversation).where(
         Conversation.state == ConversationState.WAITING, Conversation.id.not_in(called)
@@ -329,9 +338,22 @@ def announce_waiting(desk: Desk) -> int:
             )
             if message is not None:
                 customer = session.get_one(Customer, conversation.customer_id)
+                _forget_posts(session, desk, message)
                 post_card(session, desk, customer, conversation, message)
                 announced += 1
     return announced
+
+
+def _forget_posts(session: Session, desk: Desk, message: Message) -> None:
+    """What was shown of a message in another chat keeps it from being shown here no longer."""
+    elsewhere = select(DeliveryRow).where(
+        DeliveryRow.message_id == message.id,
+        DeliveryRow.topic_of.is_not(None),
+        DeliveryRow.chat_id != desk.operator_chat_id,
+    )
+    for row in session.scalars(elsewhere).all():
+        row.key = f"old:{row.id}:{row.key}"
+    session.flush()
 
 
 def _enter_topic(

@@ -31,7 +31,8 @@ def recover(desk: Desk, lease: Holding | None = None) -> int:
     with desk.store.writing() as session:
         check(session, lease)
         query = select(DeliveryRow).where(DeliveryRow.state == DeliveryState.SENDING)
-        rows = session.scalars(query).all()
+        # Locked: the one before may be noting this very moment that it has arrived.
+        rows = session.scalars(query.with_for_update()).all()
         for row in rows:
             if row.uncertain:
                 given_up.append((row.id, row.attempts))

@@ -12,16 +12,17 @@ def topic_made(desk: Desk, customer_id: int, thread_id: int | None) -> None:
     """Remember the customer's topic in the operators' chat, or with None that it is no more."""
     chat_id = desk.operator_chat_id if thread_id is not None else None
     with desk.store.writing() as session:
-        # Telegram has just made it: whoever had that number before has it no more.
-        session.execute(
-            update(Customer)
-            .where(
-                Customer.topic_chat_id == chat_id,
-                Customer.topic_id == thread_id,
-                Customer.id != customer_id,
+        if thread_id is not None:
+            # Telegram has just made it: whoever had that number before has it no more.
+            session.execute(
+                update(Customer)
+                .where(
+                    Customer.topic_chat_id == chat_id,
+                    Customer.topic_id == thread_id,
+                    Customer.id != customer_id,
+                )
+                .values(topic_chat_id=None, topic_id=None)
             )
-            .values(topic_chat_id=None, topic_id=None)
-        )
         customer = session.get_one(Customer, customer_id)
         customer.topic_chat_id, customer.topic_id = chat_id, thread_id
 

@@ -124,6 +124,31 @@ async def test_a_short_trouble_is_not_told(
     assert await world.said(OPERATORS_CHAT, count=0) == []
 
 
+async def test_two_short_troubles_far_apart_are_no_outage(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, away: Away
+) -> None:
+    claim, failing = intake.claim, 1
+
+    def perhaps(*args: Any) -> bool:
+        nonlocal failing
+        if failing:
+            failing -= 1
+            raise OperationalError("select", {}, Exception("deadlock"))
+        return claim(*args)
+
+    monkeypatch.setattr(disturbance, "PATIENCE", 1.0)
+    monkeypatch.setattr("desk.flow.customers.claim", perhaps)
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"), "/human", timeout=20)
+    await asyncio.sleep(1.2)
+    away(True)
+    asked = await world.write(ann, "/help")
+    await asyncio.sleep(0.3)
+    away(False)
+    await world.reply(asked, "/human", timeout=20)
+    assert await world.said(ann, TOLD, count=0) == []
+
+
 async def test_the_webhook_refuses_tells_and_takes_the_update_when_it_comes_again(
     start_bot: Starter, options: BotOptions, world: World, rows: Rows, away: Away
 ) -> None:

@@ -61,6 +61,30 @@ async def test_rows_of_a_chat_are_handled_in_order_and_other_chats_do_not_wait(
     assert handled.index(3) < handled.index(6)
 
 
+async def test_one_chats_flood_leaves_room_for_the_others_and_is_handled_in_order(
+    desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.lanes.HELD", 40)
+    monkeypatch.setattr("bot.lanes.HELD_OF_CHAT", 10)
+    monkeypatch.setattr("bot.lanes.FETCH", 60)
+    flood: list[int] = []
+    gate = asyncio.Event()
+
+    async def handle(row: InboxRow) -> None:
+        if row.chat_id == 5:
+            await gate.wait()
+            flood.append(row.update_id)
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    put(desk, *((number, 5) for number in range(1, 101)), (101, 6), (102, None))
+    async with running(desk, handle):
+        await rows.until(Inbox, count=2, state=InboxState.DONE)
+        assert flood == []
+        gate.set()
+        await rows.until(Inbox, count=102, state=InboxState.DONE)
+    assert flood == list(range(1, 101))
+
+
 async def test_no_more_handlers_run_at_once_than_allowed(desk: Desk, rows: Rows) -> None:
     at_once = most = 0
 

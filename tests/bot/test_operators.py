@@ -215,6 +215,16 @@ async def test_another_group_gets_its_id_and_nothing_else(
     assert not rows.all(Customer)
 
 
+async def test_an_id_that_may_not_be_told_is_asked_for_in_vain_and_stops_nobody(
+    bot: Running, world: World, simulator: Simulator, rows: Rows
+) -> None:
+    group = other_group(simulator)
+    await world.fault("error", method="sendMessage", status=403, description="Forbidden", times=9)
+    await world.ask("POST", f"operators/{OLGA}/send", {"text": "/id", "chat_id": group})
+    (row,) = await rows.until(Inbox, state=InboxState.DONE)
+    assert row.attempts == 0
+
+
 async def test_the_admins_of_the_chat_are_admins_of_the_desk(bot: Running, desk: Desk) -> None:
     assert await asyncio.to_thread(operators.role_of, desk, OLGA) is Role.ADMIN
     assert await asyncio.to_thread(operators.role_of, desk, OMAR) is None

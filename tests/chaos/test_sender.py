@@ -22,7 +22,7 @@ RETRY_AFTER = 30 if LONG else 3
         ({"kind": "too_many_requests", "retry_after": RETRY_AFTER}, 0),
         ({"kind": "refused"}, 1),
         ({"kind": "lost"}, 1),
-        ({"kind": "server_error", "times": 3}, 0),
+        ({"kind": "server_error", "times": 3}, 1),
         ({"kind": "server_error", "status": 504}, 1),
         (
             {"kind": "error", "description": "Bad Request: can't parse entities: unsupported tag"},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from desk.domain import Action, ConversationState, DeliveryState, Person
 from desk.flow import customers, delivering, dispatching, operators, recovering, topics
@@ -237,6 +238,42 @@ def test_a_refused_message_is_reported_to_the_operators(stage: Stage) -> None:
     )
 
 
+def test_operators_hear_of_a_customers_file_that_could_not_be_copied(stage: Stage) -> None:
+    stage.ask("i want a person", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    customers.sent_file(stage.desk, stage.update(), ANA, 4711, "")
+    (copy,) = dispatching.take(stage.desk, (), 9)
+    delivering.failed(stage.desk, copy.id, copy.attempts, "message to copy not found")
+    assert stage.told()[-1] == (
+        "⚠️ The customer sent a file that could not be passed on: message to copy not found. "
+        "Ask them to send it again."
+    )
+
+
+def test_a_retry_sends_no_answer_of_the_bot_after_a_persons_and_none_of_yesterday(
+    stage: Stage, clock: Clock
+) -> None:
+    def refused(person: Person) -> None:
+        stage.ask("roses?", person)
+        (delivery,) = dispatching.take(stage.desk, (OPERATOR_CHAT,), 9)
+        delivering.failed(stage.desk, delivery.id, delivery.attempts, "bad request")
+
+    refused(ANA)
+    stage.topic()
+    stage.reply("I am here")
+    stage.send_all()
+    assert delivering.retry_failed(stage.desk) == 0
+    refused(BEN)
+    assert delivering.retry_failed(stage.desk) == 1
+    stage.send_all()
+    refused(Person(chat_id=503, name="Cy"))
+    with stage.desk.store.writing() as session:
+        session.execute(update(DeliveryRow).values(created_at=stage.desk.clock()))
+    clock.move(hours=25)
+    assert delivering.retry_failed(stage.desk) == 0
+
+
 def test_a_refused_edit_of_a_keyboard_is_nobodys_business(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
@@ -273,6 +310,22 @@ def test_a_topic_that_is_gone_can_be_forgotten(stage: Stage) -> None:
     stage.topic()
     topics.topic_made(stage.desk, stage.customer().id, None)
     assert stage.customer().topic_id is None
+
+
+def test_forgetting_a_topic_touches_no_other_customer(stage: Stage) -> None:
+    for number in range(5):
+        stage.ask("roses?", Person(chat_id=600 + number, name="P"))
+    stage.ask("roses?")
+    stage.topic()
+    changed: list[int] = []
+
+    def count(_: object, cursor: Any, statement: str, *__: object) -> None:
+        if statement.startswith("UPDATE customers"):
+            changed.append(cursor.rowcount)
+
+    event.listen(stage.desk.store.engine, "after_cursor_execute", count)
+    topics.topic_made(stage.desk, stage.customer().id, None)
+    assert changed == [1]
 
 
 def test_a_topic_has_the_customers_name_or_number(stage: Stage) -> None:

@@ -332,6 +332,19 @@ def test_who_waits_from_before_there_was_an_operators_chat_is_announced_once(sta
     assert operators.announce_waiting(stage.desk) == 0
 
 
+def test_who_waits_is_announced_in_the_new_group_when_the_operators_move(stage: Stage) -> None:
+    message_id = stage.ask("you are rude", intent="complaint")
+    stage.send_all()
+    for chat in (-100999, -100888, -100999):
+        moved = replace(stage.desk, operator_chat_id=chat)
+        assert operators.announce_waiting(moved) == 1
+        (card,) = stage.deliveries(key=f"card:{message_id}")
+        assert (card.chat_id, card.state) == (chat, DeliveryState.PENDING)
+        assert operators.announce_waiting(moved) == 0
+        (taken,) = dispatching.take(moved, (), 9)
+        delivering.sent(moved, taken.id, taken.attempts, 5)
+
+
 # ---- One card shows the state ----
 
 

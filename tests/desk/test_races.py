@@ -13,7 +13,16 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from desk.domain import Author, ConversationState, DeliveryState, Incoming, Person
-from desk.flow import buttons, customers, deciding, intake, operators, watching
+from desk.flow import (
+    buttons,
+    customers,
+    deciding,
+    dispatching,
+    intake,
+    operators,
+    recovering,
+    watching,
+)
 from desk.flow.operators import take_over
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
 from tests.desk.acting import ANA, BOT, OSCAR, Stage, predict
@@ -260,3 +269,30 @@ def test_a_batch_reads_who_is_in_charge_under_the_lock(
                 waiting.result(0.3)
         waiting.result(30)
     assert stage.heard() == []
+
+
+def test_what_is_noted_as_sent_while_another_sender_begins_stays_sent(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    (delivery,) = dispatching.take(stage.desk, (), 9)
+    with ThreadPoolExecutor(1) as pool:
+        with stage.desk.store.writing() as session:
+            row = session.get_one(DeliveryRow, delivery.id, with_for_update=True)
+            row.state = DeliveryState.SENT
+            session.flush()
+            began = pool.submit(recovering.recover, stage.desk)
+            time.sleep(0.3)  # it has to have read what is being sent by now
+        began.result(10)
+    assert stage.row(DeliveryRow, delivery.id).state is DeliveryState.SENT
+
+
+def test_two_bots_that_start_at_once_both_learn_who_is_an_administrator(stage: Stage) -> None:
+    admins = [(number, f"Admin {number}") for number in range(1, 200)]
+    for _ in range(3):
+        operators.sync_admins(stage.desk, [])
+        _together(*[lambda: operators.sync_admins(stage.desk, admins)] * 3)
+    assert operators.role_of(stage.desk, 1) is not None
+
+
+def test_a_token_that_no_database_takes_is_an_unknown_one(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    assert stage.press("no\x00thing").text
