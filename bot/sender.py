@@ -65,7 +65,7 @@ class Sender:
         self._wake = asyncio.Event()
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._in_hand: dict[int, int] = {}  # chat id to delivery id
-        self._doubt_until = 0.0
+        self._doubt_until: float | None = None
         self._breakdowns: dict[int, int] = {}
 
     def wake(self) -> None:
@@ -109,10 +109,13 @@ class Sender:
         room = min(CONCURRENCY - len(self._busy), self._limits.room())
         if room < 1:
             return False
-        if asyncio.get_running_loop().time() < self._doubt_until:
+        if self._doubt_until is not None:
             # What was taken may have been committed though the answer was lost.
+            enough = asyncio.get_running_loop().time() >= self._doubt_until
             held = list(self._in_hand.values())
             await asyncio.to_thread(recovering.put_back, self._desk, held, self._lease)
+            if enough:
+                self._doubt_until = None
         # A chat over its limit is busy before anything is taken: nothing waits as `SENDING`.
         busy = {*self._busy, *self._limits.exhausted()}
         taken = await asyncio.to_thread(dispatching.take, self._desk, busy, room, self._lease)
