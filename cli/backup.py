@@ -238,6 +238,7 @@ def _mark(store: Store) -> int:
     from sqlalchemy import func, select, update
     from sqlalchemy.exc import SQLAlchemyError
 
+    from desk.domain import DeliveryState
     from desk.flow.delivering import IDEMPOTENT_METHODS
     from desk.flow.dispatching import UNFINISHED
     from desk.store import unreachable
@@ -248,7 +249,10 @@ def _mark(store: Store) -> int:
     try:
         with store.writing() as session:
             count = session.scalar(select(func.count()).where(repeated)) or 0
-            session.execute(update(DeliveryRow).where(repeated).values(uncertain=True))
+            # Due again, and not under way: or the next start would take them for ones during which
+            # a bot died twice, and give them up.
+            values = {"uncertain": True, "state": DeliveryState.PENDING}
+            session.execute(update(DeliveryRow).where(repeated).values(values))
             return count
     except SQLAlchemyError as error:
         raise unreachable(store.url, error) from None

@@ -65,6 +65,8 @@ class Child:
     started: float = 0.0
     """When it was started last, on the clock of time.time()."""
     is_ready: bool = False
+    was_ready: bool = False
+    """Whether any of its lives was ready."""
     restarts: int = 0
     backoff: float = FIRST_BACKOFF
     due: float | None = None
@@ -123,8 +125,8 @@ class Supervisor:
         """Return when all of them are ready, restarting what dies meanwhile.
 
         Raises `CommandError` with the end of the log of one that isn't in time,
-        `MisconfiguredError` for one that says that its settings are wrong, `StopRequestedError`
-        on a request to stop.
+        `MisconfiguredError` for one that says that its settings are wrong and was never ready,
+        `StopRequestedError` on a request to stop.
         """
         deadline = time.monotonic() + timeout
         waiting = list(children)
@@ -227,7 +229,7 @@ class Supervisor:
                 child.on_ready()
             except CommandError:
                 return  # something it needs is away; the next turn tries again
-        child.is_ready = True
+        child.is_ready = child.was_ready = True
         self.changed()
         again = "again, " if child.restarts else ""
         self.tell(child.name, f"ready {again}{time.time() - child.started:.1f} s", True)
@@ -237,11 +239,14 @@ class Supervisor:
         # What it started must not live on beside its successor.
         kill_group(int(child.pid or 0), signal.SIGKILL)
         child.process = None
+        what = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
         if status == MISCONFIGURED:
-            raise MisconfiguredError(f"{child.name} can't run. {last_words(child)}")
+            if not child.was_ready:
+                raise MisconfiguredError(f"{child.name} can't run. {last_words(child)}")
+            # The others run by the settings of before: what was spoilt since must not end them.
+            what, child.backoff = f"can't run: {last_words(child)}", LAST_BACKOFF
         child.restarts += 1
         child.due = time.monotonic() + child.backoff
-        what = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
         self.tell(child.name, f"{what}; starting again in {child.backoff:.1f} s", False)
         child.backoff = min(child.backoff * 2, LAST_BACKOFF)
         self.changed()

@@ -144,7 +144,9 @@ class Run:
             for child in self.supervisor.children
             if child.pid is not None
         }
-        rundir.write(self.data_dir, self.state)
+        # A full disk must not end what runs; others read an older state meanwhile.
+        with suppress(OSError):
+            rundir.write(self.data_dir, self.state)
 
     def _start_redis(self) -> str:
         if self.settings.redis_url is not None:

@@ -31,9 +31,14 @@ _SILENCE = {
 }
 
 
-def client(url: str) -> Redis:
-    """A connection pool for the server at `url`, not yet connected; `DeskError` for a wrong URL."""
+def client(url: str, answer_within: float | None = None) -> Redis:
+    """A connection pool for the server at `url`, not yet connected; `DeskError` for a wrong URL.
+
+    `answer_within` so many seconds a command has its answer, for who never waits on purpose.
+    """
     options: dict[str, Any] = {"socket_connect_timeout": 5, "health_check_interval": 30}
+    if answer_within is not None:
+        options["socket_timeout"] = answer_within
     if not url.startswith("unix:"):
         options |= {"socket_keepalive": True, "socket_keepalive_options": _SILENCE}
     try:

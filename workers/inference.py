@@ -34,6 +34,8 @@ from workers.watchdog import Watchdog
 log = structlog.get_logger(__name__)
 
 CHECK_CHAMPION_SECONDS = 1.0
+REFUSED_SECONDS = 30.0
+"""After so long a champion that was refused is tried again: a file may be there late, or memory."""
 LEAST_TOKENS = 128
 """Tokens of a batch below which memory is not the batch's fault: one text may have as many."""
 
@@ -51,6 +53,7 @@ class Champion:
         self._models_dir = models_dir
         self._device = device
         self._refused: str | None = None
+        self._refused_at = 0.0
         self._checked = 0.0
         self.classifier: Classifier | None = None
 
@@ -63,14 +66,17 @@ class Champion:
         version: str | None = None
         try:
             version = registry.champion(self._models_dir)
-            if version is None or version == self._refused:
+            again = now - self._refused_at >= REFUSED_SECONDS
+            if version is None or (version == self._refused and not again):
                 return self.classifier is not None
             if self.classifier is None or self.classifier.version != version:
                 self._load(version)
             self._refused = None
             metrics.MODEL_REFUSED.set(0)
-        except ModelError as error:
+        except (ModelError, RuntimeError, MemoryError) as error:  # a device without room, too
+            free_memory()
             refused = version or str(error)
+            self._refused_at = now
             if refused != self._refused:
                 serving = self.classifier.version if self.classifier else None
                 log.error(

@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 TICK_SECONDS = 1.0
 STUCK_SECONDS = 4.0
 """A message that waited so long is looked up in Redis. A batch takes well under a second."""
+REDIS_SECONDS = 5.0
+"""A Redis that does not answer for so long is away: calling people must not wait for it."""
 ALONE_SECONDS = 8.0
 """A message tried alone that is not done by then has killed its worker, or has frozen it."""
 
@@ -179,7 +181,7 @@ def run(
     heartbeat = Heartbeat(data_dir, "scheduler")
     stop = _stop_on_signals()
     at = time.fromisoformat(retrain_at) if retrain_at else None
-    scheduler = Scheduler(desk, client(redis_url), reply_deadline, at)
+    scheduler = Scheduler(desk, client(redis_url, answer_within=REDIS_SECONDS), reply_deadline, at)
     turn = Turn(desk)
     log.info("scheduler.started", retrain_at=retrain_at)
     while not stop():

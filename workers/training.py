@@ -18,10 +18,11 @@ from typing import Any
 
 import structlog
 from rq.job import Job
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 
 from classifier import Classifier, Prediction, registry
 from classifier.data import DataError, Example, content_hash, read_examples
+from classifier.devices import free_memory
 from classifier.evaluate import evaluate
 from classifier.recipe import Recipe
 from classifier.registry import ModelError
@@ -95,14 +96,14 @@ class Life:
     def _live(self) -> None:
         pause = SIGN_SECONDS
         while not self._over.wait(pause):
-            if self._beat is not None:
-                self._beat()
             try:
+                if self._beat is not None:
+                    self._beat()
                 if not learning.still_running(self._desk, self._run_id, self._attempt):
                     self._stale.set()
                 pause = SIGN_SECONDS
-            except DBAPIError as error:
-                log.warning("database.unreachable", run=self._run_id, reason=str(error.orig))
+            except (SQLAlchemyError, OSError) as error:  # a full disk must not end the signs, too
+                log.warning("run.no_sign", run=self._run_id, reason=type(error).__name__)
                 pause = min(1.0, SIGN_SECONDS)
 
 
@@ -235,7 +236,8 @@ class Trainer:
         while True:
             try:
                 return learning.finish_run(self.desk, run_id, attempt, state, **verdict)
-            except OperationalError as error:
+            # Also what ends a session from the server's side, such as a transaction that idled.
+            except (OperationalError, InternalError, InterfaceError) as error:
                 log.warning("database.unreachable", run=run_id, reason=str(error.orig))
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
@@ -316,6 +318,8 @@ def run(
                 log.exception("run.failed", run=run_id)
                 outcomes.append(error)
                 continue
+            finally:
+                free_memory()  # for the inference worker that shares the device
             outcomes.append(str(state) if state else "stale")
             log.info("run.done", run=run_id, seconds=round(time.monotonic() - started, 1))
         return outcomes

@@ -12,7 +12,7 @@ from sqlalchemy import make_url, select
 
 from cli import rundir
 from desk.domain import DeliveryState, Incoming
-from desk.flow import delivering, intake
+from desk.flow import delivering, intake, recovering
 from desk.flow.desk import Desk
 from desk.pack import load
 from desk.store import Store
@@ -102,6 +102,13 @@ def test_a_restored_database_is_the_one_of_the_backup_and_knows_what_may_have_le
     desk = Desk(store, load(Path(place.settings["PACK"])))
     assert intake.store_updates(desk, [Incoming(1, 7, 5, {}), Incoming(1, 8, 5, {})]) == 1
     assert delivering.counts(desk)["uncertain"] == 2
+    # A bot that starts now sends them, and takes none for one that has killed it twice.
+    failed = delivering.counts(desk)["failed"]
+    recovering.recover(desk)
+    assert delivering.counts(desk)["failed"] == failed
+    with store.reading() as session:
+        states = session.scalars(select(DeliveryRow.state).where(DeliveryRow.uncertain)).all()
+    assert set(states) == {DeliveryState.PENDING}
     store.dispose()
 
     again = frontdesk("restore", str(folder))

@@ -15,7 +15,15 @@ import pytest
 
 from cli import rundir
 from cli.errors import CommandError, MisconfiguredError
-from cli.supervisor import LOG_LIMIT, Child, Stage, StopRequestedError, Supervisor, open_log
+from cli.supervisor import (
+    LAST_BACKOFF,
+    LOG_LIMIT,
+    Child,
+    Stage,
+    StopRequestedError,
+    Supervisor,
+    open_log,
+)
 from tests.cli.conftest import ROOT
 
 SLEEPS = "import time; time.sleep(60)"
@@ -47,8 +55,17 @@ def supervisor(tmp_path: Path, told: Told) -> Iterator[Supervisor]:
     made.stop()
 
 
-def child(script: str, name: str = "child", stage: Stage = Stage.WORKERS) -> Child:
-    return Child(name, [sys.executable, "-c", script], os.environ, stage, lambda _: True)
+def child(
+    script: str,
+    name: str = "child",
+    stage: Stage = Stage.WORKERS,
+    ready: Callable[[Child], bool] = lambda _: True,
+) -> Child:
+    return Child(name, [sys.executable, "-c", script], os.environ, stage, ready)
+
+
+def never(_: Child) -> bool:
+    return False
 
 
 def turn_until(
@@ -93,9 +110,35 @@ def test_a_minute_of_health_forgets_earlier_deaths(supervisor: Supervisor) -> No
 def test_a_child_with_wrong_settings_is_not_started_again_and_its_sentence_is_shown(
     supervisor: Supervisor,
 ) -> None:
-    supervisor.start(child("print('Error: BOT_TOKEN is wrong.'); raise SystemExit(2)", "bot"))
+    wrong = "print('Error: BOT_TOKEN is wrong.'); raise SystemExit(2)"
+    supervisor.start(child(wrong, "bot", ready=never))
     with pytest.raises(MisconfiguredError, match=r"bot can't run\. BOT_TOKEN is wrong"):
         turn_until(supervisor, lambda: False)
+
+
+def test_a_child_whose_settings_were_spoilt_after_it_was_ready_ends_nobody_else(
+    supervisor: Supervisor, told: Told, tmp_path: Path
+) -> None:
+    spoilt, up = tmp_path / "spoilt", tmp_path / "up"
+    works = (
+        f"import pathlib, time\nif pathlib.Path({str(spoilt)!r}).exists():\n"
+        "    print('Error: pack.yml has problems.'); raise SystemExit(2)\n"
+        f"pathlib.Path({str(up)!r}).touch(); time.sleep(60)"
+    )
+    one = child(works, "inference", ready=lambda _: up.exists())
+    supervisor.start(one)
+    turn_until(supervisor, lambda: one.is_ready)
+    spoilt.touch()
+    up.unlink()
+    assert one.process is not None
+    one.process.kill()
+    turn_until(supervisor, lambda: one.restarts == 2)
+    assert one.due is not None
+    assert one.backoff == LAST_BACKOFF
+    assert any("can't run: pack.yml has problems" in what for _, what in told.lines)
+    spoilt.unlink()
+    one.due = 0.0
+    turn_until(supervisor, lambda: one.is_ready)
 
 
 def test_the_sentence_shown_is_not_that_of_an_earlier_run(
@@ -103,7 +146,7 @@ def test_the_sentence_shown_is_not_that_of_an_earlier_run(
 ) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "bot.log").write_text("Error: something of yesterday\n")
-    supervisor.start(child("raise SystemExit(2)", "bot"))
+    supervisor.start(child("raise SystemExit(2)", "bot", ready=never))
     with pytest.raises(MisconfiguredError) as caught:
         turn_until(supervisor, lambda: False)
     assert "yesterday" not in str(caught.value)
@@ -120,7 +163,7 @@ def test_the_last_error_of_a_json_log_is_shown_where_there_is_no_sentence(
     script = (
         f"print({json.dumps(lines[0])!r}); print({json.dumps(lines[1])!r}); raise SystemExit(2)"
     )
-    supervisor.start(child(script, "inference"))
+    supervisor.start(child(script, "inference", ready=never))
     with pytest.raises(MisconfiguredError, match=r"model\.refused: its head is missing"):
         turn_until(supervisor, lambda: False)
 

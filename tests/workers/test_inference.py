@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+import torch
 from redis import Redis
 from rq.job import Job
 
@@ -159,6 +160,39 @@ def test_a_damaged_champion_is_refused_and_the_old_one_goes_on_serving(
         weights.write_bytes(content)
     else:
         shutil.rmtree(models / following)
+    assert champion.follow()
+    assert champion.classifier is before
+
+
+def test_a_champion_that_was_refused_is_tried_again_and_serves_once_it_is_whole(
+    champion: Champion, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion.check_seconds = 0.0
+    following = other_version(models)
+    registry.promote(models, following)
+    weights = models / following / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-100])
+    assert champion.follow()
+    weights.write_bytes(whole)
+    assert champion.follow()
+    assert champion.classifier is not None
+    assert champion.classifier.version != following, "it is not looked at all the time"
+    monkeypatch.setattr("workers.inference.REFUSED_SECONDS", 0.0)
+    assert champion.follow()
+    assert champion.classifier.version == following
+
+
+def test_a_device_without_room_for_a_new_champion_keeps_the_old_one_serving(
+    champion: Champion, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    champion.check_seconds = 0.0
+    before = champion.classifier
+    registry.promote(models, other_version(models))
+    monkeypatch.setattr("workers.inference.Classifier.load", full)
     assert champion.follow()
     assert champion.classifier is before
 
