@@ -60,6 +60,9 @@ class BertShape:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"its config.json lacks or garbles {error}") from None
+        sizes = (shape.vocab_size, shape.hidden_size, shape.num_hidden_layers)
+        if min(*sizes, shape.num_attention_heads, shape.intermediate_size) < 1:
+            raise ValueError("one of its sizes is below 1")
         if shape.hidden_size % shape.num_attention_heads:
             raise ValueError("its hidden size is no multiple of its attention heads")
         return shape

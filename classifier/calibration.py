@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 BINS = 15
+_BELOW_ONE = np.nextafter(1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,19 @@ class Calibration:
     def threshold_for(self, intent: str) -> float:
         """The confidence from which this intent may be answered automatically."""
         return self.thresholds.get(intent, self.threshold)
+
+    @property
+    def promise(self) -> str | None:
+        """What is proven of the automatic answers, as a sentence; None where nothing is."""
+        if not self.proven or min(self.threshold, *self.thresholds.values(), 1.0) >= 1:
+            return None
+        others = "".join(
+            f", of {intent} {100 * aim:.3g} %" for intent, aim in sorted(self.target_errors.items())
+        )
+        return (
+            f"Of the automatic answers at most {100 * self.target_error:.3g} % are wrong{others}: "
+            "so much is proven, with 95 % confidence, for texts of the kind held out."
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -88,30 +102,37 @@ class Calibration:
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
-    """Probabilities (texts, labels) from logits of that shape."""
+    """Probabilities (texts, labels) from logits of that shape, each below 1.
+
+    Where rounding would make one exactly 1 it is the next number below: a threshold of 1 means
+    that a person answers, always.
+    """
     scaled = logits / temperature
     exponent = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     result: Floats = exponent / exponent.sum(axis=1, keepdims=True)
-    return result
+    return np.minimum(result, _BELOW_ONE)
 
 
 def fit_temperature(logits: Floats, truth: Indices) -> float:
     """The temperature with the least log loss; `logits` (texts, labels), `truth` (texts,).
 
-    1.0 where there is nothing to fit on. Kept between 0.05 and 20: where all held-out examples
-    are right, the loss has no minimum, and certainty is not to be concluded from that.
+    1.0 where there is nothing to fit on. Of each target the part 1 / (n + 2) is spread over all
+    labels (as Platt 1999 does for two): where all held-out examples are right the loss would
+    otherwise have no minimum, and certainty is not to be concluded from a few of them.
     """
     if len(truth) < 2:
         return 1.0
     from scipy.optimize import minimize_scalar
 
     rows = np.arange(len(truth))
+    spread = 1 / (len(truth) + 2)
 
     def loss(log_temperature: float) -> float:
         scaled = logits / math.exp(log_temperature)
         top = scaled.max(axis=1)
         log_sum = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-        return float((log_sum - scaled[rows, truth]).mean())
+        own = (1 - spread) * scaled[rows, truth] + spread * scaled.mean(axis=1)
+        return float((log_sum - own).mean())
 
     bounds = (math.log(0.05), math.log(20))
     found = minimize_scalar(loss, bounds=bounds, method="bounded")

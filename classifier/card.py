@@ -30,12 +30,8 @@ def model_card(about: dict[str, Any], metrics: dict[str, Any], calibration: Cali
     )
     heads = [f"{len(data[kind])} {kind}" for kind in ("intents", "sentiments") if data[kind]]
     recipe = about["recipe"]
-    promise = (
-        f"At most {calibration.target_error:.1%} of the automatic answers are wrong, with 95 % "
-        "confidence,\namong texts of the kind held out; thresholds.py in the source says how it is "
-        "proven."
-        if calibration.proven
-        else "There were too few held-out examples to prove a promise about automatic answers."
+    promise = calibration.promise or (
+        "The held-out examples prove no promise about automatic answers."
     )
     return f"""# Model {about["version"]}
 

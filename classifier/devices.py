@@ -60,7 +60,9 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     import torch
 
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        # `is_bf16_supported` says yes to cards that emulate it, which is slower than float32.
+        capable = torch.version.hip or torch.cuda.get_device_properties(device).major >= 8
+        return torch.bfloat16 if capable else torch.float32
     features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     # Private names of torch: where they are gone, the slower format is still right.
     if any(getattr(torch.cpu, name, lambda: False)() for name in features):

@@ -79,13 +79,20 @@ def cross_validate(
     Raises what `train_to_directory` does, and `DataError` as `folds`.
     """
     from classifier.engine import Classifier
-    from classifier.training import train_to_directory
+    from classifier.training import find_labels, train_to_directory
 
     found: dict[int, Prediction] = {}
     each: list[dict[str, float]] = []
+    dealt = []
     for number, rows in enumerate(folds(examples, count), 1):
         held = set(rows)
         kept = [example for row, example in enumerate(examples) if row not in held]
+        try:
+            find_labels(kept)  # of all folds, before the minutes of the first training
+        except DataError as error:
+            raise DataError(f"without the rows of fold {number} of {count}, {error}") from None
+        dealt.append((rows, kept))
+    for number, (rows, kept) in enumerate(dealt, 1):
         asked = [examples[row] for row in rows]
         with tempfile.TemporaryDirectory(prefix="frontdesk-fold-") as folder:
             out = Path(folder) / "model"

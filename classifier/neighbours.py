@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 KEPT = 2000
 """Examples that are kept, shared out among the intents: more cost time with every message."""
 SHOWN = 3
+AT_ONCE = 1024
+"""Texts whose similarities to all examples are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,12 @@ class Neighbours:
 
         `pooled` (texts, hidden). Similarity is the cosine, between -1 and 1.
         """
+        found: list[tuple[Neighbour, ...]] = []
+        for start in range(0, len(pooled), AT_ONCE):
+            found += self._nearest(pooled[start : start + AT_ONCE])
+        return found
+
+    def _nearest(self, pooled: Floats) -> list[tuple[Neighbour, ...]]:
         similar = _directions(pooled) @ self.directions.T
         count = min(SHOWN, similar.shape[1])
         rows = np.argpartition(-similar, count - 1, axis=1)[:, :count]

@@ -19,7 +19,9 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +46,8 @@ FILES = (
 )
 """What every version holds beside its manifest; a manifest may list more."""
 FORMAT = 2
+STALE_SECONDS = 600.0
+"""What is still half written after so long was left by a process that is dead."""
 
 _VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
@@ -62,6 +66,14 @@ class Version:
     metrics: dict[str, Any]
     is_champion: bool
     is_candidate: bool
+
+
+def sweep(models: str | Path) -> None:
+    """Remove what a training left that was killed while it wrote its files."""
+    for partial in Path(models).glob(".*.partial"):
+        with suppress(OSError):
+            if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(partial)
 
 
 def new_version_name(now: datetime | None = None) -> str:

@@ -13,6 +13,7 @@ end it all, so two walks start at different places and share the chance of being
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ Bools = NDArray[np.bool_]
 
 CONFIDENCE = 0.95
 """The chance, at least, that a proven promise holds."""
+RISK = 1 - CONFIDENCE
 STARTS = (1 / 4, 1 / 2)
 """Where the walks start: at these shares of the predictions, the most confident first."""
 UNPROVEN_THRESHOLD = 0.9
@@ -36,18 +38,21 @@ NEVER = 1.0
 """The threshold that no softmax reaches: a person answers."""
 
 
-def fewest(target: float) -> int:
+def fewest(target: float, risk: float = RISK) -> int:
     """How many predictions it takes to prove a target at all, if every one of them is right."""
-    return math.ceil(math.log(_share()) / math.log1p(-target)) if target > 0 else 1 << 62
+    return math.ceil(math.log(risk / len(STARTS)) / math.log1p(-target)) if target > 0 else 1 << 62
 
 
-def proven_threshold(confidence: Floats, correct: Bools, target: float) -> float | None:
+def proven_threshold(
+    confidence: Floats, correct: Bools, target: float, risk: float = RISK
+) -> float | None:
     """The lowest threshold that is proven to keep errors within `target`; None where none is.
 
     `confidence` and `correct` (predictions,) are of held-out texts. With a chance of at least
-    `CONFIDENCE` over such held-out sets, at most the share `target` of the texts that reach the
+    1 - `risk` over such held-out sets, at most the share `target` of the texts that reach the
     threshold is wrong. Never below `LOWEST_THRESHOLD`.
     """
+    each = risk / len(STARTS)
     order = np.argsort(-confidence, kind="stable")
     confidence, wrong = confidence[order], np.cumsum(~correct[order])
     # A threshold lets all equal confidences in: only the last of each run can be the cut.
@@ -59,9 +64,9 @@ def proven_threshold(confidence: Floats, correct: Bools, target: float) -> float
         # The place depends on the number of predictions alone, not on what they got right.
         for cut in cuts[np.searchsorted(cuts, math.ceil(share * len(correct)) - 1) :].tolist():
             answered = cut + 1
-            if answered < fewest(target):
+            if answered < fewest(target, risk):
                 continue
-            if binomial_upper_bound(int(wrong[cut]), answered, 1 - _share()) > target:
+            if binomial_upper_bound(int(wrong[cut]), answered, 1 - each) > target:
                 break
             best = cut if best is None else max(best, cut)
     return None if best is None else float(confidence[best])
@@ -79,31 +84,51 @@ def choose_thresholds(
     `confidence`, `first` (the intent predicted) and `correct`, each (predictions,), are of held-out
     texts that passed as familiar. An intent in `targets` is held to its own target by its own
     predictions, and to a person where that can't be proven. An intent with predictions enough for
-    a proof of its own gets its own threshold; all others are taken together. Predictions of
-    out-of-scope labels are never answered and so not counted.
+    a proof of its own gets its own threshold; all others are taken together. All proofs share the
+    risk, so they hold together with a chance of `CONFIDENCE`. Predictions of out-of-scope labels
+    are never answered and so not counted.
     """
     names = np.array(first, dtype=object)
     inside = np.array([name not in OUT_OF_SCOPE for name in first], dtype=bool)
     rest = inside.copy()
     own: dict[str, float] = {}
-    for intent in sorted({*names[inside], *targets}):
+    alone, risk = _alone(Counter(names[inside].tolist()), target, targets)
+    for intent in sorted({*alone, *targets}):
         mine = rest & (names == intent)
-        found = proven_threshold(confidence[mine], correct[mine], targets.get(intent, target))
+        aim = targets.get(intent, target)
+        found = (
+            proven_threshold(confidence[mine], correct[mine], aim, risk)
+            if intent in alone
+            else None
+        )
         if found is not None:
             own[intent] = found
         elif intent in targets:
             own[intent] = NEVER
         if intent in own:
             rest &= ~mine
-    overall = proven_threshold(confidence[rest], correct[rest], target)
+    overall = proven_threshold(confidence[rest], correct[rest], target, risk)
     if overall is not None:
         return overall, own, True
     # Where every intent that is ever predicted has a threshold of its own, no proof is missing.
-    if rest.sum() < fewest(target) and (rest.any() or not inside.any()):
+    if rest.sum() < fewest(target, risk) and (rest.any() or not inside.any()):
         return UNPROVEN_THRESHOLD, own, False
     return NEVER, own, True
 
 
-def _share() -> float:
-    """What each walk may risk."""
-    return (1 - CONFIDENCE) / len(STARTS)
+def _alone(
+    counts: Mapping[str, int], target: float, targets: Mapping[str, float]
+) -> tuple[set[str], float]:
+    """(intents that get a proof of their own, what each proof may risk).
+
+    Chosen by the numbers of predictions alone, not by what they got right; the more proofs there
+    are, the less may each risk, and the more predictions it takes (Bonferroni). One proof is for
+    all others together.
+    """
+    special = {intent for intent, aim in targets.items() if counts.get(intent, 0) >= fewest(aim)}
+    others = sorted(set(counts) - set(targets), key=lambda intent: (-counts[intent], intent))
+    for number in range(len(others), -1, -1):
+        risk = RISK / (len(special) + number + 1)
+        if number == 0 or counts[others[number - 1]] >= fewest(target, risk):
+            break
+    return special | set(others[:number]), risk

@@ -167,6 +167,7 @@ def _train(
         "int8": int8.as_dict(),
         "threshold": calibration.threshold,
         "proven": calibration.proven,
+        "promise": calibration.promise,
         "target_error": calibration.target_error,
         "examples": len(examples),
         "held_out": len(asked_of),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from classifier.recipe import Recipe
     from desk.settings import Settings
 
-STALE_SECONDS = 600.0
 REASONS = {
     "accuracy": "Rejected: it is less accurate than the champion.",
     "best": "Rejected: it is more than a point less accurate than the best model so far.",
@@ -48,7 +45,9 @@ def train(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or cuda:N (default: DEVICE).")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of everything random (default: 1).")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the data (default: by its size).")
     ] = None,
@@ -71,14 +70,14 @@ def train(
     changes = {"base_model": base, "device": device}
     settings = load_settings(**{k: v for k, v in changes.items() if v is not None})
     if from_feedback:
-        if data or out or test or epochs:
+        if data or out or test or epochs or seed is not None:
             raise MisconfiguredError(
                 "--from-feedback takes its data from the database and the pack: "
-                "leave out --data, --out, --test and --epochs."
+                "leave out --data, --out, --test, --epochs and --seed."
             )
         result = _from_feedback(settings, wait, quiet)
     else:
-        result = _from_file(settings, data, out, test, seed, epochs, quiet)
+        result = _from_file(settings, data, out, test, 1 if seed is None else seed, epochs, quiet)
     if json_:
         print_json(result)
     else:
@@ -127,6 +126,7 @@ def _fit(
     recipe: Recipe,
     quiet: bool,
 ) -> tuple[dict[str, Any], Path]:
+    from classifier import registry
     from classifier.training import train_to_directory, train_version
 
     options: dict[str, Any] = {
@@ -139,7 +139,7 @@ def _fit(
         if out is not None:
             return train_to_directory(examples, out, progress=step, **options), out
         settings.models_dir.mkdir(parents=True, exist_ok=True)
-        sweep(settings.models_dir)
+        registry.sweep(settings.models_dir)
         version, metrics = train_version(examples, settings.models_dir, progress=step, **options)
         return metrics, settings.models_dir / version
 
@@ -209,13 +209,6 @@ def _settings_errors() -> Iterator[None]:
         raise MisconfiguredError(str(error)) from None
 
 
-def sweep(models_dir: Path) -> None:
-    """Remove what a training left that was killed while it wrote its files."""
-    for partial in models_dir.glob(".*.partial"):
-        if time.time() - partial.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(partial, ignore_errors=True)
-
-
 def _print_result(result: dict[str, Any]) -> None:
     console = results()
     if "run" in result:
@@ -229,10 +222,10 @@ def _print_result(result: dict[str, Any]) -> None:
                 f"  {name:<11} intent {percent(measures.get('accuracy'))} · "
                 f"sentiment macro-F1 {percent(measures.get('sentiment_macro_f1'))}"
             )
-    share = f"{result['target_error']:.0%}"
-    if result["proven"] and result["threshold"] < 1:
-        console.print(f"  of the automatic answers at most {share} are wrong (95 % confidence)")
+    if result["promise"] is not None:
+        console.print(f"  {result['promise']}", markup=False)
     else:
+        share = f"{100 * result['target_error']:.3g} %"
         console.print(
             f"  the examples don't prove that at most {share} of the automatic answers are wrong: "
             "more of them, or a higher target_error in pack.yml, will; see frontdesk thresholds"

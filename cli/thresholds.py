@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,7 +97,7 @@ def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
         for row in found["intents"]:
             table.add_row(
                 escape(row["intent"]),
-                f"{row['threshold']:.2f}",
+                _threshold(row["threshold"]),
                 percent(row["coverage"]),
                 str(row["answered"]),
                 str(row["wrong"]),
@@ -113,8 +114,14 @@ def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    at = "each at its own" if row["threshold"] is None else f"at {row['threshold']:.3g}"
+    at = "each at its own" if row["threshold"] is None else f"at {_threshold(row['threshold'])}"
     return (
         f"{at}: {percent(row['coverage'])} automated, {percent(row['error'])} wrong "
         f"(95 % bound {percent(row['bound'])}; {row['wrong']} of {row['answered']})"
     )
+
+
+def _threshold(value: float) -> str:
+    """A threshold with four places, rounded up: what is proven for it holds from there on too."""
+    up = math.ceil(round(value * 10_000, 6)) / 10_000
+    return f"{up if up < 1 or value >= 1 else value:.6g}"

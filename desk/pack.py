@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from classifier.vocabulary import OUT_OF_SCOPE
 from desk import yaml_limits
 from desk.domain import DeskError
 from desk.masking import is_region
@@ -241,6 +242,9 @@ class Pack(_Strict):
         problems += [
             f"menu: no intent is called {name!r}" for name in self.menu if name not in self.intents
         ]
+        if self.policy.out_of_scope not in OUT_OF_SCOPE:
+            names = " or ".join(sorted(OUT_OF_SCOPE, reverse=True))
+            problems.append(f"policy.out_of_scope: the model knows this intent as {names} only")
         if self.policy.out_of_scope not in self.intents:
             problems.append(f"policy.out_of_scope: no intent called {self.policy.out_of_scope!r}")
         return problems

@@ -33,6 +33,7 @@ from desk.flow import learning
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.pack import Pack
+from desk.validation.near import normalised
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.gate import Verdict, judge
@@ -152,6 +153,7 @@ class Trainer:
     ) -> tuple[str, RunState]:
         faultpoints.point("training.begun")
         registry.set_candidate(self.models_dir, None)  # a run that was killed may have left one
+        registry.sweep(self.models_dir)
         test = read_examples(self.pack_dir / "test.jsonl")
         version = self._train(test, life, progress)
         registry.set_candidate(self.models_dir, version)
@@ -259,20 +261,22 @@ def training_examples(
 
     Texts of the frozen test set are left out, so that the gate's comparison stays honest.
     """
-    frozen = {_key(example.text) for example in test}
-    taught = {_key(item.text): item for item in learned if _key(item.text) not in frozen}
+    frozen = {normalised(example.text) for example in test}
+    taught = {normalised(item.text): item for item in learned}
+    known = set()
     examples = []
     for example in pack:
-        item = taught.pop(_key(example.text), None)
+        key = normalised(example.text)
+        known.add(key)
+        item = taught.get(key)
+        if key in frozen:
+            continue
         if item is None or item.kind not in learning.OPERATORS_WORD:
             examples.append(example)
         else:
             examples.append(Example(example.text, item.intent, example.sentiment))
-    return examples + [Example(item.text, item.intent, None) for item in taught.values()]
-
-
-def _key(text: str) -> str:
-    return " ".join(text.casefold().split())
+    new = [item for key, item in taught.items() if key not in known | frozen]
+    return examples + [Example(item.text, item.intent, None) for item in new]
 
 
 def train(run_id: int, attempt: int) -> None:

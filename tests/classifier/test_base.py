@@ -92,6 +92,13 @@ def test_weights_that_are_not_safetensors_are_refused(base_copy: Path, content: 
         load_encoder(find_base(str(base_copy)), 0.0)
 
 
+def test_a_base_of_impossible_sizes_is_refused(base_copy: Path) -> None:
+    config = json.loads((base_copy / "config.json").read_text())
+    (base_copy / "config.json").write_text(json.dumps(config | {"num_attention_heads": 0}))
+    with pytest.raises(BaseModelError, match="one of its sizes is below 1"):
+        find_base(str(base_copy))
+
+
 def test_weights_that_do_not_fit_the_config_are_refused(base_copy: Path) -> None:
     change_config(base_copy, intermediate_size=48)
     with pytest.raises(

@@ -46,8 +46,18 @@ def test_without_held_out_examples_the_temperature_is_one() -> None:
     assert fit_temperature(np.empty((0, 3)), np.empty(0, dtype=np.int64)) == 1.0
 
 
-def test_the_temperature_stays_in_bounds_where_everything_is_right() -> None:
-    assert 0.05 <= fit_temperature(np.eye(4), np.arange(4)) < 0.1
+@pytest.mark.parametrize("rows", [19, 200, 2000])
+def test_certainty_is_not_concluded_from_some_texts_that_were_all_right(rows: int) -> None:
+    truth = np.arange(rows) % 4
+    logits = 3 * np.eye(4)[truth]
+    sure = softmax(logits, fit_temperature(logits, truth)).max(axis=1)
+    assert 1 - 1 / rows < sure[0] < 1 - 0.5 / rows
+
+
+def test_no_probability_is_1_so_that_a_threshold_of_1_is_never_reached() -> None:
+    found = softmax(np.array([[900.0, 0.0], [0.0, 0.0]]))
+    assert found[0, 0] < 1
+    assert found.tolist() == [[pytest.approx(1), 0], [0.5, 0.5]]
 
 
 def test_the_calibration_error_is_that_of_a_hand_made_case() -> None:

@@ -55,12 +55,24 @@ def test_a_card_has_the_measures_of_both_sets_and_a_dash_for_what_was_not_measur
 @pytest.mark.parametrize(
     ("calibration", "says"),
     [
-        (Calibration(threshold=0.83, proven=True, target_error=0.025), "At most 2.5% of the auto"),
-        (Calibration(), "too few held-out examples to prove a promise"),
+        (
+            Calibration(threshold=0.83, proven=True, target_error=0.025),
+            "Of the automatic answers at most 2.5 % are wrong: so much is proven",
+        ),
+        (
+            Calibration(1.0, threshold=1.0, proven=True, thresholds={"a": 0.7}),
+            "at most 5 % are wrong:",
+        ),
+        (
+            Calibration(threshold=0.8, proven=True, target_errors={"a": 0.3, "b": 0.005}),
+            "at most 5 % are wrong, of a 30 %, of b 0.5 %:",
+        ),
+        (Calibration(), "prove no promise"),
+        (Calibration(threshold=1.0, proven=True, thresholds={"a": 1.0}), "prove no promise"),
     ],
 )
 def test_a_card_promises_only_what_is_proven(calibration: Calibration, says: str) -> None:
     card = model_card(ABOUT, METRICS, calibration)
     assert says in card
-    assert ("At most" in card) == calibration.proven
+    assert ("at most" in card) == (says != "prove no promise")
     assert f"none of its own: {calibration.threshold:.2f}" in card

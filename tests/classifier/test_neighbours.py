@@ -36,6 +36,15 @@ def test_the_nearest_examples_come_first_with_their_cosine(known: Neighbours) ->
     assert ship[0] == Neighbour("ship a", "ship", ship[0].similarity)
 
 
+def test_many_texts_are_looked_up_in_parts_with_the_same_result(
+    known: Neighbours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = fan(*range(0, 90, 9))
+    whole = known.nearest(asked)
+    monkeypatch.setattr(neighbours, "AT_ONCE", 3)
+    assert known.nearest(asked) == whole
+
+
 def test_the_nearest_are_those_of_a_plain_search_through_all() -> None:
     rng = np.random.default_rng(0)
     pooled = rng.normal(size=(500, 8)).astype(np.float32)

@@ -129,6 +129,9 @@ def test_train_alone_makes_the_first_champion_and_leaves_later_ones_to_be_promot
     champion = registry.champion(no_models)
     assert champion is not None
     assert "It is the champion now" in first.out
+    refused = frontdesk("train", "--from-feedback", "--seed", "2")
+    assert refused.code == 2
+    assert "leave out --data, --out, --test, --epochs and --seed" in refused.err
     second = frontdesk("train", "--epochs", "1", "--seed", "2")
     assert "frontdesk models promote" in second.out
     assert registry.champion(no_models) == champion

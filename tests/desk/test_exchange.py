@@ -144,12 +144,10 @@ def test_an_intent_of_the_pack_stays_as_it_is(pack_folder: Path) -> None:
 
 def test_the_packs_own_name_for_out_of_scope_is_used(pack_folder: Path) -> None:
     path = pack_folder / "pack.yml"
-    text = (
-        path.read_text().replace("out_of_scope:", "other:").replace("policy:\n", "policy:\n  X\n")
-    )
-    path.write_text(text.replace("  X\n", "  out_of_scope: other\n"))
-    plan = merge.plan(pack_folder, Material([row("1+1", "oos"), row("2+2", "Out of scope")]))
-    assert [e.intent for e in plan.added] == ["other", "other"]
+    text = path.read_text().replace("out_of_scope:", "oos:").replace("policy:\n", "policy:\n  X\n")
+    path.write_text(text.replace("  X\n", "  out_of_scope: oos\n"))
+    plan = merge.plan(pack_folder, Material([row("1+1", "oos"), row("2+2", "out_of_scope")]))
+    assert [e.intent for e in plan.added] == ["oos", "oos"]
     assert plan.intents == ()
 
 

@@ -182,6 +182,10 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             _swap("policy:\n", "policy:\n  out_of_scope: oos\n"),
             "policy.out_of_scope: no intent called 'oos'",
         ),
+        (
+            _swap("policy:\n", "policy:\n  out_of_scope: opening_hours\n"),
+            "policy.out_of_scope: the model knows this intent as out_of_scope or oos only",
+        ),
     ],
 )
 def test_each_mistake_gets_its_sentence(pack_folder: Path, change: Change, message: str) -> None:

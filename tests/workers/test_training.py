@@ -57,7 +57,17 @@ def test_a_customers_word_does_not_replace_the_packs_label(
 
 def test_texts_of_the_frozen_test_set_are_never_trained_on(clock: Clock) -> None:
     test = [Example("Open today?", "hours", None)]
-    assert training_examples([], [learned("open today?", "hours", clock)], test) == []
+    taught = [learned("open today", "hours", clock), learned("OPEN today??", "refund", clock)]
+    pack = [Example("open today!", "hours"), Example("and tomorrow", "hours")]
+    assert training_examples(pack, taught, test) == [Example("and tomorrow", "hours")]
+
+
+def test_an_operators_word_replaces_the_label_of_each_of_the_packs_rows_of_that_text(
+    clock: Clock,
+) -> None:
+    pack = [Example("Hi", "order_status"), Example("hi!", "order_status")]
+    found = training_examples(pack, [learned("hi", "greeting", clock)], [])
+    assert [example.intent for example in found] == ["greeting", "greeting"]
 
 
 def test_the_first_run_promotes_its_model_and_the_operators_are_told(
