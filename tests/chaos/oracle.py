@@ -10,6 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 from cli.simulated import Simulator
 from desk.domain import Action, Author, DeliveryState, InboxState, MessageState
 from desk.flow.composing import plain
+from desk.policy import FLOOD, THUMB_DOWN
 from desk.store import Store
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message
 from desk.texts import say
@@ -33,6 +35,7 @@ FROM_A_PERSON = ("operator:", "sent:")
 DISTURBANCE = say("disturbance", "en")
 """What a customer is told while the database is away: from memory, so there is no delivery."""
 UNDER_WAY = (DeliveryState.PENDING, DeliveryState.SENDING)
+FILES = frozenset({"photo", "document", "voice"})
 
 
 @dataclass
@@ -117,14 +120,8 @@ def judge(
     left = under_way(store, simulator, customers)
     if any(left.values()):
         verdict.violations.append(f"Not everything came to an end: {left}.")
-    calls: dict[int, list[Json]] = defaultdict(list)
-    performed = [
-        call
-        for method in sorted(SHOWN)
-        for call in simulator.get(f"/sim/log?ok=true&method={method}", timeout=120)
-    ]
-    for call in sorted(performed, key=lambda call: int(call["seq"])):
-        calls[call["chat_id"]].append(call)
+    looked_at = datetime.now(UTC)
+    calls, refused = (_calls(simulator, ok) for ok in ("true", "false"))
     with store.reading() as session:
         taps = Counter(
             payload["callback_query"]["id"]
@@ -143,8 +140,23 @@ def judge(
             verdict.disturbances += len(calls[chat]) - len(sent)
             verdict.shown += len(shown)
             found = _Chat(session, chat, said, shown, sent, calls[chat], verdict)
+            found.refused, found.operators = refused[chat], calls[OPERATORS_CHAT]
+            found.looked_at = looked_at
             verdict.violations += [f"Chat {chat}: {what}" for what in found.violations()]
     return verdict
+
+
+def _calls(simulator: Simulator, ok: str) -> dict[int, list[Json]]:
+    """The calls that were carried out, or were refused, by chat and in their order."""
+    found = [
+        call
+        for method in sorted(SHOWN)
+        for call in simulator.get(f"/sim/log?ok={ok}&method={method}", timeout=120)
+    ]
+    calls: dict[int, list[Json]] = defaultdict(list)
+    for call in sorted(found, key=lambda call: int(call["seq"])):
+        calls[call["chat_id"]].append(call)
+    return calls
 
 
 class _Chat:
@@ -162,7 +174,13 @@ class _Chat:
     ) -> None:
         self.session, self.chat, self.verdict = session, chat, verdict
         self.said, self.shown, self.calls, self.all_calls = said, shown, calls, all_calls
-        topic = session.scalar(select(Customer.topic_id).where(Customer.chat_id == chat))
+        self.refused: list[Json] = []
+        """Calls into this chat that Telegram refused."""
+        self.operators: list[Json] = []
+        """Calls into the operators' chat that were carried out until `looked_at`."""
+        self.looked_at = datetime.now(UTC)
+        self.customer = session.scalar(select(Customer).where(Customer.chat_id == chat))
+        topic = self.customer.topic_id if self.customer else None
         self.resolved = [
             row.done_at
             for row in session.scalars(select(Inbox).where(Inbox.chat_id == OPERATORS_CHAT))
@@ -194,12 +212,24 @@ class _Chat:
             )
         )
         self.messages = {message.inbox_id: (message, decision) for message, decision in rows}
+        self.topic = topic
+        self.cards = session.scalars(
+            select(DeliveryRow)
+            .where(
+                DeliveryRow.chat_id == OPERATORS_CHAT,
+                DeliveryRow.topic_of == (self.customer.id if self.customer else None),
+                DeliveryRow.method.in_(SHOWN),
+            )
+            .order_by(DeliveryRow.id)
+        ).all()
 
     def violations(self) -> Iterator[str]:
         yield from self._stored_once()
         yield from self._decided()
         yield from self._in_order()
         yield from self._answered()
+        yield from self._passed_on()
+        yield from self._in_topic()
 
     def _stored_once(self) -> Iterator[str]:
         """Every update was stored once and came to its end."""
@@ -219,10 +249,15 @@ class _Chat:
                     yield f"update {row.update_id} is parked without a reason."
 
     def _decided(self) -> Iterator[str]:
-        """Every text was decided, once."""
+        """Every text was decided, once; so was every file, and every call for a person."""
         for row in self.inbox:
-            text = (row.payload.get("message") or {}).get("text")
-            if row.state is not InboxState.DONE or not text or text.startswith("/"):
+            said = row.payload.get("message") or {}
+            text = said.get("text")
+            if row.state is not InboxState.DONE:
+                continue
+            if (text is None or text.startswith("/")) and not (
+                text == "/human" or FILES & said.keys()
+            ):
                 continue
             message, decision = self.messages.get(row.id, (None, None))
             if message is None:
@@ -244,8 +279,8 @@ class _Chat:
         for row in self.deliveries:
             self.verdict.uncertain += row.uncertain
             if row.state is not DeliveryState.SENT:
-                if row.state is DeliveryState.FAILED and not row.error:
-                    yield f"delivery {row.id} failed without a reason."
+                if row.state is DeliveryState.FAILED:
+                    yield from self._failed(row)
                 continue
             at = place.get(row.telegram_id or 0)
             if at is None or not _same(row, self.calls[at]):
@@ -257,6 +292,19 @@ class _Chat:
             claimed[at] = row
         yield from self._extras(claimed)
         yield from self._people_last(claimed)
+
+    def _failed(self, row: DeliveryRow) -> Iterator[str]:
+        """Telegram has refused it, or may have carried it out; and somebody looks after it."""
+        if not row.error:
+            yield f"delivery {row.id} failed without a reason."
+        gone = self.customer is not None and self.customer.gone
+        if not row.uncertain and not any(_same(row, call) for call in self.refused):
+            yield f"delivery {row.id} failed, but Telegram has not refused it."
+        conversation = self.conversations.get(row.conversation_id or 0)
+        if row.message_id is None or conversation is None or gone:
+            return
+        if conversation.escalated_at is None and conversation.taken_at is None:
+            yield f"delivery {row.id} failed, and no person was called."
 
     def _extras(self, claimed: dict[int, DeliveryRow]) -> Iterator[str]:
         """What no delivery stands for must be the first try of an uncertain one."""
@@ -316,8 +364,8 @@ class _Chat:
         conversation = self.conversations[message.conversation_id]
         replies = [row for row in rows if row.key.startswith(("answer:", "handover:"))]
         sent = [row for row in replies if row.state is DeliveryState.SENT]
-        # A tap may hand over what was answered: then both are right.
-        if len(sent) > 1 and not any("callback_query" in row.payload for row in self.inbox):
+        # A thumb down may hand over what was answered: then both are right.
+        if len(sent) > 1 and decision.rule != THUMB_DOWN:
             yield f"message {message.id} has {len(sent)} replies."
         if decision.action is Action.SILENT:
             if conversation.escalated_at is None and conversation.taken_at is None:
@@ -327,6 +375,52 @@ class _Chat:
         for row in replies:
             if row.state is DeliveryState.CANCELLED and conversation.taken_at is None:
                 yield f"delivery {row.id} was cancelled, but no person took over."
+
+    def _passed_on(self) -> Iterator[str]:
+        """What is a person's to answer was put before the operators."""
+        cards = {row.key: row for row in self.cards}
+        for message, decision in self.messages.values():
+            if decision is None or decision.rule == FLOOD:
+                continue
+            if decision.action not in (Action.ESCALATE, Action.SILENT):
+                continue
+            keys = [f"{kind}{message.id}" for kind in ("card:", "post:", "file:")]
+            if not cards.keys() & set(keys):
+                yield f"message {message.id} ({decision.rule}) was never put before the operators."
+            for key in keys:
+                row = cards.get(key)
+                instead = (f"bare:{key}", f"failed:{row.id}") if row else ()
+                if row and row.state is DeliveryState.FAILED and not cards.keys() & set(instead):
+                    yield f"delivery {row.id} to the operators failed, and nothing came instead."
+
+    def _in_topic(self) -> Iterator[str]:
+        """What was sent to the operators stands there, and what stands twice is marked."""
+        there = Counter(map(_content, self.operators))
+        here = Counter(
+            _content(call)
+            for call in self.operators
+            if self.topic is not None and call["params"].get("message_thread_id") == self.topic
+        )
+        room: Counter[Any] = Counter()
+        for row in self.cards:
+            what = _content({"method": row.method, "params": row.payload})
+            # The operators' chat need not have come to rest: what is under way may stand there.
+            over = row.state in (DeliveryState.FAILED, DeliveryState.CANCELLED)
+            room[what] += 2 if row.uncertain else not over
+            looked_later = row.sent_at is not None and row.sent_at < self.looked_at
+            if row.state is DeliveryState.SENT and looked_later and not there[what]:
+                yield f"delivery {row.id} is marked as sent, but the operators do not see it."
+        for what, times in here.items():
+            if times > room[what]:
+                yield f"{str(what)[:60]!r} stands {times} times before the operators, unmarked."
+
+
+def _content(call: Json) -> tuple[str, ...]:
+    """What a call shows, with or without markup."""
+    params = call["params"]
+    if call["method"] == "copyMessage":
+        return "copyMessage", str(params["from_chat_id"]), str(params["message_id"])
+    return call["method"], plain(str(params["text"]))
 
 
 def _same(row: DeliveryRow, call: Json) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,21 @@ HARMS = {
     "WHERE d.chat_id = {chat}) - telegram_id WHERE chat_id = {chat}": "due earlier",
     "UPDATE deliveries SET key = 'operator:x' WHERE message_id = {message}": "follows a person's",
     "UPDATE decisions SET action = 'silent' WHERE message_id = {message}": "no person was called",
+    "UPDATE deliveries SET message_id = {message} WHERE chat_id = {chat}": "has 2 replies",
+    "UPDATE deliveries SET state = 'failed', error = 'x', uncertain = FALSE "
+    "WHERE chat_id = {chat}": "Telegram has not refused it",
+    "UPDATE deliveries SET state = 'failed', error = 'x' WHERE chat_id = {chat} "
+    "AND message_id = {message}": "failed, and no person was called",
+}
+AMONG_OPERATORS = {
+    "UPDATE deliveries SET key = 'x' WHERE key = 'card:{message}'": "never put before the operat",
+    "UPDATE deliveries SET state = 'failed' WHERE key = 'card:{message}'": "nothing came instead",
+    "UPDATE deliveries SET method = 'copyMessage', payload = '{{\"from_chat_id\": 1, "
+    "\"message_id\": 1}}' WHERE key = 'card:{message}'": "the operators do not see it",
+    "UPDATE deliveries SET topic_of = NULL WHERE key = 'card:{message}'": "operators, unmarked",
+    "UPDATE messages SET inbox_id = NULL WHERE id = {message}": "became no message",
+    "UPDATE messages SET inbox_id = NULL WHERE id > {message}": "became no message",
+    "DELETE FROM decisions WHERE message_id > {message}": "was never decided",
 }
 
 
@@ -69,5 +85,41 @@ def test_harm_is_named(whole: Stack, told: dict[str, int], harm: str, word: str)
         # Seen by nobody else, and undone.
         connection.execute(text(harm.format(**told)))
         verdict = oracle.judge(Inside(connection), whole.simulator, [told["chat"]])
+        connection.rollback()
+    assert any(word in sentence for sentence in verdict.violations), verdict.violations
+
+
+@pytest.fixture(scope="module")
+def called(whole: Stack) -> Iterator[dict[str, int]]:
+    """A customer who has called a person and sent a photo; both are before the operators."""
+    customer = whole.customer()
+    whole.says(customer, "/human")
+    whole.good([customer])
+    whole.simulator.post(f"/sim/customers/{customer}/photo", {})
+    query = text(
+        "SELECT min(m.id) AS message, count(*) FILTER (WHERE d.state = 'sent') AS sent "
+        "FROM messages m JOIN inbox i ON i.id = m.inbox_id JOIN deliveries d "
+        "ON d.message_id = m.id AND d.topic_of IS NOT NULL WHERE i.chat_id = :chat"
+    )
+    deadline = time.monotonic() + 60
+    while True:
+        with whole.store.reading() as session:
+            row = session.execute(query, {"chat": customer}).one()
+        if row.sent == 2:
+            break
+        assert time.monotonic() < deadline, "the operators got no card and no photo"
+        time.sleep(0.2)
+    whole.good([customer])
+    yield {"chat": customer, "message": row.message}
+    whole.calm()
+
+
+@pytest.mark.parametrize(("harm", "word"), AMONG_OPERATORS.items(), ids=range(len(AMONG_OPERATORS)))
+def test_harm_among_the_operators_is_named(
+    whole: Stack, called: dict[str, int], harm: str, word: str
+) -> None:
+    with whole.store.engine.connect() as connection:
+        connection.execute(text(harm.format(**called)))
+        verdict = oracle.judge(Inside(connection), whole.simulator, [called["chat"]])
         connection.rollback()
     assert any(word in sentence for sentence in verdict.violations), verdict.violations

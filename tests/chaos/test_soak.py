@@ -41,4 +41,5 @@ def test_soak(fresh: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"soak: SEED={seed}: {verdict}; troubles {dict(soak.troubles)}", flush=True)
     assert not verdict.violations, f"SEED={seed}\n" + "\n".join(verdict.violations)
+    assert verdict.parked == 0
     assert soak.troubles
