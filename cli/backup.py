@@ -204,8 +204,9 @@ def _run(program: str, url: URL, *arguments: str) -> None:
             "version or newer (Debian: apt-get install postgresql-client)."
         )
     # Whoever lists processes sees arguments, but not the environment.
-    address = url.set(drivername="postgresql", password=None)
-    password = {} if url.password is None else {"PGPASSWORD": str(url.password)}
+    given = url.password or url.query.get("password")
+    address = url.set(drivername="postgresql", password=None).difference_update_query(["password"])
+    password = {} if given is None else {"PGPASSWORD": str(given)}
     done = subprocess.run(
         [found, f"--dbname={address.render_as_string()}", *arguments],
         env={**os.environ, **password},

@@ -189,7 +189,9 @@ def test_a_pg_dump_that_is_missing_or_fails_leaves_no_half_backup(
     assert not (place.folder / "copy").exists()
 
 
+@pytest.mark.parametrize("how", ["postgres:s3cret@", "postgres@{}?password=s3cret"])
 def test_the_password_is_not_among_the_arguments_that_everybody_may_list(
+    how: str,
     place: Place,
     frontdesk: Command,
     monkeypatch: pytest.MonkeyPatch,
@@ -201,7 +203,12 @@ def test_the_password_is_not_among_the_arguments_that_everybody_may_list(
     (programs / "pg_dump").write_text(f'#!/bin/sh\necho "$@" "/$PGPASSWORD/" > {seen}\n')
     (programs / "pg_dump").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    monkeypatch.setenv("DATABASE_URL", postgres_url.replace("postgres@", "postgres:s3cret@"))
+    first, _, rest = postgres_url.partition("postgres@")
+    if "{}" in how:
+        joined = how.format(rest).replace("?password", "&password" if "?" in rest else "?password")
+    else:
+        joined = how + rest
+    monkeypatch.setenv("DATABASE_URL", first + joined)
     assert frontdesk("backup", str(place.folder / "copy")).code == 0
     said = seen.read_text()
     assert "/s3cret/" in said
