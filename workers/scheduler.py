@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta
 from enum import Enum, auto
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 
 import structlog
@@ -33,6 +34,9 @@ log = structlog.get_logger(__name__)
 TICK_SECONDS = 1.0
 STUCK_SECONDS = 4.0
 """A message that waited so long is looked up in Redis. A batch takes well under a second."""
+HESITATE_SECONDS = 20.0
+"""After an outage or a pause of its own the scheduler takes no run for dead for so long: whoever
+trains could not give a sign of life either, and gives the next within ten seconds."""
 REDIS_SECONDS = 5.0
 """A Redis that does not answer for so long is away: calling people must not wait for it."""
 ALONE_SECONDS = 8.0
@@ -61,10 +65,16 @@ class Scheduler:
         self._connection = connection
         self._reply_deadline = reply_deadline
         self._retrain_at = retrain_at
+        self._ticked: float | None = None
+        self._sure_from = 0.0
 
     def tick(self) -> None:
         """Do all chores once. Redis or the database being away ends the chore, not the process."""
         faultpoints.point("scheduler.tick")
+        now = monotonic()
+        if self._ticked is not None and now - self._ticked > HESITATE_SECONDS / 2:
+            self.hesitate()
+        self._ticked = now
         for chore in (self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.retrain):
             try:
                 chore()
@@ -72,6 +82,11 @@ class Scheduler:
                 log.warning("redis.unreachable", chore=chore.__name__, reason=str(error))
             except DBAPIError as error:
                 log.warning("database.unreachable", chore=chore.__name__, reason=str(error.orig))
+                self.hesitate()
+
+    def hesitate(self) -> None:
+        """Somebody else was in charge, or the database away: what is silent need not be dead."""
+        self._sure_from = monotonic() + HESITATE_SECONDS
 
     def give_up_late(self) -> None:
         """Nobody is met with silence: overdue messages go to a person."""
@@ -125,6 +140,8 @@ class Scheduler:
                     log.info("run.enqueued", run=run_id, attempt=attempt)
                 if fate in (Fate.GONE, Fate.UNDER_WAY):
                     continue
+            if state is RunState.RUNNING and monotonic() < self._sure_from:
+                continue
             again = learning.restart_run(self._desk, run_id, silent=learning.LIFE_SECONDS)
             if again is not None:
                 queues.enqueue_train(self._connection, *again)
@@ -187,6 +204,8 @@ def run(
     while not stop():
         if turn.is_mine():
             scheduler.tick()
+        else:
+            scheduler.hesitate()
         heartbeat.beat()
     turn.give_back()
 

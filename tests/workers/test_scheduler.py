@@ -6,6 +6,7 @@ from datetime import time
 
 import pytest
 from redis import Redis
+from sqlalchemy.exc import OperationalError
 
 from desk import queues
 from desk.domain import Action, ConversationState, FeedbackKind, RunState
@@ -198,3 +199,27 @@ def test_a_run_whose_process_was_killed_is_begun_anew_when_it_has_been_silent_fo
     scheduler.tick()
     assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt + 1}"]
     assert not learning.still_running(stage.desk, run_id, attempt)
+
+
+def test_a_run_that_could_give_no_sign_in_an_outage_is_not_begun_anew_at_once(
+    stage: Stage,
+    scheduler: Scheduler,
+    connection: Redis,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("select", {}, Exception("away"))
+
+    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    with monkeypatch.context() as outage:
+        outage.setattr(watching, "overdue", away)
+        scheduler.tick()
+    clock.move(seconds=70)
+    scheduler.tick()
+    assert learning.still_running(stage.desk, run_id, attempt), "it may go on"
+    clock.move(seconds=70)
+    monkeypatch.setattr("workers.scheduler.HESITATE_SECONDS", 0.0)
+    scheduler.hesitate()
+    scheduler.tick()
+    assert not learning.still_running(stage.desk, run_id, attempt), "this one is dead"
