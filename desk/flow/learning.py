@@ -16,6 +16,7 @@ from desk.flow.operators import new_run, running_training
 from desk.masking import mask
 from desk.tables import Feedback, Message, RunRow
 from desk.texts import say
+from desk.validation.near import normalised
 
 # Whose word counts when they differ: an operator's label, then a customer's choice, then a thumb.
 AUTHORITY = {
@@ -87,7 +88,7 @@ def resolve_conflicts(said: Iterable[Learned]) -> list[Learned]:
     """One example a text: what has the greater authority, then what is newer."""
     best: dict[str, Learned] = {}
     for example in said:
-        key = " ".join(example.text.casefold().split())
+        key = normalised(example.text)
         known = best.get(key)
         if known is None or (AUTHORITY[example.kind], example.at) >= (
             AUTHORITY[known.kind],

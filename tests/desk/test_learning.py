@@ -79,7 +79,7 @@ def test_a_label_outweighs_a_later_thumb(stage: Stage, clock: Clock) -> None:
     stage.ask("give it back", ANA, intent="complaint")
     _label(stage, "refund")
     clock.move(days=1)
-    stage.ask("Give  it back", BEN, intent="order_status")
+    stage.ask("Give  it back!", BEN, intent="order_status")
     stage.press(stage.token("up"), by=BEN.chat_id)
     assert _lessons(stage) == {"give it back": "refund"}
 
