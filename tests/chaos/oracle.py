@@ -213,6 +213,16 @@ class _Chat:
         )
         self.messages = {message.inbox_id: (message, decision) for message, decision in rows}
         self.topic = topic
+        self.told = [
+            row
+            for row in session.scalars(
+                select(DeliveryRow).where(
+                    DeliveryRow.chat_id == OPERATORS_CHAT, DeliveryRow.key.startswith("told:")
+                )
+            )
+            if row.payload.get("message_thread_id") == topic
+        ]
+        """What operators were answered in the customer's topic."""
         self.cards = session.scalars(
             select(DeliveryRow)
             .where(
@@ -410,6 +420,8 @@ class _Chat:
             looked_later = row.sent_at is not None and row.sent_at < self.looked_at
             if row.state is DeliveryState.SENT and looked_later and not there[what]:
                 yield f"delivery {row.id} is marked as sent, but the operators do not see it."
+        for row in self.told:
+            room[_content({"method": row.method, "params": row.payload})] += 1 + row.uncertain
         for what, times in here.items():
             if times > room[what]:
                 yield f"{str(what)[:60]!r} stands {times} times before the operators, unmarked."
