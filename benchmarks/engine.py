@@ -122,9 +122,9 @@ def directories(
     return plain, int8, {"of_a_trained_model": source is not None, **told}
 
 
-def made(texts: Sequence[str]) -> dict[str, bytes]:
-    """The files of a model with the packaged encoder and heads of random numbers."""
-    base = find_base(DEFAULT_BASE)
+def made(texts: Sequence[str], base_name: str = DEFAULT_BASE) -> dict[str, bytes]:
+    """The files of a model with a base's encoder and heads of random numbers."""
+    base = find_base(base_name)
     tokenizer = load_tokenizer(base)
     tokenizer.enable_truncation(128)
     names = [f"intent {number}" for number in range(INTENTS)]
@@ -228,6 +228,8 @@ def transformers_contestants(
         pad_token="[PAD]",  # noqa: S106 (no secret)
         model_max_length=512,
     )
+    # Unless told so, the pipeline turns the tokenizers' threads off in the whole process, ours too.
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
     piped = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
 
     def run(texts: list[str], batch_size: int = 32) -> Any:

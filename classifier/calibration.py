@@ -107,10 +107,12 @@ def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     Where rounding would make one exactly 1 it is the next number below: a threshold of 1 means
     that a person answers, always.
     """
-    scaled = logits / temperature
-    exponent = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    result: Floats = exponent / exponent.sum(axis=1, keepdims=True)
-    return np.minimum(result, _BELOW_ONE)
+    result: Floats = logits / temperature
+    # In place: for many texts, fresh memory costs more than the arithmetic.
+    result -= result.max(axis=1, keepdims=True)
+    np.exp(result, out=result)
+    result /= result.sum(axis=1, keepdims=True)
+    return np.minimum(result, _BELOW_ONE, out=result)
 
 
 def fit_temperature(logits: Floats, truth: Indices) -> float:

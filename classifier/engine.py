@@ -178,8 +178,7 @@ class Classifier:
 
     def logits(self, texts: Sequence[str]) -> tuple[Floats | None, Floats | None]:
         """Both heads' outputs (texts, labels), before the temperature; sets `timings`."""
-        found = self.forward(texts)
-        return found.intent, found.sentiment
+        return self._forward(texts, None)
 
     def embed(self, texts: Sequence[str]) -> Array:
         """The mean of each text's last hidden states (texts, hidden) float32; sets `timings`."""
@@ -187,13 +186,21 @@ class Classifier:
 
     def forward(self, texts: Sequence[str]) -> Forward:
         """Pooled states and both heads' logits in one pass of the model; sets `timings`."""
-        started = time.perf_counter()
         pooled = np.empty((2, len(texts), self.backend.hidden), dtype=np.float32)
+        intent, sentiment = self._forward(texts, pooled)
+        return Forward((pooled[0], pooled[1]), intent, sentiment)
+
+    def _forward(
+        self, texts: Sequence[str], pooled: Array | None
+    ) -> tuple[Floats | None, Floats | None]:
+        """Both heads' logits, and the pooled states into `pooled` where somebody wants them."""
+        started = time.perf_counter()
         intent = np.empty((len(texts), len(self.labels.intents)))
         sentiment = np.empty((len(texts), len(self.labels.sentiments)))
         count = _Count()
         for batch, output in self.backend.forward(self._batches(texts, count)):
-            pooled[0, batch.rows], pooled[1, batch.rows] = output.pooled
+            if pooled is not None:
+                pooled[0, batch.rows], pooled[1, batch.rows] = output.pooled
             if output.intent is not None:
                 intent[batch.rows] = output.intent
             if output.sentiment is not None:
@@ -205,8 +212,7 @@ class Classifier:
             tokens=count.tokens,
             padded_tokens=count.padded_tokens,
         )
-        return Forward(
-            (pooled[0], pooled[1]),
+        return (
             intent if self.labels.intents else None,
             sentiment if self.labels.sentiments else None,
         )

@@ -48,9 +48,10 @@ class IntentHead(nn.Module):
         """
         known = truth >= 0
         directions = F.normalize(means[known], dim=-1)
-        sums = torch.zeros_like(self.weight).index_add_(0, truth[known], directions)
+        # A product, since `index_add_` on CUDA adds in any order.
+        belongs = F.one_hot(truth[known], len(self.weight)).to(directions.dtype)
         with torch.no_grad():
-            self.weight.copy_(F.normalize(sums, dim=-1))
+            self.weight.copy_(F.normalize(belongs.T @ directions, dim=-1))
 
     def forward(self, mean: Tensor) -> Tensor:
         cosines = F.normalize(mean, dim=-1) @ F.normalize(self.weight, dim=-1).T
