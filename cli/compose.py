@@ -118,9 +118,10 @@ def check_redis(url: str) -> None:
         client = redis.Redis.from_url(
             url, socket_timeout=3, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0)
         )
-    except ValueError as error:
+    except ValueError:
+        # Not its text: that may hold a part of the password.
         raise MisconfiguredError(
-            f"REDIS_URL is no Redis address ({error}). Write redis://host:6379/0 or "
+            "REDIS_URL is no Redis address. Write redis://host:6379/0 or "
             "unix:///path/to/redis.sock; without it `frontdesk up` starts an embedded server."
         ) from None
     try:

@@ -28,10 +28,27 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _address(value: str) -> str:
+    """An address whose parts are where they seem to be: a password with `/` in it is cut there, and
+    what follows would stand in errors and logs."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # reading it checks it
+        stray = "@" in parts.path + parts.fragment or "@" in parts.query.partition("=")[0]
+    except ValueError:
+        stray = True
+    if stray and not value.startswith("sqlite"):
+        raise ValueError(
+            "can't be read; in its user and password write / ? # [ ] @ : and % as %2F %3F %23 %5B "
+            "%5D %40 %3A and %25"
+        )
+    return value
+
+
 def _redis_url(value: str) -> str:
     if not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must start with redis://, rediss:// or unix://")
-    return value
+    return _address(value)
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -60,7 +77,7 @@ class Settings(BaseSettings):
     webhook_port: int = Field(
         8443, ge=1, le=65535, description="Port on which the bot listens for webhook calls."
     )
-    database_url: str | None = Field(
+    database_url: Annotated[str, AfterValidator(_address)] | None = Field(
         None,
         description="SQLAlchemy URL; default: SQLite in DATA_DIR, in frontdesk.db "
         "(without BOT_TOKEN in simulator.db).",

@@ -43,6 +43,8 @@ def test_without_any_setting_there_are_defaults_that_work() -> None:
         ("WEBHOOK_PORT", "0", "greater than or equal to 1"),
         ("WEBHOOK_PORT", "http", "should be a valid integer"),
         ("REDIS_URL", "localhost:6379", "must start with redis://, rediss:// or unix://"),
+        ("REDIS_URL", "redis://[bad", "REDIS_URL: can't be read; in its user and password write /"),
+        ("DATABASE_URL", "postgresql://[bad", "DATABASE_URL: can't be read"),
         ("DEVICE", "gpu", "'gpu' won't do. (auto, cpu, cuda or cuda:N.)"),
         ("MAX_BATCH", "0", "greater than or equal to 1"),
         ("MAX_BATCH", "many", "should be a valid integer"),
@@ -63,6 +65,38 @@ def test_each_wrong_setting_gets_its_sentence(
     assert text.startswith("Some settings are wrong (see docs/settings.md):\n")
     assert name in text
     assert message in text
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "DATABASE_URL"])
+@pytest.mark.parametrize(
+    "password", ["hunter/2", "12/hunter", "hunter#2", "12#hunter", "12?hunter"]
+)
+def test_a_password_that_cuts_an_address_in_two_is_refused_unread(
+    monkeypatch: pytest.MonkeyPatch, name: str, password: str
+) -> None:
+    scheme = "redis" if name == "REDIS_URL" else "postgresql"
+    monkeypatch.setenv(name, f"{scheme}://user:{password}@host/0")
+    with pytest.raises(DeskError) as caught:
+        load()
+    assert "%2F" in str(caught.value)
+    assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://user:p%2Fw%40@host:6379/0?protocol=3"),
+        ("REDIS_URL", "unix://user:pw@/run/redis.sock?db=1"),
+        ("DATABASE_URL", "postgresql://user:p%2Fw@host/desk?sslmode=require"),
+        ("DATABASE_URL", "postgresql://host/desk?user=me&password=p@ss"),
+        ("DATABASE_URL", "sqlite:////data/at@home.db"),
+    ],
+)
+def test_an_address_whose_parts_can_be_told_apart_is_taken(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(load(), name.lower()) == value
 
 
 def test_all_wrong_settings_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
