@@ -227,7 +227,7 @@ def measure_frontdesk(data: Data, settings: Settings) -> dict[str, Any]:
         "engine": classifier.backend.name,
         "dtype": classifier.dtype,
         "target_error": classifier.calibration.target_error,
-        "proven": classifier.calibration.proven,
+        "promised": classifier.calibration.promise is not None,
         "epochs": metrics["epochs"],
         "held_out_ece": metrics["validation"].get("ece"),
     }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.thresholds import UNPROVEN_THRESHOLD
+from classifier.thresholds import NEVER
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -28,17 +28,16 @@ _BELOW_ONE = np.nextafter(1.0, 0.0)
 class Calibration:
     """What calibration.json holds: temperatures (above 0), thresholds (between 0 and 1).
 
-    `thresholds` has the intents with one of their own; `threshold` is for all others, and `proven`
-    says whether it keeps the promise of `target_error`, the share of automatic answers that may be
-    wrong; `target_errors` are the promises for single intents. `held_out` is the number of examples
-    that all of this was fitted on, `languages` those of the training texts.
+    `thresholds` has the intents with one of their own, `threshold` is for all others; they keep the
+    promise of `target_error`, the share of automatic answers that may be wrong, and of
+    `target_errors` for single intents. 1 where nothing is proven: a person answers. `held_out` is
+    the number of examples that all of this was fitted on, `languages` those of the training texts.
     """
 
     intent_temperature: float = 1.0
     sentiment_temperature: float = 1.0
-    threshold: float = UNPROVEN_THRESHOLD
+    threshold: float = NEVER
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    proven: bool = False
     target_error: float = 0.05
     target_errors: Mapping[str, float] = field(default_factory=dict)
     held_out: int = 0
@@ -51,7 +50,7 @@ class Calibration:
     @property
     def promise(self) -> str | None:
         """What is proven of the automatic answers, as a sentence; None where nothing is."""
-        if not self.proven or min(self.threshold, *self.thresholds.values(), 1.0) >= 1:
+        if min(self.threshold, *self.thresholds.values(), NEVER) >= NEVER:
             return None
         others = "".join(
             f", of {intent} {100 * aim:.3g} %" for intent, aim in sorted(self.target_errors.items())
@@ -69,7 +68,6 @@ class Calibration:
             },
             "threshold": self.threshold,
             "thresholds": dict(sorted(self.thresholds.items())),
-            "proven": self.proven,
             "target_error": self.target_error,
             "target_errors": dict(sorted(self.target_errors.items())),
             "held_out": self.held_out,
@@ -85,7 +83,6 @@ class Calibration:
                 sentiment_temperature=float(value["temperature"]["sentiment"]),
                 threshold=float(value["threshold"]),
                 thresholds={str(k): float(v) for k, v in value["thresholds"].items()},
-                proven=bool(value["proven"]),
                 target_error=float(value["target_error"]),
                 target_errors={str(k): float(v) for k, v in value["target_errors"].items()},
                 held_out=int(value["held_out"]),

@@ -31,7 +31,14 @@ def model_card(about: dict[str, Any], metrics: dict[str, Any], calibration: Cali
     heads = [f"{len(data[kind])} {kind}" for kind in ("intents", "sentiments") if data[kind]]
     recipe = about["recipe"]
     promise = calibration.promise or (
-        "The held-out examples prove no promise about automatic answers."
+        "The held-out examples prove no promise, so nothing is answered automatically."
+    )
+    how = (
+        """The held-out examples were predicted by models that were trained without them; this one
+was trained on all. Temperature and thresholds were chosen on them, so their calibration and
+coverage are a little flattering there."""
+        if metrics["held_out"]
+        else "Of so few examples none could be held out."
     )
     return f"""# Model {about["version"]}
 
@@ -50,9 +57,7 @@ A BERT that says what a customer's message is about and in what mood it was writ
 | --- | --- | --- |
 {rows}
 
-The held-out examples were predicted by models that were trained without them; this one was trained
-on all. Temperature and thresholds were chosen on them, so their calibration and coverage are a
-little flattering there.
+{how}
 
 {promise}
 Threshold where an intent has none of its own: {calibration.threshold:.2f}.
@@ -60,7 +65,8 @@ Threshold where an intent has none of its own: {calibration.threshold:.2f}.
 ## Limits
 
 It knows the languages of its base model and examples only, and sees one message at a time, without
-the conversation before it. Of texts like its examples it takes about one in fifty for a stranger.
+the conversation before it. Of texts like its examples it takes some for strangers: about one in
+fifty where there are hundreds of them, more where there are few.
 """
 
 

@@ -206,9 +206,8 @@ def _loss(
     logits: Logits, mean: Tensor, intents: Tensor, sentiments: Tensor, recipe: Recipe
 ) -> Tensor:
     loss = _cross_entropy(logits.intent, intents, recipe.label_smoothing)
-    loss = loss + recipe.sentiment_weight * _cross_entropy(
-        logits.sentiment, sentiments, recipe.label_smoothing
-    )
+    weight = 1.0 if recipe.sentiment_weight is None else recipe.sentiment_weight
+    loss = loss + weight * _cross_entropy(logits.sentiment, sentiments, recipe.label_smoothing)
     if recipe.contrast and logits.intent is not None:
         loss = loss + recipe.contrast * contrastive(mean, intents, recipe.contrast_temperature)
     return loss

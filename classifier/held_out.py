@@ -26,7 +26,7 @@ from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, familiarity, strangeness
 from classifier.recipe import Recipe
 from classifier.scope import Layer, Scope, fit_layers
-from classifier.thresholds import choose_thresholds
+from classifier.thresholds import NEVER, choose_thresholds
 from classifier.vocabulary import OUT_OF_SCOPE, Labels
 
 NOBODY = {"version": "none"}
@@ -133,7 +133,8 @@ def calibrate(
         return calibration, Scope()
     outputs = held_out.outputs
     temperature = sentiment_temperature = 1.0
-    thresholds: tuple[float, dict[str, float], bool] | None = None
+    overall: float = NEVER
+    own: dict[str, float] = {}
     scope = Scope()
     if outputs.intent is not None:
         truth = indices(held_out.examples, labels.intents)
@@ -148,7 +149,7 @@ def calibrate(
         scores = familiarity(probabilities, near, labels, scope)
         passed = np.full(len(rows), True) if scores is None else scores >= scope.threshold
         first = probabilities.argmax(axis=1)
-        thresholds = choose_thresholds(
+        overall, own = choose_thresholds(
             probabilities.max(axis=1)[passed],
             [labels.intents[label] for label in first[passed]],
             (first == truth[rows])[passed],
@@ -159,13 +160,11 @@ def calibrate(
         truth = indices(held_out.examples, labels.sentiments, sentiment=True)
         rows = np.flatnonzero(truth >= 0)
         sentiment_temperature = fit_temperature(outputs.sentiment[rows], truth[rows])
-    overall, own, proven = thresholds or (Calibration().threshold, {}, False)
     calibration = Calibration(
         intent_temperature=temperature,
         sentiment_temperature=sentiment_temperature,
         threshold=overall,
         thresholds=own,
-        proven=proven,
         target_error=recipe.target_error,
         target_errors=recipe.target_errors,
         held_out=len(held_out.examples),

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+FEW = 400
+"""Below this many examples the sentiment counts twice."""
 SMALL = 1200
 """Below this many examples each one counts: for the fit, and for the calibration."""
 LARGE = 5000
@@ -54,7 +56,7 @@ class Recipe:
     views: int | None = None
     cutoff: float = 0.15
     group: int | None = None
-    sentiment_weight: float = 1.0
+    sentiment_weight: float | None = None
     names: bool | None = None
     dropout: float = 0.1
     max_grad_norm: float = 1.0
@@ -79,7 +81,8 @@ class Recipe:
         for name in ("warmup", "averaged", "label_smoothing", "cutoff", "dropout"):
             check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         for name in ("weight_decay", "sentiment_weight", "contrast"):
-            check(name, getattr(self, name) >= 0, "at least 0")
+            value = getattr(self, name)
+            check(name, value is None or value >= 0, "at least 0")
         check("folds", self.folds is None or self.folds >= 2, "at least 2")
         check("max_tokens", self.max_tokens >= 4, "at least 4")
         for name, error in {"": self.target_error, **self.target_errors}.items():
@@ -99,18 +102,25 @@ class Recipe:
         small = examples < SMALL
         views = self.views or (2 if small else 1)
         # Few examples need many passes: the number of steps matters more than that of epochs.
-        batch_size = 16 if examples < 400 else 32 if examples < LARGE else 64
         if small:
-            passes, rounds = min(round(280 / math.sqrt(max(examples, 1))), 30), 5
+            passes, rounds, rate = min(round(280 / math.sqrt(max(examples, 1))), 30), 5, 6e-5
+        elif examples < LARGE:
+            passes, rounds, rate = 5, 3, 2e-4
         else:
-            passes, rounds = (5, 3) if examples < LARGE else (6, 1)
+            passes, rounds, rate = 6, 1, 1e-4
+        if not small and not intents:
             # Three sentiments are learnt sooner than many intents, and overfitted sooner.
-            passes = passes if intents else 3
+            passes, rate = 3, 1e-4
+        # So few take few steps in batches of 32, and a mood hangs on fewer words than a topic.
+        sentiment_weight = 2.0 if examples < FEW else 1.0
         return replace(
             self,
             epochs=self.epochs or max(1, passes // views),
-            batch_size=self.batch_size or batch_size,
-            encoder_rate=self.encoder_rate or (6e-5 if small else 1e-4),
+            batch_size=self.batch_size or (32 if examples < LARGE else 64),
+            encoder_rate=self.encoder_rate or rate,
+            sentiment_weight=(
+                sentiment_weight if self.sentiment_weight is None else self.sentiment_weight
+            ),
             views=views,
             group=self.group or (1 if small else 4),
             names=examples < 30 * intents if self.names is None else self.names,

@@ -163,7 +163,8 @@ def calibrate(near: Doubles, strange: Doubles, familiar: NDArray[np.bool_]) -> S
     not trained on these texts; `familiar` (texts,) whether a text's true intent is in scope. With
     out-of-scope texts among them, the weights are those of a logistic regression on the two
     measures; without, the score is about the share of familiar texts that look stranger. The
-    threshold refuses the share `REFUSED` of the familiar ones.
+    threshold refuses the share `REFUSED` of the familiar ones; with n of them, fewer than 49, it
+    refuses 1 / (n + 1).
     """
     known = near[familiar]
     if len(known) < 2 or not near.shape[1]:
@@ -176,9 +177,10 @@ def calibrate(near: Doubles, strange: Doubles, familiar: NDArray[np.bool_]) -> S
     if not familiar.all():
         scope = replace(scope, weights=_regress(scope, near, strange, familiar))
     scores = np.sort(scope.scores(known, strange[familiar]))
-    # The finite-sample quantile of conformal prediction (Vovk, Gammerman and Shafer 2005).
-    rank = math.floor(REFUSED * (len(scores) + 1))
-    return replace(scope, threshold=float(scores[rank - 1]) if rank else 0.0)
+    # The finite-sample quantile of conformal prediction (Vovk, Gammerman and Shafer 2005). Where
+    # so few can't say what the strangest 2 % are, the strangest of all is the measure.
+    rank = max(1, math.floor(REFUSED * (len(scores) + 1)))
+    return replace(scope, threshold=float(scores[rank - 1]))
 
 
 def _regress(

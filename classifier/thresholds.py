@@ -30,8 +30,6 @@ CONFIDENCE = 0.95
 RISK = 1 - CONFIDENCE
 STARTS = (1 / 4, 1 / 2)
 """Where the walks start: at these shares of the predictions, the most confident first."""
-UNPROVEN_THRESHOLD = 0.9
-"""Where there are too few held-out predictions to prove any promise."""
 LOWEST_THRESHOLD = 0.5
 """Below it an answer is as likely wrong as right, whatever a small held-out set says."""
 NEVER = 1.0
@@ -78,15 +76,16 @@ def choose_thresholds(
     correct: Bools,
     target: float,
     targets: Mapping[str, float],
-) -> tuple[float, dict[str, float], bool]:
-    """(threshold for all, thresholds of single intents, whether the one for all is proven).
+) -> tuple[float, dict[str, float]]:
+    """(threshold for all, thresholds of single intents).
 
     `confidence`, `first` (the intent predicted) and `correct`, each (predictions,), are of held-out
     texts that passed as familiar. An intent in `targets` is held to its own target by its own
     predictions, and to a person where that can't be proven. An intent with predictions enough for
     a proof of its own gets its own threshold; all others are taken together. All proofs share the
-    risk, so they hold together with a chance of `CONFIDENCE`. Predictions of out-of-scope labels
-    are never answered and so not counted.
+    risk, so they hold together with a chance of `CONFIDENCE`. Where nothing is proven, too few
+    predictions or too many wrong, the threshold is `NEVER`. Predictions of out-of-scope labels are
+    never answered and so not counted.
     """
     names = np.array(first, dtype=object)
     inside = np.array([name not in OUT_OF_SCOPE for name in first], dtype=bool)
@@ -108,12 +107,7 @@ def choose_thresholds(
         if intent in own:
             rest &= ~mine
     overall = proven_threshold(confidence[rest], correct[rest], target, risk)
-    if overall is not None:
-        return overall, own, True
-    # Where every intent that is ever predicted has a threshold of its own, no proof is missing.
-    if rest.sum() < fewest(target, risk) and (rest.any() or not inside.any()):
-        return UNPROVEN_THRESHOLD, own, False
-    return NEVER, own, True
+    return NEVER if overall is None else overall, own
 
 
 def _alone(

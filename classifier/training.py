@@ -166,7 +166,6 @@ def _train(
         "test": evaluate(final([e.text for e in test]), test) if test else None,
         "int8": int8.as_dict(),
         "threshold": calibration.threshold,
-        "proven": calibration.proven,
         "promise": calibration.promise,
         "target_error": calibration.target_error,
         "examples": len(examples),

@@ -75,7 +75,6 @@ def calibration() -> Calibration:
         sentiment_temperature=2.0,
         threshold=0.8,
         thresholds={"a": 0.9},
-        proven=True,
         target_error=0.05,
         target_errors={"a": 0.01},
         held_out=70,

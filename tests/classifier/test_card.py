@@ -56,19 +56,19 @@ def test_a_card_has_the_measures_of_both_sets_and_a_dash_for_what_was_not_measur
     ("calibration", "says"),
     [
         (
-            Calibration(threshold=0.83, proven=True, target_error=0.025),
+            Calibration(threshold=0.83, target_error=0.025),
             "Of the automatic answers at most 2.5 % are wrong: so much is proven",
         ),
         (
-            Calibration(1.0, threshold=1.0, proven=True, thresholds={"a": 0.7}),
+            Calibration(1.0, threshold=1.0, thresholds={"a": 0.7}),
             "at most 5 % are wrong:",
         ),
         (
-            Calibration(threshold=0.8, proven=True, target_errors={"a": 0.3, "b": 0.005}),
+            Calibration(threshold=0.8, target_errors={"a": 0.3, "b": 0.005}),
             "at most 5 % are wrong, of a 30 %, of b 0.5 %:",
         ),
         (Calibration(), "prove no promise"),
-        (Calibration(threshold=1.0, proven=True, thresholds={"a": 1.0}), "prove no promise"),
+        (Calibration(threshold=1.0, thresholds={"a": 1.0}), "prove no promise"),
     ],
 )
 def test_a_card_promises_only_what_is_proven(calibration: Calibration, says: str) -> None:
@@ -76,3 +76,10 @@ def test_a_card_promises_only_what_is_proven(calibration: Calibration, says: str
     assert says in card
     assert ("at most" in card) == (says != "prove no promise")
     assert f"none of its own: {calibration.threshold:.2f}" in card
+
+
+def test_a_card_without_held_out_examples_tells_no_story_of_them() -> None:
+    card = model_card(ABOUT, METRICS | {"held_out": 0, "validation": {}}, Calibration())
+    assert "none could be held out" in card
+    assert "were predicted by models" not in card
+    assert "were predicted by models" in model_card(ABOUT, METRICS, Calibration())

@@ -15,7 +15,7 @@ from classifier.held_out import HeldOut, calibrate, hold_out, indices, plan_roun
 from classifier.predicting import Outputs
 from classifier.recipe import Recipe
 from classifier.scope import Scope
-from classifier.thresholds import NEVER, UNPROVEN_THRESHOLD
+from classifier.thresholds import NEVER
 from classifier.training import find_labels
 from classifier.vocabulary import Labels
 from tests.classifier.tiny import TINY, make_examples
@@ -130,7 +130,6 @@ def test_what_is_held_out_sets_temperature_thresholds_and_scope() -> None:
     calibration, scope = calibrate(HeldOut(examples, outputs), examples, LABELS, recipe)
     assert calibration.intent_temperature == pytest.approx(2.0, rel=0.1)
     assert calibration.sentiment_temperature == 1.0
-    assert calibration.proven
     assert calibration.thresholds["a"] > calibration.thresholds["b"] >= 0.5
     assert calibration.held_out == rows
     assert (calibration.target_error, calibration.target_errors) == (0.05, {"b": 0.2})
@@ -163,7 +162,7 @@ def test_without_held_out_examples_only_the_promise_and_the_languages_are_noted(
     calibration, scope = calibrate(None, rows, LABELS, recipe)
     expected = Calibration(target_error=0.05, target_errors={"a": 0.01}, languages=("en",))
     assert calibration == expected
-    assert (calibration.threshold, calibration.proven) == (UNPROVEN_THRESHOLD, False)
+    assert calibration.threshold == NEVER
     assert scope == Scope()
 
 
@@ -173,12 +172,12 @@ def test_texts_out_of_scope_do_not_make_their_language_one_of_the_models() -> No
     assert calibrate(None, rows, LABELS, Recipe())[0].languages == ("en",)
 
 
-def test_held_out_texts_without_an_intent_leave_the_thresholds_unproven() -> None:
+def test_held_out_texts_without_an_intent_leave_nothing_to_be_answered_automatically() -> None:
     outputs = Outputs(np.zeros((3, 2)), np.zeros((3, 2)), np.zeros((3, 2)))
     rows = [Example("text", None, "negative")] * 3
     labels = Labels(("a", "b"), ("negative", "positive"))
     calibration, scope = calibrate(HeldOut(rows, outputs), rows, labels, Recipe())
-    assert (calibration.threshold, calibration.proven) == (UNPROVEN_THRESHOLD, False)
+    assert calibration.threshold == NEVER
     assert calibration.intent_temperature == 1.0
     assert scope == Scope()
 

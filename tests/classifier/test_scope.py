@@ -102,14 +102,13 @@ def test_scores_of_familiar_texts_are_about_the_share_that_looks_stranger() -> N
         assert (scores < share).mean() == pytest.approx(share, abs=0.02)
 
 
-def test_few_held_out_texts_refuse_none() -> None:
-    near = np.random.default_rng(0).normal(size=(48, 2))
-    scope = calibrate(near, np.zeros(48), np.full(48, True))
-    assert scope.threshold == 0.0
-    one_more = np.random.default_rng(0).normal(size=(49, 2))
-    scope = calibrate(one_more, np.zeros(49), np.full(49, True))
-    assert (scope.scores(one_more, np.zeros(49)) < scope.threshold).sum() == 0
-    assert scope.threshold > 0
+@pytest.mark.parametrize("count", [2, 10, 48, 49, 98])
+def test_of_few_held_out_texts_the_strangest_is_the_measure(count: int) -> None:
+    near = np.random.default_rng(0).normal(size=(count, 2))
+    scope = calibrate(near, np.zeros(count), np.full(count, True))
+    scores = scope.scores(near, np.zeros(count))
+    assert scope.threshold == scores.min() > 0
+    assert scope.scores(near.min(axis=0, keepdims=True) - 5, np.zeros(1)) < scope.threshold
 
 
 @pytest.mark.parametrize("telling", ["distance", "label"])

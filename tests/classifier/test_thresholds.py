@@ -13,7 +13,6 @@ from classifier.thresholds import (
     LOWEST_THRESHOLD,
     NEVER,
     STARTS,
-    UNPROVEN_THRESHOLD,
     choose_thresholds,
     fewest,
     proven_threshold,
@@ -105,13 +104,13 @@ def test_thresholds_by_intent_keep_the_promise_together_and_each_its_own(rows: i
     broken = own_broken = with_own = 0
     for seed in range(SETS):
         confidence, predicted, correct = many_intents(seed, rows)
-        overall, own, proven = choose_thresholds(
+        overall, own = choose_thresholds(
             confidence, predicted.astype(str).tolist(), correct, TARGET, {"0": 0.02}
         )
         with_own += len(own) > 1
         asked = np.array([own.get(str(intent), overall) for intent in range(12)])
         answered = fresh >= asked[first]
-        broken += proven and bool(answered.any() and (~right[answered]).mean() > TARGET)
+        broken += bool(answered.any() and (~right[answered]).mean() > TARGET)
         answered &= first == 0
         own_broken += bool(answered.any() and (~right[answered]).mean() > 0.02)
     assert broken <= BROKEN
@@ -127,7 +126,7 @@ def test_many_proofs_share_the_risk_so_that_all_of_them_hold_together() -> None:
         # Wherever it answers, it is wrong a little more often than it promised.
         correct = rng.random(len(confidence)) >= 1.04 * TARGET
         first = np.repeat(np.arange(20).astype(str), 300).tolist()
-        overall, own, _ = choose_thresholds(confidence, first, correct, TARGET, {})
+        overall, own = choose_thresholds(confidence, first, correct, TARGET, {})
         broken += min([overall, *own.values()]) < NEVER
     assert broken <= BROKEN
 
@@ -203,25 +202,25 @@ def test_no_predictions_prove_nothing() -> None:
     nothing = np.empty(0)
     assert proven_threshold(nothing, nothing.astype(bool), TARGET) is None
     found = choose_thresholds(nothing, [], nothing.astype(bool), TARGET, {"a": 0.01})
-    assert found == (UNPROVEN_THRESHOLD, {"a": NEVER}, False)
+    assert found == (NEVER, {"a": NEVER})
 
 
 def right(count: int) -> tuple[Floats, Bools]:
     return np.linspace(0.6, 0.99, count), np.full(count, True)
 
 
-def test_too_few_predictions_are_told_as_unproven() -> None:
+def test_too_few_predictions_prove_nothing_and_nothing_is_answered() -> None:
     confidence, correct = right(fewest(TARGET) - 1)
     first = ["a", *"b" * (len(confidence) - 1)]
     found = choose_thresholds(confidence, first, correct, TARGET, {})
-    assert found == (UNPROVEN_THRESHOLD, {}, False)
+    assert found == (NEVER, {})
 
 
 def test_intents_too_small_for_a_proof_of_their_own_are_taken_together() -> None:
     confidence, correct = right(fewest(TARGET))
     first = ["a", *"b" * (len(confidence) - 1)]
     found = choose_thresholds(confidence, first, correct, TARGET, {})
-    assert found == (0.6, {}, True)
+    assert found == (0.6, {})
 
 
 def test_where_there_are_enough_and_none_passes_nothing_is_answered() -> None:
@@ -229,14 +228,14 @@ def test_where_there_are_enough_and_none_passes_nothing_is_answered() -> None:
     correct[::4] = False
     first = ["a"] * 200 + ["b"] * 200
     found = choose_thresholds(confidence, first, correct, TARGET, {})
-    assert found == (NEVER, {}, True)
+    assert found == (NEVER, {})
 
 
 def test_a_large_intent_has_its_own_threshold_and_does_not_lower_the_others() -> None:
     sure, all_right = right(300)
     unsure, some_wrong = right(300)
     some_wrong = unsure >= 0.75
-    overall, own, proven = choose_thresholds(
+    overall, own = choose_thresholds(
         np.concatenate([sure, unsure]),
         ["easy"] * 300 + ["hard", "harder", "hardest"] * 100,
         np.concatenate([all_right, some_wrong]),
@@ -245,22 +244,34 @@ def test_a_large_intent_has_its_own_threshold_and_does_not_lower_the_others() ->
     )
     assert own == {"easy": 0.6}
     assert 0.7 < overall < 0.8
-    assert proven
 
 
-def test_where_every_intent_has_its_own_threshold_no_proof_is_missing() -> None:
+def test_an_intent_with_too_few_predictions_goes_to_people_whatever_the_others_prove() -> None:
+    confidence, correct = right(300)
+    sure, wrong = np.linspace(0.91, 0.99, 20), np.full(20, False)
+    overall, own = choose_thresholds(
+        np.concatenate([confidence, confidence, sure]),
+        ["a"] * 300 + ["b"] * 300 + ["rare"] * 20,
+        np.concatenate([correct, correct, wrong]),
+        TARGET,
+        {},
+    )
+    assert (overall, own) == (NEVER, {"a": 0.6, "b": 0.6})
+
+
+def test_where_every_intent_has_its_own_threshold_there_is_none_for_others() -> None:
     confidence, correct = right(180)
     found = choose_thresholds(
         np.tile(confidence, 2), ["a"] * 180 + ["b"] * 180, np.tile(correct, 2), TARGET, {}
     )
-    assert found == (NEVER, {"a": 0.6, "b": 0.6}, True)
+    assert found == (NEVER, {"a": 0.6, "b": 0.6})
 
 
 def test_an_intent_with_its_own_target_is_held_to_it_by_its_own_predictions() -> None:
     confidence, correct = right(400)
     correct[:16] = False
     first = ["strict"] * 400 + ["loose"] * 400 + ["other"] * 400
-    _, own, _ = choose_thresholds(
+    _, own = choose_thresholds(
         np.tile(confidence, 3),
         first,
         np.tile(correct, 3),
@@ -273,12 +284,12 @@ def test_an_intent_with_its_own_target_is_held_to_it_by_its_own_predictions() ->
 def test_an_intent_whose_own_target_cannot_be_proven_goes_to_people() -> None:
     confidence, correct = right(200)
     first = ["small"] * 40 + ["other"] * 160
-    _, own, _ = choose_thresholds(confidence, first, correct, TARGET, {"small": 0.2})
+    _, own = choose_thresholds(confidence, first, correct, TARGET, {"small": 0.2})
     assert own["small"] == 0.6  # 20 flawless ones prove 20 %
-    overall, own, proven = choose_thresholds(confidence, first, correct, TARGET, {"small": 0.01})
+    overall, own = choose_thresholds(confidence, first, correct, TARGET, {"small": 0.01})
     assert own["small"] == NEVER
     assert own["other"] == confidence[40]
-    assert (overall, proven) == (NEVER, True)
+    assert overall == NEVER
 
 
 def test_out_of_scope_predictions_count_for_nothing() -> None:
@@ -292,4 +303,4 @@ def test_out_of_scope_predictions_count_for_nothing() -> None:
             TARGET,
             {},
         )
-        assert found == expected == (0.6, {}, True)
+        assert found == expected == (0.6, {})
