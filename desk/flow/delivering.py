@@ -110,7 +110,15 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                 _post_bare(session, desk, customer, conversation, row)
             elif row.key.startswith(FILE_KEY):
                 text = "⚠️ " + html(shorten(say("file-lost", desk.language, error=error), 1000))
-                operators_text(session, desk, f"failed:{row.id}", text, customer=customer)
+                # With its conversation, whose turn it was: refused files hold up nobody else.
+                operators_text(
+                    session,
+                    desk,
+                    f"failed:{row.id}",
+                    text,
+                    customer=customer,
+                    conversation=conversation,
+                )
         elif row.chat_id == customer.chat_id:
             message = _undelivered(session, row)
             if conversation.state is ConversationState.BOT and message is not None:
