@@ -380,6 +380,30 @@ def test_a_retry_sends_no_answer_of_the_bot_after_a_persons_and_none_of_yesterda
     assert delivering.retry_failed(stage.desk) == 0
 
 
+def test_a_retry_sends_nothing_for_a_third_time_that_may_have_arrived(stage: Stage) -> None:
+    lost, died, refused, broken = _queue(stage, "lost", "died", "refused", "broken")
+    reasons = {
+        lost: f"sent twice without an answer, and {delivering.PERHAPS_ARRIVED} (no answer)",
+        died: None,
+        refused: "bad request",
+        broken: "tried 20 times in vain (502)",
+    }
+    for row_id, reason in reasons.items():
+        for uncertain in (False, True):
+            (delivery,) = dispatching.take(stage.desk, (), 9)
+            assert (delivery.id, delivery.uncertain) == (row_id, uncertain)
+            if reason is None:
+                recovering.recover(stage.desk)
+            elif uncertain:
+                delivering.failed(stage.desk, row_id, delivery.attempts, reason)
+            else:
+                delivering.again(stage.desk, row_id, delivery.attempts, 0, "?", uncertain=True)
+    assert delivering.perhaps_arrived(stage.desk) == 2
+    assert delivering.retry_failed(stage.desk) == 2
+    waiting = stage.deliveries(state=DeliveryState.PENDING)
+    assert [row.key for row in waiting] == ["refused", "broken"]
+
+
 def test_a_refused_edit_of_a_keyboard_is_nobodys_business(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
