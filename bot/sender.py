@@ -250,7 +250,7 @@ class Sender:
         breakdowns += 1
         doubtful = lost or (isinstance(error, RefusedError) and error.code >= 500)
         if lost and delivery.uncertain:
-            reason = f"sent twice without an answer, and it may have arrived ({error})"
+            reason = f"sent twice without an answer, and {delivering.PERHAPS_ARRIVED} ({error})"
         elif breakdowns >= MAX_BREAKDOWNS:
             reason = f"tried {breakdowns} times in vain ({error})"
         else:

@@ -252,8 +252,12 @@ def work(settings: Settings) -> Iterator[Finding]:
         detail = f"{len(refused)} at which the classifier failed went to a person: message {shown}"
         yield Finding("messages", Status.WARN, detail, "The log of inference says how it failed")
     counts = delivering.counts(desk)
-    failed, waiting = counts.get("failed", 0), counts.get("pending", 0)
+    given_up = delivering.perhaps_arrived(desk)
+    failed, waiting = counts.get("failed", 0) - given_up, counts.get("pending", 0)
     detail = f"{waiting} waiting, {failed} refused by Telegram, {counts['uncertain']} uncertain"
+    if given_up:
+        detail += f" ({given_up} given up after two tries that may have arrived: not retried)"
+    # Those are no warning: operators were told, and nothing would make it go away.
     yield Finding(
         "deliveries", Status.WARN if failed else Status.OK, detail, hint if failed else ""
     )

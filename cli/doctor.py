@@ -43,8 +43,13 @@ def doctor(
         findings = [checks.sign_of_life(settings, process, expected=True)]
     else:
         if retry:
-            updates, deliveries = _retry(open_desk(settings))
+            updates, deliveries, left_out = _retry(open_desk(settings))
             notices().print(f"Another round: {updates} updates, {deliveries} deliveries.")
+            if left_out:
+                notices().print(
+                    f"Left out: {left_out} deliveries that were tried twice and may have arrived; "
+                    "a third try could show them a third time. Look into the chats."
+                )
         findings = []
         for finding in checks.all_checks(settings):
             findings.append(finding)
@@ -72,8 +77,12 @@ def _print(finding: Finding) -> None:
         console.print(f"{'':<16}→ {finding.hint}", markup=False)
 
 
-def _retry(desk: Desk) -> tuple[int, int]:
-    """Another round for parked updates and for deliveries that Telegram refused."""
+def _retry(desk: Desk) -> tuple[int, int, int]:
+    """Another round for parked updates and refused deliveries.
+
+    Returns how many of each get one, and how many deliveries do not since they may have arrived.
+    """
     from desk.flow import delivering, intake
 
-    return intake.retry_parked(desk), delivering.retry_failed(desk)
+    updates, deliveries = intake.retry_parked(desk), delivering.retry_failed(desk)
+    return updates, deliveries, delivering.perhaps_arrived(desk)

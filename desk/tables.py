@@ -244,7 +244,8 @@ class DecisionRow(Base):
 
 
 class DeliveryRow(Base):
-    """One call to Telegram. `key` makes its creation idempotent; ids give the order in a chat."""
+    """One call to Telegram. `key` makes its creation idempotent; ids give the order in a chat
+    (in the operators' chat, see `desk.flow.dispatching`)."""
 
     __tablename__ = "deliveries"
     __table_args__ = (

@@ -50,8 +50,9 @@ NEAR_TEXT = 120
 """What an explanation shows of a training example, in UTF-16 units."""
 EXCERPT = 1500
 """What a card shows of a message that stands whole in a second one."""
-CARD_KEY, POST_KEY, FILE_KEY = "card:", "post:", "file:"
-"""How the keys of cards and of plain posts begin; the message's id follows."""
+CARD_KEY, POST_KEY, FILE_KEY, TEXT_KEY = CUSTOMER_KEYS = ("card:", "post:", "file:", "text:")
+"""How the keys of what shows a customer's message begin (card, plain post, copied file, the whole
+of a long text); the message's id follows."""
 SPEAKERS = {Author.CUSTOMER: "👤", Author.BOT: "🤖", Author.OPERATOR: "🧑‍💼"}
 
 
@@ -164,7 +165,7 @@ def _post_whole(
     operators_text(
         session,
         desk,
-        f"text:{message.id}",
+        f"{TEXT_KEY}{message.id}",
         html(shorten(message.text, LIMIT)),
         customer=customer,
         conversation=conversation,

@@ -23,7 +23,16 @@ BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
 BOTS_WORDS_KEEP = timedelta(days=1)
 """So long after it was due, what the bot had to say is still worth sending."""
+PERHAPS_ARRIVED = "it may have arrived"
+"""Stands in the error of what was given up because nobody knows whether its second try arrived."""
 IDEMPOTENT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup"})
+
+_TWICE_IN_DOUBT = and_(
+    DeliveryRow.state == DeliveryState.FAILED,
+    DeliveryRow.uncertain.is_(True),
+    # One that was uncertain once and then refused has arrived once at most.
+    func.coalesce(DeliveryRow.error, "").contains(PERHAPS_ARRIVED),
+)
 
 
 def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:
@@ -110,7 +119,15 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                 _post_bare(session, desk, customer, conversation, row)
             elif row.key.startswith(FILE_KEY):
                 text = "⚠️ " + html(shorten(say("file-lost", desk.language, error=error), 1000))
-                operators_text(session, desk, f"failed:{row.id}", text, customer=customer)
+                # With its conversation, whose turn it was: refused files hold up nobody else.
+                operators_text(
+                    session,
+                    desk,
+                    f"failed:{row.id}",
+                    text,
+                    customer=customer,
+                    conversation=conversation,
+                )
         elif row.chat_id == customer.chat_id:
             message = _undelivered(session, row)
             if conversation.state is ConversationState.BOT and message is not None:
@@ -144,7 +161,8 @@ def retry_failed(desk: Desk) -> int:
     """Give refused deliveries another round; returns how many there were.
 
     Whoever has blocked the bot has to write first: theirs would only fail again. What the bot
-    itself had to say is left out where a person has taken over since, and a day later.
+    itself had to say is left out where a person has taken over since, and a day later. What may
+    have arrived twice by now (`perhaps_arrived`) is not sent a third time.
     """
     gone = select(Customer.chat_id).where(Customer.gone.is_(True))
     over = select(Conversation.id).where(
@@ -161,6 +179,7 @@ def retry_failed(desk: Desk) -> int:
         rows = session.scalars(
             select(DeliveryRow).where(
                 DeliveryRow.state == DeliveryState.FAILED,
+                not_(_TWICE_IN_DOUBT),
                 DeliveryRow.chat_id.not_in(gone),
                 not_(late),
             )
@@ -169,6 +188,12 @@ def retry_failed(desk: Desk) -> int:
             # The attempts go on counting: an older one must not be taken for a new one.
             row.state, row.not_before = DeliveryState.PENDING, None
         return len(rows)
+
+
+def perhaps_arrived(desk: Desk) -> int:
+    """How many deliveries were given up after a second try of which nobody knows the outcome."""
+    with desk.store.reading() as session:
+        return session.scalar(select(func.count(DeliveryRow.id)).where(_TWICE_IN_DOUBT)) or 0
 
 
 def counts(desk: Desk) -> dict[str, int]:

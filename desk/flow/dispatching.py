@@ -1,4 +1,7 @@
-"""What goes out next: deliveries are taken in order per chat, and checked once more."""
+"""What goes out next: deliveries are taken in order per chat, and checked once more.
+
+The operators' chat, in which all conversations meet, has an order of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,22 @@ from sqlalchemy.orm import Session, aliased
 
 from desk import metrics
 from desk.domain import ConversationState, Delivery, DeliveryState
-from desk.flow.cards import CARD_KEY
+from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS
+from desk.flow.delivering import IDEMPOTENT_METHODS
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
 from desk.tables import Conversation, Customer, DeliveryRow
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
+IN_TURN = 3
+"""The last rank in the operators' chat."""
 
 
 def take(
     desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding | None = None
 ) -> list[Delivery]:
-    """Take the first due delivery of each chat that is not busy, and mark it `SENDING`.
+    """Take the next due delivery of each chat that is not busy, and mark it `SENDING`.
 
     This is the last look before sending: a bot's answer to a conversation that a person has
     taken over is cancelled here. Raises `LostLeaseError` when the `lease` is another's.
@@ -76,31 +82,44 @@ def take(
 
 
 def _next_to_operators(session: Session, desk: Desk) -> int | None:
-    """What goes next to the operators' chat: the oldest card, or else the oldest of all.
+    """What goes next to the operators' chat, which takes 20 messages a minute.
 
-    The chat takes 20 messages a minute, and a call for help must not wait behind chatter. Within a
-    conversation the order is kept; nothing overtakes what is under way or was told to wait.
+    Edits go first, for they cost none of these; then calls for help; then what the bot itself has
+    to say, such as its answers to operators; then what customers wrote, each conversation in its
+    turn, so that no flood holds up the others. Within a conversation their words keep their order;
+    nothing overtakes what is under way or was told to wait.
     """
     here = [DeliveryRow.chat_id == desk.operator_chat_id, DeliveryRow.state.in_(UNFINISHED)]
     held_up = or_(DeliveryRow.state == DeliveryState.SENDING, ~_due(desk))
     if session.scalar(select(DeliveryRow.id).where(*here, held_up).limit(1)) is not None:
         return None
-    older = aliased(DeliveryRow)
-    behind_its_own = (
-        select(older.id)
-        .where(
-            older.chat_id == desk.operator_chat_id,
-            older.state.in_(UNFINISHED),
-            older.conversation_id == DeliveryRow.conversation_id,
-            older.id < DeliveryRow.id,
-        )
-        .exists()
+    from_customer = or_(*(DeliveryRow.key.startswith(key) for key in CUSTOMER_KEYS))
+    heads = (
+        select(func.min(DeliveryRow.id))
+        .where(*here, from_customer)
+        .group_by(DeliveryRow.conversation_id)
     )
-    call = and_(DeliveryRow.key.startswith(CARD_KEY), ~behind_its_own)
+    rank = case(
+        (DeliveryRow.method.in_(IDEMPOTENT_METHODS), 0),
+        (DeliveryRow.key.startswith(CARD_KEY), 1),
+        (~from_customer, 2),
+        else_=IN_TURN,
+    )
+    # Its turn is last for whose topic was written into last; an edit there is no turn.
+    served = aliased(DeliveryRow)
+    last_served = (
+        select(func.max(served.sent_at))
+        .where(
+            served.conversation_id == DeliveryRow.conversation_id,
+            served.state == DeliveryState.SENT,
+            served.topic_of.is_not(None),
+        )
+        .scalar_subquery()
+    )
     return session.scalar(
         select(DeliveryRow.id)
-        .where(*here)
-        .order_by(case((call, 0), else_=1), DeliveryRow.id)
+        .where(*here, or_(~from_customer, DeliveryRow.id.in_(heads)))
+        .order_by(rank, case((rank == IN_TURN, last_served)).nulls_first(), DeliveryRow.id)
         .limit(1)
     )
 

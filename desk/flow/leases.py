@@ -1,8 +1,9 @@
 """Leases: of several processes that could do a thing, one does it, and the others wait.
 
-A lease lasts until a moment of the database's own clock, so the hosts' clocks may differ. Whoever
-acts under a lease looks in its own transaction whether the lease is still its own (`check`):
-what keeps two from acting is that row, never the time.
+A lease lasts until a moment of the database's own clock, so the hosts' clocks may differ. A bot
+that takes up work looks in the same transaction whether the lease is still its own (`check`):
+what keeps two from taking is that row, never the time. What was taken before may end later: rows
+that are locked, claims and numbers of attempts see to it that it ends once.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from desk import metrics
 from desk.domain import DeliveryState
-from desk.flow.delivering import IDEMPOTENT_METHODS, failed
+from desk.flow.delivering import IDEMPOTENT_METHODS, PERHAPS_ARRIVED, failed
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
@@ -16,7 +16,7 @@ from desk.tables import DeliveryRow
 
 MOST_SENT = 2000
 """More than Telegram takes from a bot in a minute."""
-PERHAPS_ARRIVED = "the bot ended twice while sending it, and it may have arrived"
+ENDED_TWICE = f"the bot ended twice while sending it, and {PERHAPS_ARRIVED}"
 
 
 def recover(desk: Desk, lease: Holding | None = None) -> int:
@@ -44,7 +44,7 @@ def recover(desk: Desk, lease: Holding | None = None) -> int:
                 happened(session, "delivery.uncertain", delivery=row.id, message=row.message_id)
         uncertain = sum(row.uncertain for row in rows)
     for delivery_id, attempt in given_up:
-        failed(desk, delivery_id, attempt, PERHAPS_ARRIVED)
+        failed(desk, delivery_id, attempt, ENDED_TWICE)
     return uncertain
 
 

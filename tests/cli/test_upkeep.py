@@ -15,7 +15,7 @@ import pytest
 
 from cli.checks import Status
 from desk.domain import DeliveryState, Incoming
-from desk.flow import intake, leases
+from desk.flow import delivering, intake, leases
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
 from desk.pack import load
@@ -191,6 +191,29 @@ def test_doctor_retries_refused_deliveries_but_not_to_those_who_left(
     assert "2 refused" in checks(frontdesk("doctor", "--json"))["deliveries"]["detail"]
     result = frontdesk("doctor", "--retry", "--json")
     assert "1 waiting, 1 refused" in checks(result)["deliveries"]["detail"]
+
+
+def test_doctor_says_what_it_does_not_retry_since_it_may_have_arrived(
+    desk: Desk, frontdesk: Command
+) -> None:
+    with desk.store.writing() as session:
+        session.add(
+            DeliveryRow(
+                key="k",
+                chat_id=5,
+                method="sendMessage",
+                payload={},
+                state=DeliveryState.FAILED,
+                uncertain=True,
+                error=f"sent twice, and {delivering.PERHAPS_ARRIVED}",
+            )
+        )
+    result = frontdesk("doctor", "--retry", "--json")
+    assert "0 deliveries" in result.err
+    assert "Left out: 1 deliveries that were tried twice and may have arrived" in result.err
+    found = checks(result)["deliveries"]
+    assert (found["status"], found["hint"]) == (Status.OK, "")
+    assert "0 refused by Telegram, 1 uncertain (1 given up" in found["detail"]
 
 
 def test_doctor_says_whose_turn_it_is(desk: Desk, frontdesk: Command) -> None:

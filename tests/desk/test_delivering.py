@@ -16,7 +16,7 @@ from desk.flow.desk import Desk
 from desk.tables import DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, Stage
+from tests.desk.acting import ANA, BEN, OSCAR, Stage
 
 
 def _queue(stage: Stage, *keys: str, chat_id: int = 1, method: str = "sendMessage") -> list[int]:
@@ -197,6 +197,112 @@ def test_a_call_for_help_goes_before_older_chatter_of_others_and_after_its_own(
     assert all(said in text for said, text in zip(order, sent, strict=True))
 
 
+def _to_operators(stage: Stage, clock: Clock, error: str = "") -> str:
+    """What goes to the operators next; Telegram takes it, unless with an `error`, within 3 s."""
+    busy = (ANA.chat_id, BEN.chat_id)
+    (delivery,) = dispatching.take(stage.desk, busy, 10)
+    clock.move(seconds=3)
+    if error:
+        delivering.failed(stage.desk, delivery.id, delivery.attempts, error)
+    else:
+        delivering.sent(stage.desk, delivery.id, delivery.attempts, 5000 + delivery.id)
+    return stage.row(DeliveryRow, delivery.id).key
+
+
+def _two_called(stage: Stage, clock: Clock) -> tuple[int, int]:
+    """Ana and Ben await a person, and their cards are there; returns their messages' ids."""
+    called = (
+        stage.ask("you are rude", ANA, intent="complaint"),
+        stage.ask("I am angry", BEN, intent="complaint"),
+    )
+    for message_id in called:
+        assert _to_operators(stage, clock) == f"card:{message_id}"
+    return called
+
+
+def test_a_flood_of_one_customer_holds_up_no_other_conversation(stage: Stage, clock: Clock) -> None:
+    _two_called(stage, clock)
+    flood = [f"post:{stage.ask(f'and {number}')}" for number in range(100)]
+    first, second = (f"post:{stage.ask(text, BEN)}" for text in ("my order?", "hello?"))
+    sent = [_to_operators(stage, clock) for _ in range(6)]
+    assert sent == [flood[0], first, flood[1], second, flood[2], flood[3]]
+
+
+def test_a_call_for_help_stays_behind_what_its_customer_wrote_before(
+    stage: Stage, clock: Clock
+) -> None:
+    _two_called(stage, clock)
+    posts = [stage.ask(f"and {number}") for number in range(2)]
+    moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+    operators.announce_waiting(moved.desk)
+    sent = [_to_operators(moved, clock) for _ in range(4)]
+    (bens,) = moved.deliveries(-100999, conversation_id=moved.conversation(BEN).id)
+    assert sent == [bens.key, *(f"post:{post}" for post in posts), f"card:{posts[-1]}"]
+
+
+def test_an_edit_in_a_conversation_takes_no_turn_from_it(stage: Stage, clock: Clock) -> None:
+    _two_called(stage, clock)
+    flood = [f"post:{stage.ask(f'and {number}')}" for number in range(3)]
+    post = f"post:{stage.ask('my order?', BEN)}"
+    assert _to_operators(stage, clock) == flood[0]
+    stage.press(stage.token("take", conversation_id=stage.conversation(BEN).id), by=OSCAR)
+    assert "edit:" in _to_operators(stage, clock)
+    assert _to_operators(stage, clock) == post
+
+
+def test_files_that_can_not_be_copied_take_their_turn_too(stage: Stage, clock: Clock) -> None:
+    _two_called(stage, clock)
+    for number in (4711, 4712):
+        customers.sent_file(stage.desk, stage.update(), ANA, number, "")
+    post = f"post:{stage.ask('my order?', BEN)}"
+    assert _to_operators(stage, clock, error="message to copy not found").startswith("file:")
+    assert _to_operators(stage, clock).startswith("failed:")
+    assert _to_operators(stage, clock) == post
+    assert _to_operators(stage, clock).startswith("file:")
+
+
+def test_operators_see_what_they_did_before_what_customers_wrote(
+    stage: Stage, clock: Clock
+) -> None:
+    called = stage.ask("you are rude", intent="complaint", others=[("order_status", 0.02)])
+    assert _to_operators(stage, clock) == f"card:{called}"
+    flood = [f"post:{stage.ask(f'and {number}')}" for number in range(3)]
+    operators.help_wanted(stage.desk, stage.update(), None)
+    call = f"card:{stage.ask('I am angry', BEN, intent='complaint')}"
+    for button in ("relabel", "send"):
+        stage.press(stage.token(button, message_id=called), by=OSCAR)
+    sent = [_to_operators(stage, clock) for _ in range(8)]
+    assert [key.partition(":")[0] for key in sent[:2]] == ["keyboard", "edit"], "no messages"
+    assert sent[2] == call
+    assert [key.partition(":")[0] for key in sent[3:5]] == ["told", "note"]
+    assert sent[5:] == flood
+
+
+def test_however_much_waits_for_the_operators_it_takes_as_many_statements(
+    stage: Stage, clock: Clock
+) -> None:
+    said: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
+        said.append(statement)
+
+    def statements() -> int:
+        said.clear()
+        _to_operators(stage, clock)
+        return len(said)
+
+    _two_called(stage, clock)
+    stage.ask("and 0")
+    event.listen(stage.desk.store.engine, "before_cursor_execute", note)
+    try:
+        alone = statements()
+        for number in range(20):
+            stage.ask(f"and {number}", (ANA, BEN)[number % 2])
+        assert statements() == alone
+    finally:
+        event.remove(stage.desk.store.engine, "before_cursor_execute", note)
+
+
 def test_what_was_sent_lately_or_may_have_been_is_known_to_the_next_sender(
     stage: Stage, clock: Clock
 ) -> None:
@@ -272,6 +378,30 @@ def test_a_retry_sends_no_answer_of_the_bot_after_a_persons_and_none_of_yesterda
         session.execute(update(DeliveryRow).values(created_at=stage.desk.clock()))
     clock.move(hours=25)
     assert delivering.retry_failed(stage.desk) == 0
+
+
+def test_a_retry_sends_nothing_for_a_third_time_that_may_have_arrived(stage: Stage) -> None:
+    lost, died, refused, broken = _queue(stage, "lost", "died", "refused", "broken")
+    reasons = {
+        lost: f"sent twice without an answer, and {delivering.PERHAPS_ARRIVED} (no answer)",
+        died: None,
+        refused: "bad request",
+        broken: "tried 20 times in vain (502)",
+    }
+    for row_id, reason in reasons.items():
+        for uncertain in (False, True):
+            (delivery,) = dispatching.take(stage.desk, (), 9)
+            assert (delivery.id, delivery.uncertain) == (row_id, uncertain)
+            if reason is None:
+                recovering.recover(stage.desk)
+            elif uncertain:
+                delivering.failed(stage.desk, row_id, delivery.attempts, reason)
+            else:
+                delivering.again(stage.desk, row_id, delivery.attempts, 0, "?", uncertain=True)
+    assert delivering.perhaps_arrived(stage.desk) == 2
+    assert delivering.retry_failed(stage.desk) == 2
+    waiting = stage.deliveries(state=DeliveryState.PENDING)
+    assert [row.key for row in waiting] == ["refused", "broken"]
 
 
 def test_a_refused_edit_of_a_keyboard_is_nobodys_business(stage: Stage) -> None:

@@ -9,10 +9,11 @@ from threading import Barrier, Thread
 import pytest
 
 from desk.domain import DeliveryState
-from desk.flow import dispatching, intake, leases, recovering
+from desk.flow import customers, delivering, dispatching, intake, leases, recovering
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, LostLeaseError
-from tests.desk.acting import BOT, Stage
+from desk.tables import DeliveryRow
+from tests.desk.acting import ANA, BOT, Stage
 
 NAME = "bot:123456"
 
@@ -114,8 +115,28 @@ def test_who_has_lost_the_lease_takes_nothing_to_send_and_nothing_to_handle(stag
     with pytest.raises(LostLeaseError):
         recovering.recover(stage.desk, lost)
     with pytest.raises(LostLeaseError):
+        recovering.put_back(stage.desk, [], lost)
+    with pytest.raises(LostLeaseError):
         intake.new_rows(stage.desk, BOT, [], lease=lost)
     assert {row.state for row in stage.deliveries()} == {DeliveryState.PENDING}
+
+
+def test_what_was_taken_before_the_lease_was_lost_ends_once(stage: Stage) -> None:
+    update = stage.update(501)
+    stage.ask("where is it?")
+    first = somebody()
+    assert leases.hold(stage.desk, first, seconds=-1)
+    (before,) = dispatching.take(stage.desk, (), 10, first)
+    second = somebody()
+    assert leases.hold(stage.desk, second)
+    recovering.recover(stage.desk, second)
+    (again,) = dispatching.take(stage.desk, (), 10, second)
+    assert customers.wrote(stage.desk, update, ANA, 1, "hello?") is not None
+    assert customers.wrote(stage.desk, update, ANA, 1, "hello?") is None, "the other has done it"
+    delivering.failed(stage.desk, before.id, before.attempts, "too late")
+    assert stage.row(DeliveryRow, before.id).state is DeliveryState.SENDING
+    delivering.sent(stage.desk, again.id, again.attempts, 7)
+    assert stage.row(DeliveryRow, before.id).telegram_id == 7
 
 
 def test_a_holder_is_shown_by_host_and_process() -> None:
