@@ -20,6 +20,8 @@ PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 """Of its model.safetensors, as sentence-transformers published it."""
 
 WEIGHTS = "model.safetensors"
+SHORTEST = 4
+"""Tokens that a base model must be able to read, as `Recipe.max_tokens`."""
 
 
 class BaseModelError(ValueError):
@@ -80,7 +82,11 @@ def load_encoder(base: BaseModel, dropout: float) -> BertEncoder:
 
     try:
         encoder = BertEncoder(BertShape.from_config(base.config), dropout)
-        load_checkpoint(encoder, load_file(base.path / WEIGHTS))
+        tensors = load_file(base.path / WEIGHTS)
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name} holds NaN or infinity; {WEIGHTS} is damaged: get it anew")
+        load_checkpoint(encoder, tensors)
     except (ValueError, SafetensorError) as error:
         raise BaseModelError(f"base model {base.name}: {error}") from error
     return encoder
@@ -162,9 +168,14 @@ def _config(name: str, path: Path) -> dict[str, Any]:
     from classifier.bert import BertShape
 
     try:
-        BertShape.from_config(config)
+        longest = BertShape.from_config(config).max_position_embeddings
     except ValueError as error:
         raise BaseModelError(f"base model {name}: is not a BERT: {error}") from None
+    if longest < SHORTEST:
+        raise BaseModelError(
+            f"base model {name}: reads {longest} tokens of a text (max_position_embeddings in its "
+            f"config.json); choose one that reads {SHORTEST} at least"
+        )
     return config
 
 

@@ -16,13 +16,6 @@ import yaml
 VERSION = "3.1"
 """Of Rasa's training data format."""
 OTHER_SECTIONS = ("synonym", "regex", "lookup")
-_ENTITY = re.compile(
-    r"""\[(?P<text>[^\]]+)\]           # the words, and what they are, in one of three ways:
-        (?: \([^):]+(?::[^)]+)?\)      # (city) or (city:LON)
-          | \{[^}]+\}                  # {"entity": "city", …}
-          | \[\s*\{[^\]]*\}\s*\] )     # [{"entity": "city"}, …]""",
-    re.VERBOSE,
-)
 _RARE_BREAK = re.compile("[\r\x85\u2028\u2029]")
 _DEEPEST = 50
 _LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
@@ -56,7 +49,18 @@ def rows(content: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def plain(text: str) -> str:
     """A text without Rasa's marks of entities: `from [London](city)` is `from London`."""
-    return _ENTITY.sub(lambda mark: mark["text"], text)
+    # No regular expression: it would look for every bracket's end anew, and take half a minute for
+    # a text of brackets that never close.
+    find = _Finder(text)
+    parts, done = [], 0
+    opening = find("[", 0)
+    while (closing := find("]", opening + 1)) < len(text):
+        end = _mark_end(text, find, closing + 1) if closing > opening + 1 else None
+        if end is not None:
+            parts += [text[done:opening], text[opening + 1 : closing]]
+            done = end
+        opening = find("[", closing + 1 if end is None else end)
+    return "".join((*parts, text[done:]))
 
 
 def dump(examples: Iterable[tuple[str, str, str | None]]) -> str:
@@ -74,6 +78,40 @@ def dump(examples: Iterable[tuple[str, str, str | None]]) -> str:
         intents.setdefault(intent, []).append((text, metadata))
     sections = [{"intent": intent, "examples": _listed(few)} for intent, few in intents.items()]
     return _dump_yaml({"version": VERSION, "nlu": sections})
+
+
+class _Finder:
+    """Finds characters in a text. Asked for each at growing places, it reads the text once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found: dict[str, int] = {}
+
+    def __call__(self, character: str, start: int) -> int:
+        """The first place of a character from `start` on; the text's length where there is none."""
+        if self._found.get(character, -1) < start:
+            place = self._text.find(character, start)
+            self._found[character] = len(self._text) if place < 0 else place
+        return self._found[character]
+
+
+def _mark_end(text: str, find: _Finder, start: int) -> int | None:
+    """Where the mark ends that says from `start` on which entity the words before it are."""
+    inside = start + 1
+    match text[start:inside]:
+        case "(":  # (city) or (city:LON)
+            end, colon = find(")", inside), find(":", inside)
+            whole = end > inside and colon not in (inside, end - 1)
+        case "{":  # {"entity": "city", …}
+            end = find("}", inside)
+            whole = end > inside
+        case "[":  # [{"entity": "city"}, …]
+            end = find("]", inside)
+            listed = text[inside:end].strip()
+            whole = len(listed) > 1 and listed[0] == "{" and listed[-1] == "}"
+        case _:
+            return None
+    return end + 1 if whole and end < len(text) else None
 
 
 def _dump_yaml(value: Any) -> str:

@@ -88,11 +88,14 @@ def check_target(directory: Path) -> None:
     try:
         if directory.is_dir() and any(directory.iterdir()):
             raise ModelError(f"{directory}: is not empty; choose a new directory")
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        # What is missing above it is made with the model, and not for one that may never be.
+        ground = next(parent for parent in directory.absolute().parents if parent.exists())
     except OSError as error:
         raise ModelError(f"{directory}: cannot be written ({error.strerror})") from error
-    if not os.access(directory.parent, os.W_OK):
-        raise ModelError(f"{directory}: its parent directory cannot be written")
+    if not ground.is_dir():
+        raise ModelError(f"{directory}: cannot be written, since {ground} is not a directory")
+    if not os.access(ground, os.W_OK):
+        raise ModelError(f"{directory}: cannot be written, since {ground} cannot")
 
 
 def save(directory: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
@@ -115,8 +118,9 @@ def save(directory: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) 
     }
     partial = directory.parent / f".{directory.name}.{secrets.token_hex(4)}.partial"
     written = partial
+    missing_parents = [parent for parent in partial.parents if not parent.exists()]
     try:
-        partial.mkdir()
+        partial.mkdir(parents=True)
         for name, content in files.items():
             _write(partial / name, content)
         _write(partial / MANIFEST, _json(manifest))
@@ -126,6 +130,9 @@ def save(directory: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) 
         _sync(directory.parent)
     except BaseException as error:
         shutil.rmtree(written, ignore_errors=True)
+        for parent in missing_parents:
+            with suppress(OSError):
+                parent.rmdir()
         if isinstance(error, OSError):
             raise ModelError(f"{directory}: could not be saved ({error.strerror})") from error
         raise
@@ -250,6 +257,11 @@ def rollback(models: str | Path) -> str:
     Raises `ModelError` where there is none, or it no longer verifies.
     """
     models = Path(models)
+    if not models.is_dir():
+        raise ModelError(
+            f"{models}: there is no such directory of models (MODELS_DIR); `frontdesk train` makes "
+            "it with its first model"
+        )
     with _locked(models):
         past = _history_to_champion(models)
         if len(past) < 2:
@@ -317,6 +329,8 @@ def _pointer(models: Path, name: str) -> str | None:
         return (models / name).readlink().name
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise ModelError(f"{models}: is not a directory of models; set MODELS_DIR to one") from None
     except OSError as error:
         raise ModelError(f"{models / name}: is not a pointer; move it away") from error
 

@@ -8,6 +8,7 @@ trained on (`held_out.py`).
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,7 +26,13 @@ import torch
 from classifier import registry
 from classifier.agreement import add_up
 from classifier.backends.torch_backend import torch_backend
-from classifier.base import DEFAULT_BASE, BaseModel, find_base, load_tokenizer
+from classifier.base import (
+    DEFAULT_BASE,
+    BaseModel,
+    BaseModelError,
+    find_base,
+    load_tokenizer,
+)
 from classifier.card import model_card
 from classifier.data import DataError, Example, content_hash
 from classifier.devices import pick_device
@@ -63,7 +70,8 @@ def train_to_directory(
     without them), `test` (None without one), `int8` (whether and why), `seconds`, `examples`,
     `held_out`, `epochs`, `version`.
 
-    Raises `DataError` for examples that cannot be trained on, `BaseModelError` for the base,
+    Raises `DataError` for examples that cannot be trained on, `BaseModelError` for the base and
+    for a loss that is no number,
     `ModelError` where `out` is taken or cannot be written, ValueError for the device. Nothing is
     left of `out` on failure.
     """
@@ -124,7 +132,7 @@ def _train(
 
     rounds = plan_rounds(examples, recipe)
     fits = [*(len(kept) for kept, _ in rounds), len(examples)]
-    report = _Reporter(progress, sum(steps_of(count, labels, recipe) for count in fits))
+    report = _Reporter(progress, sum(steps_of(count, labels, recipe) for count in fits), base)
     parts, unread = [], []
     for kept, asked in rounds:
         trial = fit(kept, labels, base, tokenizer, recipe, device, report)
@@ -220,13 +228,18 @@ def find_labels(examples: Sequence[Example]) -> Labels:
 
 
 class _Reporter:
-    """Counts steps over all loops of a run."""
+    """Counts steps over all loops of a run, and ends one that no longer learns."""
 
-    def __init__(self, progress: Progress | None, of: int) -> None:
-        self.progress, self.of, self.step = progress, of, 0
+    def __init__(self, progress: Progress | None, of: int, base: BaseModel) -> None:
+        self.progress, self.of, self.base, self.step = progress, of, base, 0
 
     def __call__(self, epoch: int, loss: float) -> None:
         self.step += 1
+        if not math.isfinite(loss):
+            raise BaseModelError(
+                f"base model {self.base.name}: the loss of step {self.step} is {loss}, so nothing "
+                "more is learned; its weights, or the recipe's rates, are too large: change them"
+            )
         if self.progress:
             self.progress(epoch, self.step, self.of, loss)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.measure import DeviceOption, load_model, settings_for
+from cli.measure import DeviceOption, load_model, settings_for, warn_of_training_data
 from cli.screen import JsonOption, percent, print_json, results
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def compare(
     texts = [example.text for example in examples]
     # Both are loaded before either predicts: a wrong name is told at once.
     first, second = (load_model(settings, _find(settings, name)) for name in (a, b))
+    for model in (first, second):
+        warn_of_training_data(model, examples, source)
     found = differences(first(texts), second(texts), examples)
     if json_:
         versions = {"a": first.version, "b": second.version}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_settings
-from cli.errors import MisconfiguredError
+from cli.errors import CommandError, MisconfiguredError
 from cli.screen import JsonOption, notices, print_json, results
 
 if TYPE_CHECKING:
@@ -99,6 +99,12 @@ def export(
     """
     from desk.exchange.files import write_files
 
+    if from_ is not None and not from_.exists():
+        raise CommandError(
+            f"{from_}: there is no such file; --from takes a pack's folder or a file of examples."
+        )
+    if format_ is Format.RASA and out.exists() and not out.is_dir():
+        raise MisconfiguredError(f"{out} is a file; name a folder: rasa is written as two files.")
     source = from_ or load_settings().pack_dir
     files, counts, remarks = _written(source, out, format_)
     present = [str(path) for path in files if path.exists()]
@@ -124,16 +130,18 @@ def _read(source: Path) -> list[tuple[Path, Material]]:
 
     if source.is_dir():
         read = [(path, *_read_rasa(path)) for path in rasa.project_files(source)]
-        if not any(found.examples or found.answers for _, found, _ in read):
+        if not any(found.examples or found.answers or found.intents for _, found, _ in read):
             raise ExchangeError(
-                f"{source}: no .yml file in this folder has examples or responses of Rasa. "
+                f"{source}: no .yml file in this folder has examples or a domain of Rasa. "
                 "Name files of JSONL or CSV one by one."
             )
         return [(path, found) for path, found, usable in read if usable or found.notices]
     if source.suffix.lower() in (".yml", ".yaml"):
         found, usable = _read_rasa(source)
         if not usable:
-            raise ExchangeError(f"{source}: holds none of Rasa's `nlu`, `responses` and `slots`")
+            raise ExchangeError(
+                f"{source}: holds none of Rasa's `nlu`, `intents`, `responses` and `slots`"
+            )
         return [(source, found)]
     if source.suffix.lower() == ".csv":
         from classifier.data import csv_header
@@ -164,7 +172,11 @@ def _labelled(path: Path) -> list[Labelled]:
 
 def _present(path: Path) -> list[Labelled]:
     """The rows of a pack's file, which may be missing or empty as yet."""
-    return _labelled(path) if path.exists() and path.read_bytes().strip() else []
+    return _labelled(path) if _has_rows(path) else []
+
+
+def _has_rows(path: Path) -> bool:
+    return path.exists() and bool(path.read_bytes().strip())
 
 
 def _written(
@@ -182,14 +194,23 @@ def _written(
             raise MisconfiguredError(f"{source} is a file of examples; name a pack's folder.")
         text = canned.dump(pack, canned.System(format_))
         return {out: text}, {"answers": _answered(pack)}, _left_behind(pack, format_)
-    examples = read_examples(source / "examples.jsonl" if pack else source)
+    path = source / "examples.jsonl" if pack else source
+    # Canned answers make a pack without examples, and Rasa has a place for the answers alone.
+    bare = pack is not None and format_ is Format.RASA and not _has_rows(path)
+    examples = [] if bare else read_examples(path)
     if format_ is not Format.RASA:
         text = (dump_csv if format_ is Format.CSV else dump_jsonl)(examples)
         return {out: text}, {"examples": len(examples)}, []
     rows = [(e.text, e.intent, e.sentiment) for e in examples if e.intent is not None]
-    files = {out / "nlu.yml": nlu.dump(rows)}
+    files: dict[Path, str] = {}
     counts = {"examples": len(rows)}
     remarks = []
+    if rows:
+        files[out / "nlu.yml"] = nlu.dump(rows)
+    elif pack is None:
+        raise CommandError(f"{source}: no example has an intent; Rasa has no place for others.")
+    else:
+        remarks.append("There are no examples with an intent, so no nlu.yml.")
     if len(rows) < len(examples):
         few = len(examples) - len(rows)
         remarks.append(f"{few:,} examples without an intent are left out: Rasa has no place.")

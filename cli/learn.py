@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from classifier.recipe import Recipe
     from desk.settings import Settings
 
+LARGEST_SEED = 2**63 - 1
+"""torch takes no larger one."""
 REASONS = {
     "accuracy": "Rejected: it is less accurate than the champion.",
     "best": "Rejected: it is more than a point less accurate than the best model so far.",
@@ -46,7 +48,8 @@ def train(
         str | None, typer.Option(help="auto, cpu, cuda or cuda:N (default: DEVICE).")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of everything random (default: 1).")
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random (default: 1)."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the data (default: by its size).")
@@ -81,7 +84,7 @@ def train(
     if json_:
         print_json(result)
     else:
-        _print_result(result)
+        _print_result(result, of_pack=data is None)
 
 
 def _from_file(
@@ -138,7 +141,6 @@ def _fit(
     with _progress("Training", quiet) as step:
         if out is not None:
             return train_to_directory(examples, out, progress=step, **options), out
-        settings.models_dir.mkdir(parents=True, exist_ok=True)
         registry.sweep(settings.models_dir)
         version, metrics = train_version(examples, settings.models_dir, progress=step, **options)
         return metrics, settings.models_dir / version
@@ -209,7 +211,7 @@ def _settings_errors() -> Iterator[None]:
         raise MisconfiguredError(str(error)) from None
 
 
-def _print_result(result: dict[str, Any]) -> None:
+def _print_result(result: dict[str, Any], of_pack: bool) -> None:
     console = results()
     if "run" in result:
         _print_run(result)
@@ -226,9 +228,11 @@ def _print_result(result: dict[str, Any]) -> None:
         console.print(f"  {result['promise']}", markup=False)
     else:
         share = f"{100 * result['target_error']:.3g} %"
+        # With --data the pack is not read, whatever it allows.
+        more = "more of them, or a higher target_error in pack.yml," if of_pack else "more of them"
         console.print(
             f"  the examples don't prove that at most {share} of the automatic answers are wrong: "
-            "more of them, or a higher target_error in pack.yml, will; see frontdesk thresholds"
+            f"{more} may; see frontdesk thresholds"
         )
     if result["promoted"]:
         console.print("It is the champion now: workers take it over within a second.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_settings
-from cli.errors import MisconfiguredError
+from cli.errors import CommandError, MisconfiguredError
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
@@ -101,6 +101,11 @@ def evaluate(
         warn_of_training_data(classifier, examples, source)
         predictions = classifier([example.text for example in examples])
         measures = measure(predictions, examples)
+        if measures.keys() <= {"examples"}:
+            raise CommandError(
+                f"There is nothing to measure: the model and {source} have neither intents nor "
+                "sentiments in common. Take data with labels that the model was trained on."
+            )
         version = classifier.version
         title = f"Model {version}"
     files = []

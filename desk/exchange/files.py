@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from desk.exchange.material import ExchangeError
@@ -32,21 +32,26 @@ def read_text(path: Path) -> str:
 
 
 def write_files(contents: Mapping[Path, str]) -> None:
-    """Write all files, in this order, or none: where one fails, those before it are put back."""
+    """Write all files, in this order, or none: where one fails, those before it are put back.
+
+    Raises `ExchangeError` where one can't be written.
+    """
     partials: dict[Path, Path] = {}
     before: dict[Path, bytes | None] = {}
     try:
         for path, text in contents.items():
-            target = path.resolve()  # a link stays a link
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partials[target] = _partial(target)
-            _write(partials[target], text.encode())
-            if target.exists():
-                shutil.copymode(target, partials[target])
+            with told(path):
+                target = path.resolve()  # a link stays a link
+                target.parent.mkdir(parents=True, exist_ok=True)
+                partials[target] = _partial(target)
+                _write(partials[target], text.encode())
+                if target.exists():
+                    shutil.copymode(target, partials[target])
         for target, partial in partials.items():
-            old = target.read_bytes() if target.exists() else None
-            partial.replace(target)
-            before[target] = old
+            with told(target):
+                old = target.read_bytes() if target.exists() else None
+                partial.replace(target)
+                before[target] = old
     except BaseException:
         for target, old in before.items():
             if old is None:
@@ -60,21 +65,36 @@ def write_files(contents: Mapping[Path, str]) -> None:
 
 
 def write_folder(folder: Path, contents: Mapping[str, str]) -> None:
-    """Make a folder, which must not exist or be empty, with these files; it appears whole."""
+    """Make a folder, which must not exist or be empty, with these files; it appears whole.
+
+    Raises `ExchangeError` where it can't be made.
+    """
     target = folder.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(target)
     shutil.rmtree(partial, ignore_errors=True)  # of an import that was killed
     try:
-        partial.mkdir()
-        for name, text in contents.items():
-            _write(partial / name, text.encode())
-        if target.exists():
-            target.rmdir()
-        partial.rename(target)
+        with told(folder):
+            partial.mkdir(parents=True)
+            for name, text in contents.items():
+                _write(partial / name, text.encode())
+            if target.exists():
+                target.rmdir()
+            partial.rename(target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Tells an error of the system, which may be of a partial file, of the file it is for."""
+    try:
+        yield
+    except OSError as error:
+        raise ExchangeError(
+            f"{path}: could not be written ({error.strerror}), and nothing was changed; "
+            "see that there is room and that you may write there"
+        ) from error
 
 
 def _partial(target: Path) -> Path:

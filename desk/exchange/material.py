@@ -48,6 +48,8 @@ class Material:
 
     examples: list[Labelled] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    intents: dict[str, str] = field(default_factory=dict)
+    """Intents that are declared, with or without examples: a name and its place."""
     values: dict[str, str] = field(default_factory=dict)
     """What other systems fill into their answers: a name and its text."""
     language: str | None = None
@@ -57,6 +59,7 @@ class Material:
         """Take in what another source holds; of values and the language the first ones stay."""
         self.examples += other.examples
         self.answers += other.answers
+        self.intents = {**other.intents, **self.intents}
         self.values = {**other.values, **self.values}
         self.language = self.language or other.language
         self.notices += other.notices

@@ -112,7 +112,8 @@ class _Merge:
 
     def plan(self, present: Iterable[Labelled], held_out: Iterable[Labelled]) -> Plan:
         added, examples = self._examples(present, held_out)
-        named = dict.fromkeys(row.intent for row in added if row.intent)
+        named = [row.intent for row in added if row.intent]
+        named += [self._named(label, where) for label, where in self.material.intents.items()]
         intents, answers = self._answers([name for name in named if name not in self.known])
         if self.pack is None:
             if not intents.keys() - {self.out_of_scope}:
@@ -159,7 +160,7 @@ class _Merge:
         added = []
         for row in self.material.examples:
             count["read"] += 1
-            intent = self._labelled(row)
+            intent = None if row.intent is None else self._named(row.intent, row.where)
             new = Labelled(row.where, row.text, intent, row.sentiment)
             key = normalised(row.text)
             first = seen.get(key)
@@ -181,15 +182,14 @@ class _Merge:
         count["added"] = len(added)
         return added, count
 
-    def _labelled(self, row: Labelled) -> str | None:
-        if row.intent is None:
-            return None
-        name = self._name(row.intent)
-        other = self.labels.setdefault(name, row.intent)
-        if other != row.intent and name != self.out_of_scope and name not in self.known:
+    def _named(self, label: str, where: str) -> str:
+        """The name of a label's intent. Raises `ExchangeError` where another label has it."""
+        name = self._name(label)
+        other = self.labels.setdefault(name, label)
+        if other != label and name != self.out_of_scope and name not in self.known:
             raise ExchangeError(
-                f"{row.where}: the intents {other!r} and {row.intent!r} would both be called "
-                f"{name}; rename one"
+                f"{where}: the intents {other!r} and {label!r} would both be called {name}; "
+                "rename one"
             )
         return name
 

@@ -20,7 +20,9 @@ def slug(name: str) -> str:
     """
     if _NAME.fullmatch(name):
         return name
-    folded = unicodedata.normalize("NFKD", name)
+    # Without accents, which NFKD makes characters of their own: `año` becomes `ano`.
+    letters = unicodedata.normalize("NFKD", name)
+    folded = "".join(letter for letter in letters if unicodedata.category(letter) != "Mn")
     word = re.sub(r"[^a-z0-9]+", "_", folded.lower()).strip("_")
     if not word[:1].isalpha():
         word = f"intent_{word}".rstrip("_")

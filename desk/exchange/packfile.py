@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from desk import pack as packs
+from desk.exchange.files import told
 from desk.exchange.material import ExchangeError
 from desk.pack import Pack, PackError
 
@@ -94,7 +95,9 @@ def add_intents(path: Path, text: str, intents: Mapping[str, Any]) -> str:
 def check(path: Path, text: str) -> Pack:
     """The pack that a text would be as `path`; raises `PackError` as loading it would."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "pack.yml").write_bytes(text.encode())
+        trial = Path(folder) / "pack.yml"
+        with told(trial):
+            trial.write_bytes(text.encode())
         try:
             return packs.load(Path(folder))
         except PackError as error:

@@ -1,4 +1,4 @@
-"""Rasa's domain.yml: responses to intents, and slots, read and written.
+"""Rasa's domain.yml: intents, responses to them, and slots, read and written.
 
 A response `utter_<intent>` is the answer to that intent. Slots of text with an `initial_value` are
 what a pack calls values: Rasa fills them into responses in the same way, `{name}`. Rasa has no
@@ -25,6 +25,8 @@ USED = frozenset({"nlu", "responses", "slots"})
 UNUSED = ("stories", "rules", "forms", "actions", "entities", "e2e_actions")
 _SKIPPED = frozenset({"tests", "train_test_split"})
 _PREFIX = "utter_"
+_RASAS_OWN = frozenset({"back", "nlu_fallback", "restart", "session_start"})
+"""Intents that no customer has: Rasa itself has them, and a domain may still declare them."""
 
 
 def project_files(folder: Path) -> list[Path]:
@@ -50,7 +52,7 @@ class RasaFile:
 
 
 def read(path: Path) -> RasaFile:
-    """What a YAML file holds of Rasa's responses, slots and language.
+    """What a YAML file holds of Rasa's intents, responses, slots and language.
 
     Raises `ExchangeError` for a file that can't be read, is not YAML or has other responses.
     """
@@ -60,9 +62,10 @@ def read(path: Path) -> RasaFile:
     material = Material()
     if "pipeline" in sections and "language" in sections:
         material.language = str(sections["language"][1].value)
+    if "intents" in sections:
+        material.intents = dict(_declared(path, sections["intents"][1]))
     if "responses" in sections:
-        declared = set(_declared(sections.get("intents")))
-        material.answers = list(_answers(path, sections["responses"][1], declared, material))
+        material.answers = list(_answers(path, sections["responses"][1], material))
     if "slots" in sections:
         material.values = dict(_initial_values(sections["slots"][1]))
     for name in UNUSED:
@@ -75,7 +78,7 @@ def read(path: Path) -> RasaFile:
         material.notices += others
     return RasaFile(
         material,
-        usable=bool(USED & sections.keys()) or material.language is not None,
+        usable=bool(USED & sections.keys() or material.intents or material.language),
         has_examples="nlu" in sections and not (others and not _intents(sections["nlu"][1])),
     )
 
@@ -125,9 +128,7 @@ def _root(path: Path) -> yaml.Node | None:
     return root
 
 
-def _answers(
-    path: Path, responses: yaml.Node, declared: set[str], material: Material
-) -> Iterator[Answer]:
+def _answers(path: Path, responses: yaml.Node, material: Material) -> Iterator[Answer]:
     if not isinstance(responses, yaml.MappingNode):
         raise ExchangeError(f"{path}:{_line(responses)}: `responses` must be a mapping")
     for key, variations in responses.value:
@@ -148,17 +149,17 @@ def _answers(
             material.notices.append(Notice(message, where))
         intent = name.removeprefix(_PREFIX)
         text = markup.from_plain(texts[0]["text"].value.strip())
-        yield Answer(where, intent, text, intent in declared)
+        yield Answer(where, intent, text, intent in material.intents)
 
 
-def _declared(intents: tuple[yaml.Node, yaml.Node] | None) -> Iterator[str]:
-    if intents is None or not isinstance(intents[1], yaml.SequenceNode):
-        return
-    for item in intents[1].value:
-        if isinstance(item, yaml.ScalarNode):
-            yield str(item.value)
-        elif isinstance(item, yaml.MappingNode) and item.value:
-            yield str(item.value[0][0].value)  # `- greet: {use_entities: []}`
+def _declared(path: Path, intents: yaml.Node) -> Iterator[tuple[str, str]]:
+    """The names of a domain's intents, each with its place."""
+    for item in intents.value if isinstance(intents, yaml.SequenceNode) else []:
+        # `- greet` or `- greet: {use_entities: []}`
+        node = item.value[0][0] if isinstance(item, yaml.MappingNode) and item.value else item
+        name = str(node.value).strip() if isinstance(node, yaml.ScalarNode) else ""
+        if name and name not in _RASAS_OWN:
+            yield name, f"{path}:{_line(node)}"
 
 
 def _initial_values(slots: yaml.Node) -> Iterator[tuple[str, str]]:

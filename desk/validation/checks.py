@@ -125,11 +125,22 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
     """As `check_counts`, where no pack says which intents there are: the training rows do."""
     names = sorted({row.intent for row in train.rows if row.intent} - OUT_OF_SCOPE)
     check_counts(train, names, FEW_EXAMPLES)
-    if len(names) == 1:
+    labels = {
+        "intent": sorted({row.intent for row in train.rows if row.intent}),
+        "sentiment": sorted({row.sentiment for row in train.rows if row.sentiment}),
+    }
+    for kind, found in labels.items():
+        if len(found) == 1:  # training refuses it
+            train.error(
+                Kind.FEW_EXAMPLES,
+                None,
+                f"{found[0]} is the only {kind}; a model has nothing to tell it from",
+            )
+    if len(names) == 1 < len(labels["intent"]):
         train.warn(
             Kind.FEW_EXAMPLES,
             None,
-            f"{names[0]} is the only intent; a model has nothing to tell it from",
+            f"{names[0]} is the only intent; a model tells it from texts out of scope alone",
         )
     if test is None:
         return

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from desk.validation.checks import conflict, covers, leaks
+from desk.validation.checks import covers, leaks
 from desk.validation.encodings import repaired
 from desk.validation.near import normalised
 from desk.validation.rows import BOM, DataFile, Row, encoded
@@ -105,9 +105,12 @@ class Mending:
         self, train: DataFile, train_rows: Sequence[Row], test: DataFile, test_rows: Sequence[Row]
     ) -> None:
         removed: dict[int, tuple[Row, str]] = {}
-        for row, seen in leaks(train_rows, test_rows):
+        found = leaks(train_rows, test_rows)
+        # To remove one of two rows with different labels would be to decide for the other.
+        disputed = {each.record for row, seen in found if _differ([row, *seen]) for each in seen}
+        for row, seen in found:
             for each in seen:
-                if not conflict(row, each):
+                if each.record not in disputed:
                     how = "is" if each.key == row.key else "is nearly the text"
                     why = f"{how} in {test.name}, line {row.line}"
                     removed.setdefault(each.record, (each, why))
@@ -119,6 +122,12 @@ class Mending:
     def _remove(self, data: DataFile, row: Row, why: str) -> None:
         self._records[data.path][row.record] = ""
         self.changes.append(Change(data.name, row.line, f"removed {row.text!r}: it {why}"))
+
+
+def _differ(rows: Sequence[Row]) -> bool:
+    """Whether rows say different things; what one does not know is no difference."""
+    intents, sentiments = {row.intent for row in rows}, {row.sentiment for row in rows}
+    return len(intents - {None}) > 1 or len(sentiments - {None}) > 1
 
 
 def _replace(path: Path, content: bytes) -> None:

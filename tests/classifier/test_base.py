@@ -92,6 +92,22 @@ def test_weights_that_are_not_safetensors_are_refused(base_copy: Path, content: 
         load_encoder(find_base(str(base_copy)), 0.0)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(base_copy: Path, value: float) -> None:
+    name = "encoder.layer.0.attention.self.key.weight"
+    tensors = safetensors.torch.load_file(base_copy / "model.safetensors")
+    tensors[name][0, 1] = value
+    safetensors.torch.save_file(tensors, base_copy / "model.safetensors")
+    with pytest.raises(BaseModelError, match=f"base: {name} holds NaN or infinity"):
+        load_encoder(find_base(str(base_copy)), 0.0)
+
+
+def test_a_base_that_reads_next_to_nothing_is_refused_by_name(base_copy: Path) -> None:
+    change_config(base_copy, max_position_embeddings=3)
+    with pytest.raises(BaseModelError, match=r"/base: reads 3 tokens .* 4 at least"):
+        find_base(str(base_copy))
+
+
 def test_a_base_of_impossible_sizes_is_refused(base_copy: Path) -> None:
     config = json.loads((base_copy / "config.json").read_text())
     (base_copy / "config.json").write_text(json.dumps(config | {"num_attention_heads": 0}))

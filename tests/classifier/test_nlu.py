@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -160,3 +162,29 @@ def test_what_is_written_is_read_again(rows: list[tuple[str, str, str | None]]) 
 def test_texts_of_one_line_are_written_as_rasas_users_write_them() -> None:
     written = nlu.dump([("hello", "greet", None), ("good day", "greet", None)])
     assert written.endswith("- intent: greet\n  examples: |\n    - hello\n    - good day\n")
+
+
+MARKED = re.compile(
+    r"""\[(?P<text>[^\]]+)\]
+        (?: \([^):]+(?::[^)]+)?\) | \{[^}]+\} | \[\s*\{[^\]]*\}\s*\] )""",
+    re.VERBOSE,
+)
+"""What a mark is, in short; to look for it so takes minutes in a text made to hurt."""
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text(st.sampled_from("[]{}(): ab\n\x85"), max_size=30))
+@example("[a](b) [c](d:e) [f]{g} [h][{i}, {j}] [k][ {} ] [l](m:n:o)")
+@example("[a]() [b](:c) [d](e:) [f]{} [g][] [h][{] [i][}] [] [j [k](l)]")
+def test_any_text_loses_the_marks_of_its_entities_and_nothing_else(text: str) -> None:
+    assert nlu.plain(text) == MARKED.sub(lambda mark: mark["text"], text)
+
+
+@pytest.mark.parametrize(
+    "part", ["[", "[a](", "[a](b:", "[a]{", "[a][{", "[a][{} ", "[]", "[a](b", "[a](:)[", "]["]
+)
+def test_a_text_of_brackets_that_never_close_is_read_at_once(part: str) -> None:
+    begun = time.process_time()
+    nlu.plain(part * 100_000)
+    nlu.plain(part * 100_000 + ":)")
+    assert time.process_time() - begun < 3

@@ -128,6 +128,26 @@ def test_a_disk_that_fills_at_any_sync_leaves_nothing_half_written(
     assert registry.verify(tmp_path / add(tmp_path))
 
 
+def test_the_parents_of_a_model_are_made_with_it_and_go_if_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        fill_disk(full, at=3)
+        with pytest.raises(ModelError, match="No space left"):
+            registry.save(tmp_path / "a" / "b" / "c", files(), {"version": "x"})
+    assert list(tmp_path.iterdir()) == []
+    registry.check_target(tmp_path / "a" / "b" / "c")
+    assert list(tmp_path.iterdir()) == []
+    registry.save(tmp_path / "a" / "b" / "c", files(), {"version": "x"})
+    assert registry.verify(tmp_path / "a" / "b" / "c")
+
+
+def test_a_model_is_not_saved_under_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match="/file is not a directory"):
+        registry.check_target(tmp_path / "file" / "a" / "b")
+
+
 def test_a_failing_rename_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Path:
         raise OSError(errno.EACCES, "Permission denied")

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from classifier import registry
@@ -192,16 +194,15 @@ def test_a_disk_that_fills_while_the_model_is_saved_leaves_nothing_of_it(
     at: int,
 ) -> None:
     fill_disk(monkeypatch, at)
-    models = tmp_path / "models"
     with pytest.raises(ModelError, match=r"could not be saved \(No space left"):
         train_version(
             examples[::4],
-            models,
+            tmp_path / "models",
             base=str(tiny_base),
             recipe=replace(SHORT, epochs=1),
             device="cpu",
         )
-    assert list(models.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -234,6 +235,19 @@ def test_a_base_that_cannot_be_had_leaves_nothing_behind(
     with pytest.raises(BaseModelError):
         train_to_directory(examples, tmp_path / "out", base="./nowhere")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_names_the_base(
+    tiny_base: Path, tmp_path: Path, examples: list[Example]
+) -> None:
+    huge = Path(shutil.copytree(tiny_base, tmp_path / "huge"))
+    tensors = safetensors.torch.load_file(huge / "model.safetensors")
+    tensors["encoder.layer.0.attention.self.value.weight"] *= 1e38  # a number still
+    safetensors.torch.save_file(tensors, huge / "model.safetensors")
+    out = tmp_path / "a" / "b"
+    with pytest.raises(BaseModelError, match="huge: the loss of step 1 is nan"):
+        train_to_directory(examples, out, base=str(huge), recipe=SHORT, device="cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["huge"]
 
 
 def test_a_trained_version_is_named_as_its_directory_and_moves_no_pointer(

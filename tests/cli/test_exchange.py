@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def test_many_remarks_are_cut_on_the_screen_and_whole_in_json(frontdesk: Command
         ("a.yml", "stories: []\n", "a.yml: holds none of Rasa's"),
         ("a.yml", "nlu:\n- intent: [x\n", "a.yml:3: is not YAML"),
         ("a.yml", "nlu:\n- intent: x\n  examples: |\n    y\n", "a.yml:4: 'y' does not begin"),
-        ("bot/a.yml", "services: {}\n", "no .yml file in this folder has examples"),
+        ("bot/a.yml", "services: {}\n", "no .yml file in this folder has examples or a domain"),
     ],
 )
 def test_a_bad_source_is_told_and_nothing_is_written(
@@ -277,3 +278,70 @@ def test_neither_verb_loads_torch(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
     assert (tmp_path / "b" / "pack.yml").is_file()
+
+
+def test_canned_answers_alone_go_to_rasa_and_come_back(frontdesk: Command) -> None:
+    write("canned.csv", "short_code,content\nhours,Nine to six\nrefund,Soon\n")
+    assert frontdesk("import", "canned.csv", "--into", "mine").code == 0
+    result = frontdesk("export", "bot", "--from", "mine", "--format", "rasa")
+    assert result.code == 0, result.err
+    assert "no nlu.yml" in result.err
+    assert [path.name for path in Path("bot").iterdir()] == ["domain.yml"]
+    assert frontdesk("import", "bot", "--into", "again").code == 0
+    assert answers(packs.load(Path("again"))) == {"hours": "Nine to six", "refund": "Soon"}
+    # For a file of examples, none are a mistake.
+    assert frontdesk("export", "x.csv", "--from", "mine", "--format", "csv").code == 1
+
+
+def test_intents_that_only_a_domain_declares_come_along(frontdesk: Command) -> None:
+    write("bot/domain.yml", "intents: [gift, hours: {use_entities: []}, nlu_fallback]\n")
+    write("bot/responses.yml", 'responses:\n  utter_hours: [{text: "Nine to six"}]\n')
+    found = frontdesk("import", "bot", "--into", "mine", "--json").json()
+    assert found["intents"] == ["gift", "hours", "out_of_scope"]
+    assert found["unanswered"] == ["gift"]
+    assert answers(packs.load(Path("mine"))) == {"hours": "Nine to six"}
+    before = everything()
+    assert frontdesk("import", "bot/domain.yml", "--into", "mine", "--json").json()["intents"] == []
+    assert everything() == before
+
+
+def test_two_declared_intents_that_would_share_a_name_are_told(frontdesk: Command) -> None:
+    write("domain.yml", "intents:\n- a-b\n- a/b\n")
+    result = frontdesk("import", "domain.yml", "--into", "mine")
+    assert result.code == 1
+    assert "domain.yml:3: the intents 'a-b' and 'a/b' would both be called a_b" in result.err
+
+
+def test_an_export_of_what_is_not_there_says_so(frontdesk: Command) -> None:
+    result = frontdesk("export", "out.csv", "--from", "none.jsonl", "--format", "csv")
+    assert result.code == 1
+    assert "none.jsonl: there is no such file" in result.err
+    assert "PACK" not in result.err
+
+
+def test_an_export_to_rasa_wants_a_folder(frontdesk: Command) -> None:
+    write("bot", "precious")
+    result = frontdesk("export", "bot", "--from", FLORIST, "--format", "rasa", "--force")
+    assert result.code == 2
+    assert "bot is a file; name a folder" in result.err
+    assert Path("bot").read_text() == "precious"
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow over 64 bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_that_does_not_fit_is_named(frontdesk: Command, small_files: None) -> None:
+    result = frontdesk("export", "out.csv", "--from", FLORIST, "--format", "csv")
+    assert result.code == 1
+    assert "out.csv: could not be written (File too large)" in result.err
+    assert "see that there is room" in result.err
+    write("nlu.yml", NLU[:64].rpartition("\n")[0])
+    result = frontdesk("import", "nlu.yml", "--into", "mine")
+    assert "pack.yml: could not be written (File too large)" in result.err
+    assert {path.name for path in Path().iterdir()} == {"nlu.yml"}

@@ -180,8 +180,7 @@ def test_a_training_that_is_killed_leaves_nothing(place: Place, no_models: Path)
         assert process.poll() is None
     process.kill()
     process.wait()
-    left = [path.name for path in no_models.iterdir()]
-    assert left == []
+    assert not no_models.exists()
 
 
 def test_the_remains_of_a_save_that_was_killed_are_swept(
@@ -266,7 +265,9 @@ def test_a_damaged_model_is_refused(own_models: Path, frontdesk: Command) -> Non
 def test_classify_gives_an_object_for_one_text_and_a_list_for_several(frontdesk: Command) -> None:
     one = frontdesk("classify", "where is my parcel", "--json").json()
     asked = {"text", "intent", "intent_ranking", "sentiment", "model"}
-    assert set(one) == asked | {"scope", "in_scope", "language", "neighbours"}
+    reasons = {"threshold", "scope", "scope_threshold", "in_scope", "language", "neighbours"}
+    assert set(one) == asked | reasons
+    assert 0 < one["threshold"] <= 1
     assert one["intent"]["name"] == "where"
     several = frontdesk("classify", "refund the cup", "sing a song about a cup", "--json").json()
     assert [found["intent"]["name"] for found in several] == ["refund", "out_of_scope"]
@@ -306,6 +307,47 @@ def test_promoting_what_is_not_there_says_where_to_look(frontdesk: Command) -> N
     result = frontdesk("models", "promote", "latest")
     assert result.code == 1
     assert "frontdesk models list" in result.err
+
+
+def test_a_models_directory_that_is_none_is_told(no_models: Path, frontdesk: Command) -> None:
+    missing = frontdesk("models", "rollback")
+    assert missing.code == 1
+    assert f"{no_models}: there is no such directory of models (MODELS_DIR)" in missing.err
+    no_models.write_text("")
+    for verb in ("rollback", "list"):
+        result = frontdesk("models", verb)
+        assert result.code == 1
+        assert f"{no_models}: is not a directory of models; set MODELS_DIR to one" in result.err
+    assert f"{no_models} is not a directory" in frontdesk("train", "--epochs", "1").err
+
+
+def test_a_training_that_fails_leaves_no_folders(place: Place, frontdesk: Command) -> None:
+    out = place.folder / "a" / "b" / "c"
+    assert frontdesk("train", "--out", str(out), "--base", "./nowhere").code == 1
+    assert not (place.folder / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("seed", "says"),
+    [("99999999999999999999999", "9223372036854775807"), ("-1", "greater than or equal to 0")],
+)
+def test_a_seed_out_of_range_is_refused_with_the_range(
+    frontdesk: Command, seed: str, says: str
+) -> None:
+    result = frontdesk("train", "--seed", seed)
+    assert result.code == 2
+    assert says in result.err
+
+
+def test_train_says_what_would_prove_more(
+    place: Place, no_models: Path, frontdesk: Command
+) -> None:
+    advice = "higher target_error in pack.yml, may"
+    assert advice in frontdesk("train", "--epochs", "1").out
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    said = frontdesk("train", "--epochs", "1", "--data", str(data)).out
+    assert "more of them may" in said
+    assert "pack.yml" not in said
 
 
 def test_ctrl_c_in_a_training_from_feedback_closes_the_run(

@@ -140,6 +140,19 @@ def test_figures_on_training_data_come_with_a_warning(
     assert "flatter" not in frontdesk(verb).err
 
 
+def test_compare_warns_of_each_model_that_was_trained_on_the_data(
+    place: Place, frontdesk: Command, worse: Path
+) -> None:
+    for data in (make_examples(), make_examples(each=6)):
+        seen = write_jsonl(place.folder / "seen.jsonl", data)
+        warnings = [
+            frontdesk("compare", *models, "--data", str(seen)).err
+            for models in (("champion", str(worse)), (str(worse), "champion"))
+        ]
+        assert ["flatter" in each for each in warnings] == [True, True]
+    assert "flatter" not in frontdesk("compare", "champion", str(worse)).err
+
+
 def test_compare_tells_the_better_model_and_what_changed(
     place: Place, frontdesk: Command, models_dir: Path, worse: Path
 ) -> None:
@@ -216,6 +229,18 @@ def test_thresholds_of_one_intent(frontdesk: Command) -> None:
     assert "those it does: person, refund, where" in result.err
 
 
+def test_evaluate_needs_labels_that_the_model_knows(place: Place, frontdesk: Command) -> None:
+    rows = make_examples(each=6)
+    intents = write_jsonl(place.folder / "i.jsonl", [replace(e, sentiment=None) for e in rows])
+    moods = write_jsonl(place.folder / "moods.jsonl", [replace(e, intent=None) for e in rows])
+    assert frontdesk("train", "--data", str(intents), "--out", "m", "--epochs", "1").code == 0
+    result = frontdesk("evaluate", "--model", "m", "--data", str(moods), "--out", "report")
+    assert result.code == 1
+    assert "neither intents nor sentiments in common" in result.err
+    assert result.out == ""
+    assert not (place.folder / "report").exists()
+
+
 def test_thresholds_need_intents(place: Place, frontdesk: Command) -> None:
     data = place.folder / "moods.jsonl"
     data.write_text('{"text": "fine", "sentiment": "positive"}')
@@ -244,4 +269,6 @@ def test_classify_explains_itself(frontdesk: Command, monkeypatch: pytest.Monkey
     for part in ("scope 0.31 (0.50 and more", "language fr", "0.88 like\trefund\trefund the lamp"):
         assert part in said
     assert "out of scope: not to be answered" in said
+    found = frontdesk("classify", "refund the cup", "--explain", "--json").json()
+    assert (found["scope"], found["scope_threshold"]) == (0.31, 0.5)
     assert len(frontdesk("classify", "refund the cup").out.splitlines()) == 1

@@ -247,6 +247,7 @@ def test_what_another_system_would_fill_in_is_noticed() -> None:
         ("order_status", "order_status"),
         ("faq/ask-Hours", "faq_ask_hours"),
         ("Größe é", "gro_e_e_[0-9a-f]{8}"),
+        ("kündigen/año", "kundigen_ano"),
         ("24h", "intent_24h"),
         ("退款", "intent_[0-9a-f]{8}"),
         ("!?", "intent_[0-9a-f]{8}"),

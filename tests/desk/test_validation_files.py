@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from classifier.data import DataError, read_examples
+from classifier.training import find_labels
 from desk.validation import Finding, Kind, Severity, check_files
 
 
@@ -80,12 +81,12 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 def test_lines_that_are_not_utf8_are_found_and_told_apart_from_a_mixture(
     tmp_path: Path, suffix: str
 ) -> None:
-    head = b"text,label\n" if suffix == ".csv" else b""
+    head = b"text,label\nhi,b\n" if suffix == ".csv" else b'{"text": "hi", "intent": "b"}\n'
     row = '{{"text": "{}", "intent": "a"}}\n' if suffix == ".jsonl" else "{},a\n"
     alone = tmp_path / f"alone{suffix}"
     alone.write_bytes(head + row.format("one").encode() + row.format("café").encode("latin-1"))
     (error,) = _errors(alone)
-    assert (error.kind, error.line) == (Kind.ENCODING, 2 + bool(head))
+    assert (error.kind, error.line) == (Kind.ENCODING, head.count(b"\n") + 2)
     assert "café" in error.message
     assert "mixed" not in error.message
     mixed = tmp_path / f"mixed{suffix}"
@@ -122,19 +123,31 @@ def test_garbled_and_lost_characters_are_warnings_with_their_lines(tmp_path: Pat
 
 def test_windows_line_ends_a_byte_order_mark_and_spaces_are_warnings(tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
-    data.write_bytes('\ufeff{"text": " one ", "intent": "a"}\r\n'.encode())
+    row = '{"text": " one ", "intent": "a"}\r\n{"text": "two", "intent": "b"}\r\n'
+    data.write_bytes(f"\ufeff{row}".encode())
     found = [each.message for each in check_files(data).findings if each.kind is Kind.SPACES]
     assert len(found) == 3
     assert not _errors(data)
 
 
-def test_small_intents_and_a_single_one_are_warnings(tmp_path: Path) -> None:
+def test_a_small_intent_and_one_beside_out_of_scope_are_warnings(tmp_path: Path) -> None:
     data = _jsonl(tmp_path / "data.jsonl", *_plenty("swap", 19), ("what's that", "oos"))
     messages = [each.message for each in check_files(data).findings]
     assert messages == [
         "intent swap has 19 examples; write at least 20",
-        "swap is the only intent; a model has nothing to tell it from",
+        "swap is the only intent; a model tells it from texts out of scope alone",
     ]
+    assert not _errors(data)
+
+
+@pytest.mark.parametrize("kind", ["intent", "sentiment"])
+def test_a_single_label_is_an_error_as_training_refuses_it(tmp_path: Path, kind: str) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(f'{{"text": "{t}", "{kind}": "neutral"}}\n' for t in ("one", "two")))
+    (error,) = _errors(data)
+    assert error.message == f"neutral is the only {kind}; a model has nothing to tell it from"
+    with pytest.raises(DataError, match="nothing to tell apart"):
+        find_labels(read_examples(data))
 
 
 def test_an_intent_that_is_tested_but_never_trained_is_an_error(tmp_path: Path) -> None:
@@ -149,7 +162,7 @@ def test_an_intent_that_is_tested_but_never_trained_is_an_error(tmp_path: Path) 
 
 
 def test_a_leak_between_two_files_is_an_error(tmp_path: Path) -> None:
-    data = _jsonl(tmp_path / "data.jsonl", ("swap it", "swap"))
+    data = _jsonl(tmp_path / "data.jsonl", ("swap it", "swap"), ("pay me back", "refund"))
     test = _jsonl(tmp_path / "test.jsonl", ("Swap it!", "swap"))
     (error,) = _errors(data, test)
     assert (error.kind, error.file, error.line) == (Kind.LEAK, str(test), 1)

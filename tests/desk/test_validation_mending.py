@@ -169,3 +169,17 @@ def test_a_link_stays_a_link_and_the_mode_stays(tmp_path: Path, data: Path) -> N
     assert link.is_symlink()
     assert data.read_bytes() == b"new"
     assert data.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_leak_settles_no_conflict_of_two_labels(data: Path, test: Path) -> None:
+    kept = [_row("one"), _row("two"), _row("three"), _row("four")]
+    # Twice in the training, twice in the test, and in the test without saying which.
+    data.write_text(
+        "".join([*kept, _row("hi", "a"), _row("hi", "b"), _row("yo"), _row("ok"), _row("ok", "b")])
+    )
+    test.write_text(
+        _row("hi", "a") + _row("yo", "a") + _row("yo", "b") + _row("ok", None, "neutral")
+    )
+    before = data.read_bytes()
+    assert _mend(data, test) == []
+    assert data.read_bytes() == before
