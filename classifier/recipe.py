@@ -105,7 +105,7 @@ class Recipe:
         if small:
             passes, rounds, rate = min(round(280 / math.sqrt(max(examples, 1))), 30), 5, 6e-5
         elif examples < LARGE:
-            passes, rounds, rate = 5, 3, 2e-4
+            passes, rounds, rate = 5, 3, 1.5e-4
         else:
             passes, rounds, rate = 6, 1, 1e-4
         if not small and not intents:
