@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,38 @@ def test_a_device_without_room_for_a_new_champion_keeps_the_old_one_serving(
     registry.promote(models, other_version(models))
     monkeypatch.setattr("workers.inference.Classifier.load", full)
     assert champion.follow()
+    assert champion.classifier is before
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `f`"), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `f`"), False),
+        (RuntimeError("no such token"), False),
+    ],
+)
+def test_a_device_that_breaks_over_a_new_champion_ends_the_worker_and_one_that_is_full_does_not(
+    champion: Champion, models: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, ends: bool
+) -> None:
+    class Ended(BaseException):
+        """In place of the end of this process."""
+
+    def fails(*_: object) -> None:
+        raise error
+
+    def end(_status: int) -> None:
+        raise Ended
+
+    champion.check_seconds = 0.0
+    before = champion.classifier
+    registry.promote(models, other_version(models))
+    monkeypatch.setattr("workers.inference.Classifier.load", fails)
+    monkeypatch.setattr("workers.inference.os._exit", end)
+    with pytest.raises(Ended) if ends else nullcontext():
+        assert champion.follow()
     assert champion.classifier is before
 
 
