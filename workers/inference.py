@@ -267,6 +267,7 @@ def run(
         health.PROCESS.lack("model", "there is no champion: run frontdesk train")
         log.warning("model.missing", models=str(models_dir), hint="run: frontdesk train")
     while not champion.follow():
+        heartbeat.wait()
         time.sleep(CHECK_CHAMPION_SECONDS)
     inference = Inference(desk, connection, champion)
 
