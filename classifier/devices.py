@@ -73,7 +73,31 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 def out_of_memory(error: BaseException) -> bool:
     """Whether a device had no room for what it was to compute. Does not import torch."""
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+    if torch is None:
+        return False
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    # What is not allocated by torch itself: CUDA's own word, and cuBLAS's.
+    return _of_device(error) and any(
+        word in str(error) for word in ("out of memory", "ALLOC_FAILED")
+    )
+
+
+def device_broke(error: BaseException) -> bool:
+    """Whether a GPU failed otherwise: an illegal access, an assertion in a kernel, a lost device.
+
+    CUDA then answers every later call of this process with the same error; only a new process
+    can use the device again, if anybody can. Does not import torch.
+    """
+    return _of_device(error) and not out_of_memory(error)
+
+
+def _of_device(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(error, RuntimeError):
+        return False
+    # Libraries on top of CUDA, such as cuBLAS, are told by the words alone.
+    return isinstance(error, torch.AcceleratorError) or str(error).startswith("CUDA error")
 
 
 def free_memory() -> None:

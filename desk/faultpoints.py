@@ -11,7 +11,6 @@ a file named like the fault, its fuse, is made there just before. A fault whose 
 the start happens when a test takes it away, from the N-th time on.
 
     kill           SIGKILL, as by the kernel out of memory
-    kill_after     SIGKILL so many seconds later, wherever the process is by then
     stop           SIGSTOP: frozen until somebody sends SIGCONT
     hang           the main thread stands still for good, deaf to every signal but SIGKILL,
                    as in a driver's call that does not return
@@ -23,7 +22,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,10 +91,6 @@ def _kill(_seconds: float) -> None:
     time.sleep(60)  # the signal may take a moment to arrive; nothing more may happen meanwhile
 
 
-def _kill_after(seconds: float) -> None:
-    threading.Timer(seconds, _kill, (0.0,)).start()
-
-
 def _stop(_seconds: float) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -113,7 +107,6 @@ def _raise(_seconds: float) -> None:
 
 _ACTIONS: dict[str, Callable[[float], None]] = {
     "kill": _kill,
-    "kill_after": _kill_after,
     "stop": _stop,
     "hang": _hang,
     "sleep": time.sleep,

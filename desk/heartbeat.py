@@ -19,10 +19,16 @@ class Heartbeat:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._last = 0.0
 
+    def wait(self) -> None:
+        """The loop turns, but what it works with is not there yet: no sign of life in the file,
+        by which `up` and `doctor` take a process for one that works."""
+        global _turned  # noqa: PLW0603 - a process has one loop
+        _turned = time.monotonic()
+
     def beat(self) -> None:
         """Touch the file, at most once a second."""
-        global _turned  # noqa: PLW0603 - a process has one loop
-        now = _turned = time.monotonic()
+        self.wait()
+        now = time.monotonic()
         if now - self._last >= 1.0:
             self._path.touch()
             self._last = now

@@ -46,7 +46,7 @@ from rq.defaults import (
     DEFAULT_LOGGING_FORMAT,
     DEFAULT_WORKER_TTL,
 )
-from rq.exceptions import StopRequested
+from rq.exceptions import NoSuchJobError, StopRequested
 from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job, JobStatus
 from rq.job_lifecycle import format_exc_info
@@ -59,7 +59,7 @@ from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 from desk import faultpoints
 from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, AllowedJob, queue
 from workers.records import Claim, Failure, Records
-from workers.scripts import CLAIM, FINISH
+from workers.scripts import CLAIM, FINISH, LONGEST
 from workers.watchdog import Watchdog
 
 RunBatch = Callable[[Sequence[Job]], Sequence[object]]
@@ -270,6 +270,7 @@ class BatchWorker(SimpleWorker):
                     self.worker_ttl,
                     *self._prefixes(),
                     uuid4().hex,
+                    LONGEST,
                 ],
             )
             for job_id in skipped:
@@ -300,21 +301,12 @@ class BatchWorker(SimpleWorker):
             found = dict(zip(flat, flat, strict=True))
             created, enqueued = found.pop(b"created_at", None), found.pop(b"enqueued_at", None)
             job.restore(found)
+            _check_times(job)
             # RQ parses with strptime, which takes a tenth of a job's time.
             job.created_at = _moment(created) or job.created_at
             job.enqueued_at = _moment(enqueued)
         except Exception as error:  # noqa: BLE001 - any one of RQ's parsers
-            # One mangled hash must not end every worker that meets it, as it does in RQ.
-            self.log.error("Worker %s: job %s is unreadable: %r", self.name, job_id, error)
-            job.origin = self._queue.name  # what the registries are found by
-            with self.connection.pipeline() as pipeline:
-                pipeline.hset(job.key, "status", JobStatus.FAILED)
-                pipeline.expire(job.key, DEFAULT_FAILURE_TTL)
-                pipeline.zadd(
-                    self._registries["failed"], {job_id: current_timestamp() + DEFAULT_FAILURE_TTL}
-                )
-                execution.delete(job=job, pipeline=pipeline)
-                pipeline.execute()
+            self._park(job, execution, error)
             return None
         job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
         job.worker_name = self.name
@@ -322,6 +314,22 @@ class BatchWorker(SimpleWorker):
         job._status = JobStatus.STARTED  # as the script has set it; set_status would write again
         self.executions[execution.id] = execution
         return Claim(job, execution)
+
+    def _park(self, job: Job, execution: Execution, error: Exception) -> None:
+        """Fail a job whose hash makes no sense.
+
+        One mangled hash must not end every worker that meets it, as it does in RQ.
+        """
+        self.log.error("Worker %s: job %s is unreadable: %r", self.name, job.id, error)
+        job.origin = self._queue.name  # what the registries are found by
+        with self.connection.pipeline() as pipeline:
+            pipeline.hset(job.key, "status", JobStatus.FAILED)
+            pipeline.expire(job.key, DEFAULT_FAILURE_TTL)
+            pipeline.zadd(
+                self._registries["failed"], {job.id: current_timestamp() + DEFAULT_FAILURE_TTL}
+            )
+            execution.delete(job=job, pipeline=pipeline)
+            pipeline.execute()
 
     def _wait(self) -> None:
         """Return when a job waits or a tick has passed, without taking anything."""
@@ -358,7 +366,27 @@ class BatchWorker(SimpleWorker):
         lock, lasts = self._queue.registry_cleaning_key, max(30, 2 * self.maintenance_interval)
         if self.connection.ttl(lock) > lasts:
             self.connection.expire(lock, lasts)
+        self._park_abandoned()
         super().clean_registries()  # type: ignore[no-untyped-call]
+
+    def _park_abandoned(self) -> None:
+        """Park what is unreadable among the jobs of dead workers, over which RQ would fail."""
+        ended: Any = self.connection.zrangebyscore(
+            self._registries["started"], 0, current_timestamp()
+        )
+        for composite in ended:
+            job_id, _, execution_id = _text(composite).rpartition(":")
+            job = self.job_class(job_id, connection=self.connection)
+            job.serializer = self.serializer
+            try:
+                job.refresh()  # type: ignore[no-untyped-call]
+                _check_times(job)
+            except NoSuchJobError:
+                continue  # RQ takes it off the registry
+            except redis.exceptions.RedisError:
+                raise
+            except Exception as error:  # noqa: BLE001 - any one of RQ's parsers
+                self._park(job, Execution(execution_id, job_id, self.connection), error)
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         """Seconds for which a job is leased."""
@@ -598,6 +626,14 @@ def _check(job: Job) -> None:
     if isinstance(job, AllowedJob):
         job.check_allowed()
         _ = job.success_callback, job.failure_callback, job.stopped_callback
+
+
+def _check_times(job: Job) -> None:
+    """Raise if a time of the job is none that a script, the clock or Redis can do with."""
+    times = [job.timeout, job.result_ttl, job.failure_ttl, job.ttl]
+    for seconds in (*times, *(job.retry_intervals or ()), *(job.repeat_intervals or ())):
+        if seconds is not None and not -LONGEST <= seconds <= LONGEST:
+            raise ValueError(f"{seconds} s is no time of a job")
 
 
 def _moment(stamp: bytes | None) -> datetime | None:

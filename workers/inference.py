@@ -6,6 +6,7 @@ decision of that attempt commits in SQL before the job counts as done.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.contextvars import bound_contextvars
 
 from classifier import Classifier, Prediction, registry
-from classifier.devices import free_memory, out_of_memory
+from classifier.devices import device_broke, free_memory, out_of_memory
 from classifier.registry import ModelError
 from desk import faultpoints, health, metrics, queues
 from desk.domain import PendingMessage, Trial
@@ -74,6 +75,7 @@ class Champion:
             self._refused = None
             metrics.MODEL_REFUSED.set(0)
         except (ModelError, RuntimeError, MemoryError) as error:  # a device without room, too
+            _end_if_device_broke(error)
             free_memory()
             refused = version or str(error)
             self._refused_at = now
@@ -138,6 +140,7 @@ class Inference:
         except ModelError:
             raise  # no message is to blame
         except Exception as error:
+            _end_if_device_broke(error)
             if len(jobs) == 1:  # others are tried again in halves
                 counting.ended([error])
             if len(jobs) == 1 and not jobs[0].should_retry:
@@ -234,6 +237,17 @@ def _within_memory(classifier: Classifier, texts: list[str]) -> list[Prediction]
         log.warning("model.out_of_memory", token_budget=classifier.token_budget)
 
 
+def _end_if_device_broke(error: Exception) -> None:
+    """End this process at once if its GPU failed: whatever it took up would fail, too.
+
+    As if it were killed: whoever started it starts it again, and the scheduler finds the batch. An
+    ordinary exit would call the broken device to tidy up, and may never end.
+    """
+    if device_broke(error):
+        log.critical("device.broken", reason=str(error))
+        os._exit(1)
+
+
 def classify(message_id: int, attempt: int) -> None:
     """The dotted path that `classify` jobs name. Only the batching worker runs them."""
     raise RuntimeError(
@@ -253,6 +267,7 @@ def run(
         health.PROCESS.lack("model", "there is no champion: run frontdesk train")
         log.warning("model.missing", models=str(models_dir), hint="run: frontdesk train")
     while not champion.follow():
+        heartbeat.wait()
         time.sleep(CHECK_CHAMPION_SECONDS)
     inference = Inference(desk, connection, champion)
 

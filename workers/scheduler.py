@@ -69,7 +69,7 @@ class Scheduler:
         self._sure_from = 0.0
 
     def tick(self) -> None:
-        """Do all chores once. Redis or the database being away ends the chore, not the process."""
+        """Do all chores once. A chore that fails ends alone: the others don't depend on it."""
         faultpoints.point("scheduler.tick")
         now = monotonic()
         if self._ticked is not None and now - self._ticked > HESITATE_SECONDS / 2:
@@ -83,6 +83,9 @@ class Scheduler:
             except DBAPIError as error:
                 log.warning("database.unreachable", chore=chore.__name__, reason=str(error.orig))
                 self.hesitate()
+            except Exception:
+                # Data that nobody foresaw. Dying of it again and again would end all chores.
+                log.exception("chore.failed", chore=chore.__name__)
 
     def hesitate(self) -> None:
         """Somebody else was in charge, or the database away: what is silent need not be dead."""
@@ -181,7 +184,10 @@ class Scheduler:
             elif status == b"queued":
                 fates.append(Fate.UNDER_WAY)
             elif status == b"started" and started_at:
-                recent = str_to_date(started_at) > now - timedelta(seconds=seconds)
+                try:
+                    recent = str_to_date(started_at) > now - timedelta(seconds=seconds)
+                except ValueError:  # unreadable: nobody who works wrote that
+                    recent = False
                 fates.append(Fate.UNDER_WAY if recent else Fate.DIED)
             else:
                 fates.append(Fate.ENDED)

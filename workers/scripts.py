@@ -3,6 +3,9 @@
 `workers.batching` says what they rest on; keys and arguments are listed at the top of each.
 """
 
+LONGEST = 2**31 - 1
+"""Seconds: what alarm(2) takes, and far less than EXPIRE does. No time of a job may be longer."""
+
 _IN_PARTS = """
 -- A command with all values of a list. Lua can't hand over more than some thousands at once.
 local function in_parts(command, key, values)
@@ -18,7 +21,7 @@ CLAIM = (
 -- KEYS: queue, started registry, worker, worker's executions, suspended flag
 -- ARGV: most jobs, worker name, now as text, now in seconds, lease margin, default time limit,
 --       lease without a time limit, worker's ttl, job prefix, execution prefix,
---       executions prefix, start of the execution ids
+--       executions prefix, start of the execution ids, longest time limit
 if redis.call('EXISTS', KEYS[5]) == 1 then
   return {1, 0, 0, {}, {}, 0}
 end
@@ -42,7 +45,10 @@ local function consider(id, execution)
       skipped[#skipped + 1] = id
       return
     elseif hash[n] == 'timeout' then
-      timeout = tonumber(hash[n + 1]) or timeout
+      -- One that no job can have (inf, 1e18) is no reason to fail here, where every worker would:
+      -- whoever reads the job parks it.
+      local limit = string.match(hash[n + 1], '^%-?%d+$') and tonumber(hash[n + 1])
+      if limit and math.abs(limit) <= tonumber(ARGV[13]) then timeout = limit end
     end
   end
   seen[id] = true

@@ -47,7 +47,7 @@ COMMANDS = {
     "scheduler": ("cli", "worker", "scheduler"),
     "training": ("cli", "worker", "training"),
 }
-ACTIONS = ("kill", "kill_after:0.01", "stop", "hang", "raise", "sleep:3")
+ACTIONS = ("kill", "stop", "hang", "raise", "sleep:3")
 FAULTS = [f"{point}={action}" for point in sorted(faultpoints.NAMES) for action in ACTIONS]
 """What can be asked of any process while it runs: each waits for its fuse to be taken away."""
 AGAIN_SECONDS = 0.2

@@ -83,9 +83,8 @@ def test_a_fuse_that_is_taken_away_arms_a_running_process(tmp_path: Path) -> Non
     fault.come_by()
 
 
-def test_kill_and_kill_after_are_sigkill() -> None:
+def test_kill_is_sigkill() -> None:
     assert come_by("scheduler.tick=kill") == -signal.SIGKILL
-    assert come_by("scheduler.tick=kill_after:0.01;scheduler.tick=hang") == -signal.SIGKILL
 
 
 def test_a_wrong_fault_ends_the_process_at_its_start() -> None:

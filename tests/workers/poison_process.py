@@ -1,9 +1,11 @@
 """An inference worker in a process of its own whose model may die, or hang, over a text.
 
-    python tests/workers/poison_process.py DATABASE_URL REDIS_URL
+    python tests/workers/poison_process.py DATABASE_URL REDIS_URL [broken]
 
 A text with `poison` in it kills the process, one with `freeze` hangs it as a broken driver does,
-deaf to every signal but SIGKILL.
+deaf to every signal but SIGKILL, and one with `illegal` in it breaks the device for good: that
+text's prediction and every later one fail. With `broken` as a third argument it is so from the
+start.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from redis import Redis
 ROOT = Path(__file__).parents[2]
 
 
-def main(database: str, redis: str) -> None:
+def main(database: str, redis: str, broken: bool) -> None:
     from classifier.engine import Timings
     from classifier.vocabulary import Prediction
+    from desk import logs, queues
     from desk import pack as packs
-    from desk import queues
     from desk.flow.desk import Desk
     from desk.store import Store
     from tests.conftest import FLORIST, OPERATOR_CHAT
@@ -36,6 +38,7 @@ def main(database: str, redis: str) -> None:
 
     class Brittle:
         version, token_budget, timings = "brittle", 2048, Timings()
+        broke = broken
 
         def __call__(self, texts: Sequence[str]) -> list[Prediction]:
             for text in texts:
@@ -44,8 +47,14 @@ def main(database: str, redis: str) -> None:
                 if "freeze" in text:
                     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
                     time.sleep(3600)
+                self.broke = self.broke or "illegal" in text
+            if self.broke:
+                import torch  # takes seconds
+
+                raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
             return [predict(text) for text in texts]
 
+    logs.configure("inference")
     connection = Redis.from_url(redis)
     champion = Champion(Path(), "cpu")
     champion.classifier = Brittle()  # type: ignore[assignment]
@@ -62,9 +71,9 @@ def main(database: str, redis: str) -> None:
         worker.work(logging_level="WARNING")
 
 
-def start(database: str, redis: str) -> subprocess.Popen[bytes]:
+def start(database: str, redis: str, *more: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, __file__, database, redis],
+        [sys.executable, __file__, database, redis, *more],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
@@ -72,4 +81,4 @@ def start(database: str, redis: str) -> subprocess.Popen[bytes]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2], "broken" in sys.argv[3:])

@@ -34,6 +34,7 @@ from desk.queues import (
 )
 from workers.batching import BatchWorker, RunBatch, WorkLoopError
 from workers.embedded import EmbeddedRedis, embedded_redis, prepare, wait_until_ready
+from workers.scripts import LONGEST
 
 
 @pytest.fixture(scope="module")
@@ -415,6 +416,72 @@ def test_a_mangled_job_is_parked_and_ends_no_worker(connection: Redis) -> None:
     assert job(connection, 2).get_status() == JobStatus.FINISHED
     assert only.failed_job_registry.get_job_ids() == ids(1)
     assert only.started_job_registry.get_job_ids() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("timeout", value) for value in ("inf", "-inf", "nan", "1e400", "1e18", "9" * 20)),
+        ("timeout", str(2**31)),  # more than alarm(2) takes
+        ("result_ttl", "9" * 20),
+        ("failure_ttl", "9" * 20),
+        ("ttl", "9" * 20),
+        ("ttl", "-" + "9" * 20),
+        ("retry_intervals", "[1e400]"),
+        ("retry_intervals", '["soon"]'),
+        ("retry_intervals", "5"),
+        ("retries_left", "1e400"),
+        ("enqueued_at", "9" * 20),
+    ],
+)
+def test_a_job_with_an_impossible_time_is_parked_and_neither_ends_the_worker_nor_harms_another_job(
+    connection: Redis, field: str, value: str
+) -> None:
+    # Each is looked at where a job succeeds, or where it fails.
+    outcome = None if field == "result_ttl" else ValueError("boom")
+    retry = None if field == "failure_ttl" else Retry(max=1)
+    enqueue(connection, 1, 2, retry=retry)
+    connection.hset("rq:job:classify-1-1", field, value)
+    ran, leases = set(), []
+
+    def run_batch(jobs: Sequence[Job]) -> list[object]:
+        ran.update(each.id for each in jobs)
+        scores: Any = connection.zrange("rq:wip:classify", 0, -1, withscores=True)
+        leases.extend(score - time.time() for _, score in scores)
+        return [outcome] * len(jobs)
+
+    burst(worker_on(connection, run_batch))
+    only = queue(CLASSIFY, connection)
+    assert ran == {"classify-2-1"}
+    assert job(connection, 2).get_status() == (JobStatus.FAILED if outcome else JobStatus.FINISHED)
+    assert "classify-1-1" in only.failed_job_registry.get_job_ids()
+    assert connection.hget("rq:job:classify-1-1", "status") == b"failed"
+    assert only.started_job_registry.get_job_ids() == only.job_ids == []
+    assert max(leases) <= 180 + 10, "the default's"
+
+
+def test_a_job_with_the_longest_time_limit_runs(connection: Redis) -> None:
+    enqueue(connection, 1, timeout=LONGEST)
+    burst(worker_on(connection, nothing))
+    assert job(connection, 1).get_status() == JobStatus.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("timeout", "inf"), ("retry_intervals", "[1e400]"), ("status", "nonsense")]
+)
+def test_a_job_that_a_dead_worker_left_unreadable_is_parked_by_the_next(
+    connection: Redis, field: str, value: str
+) -> None:
+    enqueue(connection, 1, 2, retry=Retry(max=1))
+    worker_on(connection, nothing).dequeue_job_and_maintain_ttl(None)
+    only = queue(CLASSIFY, connection)
+    held: Any = connection.zrange(only.started_job_registry.key, 0, -1)
+    connection.zadd(only.started_job_registry.key, dict.fromkeys(held, 1))
+    connection.hset("rq:job:classify-1-1", field, value)
+    burst(worker_on(connection, nothing))
+    assert job(connection, 2).get_status() == JobStatus.FINISHED
+    assert only.failed_job_registry.get_job_ids() == ids(1)
+    assert connection.zcard(only.started_job_registry.key) == 0
 
 
 def test_a_worker_that_lost_its_lease_does_not_finish_the_job(connection: Redis) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,14 +16,14 @@ from rq.job import Job
 
 from classifier import registry
 from classifier.backends import Batch, Output
-from desk import queues
+from desk import health, heartbeat, queues
 from desk.domain import MessageState, Person
 from desk.flow import watching
 from desk.tables import PredictionRow
 from tests.desk.acting import ANA, BEN, Stage
 from tests.workers.models import make_version
 from workers.batching import BatchWorker
-from workers.inference import Champion, Inference
+from workers.inference import Champion, Inference, run
 
 
 @pytest.fixture(scope="session")
@@ -197,6 +199,38 @@ def test_a_device_without_room_for_a_new_champion_keeps_the_old_one_serving(
     assert champion.classifier is before
 
 
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `f`"), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `f`"), False),
+        (RuntimeError("no such token"), False),
+    ],
+)
+def test_a_device_that_breaks_over_a_new_champion_ends_the_worker_and_one_that_is_full_does_not(
+    champion: Champion, models: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, ends: bool
+) -> None:
+    class Ended(BaseException):
+        """In place of the end of this process."""
+
+    def fails(*_: object) -> None:
+        raise error
+
+    def end(_status: int) -> None:
+        raise Ended
+
+    champion.check_seconds = 0.0
+    before = champion.classifier
+    registry.promote(models, other_version(models))
+    monkeypatch.setattr("workers.inference.Classifier.load", fails)
+    monkeypatch.setattr("workers.inference.os._exit", end)
+    with pytest.raises(Ended) if ends else nullcontext():
+        assert champion.follow()
+    assert champion.classifier is before
+
+
 def test_a_job_with_wrong_arguments_fails_alone(
     stage: Stage, connection: Redis, champion: Champion
 ) -> None:
@@ -234,6 +268,33 @@ def test_a_start_with_a_champion_that_is_no_pointer_waits_until_it_is_mended(mod
     (models / "champion").rmdir()
     registry.promote(models, version)
     assert champion.follow()
+
+
+def test_a_worker_that_waits_for_its_first_champion_is_alive_and_says_that_it_is_not_ready(
+    stage: Stage, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class EnoughError(Exception):
+        pass
+
+    ages: list[float] = []
+
+    def sleep(_seconds: float) -> None:
+        ages.append(heartbeat.turned_ago())
+        if len(ages) == 3:
+            raise EnoughError
+        monkeypatch.setattr(heartbeat, "_turned", time.monotonic() - 1000)
+
+    monkeypatch.setattr(heartbeat, "_turned", None)
+    monkeypatch.setattr(heartbeat, "_started", time.monotonic() - 1000)
+    monkeypatch.setattr(health, "PROCESS", health.Health())
+    health.PROCESS.need(["model"])
+    monkeypatch.setattr("workers.inference.time.sleep", sleep)
+    with pytest.raises(EnoughError):
+        run(stage.desk, redis_url, tmp_path / "models", tmp_path, "cpu", 16)
+    assert max(ages) < 1
+    assert heartbeat.turned()
+    assert health.PROCESS.missing() == {"model": "there is no champion: run frontdesk train"}
+    assert heartbeat.age(tmp_path, "inference") is None, "`up` must not take it for ready"
 
 
 def test_long_texts_among_short_ones_are_computed_apart_and_within_the_token_budget(

@@ -36,8 +36,8 @@ from workers.scheduler import Scheduler
 
 
 @contextmanager
-def running(stage: Stage, redis_url: str) -> Iterator[Popen[bytes]]:
-    process = poison_process.start(stage.desk.store.url, redis_url)
+def running(stage: Stage, redis_url: str, *more: str) -> Iterator[Popen[bytes]]:
+    process = poison_process.start(stage.desk.store.url, redis_url, *more)
     try:
         yield process
     finally:
@@ -46,13 +46,17 @@ def running(stage: Stage, redis_url: str) -> Iterator[Popen[bytes]]:
         process.stderr.close()
 
 
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [("the poison", -signal.SIGKILL), ("an illegal access of the device", 1)],
+)
 def test_a_message_that_kills_the_worker_does_so_twice_at_most_and_all_others_are_answered(
-    stage: Stage, connection: Redis, redis_url: str, clock: Clock
+    stage: Stage, connection: Redis, redis_url: str, clock: Clock, text: str, end: int
 ) -> None:
     clock.set(datetime.now(UTC))
     people = [Person(chat_id=700 + n, name=f"Person {n}", language="en") for n in range(12)]
     texts = [f"where is order {n}" for n in range(12)]
-    texts[5] = "the poison"
+    texts[5] = text
     jobs = [stage.write(text, person) for text, person in zip(texts, people, strict=True)]
     ids = [job[0] for job in jobs if job]
     queues.enqueue_classify(connection, [job for job in jobs if job])
@@ -60,7 +64,7 @@ def test_a_message_that_kills_the_worker_does_so_twice_at_most_and_all_others_ar
 
     for death in (1, 2):
         with running(stage, redis_url) as process:
-            assert process.wait(30) == -signal.SIGKILL
+            assert process.wait(30) == end
         clock.set(datetime.now(UTC) + timedelta(seconds=10 * death))
         scheduler.tick()
     with running(stage, redis_url) as process:
@@ -72,6 +76,26 @@ def test_a_message_that_kills_the_worker_does_so_twice_at_most_and_all_others_ar
     assert watching.unprocessable(stage.desk) == [ids[5]]
     assert stage.conversation(people[5]).state is ConversationState.WAITING
     assert [len(stage.heard(person)) for person in people] == [1] * 12
+
+
+def test_a_device_that_breaks_once_ends_its_worker_and_the_next_one_answers_every_message(
+    stage: Stage, connection: Redis, redis_url: str, clock: Clock
+) -> None:
+    clock.set(datetime.now(UTC))
+    people = [Person(chat_id=700 + n, name=f"Person {n}", language="en") for n in range(6)]
+    jobs = [job for person in people if (job := stage.write("where is it", person))]
+    queues.enqueue_classify(connection, jobs)
+    with running(stage, redis_url, "broken") as process:
+        assert process.wait(30) == 1
+        assert process.stderr is not None
+        assert b"device.broken" in process.stderr.read()
+    assert stage.pending_count() == 6
+    clock.set(datetime.now(UTC) + timedelta(seconds=10))
+    Scheduler(stage.desk, connection, reply_deadline=1000, retrain_at=None).tick()
+    with running(stage, redis_url):
+        until(lambda: stage.pending_count() == 0)
+    assert [stage.decision(id_).rule for id_, _ in jobs] == ["confident"] * 6
+    assert [len(stage.heard(person)) for person in people] == [1] * 6
 
 
 def test_a_message_that_is_tried_elsewhere_is_left_alone(

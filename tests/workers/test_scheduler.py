@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import time
 
 import pytest
+import structlog
 from redis import Redis
 from sqlalchemy.exc import OperationalError
 
 from desk import queues
-from desk.domain import Action, ConversationState, FeedbackKind, RunState
+from desk.domain import Action, ConversationState, FeedbackKind, RunState, Trial
 from desk.flow import learning, watching
 from desk.tables import Feedback, Message
 from tests.conftest import Clock
@@ -74,6 +75,38 @@ def test_a_job_that_hangs_in_a_dead_worker_gets_another_attempt(
     clock.move(seconds=5)
     scheduler.tick()
     assert queued(connection) == [queues.classify_job_id(job[0], job[1] + 1)]
+
+
+@pytest.mark.parametrize("started", ["yesterday", b"\xff\xfe", "2026-13-45T00:00:00Z"])
+def test_a_job_whose_start_is_unreadable_counts_as_one_of_a_dead_worker(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock, started: str | bytes
+) -> None:
+    job = stage.write("where is it?")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    connection.lpop("rq:queue:classify")
+    key = f"rq:job:{queues.classify_job_id(*job)}"
+    connection.hset(key, mapping={"status": "started", "started_at": started})
+    clock.move(seconds=5)
+    scheduler.tick()
+    assert queued(connection) == [queues.classify_job_id(job[0], job[1] + 1)]
+    assert stage.message(job[0]).trial == Trial.SUSPECTED
+
+
+def test_a_chore_that_fails_over_its_data_keeps_no_other_from_its_work(
+    stage: Stage, scheduler: Scheduler, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("nobody foresaw this")
+
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    monkeypatch.setattr(watching, "waiting_longer", fails)
+    with structlog.testing.capture_logs() as logs:
+        scheduler.tick()
+    assert [
+        (entry["event"], entry["chore"]) for entry in logs if entry["log_level"] == "error"
+    ] == [("chore.failed", "enqueue_stuck")]
+    assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt}"]
 
 
 def test_an_overdue_message_goes_to_a_person_and_the_customer_is_told_once(
