@@ -33,7 +33,7 @@ from bot.tenure import Tenure
 from bot.waiting import backoff, pause
 from desk import health, metrics, queues
 from desk.domain import DeskError
-from desk.flow import operators, recovering
+from desk.flow import operators, recovering, topics
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
@@ -180,8 +180,14 @@ async def _introduce(options: BotOptions, telegram: Telegram) -> User:
     _refuse(await checks.token_problems(telegram))
     me = User.model_validate(await telegram.call("getMe"))
     if desk.operator_chat_id is not None:
-        _refuse(await checks.chat_problems(telegram, desk.operator_chat_id, me.id))
-        metrics.OPERATORS_CHAT.set(1)
+        problems = await checks.chat_problems(telegram, desk.operator_chat_id, me.id)
+        _refuse(problems.wrong)
+        if problems.lacking and not await asyncio.to_thread(topics.chat_was_used, desk):
+            _refuse(problems.lacking)
+        # A bot that runs goes on without it; one that is started again must not leave customers.
+        for problem in problems.lacking:
+            log.error("operators_chat_unusable", error=problem)
+        metrics.OPERATORS_CHAT.set(not problems.lacking)
         await sync_admins(desk, telegram)
         await asyncio.to_thread(operators.announce_waiting, desk)
     await _set_mode(options, telegram)
