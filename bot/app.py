@@ -17,6 +17,7 @@ from aiogram.types import User
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import checks, wakes, webhook
+from bot.answers import Answers
 from bot.disturbance import Disturbance
 from bot.indicator import Indicator
 from bot.intake import ALLOWED_UPDATES, Intake
@@ -24,7 +25,6 @@ from bot.jobs import Jobs
 from bot.lanes import Lanes
 from bot.limits import GROUP_SECONDS, Limits
 from bot.overdue import Overdue
-from bot.presses import Answers
 from bot.routers import KnownBot, Routers
 from bot.sender import STOP_SECONDS as SENDER_STOP_SECONDS
 from bot.sender import Sender
@@ -92,16 +92,16 @@ async def serve(
             return
         jobs = Jobs(options.redis_url)
         stack.callback(jobs.close)
-        answers = Answers(telegram)
+        limits = Limits()
+        answers = Answers(telegram, limits)
         stack.push_async_callback(answers.close)
         indicator = Indicator(options.desk, telegram)
         stack.push_async_callback(indicator.close)
 
-        limits = Limits()
         tenure = Tenure(options.desk, me.id, partial(_begin, options.desk, limits))
         sender = Sender(options.desk, telegram, limits, tenure)
         bot = KnownBot(options.token, me)
-        routers = Routers(options.desk, bot, telegram, jobs, indicator, answers, sender.wake)
+        routers = Routers(options.desk, bot, jobs, indicator, answers, sender.wake)
         disturbance = Disturbance(options.desk, telegram, limits, tenure.is_held)
         stack.push_async_callback(disturbance.close)
         lanes = Lanes(
