@@ -17,6 +17,7 @@ from aiogram.types import User
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import checks, wakes, webhook
+from bot.answers import Answers
 from bot.disturbance import Disturbance
 from bot.indicator import Indicator
 from bot.intake import ALLOWED_UPDATES, Intake
@@ -24,7 +25,6 @@ from bot.jobs import Jobs
 from bot.lanes import Lanes
 from bot.limits import GROUP_SECONDS, Limits
 from bot.overdue import Overdue
-from bot.presses import Answers
 from bot.routers import KnownBot, Routers
 from bot.sender import STOP_SECONDS as SENDER_STOP_SECONDS
 from bot.sender import Sender
@@ -33,7 +33,7 @@ from bot.tenure import Tenure
 from bot.waiting import backoff, pause
 from desk import health, metrics, queues
 from desk.domain import DeskError
-from desk.flow import operators, recovering
+from desk.flow import operators, recovering, topics
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
@@ -92,16 +92,16 @@ async def serve(
             return
         jobs = Jobs(options.redis_url)
         stack.callback(jobs.close)
-        answers = Answers(telegram)
+        limits = Limits()
+        answers = Answers(telegram, limits)
         stack.push_async_callback(answers.close)
         indicator = Indicator(options.desk, telegram)
         stack.push_async_callback(indicator.close)
 
-        limits = Limits()
         tenure = Tenure(options.desk, me.id, partial(_begin, options.desk, limits))
         sender = Sender(options.desk, telegram, limits, tenure)
         bot = KnownBot(options.token, me)
-        routers = Routers(options.desk, bot, telegram, jobs, indicator, answers, sender.wake)
+        routers = Routers(options.desk, bot, jobs, indicator, answers, sender.wake)
         disturbance = Disturbance(options.desk, telegram, limits, tenure.is_held)
         stack.push_async_callback(disturbance.close)
         lanes = Lanes(
@@ -180,8 +180,14 @@ async def _introduce(options: BotOptions, telegram: Telegram) -> User:
     _refuse(await checks.token_problems(telegram))
     me = User.model_validate(await telegram.call("getMe"))
     if desk.operator_chat_id is not None:
-        _refuse(await checks.chat_problems(telegram, desk.operator_chat_id, me.id))
-        metrics.OPERATORS_CHAT.set(1)
+        problems = await checks.chat_problems(telegram, desk.operator_chat_id, me.id)
+        _refuse(problems.wrong)
+        if problems.lacking and not await asyncio.to_thread(topics.chat_was_used, desk):
+            _refuse(problems.lacking)
+        # A bot that runs goes on without it; one that is started again must not leave customers.
+        for problem in problems.lacking:
+            log.error("operators_chat_unusable", error=problem)
+        metrics.OPERATORS_CHAT.set(not problems.lacking)
         await sync_admins(desk, telegram)
         await asyncio.to_thread(operators.announce_waiting, desk)
     await _set_mode(options, telegram)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from bot.telegram import RefusedError, Telegram, TelegramError
 from desk.domain import DeskError
 
 RIGHTS = {"can_manage_topics": "Manage topics"}
+
+
+class ChatProblems(NamedTuple):
+    """What keeps the operators' chat from working, as sentences; none when all is well."""
+
+    wrong: list[str]
+    """It can't be, or be any more, the chat that is meant."""
+    lacking: list[str]
+    """What somebody has to switch on there. A bot that runs does without until then."""
 
 
 class WrongSettingsError(DeskError):
@@ -31,8 +40,8 @@ async def token_problems(telegram: Telegram) -> list[str]:
     return []
 
 
-async def chat_problems(telegram: Telegram, chat_id: int, bot_id: int) -> list[str]:
-    """What keeps the operators' chat from working; an empty list when all is well.
+async def chat_problems(telegram: Telegram, chat_id: int, bot_id: int) -> ChatProblems:
+    """What keeps the operators' chat from working.
 
     Raises `TelegramError` for what is not the chat's fault.
     """
@@ -42,7 +51,7 @@ async def chat_problems(telegram: Telegram, chat_id: int, bot_id: int) -> list[s
     except RefusedError as error:
         if error.away or error.code not in (400, 403):
             raise
-        return [_no_chat(chat_id, error)]
+        return ChatProblems([_no_chat(chat_id, error)], [])
     return _problems(chat_id, chat, member)
 
 
@@ -70,12 +79,13 @@ def _no_chat(chat_id: int, error: RefusedError) -> str:
     )
 
 
-def _problems(chat_id: int, chat: dict[str, Any], member: dict[str, Any]) -> list[str]:
+def _problems(chat_id: int, chat: dict[str, Any], member: dict[str, Any]) -> ChatProblems:
     if chat.get("type") not in ("group", "supergroup"):
-        return [f"OPERATOR_CHAT_ID {chat_id} is a {chat.get('type')} chat; it must be a group."]
+        text = f"OPERATOR_CHAT_ID {chat_id} is a {chat.get('type')} chat; it must be a group."
+        return ChatProblems([text], [])
     if member.get("status") in ("left", "kicked"):
         text = f"The bot is not a member of the operators' chat {chat_id}. Add it to the group"
-        return [f"{text} as an administrator."]
+        return ChatProblems([f"{text} as an administrator."], [])
     found = []
     if not chat.get("is_forum"):
         found.append(
@@ -92,4 +102,4 @@ def _problems(chat_id: int, chat: dict[str, Any], member: dict[str, Any]) -> lis
             f"The bot may not work in the operators' chat {chat_id}: make it an administrator "
             f"with the right “{'”, “'.join(missing)}”."
         )
-    return found
+    return ChatProblems([], found)

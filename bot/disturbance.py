@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.limits import Limits
-from bot.telegram import Telegram, TelegramError
+from bot.telegram import LostAnswerError, Telegram, TelegramError
 from desk.domain import Incoming
 from desk.flow import intake
 from desk.flow.desk import Desk
@@ -87,7 +87,7 @@ class Disturbance:
             self._task = asyncio.create_task(self._tell())
 
     def over(self) -> None:
-        """The database answers."""
+        """The database answers: who has not been told yet need not be, this time."""
         if self._since is not None:
             self._since, self._over_at = None, asyncio.get_running_loop().time()
         self._waiting.clear()
@@ -100,7 +100,6 @@ class Disturbance:
 
     def _add(self, chat_id: int, text: str, language: str | None) -> None:
         if chat_id not in self._told:
-            self._told.add(chat_id)
             self._waiting[chat_id] = say(text, language)
 
     async def _tell(self) -> None:
@@ -111,7 +110,9 @@ class Disturbance:
                 if not free or self._limits.room() < 1:
                     await asyncio.sleep(NAP_SECONDS)
                     continue
-                await self._say(free[0], self._waiting.pop(free[0]))
+                # It waits until it is told, or it would be added once more meanwhile.
+                await self._say(free[0], self._waiting[free[0]])
+                self._waiting.pop(free[0], None)
         finally:
             self._task = None
 
@@ -122,8 +123,12 @@ class Disturbance:
             await self._telegram.call("sendMessage", params, CALL_SECONDS)
         except TelegramError as error:
             log.warning("disturbance_not_told", error=type(error).__name__)
+            if error.away and not isinstance(error, LostAnswerError):
+                return  # told with the next update that can't be stored, or this one again
         finally:
             self._limits.end(chat_id)
+        # With the answer lost it has arrived, perhaps; and who has blocked the bot can't be told.
+        self._told.add(chat_id)
 
 
 def _writer(payload: dict[str, Any]) -> tuple[int, str | None] | None:

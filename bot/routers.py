@@ -14,12 +14,11 @@ from aiogram.types import ChatMemberUpdated, Message, Update, User
 from pydantic import ValidationError
 
 from bot import customers, operators, presses
+from bot.answers import Answers
 from bot.customers import NOTHING_TO_SEND
 from bot.indicator import Indicator
 from bot.jobs import Jobs
 from bot.lanes import UnreadableError
-from bot.presses import Answers
-from bot.telegram import Telegram, TelegramError
 from desk import metrics
 from desk.domain import InboxRow
 from desk.flow import intake
@@ -48,7 +47,6 @@ class Routers:
         self,
         desk: Desk,
         bot: Bot,
-        telegram: Telegram,
         jobs: Jobs,
         indicator: Indicator,
         answers: Answers,
@@ -64,7 +62,6 @@ class Routers:
         self._dispatcher.include_router(presses.make_router())
         self._tools = {
             "desk": desk,
-            "telegram": telegram,
             "jobs": jobs,
             "indicator": indicator,
             "answers": answers,
@@ -96,21 +93,17 @@ def groups_router() -> Router:
     return router
 
 
-async def tell_id(message: Message, desk: Desk, inbox_id: int, telegram: Telegram) -> None:
+async def tell_id(message: Message, desk: Desk, inbox_id: int, answers: Answers) -> None:
     """/id: the chat's id, to be set as OPERATOR_CHAT_ID."""
     params: dict[str, object] = {
-        "chat_id": message.chat.id,
         "text": f"OPERATOR_CHAT_ID=<code>{message.chat.id}</code>",
         "parse_mode": "HTML",
     }
     if message.is_topic_message:
         params["message_thread_id"] = message.message_thread_id
-    # Done first: any group's members can ask, and what is refused there is worth no second try.
+    # Any group's members can ask: it is worth no second try, and must hold up nobody.
     await asyncio.to_thread(intake.done, desk, inbox_id)
-    try:
-        await telegram.call("sendMessage", params)
-    except TelegramError as error:
-        log.warning("id_not_told", chat=message.chat.id, error=str(error))
+    answers.send(message.chat.id, params)
 
 
 async def joined(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:

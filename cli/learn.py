@@ -231,8 +231,8 @@ def _print_result(result: dict[str, Any], of_pack: bool) -> None:
         # With --data the pack is not read, whatever it allows.
         more = "more of them, or a higher target_error in pack.yml," if of_pack else "more of them"
         console.print(
-            f"  the examples don't prove that at most {share} of the automatic answers are wrong, so "
-            f"nothing is answered unasked: {more} may change that; see frontdesk thresholds"
+            f"  the examples don't prove that at most {share} of the automatic answers are wrong, "
+            f"so nothing is answered unasked: {more} may change that; see frontdesk thresholds"
         )
     if result["promoted"]:
         console.print("It is the champion now: workers take it over within a second.")

@@ -8,38 +8,42 @@ from typing import TYPE_CHECKING
 from cli.errors import CommandError, MisconfiguredError
 
 if TYPE_CHECKING:
+    from bot.checks import ChatProblems
     from desk.flow.desk import Desk
     from desk.settings import Settings
 
 
-def check_telegram(settings: Settings) -> None:
-    """Raise `MisconfiguredError`, or `CommandError` if Telegram is away, unless all is well."""
-    problems = asyncio.run(_problems(settings))
-    if problems:
-        raise MisconfiguredError("\n".join(problems))
+def check_telegram(settings: Settings, desk: Desk) -> None:
+    """Raise `MisconfiguredError`, or `CommandError` if Telegram is away, unless the bot may run."""
+    from desk.flow import topics
+
+    wrong, lacking = asyncio.run(_problems(settings))
+    if wrong or (lacking and not topics.chat_was_used(desk)):
+        raise MisconfiguredError("\n".join([*wrong, *lacking]))
 
 
 def telegram_problems(settings: Settings) -> list[str]:
     """What keeps the bot from working, as sentences; needs BOT_TOKEN."""
     try:
-        return asyncio.run(_problems(settings))
+        wrong, lacking = asyncio.run(_problems(settings))
     except CommandError as error:
         return [str(error)]
+    return [*wrong, *lacking]
 
 
-async def _problems(settings: Settings) -> list[str]:
+async def _problems(settings: Settings) -> ChatProblems:
     """What the user must set right. Raises `CommandError` while Telegram is away."""
     from bot import checks
     from bot.telegram import Telegram, TelegramError
 
     if settings.bot_token is None:
-        return []
+        return checks.ChatProblems([], [])
     token = settings.bot_token.get_secret_value()
     async with Telegram(token, settings.telegram_api_url) as telegram:
         try:
             problems = await checks.token_problems(telegram)
             if problems or settings.operator_chat_id is None:
-                return problems
+                return checks.ChatProblems(problems, [])
             bot_id = int(token.partition(":")[0])
             return await checks.chat_problems(telegram, settings.operator_chat_id, bot_id)
         except TelegramError as error:

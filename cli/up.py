@@ -106,12 +106,12 @@ class Run:
             self._tell("cleaned up", f"{', '.join(leftovers)} of a run that was killed", True)
         self._write_state()
         port = choose_port(self.settings.simulator_port) if self.simulated else 0
+        desk = self._open_desk()
         if not self.simulated:
             from cli.telegram import check_telegram
 
-            check_telegram(self.settings)
+            check_telegram(self.settings, desk)
         redis_url = self._start_redis()
-        desk = self._open_desk()
         environment = self._environment(redis_url, port)
         self._ensure_champion(environment)
         children = []

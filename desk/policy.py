@@ -29,7 +29,7 @@ ATTACHMENT = "attachment"
 THUMB_DOWN = "thumb_down"
 LATE = "late"
 FLOOD = "flood"
-"""The customer writes faster than the desk reads."""
+"""The customer sends more in a minute than the desk answers to."""
 UNPROCESSABLE = "unprocessable"
 """The classifier failed or died over it, alone, and would again."""
 

@@ -22,7 +22,7 @@ from desk.flow.composing import (
     operators_text,
     person_button,
 )
-from desk.flow.customers import call_person, open_conversation
+from desk.flow.customers import call_person, floods, open_conversation
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
@@ -135,12 +135,13 @@ def _by_customer(press: _Press) -> Pressed:
         note_feedback(press, press.message, FeedbackKind.CLARIFIED, customer.chat_id, intent)
         _drop_keyboard(press)
     text = answer_text(desk, customer, intent)
+    message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
     if text is None:
         # A choice that only a person can serve, or an intent the pack has dropped since.
-        message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON, intent)
         return Pressed()
-    message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
+    if floods(session, desk, message):
+        return Pressed(say("flood", customer.language), alert=True)
     customer_text(
         session,
         f"press:{press.inbox_id}",
@@ -299,6 +300,7 @@ def _tapped(press: _Press, conversation: Conversation, text: str) -> Message:
         inbox_id=press.inbox_id,
         author=Author.CUSTOMER,
         text=text,
+        created_at=press.desk.clock(),
     )
     press.session.add(message)
     press.session.flush()

@@ -35,7 +35,7 @@ from desk.texts import say
 NOT_DELIVERED = "not_delivered"
 """The rule of a person called because Telegram refused what the bot had to say."""
 FLOOD_SPAN = timedelta(minutes=1)
-"""An episode of writing too much ends when nothing was held back for that long."""
+"""A flood ends when nothing was held back for that long."""
 
 
 def started(desk: Desk, inbox_id: int, person: Person) -> None:
@@ -48,8 +48,11 @@ def started(desk: Desk, inbox_id: int, person: Person) -> None:
         if not claim(session, desk, inbox_id):
             return
         customer, conversation = enter(session, desk, person)
+        message = _said(session, desk, conversation, inbox_id, None, "/start")
+        if _held_back(session, desk, customer, conversation, message):
+            return
         if conversation.state is ConversationState.HUMAN:
-            _pass_on(session, desk, customer, conversation, inbox_id, "/start")
+            _pass_on(session, desk, customer, conversation, message)
             return
         if conversation.state is ConversationState.WAITING:
             text = say("already-waiting", customer.language)
@@ -68,20 +71,26 @@ def asked_for_help(desk: Desk, inbox_id: int, person: Person) -> None:
         if not claim(session, desk, inbox_id):
             return
         customer, conversation = enter(session, desk, person)
+        message = _said(session, desk, conversation, inbox_id, None, "/help")
+        if _held_back(session, desk, customer, conversation, message):
+            return
         if conversation.state is ConversationState.HUMAN:
-            _pass_on(session, desk, customer, conversation, inbox_id, "/help")
+            _pass_on(session, desk, customer, conversation, message)
             return
         text = say("help", customer.language)
         customer_text(session, f"help:{inbox_id}", customer, conversation, text)
 
 
 def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> None:
-    """/human: a person is called at once."""
+    """/human: a person is called at once, and in the midst of a flood, too, but only once there."""
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
         customer, conversation = enter(session, desk, person)
         message = _said(session, desk, conversation, inbox_id, None, text)
+        called = conversation.state is not ConversationState.BOT
+        if called and _held_back(session, desk, customer, conversation, message):
+            return
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
 
 
@@ -93,7 +102,7 @@ def wrote(
     Returns the (message id, attempt) to enqueue after the commit. None if there is nothing to
     enqueue: the update was handled before, or an earlier message of the conversation is still
     pending, whose decision will bring this one up. So replies keep the order of the questions
-    with any number of workers. A flood is kept and not read: the customer is told so once.
+    with any number of workers. What floods the bot is kept and not read.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
@@ -102,8 +111,8 @@ def wrote(
         first = first_pending(session, conversation.id) is None
         message = _said(session, desk, conversation, inbox_id, telegram_id, text)
         # To a person who is awaited or in charge everything is shown, in its order.
-        if conversation.state is ConversationState.BOT and _floods(session, desk, message):
-            _hold_back(session, desk, customer, conversation, message)
+        alone = conversation.state is ConversationState.BOT
+        if alone and _held_back(session, desk, customer, conversation, message):
             return None
         message.state = MessageState.PENDING
         if not first:
@@ -159,6 +168,8 @@ def sent_file(
             return
         message = _said(session, desk, conversation, inbox_id, telegram_id, caption)
         if conversation.state is ConversationState.BOT:
+            if _held_back(session, desk, customer, conversation, message):
+                return
             call_person(session, desk, customer, conversation, message, ATTACHMENT)
         else:
             # Called already, and each picture of an album comes as an update of its own.
@@ -302,8 +313,8 @@ def begin_attempt(message: Message, now: datetime) -> tuple[int, int]:
     return message.id, message.attempt
 
 
-def _floods(session: Session, desk: Desk, message: Message) -> bool:
-    """Whether the customer has written more within a minute than the desk reads."""
+def floods(session: Session, desk: Desk, message: Message) -> bool:
+    """Whether the customer has sent more within a minute than the desk answers to."""
     if desk.flood_per_minute is None:
         return False
     before = session.scalar(
@@ -320,21 +331,28 @@ def _floods(session: Session, desk: Desk, message: Message) -> bool:
     return before is not None and before > message.created_at - FLOOD_SPAN
 
 
-def _hold_back(
+def _held_back(
     session: Session,
     desk: Desk,
     customer: Customer,
     conversation: Conversation,
     message: Message,
-) -> None:
-    """Decide a message of a flood without a model, and say so once an episode."""
+) -> bool:
+    """Whether a message is part of a flood: it is kept, and gets no answer of its own.
+
+    The customer is told so once a flood, unless a person is in charge, who speaks for themselves.
+    """
+    if not floods(session, desk, message):
+        return False
     session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=FLOOD))
     decided(session, message.id, Action.SILENT, FLOOD)
     last, customer.flooded_at = customer.flooded_at, message.created_at
-    if last is None or last <= message.created_at - FLOOD_SPAN:
+    goes_on = last is not None and last > message.created_at - FLOOD_SPAN
+    if not goes_on and conversation.state is not ConversationState.HUMAN:
         text = say("flood", customer.language)
         key = f"flood:{message.id}"
         customer_text(session, key, customer, conversation, text, message=message, from_bot=True)
+    return True
 
 
 def _pass_on(
@@ -342,11 +360,9 @@ def _pass_on(
     desk: Desk,
     customer: Customer,
     conversation: Conversation,
-    inbox_id: int,
-    command: str,
+    message: Message,
 ) -> None:
     """Show the person in charge a command to which the bot has nothing to say."""
-    message = _said(session, desk, conversation, inbox_id, None, command)
     session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=PERSON_IN_CHARGE))
     decided(session, message.id, Action.SILENT, PERSON_IN_CHARGE)
     session.flush()

@@ -18,7 +18,7 @@ class Desk:
     operator_chat_id: int | None = None
     clock: Callable[[], datetime] = utcnow
     flood_per_minute: int | None = None
-    """Texts of one customer within a minute beyond which the bot reads no more; None for all."""
+    """What one customer sends within a minute and the bot answers to; None for all of it."""
 
     @property
     def language(self) -> str:

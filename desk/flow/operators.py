@@ -25,7 +25,16 @@ from desk.flow.customers import open_conversation
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
 from desk.flow.noting import happened
-from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator, RunRow
+from desk.policy import FLOOD
+from desk.tables import (
+    Conversation,
+    Customer,
+    DecisionRow,
+    DeliveryRow,
+    Message,
+    Operator,
+    RunRow,
+)
 from desk.texts import say
 
 
@@ -329,9 +338,11 @@ def announce_waiting(desk: Desk) -> int:
         for conversation in session.scalars(query.order_by(Conversation.id)).all():
             message = session.scalar(
                 select(Message)
+                .join(DecisionRow, DecisionRow.message_id == Message.id)  # a mere /start has none
                 .where(
                     Message.conversation_id == conversation.id,
                     Message.author == Author.CUSTOMER,
+                    DecisionRow.rule != FLOOD,
                 )
                 .order_by(Message.id.desc())
                 .limit(1)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from desk.flow.desk import Desk
-from desk.tables import Customer
+from desk.tables import Customer, DeliveryRow
+
+
+def chat_was_used(desk: Desk) -> bool:
+    """Whether anything was ever posted in the operators' chat: then it is the right one."""
+    posted = select(DeliveryRow.id).where(
+        DeliveryRow.chat_id == desk.operator_chat_id, DeliveryRow.telegram_id.is_not(None)
+    )
+    with desk.store.reading() as session:
+        return session.scalar(posted.limit(1)) is not None
 
 
 def topic_made(desk: Desk, customer_id: int, thread_id: int | None) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from structlog.testing import capture_logs
 
 from bot import app, checks
 from bot.app import BotOptions
 from bot.telegram import RefusedError, Telegram
+from cli.errors import MisconfiguredError
+from cli.telegram import check_telegram
+from desk import metrics
 from desk.domain import DeskError
+from desk.settings import Settings
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.bot.conftest import Running, Starter, World
@@ -23,7 +29,8 @@ CHAT = f"chats/{OPERATORS_CHAT}"
 async def chat_problems(simulator: Simulator, chat_id: int = OPERATORS_CHAT) -> list[str]:
     async with Telegram(DEFAULT_TOKEN, simulator.url) as telegram:
         bot_id = (await telegram.call("getMe"))["id"]
-        return await checks.chat_problems(telegram, chat_id, bot_id)
+        wrong, lacking = await checks.chat_problems(telegram, chat_id, bot_id)
+        return [*wrong, *lacking]
 
 
 async def test_a_good_token_and_chat_have_no_problems(simulator: Simulator) -> None:
@@ -123,6 +130,61 @@ async def test_a_chat_without_topics_is_refused_with_where_to_switch_them_on(
 ) -> None:
     await world.ask("PATCH", CHAT, {"is_forum": False})
     with pytest.raises(DeskError, match=r"has no topics. Switch them on in the group's settings"):
+        await start_bot()
+
+
+LACKING = [
+    {"is_forum": False},
+    {"bot": {"rights": {"can_manage_topics": False}}},
+    {"bot": {"status": "member"}},
+]
+
+
+@pytest.mark.parametrize("lacking", LACKING, ids=["topics", "right", "administrator"])
+async def test_a_chat_that_worked_and_lacks_something_keeps_no_customer_from_the_bot(
+    lacking: dict[str, Any], start_bot: Starter, world: World
+) -> None:
+    running = await start_bot()
+    ann = await world.customer()
+    await world.write(ann, "/human")
+    await world.said(OPERATORS_CHAT, "Needs a person")
+    await running.stop()
+    await world.ask("PATCH", CHAT, lacking)
+    with capture_logs() as logs:
+        await start_bot()
+    assert [entry["event"] for entry in logs].count("operators_chat_unusable") == 1
+    assert metrics.OPERATORS_CHAT.collect()[0].samples[0].value == 0
+    await world.reply(await world.write(ann, "/help"), "/human")
+
+
+async def test_up_refuses_a_chat_that_lacks_something_until_it_has_worked(
+    start_bot: Starter, options: BotOptions, world: World
+) -> None:
+    settings = Settings(
+        _env_file=None,
+        bot_token=options.token,
+        telegram_api_url=options.api_url,
+        operator_chat_id=OPERATORS_CHAT,
+    )
+    running = await start_bot()
+    await world.ask("PATCH", CHAT, LACKING[0])
+    with pytest.raises(MisconfiguredError, match="has no topics"):
+        await asyncio.to_thread(check_telegram, settings, options.desk)
+    await world.write(await world.customer(), "/human")
+    await world.said(OPERATORS_CHAT, "Needs a person")
+    await running.stop()
+    await asyncio.to_thread(check_telegram, settings, options.desk)
+
+
+async def test_a_chat_that_worked_and_that_the_bot_is_out_of_is_refused_all_the_same(
+    start_bot: Starter, world: World
+) -> None:
+    running = await start_bot()
+    await world.write(await world.customer(), "/human")
+    await world.said(OPERATORS_CHAT, "Needs a person")
+    await running.stop()
+    await world.ask("PATCH", CHAT, {"bot": {"status": "kicked"}})
+    with pytest.raises(checks.WrongSettingsError):
         await start_bot()
 
 

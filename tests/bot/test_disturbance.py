@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from bot import disturbance
 from bot.app import BotOptions
+from bot.limits import Limits
 from desk.domain import InboxState
 from desk.flow import intake
 from desk.flow.desk import Desk
@@ -96,6 +97,45 @@ async def test_each_customer_and_the_operators_are_told_once_an_outage_and_all_i
     away(True)
     await world.write(ann, "/help")
     await world.said(ann, TOLD, count=2, timeout=20)
+
+
+async def test_who_was_not_told_when_an_outage_ended_is_told_in_the_next(
+    bot: Running, world: World, away: Away, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await world.customer()
+    with monkeypatch.context() as full:
+        full.setattr(Limits, "room", lambda _: 0)
+        away(True)
+        await world.write(ann, "/help")
+        await asyncio.sleep(1.5)
+        away(False)
+        await rows.until(Inbox, state=InboxState.DONE, timeout=20)
+    assert await world.said(ann, TOLD, count=0) == []
+    away(True)
+    await world.write(ann, "/help")
+    await world.said(ann, TOLD, timeout=20)
+    await world.write(ann, "/help")
+    away(False)
+    await world.said(ann, "/human", count=3, timeout=20)
+    assert len(await world.said(ann, TOLD)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "times"), [("too_many_requests", 2), ("lost", 1)], ids=["refused", "answer lost"]
+)
+async def test_whom_telegram_did_not_tell_is_told_again_and_who_may_have_heard_is_not(
+    bot: Running, world: World, away: Away, fault: str, times: int
+) -> None:
+    ann = await world.customer()
+    await world.fault(fault, method="sendMessage", chat_id=ann)
+    away(True)
+    asked = await world.write(ann, "/help")
+    await world.said(ann, TOLD, timeout=20)
+    await asyncio.sleep(1.5)  # in which the update is fetched again
+    away(False)
+    await world.reply(asked, "/human", timeout=20)
+    calls = await world.calls("sendMessage", ann)
+    assert sum(TOLD in call["params"]["text"] for call in calls) == times
 
 
 async def test_a_database_that_hangs_is_noticed_before_it_fails(

@@ -7,6 +7,8 @@ from typing import Any
 
 from redis import Redis
 
+from bot.lanes import CONCURRENCY
+from bot.limits import CHAT_BURST
 from desk import queues
 from desk.domain import ConversationState, FeedbackKind, InboxState, Role
 from desk.flow import operators
@@ -225,15 +227,38 @@ async def test_an_id_that_may_not_be_told_is_asked_for_in_vain_and_stops_nobody(
     assert row.attempts == 0
 
 
+async def test_while_telegram_is_slow_to_take_ids_customers_are_answered(
+    bot: Running, world: World, simulator: Simulator
+) -> None:
+    ann = await world.customer()
+    groups = [other_group(simulator, -1002 - number) for number in range(CONCURRENCY + 1)]
+    for group in groups:
+        await world.fault("slow", method="sendMessage", chat_id=group, seconds=3)
+        await world.ask("POST", f"operators/{OLGA}/send", {"text": "/id", "chat_id": group})
+    await world.reply(await world.write(ann, "/help"), "/human", timeout=2)
+
+
+async def test_ids_are_told_within_the_limits_of_telegram(
+    bot: Running, world: World, simulator: Simulator, rows: Rows
+) -> None:
+    await world.ask("PATCH", "settings", {"limits": True})
+    group = other_group(simulator)
+    for _ in range(3 * CHAT_BURST):
+        await world.ask("POST", f"operators/{OLGA}/send", {"text": "/id", "chat_id": group})
+    await rows.until(Inbox, count=3 * CHAT_BURST, state=InboxState.DONE)
+    await world.said(group)
+    assert all(call["ok"] for call in await world.calls("sendMessage", group))
+
+
 async def test_the_admins_of_the_chat_are_admins_of_the_desk(bot: Running, desk: Desk) -> None:
     assert await asyncio.to_thread(operators.role_of, desk, OLGA) is Role.ADMIN
     assert await asyncio.to_thread(operators.role_of, desk, OMAR) is None
 
 
-def other_group(simulator: Simulator) -> int:
-    """A second group with the bot and Olga in it."""
+def other_group(simulator: Simulator, chat_id: int = -1002) -> int:
+    """Another group with the bot and Olga in it."""
     world = simulator.world
-    group = world.groups[-1002] = Chat(-1002, "supergroup", "Another group")
+    group = world.groups[chat_id] = Chat(chat_id, "supergroup", "Another group")
     for user in (world.bots[0].user, world.users[OLGA]):
         rights = dict.fromkeys(ADMIN_RIGHTS, True)
         group.members[user.id] = Member(user, "administrator", rights)

@@ -362,8 +362,9 @@ class _Chat:
         keys = {row.key for row in self.deliveries}
         for row in self.inbox:
             command = str((row.payload.get("message") or {}).get("text"))
-            # While a person is in charge a command is passed on to them as a message.
-            if row.id in self.messages or row.state is not InboxState.DONE:
+            _, decision = self.messages.get(row.id, (None, None))
+            # One that is decided was passed on to the person in charge, or held back in a flood.
+            if decision is not None or row.state is not InboxState.DONE:
                 continue
             if command in ("/start", "/help") and f"{command[1:]}:{row.id}" not in keys:
                 yield f"{command} (update {row.update_id}) got no reply."
@@ -378,7 +379,9 @@ class _Chat:
         if len(sent) > 1 and decision.rule != THUMB_DOWN:
             yield f"message {message.id} has {len(sent)} replies."
         if decision.action is Action.SILENT:
-            if conversation.escalated_at is None and conversation.taken_at is None:
+            called = conversation.escalated_at is not None or conversation.taken_at is not None
+            noticed = any(row.key.startswith("flood:") for row in self.deliveries)
+            if not called and not (decision.rule == FLOOD and noticed):
                 yield f"message {message.id} got silence, and no person was called."
         elif not rows and conversation.taken_at is None:
             yield f"message {message.id} ({decision.rule}) got no reply."

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from desk.texts import say
 from tests.chaos.conftest import LONG
 from tests.chaos.stack import Stack, pause, until
 
@@ -37,6 +38,12 @@ def test_redis_away(stack: Stack) -> None:
     stack.redis_proxy.restore()
     verdict = stack.good(customers)
     assert verdict.decisions.total() == 10
+    if LONG:
+        # A person is called for the first message of each, and gets the second with it.
+        assert verdict.decisions == {"escalate": 5, "silent": 5}
+        for customer in customers:
+            (told,) = stack.sent_to(customer)
+            assert told.startswith(say("late", "en"))
 
 
 def test_redis_cut(stack: Stack) -> None:

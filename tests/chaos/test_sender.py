@@ -40,6 +40,8 @@ def test_telegram_answers_with(stack: Stack, fault: dict[str, Any], uncertain: i
     assert verdict.uncertain == uncertain
     assert verdict.doubled == (fault["kind"] == "lost")
     assert verdict.shown == 3 + verdict.doubled
+    if fault["kind"] == "too_many_requests":
+        assert _first_call(stack, other) < _first_call(stack, customer), "other chats go on"
 
 
 def test_answer_lost_twice(stack: Stack) -> None:
@@ -80,6 +82,12 @@ def test_permanent_refusal_calls_a_person(stack: Stack) -> None:
             .where(Message.id == row.message_id)
         )
         assert session.scalars(rule).one() == "not_delivered"
+
+
+def _first_call(stack: Stack, customer: int) -> int:
+    """The place of the chat's first message among all that Telegram took."""
+    calls = stack.simulator.get(f"/sim/log?ok=true&method=sendMessage&chat_id={customer}")
+    return min(int(call["seq"]) for call in calls)
 
 
 def _deliveries(stack: Stack, customer: int) -> list[DeliveryRow]:

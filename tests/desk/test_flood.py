@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
-from desk.domain import Action, MessageState
-from desk.flow import operators
+from desk.domain import Action, ConversationState, MessageState
+from desk.flow import customers, operators
+from desk.flow.composing import CALL_PERSON, SHOW_INTENT
 from desk.flow.desk import Desk
+from desk.tables import ButtonRow, DecisionRow
 from desk.texts import say
 from tests.conftest import Clock
-from tests.desk.acting import BEN, OSCAR, Stage, predict
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
 
 LIMIT = 3
 NOTICE = say("flood", "en")
@@ -29,8 +33,8 @@ def write(stage: Stage, count: int) -> list[tuple[int, int] | None]:
 
 def rules(stage: Stage) -> list[str]:
     """How Ana's messages that are decided were decided, oldest first."""
-    messages = [message for message in stage.said() if message.state is MessageState.DECIDED]
-    return [stage.decision(message.id).rule for message in messages]
+    decided = select(DecisionRow).order_by(DecisionRow.message_id)
+    return [decision.rule for decision in stage.all(decided)]
 
 
 def test_what_is_written_beyond_the_limit_is_kept_unread_and_told_once(
@@ -90,6 +94,111 @@ def test_a_person_who_is_awaited_or_in_charge_sees_all_of_it(stage: Stage, taken
     assert "flood" not in rules(stage)
     for number in range(2 * LIMIT):
         assert any(f"again {number}" in text for text in stage.told())
+
+
+def start(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+
+
+def ask_for_help(stage: Stage) -> None:
+    customers.asked_for_help(stage.desk, stage.update(), ANA)
+
+
+def call(stage: Stage) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+
+
+def send_file(stage: Stage) -> None:
+    customers.sent_file(stage.desk, stage.update(), ANA, 5, "[photo]")
+
+
+@pytest.mark.parametrize("act", [start, ask_for_help])
+def test_commands_beyond_the_limit_are_kept_and_get_no_reply_but_the_notice(
+    stage: Stage, clock: Clock, act: Callable[[Stage], None]
+) -> None:
+    for _ in range(4 * LIMIT):
+        act(stage)
+    assert len(stage.heard()) == LIMIT + 1
+    assert stage.heard()[-1] == NOTICE
+    buttons = len(stage.all(select(ButtonRow)))
+    assert len(stage.said()) == 4 * LIMIT
+    clock.move(seconds=61)
+    act(stage)
+    assert stage.heard()[-1] == stage.heard()[0]
+    assert act is ask_for_help or len(stage.all(select(ButtonRow))) == buttons * 4 // LIMIT
+    assert stage.told() == []
+
+
+def test_whatever_a_customer_sends_counts_together(stage: Stage) -> None:
+    start(stage)
+    ask_for_help(stage)
+    stage.write("roses?")
+    assert NOTICE not in stage.heard()
+    assert stage.write("tulips?") is None
+    heard = stage.heard()
+    assert heard[-1] == NOTICE
+    start(stage)
+    send_file(stage)
+    assert stage.heard() == heard
+    assert stage.deliveries(stage.desk.operator_chat_id) == []
+    assert stage.conversation().state is ConversationState.BOT
+
+
+def test_in_a_flood_too_a_person_is_called_and_called_once(stage: Stage) -> None:
+    write(stage, LIMIT + 1)
+    call(stage)
+    (card,) = stage.told()
+    assert "Needs a person" in card
+    assert stage.conversation().state is ConversationState.WAITING
+    heard = stage.heard()
+    for _ in range(4 * LIMIT):
+        call(stage)
+    assert stage.told() == [card]
+    assert stage.heard() == heard
+    assert len(stage.said()) == 5 * LIMIT + 2
+
+
+def test_who_calls_a_person_again_and_again_is_answered_within_the_limit(stage: Stage) -> None:
+    for _ in range(100):
+        call(stage)
+    assert len(stage.heard()) == LIMIT + 1
+    assert stage.heard()[-1] == NOTICE
+    assert len(stage.told()) == LIMIT
+    assert len(stage.said()) == 100
+
+
+def test_while_a_person_is_in_charge_the_bot_says_nothing_of_a_flood(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    heard, told = stage.heard(), stage.told()
+    for _ in range(4 * LIMIT):
+        start(stage)
+    assert stage.heard() == heard
+    assert len(stage.told()) == len(told) + LIMIT - 1, "the first message counts, too"
+
+
+def test_pressed_buttons_count_and_beyond_the_limit_a_notice_pops_up(stage: Stage) -> None:
+    start(stage)
+    token = stage.token(SHOW_INTENT, "order_status")
+    shown = [stage.press(token).text for _ in range(LIMIT + 1)]
+    assert shown == [""] * (LIMIT - 1) + [NOTICE] * 2
+    assert len(stage.heard()) == LIMIT
+    stage.press(stage.token(CALL_PERSON))
+    assert len(stage.told()) == 1
+
+
+def test_who_waits_is_announced_elsewhere_with_what_called_a_person(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    start(stage)
+    start(stage)
+    call(stage)
+    assert rules(stage)[-1] == "flood"
+    stage.send_all()
+    moved = replace(stage.desk, operator_chat_id=-100777)
+    assert operators.announce_waiting(moved) == 1
+    (card,) = stage.deliveries(-100777, method="sendMessage")
+    assert "<blockquote>you are rude</blockquote>" in card.payload["text"]
 
 
 def test_with_a_backlog_the_newest_conversation_waits_for_one_message_of_the_noisy_one(

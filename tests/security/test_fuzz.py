@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from bot.answers import Answers
 from bot.disturbance import Disturbance
 from bot.indicator import Indicator
 from bot.intake import incoming
 from bot.jobs import Jobs
 from bot.lanes import Lanes
 from bot.limits import Limits
-from bot.presses import Answers
 from bot.routers import KnownBot, Routers
 from bot.telegram import Telegram
 from bot.webhook import PATH, SECRET_HEADER, make_app
@@ -178,7 +178,7 @@ async def test_any_update_is_done_or_parked_and_the_next_one_is_handled(
     bot = KnownBot(TOKEN, me)
     jobs = Jobs("unix:///nonexistent/redis.sock")
     routers = Routers(
-        desk, bot, telegram, jobs, Indicator(desk, telegram), Answers(telegram), lambda: None
+        desk, bot, jobs, Indicator(desk, telegram), Answers(telegram, Limits()), lambda: None
     )
     stop = asyncio.Event()
     running = asyncio.create_task(Lanes(desk, BOT, routers.handle).run(stop))
