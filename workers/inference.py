@@ -6,7 +6,6 @@ decision of that attempt commits in SQL before the job counts as done.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.contextvars import bound_contextvars
 
 from classifier import Classifier, Prediction, registry
-from classifier.devices import device_broke, free_memory, out_of_memory
+from classifier.devices import free_memory, out_of_memory
 from classifier.registry import ModelError
 from desk import faultpoints, health, metrics, queues
 from desk.domain import PendingMessage, Trial
@@ -30,6 +29,7 @@ from desk.policy import UNPROCESSABLE
 from workers import counting
 from workers.batching import BatchWorker
 from workers.connection import connect
+from workers.device import end_if_broken
 from workers.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -75,7 +75,7 @@ class Champion:
             self._refused = None
             metrics.MODEL_REFUSED.set(0)
         except (ModelError, RuntimeError, MemoryError) as error:  # a device without room, too
-            _end_if_device_broke(error)
+            end_if_broken(error)
             free_memory()
             refused = version or str(error)
             self._refused_at = now
@@ -140,7 +140,7 @@ class Inference:
         except ModelError:
             raise  # no message is to blame
         except Exception as error:
-            _end_if_device_broke(error)
+            end_if_broken(error)
             if len(jobs) == 1:  # others are tried again in halves
                 counting.ended([error])
             if len(jobs) == 1 and not jobs[0].should_retry:
@@ -235,17 +235,6 @@ def _within_memory(classifier: Classifier, texts: list[str]) -> list[Prediction]
         free_memory()
         classifier.token_budget //= 2
         log.warning("model.out_of_memory", token_budget=classifier.token_budget)
-
-
-def _end_if_device_broke(error: Exception) -> None:
-    """End this process at once if its GPU failed: whatever it took up would fail, too.
-
-    As if it were killed: whoever started it starts it again, and the scheduler finds the batch. An
-    ordinary exit would call the broken device to tidy up, and may never end.
-    """
-    if device_broke(error):
-        log.critical("device.broken", reason=str(error))
-        os._exit(1)
 
 
 def classify(message_id: int, attempt: int) -> None:

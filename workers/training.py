@@ -36,6 +36,7 @@ from desk.pack import Pack
 from desk.validation.near import normalised
 from workers.batching import BatchWorker
 from workers.connection import connect
+from workers.device import end_if_broken
 from workers.gate import Verdict, judge
 
 log = structlog.get_logger(__name__)
@@ -320,6 +321,7 @@ def run(
                 OperationalError,
             ) as error:
                 log.exception("run.failed", run=run_id)
+                end_if_broken(error)
                 outcomes.append(error)
                 continue
             finally:

@@ -225,7 +225,7 @@ def test_a_device_that_breaks_over_a_new_champion_ends_the_worker_and_one_that_i
     before = champion.classifier
     registry.promote(models, other_version(models))
     monkeypatch.setattr("workers.inference.Classifier.load", fails)
-    monkeypatch.setattr("workers.inference.os._exit", end)
+    monkeypatch.setattr("workers.device.os._exit", end)
     with pytest.raises(Ended) if ends else nullcontext():
         assert champion.follow()
     assert champion.classifier is before

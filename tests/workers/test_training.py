@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from sqlalchemy.exc import OperationalError
 
 from classifier import registry
@@ -123,6 +126,40 @@ def test_a_run_of_an_older_attempt_does_nothing(trainer: Trainer, stage: Stage) 
     assert learning.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
     assert trainer.run(run_id, attempt) is None
     assert registry.versions(trainer.models_dir) == []
+
+
+def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_failed(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(BaseException):
+        """In place of the end of this process."""
+
+    class Once:
+        """In place of the worker: it takes the one run there is."""
+
+        def __init__(self, *_: object, run_batch: Callable[[list[Any]], Any], **__: object) -> None:
+            self.run_batch = run_batch
+
+        def work(self, **_: object) -> None:
+            self.run_batch([SimpleNamespace(args=ordered)])
+
+    def breaks(*_: object, **__: object) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    def end(_status: int) -> None:
+        raise Ended
+
+    models = tmp_path / "models"
+    models.mkdir()
+    ordered = learning.order_run(stage.desk, "Olga")
+    monkeypatch.setattr(training, "train_version", breaks)
+    monkeypatch.setattr(training, "connect", lambda _: None)
+    monkeypatch.setattr(training, "BatchWorker", Once)
+    monkeypatch.setattr("workers.device.os._exit", end)
+    base = str(tiny_base(tmp_path))
+    with pytest.raises(Ended):
+        training.run(stage.desk, "redis://", models, tmp_path / "data", FLORIST, base, "cpu")
+    assert learning.get_run(stage.desk, ordered[0]).state is RunState.FAILED
 
 
 def test_a_run_that_fails_says_why_and_leaves_no_model(
