@@ -83,13 +83,32 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def device_broke(error: BaseException) -> bool:
-    """Whether a GPU failed otherwise: an illegal access, an assertion in a kernel, a lost device.
+_STICKY = (
+    "illegal memory access",
+    "illegal address",
+    "illegal instruction",
+    "misaligned address",
+    "device-side assert",
+    "launch failure",
+    "launch timed out",
+    "hardware stack error",
+    "uncorrectable",
+    "unknown error",
+    "device is lost",
+    "fallen off",
+    "EXECUTION_FAILED",
+)
+"""Words of the errors after which CUDA answers every call of a process with the same error."""
 
-    CUDA then answers every later call of this process with the same error; only a new process
-    can use the device again, if anybody can. Does not import torch.
+
+def device_broke(error: BaseException) -> bool:
+    """Whether a GPU failed for the rest of this process: an illegal access, an assertion in a
+    kernel, a lost device.
+
+    Only a new process can use the device again, if anybody can. Other errors of CUDA, such as a
+    call that it refuses, are errors of that call alone. Does not import torch.
     """
-    return _of_device(error) and not out_of_memory(error)
+    return _of_device(error) and any(word in str(error) for word in _STICKY)
 
 
 def _of_device(error: BaseException) -> bool:

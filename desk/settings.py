@@ -37,7 +37,7 @@ def _address(value: str) -> str:
         stray = "@" in parts.path + parts.fragment or "@" in parts.query.partition("=")[0]
     except ValueError:
         stray = True
-    if stray and not value.startswith("sqlite"):
+    if stray and not value.startswith(("sqlite", "unix:///")):  # paths, which may have any name
         raise ValueError(
             "can't be read; in its user and password write / ? # [ ] @ : and % as %2F %3F %23 %5B "
             "%5D %40 %3A and %25"

@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812 (its customary name)
 from classifier.backends import Array, Backend, Batch, Output
 from classifier.batching import TOKEN_BUDGET, Ids, Mask
 from classifier.bert import BertEncoder, BertLayer
-from classifier.devices import fast_dtype
+from classifier.devices import fast_dtype, out_of_memory
 from classifier.model import TwoHeadedBert, mean_pool
 
 LENGTHS = (8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 192, 256, 384, 512)
@@ -104,17 +104,21 @@ class CudaBackend(TorchBackend):
         self._pool: Any = None
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:
-        pending: deque[_Pending] = deque()
-        for batch in batches:
-            try:
-                with torch.cuda.device(self.device) if self._cuda else nullcontext():
-                    pending.append(self._launch(batch))
-            except torch.OutOfMemoryError:
+        try:
+            yield from self._each(batches)
+        except Exception as error:
+            if out_of_memory(error):
                 # What graphs hold can't be given back to anything else, and a smaller budget has
                 # other shapes.
                 self._graphs.clear()
                 self._pool = None
-                raise
+            raise
+
+    def _each(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:
+        pending: deque[_Pending] = deque()
+        for batch in batches:
+            with torch.cuda.device(self.device) if self._cuda else nullcontext():
+                pending.append(self._launch(batch))
             # One batch ahead: its launch overlaps with the computing of the one before.
             if len(pending) > 1:
                 yield self._finish(pending.popleft())

@@ -256,3 +256,21 @@ def test_the_cuda_engine_without_graphs_gives_each_text_its_own_results(
             assert np.allclose(mine, theirs, atol=0.1)
     # The next batch is launched before the results of the one before are waited for.
     assert ahead == [1] * 7 + [0]
+
+
+@pytest.mark.parametrize("step", ["_launch", "_finish"])
+def test_an_engine_without_room_forgets_what_its_graphs_hold(
+    model: TwoHeadedBert, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.AcceleratorError("CUDA error: out of memory")
+
+    padded = CudaBackend(model, CPU, capture=False)
+    one(padded, SEQUENCES[0])
+    assert padded._graphs
+    with monkeypatch.context() as context:
+        context.setattr(padded, step, full)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            one(padded, SEQUENCES[0])
+    assert not padded._graphs
+    assert np.isfinite(one(padded, SEQUENCES[0]).pooled[1]).all()

@@ -87,6 +87,7 @@ def test_a_password_that_cuts_an_address_in_two_is_refused_unread(
     [
         ("REDIS_URL", "redis://user:p%2Fw%40@host:6379/0?protocol=3"),
         ("REDIS_URL", "unix://user:pw@/run/redis.sock?db=1"),
+        ("REDIS_URL", "unix:///run/redis@1.sock"),
         ("DATABASE_URL", "postgresql://user:p%2Fw@host/desk?sslmode=require"),
         ("DATABASE_URL", "postgresql://host/desk?user=me&password=p@ss"),
         ("DATABASE_URL", "sqlite:////data/at@home.db"),

@@ -204,6 +204,10 @@ def test_a_device_without_room_for_a_new_champion_keeps_the_old_one_serving(
     [
         (torch.AcceleratorError("CUDA error: device-side assert triggered"), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `f`"), True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), True),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), True),
+        (torch.AcceleratorError("CUDA error: invalid argument"), False),
+        (torch.AcceleratorError("CUDA error: no kernel image is available"), False),
         (torch.AcceleratorError("CUDA error: out of memory"), False),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `f`"), False),
         (RuntimeError("no such token"), False),
