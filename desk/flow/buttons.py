@@ -164,9 +164,10 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
     if up:
         return Pressed(say("thumb-thanks", customer.language))
     if press.conversation.state is ConversationState.BOT:
+        # Said once an answer, however often the thumb is pressed before it is gone.
         customer_text(
             session,
-            f"thumb:{press.inbox_id}",
+            f"sorry:{press.button.message_id}",
             customer,
             press.conversation,
             say("thumb-sorry", customer.language),

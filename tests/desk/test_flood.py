@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from desk.domain import Action, ConversationState, MessageState
 from desk.flow import customers, operators
-from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT
+from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT, THUMB_DOWN
 from desk.flow.desk import Desk
 from desk.tables import ButtonRow, DecisionRow
 from desk.texts import say
@@ -210,6 +210,18 @@ def test_a_choice_beyond_the_limit_leaves_its_buttons_to_be_pressed_later(
     stage.press(token, telegram_id=asked.telegram_id)
     assert [intent for _, _, intent, _ in stage.feedback()] == [choice]
     assert len(stage.deliveries(method="editMessageReplyMarkup")) == 1
+
+
+def test_a_thumb_pressed_again_and_again_is_answered_once_an_answer(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    first = stage.token(THUMB_DOWN)
+    stage.ask("and my tulips")
+    heard = stage.heard()
+    for _ in range(4 * LIMIT):
+        stage.press(first)
+    assert stage.heard() == [*heard, say("thumb-sorry", "en")]
+    stage.press(stage.token(THUMB_DOWN))
+    assert stage.heard() == [*heard, *[say("thumb-sorry", "en")] * 2]
 
 
 def test_who_waits_is_announced_elsewhere_with_what_called_a_person(stage: Stage) -> None:
