@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.limits import Limits
-from bot.telegram import LostAnswerError, Telegram, TelegramError
+from bot.telegram import RefusedError, Telegram, TelegramError, UnreachableError
 from desk.domain import Incoming
 from desk.flow import intake
 from desk.flow.desk import Desk
@@ -123,11 +123,13 @@ class Disturbance:
             await self._telegram.call("sendMessage", params, CALL_SECONDS)
         except TelegramError as error:
             log.warning("disturbance_not_told", error=type(error).__name__)
-            if error.away and not isinstance(error, LostAnswerError):
+            full = isinstance(error, RefusedError) and error.code == 429
+            if full or isinstance(error, UnreachableError):
                 return  # told with the next update that can't be stored, or this one again
         finally:
             self._limits.end(chat_id)
-        # With the answer lost it has arrived, perhaps; and who has blocked the bot can't be told.
+        # With the answer lost, or an error of a server or gateway, it has arrived, perhaps: said
+        # again with each poll it would never end. And who has blocked the bot can't be told.
         self._told.add(chat_id)
 
 

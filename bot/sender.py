@@ -216,8 +216,9 @@ class Sender:
                 "operators_chat_unusable",
                 error=str(error),
                 migrate_to=error.migrate_to,
-                advice="make the bot an administrator of the operators' chat with the right "
-                "“Manage topics”; cards wait until then (`frontdesk doctor` says what is wrong)",
+                advice="switch topics on in the operators' chat, and make the bot an administrator "
+                "there with the right “Manage topics”; cards wait until then (`frontdesk doctor` "
+                "says what is wrong)",
             )
             await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
         elif error.code == 401:

@@ -18,8 +18,9 @@ log = structlog.get_logger(__name__)
 Params = dict[str, Any]
 Send = Callable[[Params], Awaitable[Any]]
 
-RIGHTS_LOST = ("not enough rights", "CHAT_ADMIN_REQUIRED")
-"""How Telegram says that the bot may not do in the operators' chat what it has to."""
+RIGHTS_LOST = ("not enough rights", "CHAT_ADMIN_REQUIRED", "not a forum")
+"""How Telegram says that the bot may not do in the operators' chat what it has to, or can't while
+topics are switched off."""
 
 
 class Topics:
@@ -38,7 +39,7 @@ class Topics:
         thread_id = delivery.thread_id or await self._make(delivery)
         mended: set[str] = set()
         while True:
-            # In a group without forum topics the General chat is better than silence.
+            # Where no topic can be had for good the General chat is better than silence.
             where = {"message_thread_id": thread_id} if thread_id is not None else {}
             try:
                 return await send(params | where)
@@ -50,8 +51,10 @@ class Topics:
                 if trouble == "closed":
                     await self._reopen(delivery.chat_id, thread_id)
                 else:
-                    await self._remember(delivery, None)
+                    # With topics switched off each seems gone: forgotten only for another.
                     thread_id = await self._make(delivery)
+                    if thread_id is None:
+                        await self._remember(delivery, None)
 
     async def _make(self, delivery: Delivery) -> int | None:
         if delivery.topic_of is None:
@@ -61,7 +64,8 @@ class Topics:
         try:
             topic = await self._manage("createForumTopic", params)
         except RefusedError as error:
-            # Whoever answered a card in General would reach nobody: it waits for the right.
+            # Whoever answered a card in General would reach nobody: it waits for the right, or
+            # for topics to be switched on again.
             if error.code != 400 or error.says(*RIGHTS_LOST):
                 raise
             log.error("no_topic", delivery=delivery.id, error=error.description)

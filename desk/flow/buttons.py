@@ -22,7 +22,7 @@ from desk.flow.composing import (
     operators_text,
     person_button,
 )
-from desk.flow.customers import call_person, floods, open_conversation
+from desk.flow.customers import call_person, held_back, open_conversation
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
@@ -131,17 +131,17 @@ def _by_customer(press: _Press) -> Pressed:
         message = _tapped(press, conversation, say("talk-to-person", customer.language))
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
         return Pressed()
+    message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
+    if held_back(session, desk, customer, conversation, message):
+        return Pressed()  # the buttons stay, to be pressed when the flood is over
     if action == composing.CHOOSE_INTENT and press.message is not None:
         note_feedback(press, press.message, FeedbackKind.CLARIFIED, customer.chat_id, intent)
         _drop_keyboard(press)
     text = answer_text(desk, customer, intent)
-    message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
     if text is None:
         # A choice that only a person can serve, or an intent the pack has dropped since.
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON, intent)
         return Pressed()
-    if floods(session, desk, message):
-        return Pressed(say("flood", customer.language), alert=True)
     customer_text(
         session,
         f"press:{press.inbox_id}",
@@ -164,9 +164,10 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
     if up:
         return Pressed(say("thumb-thanks", customer.language))
     if press.conversation.state is ConversationState.BOT:
+        # Said once an answer, however often the thumb is pressed before it is gone.
         customer_text(
             session,
-            f"thumb:{press.inbox_id}",
+            f"sorry:{press.button.message_id}",
             customer,
             press.conversation,
             say("thumb-sorry", customer.language),

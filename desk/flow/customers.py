@@ -49,7 +49,7 @@ def started(desk: Desk, inbox_id: int, person: Person) -> None:
             return
         customer, conversation = enter(session, desk, person)
         message = _said(session, desk, conversation, inbox_id, None, "/start")
-        if _held_back(session, desk, customer, conversation, message):
+        if held_back(session, desk, customer, conversation, message):
             return
         if conversation.state is ConversationState.HUMAN:
             _pass_on(session, desk, customer, conversation, message)
@@ -72,7 +72,7 @@ def asked_for_help(desk: Desk, inbox_id: int, person: Person) -> None:
             return
         customer, conversation = enter(session, desk, person)
         message = _said(session, desk, conversation, inbox_id, None, "/help")
-        if _held_back(session, desk, customer, conversation, message):
+        if held_back(session, desk, customer, conversation, message):
             return
         if conversation.state is ConversationState.HUMAN:
             _pass_on(session, desk, customer, conversation, message)
@@ -89,7 +89,7 @@ def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> No
         customer, conversation = enter(session, desk, person)
         message = _said(session, desk, conversation, inbox_id, None, text)
         called = conversation.state is not ConversationState.BOT
-        if called and _held_back(session, desk, customer, conversation, message):
+        if called and held_back(session, desk, customer, conversation, message):
             return
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
 
@@ -112,7 +112,7 @@ def wrote(
         message = _said(session, desk, conversation, inbox_id, telegram_id, text)
         # To a person who is awaited or in charge everything is shown, in its order.
         alone = conversation.state is ConversationState.BOT
-        if alone and _held_back(session, desk, customer, conversation, message):
+        if alone and held_back(session, desk, customer, conversation, message):
             return None
         message.state = MessageState.PENDING
         if not first:
@@ -168,7 +168,7 @@ def sent_file(
             return
         message = _said(session, desk, conversation, inbox_id, telegram_id, caption)
         if conversation.state is ConversationState.BOT:
-            if _held_back(session, desk, customer, conversation, message):
+            if held_back(session, desk, customer, conversation, message):
                 return
             call_person(session, desk, customer, conversation, message, ATTACHMENT)
         else:
@@ -313,7 +313,7 @@ def begin_attempt(message: Message, now: datetime) -> tuple[int, int]:
     return message.id, message.attempt
 
 
-def floods(session: Session, desk: Desk, message: Message) -> bool:
+def _floods(session: Session, desk: Desk, message: Message) -> bool:
     """Whether the customer has sent more within a minute than the desk answers to."""
     if desk.flood_per_minute is None:
         return False
@@ -331,7 +331,7 @@ def floods(session: Session, desk: Desk, message: Message) -> bool:
     return before is not None and before > message.created_at - FLOOD_SPAN
 
 
-def _held_back(
+def held_back(
     session: Session,
     desk: Desk,
     customer: Customer,
@@ -342,7 +342,7 @@ def _held_back(
 
     The customer is told so once a flood, unless a person is in charge, who speaks for themselves.
     """
-    if not floods(session, desk, message):
+    if not _floods(session, desk, message):
         return False
     session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=FLOOD))
     decided(session, message.id, Action.SILENT, FLOOD)

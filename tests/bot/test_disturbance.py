@@ -138,6 +138,23 @@ async def test_whom_telegram_did_not_tell_is_told_again_and_who_may_have_heard_i
     assert sum(TOLD in call["params"]["text"] for call in calls) == times
 
 
+@pytest.mark.parametrize(
+    ("fault", "status"), [("error", 500), ("server_error", 502), ("error", 504)]
+)
+async def test_after_an_error_of_a_server_nobody_is_told_again_for_they_may_have_heard(
+    bot: Running, world: World, away: Away, fault: str, status: int
+) -> None:
+    ann = await world.customer()
+    await world.fault(fault, method="sendMessage", chat_id=ann, status=status)
+    away(True)
+    asked = await world.write(ann, "/help")
+    await asyncio.sleep(2.5)  # in which the update is fetched again
+    away(False)
+    await world.reply(asked, "/human", timeout=20)
+    calls = await world.calls("sendMessage", ann)
+    assert sum(TOLD in call["params"]["text"] for call in calls) == 1
+
+
 async def test_a_database_that_hangs_is_noticed_before_it_fails(
     bot: Running, world: World, desk: Desk
 ) -> None:

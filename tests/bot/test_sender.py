@@ -322,10 +322,30 @@ async def test_a_closed_topic_is_reopened(bot: Running, world: World, ann: int) 
     assert not (await world.topics())[0]["closed"]
 
 
-async def test_without_topics_the_card_goes_to_the_general_chat(
+async def test_cards_wait_while_topics_are_off_and_a_customers_topic_is_kept(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.2)
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    thread = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]["message_thread_id"]
+    bob = await world.customer("Bob")
+    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", {"is_forum": False})
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    await eventually(lambda: any(row.attempts >= 2 for row in rows.all(DeliveryRow)))
+    await world.write(bob, "/human")
+    await world.said(bob, "colleague")
+    assert not await world.said(OPERATORS_CHAT, "look", count=0)
+    assert len(await world.said(OPERATORS_CHAT, "Needs a person")) == 1
+    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", {"is_forum": True})
+    assert (await world.said(OPERATORS_CHAT, "look"))[0]["message_thread_id"] == thread
+    assert (await world.said(OPERATORS_CHAT, "Needs a person", count=2))[1]["message_thread_id"]
+    assert len(await world.topics()) == 2
+
+
+async def test_a_topic_refused_for_another_reason_sends_its_card_to_the_general_chat(
     bot: Running, world: World, ann: int
 ) -> None:
-    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", {"is_forum": False})
+    await world.fault("error", method="createForumTopic", description="Bad Request: no such thing")
     await world.write(ann, "/human")
     card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
     assert "message_thread_id" not in card

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from desk.domain import Action, ConversationState, MessageState
 from desk.flow import customers, operators
-from desk.flow.composing import CALL_PERSON, SHOW_INTENT
+from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT, THUMB_DOWN
 from desk.flow.desk import Desk
 from desk.tables import ButtonRow, DecisionRow
 from desk.texts import say
@@ -178,14 +178,50 @@ def test_while_a_person_is_in_charge_the_bot_says_nothing_of_a_flood(stage: Stag
     assert len(stage.told()) == len(told) + LIMIT - 1, "the first message counts, too"
 
 
-def test_pressed_buttons_count_and_beyond_the_limit_a_notice_pops_up(stage: Stage) -> None:
+def test_pressed_buttons_count_and_beyond_the_limit_get_no_reply_but_the_notice(
+    stage: Stage,
+) -> None:
     start(stage)
     token = stage.token(SHOW_INTENT, "order_status")
-    shown = [stage.press(token).text for _ in range(LIMIT + 1)]
-    assert shown == [""] * (LIMIT - 1) + [NOTICE] * 2
-    assert len(stage.heard()) == LIMIT
+    for _ in range(4 * LIMIT):
+        stage.press(token)
+    assert len(stage.heard()) == LIMIT + 1
+    assert stage.heard()[-1] == NOTICE
+    assert rules(stage) == ["flood"] * (3 * LIMIT + 1)
     stage.press(stage.token(CALL_PERSON))
     assert len(stage.told()) == 1
+
+
+@pytest.mark.parametrize("choice", ["order_status", "complaint"])
+def test_a_choice_beyond_the_limit_leaves_its_buttons_to_be_pressed_later(
+    stage: Stage, clock: Clock, choice: str
+) -> None:
+    stage.ask("my order", confidence=0.5, others=[("complaint", 0.4)])
+    (asked,) = stage.send_all()
+    write(stage, LIMIT)
+    token = stage.token(CHOOSE_INTENT, choice)
+    assert asked.telegram_id is not None
+    stage.press(token, telegram_id=asked.telegram_id)
+    assert stage.heard()[-1] == NOTICE
+    assert stage.feedback() == []
+    assert stage.told() == [], "a topic that only a person can serve calls nobody either"
+    assert stage.deliveries(method="editMessageReplyMarkup") == []
+    clock.move(seconds=61)
+    stage.press(token, telegram_id=asked.telegram_id)
+    assert [intent for _, _, intent, _ in stage.feedback()] == [choice]
+    assert len(stage.deliveries(method="editMessageReplyMarkup")) == 1
+
+
+def test_a_thumb_pressed_again_and_again_is_answered_once_an_answer(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    first = stage.token(THUMB_DOWN)
+    stage.ask("and my tulips")
+    heard = stage.heard()
+    for _ in range(4 * LIMIT):
+        stage.press(first)
+    assert stage.heard() == [*heard, say("thumb-sorry", "en")]
+    stage.press(stage.token(THUMB_DOWN))
+    assert stage.heard() == [*heard, *[say("thumb-sorry", "en")] * 2]
 
 
 def test_who_waits_is_announced_elsewhere_with_what_called_a_person(stage: Stage) -> None:
