@@ -16,7 +16,7 @@ from desk.flow.desk import Desk
 from desk.tables import DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage
+from tests.desk.acting import ANA, BEN, OSCAR, STRANGER, Stage
 
 
 def _queue(stage: Stage, *keys: str, chat_id: int = 1, method: str = "sendMessage") -> list[int]:
@@ -276,6 +276,20 @@ def test_operators_see_what_they_did_before_what_customers_wrote(
     assert sent[2] == call
     assert [key.partition(":")[0] for key in sent[3:5]] == ["told", "note"]
     assert sent[5:] == flood
+
+
+def test_colleagues_who_chat_in_the_operators_group_hold_up_no_customers_words(
+    stage: Stage, clock: Clock
+) -> None:
+    _two_called(stage, clock)
+    post = f"post:{stage.ask('my order?', BEN)}"
+    for number in range(30):
+        stage.reply(f"lunch {number}?", user_id=STRANGER, thread_id=12345)
+        stage.reply(f"pizza {number}!", user_id=STRANGER + 1, thread_id=12345)
+        stage.reply(f"at {number}", user_id=OSCAR, thread_id=12345)
+    sent = [_to_operators(stage, clock) for _ in range(3)]
+    assert [key.split(":")[1] for key in sent[:2]] == ["operators-only", "nothing-here"]
+    assert sent[2] == post
 
 
 def test_however_much_waits_for_the_operators_it_takes_as_many_statements(
