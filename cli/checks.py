@@ -252,15 +252,17 @@ def work(settings: Settings) -> Iterator[Finding]:
         detail = f"{len(refused)} at which the classifier failed went to a person: message {shown}"
         yield Finding("messages", Status.WARN, detail, "The log of inference says how it failed")
     counts = delivering.counts(desk)
-    given_up = delivering.perhaps_arrived(desk)
+    given_up, untold = counts["given_up"], counts["untold"]
     failed, waiting = counts.get("failed", 0) - given_up, counts.get("pending", 0)
     detail = f"{waiting} waiting, {failed} refused by Telegram, {counts['uncertain']} uncertain"
     if given_up:
         detail += f" ({given_up} given up after two tries that may have arrived: not retried)"
-    # Those are no warning: operators were told, and nothing would make it go away.
-    yield Finding(
-        "deliveries", Status.WARN if failed else Status.OK, detail, hint if failed else ""
-    )
+    if untold:
+        detail += f"; {untold} of these were given up without a word to the operators"
+    hints = [hint] if failed else []
+    hints += ["The bot's log names them (delivery_failed, delivery.uncertain)"] if untold else []
+    # Those given up of which the operators were told are no warning: it could never go away.
+    yield Finding("deliveries", Status.WARN if hints else Status.OK, detail, ". ".join(hints))
     desk.store.dispose()
 
 

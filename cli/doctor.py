@@ -85,4 +85,4 @@ def _retry(desk: Desk) -> tuple[int, int, int]:
     from desk.flow import delivering, intake
 
     updates, deliveries = intake.retry_parked(desk), delivering.retry_failed(desk)
-    return updates, deliveries, delivering.perhaps_arrived(desk)
+    return updates, deliveries, delivering.counts(desk)["given_up"]

@@ -109,6 +109,9 @@ RUN_SECONDS = Histogram(
 
 LATE = _counter("frontdesk_messages_late_total", "Messages given to a person for being late.")
 AGAIN = _counter("frontdesk_messages_enqueued_again_total", "Messages whose job had got lost.")
+CHORES_FAILED = _counter(
+    "frontdesk_chores_failed_total", "Chores that ended in an error nobody foresaw.", "chore"
+)
 
 
 class Read(NamedTuple):
@@ -149,7 +152,7 @@ OF: dict[str, tuple[MetricWrapperBase, ...]] = {
         *(COMMIT_SECONDS, TOKENS, MODEL, MODEL_LOADED, MODEL_REFUSED),
     ),
     "training": (RUNS, RUN_SECONDS),
-    "scheduler": (LEASE, DECISIONS, LATE, AGAIN),
+    "scheduler": (LEASE, DECISIONS, LATE, AGAIN, CHORES_FAILED),
 }
 """Which process shows which metrics."""
 READ = (
@@ -167,6 +170,8 @@ for _outcome in ("decided", "stale", "failed"):
     JOBS.labels(_outcome)
 for _state in ("promoted", "rejected", "failed"):
     RUNS.labels(_state)
+for _chore in ("give_up_late", "enqueue_stuck", "enqueue_runs", "retrain"):
+    CHORES_FAILED.labels(_chore)
 
 
 def registry(process: str) -> CollectorRegistry:

@@ -20,6 +20,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import str_to_date
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import faultpoints, health, metrics, queues
 from desk.domain import DeskError, RunState
@@ -67,6 +68,8 @@ class Scheduler:
         self._retrain_at = retrain_at
         self._ticked: float | None = None
         self._sure_from = 0.0
+        self._failing: dict[str, str] = {}
+        """The last error of each chore that fails over its data."""
 
     def tick(self) -> None:
         """Do all chores once. A chore that fails ends alone: the others don't depend on it."""
@@ -83,9 +86,22 @@ class Scheduler:
             except DBAPIError as error:
                 log.warning("database.unreachable", chore=chore.__name__, reason=str(error.orig))
                 self.hesitate()
-            except Exception:
-                # Data that nobody foresaw. Dying of it again and again would end all chores.
-                log.exception("chore.failed", chore=chore.__name__)
+            except PoolTimeoutError as error:
+                log.warning("database.unreachable", chore=chore.__name__, reason=str(error))
+                self.hesitate()
+            except Exception as error:  # noqa: BLE001 - one that nobody foresaw
+                # Dying of odd data again and again would end all chores.
+                self._failed(chore.__name__, error)
+            else:
+                self._failing.pop(chore.__name__, None)
+
+    def _failed(self, chore: str, error: Exception) -> None:
+        """Count each failure, and log the same one once: it would come every second."""
+        metrics.CHORES_FAILED.labels(chore).inc()
+        said = f"{type(error).__name__}: {error}"
+        if self._failing.get(chore) != said:
+            self._failing[chore] = said
+            log.error("chore.failed", chore=chore, exc_info=error)
 
     def hesitate(self) -> None:
         """Somebody else was in charge, or the database away: what is silent need not be dead."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import and_, func, not_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import String, and_, case, cast, func, literal, not_, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
@@ -33,6 +33,18 @@ _TWICE_IN_DOUBT = and_(
     # One that was uncertain once and then refused has arrived once at most.
     func.coalesce(DeliveryRow.error, "").contains(PERHAPS_ARRIVED),
 )
+_NOTICE = aliased(DeliveryRow)
+_OPERATORS_TOLD = (
+    select(_NOTICE.id)
+    .where(
+        or_(
+            _NOTICE.key == literal("failed:") + cast(DeliveryRow.id, String),
+            _NOTICE.key == literal("bare:") + DeliveryRow.key,
+        )
+    )
+    .exists()
+)
+"""What `failed` leaves where the operators learn of it."""
 
 
 def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:
@@ -162,7 +174,7 @@ def retry_failed(desk: Desk) -> int:
 
     Whoever has blocked the bot has to write first: theirs would only fail again. What the bot
     itself had to say is left out where a person has taken over since, and a day later. What may
-    have arrived twice by now (`perhaps_arrived`) is not sent a third time.
+    have arrived twice by now (`given_up` in `counts`) is not sent a third time.
     """
     gone = select(Customer.chat_id).where(Customer.gone.is_(True))
     over = select(Conversation.id).where(
@@ -190,21 +202,26 @@ def retry_failed(desk: Desk) -> int:
         return len(rows)
 
 
-def perhaps_arrived(desk: Desk) -> int:
-    """How many deliveries were given up after a second try of which nobody knows the outcome."""
-    with desk.store.reading() as session:
-        return session.scalar(select(func.count(DeliveryRow.id)).where(_TWICE_IN_DOUBT)) or 0
-
-
 def counts(desk: Desk) -> dict[str, int]:
-    """How many deliveries are in each state, and how many were uncertain."""
+    """How many deliveries are in each state, and in any: how many were `uncertain`; were
+    `given_up` after a second try of which nobody knows the outcome; and were so `untold`, without
+    a word to the operators.
+    """
+    marks = {
+        "uncertain": DeliveryRow.uncertain.is_(True),
+        "given_up": _TWICE_IN_DOUBT,
+        "untold": and_(_TWICE_IN_DOUBT, not_(_OPERATORS_TOLD)),
+    }
+    # One statement, so that the numbers are of one moment and can be taken from each other.
+    marked = [func.count(case((mark, 1))) for mark in marks.values()]
+    query = select(DeliveryRow.state, func.count(), *marked).group_by(DeliveryRow.state)
+    found = dict.fromkeys(marks, 0)
     with desk.store.reading() as session:
-        query = select(DeliveryRow.state, func.count()).group_by(DeliveryRow.state)
-        found = {str(state): number for state, number in session.execute(query)}
-        found["uncertain"] = (
-            session.scalar(select(func.count()).where(DeliveryRow.uncertain.is_(True))) or 0
-        )
-        return found
+        for state, number, *of_them in session.execute(query):
+            found[str(state)] = number
+            for name, some in zip(marks, of_them, strict=True):
+                found[name] += some
+    return found
 
 
 def _under_way(session: Session, row: DeliveryRow, attempt: int, *states: DeliveryState) -> bool:

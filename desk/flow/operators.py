@@ -37,6 +37,9 @@ from desk.tables import (
 )
 from desk.texts import say
 
+REFUSED_FOR_SECONDS = 600
+"""So long what people write in a topic to no effect is answered once: they may be chatting."""
+
 
 def role_of(desk: Desk, user_id: int) -> Role | None:
     """The role of a Telegram user, or None for somebody who is no operator."""
@@ -55,10 +58,16 @@ def operator_wrote(
         operator = session.get(Operator, user_id)
         customer = _customer_of(session, desk, thread_id)
         if operator is None or customer is None:
-            _tell(session, desk, inbox_id, thread_id, _refusal(desk, operator, user_id))
+            why = _refusal(operator, user_id)
+            # In a customer's topic each writer has to know; in any other, one answer does for all.
+            whom = user_id if customer is not None else 0
+            span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
+            key = f"told:{why}:{thread_id}:{whom}:{span}"
+            _tell(session, desk, key, thread_id, say(why, desk.language, user=str(user_id)))
             return
         if customer.gone:
-            _tell(session, desk, inbox_id, thread_id, say("customer-gone", desk.language))
+            text = say("customer-gone", desk.language)
+            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         conversation = open_conversation(session, desk, customer)
         take_over(session, desk, customer, conversation, operator)
@@ -106,7 +115,7 @@ def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         operator, customer, conversation = found
         if conversation.state is ConversationState.RESOLVED:
             text = say("already-resolved", desk.language)
-            _tell(session, desk, inbox_id, thread_id, text)
+            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         resolve(session, desk, customer, conversation, operator)
 
@@ -136,7 +145,8 @@ def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
     """/help in the operators' chat."""
     with desk.store.writing() as session:
         if claim(session, desk, inbox_id):
-            _tell(session, desk, inbox_id, thread_id, say("operator-help", desk.language))
+            text = say("operator-help", desk.language)
+            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
 
 
 def take_over(
@@ -375,7 +385,8 @@ def _enter_topic(
     operator = session.get(Operator, user_id)
     customer = _customer_of(session, desk, thread_id)
     if operator is None or customer is None:
-        _tell(session, desk, inbox_id, thread_id, _refusal(desk, operator, user_id))
+        text = say(_refusal(operator, user_id), desk.language, user=str(user_id))
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return None
     conversation = session.scalar(
         select(Conversation)
@@ -396,22 +407,23 @@ def _customer_of(session: Session, desk: Desk, thread_id: int) -> Customer | Non
     )
 
 
-def _refusal(desk: Desk, operator: Operator | None, user_id: int) -> str:
-    """Why nothing happens in a topic: it is nobody's, or whoever acts there is no operator."""
+def _refusal(operator: Operator | None, user_id: int) -> str:
+    """Why nothing happens in a topic: it is nobody's, or whoever acts there is no operator.
+
+    The name of a text, which may show the `user`.
+    """
     if operator is not None:
-        return say("nothing-here", desk.language)
-    if user_id == ANONYMOUS_ADMIN:
-        return say("anonymous-admin", desk.language)
-    return say("operators-only", desk.language, user=str(user_id))
+        return "nothing-here"
+    return "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "operators-only"
 
 
-def _tell(session: Session, desk: Desk, inbox_id: int, thread_id: int | None, text: str) -> None:
+def _tell(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
     if desk.operator_chat_id is None:
         return
     payload: dict[str, object] = {"text": text}
     if thread_id is not None:
         payload["message_thread_id"] = thread_id
-    add_delivery(session, f"told:{inbox_id}", desk.operator_chat_id, "sendMessage", payload)
+    add_delivery(session, key, desk.operator_chat_id, "sendMessage", payload)
 
 
 def _edits(session: Session, message: Message) -> int:

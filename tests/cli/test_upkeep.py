@@ -193,27 +193,37 @@ def test_doctor_retries_refused_deliveries_but_not_to_those_who_left(
     assert "1 waiting, 1 refused" in checks(result)["deliveries"]["detail"]
 
 
+@pytest.mark.parametrize("told", [True, False])
 def test_doctor_says_what_it_does_not_retry_since_it_may_have_arrived(
-    desk: Desk, frontdesk: Command
+    desk: Desk, frontdesk: Command, told: bool
 ) -> None:
     with desk.store.writing() as session:
-        session.add(
-            DeliveryRow(
-                key="k",
-                chat_id=5,
-                method="sendMessage",
-                payload={},
-                state=DeliveryState.FAILED,
-                uncertain=True,
-                error=f"sent twice, and {delivering.PERHAPS_ARRIVED}",
-            )
+        row = DeliveryRow(
+            key="k",
+            chat_id=5,
+            method="sendMessage",
+            payload={},
+            state=DeliveryState.FAILED,
+            uncertain=True,
+            error=f"sent twice, and {delivering.PERHAPS_ARRIVED}",
         )
+        session.add(row)
+        session.flush()
+        if told:
+            notice = DeliveryRow(key=f"failed:{row.id}", chat_id=-1, method="sendMessage")
+            notice.payload, notice.state = {}, DeliveryState.SENT
+            session.add(notice)
     result = frontdesk("doctor", "--retry", "--json")
     assert "0 deliveries" in result.err
     assert "Left out: 1 deliveries that were tried twice and may have arrived" in result.err
     found = checks(result)["deliveries"]
-    assert (found["status"], found["hint"]) == (Status.OK, "")
     assert "0 refused by Telegram, 1 uncertain (1 given up" in found["detail"]
+    if told:
+        assert (found["status"], found["hint"]) == (Status.OK, "")
+    else:
+        assert found["status"] == Status.WARN
+        assert "1 of these were given up without a word to the operators" in found["detail"]
+        assert "delivery_failed" in found["hint"]
 
 
 def test_doctor_says_whose_turn_it_is(desk: Desk, frontdesk: Command) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 
 from desk.domain import Action, ConversationState, DeliveryState, Person
 from desk.flow import customers, delivering, dispatching, operators, recovering, topics
@@ -16,7 +16,7 @@ from desk.flow.desk import Desk
 from desk.tables import DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage
+from tests.desk.acting import ANA, BEN, OSCAR, STRANGER, Stage
 
 
 def _queue(stage: Stage, *keys: str, chat_id: int = 1, method: str = "sendMessage") -> list[int]:
@@ -121,7 +121,7 @@ def test_a_lost_answer_of_telegram_is_counted(stage: Stage) -> None:
     delivering.again(stage.desk, row_id, 1, 0, "timeout", uncertain=True)
     _taken(stage)
     delivering.sent(stage.desk, row_id, 2, 1)
-    assert delivering.counts(stage.desk) == {"sent": 1, "uncertain": 1}
+    assert delivering.counts(stage.desk) == {"sent": 1, "uncertain": 1, "given_up": 0, "untold": 0}
 
 
 SETTLE: list[Callable[[Desk, int, int], None]] = [
@@ -278,6 +278,20 @@ def test_operators_see_what_they_did_before_what_customers_wrote(
     assert sent[5:] == flood
 
 
+def test_colleagues_who_chat_in_the_operators_group_hold_up_no_customers_words(
+    stage: Stage, clock: Clock
+) -> None:
+    _two_called(stage, clock)
+    post = f"post:{stage.ask('my order?', BEN)}"
+    for number in range(30):
+        stage.reply(f"lunch {number}?", user_id=STRANGER, thread_id=12345)
+        stage.reply(f"pizza {number}!", user_id=STRANGER + 1, thread_id=12345)
+        stage.reply(f"at {number}", user_id=OSCAR, thread_id=12345)
+    sent = [_to_operators(stage, clock) for _ in range(3)]
+    assert [key.split(":")[1] for key in sent[:2]] == ["operators-only", "nothing-here"]
+    assert sent[2] == post
+
+
 def test_however_much_waits_for_the_operators_it_takes_as_many_statements(
     stage: Stage, clock: Clock
 ) -> None:
@@ -398,10 +412,36 @@ def test_a_retry_sends_nothing_for_a_third_time_that_may_have_arrived(stage: Sta
                 delivering.failed(stage.desk, row_id, delivery.attempts, reason)
             else:
                 delivering.again(stage.desk, row_id, delivery.attempts, 0, "?", uncertain=True)
-    assert delivering.perhaps_arrived(stage.desk) == 2
+    assert delivering.counts(stage.desk)["given_up"] == 2
     assert delivering.retry_failed(stage.desk) == 2
     waiting = stage.deliveries(state=DeliveryState.PENDING)
     assert [row.key for row in waiting] == ["refused", "broken"]
+
+
+@pytest.mark.parametrize("chat", [OPERATOR_CHAT, None])
+def test_what_was_given_up_without_a_word_to_the_operators_is_counted(
+    stage: Stage, chat: int | None
+) -> None:
+    desk = replace(stage.desk, operator_chat_id=chat)
+    reason = f"sent twice, and {delivering.PERHAPS_ARRIVED}"
+
+    def give_up(key: str) -> None:
+        with desk.store.writing() as session:
+            row = session.scalars(select(DeliveryRow).where(DeliveryRow.key == key)).one()
+            row.state, row.attempts, row.uncertain = DeliveryState.SENDING, 2, True
+        delivering.failed(desk, row.id, 2, reason)
+
+    answered = stage.ask("roses?")
+    called = stage.ask("I am angry", intent="complaint")
+    operators.help_wanted(stage.desk, stage.update(), None)
+    (told,) = (row.key for row in stage.deliveries() if row.key.startswith("told:"))
+    give_up(f"answer:{answered}")
+    before = delivering.counts(desk)
+    assert (before["given_up"], before["untold"]) == (1, int(chat is None))
+    give_up(f"card:{called}")
+    give_up(told)
+    after = delivering.counts(desk)
+    assert (after["given_up"], after["untold"]) == (3, 3 if chat is None else 1)
 
 
 def test_a_refused_edit_of_a_keyboard_is_nobodys_business(stage: Stage) -> None:

@@ -54,7 +54,19 @@ def test_a_process_shows_its_metrics_under_names_of_prometheus(process: str) -> 
 def test_no_label_could_hold_a_customer_or_a_text() -> None:
     found = {label for labels in metrics.labels().values() for label in labels}
     assert found == {
-        *("action", "code", "device", "dtype", "event", "kind", "lease", "level", "method", "need"),
+        *(
+            "action",
+            "chore",
+            "code",
+            "device",
+            "dtype",
+            "event",
+            "kind",
+            "lease",
+            "level",
+            "method",
+            "need",
+        ),
         *("outcome", "queue", "rule", "source", "state", "version"),
     }
 

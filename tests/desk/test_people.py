@@ -16,7 +16,7 @@ from desk.domain import (
 )
 from desk.flow import customers, delivering, dispatching, learning, operators
 from desk.tables import DeliveryRow
-from tests.conftest import OPERATOR_CHAT
+from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
 
 
@@ -191,6 +191,21 @@ def test_a_topic_that_is_no_customers_says_so(stage: Stage, act: str) -> None:
     else:
         getattr(operators, act)(stage.desk, stage.update(), OSCAR, 12345)
     assert stage.told() == ["This topic belongs to no customer."]
+
+
+def test_whoever_writes_to_no_effect_in_a_customers_topic_is_told_once_in_ten_minutes(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    for _ in range(3):
+        stage.reply("let me help", user_id=STRANGER)
+        stage.reply("me too", user_id=STRANGER + 1)
+    told = [text.rpartition(" ")[2] for text in stage.told()]
+    assert told == [str(STRANGER), str(STRANGER + 1)]
+    clock.move(seconds=operators.REFUSED_FOR_SECONDS)
+    stage.reply("still here", user_id=STRANGER)
+    assert len(stage.told()) == 3
 
 
 def test_writing_to_a_customer_who_blocked_the_bot_says_so(stage: Stage) -> None:

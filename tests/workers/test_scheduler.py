@@ -8,8 +8,9 @@ import pytest
 import structlog
 from redis import Redis
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from desk import queues
+from desk import metrics, queues
 from desk.domain import Action, ConversationState, FeedbackKind, RunState, Trial
 from desk.flow import learning, watching
 from desk.tables import Feedback, Message
@@ -107,6 +108,33 @@ def test_a_chore_that_fails_over_its_data_keeps_no_other_from_its_work(
         (entry["event"], entry["chore"]) for entry in logs if entry["log_level"] == "error"
     ] == [("chore.failed", "enqueue_stuck")]
     assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt}"]
+
+
+def test_a_chore_that_goes_on_failing_is_counted_each_time_and_logged_once_for_each_error(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ticks(number: int, error: str = "") -> list[str]:
+        """The errors logged in so many ticks."""
+
+        def overdue(*_: object) -> list[int]:
+            if error:
+                raise ValueError(error)
+            return []
+
+        monkeypatch.setattr(watching, "overdue", overdue)
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(number):
+                scheduler.tick()
+        return [str(log["exc_info"]) for log in logs if log["event"] == "chore.failed"]
+
+    counter = metrics.CHORES_FAILED.labels("give_up_late")
+    before = counter._value.get()
+    assert ticks(3, "odd") == ["odd"]
+    assert ticks(2, "odd") == []
+    assert ticks(2, "even") == ["even"]
+    assert counter._value.get() - before == 7
+    assert ticks(1) == []
+    assert ticks(1, "even") == ["even"], "it had worked in between"
 
 
 def test_an_overdue_message_goes_to_a_person_and_the_customer_is_told_once(
@@ -234,7 +262,12 @@ def test_a_run_whose_process_was_killed_is_begun_anew_when_it_has_been_silent_fo
     assert not learning.still_running(stage.desk, run_id, attempt)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError("select", {}, Exception("away")), PoolTimeoutError("no connection is free")],
+)
 def test_a_run_that_could_give_no_sign_in_an_outage_is_not_begun_anew_at_once(
+    error: Exception,
     stage: Stage,
     scheduler: Scheduler,
     connection: Redis,
@@ -242,7 +275,7 @@ def test_a_run_that_could_give_no_sign_in_an_outage_is_not_begun_anew_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def away(*_: object) -> None:
-        raise OperationalError("select", {}, Exception("away"))
+        raise error
 
     run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
     with monkeypatch.context() as outage:
