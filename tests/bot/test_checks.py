@@ -170,9 +170,11 @@ async def test_up_refuses_a_chat_that_lacks_something_until_it_has_worked(
     await world.ask("PATCH", CHAT, LACKING[0])
     with pytest.raises(MisconfiguredError, match="has no topics"):
         await asyncio.to_thread(check_telegram, settings, options.desk)
+    await world.ask("PATCH", CHAT, {"is_forum": True})
     await world.write(await world.customer(), "/human")
     await world.said(OPERATORS_CHAT, "Needs a person")
     await running.stop()
+    await world.ask("PATCH", CHAT, LACKING[0])
     await asyncio.to_thread(check_telegram, settings, options.desk)
 
 

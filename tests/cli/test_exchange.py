@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from classifier.data import read_examples
 from cli.main import main
 from desk import pack as packs
 from desk.pack import Pack
+from tests.classifier.disks import fill_disk
 from tests.cli.conftest import ROOT, Result
 
 RETAIL = ROOT / "packs" / "retail"
@@ -327,21 +327,15 @@ def test_an_export_to_rasa_wants_a_folder(frontdesk: Command) -> None:
     assert Path("bot").read_text() == "precious"
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may grow over 64 bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_file_that_does_not_fit_is_named(frontdesk: Command, small_files: None) -> None:
+def test_a_file_that_does_not_fit_is_named(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("nlu.yml", NLU)
+    fill_disk(monkeypatch, 1)
     result = frontdesk("export", "out.csv", "--from", FLORIST, "--format", "csv")
     assert result.code == 1
-    assert "out.csv: could not be written (File too large)" in result.err
+    assert "out.csv: could not be written (No space left on device)" in result.err
     assert "see that there is room" in result.err
-    write("nlu.yml", NLU[:64].rpartition("\n")[0])
     result = frontdesk("import", "nlu.yml", "--into", "mine")
-    assert "pack.yml: could not be written (File too large)" in result.err
+    assert "pack.yml: could not be written (No space left on device)" in result.err
     assert {path.name for path in Path().iterdir()} == {"nlu.yml"}
