@@ -215,9 +215,11 @@ def test_thresholds_says_what_each_would_mean(frontdesk: Command) -> None:
 def test_thresholds_aims_at_what_the_model_was_trained_for(frontdesk: Command) -> None:
     found = frontdesk("thresholds", "--json").json()
     assert found["target"] == 0.4  # of the fixture
+    assert found["chosen"]["bound"] <= 0.4
     # Twenty texts can't promise three in a hundred.
-    assert found["chosen"] is None
-    assert "too few to promise" in frontdesk("thresholds").out
+    strict = frontdesk("thresholds", "--target", "0.03", "--json").json()
+    assert strict["chosen"] is None
+    assert "too few to promise" in frontdesk("thresholds", "--target", "0.03").out
 
 
 def test_thresholds_of_one_intent(frontdesk: Command) -> None:
