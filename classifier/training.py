@@ -71,9 +71,8 @@ def train_to_directory(
     `held_out`, `epochs`, `version`.
 
     Raises `DataError` for examples that cannot be trained on, `BaseModelError` for the base and
-    for a loss that is no number,
-    `ModelError` where `out` is taken or cannot be written, ValueError for the device. Nothing is
-    left of `out` on failure.
+    for a loss that is no number, `ModelError` where `out` is taken or cannot be written, ValueError
+    for the device. Nothing is left of `out` on failure.
     """
     return _train(
         examples,

@@ -57,7 +57,8 @@ from rq.utils import current_timestamp, ensure_job_list, now, utcformat
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
 from desk import faultpoints
-from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, AllowedJob, queue
+from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, queue
+from workers import reading
 from workers.records import Claim, Failure, Records
 from workers.scripts import CLAIM, FINISH, LONGEST
 from workers.watchdog import Watchdog
@@ -296,15 +297,8 @@ class BatchWorker(SimpleWorker):
         execution = Execution(execution_id, job_id, self.connection, worker_name=self.name)
         execution.created_at = execution.last_heartbeat = started
         execution._job = job  # as RQ does, so that nobody fetches it again
-        flat = iter(fields)
         try:
-            found = dict(zip(flat, flat, strict=True))
-            created, enqueued = found.pop(b"created_at", None), found.pop(b"enqueued_at", None)
-            job.restore(found)
-            _check_times(job)
-            # RQ parses with strptime, which takes a tenth of a job's time.
-            job.created_at = _moment(created) or job.created_at
-            job.enqueued_at = _moment(enqueued)
+            reading.restore(job, fields)
         except Exception as error:  # noqa: BLE001 - any one of RQ's parsers
             self._park(job, execution, error)
             return None
@@ -316,10 +310,7 @@ class BatchWorker(SimpleWorker):
         return Claim(job, execution)
 
     def _park(self, job: Job, execution: Execution, error: Exception) -> None:
-        """Fail a job whose hash makes no sense.
-
-        One mangled hash must not end every worker that meets it, as it does in RQ.
-        """
+        """Fail a job whose hash makes no sense."""
         self.log.error("Worker %s: job %s is unreadable: %r", self.name, job.id, error)
         job.origin = self._queue.name  # what the registries are found by
         with self.connection.pipeline() as pipeline:
@@ -380,7 +371,7 @@ class BatchWorker(SimpleWorker):
             job.serializer = self.serializer
             try:
                 job.refresh()  # type: ignore[no-untyped-call]
-                _check_times(job)
+                reading.check_times(job)
             except NoSuchJobError:
                 continue  # RQ takes it off the registry
             except redis.exceptions.RedisError:
@@ -453,7 +444,7 @@ class BatchWorker(SimpleWorker):
         refused: dict[str, BaseException] = {}
         for job, execution in batch:
             try:
-                _check(job)
+                reading.check_allowed(job)
             except Exception as reason:  # noqa: BLE001 - JobNotAllowed, DeserializationError, ...
                 refused[execution.id] = reason
         admitted = [claim for claim in batch if claim.execution.id not in refused]
@@ -618,26 +609,6 @@ class BatchWorker(SimpleWorker):
         """Prefixes of the keys of a job, an execution, and a job's executions."""
         execution = Execution("", "", self.connection).key[: -len(":")]
         return self.job_class.key_for(""), execution, ExecutionRegistry.key_template.format("")
-
-
-def _check(job: Job) -> None:
-    """Raise if the job may not run; for an `AllowedJob` nothing is imported."""
-    _ = job.func_name  # reads the payload
-    if isinstance(job, AllowedJob):
-        job.check_allowed()
-        _ = job.success_callback, job.failure_callback, job.stopped_callback
-
-
-def _check_times(job: Job) -> None:
-    """Raise if a time of the job is none that a script, the clock or Redis can do with."""
-    times = [job.timeout, job.result_ttl, job.failure_ttl, job.ttl]
-    for seconds in (*times, *(job.retry_intervals or ()), *(job.repeat_intervals or ())):
-        if seconds is not None and not -LONGEST <= seconds <= LONGEST:
-            raise ValueError(f"{seconds} s is no time of a job")
-
-
-def _moment(stamp: bytes | None) -> datetime | None:
-    return None if stamp is None else datetime.fromisoformat(stamp.decode())
 
 
 def _text(value: Any) -> str:

@@ -19,7 +19,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import str_to_date
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import faultpoints, health, metrics, queues
@@ -42,6 +42,10 @@ REDIS_SECONDS = 5.0
 """A Redis that does not answer for so long is away: calling people must not wait for it."""
 ALONE_SECONDS = 8.0
 """A message tried alone that is not done by then has killed its worker, or has frozen it."""
+
+
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
+"""Errors of the way to the database; others of SQL are errors of what was asked of it."""
 
 
 class Fate(Enum):
@@ -83,11 +87,9 @@ class Scheduler:
                 chore()
             except RedisError as error:
                 log.warning("redis.unreachable", chore=chore.__name__, reason=str(error))
-            except DBAPIError as error:
-                log.warning("database.unreachable", chore=chore.__name__, reason=str(error.orig))
-                self.hesitate()
-            except PoolTimeoutError as error:
-                log.warning("database.unreachable", chore=chore.__name__, reason=str(error))
+            except DATABASE_AWAY as error:
+                reason = str(getattr(error, "orig", error))
+                log.warning("database.unreachable", chore=chore.__name__, reason=reason)
                 self.hesitate()
             except Exception as error:  # noqa: BLE001 - one that nobody foresaw
                 # Dying of odd data again and again would end all chores.

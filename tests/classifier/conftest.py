@@ -11,8 +11,9 @@ import torch
 
 from classifier.data import Example
 from classifier.engine import Classifier
+from classifier.model import TwoHeadedBert
 from classifier.training import train_to_directory
-from tests.classifier.tiny import TINY, make_base, make_examples
+from tests.classifier.tiny import TINY, make_base, make_examples, read_model
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,6 +57,11 @@ def trained(
 @pytest.fixture(scope="session")
 def classifier(trained: tuple[Path, dict[str, Any], Any]) -> Classifier:
     return Classifier.load(trained[0], device="cpu")
+
+
+@pytest.fixture
+def model(trained: Any) -> TwoHeadedBert:
+    return read_model(trained[0])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from classifier import registry
-from classifier.backends import Array, Backend, Batch, Output
+from classifier.backends import Backend, Batch, Output
 from classifier.backends.heads import IntentHead, SentimentHead, mean_pool
 from classifier.backends.mapped import map_tensors
 from classifier.backends.onnx_backend import OnnxBackend
@@ -28,30 +28,14 @@ from classifier.backends.torch_backend import (
     fill,
 )
 from classifier.batching import pad
-from classifier.bert import BertEncoder, BertShape
 from classifier.engine import INT8, Classifier
 from classifier.export import export_int8
 from classifier.model import TwoHeadedBert
 from classifier.registry import ModelError
-from classifier.vocabulary import Labels
-from tests.classifier.tiny import make_examples
+from tests.classifier.tiny import arrays, make_examples, read_model
 
 CPU = torch.device("cpu")
 SEQUENCES = [[2, 9, 11, 40, 3], [2, 3], [2, *range(20, 51), 3], [2, 7, 3]]
-
-
-def read_model(directory: Path) -> TwoHeadedBert:
-    config = json.loads((directory / "config.json").read_text())
-    names = json.loads((directory / "labels.json").read_text())
-    labels = Labels(tuple(names["intents"]), tuple(names["sentiments"]))
-    model = TwoHeadedBert(BertEncoder(BertShape.from_config(config)), labels)
-    model.load_tensors(load_file(directory / "model.safetensors"))
-    return model.eval()
-
-
-@pytest.fixture
-def model(trained: Any) -> TwoHeadedBert:
-    return read_model(trained[0])
 
 
 @pytest.fixture(scope="session")
@@ -88,12 +72,6 @@ def one(backend: Backend, *sequences: list[int]) -> Output:
     ids, mask = pad(sequences)
     [(_, output)] = backend.forward([Batch(list(range(len(sequences))), ids, mask)])
     return output
-
-
-def arrays(output: Output) -> list[Array]:
-    assert output.intent is not None
-    assert output.sentiment is not None
-    return [*output.pooled, output.intent, output.sentiment]
 
 
 def test_int8_gives_what_torch_gives_in_fp32(int8_directory: Path, model: TwoHeadedBert) -> None:

@@ -25,10 +25,10 @@ from classifier.data import Example
 from classifier.devices import free_memory, out_of_memory
 from classifier.engine import Classifier
 from classifier.fitting import fit
+from classifier.model import TwoHeadedBert
 from classifier.training import train_to_directory
 from classifier.vocabulary import Labels
-from tests.classifier.test_backends import arrays, model  # noqa: F401 (a fixture)
-from tests.classifier.tiny import TINY, make_examples
+from tests.classifier.tiny import TINY, arrays, make_examples
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 GPU = torch.device("cuda:0")
@@ -40,7 +40,7 @@ def texts_of_all_lengths(seed: int, count: int) -> list[list[int]]:
 
 
 def test_captured_graphs_give_each_text_its_own_results_run_after_run(
-    model: Any,  # noqa: F811
+    model: TwoHeadedBert,
 ) -> None:
     expected = TorchBackend(model, torch.device("cpu"), torch.float32)
     sequences = texts_of_all_lengths(1, 300)
@@ -55,7 +55,7 @@ def test_captured_graphs_give_each_text_its_own_results_run_after_run(
                 assert np.allclose(mine, exact, atol=0.1)
 
 
-def test_a_text_longer_than_any_graph_is_computed_too(model: Any) -> None:  # noqa: F811
+def test_a_text_longer_than_any_graph_is_computed_too(model: TwoHeadedBert) -> None:
     backend = CudaBackend(model, GPU)
     longest = model.encoder.shape.max_position_embeddings
     found = list(backend.forward([Batch([0], *pad([[2, *[7] * (longest - 2), 3]]))]))

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from safetensors.torch import load_file
 from tokenizers import BertWordPieceTokenizer
 
+from classifier.backends import Array, Output
 from classifier.bert import BertEncoder, BertShape, to_checkpoint
 from classifier.data import Example
+from classifier.model import TwoHeadedBert
 from classifier.recipe import Recipe
+from classifier.vocabulary import Labels
 
 TINY = Recipe(
     epochs=12,
@@ -99,3 +103,20 @@ def make_base(directory: Path, examples: Sequence[Example] = ()) -> None:
     for embedding in (encoder.words, encoder.positions, encoder.types):
         embedding.weight.data.mul_(0.1)
     safetensors.torch.save_file(to_checkpoint(encoder), directory / "model.safetensors")
+
+
+def read_model(directory: Path) -> TwoHeadedBert:
+    """The torch model of a version directory."""
+    config = json.loads((directory / "config.json").read_text())
+    names = json.loads((directory / "labels.json").read_text())
+    labels = Labels(tuple(names["intents"]), tuple(names["sentiments"]))
+    model = TwoHeadedBert(BertEncoder(BertShape.from_config(config)), labels)
+    model.load_tensors(load_file(directory / "model.safetensors"))
+    return model.eval()
+
+
+def arrays(output: Output) -> list[Array]:
+    """All that a backend gave, of a model with both heads."""
+    assert output.intent is not None
+    assert output.sentiment is not None
+    return [*output.pooled, output.intent, output.sentiment]

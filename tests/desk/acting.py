@@ -29,6 +29,7 @@ from desk.flow import (
     operators,
     topics,
 )
+from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.tables import (
     Base,
@@ -238,3 +239,19 @@ class Stage:
         """Feedback as (message id, kind, intent, by)."""
         rows = self.all(select(Feedback).order_by(Feedback.id))
         return [(row.message_id, str(row.kind), row.intent, row.by) for row in rows]
+
+
+def add_deliveries(
+    stage: Stage, *keys: str, chat_id: int = 1, method: str = "sendMessage"
+) -> list[int]:
+    """Let texts wait for a chat, each with its own key as its text; returns the rows' ids."""
+    with stage.desk.store.writing() as session:
+        for key in keys:
+            add_delivery(session, key, chat_id, method, {"text": key})
+    return [row.id for row in stage.deliveries() if row.key in keys]
+
+
+def take_texts(stage: Stage, busy: tuple[int, ...] = (), limit: int = 10) -> list[str]:
+    """The texts that a sender takes now."""
+    taken = dispatching.take(stage.desk, busy, limit)
+    return [delivery.payload["text"] for delivery in taken]

@@ -7,7 +7,7 @@ from datetime import time
 import pytest
 import structlog
 from redis import Redis
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
@@ -94,11 +94,18 @@ def test_a_job_whose_start_is_unreadable_counts_as_one_of_a_dead_worker(
     assert stage.message(job[0]).trial == Trial.SUSPECTED
 
 
+@pytest.mark.parametrize(
+    "error", [ValueError("nobody foresaw this"), IntegrityError("insert", {}, Exception("odd"))]
+)
 def test_a_chore_that_fails_over_its_data_keeps_no_other_from_its_work(
-    stage: Stage, scheduler: Scheduler, connection: Redis, monkeypatch: pytest.MonkeyPatch
+    stage: Stage,
+    scheduler: Scheduler,
+    connection: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     def fails(*_: object) -> None:
-        raise ValueError("nobody foresaw this")
+        raise error
 
     run_id, attempt = learning.order_run(stage.desk, "Olga")
     monkeypatch.setattr(watching, "waiting_longer", fails)
@@ -108,6 +115,12 @@ def test_a_chore_that_fails_over_its_data_keeps_no_other_from_its_work(
         (entry["event"], entry["chore"]) for entry in logs if entry["log_level"] == "error"
     ] == [("chore.failed", "enqueue_stuck")]
     assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt}"]
+
+
+def test_the_metric_knows_each_chore_before_it_fails() -> None:
+    known = {sample.labels["chore"] for sample in metrics.CHORES_FAILED.collect()[0].samples}
+    public = {name for name in vars(Scheduler) if not name.startswith("_")}
+    assert known == public - {"tick", "hesitate"}
 
 
 def test_a_chore_that_goes_on_failing_is_counted_each_time_and_logged_once_for_each_error(

@@ -1,0 +1,251 @@
+"""What goes to a chat next: in order, and in the operators' chat in fair turns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import event, update
+
+from desk.domain import DeliveryState
+from desk.flow import customers, delivering, dispatching, operators
+from desk.tables import DeliveryRow
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OSCAR, STRANGER, Stage, add_deliveries, take_texts
+
+
+def test_a_chat_has_one_delivery_under_way_at_a_time_and_in_order(stage: Stage) -> None:
+    first, _ = add_deliveries(stage, "one", "two")
+    assert take_texts(stage) == ["one"]
+    assert take_texts(stage) == []
+    delivering.sent(stage.desk, first, 1, 99)
+    assert take_texts(stage) == ["two"]
+
+
+def test_chats_do_not_wait_for_each_other(stage: Stage) -> None:
+    add_deliveries(stage, "a", "b", chat_id=1)
+    add_deliveries(stage, "c", chat_id=2)
+    assert take_texts(stage) == ["a", "c"]
+
+
+def test_a_busy_chat_is_left_alone(stage: Stage) -> None:
+    add_deliveries(stage, "a", chat_id=1)
+    add_deliveries(stage, "b", chat_id=2)
+    assert take_texts(stage, busy=(1,)) == ["b"]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0, []), (-1, []), (1, ["a"]), (2, ["a", "b"])])
+def test_no_more_are_taken_than_wanted(stage: Stage, limit: int, expected: list[str]) -> None:
+    for chat_id, key in enumerate("abc", 1):
+        add_deliveries(stage, key, chat_id=chat_id)
+    assert take_texts(stage, limit=limit) == expected
+
+
+def test_the_oldest_delivery_holds_back_the_younger_ones_while_it_waits(
+    stage: Stage, clock: Clock
+) -> None:
+    first, _ = add_deliveries(stage, "one", "two")
+    assert take_texts(stage) == ["one"]
+    delivering.again(stage.desk, first, 1, 30, "429")
+    assert take_texts(stage) == []
+    clock.move(seconds=29)
+    assert take_texts(stage) == []
+    clock.move(seconds=1)
+    assert take_texts(stage) == ["one"]
+
+
+def test_a_failed_delivery_lets_the_next_one_pass(stage: Stage) -> None:
+    first, _ = add_deliveries(stage, "one", "two")
+    take_texts(stage)
+    delivering.failed(stage.desk, first, 1, "400")
+    assert take_texts(stage) == ["two"]
+
+
+def test_a_call_for_help_goes_before_older_chatter_of_others_and_after_its_own(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.send_all()
+    for number in range(3):
+        stage.ask(f"chatter {number}")
+    stage.ask("I am angry", BEN, intent="complaint")
+    stage.ask("chatter of Ben", BEN)
+    (first,) = take_texts(stage, (ANA.chat_id, BEN.chat_id))
+    assert "I am angry" in first
+    assert take_texts(stage, (ANA.chat_id, BEN.chat_id)) == [], "one at a time"
+    (row,) = stage.deliveries(OPERATOR_CHAT, state=DeliveryState.SENDING)
+    delivering.again(stage.desk, row.id, row.attempts, 30, "429")
+    assert take_texts(stage, (ANA.chat_id, BEN.chat_id)) == [], "Telegram said to wait"
+    clock.move(seconds=30)
+    sent = [row.payload["text"] for row in stage.send_all() if row.chat_id == OPERATOR_CHAT]
+    order = ["I am angry", "chatter 0", "chatter 1", "chatter 2", "chatter of Ben"]
+    assert len(sent) == len(order)
+    assert all(said in text for said, text in zip(order, sent, strict=True))
+
+
+def _to_operators(stage: Stage, clock: Clock, error: str = "") -> str:
+    """What goes to the operators next; Telegram takes it, unless with an `error`, within 3 s."""
+    busy = (ANA.chat_id, BEN.chat_id)
+    (delivery,) = dispatching.take(stage.desk, busy, 10)
+    clock.move(seconds=3)
+    if error:
+        delivering.failed(stage.desk, delivery.id, delivery.attempts, error)
+    else:
+        delivering.sent(stage.desk, delivery.id, delivery.attempts, 5000 + delivery.id)
+    return stage.row(DeliveryRow, delivery.id).key
+
+
+def _two_called(stage: Stage, clock: Clock) -> tuple[int, int]:
+    """Ana and Ben await a person, and their cards are there; returns their messages' ids."""
+    called = (
+        stage.ask("you are rude", ANA, intent="complaint"),
+        stage.ask("I am angry", BEN, intent="complaint"),
+    )
+    for message_id in called:
+        assert _to_operators(stage, clock) == f"card:{message_id}"
+    return called
+
+
+def test_a_flood_of_one_customer_holds_up_no_other_conversation(stage: Stage, clock: Clock) -> None:
+    _two_called(stage, clock)
+    flood = [f"post:{stage.ask(f'and {number}')}" for number in range(100)]
+    first, second = (f"post:{stage.ask(text, BEN)}" for text in ("my order?", "hello?"))
+    sent = [_to_operators(stage, clock) for _ in range(6)]
+    assert sent == [flood[0], first, flood[1], second, flood[2], flood[3]]
+
+
+def test_a_call_for_help_stays_behind_what_its_customer_wrote_before(
+    stage: Stage, clock: Clock
+) -> None:
+    _two_called(stage, clock)
+    posts = [stage.ask(f"and {number}") for number in range(2)]
+    moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+    operators.announce_waiting(moved.desk)
+    sent = [_to_operators(moved, clock) for _ in range(4)]
+    (bens,) = moved.deliveries(-100999, conversation_id=moved.conversation(BEN).id)
+    assert sent == [bens.key, *(f"post:{post}" for post in posts), f"card:{posts[-1]}"]
+
+
+def test_an_edit_in_a_conversation_takes_no_turn_from_it(stage: Stage, clock: Clock) -> None:
+    _two_called(stage, clock)
+    flood = [f"post:{stage.ask(f'and {number}')}" for number in range(3)]
+    post = f"post:{stage.ask('my order?', BEN)}"
+    assert _to_operators(stage, clock) == flood[0]
+    stage.press(stage.token("take", conversation_id=stage.conversation(BEN).id), by=OSCAR)
+    assert "edit:" in _to_operators(stage, clock)
+    assert _to_operators(stage, clock) == post
+
+
+def test_files_that_can_not_be_copied_take_their_turn_too(stage: Stage, clock: Clock) -> None:
+    _two_called(stage, clock)
+    for number in (4711, 4712):
+        customers.sent_file(stage.desk, stage.update(), ANA, number, "")
+    post = f"post:{stage.ask('my order?', BEN)}"
+    assert _to_operators(stage, clock, error="message to copy not found").startswith("file:")
+    assert _to_operators(stage, clock).startswith("failed:")
+    assert _to_operators(stage, clock) == post
+    assert _to_operators(stage, clock).startswith("file:")
+
+
+def test_operators_see_what_they_did_before_what_customers_wrote(
+    stage: Stage, clock: Clock
+) -> None:
+    called = stage.ask("you are rude", intent="complaint", others=[("order_status", 0.02)])
+    assert _to_operators(stage, clock) == f"card:{called}"
+    flood = [f"post:{stage.ask(f'and {number}')}" for number in range(3)]
+    operators.help_wanted(stage.desk, stage.update(), None)
+    call = f"card:{stage.ask('I am angry', BEN, intent='complaint')}"
+    for button in ("relabel", "send"):
+        stage.press(stage.token(button, message_id=called), by=OSCAR)
+    sent = [_to_operators(stage, clock) for _ in range(8)]
+    assert [key.partition(":")[0] for key in sent[:2]] == ["keyboard", "edit"], "no messages"
+    assert sent[2] == call
+    assert [key.partition(":")[0] for key in sent[3:5]] == ["told", "note"]
+    assert sent[5:] == flood
+
+
+def test_colleagues_who_chat_in_the_operators_group_hold_up_no_customers_words(
+    stage: Stage, clock: Clock
+) -> None:
+    _two_called(stage, clock)
+    post = f"post:{stage.ask('my order?', BEN)}"
+    for number in range(30):
+        stage.reply(f"lunch {number}?", user_id=STRANGER, thread_id=12345)
+        stage.reply(f"pizza {number}!", user_id=STRANGER + 1, thread_id=12345)
+        stage.reply(f"at {number}", user_id=OSCAR, thread_id=12345)
+    sent = [_to_operators(stage, clock) for _ in range(3)]
+    assert [key.split(":")[1] for key in sent[:2]] == ["operators-only", "nothing-here"]
+    assert sent[2] == post
+
+
+def test_however_much_waits_for_the_operators_it_takes_as_many_statements(
+    stage: Stage, clock: Clock
+) -> None:
+    said: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
+        said.append(statement)
+
+    def statements() -> int:
+        said.clear()
+        _to_operators(stage, clock)
+        return len(said)
+
+    _two_called(stage, clock)
+    stage.ask("and 0")
+    event.listen(stage.desk.store.engine, "before_cursor_execute", note)
+    try:
+        alone = statements()
+        for number in range(20):
+            stage.ask(f"and {number}", (ANA, BEN)[number % 2])
+        assert statements() == alone
+    finally:
+        event.remove(stage.desk.store.engine, "before_cursor_execute", note)
+
+
+def test_a_delivery_to_a_topic_names_its_thread(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    (card,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    assert (card.topic_of, card.thread_id) == (stage.customer().id, None)
+    stage.topic(ANA, 77)
+    delivering.again(stage.desk, card.id, card.attempts, 0, "no topic")
+    (card,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    assert card.thread_id == 77
+
+
+def test_a_cancelled_head_makes_way_in_the_same_take(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.reply("I'm here")
+    with stage.desk.store.writing() as session:
+        session.execute(
+            update(DeliveryRow)
+            .where(DeliveryRow.from_bot.is_(True))
+            .values(state=DeliveryState.PENDING)
+        )
+    taken = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
+    assert [delivery.method for delivery in taken] == ["copyMessage"]
+
+
+def test_a_topics_number_means_nothing_in_another_chat(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic(ANA, 77)
+    moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+    moved.reply("for whoever has topic 77 here", thread_id=77)
+    assert moved.deliveries(ANA.chat_id, method="copyMessage") == []
+    assert moved.told() == ["This topic belongs to no customer."]
+    moved.send_all()
+    moved.ask("you are rude", intent="complaint")
+    (card,) = [d for d in dispatching.take(moved.desk, (), 9) if "Needs" in str(d.payload)]
+    assert (card.chat_id, card.thread_id) == (-100999, None)
+
+
+def test_no_topic_is_made_in_a_chat_that_is_no_longer_the_operators(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    desk = replace(stage.desk, operator_chat_id=-100999)
+    (card,) = [d for d in dispatching.take(desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    assert card.topic_of is None
+    delivering.again(desk, card.id, card.attempts, 0, "not yet")
+    operators.announce_waiting(desk)
+    (card,) = [d for d in dispatching.take(desk, (), 9) if "Needs" in str(d.payload)]
+    assert (card.chat_id, card.topic_of) == (-100999, stage.customer().id)

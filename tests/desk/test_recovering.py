@@ -1,0 +1,77 @@
+"""What a sender that died was sending: sent again and marked, or given up."""
+
+from __future__ import annotations
+
+import pytest
+
+from desk.domain import ConversationState, DeliveryState
+from desk.flow import delivering, dispatching, recovering
+from desk.tables import DeliveryRow
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import Stage, add_deliveries, take_texts
+
+
+def test_what_was_being_sent_at_a_crash_is_sent_again_and_marked(stage: Stage) -> None:
+    add_deliveries(stage, "one")
+    take_texts(stage)
+    assert recovering.recover(stage.desk) == 1
+    (again,) = dispatching.take(stage.desk, (), 10)
+    assert again.uncertain
+    assert again.attempts == 2
+
+
+@pytest.mark.parametrize("method", ["editMessageText", "editMessageReplyMarkup"])
+def test_an_edit_can_be_repeated_and_is_not_uncertain(stage: Stage, method: str) -> None:
+    (row_id,) = add_deliveries(stage, "one", method=method)
+    take_texts(stage)
+    assert recovering.recover(stage.desk) == 0
+    (again,) = dispatching.take(stage.desk, (), 10)
+    assert not again.uncertain
+    delivering.again(stage.desk, row_id, 1, 0, "timeout", uncertain=True)
+    assert not stage.row(DeliveryRow, row_id).uncertain
+
+
+def test_what_arrived_after_all_before_it_is_taken_again_is_not_sent_twice(stage: Stage) -> None:
+    (row_id,) = add_deliveries(stage, "one")
+    take_texts(stage)
+    recovering.recover(stage.desk)
+    delivering.sent(stage.desk, row_id, 1, 7)
+    assert take_texts(stage) == []
+    assert stage.row(DeliveryRow, row_id).telegram_id == 7
+
+
+def test_a_delivery_during_which_the_sender_died_twice_is_given_up_and_operators_hear_of_it(
+    stage: Stage,
+) -> None:
+    message_id = stage.ask("roses?")
+    key = f"answer:{message_id}"
+    for expected in (DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.FAILED):
+        dispatching.take(stage.desk, (OPERATOR_CHAT,), 10)
+        recovering.recover(stage.desk)
+        (row,) = stage.deliveries(key=key)
+        assert row.state is expected
+    assert (row.attempts, row.uncertain) == (2, True)
+    assert stage.conversation().state is ConversationState.WAITING
+    assert any("may have arrived" in text for text in stage.told())
+    assert "could not be delivered" in stage.told()[-1]
+
+
+def test_what_was_sent_lately_or_may_have_been_is_known_to_the_next_sender(
+    stage: Stage, clock: Clock
+) -> None:
+    for chat_id in (1, 2):
+        (row_id,) = add_deliveries(stage, f"to {chat_id}", chat_id=chat_id)
+        take_texts(stage)
+        delivering.sent(stage.desk, row_id, 1, 7)
+        clock.move(seconds=40)
+    add_deliveries(stage, "an edit", chat_id=3, method="editMessageText")
+    add_deliveries(stage, "under way", chat_id=4)
+    add_deliveries(stage, "waiting", chat_id=4)
+    take_texts(stage)
+    assert recovering.recently_sent(stage.desk, 60) == [(2, 40.0), (4, 0.0)]
+
+
+def test_what_never_began_is_not_uncertain_after_a_crash(stage: Stage) -> None:
+    add_deliveries(stage, "one")
+    assert recovering.recover(stage.desk) == 0
+    assert not dispatching.take(stage.desk, (), 1)[0].uncertain

@@ -1,0 +1,56 @@
+"""The topics in which operators meet customers: remembered, forgotten, named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event
+
+from desk.domain import Person
+from desk.flow import topics
+from tests.desk.acting import ANA, BEN, Stage
+
+
+def test_a_topic_that_is_gone_can_be_forgotten(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    topics.topic_made(stage.desk, stage.customer().id, None)
+    assert stage.customer().topic_id is None
+
+
+def test_forgetting_a_topic_touches_no_other_customer(stage: Stage) -> None:
+    for number in range(5):
+        stage.ask("roses?", Person(chat_id=600 + number, name="P"))
+    stage.ask("roses?")
+    stage.topic()
+    changed: list[int] = []
+
+    def count(_: object, cursor: Any, statement: str, *__: object) -> None:
+        if statement.startswith("UPDATE customers"):
+            changed.append(cursor.rowcount)
+
+    event.listen(stage.desk.store.engine, "after_cursor_execute", count)
+    topics.topic_made(stage.desk, stage.customer().id, None)
+    assert changed == [1]
+
+
+def test_a_topic_has_the_customers_name_or_number(stage: Stage) -> None:
+    stage.write("hi", ANA)
+    nameless = type(BEN)(chat_id=503, name=" ")
+    long = type(BEN)(chat_id=504, name="x" * 200)
+    stage.write("hi", nameless)
+    stage.write("hi", long)
+    assert topics.topic_name(stage.desk, stage.customer(ANA).id) == "Ana"
+    assert topics.topic_name(stage.desk, stage.customer(nameless).id) == "503"
+    assert topics.topic_name(stage.desk, stage.customer(long).id) == "x" * 128
+
+
+def test_a_topic_that_telegram_numbers_anew_has_one_customer_only(stage: Stage) -> None:
+    stage.ask("roses?", ANA)
+    stage.ask("roses?", BEN)
+    stage.topic(ANA, 77)
+    stage.topic(BEN, 77)
+    stage.reply("hello Ben", thread_id=77)
+    assert len(stage.deliveries(BEN.chat_id, method="copyMessage")) == 1
+    assert stage.deliveries(ANA.chat_id, method="copyMessage") == []
+    assert (stage.customer().topic_id, stage.customer().topic_chat_id) == (None, None)

@@ -1,0 +1,276 @@
+"""The worker's loop: hooks, signals, suspension, and Redis going away and coming back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch_process import start, stop, until
+from redis import Redis
+from rq import Retry
+from rq.job import Job, JobStatus
+from rq.suspension import resume, suspend
+from rq.worker import BaseWorker
+
+from desk.queues import (
+    CLASSIFY,
+    CLASSIFY_TIMEOUT,
+    MAINTENANCE_INTERVAL,
+    WORKER_TTL,
+    AllowedJob,
+    enqueue_classify,
+    queue,
+)
+from tests.workers.batching.jobs import (
+    burst,
+    enqueue,
+    ids,
+    job,
+    listed,
+    nothing,
+    worker_on,
+)
+from workers.batching import BatchWorker, WorkLoopError
+from workers.embedded import EmbeddedRedis, prepare, wait_until_ready
+
+
+def test_it_works_on_one_queue_only(connection: Redis) -> None:
+    two = [queue(CLASSIFY, connection), queue("train", connection)]
+    for queues in (two, []):
+        with pytest.raises(ValueError, match="exactly one queue"):
+            BatchWorker(queues, run_batch=nothing, max_batch=8)
+    by_name = BatchWorker(CLASSIFY, connection=connection, run_batch=nothing, max_batch=8)
+    assert by_name.job_class is AllowedJob
+
+
+def test_two_workers_have_different_names(connection: Redis) -> None:
+    first, second = worker_on(connection, nothing), worker_on(connection, nothing)
+    assert first.name != second.name
+    assert first.name.startswith(CLASSIFY)
+
+
+def test_max_jobs_counts_jobs_and_not_batches(connection: Redis) -> None:
+    enqueue(connection, *range(10))
+    sizes: list[int] = []
+    worker = worker_on(
+        connection, lambda jobs: (sizes.append(len(jobs)), nothing(jobs))[1], max_batch=4
+    )
+    burst(worker, max_jobs=6)
+    assert sizes == [4, 2]
+    assert queue(CLASSIFY, connection).count == 4
+
+
+def test_the_hook_runs_before_each_take_and_while_idle_and_new_work_wakes_at_once(
+    server: EmbeddedRedis, connection: Redis
+) -> None:
+    events: list[tuple[str, float]] = []
+    latency = []
+
+    def run_batch(jobs: Sequence[Job]) -> list[object]:
+        latency.append(time.monotonic() - enqueued[-1])
+        events.append(("batch", time.monotonic()))
+        return nothing(jobs)
+
+    enqueued: list[float] = []
+
+    def later() -> None:
+        with Redis.from_url(server.url) as other:
+            for n in range(3):
+                time.sleep(0.4)
+                enqueued.append(time.monotonic())
+                enqueue_classify(other, [(n, 1)])
+
+    worker = worker_on(
+        connection, run_batch, between_batches=lambda: events.append(("hook", time.monotonic()))
+    )
+    helper = threading.Thread(target=later)
+    helper.start()
+    worker.work(logging_level="CRITICAL", max_idle_time=2)
+    helper.join()
+    assert len(latency) == 3
+    assert sorted(latency)[1] < 0.1  # an idle tick is a second
+    names = [name for name, _ in events]
+    assert all(names[n - 1] == "hook" for n, name in enumerate(names) if name == "batch")
+    hooks = [when for name, when in events if name == "hook"]
+    assert max(b - a for a, b in pairwise(hooks)) < 1.5
+
+
+def test_an_error_in_the_loop_is_not_a_normal_end(connection: Redis) -> None:
+    def hook() -> None:
+        raise OSError("the model is gone")
+
+    with pytest.raises(WorkLoopError):
+        burst(worker_on(connection, nothing, between_batches=hook))
+
+
+def test_suspended_workers_take_nothing_until_resumed(
+    server: EmbeddedRedis, connection: Redis
+) -> None:
+    process = start(server.url, "plain")
+    try:
+        until(lambda: BaseWorker.count(connection))
+        suspend(connection)
+        enqueue_classify(connection, [(1, 1), (2, 1)])
+        time.sleep(1.5)
+        assert listed(connection, "test:begun") == []
+        resume(connection)
+        until(lambda: listed(connection, "test:done") == ids(1, 2))
+    finally:
+        stop(process)
+    suspend(connection)
+    enqueue(connection, 3)
+    assert not burst(worker_on(connection, nothing))
+    assert queue(CLASSIFY, connection).get_job_ids() == ids(3)
+
+
+def test_sigterm_finishes_the_batch_and_takes_no_more(
+    server: EmbeddedRedis, connection: Redis
+) -> None:
+    enqueue_classify(connection, [(n, 1) for n in range(8)])
+    process = start(server.url, "slow", max_batch=4)
+    try:
+        until(lambda: listed(connection, "test:begun"))
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        stop(process)
+    assert listed(connection, "test:done") == ids(0, 1, 2, 3)
+    only = queue(CLASSIFY, connection)
+    assert sorted(only.finished_job_registry.get_job_ids()) == ids(0, 1, 2, 3)
+    assert only.get_job_ids() == ids(4, 5, 6, 7)
+    assert BaseWorker.count(connection) == 0
+
+
+def test_sigterm_ends_an_idle_worker_at_once(server: EmbeddedRedis, connection: Redis) -> None:
+    process = start(server.url, "plain")
+    try:
+        until(lambda: idle(connection))
+        process.terminate()
+        assert process.wait(5) == 0
+    finally:
+        stop(process)
+
+
+def idle(connection: Redis) -> bool:
+    """Whether the one worker has started and waits: a start without Redis may fail."""
+    keys: Any = connection.smembers("rq:workers")
+    return [connection.hget(key, "state") for key in keys] == [b"idle"]
+
+
+def test_rq_info_shows_the_running_ones_and_a_killed_batch_is_done_by_another_worker(
+    server: EmbeddedRedis, connection: Redis
+) -> None:
+    enqueue(connection, *range(5), timeout=2, retry=Retry(max=3))
+    doomed = start(server.url, "hang", max_batch=3)
+    try:
+        until(lambda: listed(connection, "test:begun"))
+        shown = subprocess.run(
+            [Path(sys.executable).parent / "rq", "info", "--url", server.url, "--raw"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+        ).stdout
+        assert f"queue {CLASSIFY} 2, 3 executing, 0 finished, 0 failed" in shown
+        assert f"busy {CLASSIFY}" in shown
+    finally:
+        stop(doomed)
+    killed = time.monotonic()
+    heirs = [start(server.url, "plain") for _ in range(2)]
+    try:
+        only = queue(CLASSIFY, connection)
+        until(lambda: connection.zcard(only.finished_job_registry.key) == 5)
+        # The lease (2 + 1 s), a round of maintenance (1 s), and the start of a process.
+        assert time.monotonic() - killed < 10
+    finally:
+        for heir in heirs:
+            stop(heir)
+    assert sorted(listed(connection, "test:done")) == ids(*range(5))
+    assert job(connection, 0).retries_left == 2
+
+
+def test_the_contract_leaves_recovery_within_a_minute() -> None:
+    assert CLASSIFY_TIMEOUT + BatchWorker.lease_margin <= WORKER_TTL
+    assert WORKER_TTL + MAINTENANCE_INTERVAL <= 60
+
+
+def test_a_maintenance_lock_of_a_killed_worker_does_not_stop_recovery(connection: Redis) -> None:
+    lock = queue(CLASSIFY, connection).registry_cleaning_key
+    connection.set(lock, 1, ex=899)
+    burst(worker_on(connection, nothing))
+    assert connection.ttl(lock) <= 30
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[tuple[EmbeddedRedis, Callable[[], None]]]:
+    """A server, and a function that kills it and has it back a second later."""
+    server = prepare(tmp_path)
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin() -> None:
+        running.append(
+            subprocess.Popen(server.argv, pass_fds=server.pass_fds, stdout=subprocess.DEVNULL)
+        )
+
+    def replace() -> None:
+        running[-1].kill()
+        running[-1].wait()
+        threading.Timer(1, begin).start()
+
+    begin()
+    wait_until_ready(server, running[-1])
+    yield server, replace
+    for process in running:
+        process.kill()
+        process.wait()
+    server.close()
+
+
+def test_a_worker_outlives_a_restart_of_redis_in_the_middle_of_a_batch(
+    mortal: tuple[EmbeddedRedis, Callable[[], None]],
+) -> None:
+    server, replace = mortal
+    calls = []
+
+    def run_batch(jobs: Sequence[Job]) -> list[object]:
+        calls.append(len(jobs))
+        replace()
+        return nothing(jobs)
+
+    with Redis.from_url(server.url) as connection:
+        enqueue_classify(connection, [(1, 1), (2, 1)])
+        burst(worker_on(connection, run_batch))
+        assert calls == [2]
+        assert [job(connection, n).get_status() for n in (1, 2)] == [JobStatus.FINISHED] * 2
+
+
+def test_an_idle_worker_outlives_a_restart_of_redis(
+    mortal: tuple[EmbeddedRedis, Callable[[], None]],
+) -> None:
+    server, replace = mortal
+    process = start(server.url, "plain")
+    try:
+        with Redis.from_url(server.url) as connection:
+            until(lambda: idle(connection))
+            replace()
+            wait_until_ready(server)
+            enqueue_classify(connection, [(1, 1)])
+            until(lambda: listed(connection, "test:done") == ids(1))
+    finally:
+        stop(process)
+
+
+def test_a_worker_started_without_redis_ends_at_once_with_an_error(tmp_path: Path) -> None:
+    process = start(f"unix://{tmp_path}/nobody.sock", "plain")
+    try:
+        assert process.wait(30) != 0
+    finally:
+        stop(process)
