@@ -195,6 +195,9 @@ def test_shapes_are_padded_to_few() -> None:
     assert bucket(1, 1) == (1, 8)
     assert bucket(5, 9) == (8, 12)
     assert bucket(64, 128) == (64, 128)
+    assert bucket(65, 17) == (80, 20)
+    assert bucket(4369, 15) == (5120, 16)
+    assert len({bucket(texts, 16) for texts in range(1, 8193)}) < 70
     assert bucket(3, LENGTHS[-1] + 1) == (4, LENGTHS[-1] + 1)
 
 

@@ -262,6 +262,29 @@ def test_a_trained_version_is_named_as_its_directory_and_moves_no_pointer(
 
 
 @pytest.mark.parametrize(
+    ("examples", "intents", "batch_size", "rate", "sentiment_weight"),
+    [
+        (399, 20, 32, 6e-5, 2.0),
+        (400, 20, 32, 6e-5, 1.0),
+        (1199, 0, 32, 6e-5, 1.0),
+        (1200, 20, 32, 1.5e-4, 1.0),
+        (1200, 0, 32, 1e-4, 1.0),
+        (4999, 77, 32, 1.5e-4, 1.0),
+        (5000, 77, 64, 1e-4, 1.0),
+        (5000, 0, 64, 1e-4, 1.0),
+    ],
+)
+def test_a_recipe_settles_by_the_measurements_in_the_documentation(
+    examples: int, intents: int, batch_size: int, rate: float, sentiment_weight: float
+) -> None:
+    settled = Recipe().settle(examples, intents)
+    assert (settled.batch_size, settled.encoder_rate) == (batch_size, rate)
+    assert settled.sentiment_weight == sentiment_weight
+    mine = Recipe(batch_size=7, encoder_rate=1e-3, sentiment_weight=0.0).settle(examples, intents)
+    assert (mine.batch_size, mine.encoder_rate, mine.sentiment_weight) == (7, 1e-3, 0.0)
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {"epochs": 0},
