@@ -35,7 +35,7 @@ import torch
 from benchmarks.common import circumstances
 from benchmarks.engine import INTENTS, ROOT, made
 from classifier import registry
-from classifier.backends.torch_backend import CudaBackend, bucket
+from classifier.backends.cuda_backend import CudaBackend, Shape, lay_out
 from classifier.base import DEFAULT_BASE
 from classifier.batching import tokenise
 from classifier.data import read_examples
@@ -94,7 +94,6 @@ def measure(model: Path, texts: list[str], rounds: int) -> dict[str, Any]:
     rates = {name: 1 / statistics.median(spent) for name, spent in seconds.items()}
     ours.scores(texts)
     timings, shapes = ours.timings, shapes_of(ours, texts)
-    padded = sum(count * tokens for count, tokens in shapes)
     alone = [1000 * timed(ours, [text]) for text in [*texts[:ALONE], *texts[:ALONE]]][ALONE:]
     return {
         "texts_per_s": round(rates["scores"]),
@@ -106,7 +105,7 @@ def measure(model: Path, texts: list[str], rounds: int) -> dict[str, Any]:
         "tokenising_per_s": round(rates["tokenising"]),
         "model_alone_per_s": round(len(texts) / replay(backend, shapes)),
         "mean_tokens": round(timings.tokens / timings.texts, 2),
-        "padded_to_tokens": round(padded / timings.tokens, 2),
+        "padded_to_tokens": round(timings.padded_tokens / timings.tokens, 2),
         "waited_for_tokens": round(timings.tokenise_s / (timings.tokenise_s + timings.model_s), 2),
         "graphs": len(backend._graphs),
         "one_text_p50_ms": round(float(np.percentile(alone, 50)), 3),
@@ -119,17 +118,14 @@ def measure(model: Path, texts: list[str], rounds: int) -> dict[str, Any]:
     }
 
 
-def shapes_of(ours: Classifier, texts: Sequence[str]) -> list[tuple[int, int]]:
-    """(texts, tokens) of the graphs that a call with these texts replays."""
-    return [bucket(*batch.ids.shape) for batch in ours._batches(texts, _Count())]
+def shapes_of(ours: Classifier, texts: Sequence[str]) -> list[Shape]:
+    """Those of the graphs that a call with these texts replays."""
+    return [lay_out(batch.sequences)[0] for batch in ours._batches(texts, _Count())]
 
 
-def replay(backend: CudaBackend, shapes: Sequence[tuple[int, int]]) -> float:
+def replay(backend: CudaBackend, shapes: Sequence[Shape]) -> float:
     """Seconds that the shapes' graphs take, one after the other."""
     captured = [backend._graphs[shape] for shape in shapes]
-    with torch.inference_mode():
-        for one in captured:
-            one.mask.fill_(True)
     torch.cuda.synchronize()
     begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     begun.record()

@@ -55,12 +55,12 @@ def plan_batches(
         yield batch
 
 
-def pad(sequences: Sequence[Sequence[int]], pad_id: int = 0) -> tuple[Ids, Mask]:
+def pad(sequences: Sequence[Sequence[int]]) -> tuple[Ids, Mask]:
     """Token ids of several texts as (ids, mask), each (texts, longest); the mask is True where a
-    token is no padding."""
+    token is no padding, and the id 0 where it is."""
     lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
     mask: Mask = np.arange(int(lengths.max())) < lengths[:, None]
-    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids = np.zeros(mask.shape, dtype=np.int64)
     ids[mask] = np.fromiter(
         chain.from_iterable(sequences), dtype=np.int64, count=int(lengths.sum())
     )

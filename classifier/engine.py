@@ -1,8 +1,8 @@
 """A saved model at work: texts in, predictions out.
 
-What costs is padded tokens (longest × count), so a call's texts are sorted by length and cut into
-batches under a token budget; results come back in the order of the input. What computes is a
-backend: int8 in onnxruntime where the model has it and the device is the CPU, else torch.
+A call's texts are sorted by length and cut into batches under a token budget, as the backend plans
+them; results come back in the order of the input. What computes is a backend: int8 in onnxruntime
+where the model has it and the device is the CPU, else torch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 
 from classifier import registry
 from classifier.backends import Array, Backend, Batch
-from classifier.batching import pad, plan_batches, tokenise
+from classifier.batching import tokenise
 from classifier.calibration import Calibration, Floats, softmax
 from classifier.devices import find_device
 from classifier.neighbours import Neighbours
@@ -105,7 +105,6 @@ class Classifier:
         self.token_budget = token_budget or backend.token_budget
         self.timings = Timings()
         self._tokenizer = tokenizer
-        self._pad_id: int = tokenizer.token_to_id("[PAD]") or 0
 
     @classmethod
     def load(
@@ -205,6 +204,7 @@ class Classifier:
                 intent[batch.rows] = output.intent
             if output.sentiment is not None:
                 sentiment[batch.rows] = output.sentiment
+            count.padded_tokens += output.padded_tokens
         self.timings = Timings(
             tokenise_s=count.waited_s,
             model_s=time.perf_counter() - started - count.waited_s,
@@ -223,10 +223,8 @@ class Classifier:
             count.waited_s += time.perf_counter() - asked
             lengths = [len(sequence) for sequence in sequences]
             count.tokens += sum(lengths)
-            for rows in plan_batches(lengths, self.token_budget, self.backend.most_padding):
-                ids, mask = pad([sequences[row] for row in rows], self._pad_id)
-                count.padded_tokens += ids.size
-                yield Batch([start + row for row in rows], ids, mask)
+            for rows in self.backend.plan(lengths, self.token_budget):
+                yield Batch([start + row for row in rows], [sequences[row] for row in rows])
             asked = time.perf_counter()
 
 

@@ -153,7 +153,7 @@ def find_ranges(encoder: BertEncoder, batches: Iterable[Batch]) -> dict[str, Ran
     try:
         with torch.inference_mode():
             for batch in batches:
-                encoder(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))
+                encoder(*(torch.from_numpy(array) for array in pad(batch.sequences)))
     finally:
         for hook in hooks:
             hook.remove()
@@ -207,7 +207,7 @@ def _batches(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Batch]:
     """Without any padding, whose values would widen the ranges."""
     sequences = tokenise(tokenizer, texts)
     for rows in plan_batches([len(s) for s in sequences], TOKEN_BUDGET["cpu"], most_padding=0):
-        yield Batch(rows, *pad([sequences[row] for row in rows]))
+        yield Batch(rows, [sequences[row] for row in rows])
 
 
 def _logits(engine: Backend, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, Floats]:

@@ -74,7 +74,10 @@ class SentimentHead(nn.Module):
 
     def forward(self, states: Tensor, mask: Tensor, mean: Tensor) -> Tensor:
         scores = self.look(states).squeeze(-1).masked_fill(~mask, float("-inf"))
-        looked = (scores.softmax(-1)[:, None, :] @ states).squeeze(1)
+        return self.decide((scores.softmax(-1)[:, None, :] @ states).squeeze(1), mean)
+
+    def decide(self, looked: Tensor, mean: Tensor) -> Tensor:
+        """The logits of texts by what was looked at and their mean, (texts, hidden) both."""
         both = self.dropout(torch.cat([looked, mean], dim=-1))
         out: Tensor = self.out(self.dropout(torch.tanh(self.hidden(both))))
         return out

@@ -73,10 +73,9 @@ def embed(texts: Sequence[str], *, base: str = DEFAULT_BASE, device: str = "auto
     tokenizer = load_tokenizer(model)
     tokenizer.enable_truncation(min(MOST_TOKENS, encoder.shape.max_position_embeddings))
     sequences = tokenise(tokenizer, texts)
-    pad_id = tokenizer.token_to_id("[PAD]") or 0
     means = np.empty((2, len(texts), encoder.shape.hidden_size), np.float32)
     for rows in plan_batches([len(s) for s in sequences], TOKEN_BUDGET[place.type]):
-        padded = pad([sequences[row] for row in rows], pad_id)
+        padded = pad([sequences[row] for row in rows])
         ids, mask = (torch.from_numpy(array).to(place) for array in padded)
         with torch.inference_mode():
             for layer, states in enumerate(encoder.last_two(ids, mask)):

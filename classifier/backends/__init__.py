@@ -1,6 +1,7 @@
 """What computes: a backend takes batches of token ids and gives embeddings and logits.
 
-    torch_backend   fp32 or bf16 on the CPU; CUDA
+    torch_backend   fp32 or bf16 on the CPU
+    cuda_backend    bf16 on CUDA
     onnx_backend    int8 on the CPU; needs onnxruntime and no torch
 
 The rest of the package sees the protocol below and nothing else of them.
@@ -8,14 +9,12 @@ The rest of the package sees the protocol below and nothing else of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from classifier.batching import Ids, Mask
 
 Array = NDArray[np.float32]
 
@@ -24,23 +23,22 @@ Array = NDArray[np.float32]
 class Batch:
     """Texts that are computed together.
 
-    `rows` says where their results belong; `ids` and `mask` are (texts, longest), the mask True
-    where a token is no padding.
+    `rows` says where their results belong; `sequences` has each text's token ids, at least one.
     """
 
     rows: list[int]
-    ids: Ids
-    mask: Mask
+    sequences: list[list[int]]
 
 
 class Output(NamedTuple):
     """Of one batch, in its order: the mean of each text's hidden states (texts, hidden) in the last
     layer but one and in the last, and the logits (texts, labels) of each head; None where the model
-    has no such head."""
+    has no such head. `padded_tokens` is how many tokens were computed, padding included."""
 
     pooled: tuple[Array, Array]
     intent: Array | None
     sentiment: Array | None
+    padded_tokens: int
 
 
 class Backend(Protocol):
@@ -48,8 +46,7 @@ class Backend(Protocol):
 
     `name` is for people ("onnxruntime", "torch"), `device` is cpu or cuda:N, `dtype` the number
     format of the encoder's products (int8, bfloat16, float32), `hidden` the embedding's width.
-    `token_budget` and `most_padding` are what `plan_batches` should be given, for this backend
-    to be at its fastest.
+    `token_budget` is how many tokens a batch may have, for this backend to be at its fastest.
     """
 
     name: str
@@ -57,7 +54,11 @@ class Backend(Protocol):
     dtype: str
     hidden: int
     token_budget: int
-    most_padding: int | None
+
+    def plan(self, lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+        """Texts of so many tokens as batches for `forward`, by their indices, longest first. A
+        text longer than `budget` tokens is a batch of its own."""
+        ...
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:
         """Each batch with its results, in order; a result may come after later batches were taken

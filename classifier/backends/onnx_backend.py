@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ import onnxruntime  # type: ignore[import-untyped]
 
 from classifier.backends import Array, Batch, Output
 from classifier.backends.heads import INTENT, SENTIMENT, IntentHead, SentimentHead, mean_pool
-from classifier.batching import Ids, Mask
+from classifier.batching import Ids, Mask, pad, plan_batches
 from classifier.threads import count_threads
 
 EMBEDDINGS = "bert.embeddings"
@@ -27,6 +27,9 @@ PROBE = "probe"
 """The entry of the file's metadata with what `OnnxBackend.probe` gave where it was exported."""
 PROBE_TOKENS = 24
 PROBE_COSINE = 0.999
+MOST_PADDING = 8
+"""Tokens of padding: a call of its own costs a group of texts about what eight tokens cost in
+another's."""
 
 
 class OnnxBackend:
@@ -42,8 +45,6 @@ class OnnxBackend:
     device = "cpu"
     dtype = "int8"
     token_budget = 256
-    # A call of its own costs a group of texts about what eight tokens cost in another's.
-    most_padding: int | None = 8
 
     def __init__(self, model: bytes | Path, tensors: Mapping[str, Array]) -> None:
         self._session = _session(model)
@@ -55,6 +56,9 @@ class OnnxBackend:
         self.intent = IntentHead(tensors) if f"{INTENT}weight" in tensors else None
         self.sentiment = SentimentHead(tensors) if f"{SENTIMENT}out.weight" in tensors else None
         self._check()
+
+    def plan(self, lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+        return plan_batches(lengths, budget, MOST_PADDING)
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:
         # A batch is computed by one thread, and several batches side by side: threads that share
@@ -77,11 +81,12 @@ class OnnxBackend:
                 yield batch, future.result()
 
     def _compute(self, batch: Batch) -> Output:
-        before, states = self.states(batch.ids, batch.mask)
-        earlier, mean = mean_pool(before, batch.mask), mean_pool(states, batch.mask)
+        ids, mask = pad(batch.sequences)
+        before, states = self.states(ids, mask)
+        earlier, mean = mean_pool(before, mask), mean_pool(states, mask)
         intent = self.intent(mean) if self.intent else None
-        sentiment = self.sentiment(states, batch.mask, mean) if self.sentiment else None
-        return Output((earlier, mean), intent, sentiment)
+        sentiment = self.sentiment(states, mask, mean) if self.sentiment else None
+        return Output((earlier, mean), intent, sentiment, ids.size)
 
     def states(self, ids: Ids, mask: Mask) -> tuple[Array, Array]:
         """The hidden states (texts, tokens, hidden) of the last layer but one, and of the last."""

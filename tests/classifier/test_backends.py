@@ -5,7 +5,6 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,7 @@ from classifier.backends import Backend, Batch, Output
 from classifier.backends.heads import IntentHead, SentimentHead, mean_pool
 from classifier.backends.mapped import map_tensors
 from classifier.backends.onnx_backend import OnnxBackend
-from classifier.backends.torch_backend import (
-    LENGTHS,
-    CudaBackend,
-    TorchBackend,
-    bucket,
-    encode_padded,
-    fill,
-)
+from classifier.backends.torch_backend import TorchBackend
 from classifier.batching import pad
 from classifier.engine import INT8, Classifier
 from classifier.export import export_int8
@@ -69,8 +61,7 @@ def save(source: Path, out: Path, changed: dict[str, bytes | None]) -> None:
 
 
 def one(backend: Backend, *sequences: list[int]) -> Output:
-    ids, mask = pad(sequences)
-    [(_, output)] = backend.forward([Batch(list(range(len(sequences))), ids, mask)])
+    [(_, output)] = backend.forward([Batch(list(range(len(sequences))), list(sequences))])
     return output
 
 
@@ -189,69 +180,3 @@ def test_a_damaged_int8_file_is_refused(int8_directory: Path, tmp_path: Path) ->
     (copy / INT8).write_bytes((copy / INT8).read_bytes()[:-1])
     with pytest.raises(ModelError, match=INT8):
         Classifier.load(copy, device="cpu")
-
-
-def test_shapes_are_padded_to_few() -> None:
-    assert bucket(1, 1) == (1, 8)
-    assert bucket(5, 9) == (8, 12)
-    assert bucket(64, 128) == (64, 128)
-    assert bucket(65, 17) == (80, 20)
-    assert bucket(4369, 15) == (5120, 16)
-    assert len({bucket(texts, 16) for texts in range(1, 8193)}) < 70
-    assert bucket(3, LENGTHS[-1] + 1) == (4, LENGTHS[-1] + 1)
-
-
-def test_a_filled_shape_holds_the_batch_and_no_text_of_nothing() -> None:
-    ids, mask = fill(*pad([[5, 6], [7]]), (4, 8))
-    assert ids[:2, :2].tolist() == [[5, 6], [7, 0]]
-    assert mask.sum(axis=1).tolist() == [2, 1, 1, 1]
-
-
-def test_the_padded_encoder_gives_what_the_encoder_gives(model: TwoHeadedBert) -> None:
-    ids, mask = (torch.from_numpy(array) for array in pad(SEQUENCES))
-    with torch.inference_mode():
-        expected = model.encoder.last_two(ids, mask)
-        found = encode_padded(model.encoder, ids, mask)
-    for mine, theirs in zip(found, expected, strict=True):
-        assert torch.allclose(mine[mask], theirs[mask], atol=1e-4)
-
-
-def test_the_cuda_engine_without_graphs_gives_each_text_its_own_results(
-    model: TwoHeadedBert,
-) -> None:
-    expected = TorchBackend(model, CPU)
-    padded = CudaBackend(model, CPU, capture=False)
-    taken: list[int] = []
-
-    def batches() -> Iterator[Batch]:
-        for row, sequence in enumerate([*SEQUENCES, *SEQUENCES]):
-            taken.append(row)
-            yield Batch([row], *pad([sequence]))
-
-    ahead = []
-    for batch, output in padded.forward(batches()):
-        ahead.append(len(taken) - 1 - batch.rows[0])
-        alone = one(expected, [*SEQUENCES, *SEQUENCES][batch.rows[0]])
-        for mine, theirs in zip(arrays(output), arrays(alone), strict=True):
-            assert mine.shape == theirs.shape
-            assert np.allclose(mine, theirs, atol=0.1)
-    # The next batch is launched before the results of the one before are waited for.
-    assert ahead == [1] * 7 + [0]
-
-
-@pytest.mark.parametrize("step", ["_launch", "_finish"])
-def test_an_engine_without_room_forgets_what_its_graphs_hold(
-    model: TwoHeadedBert, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    def full(*_: object) -> None:
-        raise torch.AcceleratorError("CUDA error: out of memory")
-
-    padded = CudaBackend(model, CPU, capture=False)
-    one(padded, SEQUENCES[0])
-    assert padded._graphs
-    with monkeypatch.context() as context:
-        context.setattr(padded, step, full)
-        with pytest.raises(RuntimeError, match="out of memory"):
-            one(padded, SEQUENCES[0])
-    assert not padded._graphs
-    assert np.isfinite(one(padded, SEQUENCES[0]).pooled[1]).all()

@@ -115,8 +115,8 @@ def test_a_batch_with_more_padding_than_allowed_is_cut() -> None:
 
 
 def test_padding_fills_up_to_the_longest_and_the_mask_says_where() -> None:
-    ids, mask = pad([[5, 6], [7], [8, 9, 4]], 1)
-    assert ids.tolist() == [[5, 6, 1], [7, 1, 1], [8, 9, 4]]
+    ids, mask = pad([[5, 6], [7], [8, 9, 4]])
+    assert ids.tolist() == [[5, 6, 0], [7, 0, 0], [8, 9, 4]]
     assert mask.tolist() == [[True, True, False], [True, False, False], [True, True, True]]
 
 

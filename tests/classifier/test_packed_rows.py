@@ -1,0 +1,149 @@
+"""The engine for CUDA, on the CPU and so without graphs."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from classifier.backends import Backend, Batch, Output
+from classifier.backends.cuda_backend import (
+    WIDTHS,
+    CudaBackend,
+    Shape,
+    encode_rows,
+    fit_shape,
+    lay_out,
+)
+from classifier.backends.torch_backend import TorchBackend
+from classifier.batching import pad
+from classifier.model import TwoHeadedBert
+from tests.classifier.tiny import arrays
+
+CPU = torch.device("cpu")
+SEQUENCES = [[2, 9, 11, 40, 3], [2, 3], [2, *range(20, 51), 3], [2, 7, 3]]
+
+
+def one(backend: Backend, *sequences: list[int]) -> Output:
+    [(_, output)] = backend.forward([Batch(list(range(len(sequences))), list(sequences))])
+    return output
+
+
+def many(seed: int, count: int, longest: int = 60) -> list[list[int]]:
+    rng = random.Random(seed)
+    return [[2, *rng.choices(range(5, 50), k=rng.randrange(longest - 1)), 3] for _ in range(count)]
+
+
+def read(shape: Shape, words: np.ndarray) -> list[list[int]]:
+    """The texts that were laid out, by what the array says."""
+    grid = words[: 3 * shape.rows * shape.width].reshape(3, shape.rows, shape.width)
+    ids, slot, position = grid
+    texts = []
+    for place in words[3 * shape.rows * shape.width :]:
+        row, own = divmod(int(place), shape.slots)
+        tokens = np.flatnonzero(slot[row] == own)
+        assert position[row, tokens].tolist() == list(range(len(tokens)))
+        texts.append(ids[row, tokens].tolist())
+    return texts
+
+
+@pytest.mark.parametrize("sequences", [SEQUENCES, many(1, 500), [[2, 3]] * 40, many(2, 30, 400)])
+def test_each_text_laid_into_rows_can_be_read_there_whole(sequences: list[list[int]]) -> None:
+    shape, words = lay_out(sequences)
+    assert words.shape == (shape.words,)
+    assert read(shape, words)[: len(sequences)] == sequences
+    slots = words[shape.rows * shape.width :][: shape.rows * shape.width]
+    assert (slots >= 0).sum() == sum(map(len, sequences))
+    assert slots.max() < shape.slots
+
+
+def test_texts_share_rows_as_far_as_they_fit() -> None:
+    shape, _ = lay_out([[5] * 16] * 64)
+    assert shape == (8, 128)
+    assert lay_out([[5] * 65] * 2)[0] == (2, 128)
+    assert lay_out([[5, 6, 7]] * 16)[0] == (1, 128)
+    assert lay_out([[5, 6, 7]] * 17)[0] == (2, 128)  # a row has slots for sixteen texts
+    assert lay_out([[5] * 129, [5, 6]])[0] == (1, 256)
+
+
+def test_rows_are_of_few_shapes() -> None:
+    assert fit_shape(1, 1) == (1, 128)
+    assert fit_shape(5, 129) == (8, 256)
+    assert fit_shape(64, 128) == (64, 128)
+    assert fit_shape(65, 17) == (80, 128)
+    assert fit_shape(553, 15) == (640, 128)
+    assert len({fit_shape(rows, 16) for rows in range(1, 2049)}) < 50
+    assert fit_shape(3, WIDTHS[-1] + 1) == (4, WIDTHS[-1] + 1)
+
+
+def test_a_batch_is_planned_by_its_tokens_longest_texts_first(model: TwoHeadedBert) -> None:
+    backend = CudaBackend(model, CPU, capture=False)
+    assert list(backend.plan([5, 40, 9, 12, 40], 60)) == [[1], [4, 3], [2, 0]]
+    assert list(backend.plan([70, 5], 60)) == [[0], [1]]
+    assert list(backend.plan([], 60)) == []
+    lengths = [len(sequence) for sequence in many(3, 1000)]
+    planned = list(backend.plan(lengths, 512))
+    assert Counter(row for rows in planned for row in rows) == Counter(range(1000))
+    assert all(sum(lengths[row] for row in rows) <= 512 for rows in planned)
+
+
+def test_the_encoder_gives_several_texts_in_a_row_what_it_gives_each_alone(
+    model: TwoHeadedBert,
+) -> None:
+    shape, words = lay_out(SEQUENCES)
+    grid = torch.from_numpy(words[: 3 * shape.rows * shape.width]).view(3, *shape)
+    ids, mask = (torch.from_numpy(array) for array in pad(SEQUENCES))
+    with torch.inference_mode():
+        expected = model.encoder.last_two(ids, mask)
+        found = encode_rows(model.encoder, *grid)
+    text = grid[1] >= 0
+    for mine, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(mine[text], theirs[mask], atol=1e-4)
+
+
+def test_texts_in_shared_rows_get_the_results_that_they_get_alone(model: TwoHeadedBert) -> None:
+    expected = TorchBackend(model, CPU, torch.float32)
+    sequences = many(4, 70)
+    alone = [arrays(one(expected, sequence)) for sequence in sequences]
+    found = one(CudaBackend(model, CPU, capture=False), *sequences)
+    for at, mine in enumerate(arrays(found)):
+        assert mine.shape == (len(sequences), alone[0][at].shape[1])
+        assert np.allclose(mine, np.concatenate([parts[at] for parts in alone]), atol=0.1)
+    assert found.padded_tokens == 32 * 128
+
+
+def test_the_next_batch_is_launched_before_the_results_of_the_one_before_are_waited_for(
+    model: TwoHeadedBert,
+) -> None:
+    taken: list[int] = []
+
+    def batches() -> Iterator[Batch]:
+        for row, sequence in enumerate([*SEQUENCES, *SEQUENCES]):
+            taken.append(row)
+            yield Batch([row], [sequence])
+
+    backend = CudaBackend(model, CPU, capture=False)
+    ahead = [len(taken) - 1 - batch.rows[0] for batch, _ in backend.forward(batches())]
+    assert ahead == [1] * 7 + [0]
+
+
+@pytest.mark.parametrize("step", ["_launch", "_finish"])
+def test_an_engine_without_room_forgets_what_its_graphs_hold(
+    model: TwoHeadedBert, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.AcceleratorError("CUDA error: out of memory")
+
+    backend = CudaBackend(model, CPU, capture=False)
+    one(backend, SEQUENCES[0])
+    assert backend._graphs
+    with monkeypatch.context() as context:
+        context.setattr(backend, step, full)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            one(backend, SEQUENCES[0])
+    assert not backend._graphs
+    assert np.isfinite(one(backend, SEQUENCES[0]).pooled[1]).all()
