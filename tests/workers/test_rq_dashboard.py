@@ -1,6 +1,6 @@
 """rq-dashboard shows and steers our jobs; where it fails, it says so here and harms nobody.
 
-The tests that expect a failure are there to be noticed when a newer rq-dashboard mends it:
+The tests that expect a failure are there to be noticed when the pinned version is raised:
 docs/monitoring.md tells of each.
 """
 
