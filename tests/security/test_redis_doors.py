@@ -23,6 +23,7 @@ from desk import queues
 from desk.flow import learning
 from tests.desk.acting import Stage
 from tests.security.redis_server import certificate, tls_before, valkey
+from tests.workers.dashboard import running
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.scheduler import Scheduler
@@ -108,6 +109,30 @@ def test_rq_info_works_with_it(url: str) -> None:
         env=dict(os.environ),
     )
     assert told.returncode == 0, told.stderr
+
+
+def test_rq_dashboard_works_with_it(url: str, tmp_path: Path) -> None:
+    connection = connect(url)
+    with running(url, tmp_path, "--json") as board:
+        queues.enqueue_classify(connection, [(1, 1), (2, 1), (3, 1)])
+        worker = BatchWorker(
+            queues.CLASSIFY,
+            connection=connection,
+            run_batch=lambda jobs: [RuntimeError()] * len(jobs),
+            max_batch=32,
+        )
+        worker.work(burst=True, logging_level="CRITICAL")
+        failed = [queues.classify_job_id(number, 1) for number in (1, 2, 3)]
+        assert board.jobs(queues.CLASSIFY, "failed") == failed
+        assert board.workers() == []
+        board.press(f"/job/{failed[0]}/requeue")
+        board.press(f"/job/{failed[1]}/delete")
+        assert board.press(f"/requeue/{queues.CLASSIFY}") == {"status": "OK", "count": 1}
+        board.press(f"/queue/{queues.CLASSIFY}/compact")
+        assert board.jobs(queues.CLASSIFY, "queued") == [failed[0], failed[2]]
+        board.press(f"/queue/{queues.CLASSIFY}/queued/empty")
+        assert board.jobs(queues.CLASSIFY, "queued") == []
+    connection.close()
 
 
 FORBIDDEN: dict[str, Callable[[Redis], object]] = {
