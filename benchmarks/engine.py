@@ -39,7 +39,6 @@ import torch
 from classifier import registry
 from classifier.backends.torch_backend import TorchBackend
 from classifier.base import DEFAULT_BASE, find_base, load_encoder, load_tokenizer
-from classifier.batching import tokenise
 from classifier.bert import BertEncoder, BertShape
 from classifier.calibration import Calibration
 from classifier.data import Example, read_examples
@@ -47,6 +46,7 @@ from classifier.engine import INT8, Classifier
 from classifier.held_out import remember
 from classifier.model import TwoHeadedBert
 from classifier.scope import Scope
+from classifier.tokenising import tokenise
 from classifier.vocabulary import Labels
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -197,7 +197,7 @@ def measure(plain: Path, int8: Path, texts: Sequence[str], rounds: int) -> dict[
     alone = one_by_one(lambda text: pipeline([text], 1), ours, bf16, sample, rounds)
     started = [start(int8) for _ in range(3)]
     with_torch = [start(plain) for _ in range(3)]
-    tokens = statistics.fmean(len(ids) for ids in tokenise(ours._tokenizer, texts))
+    tokens = float(tokenise(ours._tokenizer, texts).lengths.mean())
     return {
         "texts_per_s": round(rates["int8"], 1),
         "ratio_to_pipeline": round(rates["int8"] / rates["pipeline"], 2),

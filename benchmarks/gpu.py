@@ -37,9 +37,9 @@ from benchmarks.engine import INTENTS, ROOT, made
 from classifier import registry
 from classifier.backends.cuda_backend import CudaBackend, Shape, lay_out
 from classifier.base import DEFAULT_BASE
-from classifier.batching import tokenise
 from classifier.data import read_examples
 from classifier.engine import Classifier, _Count
+from classifier.tokenising import tokenise
 
 MEMORY = 1540
 """Texts that the model remembers as its neighbours."""

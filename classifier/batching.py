@@ -1,18 +1,13 @@
-"""Texts to token ids, and token ids to batches: what every engine and the training share.
-
-Nothing here needs torch, and nothing runs Python code per token.
-"""
+"""Token ids to batches: what every engine and the training share. Nothing here needs torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from classifier.data import MAX_CHARACTERS
+from classifier.tokenising import Rows, Sequences
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -21,17 +16,7 @@ TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 """Padded tokens a batch in torch: on a CPU what its caches hold, on a GPU what fills it."""
 
 
-def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, unpadded, cut as the tokenizer is set to; at least one token each."""
-    cleaned = [_encodable(text[:MAX_CHARACTERS]) for text in texts]
-    # A tokenizer that adds no [CLS] gives nothing for an empty text, and attention over nothing
-    # is not a number.
-    return [encoding.ids or [0] for encoding in tokenizer.encode_batch_fast(cleaned)]
-
-
-def plan_batches(
-    lengths: Sequence[int], budget: int, most_padding: int | None = None
-) -> Iterator[list[int]]:
+def plan_batches(lengths: Rows, budget: int, most_padding: int | None = None) -> Iterator[Rows]:
     """Indices in batches, longest texts first, each at most `budget` padded tokens.
 
     A text longer than the budget is a batch of its own. A batch with more than `most_padding`
@@ -39,36 +24,24 @@ def plan_batches(
     than another call of the model does.
     """
     # Longest first, so that memory peaks at once and not at the end of a long run.
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    batch: list[int] = []
-    longest = padding = 0
-    for row in order:
-        padding += longest - lengths[row]
-        full = (len(batch) + 1) * longest > budget
-        if batch and (full or (most_padding is not None and padding > most_padding)):
-            yield batch
-            batch = []
-        if not batch:
-            longest, padding = lengths[row], 0
-        batch.append(row)
-    if batch:
-        yield batch
+    order = np.argsort(-lengths, kind="stable")
+    start = longest = padding = 0
+    for at, length in enumerate(lengths[order].tolist()):
+        padding += longest - length
+        full = (at - start + 1) * longest > budget
+        if at > start and (full or (most_padding is not None and padding > most_padding)):
+            yield order[start:at]
+            start = at
+        if at == start:
+            longest, padding = length, 0
+    if len(order):
+        yield order[start:]
 
 
-def pad(sequences: Sequence[Sequence[int]]) -> tuple[Ids, Mask]:
+def pad(sequences: Sequences) -> tuple[Ids, Mask]:
     """Token ids of several texts as (ids, mask), each (texts, longest); the mask is True where a
     token is no padding, and the id 0 where it is."""
-    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
-    mask: Mask = np.arange(int(lengths.max())) < lengths[:, None]
+    mask: Mask = np.arange(int(sequences.lengths.max())) < sequences.lengths[:, None]
     ids = np.zeros(mask.shape, dtype=np.int64)
-    ids[mask] = np.fromiter(
-        chain.from_iterable(sequences), dtype=np.int64, count=int(lengths.sum())
-    )
+    ids[mask] = sequences.ids
     return ids, mask
-
-
-def _encodable(text: str) -> str:
-    """The text with half surrogate pairs replaced: they have no UTF-8, and tokenisers refuse."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "replace").decode()

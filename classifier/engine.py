@@ -23,13 +23,13 @@ from tokenizers import Tokenizer
 
 from classifier import registry
 from classifier.backends import Array, Backend, Batch
-from classifier.batching import tokenise
 from classifier.calibration import Calibration, Floats, softmax
 from classifier.devices import find_device
 from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, predictions
 from classifier.registry import ModelError
 from classifier.scope import Scope, nearness
+from classifier.tokenising import Sequences, tokenise
 from classifier.vocabulary import Labels, Prediction
 
 log = logging.getLogger(__name__)
@@ -221,10 +221,9 @@ class Classifier:
         asked = time.perf_counter()
         for start, sequences in _tokenised(self._tokenizer, texts):
             count.waited_s += time.perf_counter() - asked
-            lengths = [len(sequence) for sequence in sequences]
-            count.tokens += sum(lengths)
-            for rows in self.backend.plan(lengths, self.token_budget):
-                yield Batch([start + row for row in rows], [sequences[row] for row in rows])
+            count.tokens += len(sequences.ids)
+            for rows in self.backend.plan(sequences.lengths, self.token_budget):
+                yield Batch(start + rows, sequences.take(rows))
             asked = time.perf_counter()
 
 
@@ -237,7 +236,7 @@ class _Count:
     padded_tokens: int = 0
 
 
-def _tokenised(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[int, list[list[int]]]]:
+def _tokenised(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[int, Sequences]]:
     """(index of its first text, token ids) of each chunk, the next tokenised in the meantime."""
     if len(texts) <= CHUNK:
         # One chunk, as nearly always: no thread is worth starting.
@@ -246,7 +245,7 @@ def _tokenised(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[int
         return
     with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as pool:
 
-        def begin(start: int) -> Future[list[list[int]]]:
+        def begin(start: int) -> Future[Sequences]:
             return pool.submit(tokenise, tokenizer, texts[start : start + CHUNK])
 
         following = begin(0)

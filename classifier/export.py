@@ -23,12 +23,13 @@ from classifier.agreement import Unread, compare, judge
 from classifier.backends import Array, Backend, Batch
 from classifier.backends.ranges import Range
 from classifier.backends.torch_backend import TorchBackend
-from classifier.batching import TOKEN_BUDGET, pad, plan_batches, tokenise
+from classifier.batching import TOKEN_BUDGET, pad, plan_batches
 from classifier.bert import BertEncoder
 from classifier.calibration import Floats
 from classifier.data import Example
 from classifier.held_out import indices
 from classifier.model import TwoHeadedBert
+from classifier.tokenising import tokenise
 from classifier.vocabulary import Labels
 
 if TYPE_CHECKING:
@@ -206,8 +207,8 @@ def _some(values: Sequence[T], count: int) -> list[T]:
 def _batches(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Batch]:
     """Without any padding, whose values would widen the ranges."""
     sequences = tokenise(tokenizer, texts)
-    for rows in plan_batches([len(s) for s in sequences], TOKEN_BUDGET["cpu"], most_padding=0):
-        yield Batch(rows, [sequences[row] for row in rows])
+    for rows in plan_batches(sequences.lengths, TOKEN_BUDGET["cpu"], most_padding=0):
+        yield Batch(rows, sequences.take(rows))
 
 
 def _logits(engine: Backend, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, Floats]:
@@ -215,7 +216,7 @@ def _logits(engine: Backend, tokenizer: Tokenizer, texts: Sequence[str]) -> dict
     parts: dict[str, list[Array]] = {}
     rows: list[int] = []
     for batch, output in engine.forward(_batches(tokenizer, texts)):
-        rows += batch.rows
+        rows += batch.rows.tolist()
         for name, logits in (("intent", output.intent), ("sentiment", output.sentiment)):
             if logits is not None:
                 parts.setdefault(name, []).append(logits)

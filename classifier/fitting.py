@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its customary name)
 
 from classifier.base import BaseModel, load_encoder
-from classifier.batching import TOKEN_BUDGET, pad, plan_batches, tokenise
+from classifier.batching import TOKEN_BUDGET, pad, plan_batches
 from classifier.data import Example
 from classifier.devices import fast_dtype
 from classifier.model import Logits, TwoHeadedBert, mean_pool
 from classifier.recipe import Recipe
+from classifier.tokenising import Sequences, tokenise
 from classifier.vocabulary import OUT_OF_SCOPE, Labels
 
 IGNORE = -100
@@ -82,7 +83,7 @@ def fit(
                 rows = texts * views
                 sequences = [ids_of[row] for row in texts]
                 sequences += [cut(ids_of[row], recipe.cutoff, rng) for row in rows[len(texts) :]]
-                ids, mask = map(torch.from_numpy, pad(sequences))
+                ids, mask = map(torch.from_numpy, pad(Sequences.of(sequences)))
                 with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                     logits, mean = model.with_mean(ids.to(device), mask.to(device))
                 # Outside, lest the contrastive loss compute its cosines in bf16.
@@ -136,7 +137,7 @@ def encode(examples: Sequence[Example], labels: Labels, tokenizer: Tokenizer) ->
     intents = {name: index for index, name in enumerate(labels.intents)}
     sentiments = {name: index for index, name in enumerate(labels.sentiments)}
     return Encoded(
-        ids=tokenise(tokenizer, [e.text for e in examples]),
+        ids=tokenise(tokenizer, [e.text for e in examples]).lists(),
         intents=[intents.get(e.intent or "", IGNORE) for e in examples],
         sentiments=[sentiments.get(e.sentiment or "", IGNORE) for e in examples],
     )
@@ -264,8 +265,9 @@ def _start_intents(
     dtype = fast_dtype(device)
     model.eval()
     means = torch.empty(len(sequences), model.encoder.shape.hidden_size)
-    for rows in plan_batches([len(ids) for ids in sequences], TOKEN_BUDGET[device.type]):
-        padded = pad([sequences[row] for row in rows])
+    known = Sequences.of(sequences)
+    for rows in plan_batches(known.lengths, TOKEN_BUDGET[device.type]):
+        padded = pad(known.take(rows))
         ids, mask = (torch.from_numpy(array).to(device) for array in padded)
         with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             means[rows] = mean_pool(model.encoder(ids, mask).float(), mask).cpu()

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its customary name)
 
 from classifier.base import DEFAULT_BASE, find_base, load_encoder, load_tokenizer
-from classifier.batching import TOKEN_BUDGET, pad, plan_batches, tokenise
+from classifier.batching import TOKEN_BUDGET, pad, plan_batches
 from classifier.calibration import Floats
 from classifier.data import DataError, Example
 from classifier.devices import fast_dtype, pick_device
 from classifier.folds import folds
 from classifier.model import mean_pool
+from classifier.tokenising import tokenise
 
 FOLDS = 5
 MOST_TOKENS = 128
@@ -74,8 +75,8 @@ def embed(texts: Sequence[str], *, base: str = DEFAULT_BASE, device: str = "auto
     tokenizer.enable_truncation(min(MOST_TOKENS, encoder.shape.max_position_embeddings))
     sequences = tokenise(tokenizer, texts)
     means = np.empty((2, len(texts), encoder.shape.hidden_size), np.float32)
-    for rows in plan_batches([len(s) for s in sequences], TOKEN_BUDGET[place.type]):
-        padded = pad([sequences[row] for row in rows])
+    for rows in plan_batches(sequences.lengths, TOKEN_BUDGET[place.type]):
+        padded = pad(sequences.take(rows))
         ids, mask = (torch.from_numpy(array).to(place) for array in padded)
         with torch.inference_mode():
             for layer, states in enumerate(encoder.last_two(ids, mask)):

@@ -9,12 +9,14 @@ The rest of the package sees the protocol below and nothing else of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from classifier.tokenising import Rows, Sequences
 
 Array = NDArray[np.float32]
 
@@ -23,11 +25,11 @@ Array = NDArray[np.float32]
 class Batch:
     """Texts that are computed together.
 
-    `rows` says where their results belong; `sequences` has each text's token ids, at least one.
+    `rows` (texts,) says where their results belong; `sequences` has their token ids.
     """
 
-    rows: list[int]
-    sequences: list[list[int]]
+    rows: Rows
+    sequences: Sequences
 
 
 class Output(NamedTuple):
@@ -55,9 +57,9 @@ class Backend(Protocol):
     hidden: int
     token_budget: int
 
-    def plan(self, lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-        """Texts of so many tokens as batches for `forward`, by their indices, longest first. A
-        text longer than `budget` tokens is a batch of its own."""
+    def plan(self, lengths: Rows, budget: int) -> Iterator[Rows]:
+        """Texts of so many tokens (texts,) as batches for `forward`, by their indices, longest
+        first. A text longer than `budget` tokens is a batch of its own."""
         ...
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:

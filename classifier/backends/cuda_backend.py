@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -20,6 +19,7 @@ from classifier.backends.torch_backend import TorchBackend, to_output
 from classifier.bert import BertEncoder, BertLayer
 from classifier.devices import out_of_memory
 from classifier.model import TwoHeadedBert
+from classifier.tokenising import Rows, Sequences
 
 WIDTHS = (128, 256, 512)
 """Tokens of a row, that graphs are captured for; a longer text runs without a graph."""
@@ -84,18 +84,16 @@ class CudaBackend(TorchBackend):
         self._graphs: dict[Shape, _Captured] = {}
         self._pool: Any = None
 
-    def plan(self, lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-        """Longest first, so that texts that need wide rows share them; `budget` tokens a batch,
-        not counting what is left empty at the rows' ends."""
-        order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable").tolist()
-        total = start = 0
-        for at, row in enumerate(order):
-            total += lengths[row]
-            if total > budget and at > start:
-                yield order[start:at]
-                start, total = at, lengths[row]
-        if order:
-            yield order[start:]
+    def plan(self, lengths: Rows, budget: int) -> Iterator[Rows]:
+        """`budget` tokens a batch, not counting what is left empty at the rows' ends."""
+        # So that texts that need wide rows share them.
+        order = np.argsort(-lengths, kind="stable")
+        tokens = np.cumsum(lengths[order])
+        start = before = 0
+        while start < len(order):
+            stop = max(start + 1, int(np.searchsorted(tokens, before + budget, side="right")))
+            yield order[start:stop]
+            start, before = stop, int(tokens[stop - 1])
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:
         try:
@@ -237,13 +235,13 @@ def fit_shape(rows: int, longest: int) -> Shape:
     return Shape(-(-rows // step) * step, width)
 
 
-def lay_out(sequences: Sequence[Sequence[int]]) -> tuple[Shape, Words]:
+def lay_out(sequences: Sequences) -> tuple[Shape, Words]:
     """Texts laid into rows one after the other, a new row where the next does not fit.
 
     The array is what `CudaBackend._compute` reads: the grid's token ids, its slots (-1 where
     no text is) and its positions, then the slot of each text, counted over all rows.
     """
-    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+    lengths = sequences.lengths
     longest = int(lengths.max())
     width, most = fit_shape(1, longest).width, fit_shape(1, longest).slots
     starts: list[int] = []
@@ -258,10 +256,9 @@ def lay_out(sequences: Sequence[Sequence[int]]) -> tuple[Shape, Words]:
     shape = fit_shape(row + 1, longest)
     words = np.zeros(shape.words, dtype=np.int32)
     ids, slots, positions = words[: 3 * shape.rows * width].reshape(3, -1)
-    tokens = int(lengths.sum())
-    position = np.arange(tokens) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    position = sequences.places()
     at = np.repeat(np.array(starts), lengths) + position
-    ids[at] = np.fromiter(chain.from_iterable(sequences), dtype=np.int32, count=tokens)
+    ids[at] = sequences.ids
     slots.fill(-1)
     slots[at] = np.repeat(np.array(places) % most, lengths)
     positions[at] = position

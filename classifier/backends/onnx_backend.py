@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,7 @@ from classifier.backends import Array, Batch, Output
 from classifier.backends.heads import INTENT, SENTIMENT, IntentHead, SentimentHead, mean_pool
 from classifier.batching import Ids, Mask, pad, plan_batches
 from classifier.threads import count_threads
+from classifier.tokenising import Rows
 
 EMBEDDINGS = "bert.embeddings"
 PROBE = "probe"
@@ -57,7 +58,7 @@ class OnnxBackend:
         self.sentiment = SentimentHead(tensors) if f"{SENTIMENT}out.weight" in tensors else None
         self._check()
 
-    def plan(self, lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    def plan(self, lengths: Rows, budget: int) -> Iterator[Rows]:
         return plan_batches(lengths, budget, MOST_PADDING)
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:

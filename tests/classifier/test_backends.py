@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from classifier import registry
-from classifier.backends import Backend, Batch, Output
+from classifier.backends import Backend, Output
 from classifier.backends.heads import IntentHead, SentimentHead, mean_pool
 from classifier.backends.mapped import map_tensors
 from classifier.backends.onnx_backend import OnnxBackend
@@ -24,7 +24,8 @@ from classifier.engine import INT8, Classifier
 from classifier.export import export_int8
 from classifier.model import TwoHeadedBert
 from classifier.registry import ModelError
-from tests.classifier.tiny import arrays, make_examples, read_model
+from classifier.tokenising import Sequences
+from tests.classifier.tiny import arrays, make_batch, make_examples, read_model
 
 CPU = torch.device("cpu")
 SEQUENCES = [[2, 9, 11, 40, 3], [2, 3], [2, *range(20, 51), 3], [2, 7, 3]]
@@ -61,7 +62,7 @@ def save(source: Path, out: Path, changed: dict[str, bytes | None]) -> None:
 
 
 def one(backend: Backend, *sequences: list[int]) -> Output:
-    [(_, output)] = backend.forward([Batch(list(range(len(sequences))), list(sequences))])
+    [(_, output)] = backend.forward([make_batch(*sequences)])
     return output
 
 
@@ -85,7 +86,7 @@ def test_int8_gives_a_text_the_same_in_a_batch_as_alone(int8_directory: Path) ->
 
 def test_the_heads_in_numpy_are_those_in_torch(trained: Any, model: TwoHeadedBert) -> None:
     tensors = map_tensors(trained[0] / "model.safetensors")
-    ids, mask = (torch.from_numpy(array) for array in pad(SEQUENCES))
+    ids, mask = (torch.from_numpy(array) for array in pad(Sequences.of(SEQUENCES)))
     with torch.inference_mode():
         states = model.encoder(ids, mask)
         expected = one(TorchBackend(model, CPU, torch.float32), *SEQUENCES)

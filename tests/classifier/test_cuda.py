@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.backends import Batch
 from classifier.backends.cuda_backend import CudaBackend
 from classifier.backends.torch_backend import TorchBackend
 from classifier.base import find_base, load_tokenizer
@@ -28,7 +27,7 @@ from classifier.fitting import fit
 from classifier.model import TwoHeadedBert
 from classifier.training import train_to_directory
 from classifier.vocabulary import Labels
-from tests.classifier.tiny import TINY, arrays, make_examples
+from tests.classifier.tiny import TINY, arrays, make_batch, make_examples
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 GPU = torch.device("cuda:0")
@@ -45,7 +44,7 @@ def test_captured_graphs_give_each_text_its_own_results_run_after_run(
     expected = TorchBackend(model, torch.device("cpu"), torch.float32)
     sequences = texts_of_all_lengths(1, 300)
     parts = [sequences[at : at + size] for size in (1, 3, 40, 100) for at in range(0, 300, size)]
-    batches = [Batch(list(range(len(part))), part) for part in parts]
+    batches = [make_batch(*part) for part in parts]
     alone = [arrays(output) for _, output in expected.forward(batches)]
     backend = CudaBackend(model, GPU)
     for _ in range(2):  # at first they are captured, then replayed
@@ -58,7 +57,7 @@ def test_captured_graphs_give_each_text_its_own_results_run_after_run(
 def test_a_text_longer_than_any_graph_is_computed_too(model: TwoHeadedBert) -> None:
     backend = CudaBackend(model, GPU)
     longest = model.encoder.shape.max_position_embeddings
-    found = list(backend.forward([Batch([0], [[2, *[7] * (longest - 2), 3]])]))
+    found = list(backend.forward([make_batch([2, *[7] * (longest - 2), 3])]))
     assert all(np.isfinite(array).all() for array in arrays(found[0][1]))
 
 

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import BertWordPieceTokenizer
 
 from classifier import engine, registry
 from classifier.backends.heads import IntentHead
 from classifier.backends.mapped import map_tensors
-from classifier.batching import pad, plan_batches, tokenise
 from classifier.data import MAX_CHARACTERS
 from classifier.devices import find_device, pick_device
 from classifier.engine import Classifier
@@ -78,12 +76,6 @@ def test_no_texts_give_no_predictions(classifier: Classifier) -> None:
     assert classifier([]) == []
 
 
-def test_a_tokenizer_that_adds_no_special_tokens_still_gives_one_for_an_empty_text() -> None:
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train_from_iterator(["thanks"], show_progress=False)
-    assert [len(ids) for ids in tokenise(tokenizer._tokenizer, ["", "🙂"])] == [1, 1]
-
-
 def test_a_long_text_is_cut_to_the_recipes_tokens(classifier: Classifier) -> None:
     classifier(["parcel " * 3000])
     assert classifier.timings.tokens == 32
@@ -96,28 +88,6 @@ def test_timings_tell_what_the_last_call_cost(classifier: Classifier) -> None:
     assert 0 < timings.tokens <= timings.padded_tokens
     assert timings.tokenise_s > 0
     assert timings.model_s > 0
-
-
-def test_batches_keep_to_the_budget_and_hold_every_text_once() -> None:
-    lengths = [5, 60, 3, 3, 128, 9, 40] * 5
-    planned = list(plan_batches(lengths, 100))
-    assert sorted(row for rows in planned for row in rows) == list(range(len(lengths)))
-    for rows in planned:
-        assert len(rows) == 1 or max(lengths[row] for row in rows) * len(rows) <= 100
-    assert list(plan_batches([], 100)) == []
-
-
-def test_a_batch_with_more_padding_than_allowed_is_cut() -> None:
-    lengths = [9, 3, 9, 8, 4, 4, 8, 3]
-    assert list(plan_batches(lengths, 1000, most_padding=0)) == [[0, 2], [3, 6], [4, 5], [1, 7]]
-    assert list(plan_batches(lengths, 1000, most_padding=2)) == [[0, 2, 3, 6], [4, 5, 1, 7]]
-    assert list(plan_batches(lengths, 1000)) == [[0, 2, 3, 6, 4, 5, 1, 7]]
-
-
-def test_padding_fills_up_to_the_longest_and_the_mask_says_where() -> None:
-    ids, mask = pad([[5, 6], [7], [8, 9, 4]])
-    assert ids.tolist() == [[5, 6, 0], [7, 0, 0], [8, 9, 4]]
-    assert mask.tolist() == [[True, True, False], [True, False, False], [True, True, True]]
 
 
 def test_many_texts_are_tokenised_in_chunks_and_keep_their_order(

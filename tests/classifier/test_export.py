@@ -10,13 +10,13 @@ import torch
 from tokenizers import Tokenizer
 
 from classifier import agreement
-from classifier.backends import Batch, onnx_graph
+from classifier.backends import onnx_graph
 from classifier.backends.onnx_graph import build
 from classifier.export import ExportReport, export_int8, find_ranges, try_int8
 from classifier.model import TwoHeadedBert
 from classifier.training import find_labels
 from tests.classifier.test_backends import read_model
-from tests.classifier.tiny import make_examples
+from tests.classifier.tiny import make_batch, make_examples
 
 EXAMPLES = make_examples(each=15)
 TEXTS = [e.text for e in EXAMPLES]
@@ -180,11 +180,10 @@ def test_with_no_validation_texts_the_training_texts_are_compared(
 
 
 def test_ranges_hold_every_value_that_enters_a_product(model: TwoHeadedBert) -> None:
-    batch = Batch([0, 1], [[2, 9, 3], [2, 8, 3]])
-    ranges = find_ranges(model.encoder, [batch])
+    ranges = find_ranges(model.encoder, [make_batch([2, 9, 3], [2, 8, 3])])
     assert len(ranges) == 4 * model.encoder.shape.num_hidden_layers
     encoder = model.encoder
-    ids = torch.tensor(batch.sequences)
+    ids = torch.tensor([[2, 9, 3], [2, 8, 3]])
     with torch.inference_mode():
         first = encoder.norm(
             encoder.words(ids) + encoder.positions.weight[:3] + encoder.types.weight[0]
@@ -197,7 +196,7 @@ def test_ranges_hold_every_value_that_enters_a_product(model: TwoHeadedBert) -> 
 def test_the_graph_needs_the_encoders_weights_alone(
     model: TwoHeadedBert, report: ExportReport
 ) -> None:
-    ranges = find_ranges(model.encoder, [Batch([0], [[2, 9, 3]])])
+    ranges = find_ranges(model.encoder, [make_batch([2, 9, 3])])
     weights = {name: t.numpy() for name, t in model.encoder.state_dict().items()}
     graph = build(weights, model.encoder.shape, ranges)
     assert [i.name for i in graph.graph.input] == ["x", "mask"]

@@ -28,6 +28,7 @@ from classifier.fitting import (
 )
 from classifier.model import TwoHeadedBert
 from classifier.recipe import Recipe
+from classifier.tokenising import Sequences
 from classifier.training import find_labels
 from classifier.vocabulary import Labels
 from tests.classifier.tiny import TINY, make_examples
@@ -293,8 +294,8 @@ def test_only_views_after_the_first_are_cut(
 ) -> None:
     batch: list[list[int]] = []
 
-    def spy(sequences: list[list[int]]) -> tuple[Ids, Mask]:
-        batch[:] = sequences
+    def spy(sequences: Sequences) -> tuple[Ids, Mask]:
+        batch[:] = sequences.lists()
         return pad(sequences)
 
     monkeypatch.setattr(fitting, "pad", spy)

@@ -9,6 +9,7 @@ from classifier.base import find_base, load_encoder
 from classifier.batching import pad
 from classifier.bert import BertEncoder
 from classifier.model import IntentHead, TwoHeadedBert, mean_pool
+from classifier.tokenising import Sequences
 from classifier.vocabulary import Labels
 
 TEXTS = [[2, 17, 45, 9, 3], [2, 3], [2, *range(20, 50), 3], [7], [2, 8, 3]]
@@ -20,7 +21,7 @@ def encoder(tiny_base: Path) -> BertEncoder:
 
 
 def padded(texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    ids, mask = pad(texts)
+    ids, mask = pad(Sequences.of(texts))
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,14 +23,15 @@ from classifier.backends.cuda_backend import (
 from classifier.backends.torch_backend import TorchBackend
 from classifier.batching import pad
 from classifier.model import TwoHeadedBert
-from tests.classifier.tiny import arrays
+from classifier.tokenising import Sequences
+from tests.classifier.tiny import arrays, make_batch
 
 CPU = torch.device("cpu")
 SEQUENCES = [[2, 9, 11, 40, 3], [2, 3], [2, *range(20, 51), 3], [2, 7, 3]]
 
 
 def one(backend: Backend, *sequences: list[int]) -> Output:
-    [(_, output)] = backend.forward([Batch(list(range(len(sequences))), list(sequences))])
+    [(_, output)] = backend.forward([make_batch(*sequences)])
     return output
 
 
@@ -53,7 +55,7 @@ def read(shape: Shape, words: np.ndarray) -> list[list[int]]:
 
 @pytest.mark.parametrize("sequences", [SEQUENCES, many(1, 500), [[2, 3]] * 40, many(2, 30, 400)])
 def test_each_text_laid_into_rows_can_be_read_there_whole(sequences: list[list[int]]) -> None:
-    shape, words = lay_out(sequences)
+    shape, words = lay_out(Sequences.of(sequences))
     assert words.shape == (shape.words,)
     assert read(shape, words)[: len(sequences)] == sequences
     slots = words[shape.rows * shape.width :][: shape.rows * shape.width]
@@ -62,12 +64,14 @@ def test_each_text_laid_into_rows_can_be_read_there_whole(sequences: list[list[i
 
 
 def test_texts_share_rows_as_far_as_they_fit() -> None:
-    shape, _ = lay_out([[5] * 16] * 64)
-    assert shape == (8, 128)
-    assert lay_out([[5] * 65] * 2)[0] == (2, 128)
-    assert lay_out([[5, 6, 7]] * 16)[0] == (1, 128)
-    assert lay_out([[5, 6, 7]] * 17)[0] == (2, 128)  # a row has slots for sixteen texts
-    assert lay_out([[5] * 129, [5, 6]])[0] == (1, 256)
+    def shape(*lengths: int) -> Shape:
+        return lay_out(Sequences.of([[5] * length for length in lengths]))[0]
+
+    assert shape(*[16] * 64) == (8, 128)
+    assert shape(65, 65) == (2, 128)
+    assert shape(*[3] * 16) == (1, 128)
+    assert shape(*[3] * 17) == (2, 128)  # a row has slots for sixteen texts
+    assert shape(129, 2) == (1, 256)
 
 
 def test_rows_are_of_few_shapes() -> None:
@@ -82,11 +86,15 @@ def test_rows_are_of_few_shapes() -> None:
 
 def test_a_batch_is_planned_by_its_tokens_longest_texts_first(model: TwoHeadedBert) -> None:
     backend = CudaBackend(model, CPU, capture=False)
-    assert list(backend.plan([5, 40, 9, 12, 40], 60)) == [[1], [4, 3], [2, 0]]
-    assert list(backend.plan([70, 5], 60)) == [[0], [1]]
-    assert list(backend.plan([], 60)) == []
+
+    def plan(lengths: list[int], budget: int) -> list[list[int]]:
+        return [rows.tolist() for rows in backend.plan(np.array(lengths, dtype=int), budget)]
+
+    assert plan([5, 40, 9, 12, 40], 60) == [[1], [4, 3], [2, 0]]
+    assert plan([70, 5], 60) == [[0], [1]]
+    assert plan([], 60) == []
     lengths = [len(sequence) for sequence in many(3, 1000)]
-    planned = list(backend.plan(lengths, 512))
+    planned = plan(lengths, 512)
     assert Counter(row for rows in planned for row in rows) == Counter(range(1000))
     assert all(sum(lengths[row] for row in rows) <= 512 for rows in planned)
 
@@ -94,9 +102,9 @@ def test_a_batch_is_planned_by_its_tokens_longest_texts_first(model: TwoHeadedBe
 def test_the_encoder_gives_several_texts_in_a_row_what_it_gives_each_alone(
     model: TwoHeadedBert,
 ) -> None:
-    shape, words = lay_out(SEQUENCES)
+    shape, words = lay_out(Sequences.of(SEQUENCES))
     grid = torch.from_numpy(words[: 3 * shape.rows * shape.width]).view(3, *shape)
-    ids, mask = (torch.from_numpy(array) for array in pad(SEQUENCES))
+    ids, mask = (torch.from_numpy(array) for array in pad(Sequences.of(SEQUENCES)))
     with torch.inference_mode():
         expected = model.encoder.last_two(ids, mask)
         found = encode_rows(model.encoder, *grid)
@@ -124,7 +132,7 @@ def test_the_next_batch_is_launched_before_the_results_of_the_one_before_are_wai
     def batches() -> Iterator[Batch]:
         for row, sequence in enumerate([*SEQUENCES, *SEQUENCES]):
             taken.append(row)
-            yield Batch([row], [sequence])
+            yield replace(make_batch(sequence), rows=np.array([row]))
 
     backend = CudaBackend(model, CPU, capture=False)
     ahead = [len(taken) - 1 - batch.rows[0] for batch, _ in backend.forward(batches())]

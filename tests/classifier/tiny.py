@@ -9,16 +9,18 @@ import string
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors.torch import load_file
 from tokenizers import BertWordPieceTokenizer
 
-from classifier.backends import Array, Output
+from classifier.backends import Array, Batch, Output
 from classifier.bert import BertEncoder, BertShape, to_checkpoint
 from classifier.data import Example
 from classifier.model import TwoHeadedBert
 from classifier.recipe import Recipe
+from classifier.tokenising import Sequences
 from classifier.vocabulary import Labels
 
 TINY = Recipe(
@@ -120,3 +122,8 @@ def arrays(output: Output) -> list[Array]:
     assert output.intent is not None
     assert output.sentiment is not None
     return [*output.pooled, output.intent, output.sentiment]
+
+
+def make_batch(*sequences: list[int]) -> Batch:
+    """Texts of these token ids, whose results belong where they stand."""
+    return Batch(np.arange(len(sequences)), Sequences.of(sequences))
