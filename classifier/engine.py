@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +30,9 @@ from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, predictions
 from classifier.registry import ModelError
 from classifier.scope import Scope, nearness
+from classifier.threads import count_threads
 from classifier.tokenising import Sequences, tokenise
-from classifier.vocabulary import Labels, Prediction
+from classifier.vocabulary import Labels, Neighbour, Prediction
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,10 @@ INT8 = "model.int8.onnx"
 """The file of a model directory that the int8 engine runs, where `classifier.export` made one."""
 CHUNK = 4096
 """Texts that are sorted together; while one chunk computes, a thread tokenises the next."""
+LEAST_SHARE = 64
+"""Texts that a thread is worth starting for, to compare them with the training examples."""
+
+Nearest = tuple[Neighbour, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +167,25 @@ class Classifier:
     def outputs(self, texts: Sequence[str]) -> Outputs:
         """What the model says of each text before calibration; sets `timings`."""
         found = self.forward(texts)
-        near = nearness(self.scope.layers, found.pooled) if self.scope.layers else None
-        nearest = self.neighbours.nearest(found.pooled[-1]) if self.neighbours else ()
-        return Outputs(found.intent, found.sentiment, near, nearest)
+        # Numpy multiplies with one thread and lets go of Python's lock, so the threads share texts.
+        share = max(LEAST_SHARE, -(-len(texts) // count_threads()))
+        starts = range(0, max(1, len(texts)), share)
+        parts = [[states[at : at + share] for states in found.pooled] for at in starts]
+        if len(parts) == 1:
+            compared = [self._compare(parts[0])]
+        else:
+            with ThreadPoolExecutor(len(parts), thread_name_prefix="compare") as pool:
+                compared = list(pool.map(self._compare, parts))
+        near = [own for own, _ in compared if own is not None]
+        nearest = list(chain.from_iterable(own for _, own in compared))
+        return Outputs(
+            found.intent, found.sentiment, np.concatenate(near) if near else None, nearest
+        )
+
+    def _compare(self, pooled: list[Array]) -> tuple[Floats | None, Sequence[Nearest]]:
+        """How near texts are to the training examples by their pooled states, and to which."""
+        near = nearness(self.scope.layers, pooled) if self.scope.layers else None
+        return near, self.neighbours.nearest(pooled[-1]) if self.neighbours else ()
 
     def scores(self, texts: Sequence[str]) -> Scores:
         """The calibrated probabilities alone, as arrays: for bulk work."""

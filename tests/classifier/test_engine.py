@@ -18,6 +18,7 @@ from classifier.data import MAX_CHARACTERS
 from classifier.devices import find_device, pick_device
 from classifier.engine import Classifier
 from classifier.registry import ModelError
+from tests.classifier.tiny import make_examples
 
 ODD = ["", "   ", "🙂🙂", "\0", "a\ud83d", "你好", "x" * (MAX_CHARACTERS + 10), "parcel " * 3000]
 
@@ -88,6 +89,23 @@ def test_timings_tell_what_the_last_call_cost(classifier: Classifier) -> None:
     assert 0 < timings.tokens <= timings.padded_tokens
     assert timings.tokenise_s > 0
     assert timings.model_s > 0
+
+
+def test_many_texts_are_compared_by_several_threads_and_keep_their_order(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [e.text for e in make_examples(seed=5, each=5)]
+    whole = classifier.outputs(texts)
+    monkeypatch.setattr(engine, "LEAST_SHARE", 3)
+    monkeypatch.setattr(engine, "count_threads", lambda: 4)
+    shared = classifier.outputs(texts)
+    assert whole.nearness is not None
+    assert shared.nearness is not None
+    assert np.allclose(whole.nearness, shared.nearness, atol=0.01)
+    for alone, together in zip(whole.neighbours, shared.neighbours, strict=True):
+        near = zip(alone, together, strict=True)
+        assert all(mine.similarity == pytest.approx(own.similarity, abs=1e-3) for mine, own in near)
+    assert len({tuple(n.text for n in near) for near in shared.neighbours}) > 3
 
 
 def test_many_texts_are_tokenised_in_chunks_and_keep_their_order(
