@@ -270,6 +270,14 @@ def read(arguments: argparse.Namespace) -> tuple[Data, dict[str, Any]]:
     else:
         train, test = hold_out(train)
     train = drawn(train, arguments.examples)
+    learnt = {_plain(e.text) for e in train}
+    known = sum(_plain(e.text) in learnt for e in test)
+    if known:
+        print(
+            f"{known} of the {len(test)} test texts are trained on (but for case and spaces), "
+            "which flatters all: use --exclude-test-from-train, or another --test",
+            file=sys.stderr,
+        )
     strange = {
         path.name: [Example(e.text, "out_of_scope") for e in read_examples(path, labelled=False)]
         for path in arguments.ood
@@ -283,6 +291,7 @@ def read(arguments: argparse.Namespace) -> tuple[Data, dict[str, Any]]:
         "removed_from_train": removed,
         "test": arguments.test.name if arguments.test else "a fifth of the training file",
         "test_rows": len(test),
+        "test_rows_trained_on": known,
         "test_hash": content_hash(test),
         "intents": len({e.intent for e in train if e.intent}),
         "sentiments": len({e.sentiment for e in train if e.sentiment}),

@@ -79,6 +79,28 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tenso
     return mixed
 
 
+class Dropout(nn.Module):
+    """Dropout whose random numbers are cheap on a CPU, where torch's own makes them one by one.
+
+    Four decisions from each 64 random bits: forwards and backwards in a quarter of the time, which
+    makes a tenth of a training step. `share` is rounded to 1/65536.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.dropped = round(share * 65536)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.dropped:
+            return x
+        share = self.dropped / 65536
+        if x.device.type != "cpu":
+            return F.dropout(x, share)
+        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        chance = bits.view(torch.int16)[: x.numel()].view(x.shape)
+        return x * (chance >= self.dropped - 32768).to(x.dtype).mul_(1 / (1 - share))
+
+
 class BertLayer(nn.Module):
     """Self-attention and feed-forward, each followed by add-and-normalise."""
 
@@ -93,7 +115,7 @@ class BertLayer(nn.Module):
         self.up = nn.Linear(hidden, shape.intermediate_size)
         self.down = nn.Linear(shape.intermediate_size, hidden)
         self.down_norm = nn.LayerNorm(hidden, eps=shape.layer_norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, place: Tensor) -> Tensor:
         """`x` (tokens, hidden) of all texts, one after the other; `place` (tokens,) where each
@@ -124,7 +146,7 @@ class BertEncoder(nn.Module):
         self.positions = nn.Embedding(shape.max_position_embeddings, shape.hidden_size)
         self.types = nn.Embedding(shape.type_vocab_size, shape.hidden_size)
         self.norm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(
             BertLayer(shape, dropout) for _ in range(shape.num_hidden_layers)
         )

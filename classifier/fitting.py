@@ -74,27 +74,36 @@ def fit(
         steps = _steps(len(examples), recipe)
         warmup = max(1, round(recipe.warmup * steps))
         average = _Average(model, round((1 - recipe.averaged) * steps))
+
+        def loss_of(texts: list[int]) -> Tensor:
+            rows = texts * views
+            sequences = [ids_of[row] for row in texts]
+            sequences += [cut(ids_of[row], recipe.cutoff, rng) for row in rows[len(texts) :]]
+            ids, mask = map(torch.from_numpy, pad(Sequences.of(sequences)))
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                logits, mean = model.with_mean(ids.to(device), mask.to(device))
+            # Outside, lest the contrastive loss compute its cosines in bf16.
+            return _loss(
+                logits,
+                mean,
+                torch.tensor([data.intents[row] for row in rows], device=device),
+                torch.tensor([data.sentiments[row] for row in rows], device=device),
+                recipe,
+            )
+
         step = 0
         for epoch in range(1, epochs + 1):
             for texts in batches(data.intents, batch_size, recipe.group or 1, rng):
                 factor = min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * factor
-                rows = texts * views
-                sequences = [ids_of[row] for row in texts]
-                sequences += [cut(ids_of[row], recipe.cutoff, rng) for row in rows[len(texts) :]]
-                ids, mask = map(torch.from_numpy, pad(Sequences.of(sequences)))
-                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                    logits, mean = model.with_mean(ids.to(device), mask.to(device))
-                # Outside, lest the contrastive loss compute its cosines in bf16.
-                loss = _loss(
-                    logits,
-                    mean,
-                    torch.tensor([data.intents[row] for row in rows], device=device),
-                    torch.tensor([data.sentiments[row] for row in rows], device=device),
-                    recipe,
-                )
+                loss = loss_of(texts)
                 loss.backward()  # type: ignore[no-untyped-call]
+                if recipe.radius and average.counts(step + 1):
+                    back = _climb(model, recipe.radius)
+                    optimizer.zero_grad()
+                    loss_of(texts).backward()  # type: ignore[no-untyped-call]
+                    back()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
                 optimizer.step()
                 optimizer.zero_grad()
@@ -186,10 +195,13 @@ class _Average:
         self._start, self._count = start, 0
         self._means: list[Tensor] = []
 
+    def counts(self, step: int) -> bool:
+        return step > self._start
+
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Count the weights after `step`, from 1."""
-        if step <= self._start:
+        if not self.counts(step):
             return
         self._count += 1
         if not self._means:
@@ -201,6 +213,26 @@ class _Average:
     def put_in_place(self) -> None:
         for parameter, mean in zip(self._parameters, self._means, strict=False):
             parameter.copy_(mean)
+
+
+@torch.no_grad()
+def _climb(model: TwoHeadedBert, radius: float) -> Callable[[], None]:
+    """Move the weights up the loss by `radius`, as their gradients point; returns the way back.
+
+    Sharpness-aware minimisation (Foret et al. 2021) goes down by the gradient that it meets up
+    there, and so ends where the loss is low all around.
+    """
+    moved: list[Tensor] = [p for p in model.parameters() if p.grad is not None]
+    gradients = [p.grad for p in moved if p.grad is not None]
+    length = torch.nn.utils.get_total_norm(gradients)
+    up = list(torch._foreach_mul(gradients, radius / (length + 1e-12)))
+    torch._foreach_add_(moved, up)
+
+    @torch.no_grad()
+    def back() -> None:
+        torch._foreach_sub_(moved, up)
+
+    return back
 
 
 def _loss(

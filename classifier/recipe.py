@@ -24,6 +24,7 @@ class Recipe:
     encoder_rate, head_rate: peak learning rates of AdamW
     warmup: share of the steps during which the rates rise from 0; then they fall to 0 linearly
     averaged: share of the steps, the last ones, whose weights are averaged into the result
+    radius: how far around the weights the loss is to be low, in these steps; 0 costs nothing
     weight_decay: of weight matrices (not of biases and norms)
     label_smoothing: share of the target's weight that is spread over all labels
     contrast: weight of the contrastive loss beside the others, which have weight 1
@@ -49,6 +50,7 @@ class Recipe:
     head_rate: float = 1e-3
     warmup: float = 0.1
     averaged: float = 0.3
+    radius: float | None = None
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
     contrast: float = 1.0
@@ -80,7 +82,7 @@ class Recipe:
             check(name, value is None or value > 0, "above 0")
         for name in ("warmup", "averaged", "label_smoothing", "cutoff", "dropout"):
             check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        for name in ("weight_decay", "sentiment_weight", "contrast"):
+        for name in ("weight_decay", "sentiment_weight", "contrast", "radius"):
             value = getattr(self, name)
             check(name, value is None or value >= 0, "at least 0")
         check("folds", self.folds is None or self.folds >= 2, "at least 2")
@@ -108,6 +110,7 @@ class Recipe:
             passes, rounds, rate = 5, 3, 1.5e-4
         else:
             passes, rounds, rate = 6, 1, 1e-4
+        radius = 0.05 if examples >= LARGE and intents else 0.0
         if not small and not intents:
             # Three sentiments are learnt sooner than many intents, and overfitted sooner.
             passes, rate = 3, 1e-4
@@ -118,6 +121,7 @@ class Recipe:
             epochs=self.epochs or max(1, passes // views),
             batch_size=self.batch_size or (32 if examples < LARGE else 64),
             encoder_rate=self.encoder_rate or rate,
+            radius=radius if self.radius is None else self.radius,
             sentiment_weight=(
                 sentiment_weight if self.sentiment_weight is None else self.sentiment_weight
             ),

@@ -18,6 +18,7 @@ from classifier.data import Example
 from classifier.fitting import (
     IGNORE,
     _Average,
+    _climb,
     batches,
     contrastive,
     cut,
@@ -192,6 +193,32 @@ def test_nothing_is_averaged_before_the_start() -> None:
     average.update(9)
     average.put_in_place()
     assert torch.equal(model.weight, before)
+
+
+def test_a_climb_goes_up_the_gradient_by_the_radius_and_comes_back() -> None:
+    model = torch.nn.Linear(3, 2)
+    untouched = torch.nn.Linear(2, 2)
+    both = torch.nn.ModuleList([model, untouched])
+    before = [parameter.detach().clone() for parameter in both.parameters()]
+    (model(torch.tensor([[1.0, -2.0, 4.0]])) ** 2).sum().backward()
+    back = _climb(both, 0.5)  # type: ignore[arg-type]
+    ways = [p.detach() - b for p, b in zip(both.parameters(), before, strict=True)]
+    assert float(torch.cat([way.flatten() for way in ways]).norm()) == pytest.approx(0.5, rel=1e-4)
+    assert model.weight.grad is not None
+    assert torch.cosine_similarity(ways[0].flatten(), model.weight.grad.flatten(), dim=0) > 0.999
+    back()
+    assert all(
+        torch.allclose(p, b, atol=1e-6) for p, b in zip(both.parameters(), before, strict=True)
+    )
+
+
+def test_a_radius_changes_the_steps_that_are_averaged_and_no_others(
+    base: BaseModel, tokenizer: Tokenizer
+) -> None:
+    for averaged, alike in ((0.0, True), (0.5, False)):
+        recipe = replace(SHORT, averaged=averaged)
+        plain = fitted(base, tokenizer, replace(recipe, radius=0.0))
+        assert same(plain, fitted(base, tokenizer, replace(recipe, radius=0.05))) == alike
 
 
 def test_averaging_changes_the_weights_of_a_fit(base: BaseModel, tokenizer: Tokenizer) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from classifier.base import find_base, load_encoder
 from classifier.batching import pad
-from classifier.bert import BertEncoder
+from classifier.bert import BertEncoder, Dropout
 from classifier.model import IntentHead, TwoHeadedBert, mean_pool
 from classifier.tokenising import Sequences
 from classifier.vocabulary import Labels
@@ -65,6 +65,36 @@ def test_a_text_is_computed_in_a_batch_as_alone(encoder: BertEncoder) -> None:
         for row, text in enumerate(TEXTS):
             alone = encoder(*padded([text]))[0]
             assert torch.allclose(together[row, : len(text)], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_takes_its_share_and_keeps_the_mean(dtype: torch.dtype) -> None:
+    dropout = Dropout(0.3)
+    x = torch.ones(1001, 33, dtype=dtype, requires_grad=True)
+    torch.manual_seed(5)
+    out = dropout(x)
+    assert float((out == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    assert float(out.detach().float().mean()) == pytest.approx(1.0, abs=0.02)
+    out.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, out.detach())
+    torch.manual_seed(5)
+    assert torch.equal(dropout(x), out)
+    assert not torch.equal(dropout(x), out)
+
+
+def test_what_is_dropped_in_one_place_says_nothing_of_the_next() -> None:
+    torch.manual_seed(6)
+    kept = (Dropout(0.5)(torch.ones(400_000)) > 0).float()
+    for distance in (1, 2, 3, 4, 5, 8):
+        both = torch.stack([kept[:-distance], kept[distance:]])
+        assert abs(float(torch.corrcoef(both)[0, 1])) < 0.01
+
+
+def test_nothing_is_dropped_in_use_or_where_the_share_is_nothing() -> None:
+    x = torch.randn(7, 5)
+    assert torch.equal(Dropout(0.3).eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
 
 
 def test_padding_gives_no_gradient(encoder: BertEncoder) -> None:

@@ -285,12 +285,23 @@ def test_a_recipe_settles_by_the_measurements_in_the_documentation(
 
 
 @pytest.mark.parametrize(
+    ("examples", "intents", "radius"), [(4999, 77, 0.0), (5000, 77, 0.05), (5000, 0, 0.0)]
+)
+def test_a_recipe_looks_around_where_many_examples_have_intents(
+    examples: int, intents: int, radius: float
+) -> None:
+    assert Recipe().settle(examples, intents).radius == radius
+    assert Recipe(radius=0.0).settle(examples, intents).radius == 0.0
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {"epochs": 0},
         {"encoder_rate": 0.0},
         {"label_smoothing": 1.0},
         {"cutoff": 1.0},
+        {"radius": -0.1},
         {"folds": 1},
         {"target_error": 0.0},
         {"target_errors": {"a": 0.5}},
