@@ -169,6 +169,8 @@ class Classifier:
         found = self.forward(texts)
         # Numpy multiplies with one thread and lets go of Python's lock, so the threads share texts.
         share = max(LEAST_SHARE, -(-len(texts) // count_threads()))
+        if not self.scope.layers and not self.neighbours:
+            share = max(1, len(texts))
         starts = range(0, max(1, len(texts)), share)
         parts = [[states[at : at + share] for states in found.pooled] for at in starts]
         if len(parts) == 1:

@@ -6,12 +6,13 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its customary name)
 
 from classifier.base import BaseModel, load_encoder
@@ -97,16 +98,12 @@ def fit(
                 factor = min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * factor
-                back: Callable[[], None] | None = None
                 if recipe.radius:
                     # A quarter says well enough where up is, for a quarter of the time.
                     loss_of(texts[: -(-len(texts) // 4)]).backward()  # type: ignore[no-untyped-call]
-                    back = _climb(model, recipe.radius)
-                    optimizer.zero_grad()
-                loss = loss_of(texts)
-                loss.backward()  # type: ignore[no-untyped-call]
-                if back:
-                    back()
+                with climbed(model, recipe.radius) if recipe.radius else nullcontext():
+                    loss = loss_of(texts)
+                    loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
                 optimizer.step()
                 optimizer.zero_grad()
@@ -215,24 +212,27 @@ class _Average:
             parameter.copy_(mean)
 
 
-@torch.no_grad()
-def _climb(model: TwoHeadedBert, radius: float) -> Callable[[], None]:
-    """Move the weights up the loss by `radius`, as their gradients point; returns the way back.
+@contextmanager
+def climbed(model: nn.Module, radius: float) -> Iterator[None]:
+    """The weights `radius` up the loss, as their gradients point, which are spent by it.
 
     Sharpness-aware minimisation (Foret et al. 2021) goes down by the gradient that it meets up
-    there, and so ends where the loss is low all around.
+    there, and so ends where the loss is low all around. `radius` is the Euclidean distance, over
+    all weights together.
     """
-    moved: list[Tensor] = [p for p in model.parameters() if p.grad is not None]
-    gradients = [p.grad for p in moved if p.grad is not None]
-    length = torch.nn.utils.get_total_norm(gradients)
-    torch._foreach_mul_(gradients, radius / (length + 1e-12))
-    torch._foreach_add_(moved, gradients)
-
-    @torch.no_grad()
-    def back() -> None:
-        torch._foreach_sub_(moved, gradients)
-
-    return back
+    with torch.no_grad():
+        moved: list[Tensor] = []
+        way: list[Tensor] = []
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                moved.append(parameter)
+                way.append(parameter.grad)
+                parameter.grad = None
+        torch._foreach_mul_(way, radius / (torch.nn.utils.get_total_norm(way) + 1e-12))
+        torch._foreach_add_(moved, way)
+    yield
+    with torch.no_grad():
+        torch._foreach_sub_(moved, way)
 
 
 def _loss(

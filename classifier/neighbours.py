@@ -17,8 +17,8 @@ Floats = NDArray[np.float32]
 KEPT = 2000
 """Examples that are kept, shared out among the intents: more cost time with every message."""
 SHOWN = 3
-AT_ONCE = 1024
-"""Texts whose similarities to all examples are in memory at a time."""
+AT_ONCE = 256
+"""Texts whose similarities to all examples are in memory at a time, in each thread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ class Recipe:
     encoder_rate, head_rate: peak learning rates of AdamW
     warmup: share of the steps during which the rates rise from 0; then they fall to 0 linearly
     averaged: share of the steps, the last ones, whose weights are averaged into the result
-    radius: how far around the weights the loss is to be low; 0 costs nothing
+    radius: Euclidean distance, over all weights together, that a step climbs before it takes the
+        gradient to go down by; 0: none
     weight_decay: of weight matrices (not of biases and norms)
     label_smoothing: share of the target's weight that is spread over all labels
     contrast: weight of the contrastive loss beside the others, which have weight 1

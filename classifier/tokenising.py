@@ -15,10 +15,12 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from classifier.data import MAX_CHARACTERS
 
 Rows = NDArray[np.int64]
+"""Of texts, by their indices; also how long they are."""
 
-JOINED = 16
-"""Texts that are tokenised as one string, where there are `MANY`."""
 MANY = 64
+"""Texts from which on they are joined: fewer are done sooner one by one, on all cores."""
+JOINED = 16
+"""Texts in one string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Sequences:
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[int]]) -> Sequences:
+        """From the token ids of each text."""
         lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
         total = int(lengths.sum())
         return cls(np.fromiter(chain.from_iterable(lists), dtype=np.int32, count=total), lengths)
@@ -39,7 +42,7 @@ class Sequences:
         return len(self.lengths)
 
     def take(self, rows: Rows) -> Sequences:
-        """Those of some texts, in the order asked for."""
+        """Those of the texts `rows` (any number of them), in that order."""
         lengths = self.lengths[rows]
         starts = (np.cumsum(self.lengths) - self.lengths)[rows]
         return Sequences(self.ids[np.repeat(starts, lengths) + self._within(lengths)], lengths)
@@ -59,7 +62,10 @@ class Sequences:
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequences:
-    """Token ids of each text, cut as the tokenizer is set to; at least one token each."""
+    """Token ids of each text, cut as the tokenizer is set to; at least one token each.
+
+    Not for several threads with one tokenizer: its truncation is switched off meanwhile.
+    """
     cleaned = [_encodable(text[:MAX_CHARACTERS]) for text in texts]
     if len(cleaned) >= MANY and (found := _tokenise_joined(tokenizer, cleaned)) is not None:
         return found
@@ -69,7 +75,7 @@ def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequences:
 
 
 def _tokenise_joined(tokenizer: Tokenizer, texts: list[str]) -> Sequences | None:
-    """As one by one, in three quarters of the time and a quarter of what of it holds Python's lock:
+    """As one by one, in four fifths of the time and a third of what of it holds Python's lock:
     several texts as one string, with the marks between them that a BERT's tokenizer puts around
     each. None where that can't be done, or where a text has such a mark itself.
     """

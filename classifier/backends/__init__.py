@@ -1,7 +1,7 @@
 """What computes: a backend takes batches of token ids and gives embeddings and logits.
 
     torch_backend   fp32 or bf16 on the CPU
-    cuda_backend    bf16 on CUDA
+    cuda_backend    the device's fast format on CUDA, bf16 where it has it
     onnx_backend    int8 on the CPU; needs onnxruntime and no torch
 
 The rest of the package sees the protocol below and nothing else of them.
@@ -35,7 +35,7 @@ class Batch:
 class Output(NamedTuple):
     """Of one batch, in its order: the mean of each text's hidden states (texts, hidden) in the last
     layer but one and in the last, and the logits (texts, labels) of each head; None where the model
-    has no such head. `padded_tokens` is how many tokens were computed, padding included."""
+    has no such head. `padded_tokens` counts the tokens of the grid, padding included."""
 
     pooled: tuple[Array, Array]
     intent: Array | None

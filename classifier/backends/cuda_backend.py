@@ -1,4 +1,4 @@
-"""The torch engine for CUDA: bf16, several texts in a row, captured graphs."""
+"""The torch engine for CUDA: several texts in a row, captured graphs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ WIDTHS = (128, 256, 512)
 """Tokens of a row, that graphs are captured for; a longer text runs without a graph."""
 LEAST_TOKENS = 8
 """Tokens that a text has at least, on average, in a row that is to be full."""
-TOKEN_BUDGET = 131_072
+TOKENS = 131_072
 """Tokens a batch: twice what fills an H200, so that a chunk of messages is one."""
 FEW = 64
 """Rows from which on a batch is worth a shape closer to its own."""
 
-Words = NDArray[np.int32]
+Layout = NDArray[np.int32]
+"""As `lay_out` gives it."""
 
 
 class Shape(NamedTuple):
@@ -44,8 +45,8 @@ class Shape(NamedTuple):
         return self.width // LEAST_TOKENS
 
     @property
-    def words(self) -> int:
-        """How long an array from `lay_out` is."""
+    def size(self) -> int:
+        """How long a layout is."""
         return self.rows * (3 * self.width + self.slots)
 
 
@@ -53,7 +54,7 @@ class Shape(NamedTuple):
 class _Captured:
     """A graph and the memory that it reads and writes."""
 
-    words: Tensor
+    layout: Tensor
     outputs: list[Tensor | None]
     graph: torch.cuda.CUDAGraph | None
 
@@ -78,7 +79,7 @@ class CudaBackend(TorchBackend):
 
     def __init__(self, model: TwoHeadedBert, device: torch.device, capture: bool = True) -> None:
         super().__init__(model, device)
-        self.token_budget = TOKEN_BUDGET
+        self.token_budget = TOKENS
         self._capture = capture
         self._cuda = device.type == "cuda"
         self._graphs: dict[Shape, _Captured] = {}
@@ -86,14 +87,16 @@ class CudaBackend(TorchBackend):
 
     def plan(self, lengths: Rows, budget: int) -> Iterator[Rows]:
         """`budget` tokens a batch, not counting what is left empty at the rows' ends."""
-        # So that texts that need wide rows share them.
         order = np.argsort(-lengths, kind="stable")
-        tokens = np.cumsum(lengths[order])
-        start = before = 0
-        while start < len(order):
-            stop = max(start + 1, int(np.searchsorted(tokens, before + budget, side="right")))
-            yield order[start:stop]
-            start, before = stop, int(tokens[stop - 1])
+        # One long text must not widen the rows of all.
+        widths = np.searchsorted(WIDTHS, lengths[order])
+        for alike in np.split(order, np.flatnonzero(np.diff(widths)) + 1):
+            tokens = np.cumsum(lengths[alike])
+            start = before = 0
+            while start < len(alike):
+                stop = max(start + 1, int(np.searchsorted(tokens, before + budget, side="right")))
+                yield alike[start:stop]
+                start, before = stop, int(tokens[stop - 1])
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:
         try:
@@ -118,7 +121,7 @@ class CudaBackend(TorchBackend):
             yield self._finish(pending.popleft())
 
     def _launch(self, batch: Batch) -> _Pending:
-        shape, words = lay_out(batch.sequences)
+        shape, layout = lay_out(batch.sequences)
         captured = self._graphs.get(shape)
         if captured is None:
             captured = self._prepare(shape)
@@ -126,11 +129,11 @@ class CudaBackend(TorchBackend):
             if shape.width <= WIDTHS[-1]:
                 self._graphs[shape] = captured
         with torch.inference_mode():
-            captured.words.copy_(self._pinned(words), non_blocking=True)
+            captured.layout.copy_(self._pinned(layout), non_blocking=True)
             if captured.graph is not None:
                 captured.graph.replay()
             else:
-                captured.outputs = self._compute(captured.words, shape)
+                captured.outputs = self._compute(captured.layout, shape)
             # Copied to the host before the next replay writes over them: one stream, one order.
             texts = len(batch.rows)
             outputs = [
@@ -150,28 +153,28 @@ class CudaBackend(TorchBackend):
 
     def _prepare(self, shape: Shape) -> _Captured:
         with torch.inference_mode():
-            words = torch.zeros(shape.words, dtype=torch.int32, device=self.device)
+            layout = torch.zeros(shape.size, dtype=torch.int32, device=self.device)
             if not (self._capture and self._cuda) or shape.width > WIDTHS[-1]:
-                return _Captured(words, [], None)
+                return _Captured(layout, [], None)
             # Once before capture, on a stream of its own: libraries set themselves up in their
             # first call, and that cannot be captured.
             side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
-                self._compute(words, shape)
+                self._compute(layout, shape)
             torch.cuda.current_stream().wait_stream(side)
             # One memory for all graphs: they run one after the other, and what one leaves is copied
             # to the host before the next begins.
             self._pool = self._pool or torch.cuda.graph_pool_handle()
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool):
-                outputs = self._compute(words, shape)
-        return _Captured(words, outputs, graph)
+                outputs = self._compute(layout, shape)
+        return _Captured(layout, outputs, graph)
 
-    def _compute(self, words: Tensor, shape: Shape) -> list[Tensor | None]:
+    def _compute(self, layout: Tensor, shape: Shape) -> list[Tensor | None]:
         """Each slot's pooled states and logits, in the order of the texts."""
         rows, width, slots = shape.rows, shape.width, shape.slots
-        grid, places = words[: 3 * rows * width], words[3 * rows * width :]
+        grid, places = layout[: 3 * rows * width], layout[3 * rows * width :]
         ids, slot, position = grid.view(3, rows, width).unbind(0)
         both = encode_rows(self.model.encoder, ids, slot, position)
         before, states = (states.float() for states in both)
@@ -192,8 +195,8 @@ class CudaBackend(TorchBackend):
             mood = sentiment.decide(weigh(states, looks.softmax(-1)), mean)
         return [weigh(before, mean_weights), mean, intent(mean) if intent else None, mood]
 
-    def _pinned(self, words: Words) -> Tensor:
-        tensor = torch.from_numpy(words)
+    def _pinned(self, layout: Layout) -> Tensor:
+        tensor = torch.from_numpy(layout)
         # Only from pinned memory does a copy run beside the computing; torch keeps such memory
         # until the copy is done.
         return tensor.pin_memory() if self._cuda else tensor
@@ -235,7 +238,7 @@ def fit_shape(rows: int, longest: int) -> Shape:
     return Shape(-(-rows // step) * step, width)
 
 
-def lay_out(sequences: Sequences) -> tuple[Shape, Words]:
+def lay_out(sequences: Sequences) -> tuple[Shape, Layout]:
     """Texts laid into rows one after the other, a new row where the next does not fit.
 
     The array is what `CudaBackend._compute` reads: the grid's token ids, its slots (-1 where
@@ -243,7 +246,8 @@ def lay_out(sequences: Sequences) -> tuple[Shape, Words]:
     """
     lengths = sequences.lengths
     longest = int(lengths.max())
-    width, most = fit_shape(1, longest).width, fit_shape(1, longest).slots
+    row_of = fit_shape(1, longest)
+    width, most = row_of.width, row_of.slots
     starts: list[int] = []
     places: list[int] = []
     row = used = slot = 0
@@ -254,13 +258,13 @@ def lay_out(sequences: Sequences) -> tuple[Shape, Words]:
         places.append(row * most + slot)
         used, slot = used + length, slot + 1
     shape = fit_shape(row + 1, longest)
-    words = np.zeros(shape.words, dtype=np.int32)
-    ids, slots, positions = words[: 3 * shape.rows * width].reshape(3, -1)
+    layout = np.zeros(shape.size, dtype=np.int32)
+    ids, slots, positions = layout[: 3 * shape.rows * width].reshape(3, -1)
     position = sequences.places()
     at = np.repeat(np.array(starts), lengths) + position
     ids[at] = sequences.ids
     slots.fill(-1)
     slots[at] = np.repeat(np.array(places) % most, lengths)
     positions[at] = position
-    words[3 * shape.rows * width :][: len(places)] = places
-    return shape, words
+    layout[3 * shape.rows * width :][: len(places)] = places
+    return shape, layout

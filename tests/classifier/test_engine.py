@@ -108,6 +108,33 @@ def test_many_texts_are_compared_by_several_threads_and_keep_their_order(
     assert len({tuple(n.text for n in near) for near in shared.neighbours}) > 3
 
 
+@pytest.mark.parametrize("with_scope", [True, False])
+@pytest.mark.parametrize("with_neighbours", [True, False])
+def test_many_texts_are_compared_with_what_the_model_has(
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    with_scope: bool,
+    with_neighbours: bool,
+) -> None:
+    own = classifier
+    other = Classifier(
+        own.backend,
+        own._tokenizer,
+        own.labels,
+        own.calibration,
+        own.manifest,
+        own.scope if with_scope else None,
+        own.neighbours if with_neighbours else None,
+    )
+    monkeypatch.setattr(engine, "LEAST_SHARE", 3)
+    monkeypatch.setattr(engine, "count_threads", lambda: 4)
+    texts = [e.text for e in make_examples(seed=5, each=5)]
+    found = other.outputs(texts)
+    assert (found.nearness is not None) == with_scope
+    assert len(found.neighbours) == (len(texts) if with_neighbours else 0)
+    assert [p.text for p in other(texts)] == texts
+
+
 def test_many_texts_are_tokenised_in_chunks_and_keep_their_order(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

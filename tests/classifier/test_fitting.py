@@ -18,8 +18,8 @@ from classifier.data import Example
 from classifier.fitting import (
     IGNORE,
     _Average,
-    _climb,
     batches,
+    climbed,
     contrastive,
     cut,
     encode,
@@ -203,11 +203,12 @@ def test_a_climb_goes_up_the_gradient_by_the_radius_and_comes_back() -> None:
     (model(torch.tensor([[1.0, -2.0, 4.0]])) ** 2).sum().backward()
     assert model.weight.grad is not None
     slope = model.weight.grad.clone()
-    back = _climb(both, 0.5)  # type: ignore[arg-type]
-    ways = [p.detach() - b for p, b in zip(both.parameters(), before, strict=True)]
-    assert float(torch.cat([way.flatten() for way in ways]).norm()) == pytest.approx(0.5, rel=1e-4)
+    with climbed(both, 0.5):
+        ways = [p.detach() - b for p, b in zip(both.parameters(), before, strict=True)]
+        assert all(parameter.grad is None for parameter in both.parameters())
+    length = float(torch.cat([way.flatten() for way in ways]).norm())
+    assert length == pytest.approx(0.5, rel=1e-4)
     assert torch.cosine_similarity(ways[0].flatten(), slope.flatten(), dim=0) > 0.999
-    back()
     assert all(
         torch.allclose(p, b, atol=1e-6) for p, b in zip(both.parameters(), before, strict=True)
     )
@@ -232,7 +233,9 @@ def test_averaging_changes_the_weights_of_a_fit(base: BaseModel, tokenizer: Toke
     assert not same(plain, fitted(base, tokenizer, replace(SHORT, averaged=0.9)))
 
 
-@pytest.mark.parametrize("changes", [{}, {"views": 2, "contrast": 1.0, "names": True}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"views": 2, "contrast": 1.0, "names": True}, {"radius": 0.05, "dropout": 0.1}]
+)
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     base: BaseModel, tokenizer: Tokenizer, changes: dict[str, bool]
 ) -> None:

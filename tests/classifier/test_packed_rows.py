@@ -22,8 +22,10 @@ from classifier.backends.cuda_backend import (
 )
 from classifier.backends.torch_backend import TorchBackend
 from classifier.batching import pad
+from classifier.bert import BertEncoder, BertShape
 from classifier.model import TwoHeadedBert
 from classifier.tokenising import Sequences
+from classifier.vocabulary import Labels
 from tests.classifier.tiny import arrays, make_batch
 
 CPU = torch.device("cpu")
@@ -56,7 +58,7 @@ def read(shape: Shape, words: np.ndarray) -> list[list[int]]:
 @pytest.mark.parametrize("sequences", [SEQUENCES, many(1, 500), [[2, 3]] * 40, many(2, 30, 400)])
 def test_each_text_laid_into_rows_can_be_read_there_whole(sequences: list[list[int]]) -> None:
     shape, words = lay_out(Sequences.of(sequences))
-    assert words.shape == (shape.words,)
+    assert words.shape == (shape.size,)
     assert read(shape, words)[: len(sequences)] == sequences
     slots = words[shape.rows * shape.width :][: shape.rows * shape.width]
     assert (slots >= 0).sum() == sum(map(len, sequences))
@@ -93,6 +95,8 @@ def test_a_batch_is_planned_by_its_tokens_longest_texts_first(model: TwoHeadedBe
     assert plan([5, 40, 9, 12, 40], 60) == [[1], [4, 3], [2, 0]]
     assert plan([70, 5], 60) == [[0], [1]]
     assert plan([], 60) == []
+    # Texts that need wider rows are apart.
+    assert plan([5, 200, 40, 513, 129], 1000) == [[3], [1, 4], [2, 0]]
     lengths = [len(sequence) for sequence in many(3, 1000)]
     planned = plan(lengths, 512)
     assert Counter(row for rows in planned for row in rows) == Counter(range(1000))
@@ -122,6 +126,35 @@ def test_texts_in_shared_rows_get_the_results_that_they_get_alone(model: TwoHead
         assert mine.shape == (len(sequences), alone[0][at].shape[1])
         assert np.allclose(mine, np.concatenate([parts[at] for parts in alone]), atol=0.1)
     assert found.padded_tokens == 32 * 128
+
+
+def made(labels: Labels, positions: int = 64) -> TwoHeadedBert:
+    shape = BertShape(60, 32, 2, 4, 64, positions, 2, 1e-12)
+    torch.manual_seed(3)
+    return TwoHeadedBert(BertEncoder(shape), labels).eval()
+
+
+@pytest.mark.parametrize("length", [128, 129, 256, 300, 512, 513, 700])
+def test_so_do_long_texts_in_the_wider_rows_that_they_need(length: int) -> None:
+    model = made(Labels(("a", "b"), ("negative", "positive")), positions=1024)
+    rng = random.Random(length)
+    sequences = [rng.choices(range(5, 50), k=size) for size in (length, length // 2, 3, length)]
+    expected = [arrays(one(TorchBackend(model, CPU, torch.float32), each)) for each in sequences]
+    backend = CudaBackend(model, CPU, capture=False)
+    for at, mine in enumerate(arrays(one(backend, *sequences))):
+        assert np.allclose(mine, np.concatenate([parts[at] for parts in expected]), atol=0.1)
+    (shape,) = backend._graphs or [Shape(0, length)]
+    assert shape.width == next((width for width in WIDTHS if width >= length), length)
+
+
+@pytest.mark.parametrize("labels", [Labels(("a", "b"), ()), Labels((), ("negative", "positive"))])
+def test_a_model_without_a_head_says_nothing_of_it(labels: Labels) -> None:
+    model = made(labels)
+    found = one(CudaBackend(model, CPU, capture=False), *SEQUENCES)
+    expected = one(TorchBackend(model, CPU, torch.float32), *SEQUENCES)
+    for mine, theirs in zip(found[1:3], expected[1:3], strict=True):
+        assert (mine is None) == (theirs is None)
+        assert mine is None or np.allclose(mine, theirs, atol=0.1)
 
 
 def test_the_next_batch_is_launched_before_the_results_of_the_one_before_are_waited_for(

@@ -56,8 +56,7 @@ def test_so_does_any_text(texts: list[str]) -> None:
     assert joined(PACKAGED, texts) == one_by_one(PACKAGED, texts)
 
 
-def test_they_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenising, "_encodable", lambda text: text)
+def test_they_are_joined() -> None:
     strings: list[str] = []
 
     class Spy:
