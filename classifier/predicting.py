@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from classifier.vocabulary import OUT_OF_SCOPE, Labels, Neighbour, Prediction, S
 
 HALF_FAMILIAR = 0.5
 """A text in another language also looks unfamiliar; the letters of one that doesn't mislead."""
+ENGLISH = ("en",)
+_BEYOND_ENGLISH = re.compile(r"[^\W\d_\x00-\x7f]")
+"""A letter that English itself does not write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,13 @@ def _foreign(
     found: list[str | None] = [None] * len(texts)
     if scores is None or not calibration.languages:
         return found
-    odd = np.flatnonzero(scores < HALF_FAMILIAR).tolist()
+    english = calibration.languages == ENGLISH
+    # A word like "cancelación" looks familiar, being so near to an English one.
+    odd = [
+        row
+        for row, (text, score) in enumerate(zip(texts, scores.tolist(), strict=True))
+        if score < HALF_FAMILIAR or (english and _BEYOND_ENGLISH.search(text))
+    ]
     for row, language in zip(odd, languages([texts[row] for row in odd]), strict=True):
         if language not in calibration.languages:
             found[row] = language

@@ -128,6 +128,17 @@ def test_another_language_is_told_where_the_text_also_looks_unfamiliar() -> None
     assert [p.language for p in found] == [None] * 3
 
 
+def test_a_letter_that_english_does_not_write_is_reason_enough_to_ask() -> None:
+    texts, logits = ["cancelación", "my café order, please", "cancel"], [[0, 9.0, 0]] * 3
+    english = Calibration(languages=("en",))
+    found = predicted(texts, intent=logits, near=[0.5] * 3, calibration=english)
+    assert [p.language for p in found] == ["es", None, None]
+    # Where the model's own language has such letters, its texts are judged as others are.
+    german = Calibration(languages=("de",))
+    found = predicted(texts, intent=logits, near=[0.5] * 3, calibration=german)
+    assert [p.language for p in found] == [None] * 3
+
+
 def test_where_the_examples_languages_are_unknown_none_is_foreign() -> None:
     (found,) = predicted([GERMAN], intent=[[0, 9.0, 0]], near=[-0.5])
     assert found.language is None
