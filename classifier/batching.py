@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.tokenising import Rows, Sequences
+from classifier.tokenising import Lengths, Rows, Sequences
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -16,7 +16,7 @@ TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 """Padded tokens a batch in torch: on a CPU what its caches hold, on a GPU what fills it."""
 
 
-def plan_batches(lengths: Rows, budget: int, most_padding: int | None = None) -> Iterator[Rows]:
+def plan_batches(lengths: Lengths, budget: int, most_padding: int | None = None) -> Iterator[Rows]:
     """Indices in batches, longest texts first, each at most `budget` padded tokens.
 
     A text longer than the budget is a batch of its own. A batch with more than `most_padding`

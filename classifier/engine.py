@@ -168,9 +168,8 @@ class Classifier:
         """What the model says of each text before calibration; sets `timings`."""
         found = self.forward(texts)
         # Numpy multiplies with one thread and lets go of Python's lock, so the threads share texts.
-        share = max(LEAST_SHARE, -(-len(texts) // count_threads()))
-        if not self.scope.layers and not self.neighbours:
-            share = max(1, len(texts))
+        threads = count_threads() if self.scope.layers or self.neighbours else 1
+        share = max(LEAST_SHARE, -(-len(texts) // threads))
         starts = range(0, max(1, len(texts)), share)
         parts = [[states[at : at + share] for states in found.pooled] for at in starts]
         if len(parts) == 1:

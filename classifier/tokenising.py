@@ -15,7 +15,9 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from classifier.data import MAX_CHARACTERS
 
 Rows = NDArray[np.int64]
-"""Of texts, by their indices; also how long they are."""
+"""Texts, by their indices."""
+Lengths = NDArray[np.int64]
+"""Tokens of each text."""
 
 MANY = 64
 """Texts from which on they are joined: fewer are done sooner one by one, on all cores."""
@@ -29,7 +31,7 @@ class Sequences:
     each at least 1."""
 
     ids: NDArray[np.int32]
-    lengths: Rows
+    lengths: Lengths
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[int]]) -> Sequences:
@@ -47,7 +49,7 @@ class Sequences:
         starts = (np.cumsum(self.lengths) - self.lengths)[rows]
         return Sequences(self.ids[np.repeat(starts, lengths) + self._within(lengths)], lengths)
 
-    def places(self) -> Rows:
+    def places(self) -> NDArray[np.int64]:
         """Where in its text each token stands (tokens,)."""
         return self._within(self.lengths)
 
@@ -57,7 +59,7 @@ class Sequences:
         return [part.tolist() for part in parts] if len(self) else []
 
     @staticmethod
-    def _within(lengths: Rows) -> Rows:
+    def _within(lengths: Lengths) -> NDArray[np.int64]:
         return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.tokenising import Rows, Sequences
+from classifier.tokenising import Lengths, Rows, Sequences
 
 Array = NDArray[np.float32]
 
@@ -57,7 +57,7 @@ class Backend(Protocol):
     hidden: int
     token_budget: int
 
-    def plan(self, lengths: Rows, budget: int) -> Iterator[Rows]:
+    def plan(self, lengths: Lengths, budget: int) -> Iterator[Rows]:
         """Texts of so many tokens (texts,) as batches for `forward`, by their indices, longest
         first. A text longer than `budget` tokens is a batch of its own."""
         ...

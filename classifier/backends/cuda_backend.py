@@ -19,7 +19,7 @@ from classifier.backends.torch_backend import TorchBackend, to_output
 from classifier.bert import BertEncoder, BertLayer
 from classifier.devices import out_of_memory
 from classifier.model import TwoHeadedBert
-from classifier.tokenising import Rows, Sequences
+from classifier.tokenising import Lengths, Rows, Sequences
 
 WIDTHS = (128, 256, 512)
 """Tokens of a row, that graphs are captured for; a longer text runs without a graph."""
@@ -85,7 +85,7 @@ class CudaBackend(TorchBackend):
         self._graphs: dict[Shape, _Captured] = {}
         self._pool: Any = None
 
-    def plan(self, lengths: Rows, budget: int) -> Iterator[Rows]:
+    def plan(self, lengths: Lengths, budget: int) -> Iterator[Rows]:
         """`budget` tokens a batch, not counting what is left empty at the rows' ends."""
         order = np.argsort(-lengths, kind="stable")
         # One long text must not widen the rows of all.
@@ -246,8 +246,8 @@ def lay_out(sequences: Sequences) -> tuple[Shape, Layout]:
     """
     lengths = sequences.lengths
     longest = int(lengths.max())
-    row_of = fit_shape(1, longest)
-    width, most = row_of.width, row_of.slots
+    one = fit_shape(1, longest)
+    width, most = one.width, one.slots
     starts: list[int] = []
     places: list[int] = []
     row = used = slot = 0

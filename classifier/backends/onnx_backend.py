@@ -21,7 +21,7 @@ from classifier.backends import Array, Batch, Output
 from classifier.backends.heads import INTENT, SENTIMENT, IntentHead, SentimentHead, mean_pool
 from classifier.batching import Ids, Mask, pad, plan_batches
 from classifier.threads import count_threads
-from classifier.tokenising import Rows
+from classifier.tokenising import Lengths, Rows
 
 EMBEDDINGS = "bert.embeddings"
 PROBE = "probe"
@@ -58,7 +58,7 @@ class OnnxBackend:
         self.sentiment = SentimentHead(tensors) if f"{SENTIMENT}out.weight" in tensors else None
         self._check()
 
-    def plan(self, lengths: Rows, budget: int) -> Iterator[Rows]:
+    def plan(self, lengths: Lengths, budget: int) -> Iterator[Rows]:
         return plan_batches(lengths, budget, MOST_PADDING)
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:

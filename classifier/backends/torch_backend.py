@@ -11,7 +11,7 @@ from classifier.backends import Array, Backend, Batch, Output
 from classifier.batching import TOKEN_BUDGET, pad, plan_batches
 from classifier.devices import fast_dtype
 from classifier.model import TwoHeadedBert, mean_pool
-from classifier.tokenising import Rows
+from classifier.tokenising import Lengths, Rows
 
 
 def torch_backend(model: TwoHeadedBert, device: torch.device) -> Backend:
@@ -40,7 +40,7 @@ class TorchBackend:
         self.model = model.to(device).eval()
         self.model.encoder.to(dtype)
 
-    def plan(self, lengths: Rows, budget: int) -> Iterator[Rows]:
+    def plan(self, lengths: Lengths, budget: int) -> Iterator[Rows]:
         return plan_batches(lengths, budget)
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:

@@ -35,7 +35,7 @@ from tests.conftest import Clock
 from tests.desk.acting import Stage
 from tests.workers.batching.jobs import burst, enqueue, ids, job, message, worker_on
 from tests.workers.dashboard import Dashboard, running
-from workers.embedded import EmbeddedRedis, embedded_redis
+from workers.embedded import EmbeddedRedis
 from workers.inference import Champion, Inference
 from workers.scheduler import Scheduler
 
@@ -44,22 +44,9 @@ on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    with embedded_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def board(server: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     with running(server.url, tmp_path_factory.mktemp("dashboard"), "--json") as board:
         yield board
-
-
-@pytest.fixture
-def connection(server: EmbeddedRedis) -> Iterator[Redis]:
-    with Redis.from_url(server.url) as client:
-        client.flushall()
-        yield client
 
 
 def all_but(*failing: int) -> Callable[[Sequence[Job]], list[object]]:
