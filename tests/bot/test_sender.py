@@ -488,10 +488,11 @@ async def test_what_was_taken_though_the_databases_answer_was_lost_is_sent_once(
     ann: int,
 ) -> None:
     await world.said(ann)
-    take, lost = dispatching.take, 0
+    take, calls, lost = dispatching.take, 0, 0
 
     def committed_without_an_answer(*args: Any) -> Any:
-        nonlocal lost
+        nonlocal calls, lost
+        calls += 1
         taken = take(*args)
         if taken and not lost:
             lost += 1
@@ -499,6 +500,8 @@ async def test_what_was_taken_though_the_databases_answer_was_lost_is_sent_once(
         return taken
 
     monkeypatch.setattr(dispatching, "take", committed_without_an_answer)
+    # A look that began before the line above would take what is posted now, and lose nothing.
+    await eventually(lambda: calls)
     await post(desk, redis, "lost", ann, "once")
     await world.said(ann, "once", timeout=20)
     assert lost == 1
