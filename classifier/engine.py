@@ -30,7 +30,7 @@ from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, predictions
 from classifier.registry import ModelError
 from classifier.scope import Scope, nearness
-from classifier.threads import count_threads
+from classifier.threads import count_threads, lone_numpy
 from classifier.tokenising import Sequences, tokenise
 from classifier.vocabulary import Labels, Neighbour, Prediction
 
@@ -167,11 +167,18 @@ class Classifier:
     def outputs(self, texts: Sequence[str]) -> Outputs:
         """What the model says of each text before calibration; sets `timings`."""
         found = self.forward(texts)
+        near, nearest = self._compare_all(found.pooled, len(texts))
+        return Outputs(found.intent, found.sentiment, near, nearest)
+
+    @lone_numpy()
+    def _compare_all(
+        self, pooled: tuple[Array, Array], texts: int
+    ) -> tuple[Floats | None, list[Nearest]]:
         # Numpy multiplies with one thread and lets go of Python's lock, so the threads share texts.
         threads = count_threads() if self.scope.layers or self.neighbours else 1
-        share = max(LEAST_SHARE, -(-len(texts) // threads))
-        starts = range(0, max(1, len(texts)), share)
-        parts = [[states[at : at + share] for states in found.pooled] for at in starts]
+        share = max(LEAST_SHARE, -(-texts // threads))
+        starts = range(0, max(1, texts), share)
+        parts = [[states[at : at + share] for states in pooled] for at in starts]
         if len(parts) == 1:
             compared = [self._compare(parts[0])]
         else:
@@ -179,9 +186,7 @@ class Classifier:
                 compared = list(pool.map(self._compare, parts))
         near = [own for own, _ in compared if own is not None]
         nearest = list(chain.from_iterable(own for _, own in compared))
-        return Outputs(
-            found.intent, found.sentiment, np.concatenate(near) if near else None, nearest
-        )
+        return np.concatenate(near) if near else None, nearest
 
     def _compare(self, pooled: list[Array]) -> tuple[Floats | None, Sequence[Nearest]]:
         """How near texts are to the training examples by their pooled states, and to which."""
@@ -212,6 +217,7 @@ class Classifier:
         intent, sentiment = self._forward(texts, pooled)
         return Forward((pooled[0], pooled[1]), intent, sentiment)
 
+    @lone_numpy()
     def _forward(
         self, texts: Sequence[str], pooled: Array | None
     ) -> tuple[Floats | None, Floats | None]:

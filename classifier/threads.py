@@ -1,17 +1,27 @@
-"""How many threads compute, and how they wait: asleep. Imported before torch and numpy are.
+"""How many threads compute, and how they wait: asleep. Imported before torch and numpy, if it can.
 
 OpenMP threads by default spin while they wait for each other. Where another process wants the same
 cores (a worker beside a training run on a laptop), a spinning thread keeps the very thread from
 running that it waits for. On two cores that others were using, the same epoch took 25.8 s spinning
 and 4.2 s sleeping, and in a second pair of runs, under more load, 78.6 s and 6.6 s.
 What numpy multiplies here is too small for a second thread: with two, a lone text in twenty took
-twice as long (p99 7.4 against 3.9 ms beside other work).
+twice as long (p99 7.4 against 3.9 ms beside other work), and since numpy's threads spin too, 1,540
+texts in batches of 64 as well. Numpy reads its setting when it is loaded; where somebody has loaded
+it before, `lone_numpy` makes up for that.
 A setting that the environment already has is left as it is.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_LATE = "numpy" in sys.modules and "OPENBLAS_NUM_THREADS" not in os.environ
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -26,3 +36,28 @@ def count_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def lone_numpy() -> Iterator[None]:
+    """Within it numpy multiplies with one thread, for the whole process; afterwards as before."""
+    limited = _numpys() if _LATE else []
+    for library, _ in limited:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, threads in limited:
+            library.set_num_threads(threads)
+
+
+@cache
+def _numpys() -> list[tuple[Any, int]]:
+    """What numpy multiplies with, and the threads that it has: torch and scipy have their own."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return [
+        (library, library.get_num_threads())
+        for library in ThreadpoolController().lib_controllers
+        if any(part.startswith("numpy") for part in Path(library.filepath).parts)
+    ]

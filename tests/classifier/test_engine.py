@@ -250,3 +250,42 @@ def test_torchs_threads_sleep_while_they_wait_unless_the_environment_says_otherw
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True
         )
         assert run.stdout.strip() == expected
+
+
+LATE = """
+import numpy, sys, threadpoolctl
+from classifier import Classifier
+from classifier.neighbours import Neighbours
+
+def threads():
+    return {
+        library["num_threads"]
+        for library in threadpoolctl.threadpool_info()
+        if "numpy" in library["filepath"]
+    }
+
+nearest, seen = Neighbours.nearest, []
+Neighbours.nearest = lambda *texts: (seen.append(threads()), nearest(*texts))[1]
+before = threads()
+Classifier.load(sys.argv[1], "cpu")(["where is my parcel"])
+print(before, *seen, threads())
+"""
+
+
+@pytest.mark.parametrize(("chosen", "inside"), [(None, "{1}"), ("2", "{2}")])
+def test_numpy_multiplies_with_one_thread_meanwhile_though_it_was_imported_first(
+    chosen: str | None, inside: str, trained: tuple[Path, Any, Any]
+) -> None:
+    environment = {name: v for name, v in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    if chosen is not None:
+        environment["OPENBLAS_NUM_THREADS"] = chosen
+    run = subprocess.run(
+        [sys.executable, "-c", LATE, str(trained[0])],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    before, meanwhile, after = run.stdout.split()
+    assert meanwhile == inside, run.stderr
+    assert before == after
+    assert before != "{1}" or os.cpu_count() == 1
