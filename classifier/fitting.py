@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -127,18 +127,25 @@ def _steps(rows: int, recipe: Recipe) -> int:
 
 
 def name_examples(intents: Sequence[str]) -> list[Example]:
-    """Each intent's name as one more example of it, where it is made of words.
+    """Each intent's name as one more example of it, where words of its own make it up.
 
     `card_not_working` says as much as a short message does; labels carry meaning (Müller, Pérez-
     Torró and Franco-Salvador 2022, "Few-Shot Learning with Siamese Networks and Label Tuning").
     """
-    found = []
+    texts = {}
     for intent in intents:
         words = re.sub(r"([a-z])([A-Z])", r"\1 \2", intent).replace("/", " ")
-        text = re.sub(r"[_\-\s]+", " ", words).strip().lower()
-        if intent not in OUT_OF_SCOPE and re.search(r"[^\W\d_]{3}", text):
-            found.append(Example(text, intent))
-    return found
+        texts[intent] = re.sub(r"[_\-\s]+", " ", words).strip().lower()
+    # `label_7` and `label_8` would be one text under two intents.
+    meant = {intent: re.sub(r"\S*\d\S*", "", text).strip() for intent, text in texts.items()}
+    shared = Counter(meant.values())
+    return [
+        Example(text, intent)
+        for intent, text in texts.items()
+        if intent not in OUT_OF_SCOPE
+        and re.search(r"[^\W\d_]{3}", meant[intent])
+        and shared[meant[intent]] == 1
+    ]
 
 
 def encode(examples: Sequence[Example], labels: Labels, tokenizer: Tokenizer) -> Encoded:

@@ -20,7 +20,7 @@ for another language, so a text must also look unfamiliar before anyone acts on 
 FEWEST_LETTERS = 6
 """In fewer letters of the Latin alphabet ("hi", "ok thx") no language can be told."""
 WORTH = 0.02
-"""Share of the examples from which a language belongs to the model."""
+"""So many times the texts of the commonest language, and a language belongs to the model."""
 
 _LETTERS = re.compile(r"[^\W\d_]")
 _LONGEST = 400
@@ -49,9 +49,9 @@ def languages(texts: Sequence[str]) -> list[str | None]:
 
 
 def main_languages(texts: Iterable[str]) -> tuple[str, ...]:
-    """The languages of at least `WORTH` of the texts in which one can be told, by name."""
+    """The languages of at least `WORTH` times the texts that the commonest has, by name."""
     counts = Counter(language for language in languages(list(texts)) if language)
-    least = WORTH * counts.total()
+    least = WORTH * max(counts.values(), default=0)
     return tuple(sorted(name for name, count in counts.items() if count >= least))
 
 

@@ -49,7 +49,8 @@ class IntentHead(nn.Module):
         known = truth >= 0
         directions = F.normalize(means[known], dim=-1)
         # A product, since `index_add_` on CUDA adds in any order.
-        belongs = F.one_hot(truth[known], len(self.weight)).to(directions.dtype)
+        belongs = directions.new_zeros(len(directions), len(self.weight))
+        belongs.scatter_(1, truth[known, None], 1.0)
         with torch.no_grad():
             self.weight.copy_(F.normalize(belongs.T @ directions, dim=-1))
 

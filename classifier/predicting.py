@@ -38,6 +38,8 @@ class Outputs:
 
 RANKED = 10
 """Intents in a ranking: nobody offers or reads the eleventh."""
+AT_ONCE = 4096
+"""Texts whose whole order of labels is in memory at a time."""
 
 
 def predictions(
@@ -119,9 +121,13 @@ def _foreign(
 def _ranked(probabilities: Floats | None, names: Sequence[str]) -> list[tuple[Scored, ...]]:
     if probabilities is None:
         return []
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :RANKED]
-    confidences = np.take_along_axis(probabilities, order, axis=1).tolist()
-    return [
-        tuple(Scored(names[label], confidence) for label, confidence in zip(row, own, strict=True))
-        for row, own in zip(order.tolist(), confidences, strict=True)
-    ]
+    found = []
+    for start in range(0, len(probabilities), AT_ONCE):
+        block = probabilities[start : start + AT_ONCE]
+        order = np.argsort(-block, axis=1, kind="stable")[:, :RANKED]
+        confidences = np.take_along_axis(block, order, axis=1).tolist()
+        found += [
+            tuple(Scored(names[label], own) for label, own in zip(row, values, strict=True))
+            for row, values in zip(order.tolist(), confidences, strict=True)
+        ]
+    return found

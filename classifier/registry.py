@@ -88,6 +88,11 @@ def check_target(directory: Path) -> None:
     try:
         if directory.is_dir() and any(directory.iterdir()):
             raise ModelError(f"{directory}: is not empty; choose a new directory")
+        # The finished directory is renamed into its place, which these two do not let go.
+        if directory.exists() and directory.samefile("."):
+            raise ModelError(f"{directory}: is where you are; choose a new directory in it")
+        if directory.is_mount():
+            raise ModelError(f"{directory}: is a mount point; choose a new directory in it")
         # What is missing above it is made with the model, and not for one that may never be.
         ground = next(parent for parent in directory.absolute().parents if parent.exists())
     except OSError as error:

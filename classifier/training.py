@@ -44,7 +44,7 @@ from classifier.held_out import calibrate, hold_out, plan_rounds, remember, toge
 from classifier.predicting import predictions
 from classifier.recipe import Recipe
 from classifier.report import html_report
-from classifier.vocabulary import SENTIMENTS, Labels
+from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Labels
 
 Progress = Callable[[int, int, int, float], None]
 """Called after each step with (epoch, step, of, loss): the epoch from 1, the step from 1 to `of`
@@ -123,6 +123,7 @@ def _train(
     # All that can be refused is refused before the minutes of training, not after.
     registry.check_target(out)
     device = pick_device(device_name)
+    examples = _one_out_of_scope(examples)
     labels = find_labels(examples)
     base = find_base(base_name)
     recipe = recipe.settle(len(examples), len(labels.intents), _limit(base))
@@ -199,6 +200,15 @@ def _train(
         files[INT8] = int8.onnx
     registry.save(out, files, about)
     return metrics
+
+
+def _one_out_of_scope(examples: Sequence[Example]) -> Sequence[Example]:
+    """The same where `oos` and `out_of_scope` both occur: they must not compete."""
+    found = OUT_OF_SCOPE & {example.intent for example in examples}
+    if len(found) < 2:
+        return examples
+    one = max(found)
+    return [replace(e, intent=one) if e.intent in found else e for e in examples]
 
 
 def find_labels(examples: Sequence[Example]) -> Labels:

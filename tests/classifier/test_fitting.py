@@ -358,3 +358,8 @@ def test_examples_of_one_intent_come_in_groups_and_those_without_one_alone() -> 
     runs = [(intent, len(list(rows))) for intent, rows in groupby(intents[row] for row in order)]
     assert all(length % 4 == 0 for intent, length in runs if intent != IGNORE)
     assert sum(intent == IGNORE for intent, _ in runs) > 3
+
+
+def test_names_that_differ_by_numbers_alone_are_no_examples() -> None:
+    intents = ["label_1", "label_2", "class 12", "class 13", "covid_19", "top_up_failed"]
+    assert [example.text for example in name_examples(intents)] == ["covid 19", "top up failed"]

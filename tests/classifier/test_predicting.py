@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from classifier import predicting
 from classifier.calibration import Calibration
 from classifier.predicting import RANKED, Outputs, familiarity, predictions, strangeness
 from classifier.scope import Scope
@@ -53,6 +54,17 @@ def test_a_ranking_ends_where_nobody_reads_on() -> None:
     (found,) = predicted(intent=[np.arange(30.0).tolist()], labels=labels)
     assert len(found.intent_ranking) == RANKED
     assert found.intent_ranking[0].name == "i29"
+
+
+def test_many_texts_are_ranked_block_by_block_each_by_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(predicting, "AT_ONCE", 2)
+    labels = Labels(("a", "b", "c"), ())
+    logits = [[3.0, 2.0, 1.0], [1.0, 3.0, 2.0], [2.0, 1.0, 3.0], [3.0, 1.0, 2.0], [1.0, 2.0, 3.0]]
+    found = predicted(["text"] * 5, intent=logits, labels=labels)
+    names = ["".join(scored.name for scored in each.intent_ranking) for each in found]
+    assert names == ["abc", "bca", "cab", "acb", "cba"]
 
 
 def test_the_threshold_is_that_of_the_first_intent() -> None:

@@ -182,6 +182,24 @@ def test_a_model_is_saved_into_an_empty_directory_but_not_over_anything(tmp_path
         registry.save(empty / "manifest.json", files(), {"version": "y"})
 
 
+@pytest.mark.parametrize("name", [".", "../here"])
+def test_where_one_is_no_model_is_put_and_that_is_said_before_training(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ModelError, match="is where you are; choose a new directory in it"):
+        registry.check_target(Path(name))
+
+
+def test_a_mount_point_cannot_become_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
+    with pytest.raises(ModelError, match="is a mount point; choose a new directory in it"):
+        registry.check_target(tmp_path)
+
+
 def test_a_model_that_lacks_a_file_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be saved without config"):
         registry.save(tmp_path / "x", {}, {"version": "x"})
