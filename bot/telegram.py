@@ -6,10 +6,11 @@ came and the sender must know whether a failed call may have reached Telegram al
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -88,7 +89,9 @@ class Telegram:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(trust_env=self._trust_env)
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_headers_sent.append(_leaves)
+        self._session = aiohttp.ClientSession(trust_env=self._trust_env, trace_configs=[tracing])
         return self
 
     async def __aexit__(
@@ -121,19 +124,35 @@ class Telegram:
         timeout = aiohttp.ClientTimeout(
             total=seconds, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS
         )
+        left = asyncio.Event()
         try:
             async with self._session.post(
-                self._base + method, json=dict(params or {}), timeout=timeout
+                self._base + method,
+                json=dict(params or {}),
+                timeout=timeout,
+                trace_request_ctx=left,
             ) as response:
                 status, body = response.status, await response.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UnreachableError(f"no connection to {self.url}: {_cause(error)}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise LostAnswerError(f"no answer to {method}: {_cause(error)}") from None
+            # A proxy that refuses or breaks off has the same errors as one that let the call pass.
+            if left.is_set():
+                raise LostAnswerError(f"no answer to {method}: {_cause(error)}") from None
+            raise UnreachableError(f"no connection to {self.url}: {_cause(error)}") from None
         return _result(method, status, body)
 
 
+async def _leaves(
+    _: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    __: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    """There is a connection to Telegram, and the call goes out: a CONNECT to a proxy is none."""
+    context.trace_request_ctx.set()
+
+
 def _cause(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered with status {error.status}"
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error is not None:
         return error.os_error.strerror or type(error.os_error).__name__
     return type(error).__name__

@@ -22,6 +22,7 @@ from desk.tables import Conversation, Customer, DeliveryRow
 from simulator.app import Simulator
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import OLGA, Rows, Running, Starter, World, eventually
+from tests.bot.test_telegram import refusing_proxy
 
 
 async def post(desk: Desk, redis: Redis, key: str, chat: int, text: str, **payload: Any) -> None:
@@ -198,6 +199,34 @@ async def test_a_proxys_page_neither_fails_a_delivery_nor_makes_a_customer_gone(
     row = await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
     assert (row.state, row.attempts, row.uncertain) == (DeliveryState.SENT, 2, False)
     assert not rows.all(Customer, gone=True)
+
+
+async def test_a_delivery_waits_for_a_proxy_that_lets_nothing_through_and_is_not_uncertain(
+    monkeypatch: pytest.MonkeyPatch,
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+) -> None:
+    await world.said(ann)
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    call, tries = Telegram.call, 4
+    away = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
+    async with refusing_proxy(away, monkeypatch), Telegram("1:x") as beyond:
+
+        async def through_the_proxy(self: Telegram, method: str, *args: Any) -> Any:
+            nonlocal tries
+            if method == "sendMessage" and tries:
+                tries -= 1
+                return await call(beyond, method, *args)
+            return await call(self, method, *args)
+
+        monkeypatch.setattr(Telegram, "call", through_the_proxy)
+        await post(desk, redis, "k", ann, "when it is back")
+        row = await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
+    assert (row.state, row.attempts, row.uncertain) == (DeliveryState.SENT, 5, False)
 
 
 async def test_an_edit_whose_answer_is_lost_is_repeated_without_being_uncertain(
