@@ -8,7 +8,7 @@ from aiogram import F, Router
 from aiogram.filters import Command
 from aiogram.types import Message
 
-from bot.customers import CONTENT, said
+from bot.customers import NOTICES, said
 from bot.jobs import Jobs
 from desk.flow import operators
 from desk.flow.desk import Desk
@@ -23,7 +23,7 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(help_, Command("help"))
     # What starts with a slash is meant for a bot, ours or another, and never for the customer.
     router.message.register(
-        write, F.is_topic_message, F.content_type.in_({"text", *CONTENT}), ~F.text.startswith("/")
+        write, F.is_topic_message, F.content_type.not_in(NOTICES), ~F.text.startswith("/")
     )
     return router
 

@@ -14,6 +14,7 @@ from desk.domain import ConversationState, FeedbackKind, InboxState, Role
 from desk.flow import operators
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, RunRow
+from simulator import people
 from simulator.app import Simulator
 from simulator.model import ADMIN_RIGHTS, Chat, Member
 from simulator.world import OPERATORS_CHAT
@@ -201,6 +202,20 @@ async def test_an_operators_photo_in_the_topic_reaches_the_customer(
     body = {"caption": "your bouquet", "thread": card["message_thread_id"]}
     await world.ask("POST", f"operators/{OLGA}/photo", body)
     assert "photo" in (await world.said(ann, "your bouquet"))[0]
+
+
+async def test_what_an_operator_sends_reaches_the_customer_whatever_kind_it_is(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    telegram = simulator.world
+    group = telegram.groups[OPERATORS_CHAT]
+    topic = group.topics[card["message_thread_id"]]
+    extra = {"rich_message": {"blocks": [{"type": "paragraph", "text": "like this"}]}}
+    sent = people.write(telegram, group, telegram.users[OLGA], topic=topic, extra=extra)
+    (copied,) = await eventually(lambda: world.calls("copyMessage", ann))
+    assert copied["params"]["message_id"] == sent.message_id
 
 
 async def test_another_group_gets_its_id_and_nothing_else(
