@@ -89,9 +89,10 @@ NOTHING_TO_SEND = object()
 def make_router() -> Router:
     router = Router(name="customers")
     router.message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
-    router.message.register(start, CommandStart())
-    router.message.register(help_, Command("help"))
-    router.message.register(human, Command("human"))
+    # aiogram looks for commands in captions, too: a file is a file there, and would be lost.
+    router.message.register(start, F.text, CommandStart())
+    router.message.register(help_, F.text, Command("help"))
+    router.message.register(human, F.text, Command("human"))
     router.message.register(write, F.text)
     router.message.register(send_file, F.content_type.not_in(NOTICES))
     router.my_chat_member.register(block, F.chat.type == ChatType.PRIVATE)

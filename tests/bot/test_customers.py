@@ -192,6 +192,19 @@ async def test_a_photo_is_copied_to_the_operators_with_its_caption(
     assert photo["message_thread_id"] == (await world.topics())[0]["message_thread_id"]
 
 
+@pytest.mark.parametrize("caption", ["/human it arrived broken", "/help", "/start"])
+async def test_a_photo_calls_a_person_and_is_copied_though_its_caption_is_a_command(
+    caption: str, bot: Running, world: World
+) -> None:
+    ann = await world.customer("Ann")
+    sent = await world.ask("POST", f"customers/{ann}/photo", {"caption": caption})
+    await world.reply(sent, "colleague")
+    assert caption in (await world.said(OPERATORS_CHAT, "Needs a person"))[0]["text"]
+    (copied,) = await eventually(lambda: world.calls("copyMessage", OPERATORS_CHAT))
+    assert copied["params"]["message_id"] == sent["message_id"]
+    assert len(await world.said(ann)) == 1
+
+
 async def test_an_album_calls_a_person_once_and_arrives_whole(bot: Running, world: World) -> None:
     ann = await world.customer("Ann")
     for number in range(3):
