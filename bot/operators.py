@@ -10,6 +10,7 @@ from aiogram.types import Message
 
 from bot.customers import NOTICES, said
 from bot.jobs import Jobs
+from desk.domain import ANONYMOUS_ADMIN
 from desk.flow import operators
 from desk.flow.desk import Desk
 
@@ -29,10 +30,9 @@ def make_router(operator_chat_id: int) -> Router:
 
 
 def _a_person(message: Message) -> bool:
-    """Not a bot. An anonymous admin writes as the chat itself, and is told why that fails."""
+    """Not a bot. Who writes as the group itself or as a channel is told why that fails."""
     user = message.from_user
-    anonymous = message.sender_chat is not None and message.sender_chat.id == message.chat.id
-    return user is not None and (anonymous or not user.is_bot)
+    return user is not None and (message.sender_chat is not None or not user.is_bot)
 
 
 async def write(message: Message, desk: Desk, inbox_id: int) -> None:
@@ -74,4 +74,7 @@ async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
 
 
 def _user(message: Message) -> int:
+    if message.sender_chat is not None:
+        # One id stands for all who write as a channel: nobody may be told to make it an operator.
+        return ANONYMOUS_ADMIN
     return message.from_user.id if message.from_user else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from redis import Redis
 
 from bot.lanes import CONCURRENCY
@@ -149,6 +150,39 @@ async def test_what_one_who_is_no_operator_writes_does_not_reach_the_customer(
     await world.write_topic(card["message_thread_id"], "psst", OMAR)
     await world.said(OPERATORS_CHAT, "Only operators can do that")
     assert not await world.said(ann, "psst", count=0)
+
+
+ANONYMOUS = {
+    "from": {"id": 1087968824, "is_bot": True, "first_name": "Group"},
+    "sender_chat": {"id": OPERATORS_CHAT, "type": "supergroup", "title": "Operators"},
+}
+AS_A_CHANNEL = {
+    "from": {"id": 136817688, "is_bot": True, "first_name": "Channel"},
+    "sender_chat": {"id": -1005, "type": "channel", "title": "Olga's flowers"},
+}
+
+
+@pytest.mark.parametrize("sender", [ANONYMOUS, AS_A_CHANNEL], ids=["anonymous", "channel"])
+async def test_who_writes_as_a_chat_is_told_to_write_as_themselves_and_reaches_nobody(
+    sender: dict[str, Any],
+    bot: Running,
+    world: World,
+    decider: Decider,
+    simulator: Simulator,
+    rows: Rows,
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    telegram = simulator.world
+    group = telegram.groups[OPERATORS_CHAT]
+    topic = group.topics[card["message_thread_id"]]
+    for number, text in enumerate(["hello Ann", "/take", "/retrain"], 1):
+        people.write(telegram, group, telegram.users[OLGA], text=text, topic=topic, extra=sender)
+        told = await world.said(OPERATORS_CHAT, "write as yourself", count=number)
+        assert not any(str(sender["from"]["id"]) in message["text"] for message in told)
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    assert not rows.all(RunRow)
+    assert not await world.said(ann, "hello Ann", count=0)
 
 
 async def test_an_agent_may_answer_but_not_train(
