@@ -20,6 +20,8 @@ from desk import metrics
 PRODUCTION = "https://api.telegram.org"
 CALL_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
+KEPT_SECONDS = 15.0
+"""So long an idle connection is kept for the next call."""
 
 
 class TelegramError(Exception):
@@ -87,12 +89,20 @@ class Telegram:
         # A proxy from the environment is for reaching Telegram, not for a server of our own.
         self._trust_env = api_url is None
         self._session: aiohttp.ClientSession | None = None
+        self._doubt_until = 0.0
 
     async def __aenter__(self) -> Self:
+        self._session = self._connections()
+        return self
+
+    def _connections(self) -> aiohttp.ClientSession:
         tracing = aiohttp.TraceConfig()
         tracing.on_request_headers_sent.append(_leaves)
-        self._session = aiohttp.ClientSession(trust_env=self._trust_env, trace_configs=[tracing])
-        return self
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(keepalive_timeout=KEPT_SECONDS),
+            trust_env=self._trust_env,
+            trace_configs=[tracing],
+        )
 
     async def __aexit__(
         self,
@@ -108,25 +118,38 @@ class Telegram:
         self, method: str, params: Mapping[str, Any] | None = None, seconds: float = CALL_SECONDS
     ) -> Any:
         """The `result` of a method; raises `TelegramError`."""
+        if self._session is None:
+            raise RuntimeError("the Telegram client is not open")
         started = time.perf_counter()
         try:
-            return await self._call(method, params, seconds)
+            if time.monotonic() >= self._doubt_until:
+                return await self._call(self._session, method, params, seconds)
+            async with self._connections() as own:
+                return await self._call(own, method, params, seconds)
         except TelegramError as error:
+            if isinstance(error, LostAnswerError):
+                # A network that forgot one connection has as a rule forgotten all that idle, and
+                # each of them would lose a call: the next ones take connections of their own.
+                self._doubt_until = time.monotonic() + KEPT_SECONDS
             metrics.TELEGRAM_ERRORS.labels(error.kind).inc()
             raise
         finally:
             if method != "getUpdates":  # which waits for updates
                 metrics.TELEGRAM_SECONDS.labels(method).observe(time.perf_counter() - started)
 
-    async def _call(self, method: str, params: Mapping[str, Any] | None, seconds: float) -> Any:
-        if self._session is None:
-            raise RuntimeError("the Telegram client is not open")
+    async def _call(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        params: Mapping[str, Any] | None,
+        seconds: float,
+    ) -> Any:
         timeout = aiohttp.ClientTimeout(
             total=seconds, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS
         )
         left = asyncio.Event()
         try:
-            async with self._session.post(
+            async with session.post(
                 self._base + method,
                 json=dict(params or {}),
                 timeout=timeout,
