@@ -16,29 +16,68 @@ from desk.domain import Person
 from desk.flow import customers
 from desk.flow.desk import Desk
 
-CONTENT = frozenset(
+NOTICES = frozenset(
     {
-        ContentType.ANIMATION,
-        ContentType.AUDIO,
-        ContentType.CHECKLIST,
-        ContentType.CONTACT,
-        ContentType.DICE,
-        ContentType.DOCUMENT,
-        ContentType.GAME,
-        ContentType.INVOICE,
-        ContentType.LOCATION,
-        ContentType.PAID_MEDIA,
-        ContentType.PHOTO,
-        ContentType.POLL,
-        ContentType.STICKER,
-        ContentType.STORY,
-        ContentType.VENUE,
-        ContentType.VIDEO,
-        ContentType.VIDEO_NOTE,
-        ContentType.VOICE,
+        ContentType.BOOST_ADDED,
+        ContentType.CHANNEL_CHAT_CREATED,
+        ContentType.CHAT_BACKGROUND_SET,
+        ContentType.CHAT_OWNER_CHANGED,
+        ContentType.CHAT_OWNER_LEFT,
+        ContentType.CHAT_SHARED,
+        ContentType.CHECKLIST_TASKS_ADDED,
+        ContentType.CHECKLIST_TASKS_DONE,
+        ContentType.COMMUNITY_CHAT_ADDED,
+        ContentType.COMMUNITY_CHAT_JOINED,
+        ContentType.COMMUNITY_CHAT_REMOVED,
+        ContentType.CONNECTED_WEBSITE,
+        ContentType.DELETE_CHAT_PHOTO,
+        ContentType.DIRECT_MESSAGE_PRICE_CHANGED,
+        ContentType.FORUM_TOPIC_CLOSED,
+        ContentType.FORUM_TOPIC_CREATED,
+        ContentType.FORUM_TOPIC_EDITED,
+        ContentType.FORUM_TOPIC_REOPENED,
+        ContentType.GENERAL_FORUM_TOPIC_HIDDEN,
+        ContentType.GENERAL_FORUM_TOPIC_UNHIDDEN,
+        ContentType.GIFT,
+        ContentType.GIFT_UPGRADE_SENT,
+        ContentType.GIVEAWAY_COMPLETED,
+        ContentType.GIVEAWAY_CREATED,
+        ContentType.GROUP_CHAT_CREATED,
+        ContentType.LEFT_CHAT_MEMBER,
+        ContentType.MANAGED_BOT_CREATED,
+        ContentType.MESSAGE_AUTO_DELETE_TIMER_CHANGED,
+        ContentType.MIGRATE_FROM_CHAT_ID,
+        ContentType.MIGRATE_TO_CHAT_ID,
+        ContentType.NEW_CHAT_MEMBERS,
+        ContentType.NEW_CHAT_PHOTO,
+        ContentType.NEW_CHAT_TITLE,
+        ContentType.PAID_MESSAGE_PRICE_CHANGED,
+        ContentType.PASSPORT_DATA,
+        ContentType.PINNED_MESSAGE,
+        ContentType.POLL_OPTION_ADDED,
+        ContentType.POLL_OPTION_DELETED,
+        ContentType.PROXIMITY_ALERT_TRIGGERED,
+        ContentType.REFUNDED_PAYMENT,
+        ContentType.SUCCESSFUL_PAYMENT,
+        ContentType.SUGGESTED_POST_APPROVAL_FAILED,
+        ContentType.SUGGESTED_POST_APPROVED,
+        ContentType.SUGGESTED_POST_DECLINED,
+        ContentType.SUGGESTED_POST_PAID,
+        ContentType.SUGGESTED_POST_REFUNDED,
+        ContentType.SUPERGROUP_CHAT_CREATED,
+        ContentType.UNIQUE_GIFT,
+        ContentType.USERS_SHARED,
+        ContentType.USER_SHARED,
+        ContentType.VIDEO_CHAT_ENDED,
+        ContentType.VIDEO_CHAT_PARTICIPANTS_INVITED,
+        ContentType.VIDEO_CHAT_SCHEDULED,
+        ContentType.VIDEO_CHAT_STARTED,
+        ContentType.WEB_APP_DATA,
+        ContentType.WRITE_ACCESS_ALLOWED,
     }
 )
-"""What a person sends besides text; everything else in a chat is Telegram's own notice."""
+"""What Telegram itself says in a chat. Everything else is sent by a person, also what there is no
+name for yet: better that one is called for nothing than that something is met with silence."""
 
 GESTURES = frozenset({ContentType.ANIMATION, ContentType.DICE, ContentType.STICKER})
 """What asks for nothing, unless a caption does."""
@@ -50,11 +89,12 @@ NOTHING_TO_SEND = object()
 def make_router() -> Router:
     router = Router(name="customers")
     router.message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
-    router.message.register(start, CommandStart())
-    router.message.register(help_, Command("help"))
-    router.message.register(human, Command("human"))
+    # aiogram looks for commands in captions, too: a file is a file there, and would be lost.
+    router.message.register(start, F.text, CommandStart())
+    router.message.register(help_, F.text, Command("help"))
+    router.message.register(human, F.text, Command("human"))
     router.message.register(write, F.text)
-    router.message.register(send_file, F.content_type.in_(CONTENT))
+    router.message.register(send_file, F.content_type.not_in(NOTICES))
     router.my_chat_member.register(block, F.chat.type == ChatType.PRIVATE)
     return router
 

@@ -8,8 +8,9 @@ from aiogram import F, Router
 from aiogram.filters import Command
 from aiogram.types import Message
 
-from bot.customers import CONTENT, said
+from bot.customers import NOTICES, said
 from bot.jobs import Jobs
+from desk.domain import ANONYMOUS_ADMIN
 from desk.flow import operators
 from desk.flow.desk import Desk
 
@@ -23,16 +24,15 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(help_, Command("help"))
     # What starts with a slash is meant for a bot, ours or another, and never for the customer.
     router.message.register(
-        write, F.is_topic_message, F.content_type.in_({"text", *CONTENT}), ~F.text.startswith("/")
+        write, F.is_topic_message, F.content_type.not_in(NOTICES), ~F.text.startswith("/")
     )
     return router
 
 
 def _a_person(message: Message) -> bool:
-    """Not a bot. An anonymous admin writes as the chat itself, and is told why that fails."""
+    """Not a bot. Who writes as the group itself or as a channel is told why that fails."""
     user = message.from_user
-    anonymous = message.sender_chat is not None and message.sender_chat.id == message.chat.id
-    return user is not None and (anonymous or not user.is_bot)
+    return user is not None and (message.sender_chat is not None or not user.is_bot)
 
 
 async def write(message: Message, desk: Desk, inbox_id: int) -> None:
@@ -74,4 +74,7 @@ async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
 
 
 def _user(message: Message) -> int:
+    if message.sender_chat is not None:
+        # One id stands for all who write as a channel: nobody may be told to make it an operator.
+        return ANONYMOUS_ADMIN
     return message.from_user.id if message.from_user else 0

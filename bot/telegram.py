@@ -6,10 +6,11 @@ came and the sender must know whether a failed call may have reached Telegram al
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -19,6 +20,8 @@ from desk import metrics
 PRODUCTION = "https://api.telegram.org"
 CALL_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
+KEPT_SECONDS = 15.0
+"""So long an idle connection is kept for the next call."""
 
 
 class TelegramError(Exception):
@@ -86,10 +89,20 @@ class Telegram:
         # A proxy from the environment is for reaching Telegram, not for a server of our own.
         self._trust_env = api_url is None
         self._session: aiohttp.ClientSession | None = None
+        self._doubt_until = 0.0
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(trust_env=self._trust_env)
+        self._session = self._connections()
         return self
+
+    def _connections(self) -> aiohttp.ClientSession:
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_headers_sent.append(_leaves)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(keepalive_timeout=KEPT_SECONDS),
+            trust_env=self._trust_env,
+            trace_configs=[tracing],
+        )
 
     async def __aexit__(
         self,
@@ -105,35 +118,64 @@ class Telegram:
         self, method: str, params: Mapping[str, Any] | None = None, seconds: float = CALL_SECONDS
     ) -> Any:
         """The `result` of a method; raises `TelegramError`."""
+        if self._session is None:
+            raise RuntimeError("the Telegram client is not open")
         started = time.perf_counter()
         try:
-            return await self._call(method, params, seconds)
+            if time.monotonic() >= self._doubt_until:
+                return await self._call(self._session, method, params, seconds)
+            async with self._connections() as own:
+                return await self._call(own, method, params, seconds)
         except TelegramError as error:
+            if isinstance(error, LostAnswerError):
+                # A network that forgot one connection has as a rule forgotten all that idle, and
+                # each of them would lose a call: the next ones take connections of their own.
+                self._doubt_until = time.monotonic() + KEPT_SECONDS
             metrics.TELEGRAM_ERRORS.labels(error.kind).inc()
             raise
         finally:
             if method != "getUpdates":  # which waits for updates
                 metrics.TELEGRAM_SECONDS.labels(method).observe(time.perf_counter() - started)
 
-    async def _call(self, method: str, params: Mapping[str, Any] | None, seconds: float) -> Any:
-        if self._session is None:
-            raise RuntimeError("the Telegram client is not open")
+    async def _call(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        params: Mapping[str, Any] | None,
+        seconds: float,
+    ) -> Any:
         timeout = aiohttp.ClientTimeout(
             total=seconds, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS
         )
+        left = asyncio.Event()
         try:
-            async with self._session.post(
-                self._base + method, json=dict(params or {}), timeout=timeout
+            async with session.post(
+                self._base + method,
+                json=dict(params or {}),
+                timeout=timeout,
+                trace_request_ctx=left,
             ) as response:
                 status, body = response.status, await response.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UnreachableError(f"no connection to {self.url}: {_cause(error)}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise LostAnswerError(f"no answer to {method}: {_cause(error)}") from None
+            # A proxy that refuses or breaks off has the same errors as one that let the call pass.
+            if left.is_set():
+                raise LostAnswerError(f"no answer to {method}: {_cause(error)}") from None
+            raise UnreachableError(f"no connection to {self.url}: {_cause(error)}") from None
         return _result(method, status, body)
 
 
+async def _leaves(
+    _: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    __: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    """There is a connection to Telegram, and the call goes out: a CONNECT to a proxy is none."""
+    context.trace_request_ctx.set()
+
+
 def _cause(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered with status {error.status}"
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error is not None:
         return error.os_error.strerror or type(error.os_error).__name__
     return type(error).__name__

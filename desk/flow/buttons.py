@@ -131,11 +131,15 @@ def _by_customer(press: _Press) -> Pressed:
         message = _tapped(press, conversation, say("talk-to-person", customer.language))
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
         return Pressed()
+    asked = press.message if action == composing.CHOOSE_INTENT else None
+    key = f"press:{press.inbox_id}" if asked is None else f"chosen:{asked.id}:{intent}"
+    if has_delivery(session, key):
+        return Pressed()  # a choice that was tapped again before its buttons were gone
     message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
     if held_back(session, desk, customer, conversation, message):
         return Pressed()  # the buttons stay, to be pressed when the flood is over
-    if action == composing.CHOOSE_INTENT and press.message is not None:
-        note_feedback(press, press.message, FeedbackKind.CLARIFIED, customer.chat_id, intent)
+    if asked is not None:
+        note_feedback(press, asked, FeedbackKind.CLARIFIED, customer.chat_id, intent)
         _drop_keyboard(press)
     text = answer_text(desk, customer, intent)
     if text is None:
@@ -144,7 +148,7 @@ def _by_customer(press: _Press) -> Pressed:
         return Pressed()
     customer_text(
         session,
-        f"press:{press.inbox_id}",
+        key,
         customer,
         conversation,
         text,

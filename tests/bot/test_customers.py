@@ -6,14 +6,18 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+from aiogram.enums import ContentType
 from redis import Redis
 from structlog.testing import capture_logs
 
 from bot import indicator
 from bot.app import BotOptions
+from bot.customers import NOTICES
 from desk import queues
 from desk.domain import Author, ConversationState, FeedbackKind, InboxState, MessageState
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, Message
+from simulator import people
 from simulator.app import Simulator
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import Decider, Rows, Running, Starter, World, eventually
@@ -188,6 +192,19 @@ async def test_a_photo_is_copied_to_the_operators_with_its_caption(
     assert photo["message_thread_id"] == (await world.topics())[0]["message_thread_id"]
 
 
+@pytest.mark.parametrize("caption", ["/human it arrived broken", "/help", "/start"])
+async def test_a_photo_calls_a_person_and_is_copied_though_its_caption_is_a_command(
+    caption: str, bot: Running, world: World
+) -> None:
+    ann = await world.customer("Ann")
+    sent = await world.ask("POST", f"customers/{ann}/photo", {"caption": caption})
+    await world.reply(sent, "colleague")
+    assert caption in (await world.said(OPERATORS_CHAT, "Needs a person"))[0]["text"]
+    (copied,) = await eventually(lambda: world.calls("copyMessage", OPERATORS_CHAT))
+    assert copied["params"]["message_id"] == sent["message_id"]
+    assert len(await world.said(ann)) == 1
+
+
 async def test_an_album_calls_a_person_once_and_arrives_whole(bot: Running, world: World) -> None:
     ann = await world.customer("Ann")
     for number in range(3):
@@ -215,6 +232,82 @@ async def test_a_voice_message_calls_a_person_and_a_sticker_does_not(
     texts = {message.text for message in rows.all(Message, author=Author.CUSTOMER)}
     assert texts == {"[voice]"}
     assert len(await world.said(OPERATORS_CHAT, "Needs a person")) == 1
+
+
+SENT = {
+    ContentType.ANIMATION,
+    ContentType.AUDIO,
+    ContentType.CHECKLIST,
+    ContentType.CONTACT,
+    ContentType.DICE,
+    ContentType.DOCUMENT,
+    ContentType.GAME,
+    ContentType.GIVEAWAY,
+    ContentType.GIVEAWAY_WINNERS,
+    ContentType.INVOICE,
+    ContentType.LIVE_PHOTO,
+    ContentType.LOCATION,
+    ContentType.PAID_MEDIA,
+    ContentType.PHOTO,
+    ContentType.POLL,
+    ContentType.RICH_MESSAGE,
+    ContentType.STICKER,
+    ContentType.STORY,
+    ContentType.TEXT,
+    ContentType.UNKNOWN,
+    ContentType.VENUE,
+    ContentType.VIDEO,
+    ContentType.VIDEO_NOTE,
+    ContentType.VOICE,
+}
+"""What a person sends."""
+
+
+def test_every_kind_of_message_is_sent_by_a_person_or_a_notice_and_none_is_both() -> None:
+    # A kind that a new aiogram knows is to be put into one of the two.
+    assert {*ContentType} - {ContentType.ANY} == SENT | NOTICES
+    assert not SENT & NOTICES
+
+
+LIVE_PHOTO = {
+    "live_photo": {"file_id": "L", "file_unique_id": "l", "width": 4, "height": 3, "duration": 2},
+    "photo": [{"file_id": "P", "file_unique_id": "p", "width": 4, "height": 3}],
+}
+RICH_MESSAGE = {"rich_message": {"blocks": [{"type": "paragraph", "text": "it arrived broken"}]}}
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (LIVE_PHOTO, "[live photo]"),
+        (RICH_MESSAGE, "[rich message]"),
+        ({"hologram": {"depth": 3}}, "[unknown]"),
+    ],
+    ids=["live photo", "rich message", "what comes next"],
+)
+async def test_whatever_kind_of_message_it_is_it_calls_a_person_and_is_copied(
+    content: dict[str, Any], shown: str, bot: Running, world: World, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    telegram = simulator.world
+    chat = telegram.private_chat(telegram.bots[0], telegram.users[ann])
+    sent = people.write(telegram, chat, telegram.users[ann], extra=content)
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    assert shown in card["text"]
+    (copied,) = await eventually(lambda: world.calls("copyMessage", OPERATORS_CHAT))
+    assert copied["params"]["message_id"] == sent.message_id
+
+
+async def test_a_notice_of_telegrams_calls_nobody(
+    bot: Running, world: World, simulator: Simulator, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    telegram = simulator.world
+    chat = telegram.private_chat(telegram.bots[0], telegram.users[ann])
+    notice = {"message_auto_delete_timer_changed": {"message_auto_delete_time": 86400}}
+    people.write(telegram, chat, telegram.users[ann], extra=notice)
+    await rows.until(Inbox, state=InboxState.DONE)
+    assert not rows.all(Message)
 
 
 async def test_an_edit_is_no_second_question(bot: Running, world: World, rows: Rows) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from redis import Redis
 
 from bot.lanes import CONCURRENCY
@@ -14,6 +15,7 @@ from desk.domain import ConversationState, FeedbackKind, InboxState, Role
 from desk.flow import operators
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, RunRow
+from simulator import people
 from simulator.app import Simulator
 from simulator.model import ADMIN_RIGHTS, Chat, Member
 from simulator.world import OPERATORS_CHAT
@@ -150,6 +152,39 @@ async def test_what_one_who_is_no_operator_writes_does_not_reach_the_customer(
     assert not await world.said(ann, "psst", count=0)
 
 
+ANONYMOUS = {
+    "from": {"id": 1087968824, "is_bot": True, "first_name": "Group"},
+    "sender_chat": {"id": OPERATORS_CHAT, "type": "supergroup", "title": "Operators"},
+}
+AS_A_CHANNEL = {
+    "from": {"id": 136817688, "is_bot": True, "first_name": "Channel"},
+    "sender_chat": {"id": -1005, "type": "channel", "title": "Olga's flowers"},
+}
+
+
+@pytest.mark.parametrize("sender", [ANONYMOUS, AS_A_CHANNEL], ids=["anonymous", "channel"])
+async def test_who_writes_as_a_chat_is_told_to_write_as_themselves_and_reaches_nobody(
+    sender: dict[str, Any],
+    bot: Running,
+    world: World,
+    decider: Decider,
+    simulator: Simulator,
+    rows: Rows,
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    telegram = simulator.world
+    group = telegram.groups[OPERATORS_CHAT]
+    topic = group.topics[card["message_thread_id"]]
+    for number, text in enumerate(["hello Ann", "/take", "/retrain"], 1):
+        people.write(telegram, group, telegram.users[OLGA], text=text, topic=topic, extra=sender)
+        told = await world.said(OPERATORS_CHAT, "write as yourself", count=number)
+        assert not any(str(sender["from"]["id"]) in message["text"] for message in told)
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    assert not rows.all(RunRow)
+    assert not await world.said(ann, "hello Ann", count=0)
+
+
 async def test_an_agent_may_answer_but_not_train(
     bot: Running, world: World, decider: Decider, desk: Desk, rows: Rows
 ) -> None:
@@ -201,6 +236,20 @@ async def test_an_operators_photo_in_the_topic_reaches_the_customer(
     body = {"caption": "your bouquet", "thread": card["message_thread_id"]}
     await world.ask("POST", f"operators/{OLGA}/photo", body)
     assert "photo" in (await world.said(ann, "your bouquet"))[0]
+
+
+async def test_what_an_operator_sends_reaches_the_customer_whatever_kind_it_is(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    telegram = simulator.world
+    group = telegram.groups[OPERATORS_CHAT]
+    topic = group.topics[card["message_thread_id"]]
+    extra = {"rich_message": {"blocks": [{"type": "paragraph", "text": "like this"}]}}
+    sent = people.write(telegram, group, telegram.users[OLGA], topic=topic, extra=extra)
+    (copied,) = await eventually(lambda: world.calls("copyMessage", ann))
+    assert copied["params"]["message_id"] == sent.message_id
 
 
 async def test_another_group_gets_its_id_and_nothing_else(

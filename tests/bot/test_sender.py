@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from redis import Redis
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
+from yarl import URL
 
 from bot import sender
+from bot.app import BotOptions
 from bot.telegram import Telegram, _result
 from desk import queues
 from desk.domain import ConversationState, DeliveryState
@@ -22,6 +25,7 @@ from desk.tables import Conversation, Customer, DeliveryRow
 from simulator.app import Simulator
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import OLGA, Rows, Running, Starter, World, eventually
+from tests.bot.test_telegram import refusing_proxy
 
 
 async def post(desk: Desk, redis: Redis, key: str, chat: int, text: str, **payload: Any) -> None:
@@ -198,6 +202,97 @@ async def test_a_proxys_page_neither_fails_a_delivery_nor_makes_a_customer_gone(
     row = await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
     assert (row.state, row.attempts, row.uncertain) == (DeliveryState.SENT, 2, False)
     assert not rows.all(Customer, gone=True)
+
+
+async def test_a_delivery_waits_for_a_proxy_that_lets_nothing_through_and_is_not_uncertain(
+    monkeypatch: pytest.MonkeyPatch,
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+) -> None:
+    await world.said(ann)
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    call, tries = Telegram.call, 4
+    away = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
+    async with refusing_proxy(away, monkeypatch), Telegram("1:x") as beyond:
+
+        async def through_the_proxy(self: Telegram, method: str, *args: Any) -> Any:
+            nonlocal tries
+            if method == "sendMessage" and tries:
+                tries -= 1
+                return await call(beyond, method, *args)
+            return await call(self, method, *args)
+
+        monkeypatch.setattr(Telegram, "call", through_the_proxy)
+        await post(desk, redis, "k", ann, "when it is back")
+        row = await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
+    assert (row.state, row.attempts, row.uncertain) == (DeliveryState.SENT, 5, False)
+
+
+class Nat:
+    """A way to a server that can forget its connections: what is sent over them is reset."""
+
+    def __init__(self, url: str) -> None:
+        self._beyond = URL(url)
+        self._known: list[asyncio.StreamWriter] = []
+        self.used = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a connection; an `asyncio.start_server` calls it."""
+        server = await asyncio.open_connection(self._beyond.host, self._beyond.port)
+        self._known.append(writer)
+        back = asyncio.create_task(self._pass(server[0], writer))
+        try:
+            while data := await reader.read(65536):
+                if writer not in self._known:
+                    self.used += 1
+                    break
+                server[1].write(data)
+        finally:
+            back.cancel()
+            for end in (writer, server[1]):
+                end.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+
+    def forget(self) -> int:
+        """Forget the connections of now; says how many there are."""
+        forgotten = sum(not writer.is_closing() for writer in self._known)
+        self._known.clear()
+        return forgotten
+
+
+async def test_a_message_is_not_given_up_because_two_idle_connections_were_reset(
+    start_bot: Starter,
+    options: BotOptions,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+) -> None:
+    nat = Nat(options.api_url or "")
+    async with await asyncio.start_server(nat.serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        await start_bot(replace(options, api_url=f"http://{host}:{port}"))
+        chats = [ann, *[await world.customer(name) for name in ("Bob", "Cyd", "Dan")]]
+        await world.said(ann)
+        # Calls at the same time leave several connections open.
+        await world.fault("slow", method="sendMessage", seconds=0.5, times=len(chats))
+        for chat in chats:
+            await world.write(chat, "/help")
+        for chat in chats:
+            await world.said(chat, count=2 if chat == ann else 1)
+        assert nat.forget() > len(chats)
+        await post(desk, redis, "k", ann, "over another one")
+        row = await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
+        assert nat.used
+    assert (row.state, row.attempts, row.uncertain) == (DeliveryState.SENT, 2, True)
 
 
 async def test_an_edit_whose_answer_is_lost_is_repeated_without_being_uncertain(

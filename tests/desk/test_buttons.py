@@ -50,6 +50,23 @@ def test_the_choices_disappear_once_one_is_made(stage: Stage) -> None:
     }
 
 
+def test_a_choice_tapped_twice_is_answered_once_and_counts_once(stage: Stage) -> None:
+    message_id = stage.ask("money?", confidence=0.45, others=[("refund", 0.4)])
+    (asked,) = stage.send_all()
+    assert asked.telegram_id is not None
+    said, token = stage.said(), stage.token("choose", "refund")
+    for _ in range(2):
+        assert stage.press(token, telegram_id=asked.telegram_id).text == ""
+    assert stage.heard()[1:] == ["Send us a photo and you get your money back."]
+    assert len(stage.said()) == len(said) + 1
+    assert stage.conversation().last_intents == ["refund"]
+    # Who chose the wrong one may still take another.
+    stage.press(stage.token("choose", "order_status"), telegram_id=asked.telegram_id)
+    assert stage.heard()[-1] == "Bouquets take <b>2</b> days, Ana."
+    assert stage.conversation().last_intents == ["order_status", "refund"]
+    assert stage.feedback() == [(message_id, "clarified", "order_status", ANA.chat_id)]
+
+
 def test_a_choice_that_only_a_person_can_serve_calls_one(stage: Stage) -> None:
     message_id = stage.ask("help", confidence=0.4, others=[("complaint", 0.3)])
     stage.press(stage.token("choose", "complaint"))
