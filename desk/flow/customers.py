@@ -89,8 +89,10 @@ def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> No
         customer, conversation = enter(session, desk, person)
         message = _said(session, desk, conversation, inbox_id, None, text)
         called = conversation.state is not ConversationState.BOT
-        if called and held_back(session, desk, customer, conversation, message):
-            return
+        if called:
+            if held_back(session, desk, customer, conversation, message):
+                return
+            _show_undecided(session, desk, customer, conversation)
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
 
 
@@ -173,10 +175,8 @@ def sent_file(
             call_person(session, desk, customer, conversation, message, ATTACHMENT)
         else:
             # Called already, and each picture of an album comes as an update of its own.
-            in_charge = conversation.state is ConversationState.HUMAN
-            rule = PERSON_IN_CHARGE if in_charge else WAITING_FOR_PERSON
-            session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=rule))
-            decided(session, message.id, Action.SILENT, rule)
+            _leave_to_person(session, conversation, message)
+        _show_undecided(session, desk, customer, conversation)
         if desk.operator_chat_id is not None:
             add_delivery(
                 session,
@@ -363,10 +363,39 @@ def _pass_on(
     message: Message,
 ) -> None:
     """Show the person in charge a command to which the bot has nothing to say."""
-    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=PERSON_IN_CHARGE))
-    decided(session, message.id, Action.SILENT, PERSON_IN_CHARGE)
-    session.flush()
+    _show_undecided(session, desk, customer, conversation)
+    _leave_to_person(session, conversation, message)
     post_message(session, desk, customer, conversation, message)
+
+
+def _show_undecided(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation
+) -> None:
+    """Show the person who is awaited or in charge the texts that still wait for the worker.
+
+    What comes after them would overtake them otherwise. They go without suggestions, and count as
+    sent to be classified all the same; a job on its way is of no attempt that counts.
+    """
+    waiting = session.scalars(
+        select(Message)
+        .where(Message.conversation_id == conversation.id, Message.state == MessageState.PENDING)
+        .order_by(Message.id)
+        .with_for_update()
+    )
+    for message in waiting.all():
+        begin_attempt(message, desk.clock())
+        message.state = MessageState.DECIDED
+        _leave_to_person(session, conversation, message)
+        post_message(session, desk, customer, conversation, message)
+
+
+def _leave_to_person(session: Session, conversation: Conversation, message: Message) -> None:
+    """The decision to say nothing, because a person is awaited or in charge."""
+    in_charge = conversation.state is ConversationState.HUMAN
+    rule = PERSON_IN_CHARGE if in_charge else WAITING_FOR_PERSON
+    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=rule))
+    decided(session, message.id, Action.SILENT, rule)
+    session.flush()
 
 
 def _said(
