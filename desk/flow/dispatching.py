@@ -65,7 +65,7 @@ def take(
     with desk.store.writing() as session:
         check(session, lease)
         for row in session.scalars(query.with_for_update(skip_locked=True)).all():
-            if row.from_bot and _person_in_charge(session, row):
+            if row.from_bot and _overtaken(session, row):
                 row.state = DeliveryState.CANCELLED
                 cancelled = True
                 counted(session, metrics.DELIVERIES, "cancelled")
@@ -128,17 +128,18 @@ def _due(desk: Desk) -> ColumnElement[bool]:
     return or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= desk.clock())
 
 
-def _person_in_charge(session: Session, row: DeliveryRow) -> bool:
-    return (
-        session.scalar(
-            select(Conversation.id).where(
-                and_(
-                    Conversation.id == row.conversation_id,
-                    Conversation.state == ConversationState.HUMAN,
-                )
-            )
-        )
-        is not None
+def _overtaken(session: Session, row: DeliveryRow) -> bool:
+    """Whether a person has taken over what the delivery answers, be it resolved since or not.
+
+    Asked of the state, not of the clock: those of two hosts may differ. In a conversation that a
+    person has resolved the bot says nothing new.
+    """
+    conversation = session.get(Conversation, row.conversation_id) if row.conversation_id else None
+    if conversation is None:
+        return False
+    resolved = conversation.state is ConversationState.RESOLVED
+    return conversation.state is ConversationState.HUMAN or (
+        resolved and conversation.taken_at is not None
     )
 
 

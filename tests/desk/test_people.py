@@ -94,6 +94,43 @@ def test_a_delivery_already_under_way_goes_back_cancelled_once_a_person_is_there
     assert [row.method for row in sent if row.chat_id == ANA.chat_id] == ["copyMessage"]
 
 
+def test_an_answer_that_goes_back_after_a_person_resolved_is_void_all_the_same(
+    stage: Stage,
+) -> None:
+    message_id = stage.ask("roses?")
+    (taken,) = dispatching.take(stage.desk, (), 10)
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    delivering.again(stage.desk, taken.id, taken.attempts, 0, "429")
+    stage.send_all()
+    assert stage.deliveries(key=f"answer:{message_id}")[0].state is DeliveryState.CANCELLED
+
+
+def test_an_answer_to_what_nobody_took_is_sent_though_it_was_resolved(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert [row.chat_id for row in stage.send_all()] == [ANA.chat_id]
+
+
+def test_the_bot_answers_what_opens_a_conversation_again_that_a_person_had_taken(
+    stage: Stage,
+) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    job = stage.write("and my refund?")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert job is not None
+    stage.decide((job, predict("and my refund?", intent="complaint")))
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert stage.conversation().taken_at is None
+    assert [row.key for row in stage.send_all() if row.chat_id == ANA.chat_id] == [
+        f"handover:{job[0]}"
+    ]
+
+
 def test_a_bots_answer_that_slips_in_late_is_cancelled_before_sending(stage: Stage) -> None:
     message_id = stage.ask("roses?")
     stage.topic()
