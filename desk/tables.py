@@ -200,6 +200,8 @@ class Message(Base):
     author: Mapped[Author]
     text: Mapped[str] = mapped_column(Text)
     telegram_id: Mapped[int | None]
+    delivery_key: Mapped[str | None] = mapped_column(String(96))
+    """The `DeliveryRow.key` under which it goes to the customer, where the bot wrote it."""
     state: Mapped[MessageState] = mapped_column(default=MessageState.DECIDED)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     trial: Mapped[int] = mapped_column(Integer, default=0, server_default="0")

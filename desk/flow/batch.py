@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
-from desk.domain import Author
+from desk.domain import Author, DeliveryState
 from desk.tables import Base, DeliveryRow, Feedback, Message
 
 _KEY = "turn"
@@ -108,16 +108,26 @@ def end(session: Session) -> None:
 
 
 def said_before(session: Session, message_ids: Sequence[int], limit: int) -> dict[int, list[Said]]:
-    """What was said last in its conversation before each message, oldest first."""
+    """What was said last in its conversation before each message, oldest first.
+
+    Without what was never said, because a person took over before it was sent.
+    """
     found: dict[int, list[Said]] = {message_id: [] for message_id in message_ids}
     if not found:
         return found
     message, earlier = aliased(Message), aliased(Message)
+    void = (
+        select(DeliveryRow.id)
+        .where(
+            DeliveryRow.key == earlier.delivery_key, DeliveryRow.state == DeliveryState.CANCELLED
+        )
+        .exists()
+    )
     back = func.row_number().over(partition_by=message.id, order_by=earlier.id.desc())
     ranked = (
         select(message.id.label("of"), earlier.id, earlier.author, earlier.text, back.label("back"))
         .join(earlier, earlier.conversation_id == message.conversation_id)
-        .where(message.id.in_(message_ids), earlier.id < message.id)
+        .where(message.id.in_(message_ids), earlier.id < message.id, ~void)
         .subquery()
     )
     query = (

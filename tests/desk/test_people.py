@@ -131,6 +131,19 @@ def test_the_bot_answers_what_opens_a_conversation_again_that_a_person_had_taken
     ]
 
 
+def test_no_card_shows_an_answer_that_never_left(stage: Stage) -> None:
+    stage.ask("hi", intent="greeting")
+    stage.send_all()
+    stage.ask("roses?")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.ask("hello?")
+    card = stage.told()[-1]
+    assert "🤖 Hello" in card
+    assert "👤 roses?" in card
+    assert "Bouquets" not in card
+
+
 def test_a_bots_answer_that_slips_in_late_is_cancelled_before_sending(stage: Stage) -> None:
     message_id = stage.ask("roses?")
     stage.topic()
