@@ -177,17 +177,7 @@ def sent_file(
             # Called already, and each picture of an album comes as an update of its own.
             _leave_to_person(session, conversation, message)
         _show_undecided(session, desk, customer, conversation)
-        if desk.operator_chat_id is not None:
-            add_delivery(
-                session,
-                f"{FILE_KEY}{message.id}",
-                desk.operator_chat_id,
-                "copyMessage",
-                {"from_chat_id": person.chat_id, "message_id": telegram_id},
-                conversation=conversation,
-                message=message,
-                topic_of=customer,
-            )
+        copy_file(session, desk, customer, conversation, message)
 
 
 def call_person(
@@ -237,6 +227,24 @@ def call_person(
         text,
         message=message,
         from_bot=True,
+    )
+
+
+def copy_file(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> None:
+    """Show the operators a customer's file, once."""
+    if desk.operator_chat_id is None:
+        return
+    add_delivery(
+        session,
+        f"{FILE_KEY}{message.id}",
+        desk.operator_chat_id,
+        "copyMessage",
+        {"from_chat_id": customer.chat_id, "message_id": message.telegram_id},
+        conversation=conversation,
+        message=message,
+        topic_of=customer,
     )
 
 
