@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    TextClause,
     TypeDecorator,
     UniqueConstraint,
     text,
@@ -102,6 +103,18 @@ class Base(DeclarativeBase):
         Role: EnumText(Role),
         RunState: EnumText(RunState),
     }
+
+
+# Conditions of partial indexes. A database uses such an index only for a query that it sees to say
+# the same: so these stand in both as they are, without parameters.
+IS_PENDING = text("state = 'pending'")
+IS_CARD = text("substr(key, 1, 5) = 'card:'")
+IS_UNFINISHED = text("state IN ('pending', 'sending')")
+WAS_SHOWN = text("state = 'sent' AND topic_of IS NOT NULL")
+
+
+def _index_where(name: str, *columns: str, where: TextClause) -> Index:
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
 class Inbox(Base):
@@ -192,7 +205,11 @@ class Message(Base):
     """What was said, by whom. A customer's text is `PENDING` until its decision commits."""
 
     __tablename__ = "messages"
-    __table_args__ = (Index(None, "state", "created_at"), Index(None, "conversation_id", "id"))
+    __table_args__ = (
+        Index(None, "state", "created_at"),
+        Index(None, "conversation_id", "id"),
+        _index_where("ix_messages_pending", "conversation_id", "id", where=IS_PENDING),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"))
@@ -254,6 +271,9 @@ class DeliveryRow(Base):
         Index(None, "state", "id"),
         Index(None, "conversation_id", "state"),
         Index(None, "chat_id", "telegram_id"),
+        _index_where("ix_deliveries_cards", "conversation_id", "id", where=IS_CARD),
+        _index_where("ix_deliveries_unfinished", "chat_id", "id", where=IS_UNFINISHED),
+        _index_where("ix_deliveries_shown", "conversation_id", "sent_at", where=WAS_SHOWN),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -29,7 +29,7 @@ from desk.policy import (
     PERSON_IN_CHARGE,
     WAITING_FOR_PERSON,
 )
-from desk.tables import Conversation, Customer, DecisionRow, Message
+from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
 from desk.texts import say
 
 NOT_DELIVERED = "not_delivered"
@@ -308,7 +308,7 @@ def first_pending(session: Session, conversation_id: int) -> Message | None:
     """The oldest message of a conversation that still waits for its decision."""
     return session.scalar(
         select(Message)
-        .where(Message.conversation_id == conversation_id, Message.state == MessageState.PENDING)
+        .where(Message.conversation_id == conversation_id, IS_PENDING)
         .order_by(Message.id)
         .limit(1)
     )
@@ -386,7 +386,7 @@ def _show_undecided(
     """
     waiting = session.scalars(
         select(Message)
-        .where(Message.conversation_id == conversation.id, Message.state == MessageState.PENDING)
+        .where(Message.conversation_id == conversation.id, IS_PENDING)
         .order_by(Message.id)
         .with_for_update()
     )

@@ -17,7 +17,7 @@ from desk.flow.delivering import IDEMPOTENT_METHODS
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
-from desk.tables import Conversation, Customer, DeliveryRow
+from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 IN_TURN = 3
@@ -35,11 +35,7 @@ def take(
     if limit < 1:
         return []
     # The oldest unfinished delivery of a chat holds back the younger ones, even while it waits.
-    heads = (
-        select(func.min(DeliveryRow.id))
-        .where(DeliveryRow.state.in_(UNFINISHED))
-        .group_by(DeliveryRow.chat_id)
-    )
+    heads = select(func.min(DeliveryRow.id)).where(IS_UNFINISHED).group_by(DeliveryRow.chat_id)
     with desk.store.reading() as session:
         next_here = (
             None if desk.operator_chat_id in busy_chats else _next_to_operators(session, desk)
@@ -89,14 +85,14 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     turn, so that no flood holds up the others. Within a conversation their words keep their order;
     nothing overtakes what is under way or was told to wait.
     """
-    here = [DeliveryRow.chat_id == desk.operator_chat_id, DeliveryRow.state.in_(UNFINISHED)]
+    here = and_(DeliveryRow.chat_id == desk.operator_chat_id, IS_UNFINISHED)
     held_up = or_(DeliveryRow.state == DeliveryState.SENDING, ~_due(desk))
-    if session.scalar(select(DeliveryRow.id).where(*here, held_up).limit(1)) is not None:
+    if session.scalar(select(DeliveryRow.id).where(here, held_up).limit(1)) is not None:
         return None
     from_customer = or_(*(DeliveryRow.key.startswith(key) for key in CUSTOMER_KEYS))
     heads = (
         select(func.min(DeliveryRow.id))
-        .where(*here, from_customer)
+        .where(here, from_customer)
         .group_by(DeliveryRow.conversation_id)
     )
     rank = case(
@@ -109,16 +105,12 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     served = aliased(DeliveryRow)
     last_served = (
         select(func.max(served.sent_at))
-        .where(
-            served.conversation_id == DeliveryRow.conversation_id,
-            served.state == DeliveryState.SENT,
-            served.topic_of.is_not(None),
-        )
+        .where(served.conversation_id == DeliveryRow.conversation_id, WAS_SHOWN)
         .scalar_subquery()
     )
     return session.scalar(
         select(DeliveryRow.id)
-        .where(*here, or_(~from_customer, DeliveryRow.id.in_(heads)))
+        .where(here, or_(~from_customer, DeliveryRow.id.in_(heads)))
         .order_by(rank, case((rank == IN_TURN, last_served)).nulls_first(), DeliveryRow.id)
         .limit(1)
     )

@@ -19,7 +19,7 @@ from desk.domain import (
     Role,
     RunState,
 )
-from desk.flow.cards import CARD_KEY, post_card, shown, status_card
+from desk.flow.cards import post_card, shown, status_card
 from desk.flow.composing import add_delivery, clean, operators_text
 from desk.flow.customers import copy_file, open_conversation
 from desk.flow.desk import Desk
@@ -27,6 +27,7 @@ from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.policy import ATTACHMENT, FLOOD, WAITING_FOR_PERSON
 from desk.tables import (
+    IS_CARD,
     Conversation,
     Customer,
     DecisionRow,
@@ -327,7 +328,7 @@ def announce_waiting(desk: Desk) -> int:
     Returns how many there were; a second call finds none.
     """
     called = select(DeliveryRow.conversation_id).where(
-        DeliveryRow.key.startswith(CARD_KEY),
+        IS_CARD,
         DeliveryRow.chat_id == desk.operator_chat_id,
         DeliveryRow.conversation_id.is_not(None),
     )
