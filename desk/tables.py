@@ -312,7 +312,7 @@ class Feedback(Base):
     """What somebody's act says about the truth of one message. The newest word of a kind counts."""
 
     __tablename__ = "feedback"
-    __table_args__ = (UniqueConstraint("message_id", "kind", "by"),)
+    __table_args__ = (UniqueConstraint("message_id", "kind", "by"), Index(None, "created_at"))
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))

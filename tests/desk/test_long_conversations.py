@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from desk.flow import operators
+from desk.flow import learning, operators
 from tests.desk.acting import OSCAR, Stage, predict
 
 
@@ -59,6 +60,13 @@ def test_looks_at_what_grows_go_by_the_indexes_made_for_them(taken: Stage) -> No
         assert any(f"ix_{index}" in plan for plan in plans), index
     (turns,) = {plan for plan in plans if "ix_deliveries_shown" in plan}
     assert "ix_deliveries_unfinished" in turns
+
+
+def test_the_look_for_new_feedback_reads_none_that_is_older(stage: Stage) -> None:
+    learning.order_run(stage.desk, "nightly")
+    act = partial(learning.taught_since_last_run, stage.desk, stage.desk.clock())
+    plans = [_plan(stage, query, values) for query, values in _selects(stage, act)]
+    assert any("ix_feedback_created_at" in plan for plan in plans)
 
 
 def test_a_plain_post_asks_nothing_of_what_was_said_before(taken: Stage) -> None:

@@ -1,4 +1,4 @@
-"""deliveries of messages, indexes for what long conversations ask"""
+"""deliveries of messages, indexes for what is asked again and again"""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ def upgrade() -> None:
     for name, table, columns, condition in INDEXES:
         where = sa.text(condition)
         op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
+    op.create_index(op.f("ix_feedback_created_at"), "feedback", ["created_at"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_feedback_created_at"), "feedback")
     for name, table, _, _ in INDEXES:
         op.drop_index(name, table)
     # Not in batch mode: on SQLite that makes the table anew, which others refer to.
