@@ -126,6 +126,7 @@ class Inbox(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     bot_id: Mapped[int]
     update_id: Mapped[int]
+    """Negative where Telegram has used the id again since."""
     chat_id: Mapped[int | None]
     payload: Mapped[dict[str, Any]]
     state: Mapped[InboxState] = mapped_column(default=InboxState.NEW)
