@@ -22,6 +22,9 @@ TRAIN_JOB = "workers.training.train"
 ALLOWED_JOBS = frozenset({CLASSIFY_JOB, TRAIN_JOB})
 
 CLASSIFY_TIMEOUT = 20
+CLASSIFY_TTL = 600
+"""Seconds in the queue after which a job goes: its message is a person's by then, or is enqueued
+again."""
 TRAIN_TIMEOUT = 4 * 3600
 RESULT_TTL = 60
 FAILURE_TTL = 24 * 3600
@@ -94,6 +97,7 @@ def enqueue_classify(connection: Redis, messages: Iterable[tuple[int, int]]) -> 
             job_id=classify_job_id(message_id, attempt),
             description=f"classify message {message_id}",
             timeout=CLASSIFY_TIMEOUT,
+            ttl=CLASSIFY_TTL,
             result_ttl=RESULT_TTL,
             failure_ttl=FAILURE_TTL,
             retry=Retry(max=CLASSIFY_RETRIES),

@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    TextClause,
     TypeDecorator,
     UniqueConstraint,
     text,
@@ -104,6 +105,18 @@ class Base(DeclarativeBase):
     }
 
 
+# Conditions of partial indexes. A database uses such an index only for a query that it sees to say
+# the same: so these stand in both as they are, without parameters.
+IS_PENDING = text("state = 'pending'")
+IS_CARD = text("substr(key, 1, 5) = 'card:'")
+IS_UNFINISHED = text("state IN ('pending', 'sending')")
+WAS_SHOWN = text("state = 'sent' AND topic_of IS NOT NULL")
+
+
+def _index_where(name: str, *columns: str, where: TextClause) -> Index:
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 class Inbox(Base):
     """Every update Telegram was told is received, exactly once."""
 
@@ -113,6 +126,7 @@ class Inbox(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     bot_id: Mapped[int]
     update_id: Mapped[int]
+    """Negative where Telegram has used the id again since."""
     chat_id: Mapped[int | None]
     payload: Mapped[dict[str, Any]]
     state: Mapped[InboxState] = mapped_column(default=InboxState.NEW)
@@ -192,7 +206,11 @@ class Message(Base):
     """What was said, by whom. A customer's text is `PENDING` until its decision commits."""
 
     __tablename__ = "messages"
-    __table_args__ = (Index(None, "state", "created_at"), Index(None, "conversation_id", "id"))
+    __table_args__ = (
+        Index(None, "state", "created_at"),
+        Index(None, "conversation_id", "id"),
+        _index_where("ix_messages_pending", "conversation_id", "id", where=IS_PENDING),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"))
@@ -200,6 +218,8 @@ class Message(Base):
     author: Mapped[Author]
     text: Mapped[str] = mapped_column(Text)
     telegram_id: Mapped[int | None]
+    delivery_key: Mapped[str | None] = mapped_column(String(96))
+    """The `DeliveryRow.key` under which it goes to the customer, where the bot wrote it."""
     state: Mapped[MessageState] = mapped_column(default=MessageState.DECIDED)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     trial: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
@@ -252,6 +272,9 @@ class DeliveryRow(Base):
         Index(None, "state", "id"),
         Index(None, "conversation_id", "state"),
         Index(None, "chat_id", "telegram_id"),
+        _index_where("ix_deliveries_cards", "conversation_id", "id", where=IS_CARD),
+        _index_where("ix_deliveries_unfinished", "chat_id", "id", where=IS_UNFINISHED),
+        _index_where("ix_deliveries_shown", "conversation_id", "sent_at", where=WAS_SHOWN),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -290,7 +313,7 @@ class Feedback(Base):
     """What somebody's act says about the truth of one message. The newest word of a kind counts."""
 
     __tablename__ = "feedback"
-    __table_args__ = (UniqueConstraint("message_id", "kind", "by"),)
+    __table_args__ = (UniqueConstraint("message_id", "kind", "by"), Index(None, "created_at"))
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))

@@ -13,11 +13,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import ColumnElement, Select, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
-from desk.domain import Author
-from desk.tables import Base, DeliveryRow, Feedback, Message
+from desk.domain import Author, DeliveryState
+from desk.tables import IS_CARD, Base, DeliveryRow, Feedback, Message
 
 _KEY = "turn"
 
@@ -52,16 +52,16 @@ _NONE = Turn()
 def begin(
     session: Session,
     messages: Sequence[Message],
-    shown: Sequence[Message],
     *,
-    cards: tuple[int | None, str],
+    calls: Sequence[Message],
+    passed_on: Sequence[Message],
+    operator_chat_id: int | None,
     history: int,
 ) -> None:
     """Look up what the deliveries of `messages` need, in at most four queries.
 
-    `shown` are those that operators will see, at most one a conversation. `cards` are the chat
-    and the beginning of the keys of cards there; `history` is how much a card shows of what was
-    said before.
+    Operators will see `calls` for help and what is `passed_on` to them, at most one a
+    conversation. `history` is how much a card shows of what was said before.
     """
     deliveries: dict[int, set[str]] = {message.id: set() for message in messages}
     keys = select(DeliveryRow.message_id, DeliveryRow.key).where(
@@ -70,18 +70,21 @@ def begin(
     for message_id, key in session.execute(keys):
         if message_id is not None:
             deliveries[message_id].add(key)
-    ids = [message.id for message in shown]
-    conversations = {message.conversation_id for message in shown}
+    shown = [message.id for message in (*calls, *passed_on)]
+    conversations = {message.conversation_id for message in passed_on}
     in_conversation = select(DeliveryRow.conversation_id).where(
         DeliveryRow.conversation_id.in_(conversations),
-        DeliveryRow.chat_id == cards[0],
-        DeliveryRow.key.startswith(cards[1]),
+        DeliveryRow.chat_id == operator_chat_id,
+        IS_CARD,
     )
+    with_card = _which(session, conversations, in_conversation)
+    # What is passed on becomes a card where there is none; a plain post has no history.
+    cards = [*calls, *(message for message in passed_on if not with_card[message.conversation_id])]
     session.info[_KEY] = Turn(
         deliveries,
-        said_before(session, ids, history),
-        _which(session, ids, select(Feedback.message_id).where(Feedback.message_id.in_(ids))),
-        _which(session, conversations, in_conversation),
+        said_before(session, [message.id for message in cards], history),
+        _which(session, shown, select(Feedback.message_id).where(Feedback.message_id.in_(shown))),
+        with_card,
     )
 
 
@@ -108,26 +111,48 @@ def end(session: Session) -> None:
 
 
 def said_before(session: Session, message_ids: Sequence[int], limit: int) -> dict[int, list[Said]]:
-    """What was said last in its conversation before each message, oldest first."""
+    """What was said last in its conversation before each message, oldest first.
+
+    Without what was never said, because a person took over before it was sent.
+    """
     found: dict[int, list[Said]] = {message_id: [] for message_id in message_ids}
     if not found:
         return found
     message, earlier = aliased(Message), aliased(Message)
-    back = func.row_number().over(partition_by=message.id, order_by=earlier.id.desc())
-    ranked = (
-        select(message.id.label("of"), earlier.id, earlier.author, earlier.text, back.label("back"))
-        .join(earlier, earlier.conversation_id == message.conversation_id)
-        .where(message.id.in_(message_ids), earlier.id < message.id)
-        .subquery()
+    # Where that begins is looked up by itself, so that the whole conversation is not read.
+    before = aliased(Message)
+    since = (
+        select(before.id)
+        .where(before.conversation_id == message.conversation_id, before.id < message.id)
+        .where(~_void(before))
+        .order_by(before.id.desc())
+        .limit(1)
+        .offset(limit - 1)
+        .scalar_subquery()
     )
     query = (
-        select(ranked.c.of, ranked.c.author, ranked.c.text)
-        .where(ranked.c.back <= limit)
-        .order_by(ranked.c.id)
+        select(message.id, earlier.author, earlier.text)
+        .join(earlier, earlier.conversation_id == message.conversation_id)
+        .where(
+            message.id.in_(message_ids),
+            earlier.id < message.id,
+            earlier.id >= func.coalesce(since, 0),
+            ~_void(earlier),
+        )
+        .order_by(earlier.id)
     )
     for message_id, author, text in session.execute(query):
         found[message_id].append(Said(author, text))
     return found
+
+
+def _void(said: type[Message]) -> ColumnElement[bool]:
+    """Whether a person took over before the bot's text was sent."""
+    return (
+        select(DeliveryRow.id)
+        .where(DeliveryRow.key == said.delivery_key, DeliveryRow.state == DeliveryState.CANCELLED)
+        .exists()
+    )
 
 
 def _which(session: Session, asked: Collection[int], query: Select[Any]) -> dict[int, bool]:

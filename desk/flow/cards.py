@@ -29,6 +29,7 @@ from desk.flow.composing import (
 from desk.flow.desk import Desk
 from desk.policy import OTHER_LANGUAGE, threshold
 from desk.tables import (
+    IS_CARD,
     Conversation,
     Customer,
     DecisionRow,
@@ -89,7 +90,7 @@ def status_card(
         .where(
             DeliveryRow.conversation_id == conversation.id,
             DeliveryRow.chat_id == desk.operator_chat_id,
-            DeliveryRow.key.startswith(CARD_KEY),
+            IS_CARD,
         )
         .order_by(DeliveryRow.id.desc())
         .limit(1)

@@ -153,7 +153,14 @@ def customer_text(
         from_bot=from_bot,
     )
     if added:
-        add_row(session, Message, conversation_id=conversation.id, author=author, text=plain(text))
+        add_row(
+            session,
+            Message,
+            conversation_id=conversation.id,
+            author=author,
+            text=plain(text),
+            delivery_key=key,
+        )
     return added
 
 

@@ -29,7 +29,7 @@ from desk.policy import (
     PERSON_IN_CHARGE,
     WAITING_FOR_PERSON,
 )
-from desk.tables import Conversation, Customer, DecisionRow, Message
+from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
 from desk.texts import say
 
 NOT_DELIVERED = "not_delivered"
@@ -89,8 +89,10 @@ def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> No
         customer, conversation = enter(session, desk, person)
         message = _said(session, desk, conversation, inbox_id, None, text)
         called = conversation.state is not ConversationState.BOT
-        if called and held_back(session, desk, customer, conversation, message):
-            return
+        if called:
+            if held_back(session, desk, customer, conversation, message):
+                return
+            _show_undecided(session, desk, customer, conversation)
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
 
 
@@ -173,21 +175,9 @@ def sent_file(
             call_person(session, desk, customer, conversation, message, ATTACHMENT)
         else:
             # Called already, and each picture of an album comes as an update of its own.
-            in_charge = conversation.state is ConversationState.HUMAN
-            rule = PERSON_IN_CHARGE if in_charge else WAITING_FOR_PERSON
-            session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=rule))
-            decided(session, message.id, Action.SILENT, rule)
-        if desk.operator_chat_id is not None:
-            add_delivery(
-                session,
-                f"{FILE_KEY}{message.id}",
-                desk.operator_chat_id,
-                "copyMessage",
-                {"from_chat_id": person.chat_id, "message_id": telegram_id},
-                conversation=conversation,
-                message=message,
-                topic_of=customer,
-            )
+            _leave_to_person(session, conversation, message)
+        _show_undecided(session, desk, customer, conversation)
+        copy_file(session, desk, customer, conversation, message)
 
 
 def call_person(
@@ -237,6 +227,24 @@ def call_person(
         text,
         message=message,
         from_bot=True,
+    )
+
+
+def copy_file(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> None:
+    """Show the operators a customer's file, once."""
+    if desk.operator_chat_id is None:
+        return
+    add_delivery(
+        session,
+        f"{FILE_KEY}{message.id}",
+        desk.operator_chat_id,
+        "copyMessage",
+        {"from_chat_id": customer.chat_id, "message_id": message.telegram_id},
+        conversation=conversation,
+        message=message,
+        topic_of=customer,
     )
 
 
@@ -300,7 +308,7 @@ def first_pending(session: Session, conversation_id: int) -> Message | None:
     """The oldest message of a conversation that still waits for its decision."""
     return session.scalar(
         select(Message)
-        .where(Message.conversation_id == conversation_id, Message.state == MessageState.PENDING)
+        .where(Message.conversation_id == conversation_id, IS_PENDING)
         .order_by(Message.id)
         .limit(1)
     )
@@ -363,10 +371,39 @@ def _pass_on(
     message: Message,
 ) -> None:
     """Show the person in charge a command to which the bot has nothing to say."""
-    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=PERSON_IN_CHARGE))
-    decided(session, message.id, Action.SILENT, PERSON_IN_CHARGE)
-    session.flush()
+    _show_undecided(session, desk, customer, conversation)
+    _leave_to_person(session, conversation, message)
     post_message(session, desk, customer, conversation, message)
+
+
+def _show_undecided(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation
+) -> None:
+    """Show the person who is awaited or in charge the texts that still wait for the worker.
+
+    What comes after them would overtake them otherwise. They go without suggestions, and count as
+    sent to be classified all the same; a job on its way is of no attempt that counts.
+    """
+    waiting = session.scalars(
+        select(Message)
+        .where(Message.conversation_id == conversation.id, IS_PENDING)
+        .order_by(Message.id)
+        .with_for_update()
+    )
+    for message in waiting.all():
+        begin_attempt(message, desk.clock())
+        message.state = MessageState.DECIDED
+        _leave_to_person(session, conversation, message)
+        post_message(session, desk, customer, conversation, message)
+
+
+def _leave_to_person(session: Session, conversation: Conversation, message: Message) -> None:
+    """The decision to say nothing, because a person is awaited or in charge."""
+    in_charge = conversation.state is ConversationState.HUMAN
+    rule = PERSON_IN_CHARGE if in_charge else WAITING_FOR_PERSON
+    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=rule))
+    decided(session, message.id, Action.SILENT, rule)
+    session.flush()
 
 
 def _said(

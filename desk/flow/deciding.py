@@ -22,7 +22,7 @@ from desk.domain import (
     Trial,
 )
 from desk.flow import batch
-from desk.flow.cards import CARD_KEY, HISTORY, post_message
+from desk.flow.cards import HISTORY, post_message
 from desk.flow.composing import (
     CHOOSE_INTENT,
     SHOW_INTENT,
@@ -38,7 +38,15 @@ from desk.flow.customers import begin_attempt, call_person
 from desk.flow.desk import Desk
 from desk.flow.noting import decided
 from desk.policy import LATE, decide, is_negative
-from desk.tables import Base, Conversation, Customer, DecisionRow, Message, PredictionRow
+from desk.tables import (
+    IS_PENDING,
+    Base,
+    Conversation,
+    Customer,
+    DecisionRow,
+    Message,
+    PredictionRow,
+)
 from desk.texts import say
 
 KEPT_RANKING = 10
@@ -168,7 +176,8 @@ class _Held:
                     message.conversation_id = current.id
                     return _Case(message, current, customer)
             # The bot is in charge once more.
-            conversation.state, conversation.resolved_at = ConversationState.BOT, None
+            conversation.state = ConversationState.BOT
+            conversation.taken_at = conversation.resolved_at = None
             conversation.clarifications, conversation.negatives = 0, 0
             conversation.last_intents = []
         return _Case(message, conversation, customer)
@@ -219,7 +228,7 @@ def _next_of(
     """Begin the attempt at the oldest pending message of each conversation."""
     oldest = (
         select(func.min(Message.id))
-        .where(Message.conversation_id.in_(conversation_ids), Message.state == MessageState.PENDING)
+        .where(Message.conversation_id.in_(conversation_ids), IS_PENDING)
         .group_by(Message.conversation_id)
     )
     found = session.scalars(
@@ -282,16 +291,14 @@ def _apply(
         case.message.state = MessageState.DECIDED
         _write_whole(case.message, "state", "conversation_id")
     session.flush()
-    to_operators = (Action.ESCALATE, Action.SILENT)
+    messages = [case.message for case in cases]
+    decided_so = list(zip(messages, decisions, strict=True))
     batch.begin(
         session,
-        [case.message for case in cases],
-        [
-            case.message
-            for case, decision in zip(cases, decisions, strict=True)
-            if decision.action in to_operators
-        ],
-        cards=(desk.operator_chat_id, CARD_KEY),
+        messages,
+        calls=[message for message, said in decided_so if said.action is Action.ESCALATE],
+        passed_on=[message for message, said in decided_so if said.action is Action.SILENT],
+        operator_chat_id=desk.operator_chat_id,
         history=HISTORY,
     )
     for (message, conversation, customer), decision in zip(cases, decisions, strict=True):
@@ -312,7 +319,8 @@ def _apply(
 
 
 _CHANGED_BY_DECISIONS = (
-    "state", "clarifications", "negatives", "last_intents", "escalated_at", "resolved_at",
+    "state", "clarifications", "negatives", "last_intents", "escalated_at",
+    "taken_at", "resolved_at",
 )  # fmt: skip
 
 

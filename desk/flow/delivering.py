@@ -151,7 +151,10 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
 
 
 def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
-    """The customer has blocked the bot: nothing more is sent until they write again."""
+    """The customer has blocked the bot: nothing more is sent until they write again.
+
+    The operators learn it once, and of each word of theirs that is refused.
+    """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
         customer = session.scalar(
@@ -163,8 +166,9 @@ def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
         if customer is None:
             return
         told, customer.gone = customer.gone, True
+        theirs = not row.from_bot and row.method not in IDEMPOTENT_METHODS
         has_topic = customer.topic_id is not None
-        if has_topic and customer.topic_chat_id == desk.operator_chat_id and not told:
+        if has_topic and customer.topic_chat_id == desk.operator_chat_id and (theirs or not told):
             text = "⚠️ " + html(say("customer-gone", desk.language))
             operators_text(session, desk, f"gone:{row.id}", text, customer=customer)
 

@@ -17,7 +17,7 @@ from desk.flow.delivering import IDEMPOTENT_METHODS
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
-from desk.tables import Conversation, Customer, DeliveryRow
+from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 IN_TURN = 3
@@ -35,11 +35,7 @@ def take(
     if limit < 1:
         return []
     # The oldest unfinished delivery of a chat holds back the younger ones, even while it waits.
-    heads = (
-        select(func.min(DeliveryRow.id))
-        .where(DeliveryRow.state.in_(UNFINISHED))
-        .group_by(DeliveryRow.chat_id)
-    )
+    heads = select(func.min(DeliveryRow.id)).where(IS_UNFINISHED).group_by(DeliveryRow.chat_id)
     with desk.store.reading() as session:
         next_here = (
             None if desk.operator_chat_id in busy_chats else _next_to_operators(session, desk)
@@ -65,7 +61,7 @@ def take(
     with desk.store.writing() as session:
         check(session, lease)
         for row in session.scalars(query.with_for_update(skip_locked=True)).all():
-            if row.from_bot and _person_in_charge(session, row):
+            if row.from_bot and _overtaken(session, row):
                 row.state = DeliveryState.CANCELLED
                 cancelled = True
                 counted(session, metrics.DELIVERIES, "cancelled")
@@ -89,14 +85,14 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     turn, so that no flood holds up the others. Within a conversation their words keep their order;
     nothing overtakes what is under way or was told to wait.
     """
-    here = [DeliveryRow.chat_id == desk.operator_chat_id, DeliveryRow.state.in_(UNFINISHED)]
+    here = and_(DeliveryRow.chat_id == desk.operator_chat_id, IS_UNFINISHED)
     held_up = or_(DeliveryRow.state == DeliveryState.SENDING, ~_due(desk))
-    if session.scalar(select(DeliveryRow.id).where(*here, held_up).limit(1)) is not None:
+    if session.scalar(select(DeliveryRow.id).where(here, held_up).limit(1)) is not None:
         return None
     from_customer = or_(*(DeliveryRow.key.startswith(key) for key in CUSTOMER_KEYS))
     heads = (
         select(func.min(DeliveryRow.id))
-        .where(*here, from_customer)
+        .where(here, from_customer)
         .group_by(DeliveryRow.conversation_id)
     )
     rank = case(
@@ -109,16 +105,12 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     served = aliased(DeliveryRow)
     last_served = (
         select(func.max(served.sent_at))
-        .where(
-            served.conversation_id == DeliveryRow.conversation_id,
-            served.state == DeliveryState.SENT,
-            served.topic_of.is_not(None),
-        )
+        .where(served.conversation_id == DeliveryRow.conversation_id, WAS_SHOWN)
         .scalar_subquery()
     )
     return session.scalar(
         select(DeliveryRow.id)
-        .where(*here, or_(~from_customer, DeliveryRow.id.in_(heads)))
+        .where(here, or_(~from_customer, DeliveryRow.id.in_(heads)))
         .order_by(rank, case((rank == IN_TURN, last_served)).nulls_first(), DeliveryRow.id)
         .limit(1)
     )
@@ -128,17 +120,18 @@ def _due(desk: Desk) -> ColumnElement[bool]:
     return or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= desk.clock())
 
 
-def _person_in_charge(session: Session, row: DeliveryRow) -> bool:
-    return (
-        session.scalar(
-            select(Conversation.id).where(
-                and_(
-                    Conversation.id == row.conversation_id,
-                    Conversation.state == ConversationState.HUMAN,
-                )
-            )
-        )
-        is not None
+def _overtaken(session: Session, row: DeliveryRow) -> bool:
+    """Whether a person has taken over what the delivery answers, be it resolved since or not.
+
+    Asked of the state, not of the clock: those of two hosts may differ. In a conversation that a
+    person has resolved the bot says nothing new.
+    """
+    conversation = session.get(Conversation, row.conversation_id) if row.conversation_id else None
+    if conversation is None:
+        return False
+    resolved = conversation.state is ConversationState.RESOLVED
+    return conversation.state is ConversationState.HUMAN or (
+        resolved and conversation.taken_at is not None
     )
 
 

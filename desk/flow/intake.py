@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,47 +20,79 @@ from desk.texts import say
 
 MAX_ATTEMPTS = 5
 RETRY_SECONDS = (0.5, 2.0, 8.0, 30.0)
+DELIVERED_AGAIN = timedelta(hours=48)
+"""No longer than that (24 hours, in fact) Telegram delivers an update again."""
 
 
 def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
     """Store updates and move the polling offset past them, in one transaction.
 
-    An update that is already there is left as it is; returns how many were new.
+    An update that is already there is left as it is, unless that was `DELIVERED_AGAIN` ago;
+    returns how many were new.
     """
     if not updates:
         return 0
-    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
     with desk.store.writing() as session:
-        stored = session.scalars(
-            insert(Inbox)
-            .on_conflict_do_nothing(index_elements=["bot_id", "update_id"])
-            .returning(Inbox.id),
-            [
-                {
-                    "bot_id": update.bot_id,
-                    "update_id": update.update_id,
-                    "chat_id": update.chat_id,
-                    "payload": update.payload,
-                }
-                for update in updates
-            ],
-        )
-        # Counted by what came back: another bot may be storing at the same time.
-        new = len(stored.all())
+        new = _insert(session, desk, updates)
+        if new < len(updates) and _make_room(session, desk, updates):
+            new += _insert(session, desk, updates)
         last = updates[-1]
         # Telegram may start anew with lower ids after an idle week: the newest batch decides.
         following = {"bot_id": last.bot_id, "next_update_id": last.update_id + 1}
+        insert = sqlite.insert if desk.store.sqlite else postgresql.insert
         session.execute(
             insert(PollOffset)
             .values(following)
             .on_conflict_do_update(index_elements=["bot_id"], set_=following)
         )
-        ids = [update.update_id for update in updates]
+        ids = [incoming.update_id for incoming in updates]
         happened(session, "updates.stored", updates=ids, new=new)
         faultpoints.point("intake.before_commit")
     metrics.UPDATES.inc(new)
     faultpoints.point("intake.after_commit")
     return new
+
+
+def _insert(session: Session, desk: Desk, updates: Sequence[Incoming]) -> int:
+    """Add the updates whose keys are free; returns how many."""
+    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
+    stored = session.scalars(
+        insert(Inbox)
+        .on_conflict_do_nothing(index_elements=["bot_id", "update_id"])
+        .returning(Inbox.id),
+        [
+            {
+                "bot_id": incoming.bot_id,
+                "update_id": incoming.update_id,
+                "chat_id": incoming.chat_id,
+                "payload": incoming.payload,
+                "received_at": desk.clock(),
+            }
+            for incoming in updates
+        ],
+    )
+    # Counted by what came back: another bot may be storing at the same time.
+    return len(stored.all())
+
+
+def _make_room(session: Session, desk: Desk, updates: Sequence[Incoming]) -> bool:
+    """Whether some of their ids stood for updates so old that Telegram must mean new ones.
+
+    After an idle week it goes on with an id of its choice. The old rows, handled long ago, keep
+    what refers to them and get an id that Telegram does not use: none of its own is negative.
+    """
+    moved = session.scalars(
+        update(Inbox)
+        .where(
+            Inbox.bot_id == updates[-1].bot_id,
+            Inbox.update_id.in_([incoming.update_id for incoming in updates]),
+            Inbox.state != InboxState.NEW,
+            Inbox.received_at < desk.clock() - DELIVERED_AGAIN,
+        )
+        .values(update_id=-Inbox.id)
+        .returning(Inbox.id)
+    )
+    return bool(moved.all())
 
 
 def poll_offset(desk: Desk, bot_id: int) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,14 +19,15 @@ from desk.domain import (
     Role,
     RunState,
 )
-from desk.flow.cards import CARD_KEY, post_card, shown, status_card
+from desk.flow.cards import post_card, shown, status_card
 from desk.flow.composing import add_delivery, clean, operators_text
-from desk.flow.customers import open_conversation
+from desk.flow.customers import copy_file, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
 from desk.flow.noting import happened
-from desk.policy import FLOOD
+from desk.policy import ATTACHMENT, FLOOD, WAITING_FOR_PERSON
 from desk.tables import (
+    IS_CARD,
     Conversation,
     Customer,
     DecisionRow,
@@ -39,6 +40,9 @@ from desk.texts import say
 
 REFUSED_FOR_SECONDS = 600
 """So long what people write in a topic to no effect is answered once: they may be chatting."""
+
+OLD_KEY = "old:"
+"""Begins the keys of what showed a message in a chat that is the operators' no longer."""
 
 
 def role_of(desk: Desk, user_id: int) -> Role | None:
@@ -319,12 +323,12 @@ def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
 
 def announce_waiting(desk: Desk) -> int:
     """Call the operators for conversations that were handed over while they had no chat, or
-    another one.
+    another one; their files go along.
 
     Returns how many there were; a second call finds none.
     """
     called = select(DeliveryRow.conversation_id).where(
-        DeliveryRow.key.startswith(CARD_KEY),
+        IS_CARD,
         DeliveryRow.chat_id == desk.operator_chat_id,
         DeliveryRow.conversation_id.is_not(None),
     )
@@ -361,8 +365,26 @@ def announce_waiting(desk: Desk) -> int:
                 customer = session.get_one(Customer, conversation.customer_id)
                 _forget_posts(session, desk, message)
                 post_card(session, desk, customer, conversation, message)
+                for file in session.scalars(_files(conversation)).all():
+                    _forget_posts(session, desk, file)
+                    copy_file(session, desk, customer, conversation, file)
                 announced += 1
     return announced
+
+
+def _files(conversation: Conversation) -> Select[Message]:
+    """What a customer sent that the model did not read and that a person is to see."""
+    return (
+        select(Message)
+        .join(DecisionRow, DecisionRow.message_id == Message.id)
+        .where(
+            Message.conversation_id == conversation.id,
+            Message.telegram_id.is_not(None),
+            Message.attempt == 0,
+            DecisionRow.rule.in_([ATTACHMENT, WAITING_FOR_PERSON]),
+        )
+        .order_by(Message.id)
+    )
 
 
 def _forget_posts(session: Session, desk: Desk, message: Message) -> None:
@@ -371,9 +393,10 @@ def _forget_posts(session: Session, desk: Desk, message: Message) -> None:
         DeliveryRow.message_id == message.id,
         DeliveryRow.topic_of.is_not(None),
         DeliveryRow.chat_id != desk.operator_chat_id,
+        ~DeliveryRow.key.startswith(OLD_KEY),
     )
     for row in session.scalars(elsewhere).all():
-        row.key = f"old:{row.id}:{row.key}"
+        row.key = f"{OLD_KEY}{row.id}:{row.key}"
     session.flush()
 
 

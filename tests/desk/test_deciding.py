@@ -535,6 +535,70 @@ def test_a_file_is_copied_to_the_operators_behind_its_card(stage: Stage) -> None
     assert len(stage.heard()) == 1
 
 
+def _shown_to_operators(stage: Stage) -> list[str]:
+    """The keys of what shows customers' messages, in the order in which it will be posted."""
+    return [row.key for row in stage.deliveries(OPERATOR_CHAT) if row.message_id is not None]
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["awaited", "in charge"])
+@pytest.mark.parametrize("then", ["a file", "/human"])
+def test_a_text_that_waits_for_the_worker_is_shown_before_what_comes_after_it(
+    stage: Stage, then: str, *, taken: bool
+) -> None:
+    called = stage.ask("you are rude", intent="complaint")
+    if taken:
+        stage.topic()
+        operators.took(stage.desk, stage.update(), OSCAR, 77)
+    job, _ = stage.write("look how it arrived"), stage.write("all broken")
+    assert job is not None
+    if then == "a file":
+        customers.sent_file(stage.desk, stage.update(), ANA, 55, "")
+    else:
+        customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    first, second, last = [message.id for message in stage.said()[1:]]
+    kind = "file" if then == "a file" else "post"
+    assert _shown_to_operators(stage) == [
+        *(f"card:{called}", f"post:{first}", f"post:{second}", f"{kind}:{last}")
+    ]
+    rule = "person_in_charge" if taken else "waiting_for_person"
+    assert [stage.decision(id_).rule for id_ in (first, second)] == [rule, rule]
+    assert stage.pending_count() == 0
+    before = len(stage.deliveries())
+    assert stage.decide((job, predict())) == []
+    assert len(stage.deliveries()) == before
+
+
+def test_a_command_to_a_person_in_charge_comes_after_the_text_before_it(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.write("how does this work?")
+    customers.asked_for_help(stage.desk, stage.update(), ANA)
+    text, command = [message.id for message in stage.said()[1:]]
+    assert _shown_to_operators(stage)[1:] == [f"post:{text}", f"post:{command}"]
+
+
+def test_a_file_that_calls_a_person_comes_after_the_text_before_it(stage: Stage) -> None:
+    job = stage.write("look how it arrived")
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "[photo]")
+    text, file = [message.id for message in stage.said()]
+    assert _shown_to_operators(stage) == [f"card:{file}", f"post:{text}", f"file:{file}"]
+    assert "👤 look how it arrived" in stage.told()[0], "the call itself shows it, too"
+    assert job is not None
+    assert stage.decide((job, predict())) == []
+    assert len(stage.heard()) == 1, "a colleague is on their way, and no answer beside it"
+
+
+def test_a_text_after_those_that_were_shown_undecided_has_its_turn_at_once(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.write("look")
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "")
+    job = stage.write("well?")
+    assert job is not None
+    stage.decide((job, predict("well?")))
+    assert _shown_to_operators(stage)[-1] == f"post:{job[0]}"
+
+
 def test_a_sticker_calls_nobody_but_reaches_who_is_called_already(stage: Stage) -> None:
     customers.sent_file(stage.desk, stage.update(), ANA, 55, "[sticker]", gesture=True)
     assert stage.conversation().state is ConversationState.BOT

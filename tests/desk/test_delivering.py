@@ -197,6 +197,31 @@ def test_operators_hear_once_that_a_customer_has_blocked_the_bot(stage: Stage) -
     assert all(row.state is DeliveryState.FAILED for row in stage.deliveries(ANA.chat_id))
 
 
+def test_operators_hear_of_each_word_of_theirs_that_a_customer_has_blocked(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    for text in ("I am here", "Are you?"):
+        stage.reply(text)
+    # Telegram says so before the copies that wait are refused.
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    for _ in range(2):
+        (delivery,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
+        delivering.customer_gone(stage.desk, delivery.id, delivery.attempts, "403")
+    assert stage.told() == ["⚠️ The customer has blocked the bot; nothing was sent."] * 2
+
+
+def test_a_keyboard_of_one_who_has_blocked_the_bot_is_nobodys_word(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.send_all()
+    stage.press(stage.token("up"), telegram_id=stage.deliveries()[0].telegram_id or 0)
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    (edit,) = dispatching.take(stage.desk, (), 9)
+    assert edit.method == "editMessageReplyMarkup"
+    delivering.customer_gone(stage.desk, edit.id, edit.attempts, "403")
+    assert stage.told() == []
+
+
 def _refuse(stage: Stage, chat_id: int) -> None:
     (delivery,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == chat_id]
     delivering.failed(stage.desk, delivery.id, delivery.attempts, "MESSAGE_TOO_STRANGE")

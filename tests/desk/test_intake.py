@@ -8,6 +8,7 @@ from threading import Barrier
 from desk.domain import Incoming
 from desk.flow import intake
 from desk.flow.desk import Desk
+from tests.conftest import Clock
 from tests.desk.acting import BOT, Stage
 
 
@@ -31,6 +32,35 @@ def test_the_first_payload_of_an_update_stays(desk: Desk) -> None:
     intake.store_updates(desk, [Incoming(BOT, 1, 501, {"text": "first"})])
     intake.store_updates(desk, [Incoming(BOT, 1, 501, {"text": "second"})])
     assert intake.new_rows(desk, BOT, ())[0].payload == {"text": "first"}
+
+
+def test_an_id_that_telegram_uses_again_after_an_idle_week_is_a_new_update(
+    desk: Desk, clock: Clock
+) -> None:
+    intake.store_updates(desk, _updates(1, 2))
+    old, unhandled = intake.new_rows(desk, BOT, ())
+    intake.done(desk, old.id)
+    clock.move(days=8)
+    again = [Incoming(BOT, number, 501, {"text": "anew"}) for number in (1, 2, 3)]
+    assert intake.store_updates(desk, again) == 2
+    rows = {row.update_id: row for row in intake.new_rows(desk, BOT, ())}
+    assert rows[1].payload == {"text": "anew"}
+    assert rows[1].id != old.id
+    assert rows[2].id == unhandled.id
+    assert intake.store_updates(desk, again) == 0, "this time it is a redelivery"
+    clock.move(days=8)
+    intake.done(desk, rows[1].id)
+    assert intake.store_updates(desk, again[:1]) == 1
+
+
+def test_what_telegram_delivers_again_within_a_day_is_never_handled_twice(
+    desk: Desk, clock: Clock
+) -> None:
+    intake.store_updates(desk, _updates(1))
+    intake.done(desk, intake.new_rows(desk, BOT, ())[0].id)
+    clock.move(hours=25)
+    assert intake.store_updates(desk, _updates(1)) == 0
+    assert intake.new_rows(desk, BOT, ()) == []
 
 
 def test_no_updates_change_nothing(desk: Desk) -> None:

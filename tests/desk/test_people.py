@@ -94,6 +94,56 @@ def test_a_delivery_already_under_way_goes_back_cancelled_once_a_person_is_there
     assert [row.method for row in sent if row.chat_id == ANA.chat_id] == ["copyMessage"]
 
 
+def test_an_answer_that_goes_back_after_a_person_resolved_is_void_all_the_same(
+    stage: Stage,
+) -> None:
+    message_id = stage.ask("roses?")
+    (taken,) = dispatching.take(stage.desk, (), 10)
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    delivering.again(stage.desk, taken.id, taken.attempts, 0, "429")
+    stage.send_all()
+    assert stage.deliveries(key=f"answer:{message_id}")[0].state is DeliveryState.CANCELLED
+
+
+def test_an_answer_to_what_nobody_took_is_sent_though_it_was_resolved(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert [row.chat_id for row in stage.send_all()] == [ANA.chat_id]
+
+
+def test_the_bot_answers_what_opens_a_conversation_again_that_a_person_had_taken(
+    stage: Stage,
+) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    job = stage.write("and my refund?")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert job is not None
+    stage.decide((job, predict("and my refund?", intent="complaint")))
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert stage.conversation().taken_at is None
+    assert [row.key for row in stage.send_all() if row.chat_id == ANA.chat_id] == [
+        f"handover:{job[0]}"
+    ]
+
+
+def test_no_card_shows_an_answer_that_never_left(stage: Stage) -> None:
+    stage.ask("hi", intent="greeting")
+    stage.send_all()
+    stage.ask("roses?")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.ask("hello?")
+    card = stage.told()[-1]
+    assert "🤖 Hello" in card
+    assert "👤 roses?" in card
+    assert "Bouquets" not in card
+
+
 def test_a_bots_answer_that_slips_in_late_is_cancelled_before_sending(stage: Stage) -> None:
     message_id = stage.ask("roses?")
     stage.topic()
@@ -358,6 +408,36 @@ def test_who_waits_is_announced_in_the_new_group_when_the_operators_move(stage: 
         assert operators.announce_waiting(moved) == 0
         (taken,) = dispatching.take(moved, (), 9)
         delivering.sent(moved, taken.id, taken.attempts, 5)
+
+
+def test_files_from_before_there_was_an_operators_chat_are_copied_behind_the_card(
+    stage: Stage,
+) -> None:
+    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
+    alone.ask("roses?")
+    customers.sent_file(alone.desk, alone.update(), ANA, 55, "[photo]")
+    alone.ask("well?")
+    customers.sent_file(alone.desk, alone.update(), ANA, 57, "[photo]")
+    operators.announce_waiting(stage.desk)
+    operators.announce_waiting(stage.desk)
+    first, second = [m.id for m in stage.said() if m.text == "[photo]"]
+    shown = stage.deliveries(OPERATOR_CHAT)
+    assert [row.key for row in shown] == [f"card:{second}", f"file:{first}", f"file:{second}"]
+    assert [row.payload for row in shown[1:]] == [
+        {"from_chat_id": ANA.chat_id, "message_id": 55},
+        {"from_chat_id": ANA.chat_id, "message_id": 57},
+    ]
+    assert shown[1].topic_of == stage.customer().id
+
+
+def test_files_go_along_when_the_operators_move(stage: Stage) -> None:
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "[photo]")
+    stage.ask("well?")
+    stage.send_all()
+    for chat in range(-100999, -100980):  # each time there is one more that it was shown in
+        moved = Stage(replace(stage.desk, operator_chat_id=chat))
+        operators.announce_waiting(moved.desk)
+        assert [row.method for row in moved.send_all()] == ["sendMessage", "copyMessage"]
 
 
 # ---- One card shows the state ----

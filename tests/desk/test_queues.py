@@ -116,6 +116,13 @@ def test_jobs_carry_the_contracts_times_and_retries(redis: Redis) -> None:
     assert "message 7" in job.description
 
 
+def test_a_job_that_no_worker_takes_leaves_redis_after_ten_minutes(redis: Redis) -> None:
+    queues.enqueue_classify(redis, [(7, 1), (8, 1)])
+    for job in queues.queue(queues.CLASSIFY, redis).jobs:
+        assert job.ttl == queues.CLASSIFY_TTL == 600
+        assert 590 < redis.ttl(job.key) <= 600
+
+
 def test_enqueueing_an_attempt_twice_makes_one_job(redis: Redis) -> None:
     queues.enqueue_classify(redis, [(7, 1)])
     queues.enqueue_classify(redis, [(7, 1)])

@@ -101,6 +101,24 @@ def test_two_workers_with_the_same_job_give_one_reply(stage: Stage) -> None:
         assert len(stage.heard(person)) == 1
 
 
+def test_a_worker_and_a_file_at_once_show_the_text_once_and_before_the_file(stage: Stage) -> None:
+    for number in range(ROUNDS):
+        person = Person(chat_id=700 + number, name=f"P{number}")
+        stage.ask("you are rude", person, intent="complaint")
+        job = stage.write("look how it arrived", person)
+        assert job is not None
+        inbox_id = stage.update()
+        _together(
+            lambda job=job: stage.decide((job, predict())),
+            lambda inbox_id=inbox_id, person=person: customers.sent_file(
+                stage.desk, inbox_id, person, 55, ""
+            ),
+        )
+        rows = stage.deliveries(conversation_id=stage.conversation(person).id)
+        kinds = [row.key.partition(":")[0] for row in rows if row.chat_id != person.chat_id]
+        assert kinds == ["card", "post", "file"]
+
+
 def test_giving_up_and_deciding_at_once_give_one_reply(stage: Stage) -> None:
     for number in range(ROUNDS):
         person = Person(chat_id=700 + number, name=f"P{number}")
