@@ -75,6 +75,8 @@ def restore(
         _put_back(folder, about, settings)
     store = open_store(settings)
     try:
+        if mark:
+            _refuse_held(store)
         uncertain, revision = _mark(store), _revision(store)
     finally:
         store.dispose()
@@ -151,6 +153,29 @@ def _refuse_running(settings: Settings) -> None:
         )
 
 
+def _refuse_held(store: Store) -> None:
+    """Raise `CommandError` while a process holds a lease: it sends what is to be marked."""
+    from sqlalchemy import func, inspect, select
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from desk.flow.leases import SECONDS, describe
+    from desk.store import failed
+    from desk.tables import Lease
+
+    try:
+        if not inspect(store.engine).has_table(Lease.__tablename__):
+            return  # a backup of a version before there were leases
+        with store.reading() as session:
+            row = session.scalar(select(Lease).where(Lease.until > func.now()).limit(1))
+    except SQLAlchemyError as error:
+        raise failed(store.url, error) from None
+    if row is not None:
+        raise CommandError(
+            f"The lease {row.name} is held by {describe(row.holder)}. Stop every process before a "
+            f"restore; the lease of one that was killed ends {SECONDS:.0f} seconds later."
+        )
+
+
 def _copy_sqlite(source: Path, target: Path) -> None:
     with (
         closing(sqlite3.connect(source, timeout=15)) as original,
@@ -177,13 +202,13 @@ def _restore_postgres(copy: Path, url: URL, settings: Settings) -> None:
     from sqlalchemy import inspect
     from sqlalchemy.exc import SQLAlchemyError
 
-    from desk.store import unreachable
+    from desk.store import failed
 
     store = open_store(settings)
     try:
         tables = inspect(store.engine).get_table_names()
     except SQLAlchemyError as error:
-        raise unreachable(store.url, error) from None
+        raise failed(store.url, error) from None
     finally:
         store.dispose()
     if tables:
@@ -242,7 +267,7 @@ def _mark(store: Store) -> int:
     from desk.domain import DeliveryState
     from desk.flow.delivering import IDEMPOTENT_METHODS
     from desk.flow.dispatching import UNFINISHED
-    from desk.store import unreachable
+    from desk.store import failed
     from desk.tables import DeliveryRow
 
     open_ = DeliveryRow.state.in_(UNFINISHED)
@@ -256,20 +281,20 @@ def _mark(store: Store) -> int:
             session.execute(update(DeliveryRow).where(repeated).values(values))
             return count
     except SQLAlchemyError as error:
-        raise unreachable(store.url, error) from None
+        raise failed(store.url, error) from None
 
 
 def _revision(store: Store) -> str | None:
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy.exc import SQLAlchemyError
 
-    from desk.store import unreachable
+    from desk.store import failed
 
     try:
         with store.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
     except SQLAlchemyError as error:
-        raise unreachable(store.url, error) from None
+        raise failed(store.url, error) from None
 
 
 def _champion(settings: Settings) -> str | None:

@@ -17,7 +17,13 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
@@ -27,6 +33,10 @@ BUSY_SECONDS = 15
 SILENT_SECONDS = 15
 _AFTER_COMMIT = "after_commit"
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
+
+
+class UnreachableError(DeskError):
+    """The database does not answer; it may later."""
 
 
 def after_commit(session: Session, act: Callable[[], object]) -> None:
@@ -106,7 +116,7 @@ class Store:
                 connection.execute(text("SELECT 1"))
                 current = MigrationContext.configure(connection).get_current_revision()
         except SQLAlchemyError as error:
-            raise unreachable(self.url, error) from None
+            raise failed(self.url, error) from None
         scripts = ScriptDirectory.from_config(self._alembic())
         newest = scripts.get_current_head()
         if current not in {None, *(script.revision for script in scripts.walk_revisions())}:
@@ -128,7 +138,7 @@ class Store:
                 command.upgrade(config, "head")
                 connection.commit()
         except DBAPIError as error:
-            raise unreachable(self.url, error) from None
+            raise failed(self.url, error) from None
         except CommandError as error:
             if isinstance(error.__cause__, ResolutionError):
                 raise _too_new(str(error.__cause__.argument)) from None
@@ -168,14 +178,40 @@ def _too_new(revision: str | None) -> DeskError:
     )
 
 
-def unreachable(url: str, error: Exception) -> DeskError:
-    """The sentence for a database that does not answer, without its password."""
-    cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
-    shown = make_url(url).difference_update_query(["password", "sslpassword"])
+def failed(url: str, error: Exception) -> DeskError:
+    """The sentence for an error of the database: that it is away, or what it says, and what to do.
+
+    Without the password of its address.
+    """
+    if not isinstance(error, DBAPIError) or isinstance(error, OperationalError | InterfaceError):
+        return unreachable(url, error)
+    if make_url(url).get_backend_name() == "sqlite":
+        todo = "Name a file of Frontdesk's in DATABASE_URL, or restore a backup"
+    else:
+        todo = (
+            "Its user must be allowed to make and change tables. A backup is restored into an "
+            "empty database, never over tables of another version"
+        )
     return DeskError(
-        f"The database at {shown.render_as_string(hide_password=True)} does not answer: "
-        f"{cause}. Check DATABASE_URL and that the server runs."
+        f"The database at {_shown(url)} refuses: {_cause(error)}. {todo} (docs/operations.md)."
     )
+
+
+def unreachable(url: str, error: Exception) -> UnreachableError:
+    """The sentence for a database that does not answer, without its password."""
+    return UnreachableError(
+        f"The database at {_shown(url)} does not answer: {_cause(error)}. "
+        "Check DATABASE_URL and that the server runs."
+    )
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+
+
+def _shown(url: str) -> str:
+    shown = make_url(url).difference_update_query(["password", "sslpassword"])
+    return shown.render_as_string(hide_password=True)
 
 
 def _use_wal(cursor: Any) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import make_url, select
 
 from cli import rundir
 from desk.domain import DeliveryState, Incoming
-from desk.flow import delivering, intake, recovering
+from desk.flow import delivering, intake, leases, recovering
 from desk.flow.desk import Desk
 from desk.pack import load
 from desk.store import Store
@@ -121,6 +121,24 @@ def test_a_database_restored_by_other_means_can_be_marked(
 ) -> None:
     fill(urls[0], place)
     monkeypatch.setenv("DATABASE_URL", urls[0])
+    assert frontdesk("restore", "--mark", "--json").json()["uncertain"] == 2
+
+
+def test_nothing_is_marked_while_a_bot_works_on_the_database(
+    urls: tuple[str, str], place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(urls[0], place)
+    monkeypatch.setenv("DATABASE_URL", urls[0])
+    store = Store(urls[0])
+    desk = Desk(store, load(Path(place.settings["PACK"])))
+    holding = leases.Holding("bot:1", "web-1/place:78:1:b")
+    assert leases.hold(desk, holding)
+    running = frontdesk("restore", "--mark")
+    assert running.code == 1
+    assert "The lease bot:1 is held by web-1, process 78. Stop every process" in running.err
+    assert delivering.counts(desk)["uncertain"] == 0
+    leases.hold(desk, holding, seconds=-1)  # it was killed a while ago
+    store.dispose()
     assert frontdesk("restore", "--mark", "--json").json()["uncertain"] == 2
 
 

@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from cli.checks import Status
 from desk.domain import DeliveryState, Incoming
@@ -59,6 +61,20 @@ def test_migrate_names_a_database_that_does_not_answer(
     assert result.code == 1
     assert "does not answer" in result.err
     assert "secret" not in result.err
+
+
+def test_migrate_waits_for_a_server_that_is_away_and_not_for_a_database_it_can_not_migrate(
+    desk: Desk, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with desk.store.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    started = time.monotonic()
+    assert "9999, which this version does not know" in frontdesk("migrate", "--wait", "30").err
+    assert time.monotonic() - started < 15
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/desk")
+    started = time.monotonic()
+    assert "does not answer" in frontdesk("migrate", "--wait", "1").err
+    assert time.monotonic() - started >= 1
 
 
 def test_operators_are_added_listed_and_removed(desk: Desk, frontdesk: Command) -> None:

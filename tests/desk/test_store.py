@@ -304,6 +304,21 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path, act: str)
     store.dispose()
 
 
+def test_tables_that_are_in_the_way_of_a_migration_are_named_as_the_database_names_them(
+    empty_postgres_url: str,
+) -> None:
+    store = Store(empty_postgres_url)
+    _upgrade(store, "0002")
+    _insert(store, "CREATE TABLE leases (name text)")  # as a restore over newer tables leaves it
+    with pytest.raises(DeskError) as caught:
+        store.migrate()
+    store.dispose()
+    sentence = str(caught.value)
+    assert 'refuses: relation "leases" already exists.' in sentence
+    assert "restored into an empty database" in sentence
+    assert "does not answer" not in sentence
+
+
 def test_a_customer_has_one_open_conversation_and_any_number_of_resolved_ones(
     store: Store,
 ) -> None:
