@@ -93,10 +93,16 @@ def pack(settings: Settings) -> Iterator[Finding]:
 
 
 def database(settings: Settings) -> Iterator[Finding]:
+    from cli.compose import check_known
     from desk.domain import DeskError
     from desk.scrubbing import scrub
     from desk.store import Store
 
+    try:
+        check_known(settings)
+    except CommandError as error:
+        yield Finding("database", Status.FAIL, str(error))
+        return
     if settings.database_file is not None and not settings.database_file.exists():
         detail = "SQLite, not made yet"
         yield Finding("database", Status.WARN, detail, "frontdesk migrate (or frontdesk up)")

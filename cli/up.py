@@ -94,8 +94,9 @@ class Run:
             "mode": "simulator" if self.simulated else "telegram",
             "pack": str(self.settings.pack_dir),
         }
-        if self.settings.database_url is None:
-            self.state["database"] = self.settings.database
+        if (file := self.settings.database_file) is not None:
+            # Other verbs may run in another folder.
+            self.state["database"] = f"sqlite:///{file.resolve()}"
 
     def begin(self) -> None:
         """Bring everything up, in the order in which one thing needs the other."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,40 @@ def test_sigterm_stops_everything_and_a_second_start_keeps_data(
     stop(process.pid, place, signal.SIGINT)
     out, _ = process.communicate()
     assert "Ready in " in out
+
+
+def test_a_verb_elsewhere_finds_the_database_of_a_desk_with_a_relative_data_dir(
+    place: Place,
+) -> None:
+    place.up(DATA_DIR="data")
+    elsewhere = replace(place, folder=place.folder / "elsewhere")
+    elsewhere.folder.mkdir()
+    rows = elsewhere.run("operators", "list", "--json")
+    assert rows.code == 0, rows.err
+    assert 9001 in {row["user_id"] for row in rows.json()}
+    assert list(elsewhere.folder.iterdir()) == []
+
+
+def test_a_verb_without_the_database_url_of_the_desk_that_runs_here_takes_no_other_database(
+    place: Place, frontdesk: Command
+) -> None:
+    lock = rundir.take_lock(place.data_dir)
+    rundir.write(place.data_dir, {"pid": os.getpid(), "mode": "telegram", "ready": True})
+    try:
+        for verb in (["migrate"], ["operators", "list"], ["backup", str(place.folder / "copy")]):
+            result = frontdesk(*verb)
+            assert result.code == 2, verb
+            assert "with a DATABASE_URL that is not set here" in result.err
+        [found] = [
+            check
+            for check in frontdesk("doctor", "--json").json()["checks"]
+            if check["check"] == "database"
+        ]
+        assert found["status"] == "fail"
+        assert "DATABASE_URL" in found["detail"]
+    finally:
+        os.close(lock)
+    assert list(place.data_dir.glob("*.db")) == []
 
 
 def test_chat_starts_what_is_missing_and_stops_it_again(place: Place) -> None:
