@@ -192,8 +192,10 @@ def _restore_sqlite(copy: Path, target: Path) -> None:
     for leftover in (target, Path(f"{target}-wal"), Path(f"{target}-shm")):
         if leftover.exists():
             raise CommandError(f"{leftover} is there already; move it away first.")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     half = target.with_name(target.name + ".restoring")
+    half.unlink(missing_ok=True)
+    half.touch(mode=0o600)  # customers' words are in it
     shutil.copyfile(copy, half)
     half.replace(target)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Store:
         if self.sqlite and parsed.database not in (None, "", ":memory:"):
             folder = Path(str(parsed.database)).parent
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise DeskError(
                     f"The folder {folder} for the database can't be made ({error.strerror}). "
@@ -231,6 +232,15 @@ def _use_wal(cursor: Any) -> None:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def make(_dialect: Any, _record: Any, arguments: list[Any], _keywords: Any) -> None:
+        # Customers' words will be in it; SQLite would make it readable for all, and gives its log
+        # the file's own mode. One that exists must not be opened: closing it drops SQLite's locks.
+        name = str(arguments[0])
+        if name != ":memory:" and not name.startswith("file:"):
+            with suppress(OSError):
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
         # Python's own transaction handling would begin late and deferred: it is ours to begin.

@@ -262,6 +262,19 @@ def test_a_restore_does_not_overwrite_and_does_not_run_beside_the_desk(
     assert frontdesk("restore", str(copy)).code == 0
 
 
+def test_a_restored_file_is_readable_for_nobody_else_on_the_machine(
+    place: Place, frontdesk: Command, copy: Path
+) -> None:
+    place.data_dir.rename(place.folder / "old")
+    before = os.umask(0o022)
+    try:
+        assert frontdesk("restore", str(copy)).code == 0
+    finally:
+        os.umask(before)
+    made = [place.data_dir, place.data_dir / "simulator.db"]
+    assert [path.name for path in made if path.stat().st_mode & 0o077] == []
+
+
 def test_a_damaged_or_foreign_backup_is_refused(
     place: Place, frontdesk: Command, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -320,6 +320,15 @@ def test_the_next_start_ends_what_a_killed_one_left_and_nobody_else(tmp_path: Pa
             process.wait()
 
 
+def test_a_new_data_dir_is_open_to_nobody_else_on_the_machine(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        os.close(rundir.take_lock(tmp_path / "data"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
 def test_asking_who_has_the_lock_does_not_keep_a_start_from_taking_it(tmp_path: Path) -> None:
     assert not rundir.is_locked(tmp_path)
     first = rundir.take_lock(tmp_path)

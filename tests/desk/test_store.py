@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -271,6 +272,23 @@ def test_the_folder_of_a_new_database_is_made(tmp_path: Path) -> None:
     store.migrate()
     store.dispose()
     assert (tmp_path / "a" / "b" / "desk.db").exists()
+
+
+def test_what_customers_wrote_is_readable_for_nobody_else_on_the_machine(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        store = Store(f"sqlite:///{tmp_path}/data/desk.db")
+        store.migrate()
+        with store.reading() as session:
+            session.scalars(select(Customer)).all()
+            made = [tmp_path / "data", *(tmp_path / "data").iterdir()]
+    finally:
+        os.umask(before)
+    names = {path.name for path in made}
+    open_to_others = [path.name for path in made if path.stat().st_mode & 0o077]
+    store.dispose()
+    assert names == {"data", "desk.db", "desk.db-wal", "desk.db-shm"}
+    assert open_to_others == []
 
 
 @pytest.mark.parametrize(
