@@ -133,8 +133,13 @@ class Run:
         rundir.remove(self.data_dir)
 
     def say(self, line: str) -> None:
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             self.console.print(line)
+        except (OSError, SystemExit):  # the latter is rich's answer to a closed pipe
+            # A terminal that is gone must not end what runs; the console would repeat the line.
+            self.console = results()
 
     def _tell(self, name: str, what: str, good: bool) -> None:
         self.say(f"  [{'green' if good else 'yellow'}]●[/] {name:<10} {what}")

@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -400,6 +402,38 @@ def test_a_start_after_a_kill_finds_nothing_in_its_way(place: Place) -> None:
     again = place.up()
     assert not any(map(lives, pids))
     stop(again.pid, place)
+
+
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_a_desk_whose_output_nobody_can_read_any_more_goes_on(place: Place, kind: str) -> None:
+    reader, writer = os.openpty() if kind == "terminal" else os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "up"],
+        cwd=place.folder,
+        env=place.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=writer,
+    )
+    try:
+        os.close(writer)
+        until(lambda: (rundir.running(place.data_dir) or {}).get("ready"), "it is ready")
+        os.close(reader)
+        before = place.children()
+        os.kill(before["scheduler"], signal.SIGKILL)
+        until(lambda: place.children().get("scheduler", before["scheduler"]) != before["scheduler"])
+        assert process.poll() is None
+        assert chat(place).json()["reply"] == ANSWER
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def until(condition: Callable[[], object], what: str = "it happens", seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.05)
 
 
 def test_the_pack_of_these_tests_is_sound(pack_dir: Path) -> None:
