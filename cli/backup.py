@@ -177,15 +177,22 @@ def _refuse_held(store: Store) -> None:
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:
-    with (
-        closing(sqlite3.connect(source, timeout=15)) as original,
-        closing(sqlite3.connect(target)) as copy,
-    ):
-        original.backup(copy)
-        # The copy is one file: no write-ahead log of its own to forget.
-        copy.execute("PRAGMA journal_mode=DELETE")
-        if copy.execute("PRAGMA quick_check").fetchone() != ("ok",):
-            raise CommandError(f"{source} is damaged: its copy does not pass SQLite's check.")
+    try:
+        with (
+            closing(sqlite3.connect(source, timeout=15)) as original,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            original.backup(copy)
+            # The copy is one file: no write-ahead log of its own to forget.
+            copy.execute("PRAGMA journal_mode=DELETE")
+            sound = copy.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    except sqlite3.Error as error:
+        raise CommandError(
+            f"{source} can't be copied to {target} ({error}). Make room there or name a folder on "
+            "another disk; `frontdesk doctor` looks at the database itself."
+        ) from None
+    if not sound:
+        raise CommandError(f"{source} is damaged: its copy does not pass SQLite's check.")
 
 
 def _restore_sqlite(copy: Path, target: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -177,6 +179,28 @@ def test_a_server_that_does_not_answer_leaves_no_half_backup_and_keeps_its_passw
     assert "does not answer" in result.err
     assert "s3cret" not in result.err
     assert not (place.folder / "copy").exists()
+
+
+def test_a_full_disk_leaves_no_half_backup_and_is_named(place: Place, frontdesk: Command) -> None:
+    assert frontdesk("migrate").code == 0
+    folder = place.folder / "copy"
+    # A limit on the size of a file fails a write as a full disk does, and needs no disk.
+    script = (
+        "import resource, sys\nfrom cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        f"sys.exit(main(['backup', {str(folder)!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=place.folder,
+        env=place.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "can't be copied" in done.stderr
+    assert "Make room" in done.stderr
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
