@@ -48,7 +48,18 @@ def _address(value: str) -> str:
 def _redis_url(value: str) -> str:
     if not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must start with redis://, rediss:// or unix://")
-    return _address(value)
+    _address(value)
+    from redis import ConnectionPool, RedisError  # for those alone that have such an address
+
+    try:
+        ConnectionPool.from_url(value).make_connection()  # it opens nothing yet
+    except (TypeError, ValueError, RedisError):
+        # Not their text: that may hold a part of the password.
+        raise ValueError(
+            "has an option after its `?` that redis-py does not know, or not with that value; "
+            "leave it out (those of TLS need rediss://)"
+        ) from None
+    return value
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
