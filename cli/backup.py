@@ -8,11 +8,13 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote, urlencode
 
 import typer
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from desk.store import Store
 
 ABOUT = "backup.json"
+SECRET_OPTIONS = ("password", "sslpassword")
 FILES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 
 
@@ -237,21 +240,39 @@ def _run(program: str, url: URL, *arguments: str) -> None:
             f"{program} is not on PATH. Install PostgreSQL's client programs, of the server's "
             "version or newer (Debian: apt-get install postgresql-client)."
         )
-    # Whoever lists processes sees arguments, but not the environment.
-    given = url.password or url.query.get("password")
-    address = url.set(drivername="postgresql", password=None).difference_update_query(["password"])
-    password = {} if given is None else {"PGPASSWORD": str(given)}
-    done = subprocess.run(
-        [found, f"--dbname={address.render_as_string()}", *arguments],
-        env={**os.environ, **password},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Whoever lists processes sees arguments, but neither the environment nor this folder.
+    with tempfile.TemporaryDirectory() as folder:
+        address, secret = _for_libpq(url, Path(folder))
+        done = subprocess.run(
+            [found, f"--dbname={address}", *arguments],
+            env={**os.environ, **secret},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         said = " ".join(done.stderr.split())
         raise CommandError(f"{program} failed: {said[:500] or f'exit code {done.returncode}'}")
+
+
+def _for_libpq(url: URL, folder: Path) -> tuple[str, dict[str, str]]:
+    """An address without passwords, and the environment that has these; may write into `folder`."""
+    query = {name: value for name, value in url.query.items() if name not in SECRET_OPTIONS}
+    secret = {}
+    if (password := url.password or url.query.get("password")) is not None:
+        secret["PGPASSWORD"] = str(password)
+    if (of_the_key := url.query.get("sslpassword")) is not None:
+        # For this one libpq has no variable, only a file of services.
+        services = folder / "services.conf"
+        services.touch(mode=0o600)
+        services.write_text(f"[frontdesk]\nsslpassword={of_the_key}\n", encoding="utf-8")
+        secret["PGSERVICEFILE"] = str(services)
+        query = {"service": "frontdesk", **query}
+    address = url.set(drivername="postgresql", password=None, query={}).render_as_string()
+    # Not by SQLAlchemy, whose `+` for a blank libpq takes for a plus.
+    options = urlencode(query, doseq=True, quote_via=quote)
+    return f"{address}?{options}" if options else address, secret
 
 
 def _about(folder: Path) -> dict[str, Any]:

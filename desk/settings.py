@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from desk.domain import DeskError
 
 DEFAULT_PACK = "retail"
+PASSWORDS = frozenset({"password", "sslpassword", "ssl_password"})
+"""What is secret among the options of an address: PostgreSQL's and Redis's names."""
 
 
 def _http_url(value: str) -> str:
@@ -202,9 +204,12 @@ class Settings(BaseSettings):
             value.get_secret_value() for value in (self.bot_token, self.webhook_secret) if value
         ]
         for address in (self.database_url, self.redis_url):
-            password = urlsplit(address).password if address else None
-            if password:
-                kept += [password, unquote(password)]
+            if address is None:
+                continue
+            parts = urlsplit(address)
+            if parts.password:
+                kept += [parts.password, unquote(parts.password)]
+            kept += [value for name, value in parse_qsl(parts.query) if name in PASSWORDS]
         return kept
 
     @property

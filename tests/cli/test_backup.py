@@ -257,6 +257,34 @@ def test_the_password_is_not_among_the_arguments_that_everybody_may_list(
     assert said.count("s3cret") == 1
 
 
+def test_the_password_of_a_client_key_is_in_a_file_that_nobody_else_may_read(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    programs, seen = place.folder / "bin", place.folder / "seen"
+    programs.mkdir()
+    (programs / "pg_dump").write_text(
+        f'#!/bin/sh\n{{ echo "$@"; stat -c %a "$PGSERVICEFILE"; cat "$PGSERVICEFILE"; }} > {seen}\n'
+    )
+    (programs / "pg_dump").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setenv("DATABASE_URL", postgres_url + "&sslpassword=s3+cret")
+    assert frontdesk("backup", str(place.folder / "copy")).code == 0
+    arguments, mode, *service = seen.read_text().splitlines()
+    assert "cret" not in arguments
+    assert "service=frontdesk" in arguments
+    assert mode == "600"
+    assert service == ["[frontdesk]", "sslpassword=s3 cret"]
+
+
+def test_a_blank_in_the_address_reaches_the_programs_of_postgresql(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    more = "&options=-c%20statement_timeout%3D60000&sslpassword=unused"
+    monkeypatch.setenv("DATABASE_URL", postgres_url + more)
+    made = frontdesk("backup", str(place.folder / "copy"))
+    assert made.code == 0, made.err
+
+
 @pytest.fixture
 def copy(place: Place, frontdesk: Command) -> Path:
     """A backup of the place's own SQLite database, which is gone by now."""

@@ -121,6 +121,14 @@ def test_an_address_whose_parts_can_be_told_apart_is_taken(
     assert getattr(load(), name.lower()) == value
 
 
+def test_passwords_in_the_options_of_an_address_are_secrets_too() -> None:
+    settings = load(
+        database_url="postgresql://desk@host/desk?password=first%2Fone&sslpassword=second+one",
+        redis_url="rediss://host/0?password=third-one&ssl_password=fourth-one",
+    )
+    assert settings.secrets() == ["first/one", "second one", "third-one", "fourth-one"]
+
+
 def test_all_wrong_settings_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVICE", "gpu")
     monkeypatch.setenv("MAX_BATCH", "0")
