@@ -131,12 +131,19 @@ def _back_up(store: Store, settings: Settings, folder: Path) -> dict[str, Any]:
 def _put_back(folder: Path, about: dict[str, Any], settings: Settings) -> None:
     from sqlalchemy import make_url
 
+    from desk.store import is_known
+
     url = make_url(settings.database)
     kind = url.get_backend_name()
     if kind != about["database"]:
         raise MisconfiguredError(
             f"The backup is of a {about['database']} database and DATABASE_URL names a {kind} "
             "one; a backup can't change from one to the other."
+        )
+    if not is_known(about.get("revision")):
+        raise CommandError(
+            f"{folder} is of Frontdesk {about.get('frontdesk')}, revision {about['revision']}, "
+            "which this version does not know. Restore it with that version or a newer one."
         )
     copy = folder / FILES[kind]
     if not copy.is_file() or _sha256(copy) != about["sha256"]:

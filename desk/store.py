@@ -118,9 +118,8 @@ class Store:
                 current = MigrationContext.configure(connection).get_current_revision()
         except SQLAlchemyError as error:
             raise failed(self.url, error) from None
-        scripts = ScriptDirectory.from_config(self._alembic())
-        newest = scripts.get_current_head()
-        if current not in {None, *(script.revision for script in scripts.walk_revisions())}:
+        newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        if not is_known(current):
             raise _too_new(current)
         if current != newest:
             raise DeskError(
@@ -170,6 +169,12 @@ def _patience(chosen: Mapping[str, Any]) -> dict[str, Any]:
         "options": f"-c idle_in_transaction_session_timeout={SILENT_SECONDS}s",
     }
     return {name: value for name, value in defaults.items() if name not in chosen}
+
+
+def is_known(revision: str | None) -> bool:
+    """Whether `Store.migrate` can bring a database at this revision (None: empty) up to date."""
+    scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+    return revision is None or revision in {script.revision for script in scripts}
 
 
 def _too_new(revision: str | None) -> DeskError:

@@ -314,6 +314,20 @@ def test_a_restore_does_not_overwrite_and_does_not_run_beside_the_desk(
     assert frontdesk("restore", str(copy)).code == 0
 
 
+def test_a_backup_of_a_newer_version_is_refused_before_anything_is_put_back(
+    place: Place, frontdesk: Command, copy: Path
+) -> None:
+    about = json.loads((copy / "backup.json").read_text())
+    newer = about | {"revision": "9999", "frontdesk": "7.0"}
+    (copy / "backup.json").write_text(json.dumps(newer))
+    result = frontdesk("restore", str(copy))
+    assert result.code == 1
+    assert "is of Frontdesk 7.0, revision 9999, which this version does not know" in result.err
+    assert not (place.data_dir / "simulator.db").exists()
+    (copy / "backup.json").write_text(json.dumps(about | {"revision": "0002"}))
+    assert frontdesk("restore", str(copy)).code == 0  # an older one is for `migrate`
+
+
 def test_a_restored_file_is_readable_for_nobody_else_on_the_machine(
     place: Place, frontdesk: Command, copy: Path
 ) -> None:
