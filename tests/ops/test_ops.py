@@ -200,6 +200,11 @@ def test_prometheus_and_grafana_can_be_added_to_docker_compose() -> None:
     assert source["url"].split("//")[1].split(":")[0] in file["services"]
 
 
+@pytest.mark.parametrize("process", metrics.OF)
+def test_a_process_whose_container_is_stopped_is_missed(process: str) -> None:
+    assert "absent(" in alerts()[STOPPED[process]]["expr"]
+
+
 def promtool(*arguments: str) -> None:
     tool = shutil.which("promtool")
     if tool is None:
@@ -224,6 +229,7 @@ def test_promtool_takes_every_query_of_the_dashboard(tmp_path: Path) -> None:
 
 WELL = {
     'up{job="frontdesk",process="bot"}': "1x100",
+    'up{job="frontdesk",process="training"}': "1x100",
     'process_start_time_seconds{job="frontdesk",process="bot"}': "1x100",
     'frontdesk_ready{need="database",process="bot"}': "1x100",
     'frontdesk_heartbeat_age_seconds{process="bot"}': "1x100",
@@ -279,6 +285,13 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskModelRefused": {"frontdesk_model_refused": "0x50 1x50"},
     "FrontdeskTrainingFails": {'frontdesk_training_last_run{state="failed"}': "0x50 1x50"},
 }
+STOPPED = {
+    "bot": "FrontdeskNobodyLeads",
+    "inference": "FrontdeskNoWorker",
+    "training": "FrontdeskProcessDown",
+    "scheduler": "FrontdeskNoScheduler",
+}
+"""Which alert tells of a container that is stopped: its target is gone, and `up` with it."""
 SLOW = {
     'frontdesk_read_timestamp_seconds{source="database"}': "0+60x100",
     'frontdesk_decisions_total{action="answer",rule="confident"}': "0+9x30 270x70",
@@ -313,6 +326,8 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     assert {*BAD, slow} == set(alerts())
     cases = [firing("a desk in order", WELL, [])]
     cases += [firing(name, WELL | series, [name]) for name, series in BAD.items()]
+    gone = {'up{job="frontdesk",process="training"}': "1x20 _x80"}
+    cases.append(firing("training is stopped", WELL | gone, [STOPPED["training"]]))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
     path = tmp_path / "alerts_test.yml"
     path.write_text(
