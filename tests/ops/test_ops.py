@@ -136,6 +136,14 @@ def test_the_documentation_has_every_metric_as_it_is() -> None:
         assert meanings[name].startswith(text), name
 
 
+def test_no_command_of_the_documentation_has_the_address_of_redis_among_its_arguments() -> None:
+    lines = re.findall(r"^    (.*\$REDIS_URL.*)$", MONITORING.read_text(encoding="utf-8"), re.M)
+    assert len(lines) == 2
+    for line in lines:
+        assert re.match(r'RQ_(DASHBOARD_)?REDIS_URL="\$REDIS_URL" rq', line), line
+        assert line.count("REDIS_URL") == 2, line
+
+
 def test_the_dashboard_is_one_that_grafana_takes() -> None:
     found = dashboard()
     assert found["schemaVersion"] >= 39
