@@ -144,7 +144,9 @@ class Settings(BaseSettings):
         "`frontdesk up` takes four in a row.",
     )
     metrics_host: str = Field(
-        "127.0.0.1", description="Address on which METRICS_PORT listens; 0.0.0.0 for all."
+        "127.0.0.1",
+        description="Address on which METRICS_PORT listens; 0.0.0.0 for all, "
+        ":: for those of IPv6, too.",
     )
 
     @field_validator("retrain_at", mode="before")

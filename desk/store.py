@@ -150,7 +150,8 @@ class Store:
 
     def _alembic(self) -> Config:
         config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+        # A `%` would begin a placeholder.
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         return config
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from desk import store as store_module
 from desk.domain import ConversationState, DeskError, Role
 from desk.store import Store
 from desk.tables import Base, Conversation, Customer, Operator, PollOffset, PredictionRow
@@ -46,6 +48,17 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store) -> Non
     with store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_percent_sign_in_the_path_of_the_installation_is_no_placeholder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(store_module.MIGRATIONS, tmp_path / "100% ours" / "migrations")
+    monkeypatch.setattr(store_module, "MIGRATIONS", copy)
+    store = Store(f"sqlite:///{tmp_path}/desk.db")
+    store.migrate()
+    store.check()
+    store.dispose()
 
 
 def test_two_processes_may_migrate_at_once(empty_database_url: str) -> None:
