@@ -181,7 +181,7 @@ def test_prometheus_finds_the_services_of_docker_compose_and_the_alerts() -> Non
     [found] = job["dns_sd_configs"]
     assert set(found["names"]) == set(metrics.OF)
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    assert f"${{METRICS_PORT:-{found['port']}}}" in compose
+    assert f'METRICS_PORT: "{found["port"]}"' in compose, "whatever .env says for other uses"
 
 
 def test_prometheus_and_grafana_can_be_added_to_docker_compose() -> None:
