@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
+# `python3 -m venv` that fails has made the interpreter already: the next call must not take it.
+.DELETE_ON_ERROR:
 .PHONY: help run install install-dev system lint types imports unit test chaos bench audit secrets clean
 
 help: ## list the targets

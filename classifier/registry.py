@@ -12,6 +12,7 @@ program, and a reader sees the old version or the new one. This module needs no 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -337,7 +338,9 @@ def _pointer(models: Path, name: str) -> str | None:
     except NotADirectoryError:
         raise ModelError(f"{models}: is not a directory of models; set MODELS_DIR to one") from None
     except OSError as error:
-        raise ModelError(f"{models / name}: is not a pointer; move it away") from error
+        if error.errno == errno.EINVAL:
+            raise ModelError(f"{models / name}: is not a pointer; move it away") from error
+        raise ModelError(f"{models / name}: cannot be read ({error.strerror})") from error
 
 
 def _point(models: Path, name: str, version: str) -> None:

@@ -8,11 +8,13 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote, urlencode
 
 import typer
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from desk.store import Store
 
 ABOUT = "backup.json"
+SECRET_OPTIONS = ("password", "sslpassword")
 FILES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 
 
@@ -75,6 +78,8 @@ def restore(
         _put_back(folder, about, settings)
     store = open_store(settings)
     try:
+        if mark:
+            _refuse_held(store)
         uncertain, revision = _mark(store), _revision(store)
     finally:
         store.dispose()
@@ -126,12 +131,19 @@ def _back_up(store: Store, settings: Settings, folder: Path) -> dict[str, Any]:
 def _put_back(folder: Path, about: dict[str, Any], settings: Settings) -> None:
     from sqlalchemy import make_url
 
+    from desk.store import is_known
+
     url = make_url(settings.database)
     kind = url.get_backend_name()
     if kind != about["database"]:
         raise MisconfiguredError(
             f"The backup is of a {about['database']} database and DATABASE_URL names a {kind} "
             "one; a backup can't change from one to the other."
+        )
+    if not is_known(about.get("revision")):
+        raise CommandError(
+            f"{folder} is of Frontdesk {about.get('frontdesk')}, revision {about['revision']}, "
+            "which this version does not know. Restore it with that version or a newer one."
         )
     copy = folder / FILES[kind]
     if not copy.is_file() or _sha256(copy) != about["sha256"]:
@@ -151,24 +163,56 @@ def _refuse_running(settings: Settings) -> None:
         )
 
 
+def _refuse_held(store: Store) -> None:
+    """Raise `CommandError` while a process holds a lease: it sends what is to be marked."""
+    from sqlalchemy import func, inspect, select
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from desk.flow.leases import SECONDS, describe
+    from desk.store import failed
+    from desk.tables import Lease
+
+    try:
+        if not inspect(store.engine).has_table(Lease.__tablename__):
+            return  # a backup of a version before there were leases
+        with store.reading() as session:
+            row = session.scalar(select(Lease).where(Lease.until > func.now()).limit(1))
+    except SQLAlchemyError as error:
+        raise failed(store.url, error) from None
+    if row is not None:
+        raise CommandError(
+            f"The lease {row.name} is held by {describe(row.holder)}. Stop every process before a "
+            f"restore; the lease of one that was killed ends {SECONDS:.0f} seconds later."
+        )
+
+
 def _copy_sqlite(source: Path, target: Path) -> None:
-    with (
-        closing(sqlite3.connect(source, timeout=15)) as original,
-        closing(sqlite3.connect(target)) as copy,
-    ):
-        original.backup(copy)
-        # The copy is one file: no write-ahead log of its own to forget.
-        copy.execute("PRAGMA journal_mode=DELETE")
-        if copy.execute("PRAGMA quick_check").fetchone() != ("ok",):
-            raise CommandError(f"{source} is damaged: its copy does not pass SQLite's check.")
+    try:
+        with (
+            closing(sqlite3.connect(source, timeout=15)) as original,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            original.backup(copy)
+            # The copy is one file: no write-ahead log of its own to forget.
+            copy.execute("PRAGMA journal_mode=DELETE")
+            sound = copy.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    except sqlite3.Error as error:
+        raise CommandError(
+            f"{source} can't be copied to {target} ({error}). Make room there or name a folder on "
+            "another disk; `frontdesk doctor` looks at the database itself."
+        ) from None
+    if not sound:
+        raise CommandError(f"{source} is damaged: its copy does not pass SQLite's check.")
 
 
 def _restore_sqlite(copy: Path, target: Path) -> None:
     for leftover in (target, Path(f"{target}-wal"), Path(f"{target}-shm")):
         if leftover.exists():
             raise CommandError(f"{leftover} is there already; move it away first.")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     half = target.with_name(target.name + ".restoring")
+    half.unlink(missing_ok=True)
+    half.touch(mode=0o600)  # customers' words are in it
     shutil.copyfile(copy, half)
     half.replace(target)
 
@@ -177,13 +221,13 @@ def _restore_postgres(copy: Path, url: URL, settings: Settings) -> None:
     from sqlalchemy import inspect
     from sqlalchemy.exc import SQLAlchemyError
 
-    from desk.store import unreachable
+    from desk.store import failed
 
     store = open_store(settings)
     try:
         tables = inspect(store.engine).get_table_names()
     except SQLAlchemyError as error:
-        raise unreachable(store.url, error) from None
+        raise failed(store.url, error) from None
     finally:
         store.dispose()
     if tables:
@@ -203,21 +247,39 @@ def _run(program: str, url: URL, *arguments: str) -> None:
             f"{program} is not on PATH. Install PostgreSQL's client programs, of the server's "
             "version or newer (Debian: apt-get install postgresql-client)."
         )
-    # Whoever lists processes sees arguments, but not the environment.
-    given = url.password or url.query.get("password")
-    address = url.set(drivername="postgresql", password=None).difference_update_query(["password"])
-    password = {} if given is None else {"PGPASSWORD": str(given)}
-    done = subprocess.run(
-        [found, f"--dbname={address.render_as_string()}", *arguments],
-        env={**os.environ, **password},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Whoever lists processes sees arguments, but neither the environment nor this folder.
+    with tempfile.TemporaryDirectory() as folder:
+        address, secret = _for_libpq(url, Path(folder))
+        done = subprocess.run(
+            [found, f"--dbname={address}", *arguments],
+            env={**os.environ, **secret},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         said = " ".join(done.stderr.split())
         raise CommandError(f"{program} failed: {said[:500] or f'exit code {done.returncode}'}")
+
+
+def _for_libpq(url: URL, folder: Path) -> tuple[str, dict[str, str]]:
+    """An address without passwords, and the environment that has these; may write into `folder`."""
+    query = {name: value for name, value in url.query.items() if name not in SECRET_OPTIONS}
+    secret = {}
+    if (password := url.password or url.query.get("password")) is not None:
+        secret["PGPASSWORD"] = str(password)
+    if (of_the_key := url.query.get("sslpassword")) is not None:
+        # For this one libpq has no variable, only a file of services.
+        services = folder / "services.conf"
+        services.touch(mode=0o600)
+        services.write_text(f"[frontdesk]\nsslpassword={of_the_key}\n", encoding="utf-8")
+        secret["PGSERVICEFILE"] = str(services)
+        query = {"service": "frontdesk", **query}
+    address = url.set(drivername="postgresql", password=None, query={}).render_as_string()
+    # Not by SQLAlchemy, whose `+` for a blank libpq takes for a plus.
+    options = urlencode(query, doseq=True, quote_via=quote)
+    return f"{address}?{options}" if options else address, secret
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -242,7 +304,7 @@ def _mark(store: Store) -> int:
     from desk.domain import DeliveryState
     from desk.flow.delivering import IDEMPOTENT_METHODS
     from desk.flow.dispatching import UNFINISHED
-    from desk.store import unreachable
+    from desk.store import failed
     from desk.tables import DeliveryRow
 
     open_ = DeliveryRow.state.in_(UNFINISHED)
@@ -256,20 +318,20 @@ def _mark(store: Store) -> int:
             session.execute(update(DeliveryRow).where(repeated).values(values))
             return count
     except SQLAlchemyError as error:
-        raise unreachable(store.url, error) from None
+        raise failed(store.url, error) from None
 
 
 def _revision(store: Store) -> str | None:
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy.exc import SQLAlchemyError
 
-    from desk.store import unreachable
+    from desk.store import failed
 
     try:
         with store.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
     except SQLAlchemyError as error:
-        raise unreachable(store.url, error) from None
+        raise failed(store.url, error) from None
 
 
 def _champion(settings: Settings) -> str | None:

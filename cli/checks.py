@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -44,17 +45,21 @@ class Finding:
 def all_checks(settings: Settings) -> Iterator[Finding]:
     """Every check, the ground first; one that can't run because of another says so."""
     yield from python()
-    yield from torch(settings)
-    yield from pack(settings)
-    yield from database(settings)
-    yield from redis(settings)
-    yield from models(settings)
-    yield from telegram(settings)
-    yield from port(settings)
-    yield from disk(settings)
-    yield from work(settings)
-    yield from turns(settings)
-    yield from signs_of_life(settings)
+    for check in (
+        *(torch, pack, database, redis, models, telegram, port),
+        *(disk, work, turns, signs_of_life),
+    ):
+        try:
+            yield from check(settings)
+        except OSError as error:
+            # The others can still tell something.
+            yield _hindered(check.__name__, error)
+
+
+def _hindered(check: str, error: OSError) -> Finding:
+    where = f"{error.filename}: " if error.filename else ""
+    hint = "Run it as the user that Frontdesk runs as" if error.errno == errno.EACCES else ""
+    return Finding(check, Status.FAIL, f"{where}{error.strerror or error}", hint)
 
 
 def python() -> Iterator[Finding]:
@@ -93,10 +98,16 @@ def pack(settings: Settings) -> Iterator[Finding]:
 
 
 def database(settings: Settings) -> Iterator[Finding]:
+    from cli.compose import check_known
     from desk.domain import DeskError
     from desk.scrubbing import scrub
     from desk.store import Store
 
+    try:
+        check_known(settings)
+    except CommandError as error:
+        yield Finding("database", Status.FAIL, str(error))
+        return
     if settings.database_file is not None and not settings.database_file.exists():
         detail = "SQLite, not made yet"
         yield Finding("database", Status.WARN, detail, "frontdesk migrate (or frontdesk up)")

@@ -53,14 +53,32 @@ def load_pack(settings: Settings) -> Pack:
 
 
 def open_store(settings: Settings) -> Store:
-    """The database, not yet connected. Raises `MisconfiguredError` for an address that is none."""
+    """The database, not yet connected.
+
+    Raises `MisconfiguredError` for an address that is none, or that is not known here.
+    """
     from desk.domain import DeskError
     from desk.store import Store
 
+    check_known(settings)
     try:
         return Store(settings.database)
     except DeskError as error:
         raise MisconfiguredError(str(error)) from None
+
+
+def check_known(settings: Settings) -> None:
+    """Raise `MisconfiguredError` where the desk that runs here has a database we don't know."""
+    from cli.rundir import running
+
+    if settings.database_url is not None:
+        return
+    # An address may hold a password, so run.json has it for a file alone.
+    if (run := running(settings.data_dir)) and "database" not in run:
+        raise MisconfiguredError(
+            f"Frontdesk runs on DATA_DIR {settings.data_dir} with a DATABASE_URL that is not "
+            "set here. Set DATABASE_URL to the same, in the environment or in .env."
+        )
 
 
 def open_desk(settings: Settings, *, wait: float = 0.0) -> Desk:

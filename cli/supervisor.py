@@ -176,12 +176,17 @@ class Supervisor:
     def turn(self) -> None:
         """One look at everything: who died, who is due, who became ready."""
         self._check_stop()
-        self._watch()
+        # A machine without room for one more process or file must not end those that run.
+        with suppress(OSError):
+            self._watch()
         now = time.monotonic()
         for child in self.children:
             if child.due is not None:
                 if now >= child.due:
-                    self.start(child)
+                    try:
+                        self.start(child)
+                    except OSError as error:
+                        self._start_later(child, f"can't be started ({error.strerror})")
             elif child.process is not None:
                 status = child.process.poll()
                 if status is not None:
@@ -245,6 +250,9 @@ class Supervisor:
                 raise MisconfiguredError(f"{child.name} can't run. {last_words(child)}")
             # The others run by the settings of before: what was spoilt since must not end them.
             what, child.backoff = f"can't run: {last_words(child)}", LAST_BACKOFF
+        self._start_later(child, what)
+
+    def _start_later(self, child: Child, what: str) -> None:
         child.restarts += 1
         child.due = time.monotonic() + child.backoff
         self.tell(child.name, f"{what}; starting again in {child.backoff:.1f} s", False)
@@ -286,9 +294,12 @@ def last_words(child: Child) -> str:
     """What a child said last: its error's sentence, or else where to read on."""
     if child.log is None:
         return ""
-    with child.log.open("rb") as log:
-        log.seek(child.log_start)
-        said = log.read()[-65536:].decode(errors="replace")
+    try:
+        with child.log.open("rb") as log:
+            log.seek(child.log_start)
+            said = log.read()[-65536:].decode(errors="replace")
+    except OSError:
+        said = ""
     _, found, sentence = said.rpartition("Error: ")
     if found:
         return sentence.strip()

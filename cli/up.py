@@ -94,8 +94,9 @@ class Run:
             "mode": "simulator" if self.simulated else "telegram",
             "pack": str(self.settings.pack_dir),
         }
-        if self.settings.database_url is None:
-            self.state["database"] = self.settings.database
+        if (file := self.settings.database_file) is not None:
+            # Other verbs may run in another folder.
+            self.state["database"] = f"sqlite:///{file.resolve()}"
 
     def begin(self) -> None:
         """Bring everything up, in the order in which one thing needs the other."""
@@ -132,8 +133,13 @@ class Run:
         rundir.remove(self.data_dir)
 
     def say(self, line: str) -> None:
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             self.console.print(line)
+        except (OSError, SystemExit):  # the latter is rich's answer to a closed pipe
+            # A terminal that is gone must not end what runs; the console would repeat the line.
+            self.console = results()
 
     def _tell(self, name: str, what: str, good: bool) -> None:
         self.say(f"  [{'green' if good else 'yellow'}]●[/] {name:<10} {what}")

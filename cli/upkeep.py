@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from cli.compose import load_settings, open_store
-from cli.errors import CommandError
 from cli.screen import results
 
 
@@ -16,7 +15,7 @@ def migrate(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the database to answer.")] = 0.0,
 ) -> None:
     """Bring the database's tables up to date; nothing is lost, and a second call does nothing."""
-    from desk.domain import DeskError
+    from desk.store import UnreachableError
 
     store = open_store(load_settings())
     deadline = time.monotonic() + wait
@@ -24,9 +23,9 @@ def migrate(
         try:
             store.migrate()
             break
-        except DeskError as error:
+        except UnreachableError:
             if time.monotonic() >= deadline:
-                raise CommandError(str(error)) from None
+                raise
         time.sleep(0.5)
     store.dispose()
     results().print("The database is up to date.")

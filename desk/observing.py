@@ -7,6 +7,7 @@ hangs keeps a probe or a scrape waiting.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,10 +60,11 @@ class Endpoint:
                 """A probe every few seconds is not worth a line."""
 
         try:
-            self._server = _Server((host, port), Handler)
+            self._server = _Server(host, port, Handler)
         except OSError as error:
+            shown = f"[{host}]" if ":" in host else host
             raise DeskError(
-                f"METRICS_PORT: {host}:{port} cannot be used ({error.strerror}). Stop the program "
+                f"METRICS_PORT: {shown}:{port} cannot be used ({error.strerror}). Stop the program "
                 "that holds it, or set METRICS_PORT (or METRICS_HOST) to another."
             ) from None
         self.port: int = self._server.server_address[1]
@@ -108,6 +110,11 @@ class Endpoint:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        # It knows IPv4 alone unless told; a name such as localhost stays there.
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away in the middle is no event of ours."""

@@ -368,7 +368,13 @@ def _read(path: Path) -> str:
         message = "the file is missing. Set PACK to a pack's folder, or to a name under packs/."
         raise PackError(path, [Problem(message)]) from None
     except OSError as error:
-        raise PackError(path, [Problem(f"the file can't be read: {error.strerror}")]) from None
+        message = f"the file can't be read: {error.strerror}"
+        if isinstance(error, PermissionError):
+            message += (
+                f". Let the user read it that Frontdesk runs as (a container's is 10001): "
+                f"chmod -R a+rX {path.parent}"
+            )
+        raise PackError(path, [Problem(message)]) from None
     except UnicodeDecodeError as error:
         number = error.object.count(b"\n", 0, error.start) + 1
         message = "the file is not UTF-8. Save it as UTF-8."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from desk.domain import DeskError
 
 DEFAULT_PACK = "retail"
+PASSWORDS = frozenset({"password", "sslpassword", "ssl_password"})
+"""What is secret among the options of an address: PostgreSQL's and Redis's names."""
 
 
 def _http_url(value: str) -> str:
@@ -48,7 +50,18 @@ def _address(value: str) -> str:
 def _redis_url(value: str) -> str:
     if not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must start with redis://, rediss:// or unix://")
-    return _address(value)
+    _address(value)
+    from redis import ConnectionPool, RedisError  # for those alone that have such an address
+
+    try:
+        ConnectionPool.from_url(value).make_connection()  # it opens nothing yet
+    except (TypeError, ValueError, RedisError):
+        # Not their text: that may hold a part of the password.
+        raise ValueError(
+            "has an option after its `?` that redis-py does not know, or not with that value; "
+            "leave it out (those of TLS need rediss://)"
+        ) from None
+    return value
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -131,7 +144,9 @@ class Settings(BaseSettings):
         "`frontdesk up` takes four in a row.",
     )
     metrics_host: str = Field(
-        "127.0.0.1", description="Address on which METRICS_PORT listens; 0.0.0.0 for all."
+        "127.0.0.1",
+        description="Address on which METRICS_PORT listens; 0.0.0.0 for all, "
+        ":: for those of IPv6, too.",
     )
 
     @field_validator("retrain_at", mode="before")
@@ -191,9 +206,12 @@ class Settings(BaseSettings):
             value.get_secret_value() for value in (self.bot_token, self.webhook_secret) if value
         ]
         for address in (self.database_url, self.redis_url):
-            password = urlsplit(address).password if address else None
-            if password:
-                kept += [password, unquote(password)]
+            if address is None:
+                continue
+            parts = urlsplit(address)
+            if parts.password:
+                kept += [parts.password, unquote(parts.password)]
+            kept += [value for name, value in parse_qsl(parts.query) if name in PASSWORDS]
         return kept
 
     @property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
@@ -27,6 +34,10 @@ BUSY_SECONDS = 15
 SILENT_SECONDS = 15
 _AFTER_COMMIT = "after_commit"
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
+
+
+class UnreachableError(DeskError):
+    """The database does not answer; it may later."""
 
 
 def after_commit(session: Session, act: Callable[[], object]) -> None:
@@ -53,7 +64,7 @@ class Store:
         if self.sqlite and parsed.database not in (None, "", ":memory:"):
             folder = Path(str(parsed.database)).parent
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise DeskError(
                     f"The folder {folder} for the database can't be made ({error.strerror}). "
@@ -106,10 +117,9 @@ class Store:
                 connection.execute(text("SELECT 1"))
                 current = MigrationContext.configure(connection).get_current_revision()
         except SQLAlchemyError as error:
-            raise unreachable(self.url, error) from None
-        scripts = ScriptDirectory.from_config(self._alembic())
-        newest = scripts.get_current_head()
-        if current not in {None, *(script.revision for script in scripts.walk_revisions())}:
+            raise failed(self.url, error) from None
+        newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        if not is_known(current):
             raise _too_new(current)
         if current != newest:
             raise DeskError(
@@ -128,7 +138,7 @@ class Store:
                 command.upgrade(config, "head")
                 connection.commit()
         except DBAPIError as error:
-            raise unreachable(self.url, error) from None
+            raise failed(self.url, error) from None
         except CommandError as error:
             if isinstance(error.__cause__, ResolutionError):
                 raise _too_new(str(error.__cause__.argument)) from None
@@ -140,7 +150,8 @@ class Store:
 
     def _alembic(self) -> Config:
         config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+        # A `%` would begin a placeholder.
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         return config
 
 
@@ -161,6 +172,12 @@ def _patience(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if name not in chosen}
 
 
+def is_known(revision: str | None) -> bool:
+    """Whether `Store.migrate` can bring a database at this revision (None: empty) up to date."""
+    scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+    return revision is None or revision in {script.revision for script in scripts}
+
+
 def _too_new(revision: str | None) -> DeskError:
     return DeskError(
         f"The database is at revision {revision}, which this version does not know: a newer "
@@ -168,14 +185,40 @@ def _too_new(revision: str | None) -> DeskError:
     )
 
 
-def unreachable(url: str, error: Exception) -> DeskError:
-    """The sentence for a database that does not answer, without its password."""
-    cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
-    shown = make_url(url).difference_update_query(["password", "sslpassword"])
+def failed(url: str, error: Exception) -> DeskError:
+    """The sentence for an error of the database: that it is away, or what it says, and what to do.
+
+    Without the password of its address.
+    """
+    if not isinstance(error, DBAPIError) or isinstance(error, OperationalError | InterfaceError):
+        return unreachable(url, error)
+    if make_url(url).get_backend_name() == "sqlite":
+        todo = "Name a file of Frontdesk's in DATABASE_URL, or restore a backup"
+    else:
+        todo = (
+            "Its user must be allowed to make and change tables. A backup is restored into an "
+            "empty database, never over tables of another version"
+        )
     return DeskError(
-        f"The database at {shown.render_as_string(hide_password=True)} does not answer: "
-        f"{cause}. Check DATABASE_URL and that the server runs."
+        f"The database at {_shown(url)} refuses: {_cause(error)}. {todo} (docs/operations.md)."
     )
+
+
+def unreachable(url: str, error: Exception) -> UnreachableError:
+    """The sentence for a database that does not answer, without its password."""
+    return UnreachableError(
+        f"The database at {_shown(url)} does not answer: {_cause(error)}. "
+        "Check DATABASE_URL and that the server runs."
+    )
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+
+
+def _shown(url: str) -> str:
+    shown = make_url(url).difference_update_query(["password", "sslpassword"])
+    return shown.render_as_string(hide_password=True)
 
 
 def _use_wal(cursor: Any) -> None:
@@ -195,6 +238,15 @@ def _use_wal(cursor: Any) -> None:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def make(_dialect: Any, _record: Any, arguments: list[Any], _keywords: Any) -> None:
+        # Customers' words will be in it; SQLite would make it readable for all, and gives its log
+        # the file's own mode. One that exists must not be opened: closing it drops SQLite's locks.
+        name = str(arguments[0])
+        if name != ":memory:" and not name.startswith("file:"):
+            with suppress(OSError):
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
         # Python's own transaction handling would begin late and deferred: it is ours to begin.

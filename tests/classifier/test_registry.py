@@ -310,6 +310,21 @@ def test_a_pointer_is_replaced_and_never_absent(
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".champion")]
 
 
+def test_only_what_is_no_pointer_is_to_be_moved_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "champion").mkdir()
+    with pytest.raises(ModelError, match="champion: is not a pointer; move it away"):
+        registry.champion(tmp_path)
+
+    def refuse(path: Path) -> Path:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "readlink", refuse)  # permissions do not bind root
+    with pytest.raises(ModelError, match=r"champion: cannot be read \(Permission denied\)"):
+        registry.champion(tmp_path)
+
+
 def test_a_pointer_to_a_version_that_is_gone_is_told(tmp_path: Path) -> None:
     (tmp_path / "champion").symlink_to("20261123-143000-ab12cd")
     with pytest.raises(ModelError, match="a pointer to a version that is gone"):

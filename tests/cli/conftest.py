@@ -127,9 +127,9 @@ class Place:
         out, err = process.communicate(timeout=timeout)
         return Result(process.returncode, out, err)
 
-    def up(self, timeout: float = 60) -> subprocess.Popen[str]:
+    def up(self, timeout: float = 60, **more: str) -> subprocess.Popen[str]:
         """`frontdesk up`, when it is ready."""
-        process = self.start("up")
+        process = self.start("up", **more)
         deadline = time.monotonic() + timeout
         while not (rundir.running(self.data_dir) or {}).get("ready"):
             assert process.poll() is None, process.communicate()

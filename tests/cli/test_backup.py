@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from sqlalchemy import make_url, select
 
 from cli import rundir
 from desk.domain import DeliveryState, Incoming
-from desk.flow import delivering, intake, recovering
+from desk.flow import delivering, intake, leases, recovering
 from desk.flow.desk import Desk
 from desk.pack import load
 from desk.store import Store
@@ -124,6 +126,24 @@ def test_a_database_restored_by_other_means_can_be_marked(
     assert frontdesk("restore", "--mark", "--json").json()["uncertain"] == 2
 
 
+def test_nothing_is_marked_while_a_bot_works_on_the_database(
+    urls: tuple[str, str], place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(urls[0], place)
+    monkeypatch.setenv("DATABASE_URL", urls[0])
+    store = Store(urls[0])
+    desk = Desk(store, load(Path(place.settings["PACK"])))
+    holding = leases.Holding("bot:1", "web-1/place:78:1:b")
+    assert leases.hold(desk, holding)
+    running = frontdesk("restore", "--mark")
+    assert running.code == 1
+    assert "The lease bot:1 is held by web-1, process 78. Stop every process" in running.err
+    assert delivering.counts(desk)["uncertain"] == 0
+    leases.hold(desk, holding, seconds=-1)  # it was killed a while ago
+    store.dispose()
+    assert frontdesk("restore", "--mark", "--json").json()["uncertain"] == 2
+
+
 @pytest.mark.parametrize("arguments", [(), ("somewhere", "--mark")])
 def test_restore_wants_a_folder_or_mark(frontdesk: Command, arguments: tuple[str, ...]) -> None:
     result = frontdesk("restore", *arguments)
@@ -159,6 +179,28 @@ def test_a_server_that_does_not_answer_leaves_no_half_backup_and_keeps_its_passw
     assert "does not answer" in result.err
     assert "s3cret" not in result.err
     assert not (place.folder / "copy").exists()
+
+
+def test_a_full_disk_leaves_no_half_backup_and_is_named(place: Place, frontdesk: Command) -> None:
+    assert frontdesk("migrate").code == 0
+    folder = place.folder / "copy"
+    # A limit on the size of a file fails a write as a full disk does, and needs no disk.
+    script = (
+        "import resource, sys\nfrom cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        f"sys.exit(main(['backup', {str(folder)!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=place.folder,
+        env=place.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "can't be copied" in done.stderr
+    assert "Make room" in done.stderr
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -215,6 +257,34 @@ def test_the_password_is_not_among_the_arguments_that_everybody_may_list(
     assert said.count("s3cret") == 1
 
 
+def test_the_password_of_a_client_key_is_in_a_file_that_nobody_else_may_read(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    programs, seen = place.folder / "bin", place.folder / "seen"
+    programs.mkdir()
+    (programs / "pg_dump").write_text(
+        f'#!/bin/sh\n{{ echo "$@"; stat -c %a "$PGSERVICEFILE"; cat "$PGSERVICEFILE"; }} > {seen}\n'
+    )
+    (programs / "pg_dump").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setenv("DATABASE_URL", postgres_url + "&sslpassword=s3+cret")
+    assert frontdesk("backup", str(place.folder / "copy")).code == 0
+    arguments, mode, *service = seen.read_text().splitlines()
+    assert "cret" not in arguments
+    assert "service=frontdesk" in arguments
+    assert mode == "600"
+    assert service == ["[frontdesk]", "sslpassword=s3 cret"]
+
+
+def test_a_blank_in_the_address_reaches_the_programs_of_postgresql(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    more = "&options=-c%20statement_timeout%3D60000&sslpassword=unused"
+    monkeypatch.setenv("DATABASE_URL", postgres_url + more)
+    made = frontdesk("backup", str(place.folder / "copy"))
+    assert made.code == 0, made.err
+
+
 @pytest.fixture
 def copy(place: Place, frontdesk: Command) -> Path:
     """A backup of the place's own SQLite database, which is gone by now."""
@@ -242,6 +312,33 @@ def test_a_restore_does_not_overwrite_and_does_not_run_beside_the_desk(
     assert "simulator.db-wal is there already" in leftover.err
     (place.data_dir / "simulator.db-wal").unlink()
     assert frontdesk("restore", str(copy)).code == 0
+
+
+def test_a_backup_of_a_newer_version_is_refused_before_anything_is_put_back(
+    place: Place, frontdesk: Command, copy: Path
+) -> None:
+    about = json.loads((copy / "backup.json").read_text())
+    newer = about | {"revision": "9999", "frontdesk": "7.0"}
+    (copy / "backup.json").write_text(json.dumps(newer))
+    result = frontdesk("restore", str(copy))
+    assert result.code == 1
+    assert "is of Frontdesk 7.0, revision 9999, which this version does not know" in result.err
+    assert not (place.data_dir / "simulator.db").exists()
+    (copy / "backup.json").write_text(json.dumps(about | {"revision": "0002"}))
+    assert frontdesk("restore", str(copy)).code == 0  # an older one is for `migrate`
+
+
+def test_a_restored_file_is_readable_for_nobody_else_on_the_machine(
+    place: Place, frontdesk: Command, copy: Path
+) -> None:
+    place.data_dir.rename(place.folder / "old")
+    before = os.umask(0o022)
+    try:
+        assert frontdesk("restore", str(copy)).code == 0
+    finally:
+        os.umask(before)
+    made = [place.data_dir, place.data_dir / "simulator.db"]
+    assert [path.name for path in made if path.stat().st_mode & 0o077] == []
 
 
 def test_a_damaged_or_foreign_backup_is_refused(

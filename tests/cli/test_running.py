@@ -6,8 +6,11 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +163,40 @@ def test_sigterm_stops_everything_and_a_second_start_keeps_data(
     stop(process.pid, place, signal.SIGINT)
     out, _ = process.communicate()
     assert "Ready in " in out
+
+
+def test_a_verb_elsewhere_finds_the_database_of_a_desk_with_a_relative_data_dir(
+    place: Place,
+) -> None:
+    place.up(DATA_DIR="data")
+    elsewhere = replace(place, folder=place.folder / "elsewhere")
+    elsewhere.folder.mkdir()
+    rows = elsewhere.run("operators", "list", "--json")
+    assert rows.code == 0, rows.err
+    assert 9001 in {row["user_id"] for row in rows.json()}
+    assert list(elsewhere.folder.iterdir()) == []
+
+
+def test_a_verb_without_the_database_url_of_the_desk_that_runs_here_takes_no_other_database(
+    place: Place, frontdesk: Command
+) -> None:
+    lock = rundir.take_lock(place.data_dir)
+    rundir.write(place.data_dir, {"pid": os.getpid(), "mode": "telegram", "ready": True})
+    try:
+        for verb in (["migrate"], ["operators", "list"], ["backup", str(place.folder / "copy")]):
+            result = frontdesk(*verb)
+            assert result.code == 2, verb
+            assert "with a DATABASE_URL that is not set here" in result.err
+        [found] = [
+            check
+            for check in frontdesk("doctor", "--json").json()["checks"]
+            if check["check"] == "database"
+        ]
+        assert found["status"] == "fail"
+        assert "DATABASE_URL" in found["detail"]
+    finally:
+        os.close(lock)
+    assert list(place.data_dir.glob("*.db")) == []
 
 
 def test_chat_starts_what_is_missing_and_stops_it_again(place: Place) -> None:
@@ -365,6 +402,38 @@ def test_a_start_after_a_kill_finds_nothing_in_its_way(place: Place) -> None:
     again = place.up()
     assert not any(map(lives, pids))
     stop(again.pid, place)
+
+
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_a_desk_whose_output_nobody_can_read_any_more_goes_on(place: Place, kind: str) -> None:
+    reader, writer = os.openpty() if kind == "terminal" else os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "up"],
+        cwd=place.folder,
+        env=place.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=writer,
+    )
+    try:
+        os.close(writer)
+        until(lambda: (rundir.running(place.data_dir) or {}).get("ready"), "it is ready")
+        os.close(reader)
+        before = place.children()
+        os.kill(before["scheduler"], signal.SIGKILL)
+        until(lambda: place.children().get("scheduler", before["scheduler"]) != before["scheduler"])
+        assert process.poll() is None
+        assert chat(place).json()["reply"] == ANSWER
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def until(condition: Callable[[], object], what: str = "it happens", seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.05)
 
 
 def test_the_pack_of_these_tests_is_sound(pack_dir: Path) -> None:

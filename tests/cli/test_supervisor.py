@@ -95,6 +95,42 @@ def test_a_child_that_dies_is_started_again_and_the_pauses_grow(
     assert pauses == ["0.2 s", "0.4 s", "0.8 s"]
 
 
+def test_a_child_that_can_not_be_started_again_for_now_is_tried_until_it_can(
+    supervisor: Supervisor, told: Told, tmp_path: Path
+) -> None:
+    program = tmp_path / "program"
+    program.symlink_to(sys.executable)
+    one, other = child(SLEEPS), child(SLEEPS, "other")
+    one.argv[0] = str(program)
+    supervisor.start(one)
+    supervisor.start(other)
+    turn_until(supervisor, lambda: one.is_ready and other.is_ready)
+    program.rename(tmp_path / "away")
+    assert one.process is not None
+    one.process.kill()
+    turn_until(supervisor, lambda: one.restarts == 3)
+    failures = [what for _, what in told.lines if "can't be started" in what]
+    assert failures == [
+        f"can't be started (No such file or directory); starting again in {pause}"
+        for pause in ("0.4 s", "0.8 s")
+    ]
+    assert other.process is not None
+    assert other.process.poll() is None
+    (tmp_path / "away").rename(program)
+    turn_until(supervisor, lambda: one.is_ready)
+
+
+def test_a_log_that_somebody_removed_ends_nobody(supervisor: Supervisor) -> None:
+    supervisor.start(child("raise SystemExit(2)", "bot", ready=never))
+    [one] = supervisor.children
+    assert one.process is not None
+    assert one.log is not None
+    one.process.wait(10)
+    one.log.unlink()
+    with pytest.raises(MisconfiguredError, match=r"bot can't run\. See .*bot\.log"):
+        supervisor.turn()
+
+
 def test_a_minute_of_health_forgets_earlier_deaths(supervisor: Supervisor) -> None:
     one = child(SLEEPS)
     supervisor.start(one)
@@ -318,6 +354,15 @@ def test_the_next_start_ends_what_a_killed_one_left_and_nobody_else(tmp_path: Pa
         for process in (ours, stranger):
             process.kill()
             process.wait()
+
+
+def test_a_new_data_dir_is_open_to_nobody_else_on_the_machine(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        os.close(rundir.take_lock(tmp_path / "data"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
 
 
 def test_asking_who_has_the_lock_does_not_keep_a_start_from_taking_it(tmp_path: Path) -> None:

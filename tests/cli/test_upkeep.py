@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from cli.checks import Status
 from desk.domain import DeliveryState, Incoming
@@ -59,6 +62,20 @@ def test_migrate_names_a_database_that_does_not_answer(
     assert result.code == 1
     assert "does not answer" in result.err
     assert "secret" not in result.err
+
+
+def test_migrate_waits_for_a_server_that_is_away_and_not_for_a_database_it_can_not_migrate(
+    desk: Desk, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with desk.store.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    started = time.monotonic()
+    assert "9999, which this version does not know" in frontdesk("migrate", "--wait", "30").err
+    assert time.monotonic() - started < 15
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/desk")
+    started = time.monotonic()
+    assert "does not answer" in frontdesk("migrate", "--wait", "1").err
+    assert time.monotonic() - started >= 1
 
 
 def test_operators_are_added_listed_and_removed(desk: Desk, frontdesk: Command) -> None:
@@ -233,6 +250,44 @@ def test_doctor_says_whose_turn_it_is(desk: Desk, frontdesk: Command) -> None:
     assert found["lease scheduler"]["detail"] == "held by web-2, process 77"
     assert found["lease bot:1"]["detail"] == "free; web-1, process 78 had it last"
     assert {found[name]["status"] for name in ("lease scheduler", "lease bot:1")} == {Status.OK}
+
+
+@contextmanager
+def shut_out(*folders: Path) -> Iterator[None]:
+    """For a block, be somebody who may not enter these folders: permissions do not bind root."""
+    user = os.geteuid()
+    modes = {folder: folder.stat().st_mode for folder in folders}
+    for folder in folders:
+        folder.chmod(0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        for folder, mode in modes.items():
+            folder.chmod(mode)
+
+
+def test_doctor_as_another_user_finishes_and_gives_no_advice_that_does_harm(
+    place: Place, models_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    monkeypatch.setenv("MODELS_DIR", str(models))
+    assert frontdesk("migrate").code == 0
+    monkeypatch.chdir("/")
+    with shut_out(place.data_dir, models):
+        result = frontdesk("doctor", "--json")
+        listed = frontdesk("models", "list")
+    found = checks(result)
+    assert result.code == 1
+    assert found["database"]["status"] == found["models"]["status"] == "fail"
+    assert "Permission denied" in found["database"]["detail"]
+    assert "the user that Frontdesk runs as" in found["database"]["hint"]
+    assert "champion: cannot be read (Permission denied)" in found["models"]["detail"]
+    assert "signs_of_life" in found, "it went on to the end"
+    assert listed.code == 1
+    assert "cannot be read (Permission denied)" in listed.err
 
 
 @pytest.mark.parametrize("process", ["bot", "inference", "training", "scheduler"])

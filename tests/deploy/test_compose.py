@@ -241,6 +241,14 @@ def test_nothing_of_ours_starts_before_its_database_is_ready_and_migrated() -> N
         assert starter == {"condition": "service_completed_successfully"}
 
 
+def test_the_first_start_does_not_take_the_server_of_initdb_for_the_database() -> None:
+    found = services(NEEDED)
+    # That server listens on the Unix socket alone.
+    assert "--host=127.0.0.1" in found["postgres"]["healthcheck"]["test"]
+    # Nothing starts `migrations` again, and without it nothing else starts.
+    assert found["migrations"]["command"] == ["frontdesk", "migrate", "--wait", "60"]
+
+
 def test_inference_can_be_scaled() -> None:
     service = compose()["services"]["inference"]
     assert not {"container_name", "hostname", "ports"} & set(service)

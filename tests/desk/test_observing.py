@@ -54,6 +54,20 @@ def test_metrics_are_shown_in_the_text_format(get: Get) -> None:
     assert "flowers_total 3.0" in text.splitlines()
 
 
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_it_listens_on_addresses_of_ipv6_too(health: Health, host: str) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    made = Endpoint("bot", host, 0, CollectorRegistry(), health)
+    try:
+        with urllib.request.urlopen(f"http://[::1]:{made.port}/healthz", timeout=30) as answer:
+            assert answer.status == 200
+    finally:
+        made.close()
+
+
 def test_another_path_says_which_there_are(get: Get) -> None:
     code, text = get("/")
     assert code == 404

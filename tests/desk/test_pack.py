@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +66,18 @@ def test_a_file_in_place_of_the_folder_is_a_missing_pack(tmp_path: Path) -> None
 def test_a_folder_in_place_of_the_file_can_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "pack.yml").mkdir()
     assert "the file can't be read: Is a directory" in _error(tmp_path)
+
+
+def test_a_pack_that_may_not_be_read_says_what_to_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: str) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)  # permissions do not bind root
+    error = _error(tmp_path)
+    assert "the file can't be read: Permission denied." in error
+    assert f"chmod -R a+rX {tmp_path}" in error
 
 
 def test_a_file_in_another_encoding_names_the_line(pack_folder: Path) -> None:

@@ -83,11 +83,32 @@ def test_a_password_that_cuts_an_address_in_two_is_refused_unread(
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:hunter2@host/0?family=0",
+        "redis://user:hunter2@host/0?ssl_ca_certs=/etc/ca.pem",  # of rediss:// alone
+        "redis://user:hunter2@host/0?socket_timeout=soon",
+        "redis://user:hunter2@host/0?protocol=9",
+        "rediss://user:hunter2@host/0?ssl_cert_reqs=maybe",
+        "redis://host/0?password=hunter2&family=0",
+    ],
+)
+def test_an_option_that_redis_does_not_take_is_refused_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    with pytest.raises(DeskError, match="REDIS_URL: has an option after its `\\?`") as caught:
+        load()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("REDIS_URL", "redis://user:p%2Fw%40@host:6379/0?protocol=3"),
         ("REDIS_URL", "unix://user:pw@/run/redis.sock?db=1"),
         ("REDIS_URL", "unix:///run/redis@1.sock"),
+        ("REDIS_URL", "rediss://user:pw@host/0?ssl_ca_certs=/etc/ca.pem&socket_timeout=5"),
         ("DATABASE_URL", "postgresql://user:p%2Fw@host/desk?sslmode=require"),
         ("DATABASE_URL", "postgresql://host/desk?user=me&password=p@ss"),
         ("DATABASE_URL", "sqlite:////data/at@home.db"),
@@ -98,6 +119,14 @@ def test_an_address_whose_parts_can_be_told_apart_is_taken(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert getattr(load(), name.lower()) == value
+
+
+def test_passwords_in_the_options_of_an_address_are_secrets_too() -> None:
+    settings = load(
+        database_url="postgresql://desk@host/desk?password=first%2Fone&sslpassword=second+one",
+        redis_url="rediss://host/0?password=third-one&ssl_password=fourth-one",
+    )
+    assert settings.secrets() == ["first/one", "second one", "third-one", "fourth-one"]
 
 
 def test_all_wrong_settings_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

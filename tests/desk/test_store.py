@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from desk import store as store_module
 from desk.domain import ConversationState, DeskError, Role
 from desk.store import Store
 from desk.tables import Base, Conversation, Customer, Operator, PollOffset, PredictionRow
@@ -45,6 +48,17 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store) -> Non
     with store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_percent_sign_in_the_path_of_the_installation_is_no_placeholder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(store_module.MIGRATIONS, tmp_path / "100% ours" / "migrations")
+    monkeypatch.setattr(store_module, "MIGRATIONS", copy)
+    store = Store(f"sqlite:///{tmp_path}/desk.db")
+    store.migrate()
+    store.check()
+    store.dispose()
 
 
 def test_two_processes_may_migrate_at_once(empty_database_url: str) -> None:
@@ -273,6 +287,23 @@ def test_the_folder_of_a_new_database_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "desk.db").exists()
 
 
+def test_what_customers_wrote_is_readable_for_nobody_else_on_the_machine(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        store = Store(f"sqlite:///{tmp_path}/data/desk.db")
+        store.migrate()
+        with store.reading() as session:
+            session.scalars(select(Customer)).all()
+            made = [tmp_path / "data", *(tmp_path / "data").iterdir()]
+    finally:
+        os.umask(before)
+    names = {path.name for path in made}
+    open_to_others = [path.name for path in made if path.stat().st_mode & 0o077]
+    store.dispose()
+    assert names == {"data", "desk.db", "desk.db-wal", "desk.db-shm"}
+    assert open_to_others == []
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -302,6 +333,21 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path, act: str)
     with pytest.raises(DeskError, match="file is not a database"):
         getattr(store, act)()
     store.dispose()
+
+
+def test_tables_that_are_in_the_way_of_a_migration_are_named_as_the_database_names_them(
+    empty_postgres_url: str,
+) -> None:
+    store = Store(empty_postgres_url)
+    _upgrade(store, "0002")
+    _insert(store, "CREATE TABLE leases (name text)")  # as a restore over newer tables leaves it
+    with pytest.raises(DeskError) as caught:
+        store.migrate()
+    store.dispose()
+    sentence = str(caught.value)
+    assert 'refuses: relation "leases" already exists.' in sentence
+    assert "restored into an empty database" in sentence
+    assert "does not answer" not in sentence
 
 
 def test_a_customer_has_one_open_conversation_and_any_number_of_resolved_ones(

@@ -136,6 +136,14 @@ def test_the_documentation_has_every_metric_as_it_is() -> None:
         assert meanings[name].startswith(text), name
 
 
+def test_no_command_of_the_documentation_has_the_address_of_redis_among_its_arguments() -> None:
+    lines = re.findall(r"^    (.*\$REDIS_URL.*)$", MONITORING.read_text(encoding="utf-8"), re.M)
+    assert len(lines) == 2
+    for line in lines:
+        assert re.match(r'RQ_(DASHBOARD_)?REDIS_URL="\$REDIS_URL" rq', line), line
+        assert line.count("REDIS_URL") == 2, line
+
+
 def test_the_dashboard_is_one_that_grafana_takes() -> None:
     found = dashboard()
     assert found["schemaVersion"] >= 39
@@ -173,7 +181,7 @@ def test_prometheus_finds_the_services_of_docker_compose_and_the_alerts() -> Non
     [found] = job["dns_sd_configs"]
     assert set(found["names"]) == set(metrics.OF)
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    assert f"${{METRICS_PORT:-{found['port']}}}" in compose
+    assert f'METRICS_PORT: "{found["port"]}"' in compose, "whatever .env says for other uses"
 
 
 def test_prometheus_and_grafana_can_be_added_to_docker_compose() -> None:
@@ -200,6 +208,11 @@ def test_prometheus_and_grafana_can_be_added_to_docker_compose() -> None:
     assert source["url"].split("//")[1].split(":")[0] in file["services"]
 
 
+@pytest.mark.parametrize("process", metrics.OF)
+def test_a_process_whose_container_is_stopped_is_missed(process: str) -> None:
+    assert "absent(" in alerts()[STOPPED[process]]["expr"]
+
+
 def promtool(*arguments: str) -> None:
     tool = shutil.which("promtool")
     if tool is None:
@@ -224,6 +237,7 @@ def test_promtool_takes_every_query_of_the_dashboard(tmp_path: Path) -> None:
 
 WELL = {
     'up{job="frontdesk",process="bot"}': "1x100",
+    'up{job="frontdesk",process="training"}': "1x100",
     'process_start_time_seconds{job="frontdesk",process="bot"}': "1x100",
     'frontdesk_ready{need="database",process="bot"}': "1x100",
     'frontdesk_heartbeat_age_seconds{process="bot"}': "1x100",
@@ -279,6 +293,13 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskModelRefused": {"frontdesk_model_refused": "0x50 1x50"},
     "FrontdeskTrainingFails": {'frontdesk_training_last_run{state="failed"}': "0x50 1x50"},
 }
+STOPPED = {
+    "bot": "FrontdeskNobodyLeads",
+    "inference": "FrontdeskNoWorker",
+    "training": "FrontdeskProcessDown",
+    "scheduler": "FrontdeskNoScheduler",
+}
+"""Which alert tells of a container that is stopped: its target is gone, and `up` with it."""
 SLOW = {
     'frontdesk_read_timestamp_seconds{source="database"}': "0+60x100",
     'frontdesk_decisions_total{action="answer",rule="confident"}': "0+9x30 270x70",
@@ -313,6 +334,8 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     assert {*BAD, slow} == set(alerts())
     cases = [firing("a desk in order", WELL, [])]
     cases += [firing(name, WELL | series, [name]) for name, series in BAD.items()]
+    gone = {'up{job="frontdesk",process="training"}': "1x20 _x80"}
+    cases.append(firing("training is stopped", WELL | gone, [STOPPED["training"]]))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
     path = tmp_path / "alerts_test.yml"
     path.write_text(

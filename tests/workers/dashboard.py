@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import urllib.error
@@ -67,10 +68,13 @@ class Dashboard:
 def running(redis_url: str, folder: Path, *options: str) -> Iterator[Dashboard]:
     """One on that Redis until the block ends, started with `options`."""
     found = Dashboard(free_port(), folder / "rq-dashboard.log")
-    listen = ("--bind", "127.0.0.1", "--port", str(found.port), "--redis-url", redis_url)
+    listen = ("--bind", "127.0.0.1", "--port", str(found.port))
     with found.log.open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "rq_dashboard", *options, *listen], stdout=log, stderr=log
+            [sys.executable, "-m", "rq_dashboard", *options, *listen],
+            env={**os.environ, "RQ_DASHBOARD_REDIS_URL": redis_url},
+            stdout=log,
+            stderr=log,
         )
     try:
         until(lambda: _answers(found, process), seconds=60)

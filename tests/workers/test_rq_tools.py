@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ RQ = "import sys; from rq.cli import main; sys.exit(main())"
 
 def rq(url: str, *command: str) -> str:
     ran = subprocess.run(
-        [sys.executable, "-c", RQ, *command, "--url", url],
+        [sys.executable, "-c", RQ, *command],
+        env={**os.environ, "RQ_REDIS_URL": url},
         capture_output=True,
         text=True,
         check=True,

@@ -1,0 +1,94 @@
+"""The commands of docs/deploy.md that save and restore the database, run on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import select
+
+from desk.store import Store
+from desk.tables import Customer
+from tests.conftest import FLORIST, PostgresServer
+from tests.databases import binaries_of_postgres
+from tests.deploy.files import ROOT
+
+CONTAINER = "docker compose exec -T postgres "
+OURS = "docker compose run --rm bot "
+
+
+@pytest.fixture
+def store(postgres_server: PostgresServer) -> Iterator[Store]:
+    """A database of the name and user in docker-compose.yml, without any table."""
+    with postgres_server.connect("postgres") as connection:
+        connection.execute("CREATE ROLE frontdesk SUPERUSER LOGIN")
+        connection.execute("CREATE DATABASE frontdesk OWNER frontdesk")
+    url = postgres_server.url("frontdesk").replace("postgres@", "frontdesk@")
+    made = Store(url)
+    yield made
+    made.dispose()
+    with postgres_server.connect("postgres") as connection:
+        connection.execute("DROP DATABASE frontdesk WITH (FORCE)")
+        connection.execute("DROP ROLE frontdesk")
+
+
+def block(beginning: str) -> list[str]:
+    """The lines of the guide's block that begins with this line."""
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    [found] = re.findall(rf"^    {re.escape(beginning)}.*\n(?:    .*\n)*", guide, re.M)
+    return [line.strip() for line in found.splitlines()]
+
+
+def run(line: str, store: Store, server: PostgresServer, folder: Path) -> None:
+    """A line of the guide, with this machine's programs in the place of the containers'."""
+    line = line.removeprefix(CONTAINER).replace(f"{OURS}frontdesk", f"{sys.executable} -m cli")
+    environment = {
+        **os.environ,
+        "PATH": f"{binaries_of_postgres()}{os.pathsep}{os.environ['PATH']}",
+        "PGHOST": str(server.directory),
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": store.url,
+        "DATA_DIR": str(folder / "data"),
+        "PACK": str(FLORIST),
+    }
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+def upgrade(store: Store, revision: str) -> None:
+    with store.engine.connect() as connection:
+        config = store._alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+
+
+def test_the_way_back_over_newer_tables_leaves_a_database_that_can_be_upgraded_again(
+    store: Store, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    save, *_ = block(f"{CONTAINER}pg_dump --username=frontdesk --format=custom frontdesk > front")
+    back = block("docker compose stop")
+    upgrade(store, "0001")
+    with store.writing() as session:
+        session.execute(Customer.__table__.insert().values(chat_id=5, name="Ada", gone=False))
+    run(save, store, postgres_server, tmp_path)
+    store.migrate()
+    for line in back:
+        if line.startswith((CONTAINER, OURS)):
+            run(line, store, postgres_server, tmp_path)
+    words = ("stop", "postgres redis", "flushall", "dropdb", "createdb", "pg_restore", "--mark")
+    places = [next(i for i, line in enumerate(back) if word in line) for word in words]
+    assert places == sorted(places)
+    assert back[-1] == "docker compose up --detach"
+    store.migrate()
+    store.check()
+    with store.reading() as session:
+        assert session.scalars(select(Customer.name)).all() == ["Ada"]
