@@ -26,7 +26,12 @@ def conflict(one: Row, other: Row) -> bool:
 
 
 def covers(known: Row, row: Row) -> bool:
-    """Whether a row of the same text adds nothing to one that is there already."""
+    """Whether a row of the same text adds nothing to one that is there already.
+
+    What can't be read may be anything, so such a row covers none and is covered by none.
+    """
+    if known.unsure or row.unsure:
+        return False
     return row.intent in (None, known.intent) and row.sentiment in (None, known.sentiment)
 
 
