@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifier.formats import mistaken_format
 from classifier.vocabulary import SENTIMENTS
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
 from desk.validation.findings import Finding, Kind, Severity
@@ -124,7 +125,13 @@ class DataFile:
         if _STRAY.search(content):
             others = (line for line in content.split("\n") if not _STRAY.search(line))
             self._mixed = not all(line.removeprefix(BOM).isascii() for line in others)
-        entries = (self._csv if self.csv else self._jsonl)(content.removeprefix(BOM))
+        content = content.removeprefix(BOM)
+        mistaken = mistaken_format(self.path.suffix, content)
+        if mistaken is not None:
+            self.error(Kind.ROW, *mistaken)
+            self.bom = False  # and nothing of it is mended
+            return
+        entries = (self._csv if self.csv else self._jsonl)(content)
         for record, line, entry in entries:
             self._keep(record, line, entry)
         if not self.csv:
@@ -187,9 +194,7 @@ class DataFile:
 
     def _check_header(self, line: int, header: list[str]) -> bool:
         problem = None
-        if len(header) == 1 and re.search(r"[;\t|]", header[0]):
-            problem = "separate the columns with commas, as in text,intent,sentiment"
-        elif "text" not in header:
+        if "text" not in header:
             problem = "the header has no column text; begin with a line such as text,intent"
         elif len(set(header)) < len(header):
             problem = "the header names a column twice"
