@@ -267,6 +267,20 @@ def test_the_pictures_are_pictures_whatever_the_intents_are_called() -> None:
             assert min(picture.size) > 300
 
 
+@pytest.mark.parametrize("count", [160, 161, 1_000])
+def test_the_matrix_of_many_intents_is_a_picture_of_bounded_size(count: int) -> None:
+    from PIL import Image
+
+    names = [f"intent_{number:04}" for number in range(count)]
+    wrong = names[1:] + names[:1]
+    files = rasa.rasa_files(outcomes_of(names * 2, names + wrong))
+    with Image.open(io.BytesIO(files["intent_confusion_matrix.png"])) as picture:
+        assert max(picture.size) <= 5_000
+        # Each wrong prediction can be seen: about its share of the picture is coloured.
+        seen = np.asarray(picture.convert("L")) < 245
+    assert seen.mean() > 1 / count
+
+
 def test_a_report_is_a_folder_of_known_files(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "report"
     paths = write_report(out, *make(), "m")
