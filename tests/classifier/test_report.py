@@ -323,6 +323,30 @@ def test_what_is_no_report_is_not_replaced(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "full" / "thesis.txt").exists()
 
 
+def test_a_place_that_cannot_be_written_is_told_before_there_is_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="/file is not a folder"):
+        check_report_target(tmp_path / "file" / "a" / "b")
+    closed = tmp_path / "closed"
+    write_report(closed / "r", *make(), "m")
+    check_report_target(closed / "r")
+    check_report_target(closed / "new" / "r")
+    # The tests may run as root, whom no mode keeps out.
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != closed)
+    for out in (closed / "r", closed / "new" / "r"):
+        with pytest.raises(DataError, match="may not write"):
+            check_report_target(out)
+
+    def refused(_path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(DataError, match="Permission denied"):
+        check_report_target(closed / "r")
+
+
 def test_a_full_disk_leaves_the_earlier_report_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
