@@ -61,6 +61,11 @@ def test_migrate_names_a_database_that_does_not_answer(
     assert "secret" not in result.err
 
 
+def test_an_operators_name_is_shown_as_it_is(desk: Desk, frontdesk: Command) -> None:
+    assert frontdesk("operators", "add", "42", "--name", "Ada [/b] [red]").code == 0
+    assert "Ada [/b] [red]" in frontdesk("operators", "list").out
+
+
 def test_operators_are_added_listed_and_removed(desk: Desk, frontdesk: Command) -> None:
     assert frontdesk("operators", "list", "--json").json() == []
     assert frontdesk("operators", "add", "42", "--name", "Ada", "--role", "admin").code == 0
