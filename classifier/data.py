@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier import nlu
+from classifier.formats import mistaken_format
 from classifier.vocabulary import SENTIMENTS
 
 COLUMNS = ("text", "intent", "label", "sentiment")
@@ -58,7 +59,12 @@ def read_placed(path: str | Path, *, labelled: bool = True) -> list[tuple[str, E
     """As `read_examples`, each example with the place where it stands, as in `data.csv:3`."""
     path = Path(path)
     content = _decode(path)
-    rows = _READERS.get(path.suffix.lower(), _json_rows)(path, content)
+    read = _READERS.get(path.suffix.lower(), _json_rows)
+    mistaken = None if read is _nlu_rows else mistaken_format(path.suffix, content)
+    if mistaken is not None:
+        line, problem = mistaken
+        raise DataError(f"{path}:{line}: {problem}")
+    rows = read(path, content)
     examples = [(where, _example(where, row, labelled)) for where, row in rows]
     if not examples:
         raise DataError(f"{path}: the file holds no examples")
@@ -198,8 +204,6 @@ _READERS = {".csv": _csv_rows, ".yml": _nlu_rows, ".yaml": _nlu_rows}
 
 
 def _check_header(where: str, header: list[str]) -> None:
-    if len(header) == 1 and re.search(r"[;\t|]", header[0]):
-        raise DataError(f"{where}: separate the columns with commas, as in text,intent,sentiment")
     _check_columns(where, header)
     if "text" not in header:
         raise DataError(f"{where}: the header has no column `text`")

@@ -51,7 +51,8 @@ def backup(
     if json_:
         print_json({"folder": str(folder), **about})
     else:
-        results().print(f"{folder}: {about['bytes']:,} bytes, revision {about['revision']}.")
+        said = f"{folder}: {about['bytes']:,} bytes, revision {about['revision']}."
+        results().print(said, markup=False)
 
 
 def restore(

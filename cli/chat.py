@@ -234,7 +234,7 @@ def _converse(customer: Customer, explain: bool) -> None:
             raise
         except CommandError as error:
             # A person has taken over, say: the conversation goes on all the same.
-            notices().print(f"[yellow]{error}[/]")
+            notices().print(str(error), style="yellow", markup=False)
 
 
 def _print(exchange: dict[str, Any], explain: bool) -> None:
@@ -242,9 +242,11 @@ def _print(exchange: dict[str, Any], explain: bool) -> None:
     console.print("[bold]desk >[/] ", end="")
     console.print(exchange["reply"], markup=False)
     console.print(
-        f"[dim]intent {exchange['intent'] or '–'} ({percent(exchange['confidence'])}) · "
+        f"intent {exchange['intent'] or '–'} ({percent(exchange['confidence'])}) · "
         f"sentiment {exchange['sentiment'] or '–'} · {exchange['decision']} "
-        f"by rule {exchange['rule']} · model {exchange['model'] or '–'}[/]"
+        f"by rule {exchange['rule']} · model {exchange['model'] or '–'}",
+        style="dim",
+        markup=False,
     )
     if explain:
         _print_explanation(exchange)

@@ -265,7 +265,7 @@ def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
     console.print(
         f"examples: {counts['added']:,} new, {counts['present']:,} there already, "
         f"{counts['conflicts']:,} with another label, {counts['in_test']:,} in test.jsonl, "
-        f"{counts['too_long']:,} too long"
+        f"{counts['too_long']:,} too long, {counts['completed']:,} merged into a new one"
     )
     counts = plan.answers
     console.print(

@@ -112,7 +112,8 @@ def _from_file(
         registry.check_target(out)
     if not quiet:
         console = notices()
-        console.print(f"{len(examples):,} examples from {source}, base model {settings.base_model}")
+        said = f"{len(examples):,} examples from {source}, base model {settings.base_model}"
+        console.print(said, markup=False)
     with _settings_errors():
         metrics, path = _fit(settings, examples, test_examples, out, recipe, quiet)
     promoted = out is None and registry.champion(settings.models_dir) is None
@@ -216,7 +217,7 @@ def _print_result(result: dict[str, Any], of_pack: bool) -> None:
     if "run" in result:
         _print_run(result)
         return
-    console.print(f"Model {result['model']} trained in {result['seconds']:.0f} s")
+    console.print(f"Model {result['model']} trained in {result['seconds']:.0f} s", markup=False)
     for name in ("validation", "test"):
         measures = result.get(name) or {}
         if measures:

@@ -109,23 +109,25 @@ def evaluate(
         version = classifier.version
         title = f"Model {version}"
     files = []
-    if out is not None:
-        from classifier.report import write_report
+    try:
+        if out is not None:
+            from classifier.report import write_report
 
-        files = write_report(
-            out,
-            predictions,
-            examples,
-            title,
-            remarks=[f"Measured on {len(examples):,} texts of {source}."],
-            cross_validation=measures.get("cross_validation"),
-        )
-    if json_:
-        report = {"report": str(out)} if out else {}
-        print_json({"model": version, "data": str(source), **report, **measures})
-        return
-    _print_measures(title, source, measures)
-    if files:
+            files = write_report(
+                out,
+                predictions,
+                examples,
+                title,
+                remarks=[f"Measured on {len(examples):,} texts of {source}."],
+                cross_validation=measures.get("cross_validation"),
+            )
+    finally:  # The figures may have cost hours: they are told without a report, too.
+        if json_:
+            report = {"report": str(out)} if files else {}
+            print_json({"model": version, "data": str(source), **report, **measures})
+        else:
+            _print_measures(title, source, measures)
+    if files and not json_:
         results().print(f"Report: {files[0]}", markup=False)
 
 

@@ -23,7 +23,8 @@ def list_(json_: JsonOption = False) -> None:
         print_json(found)
         return
     if not found:
-        notices().print(f"No model in {settings.models_dir} yet. Run: frontdesk train")
+        said = f"No model in {settings.models_dir} yet. Run: frontdesk train"
+        notices().print(said, markup=False)
         return
     console = results()
     console.print(f"[bold]{'version':<24} {'intent':>7} {'sentiment':>10}[/]")

@@ -42,7 +42,8 @@ def list_(json_: JsonOption = False) -> None:
         notices().print("No operators yet. Run: frontdesk operators add ID --name NAME")
     for row in rows:
         note = " (administrator of the operators' chat)" if row["from_chat"] else ""
-        results().print(f"{row['user_id']:>12}  {row['role']:<6} {row['name']}{note}")
+        line = f"{row['user_id']:>12}  {row['role']:<6} {row['name']}{note}"
+        results().print(line, markup=False)
 
 
 @operators.command(epilog="Example: frontdesk operators add 9003 --name Ada --role admin")

@@ -9,21 +9,26 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from classifier.evaluate import Outcomes, label_table
 from classifier.report.svg import shorten
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 CONFUSED_WITH = 3
 """Of an intent's three most frequent predictions, its own among them, Rasa lists the wrong ones."""
 HIT, MISS = "#009292", "#920000"
 DOTS_PER_INCH = 110
+MOST_NAMED = 160
+"""Beyond so many labels no name can be read in a picture that fits in memory and on a screen."""
 
 
 def rasa_files(outcomes: Outcomes) -> dict[str, bytes]:
@@ -40,10 +45,12 @@ def intent_report(outcomes: Outcomes) -> dict[str, Any]:
     """By intent `precision`, `recall`, `f1-score`, `support` and `confused_with` (counts); then
     `accuracy`, `macro avg` and `weighted avg`."""
     table = label_table(outcomes)
-    predicted = Counter(zip(outcomes.truth, outcomes.first, strict=True))
+    predicted: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for true, first in zip(outcomes.truth, outcomes.first, strict=True):
+        predicted[true][first] += 1
     report: dict[str, Any] = {}
     for name, row in table.items():
-        most = sorted((-n, first) for (true, first), n in predicted.items() if true == name)
+        most = sorted((-n, first) for first, n in predicted[name].items())
         report[name] = {
             "precision": row["precision"],
             "recall": row["recall"],
@@ -85,12 +92,24 @@ def _confusion_matrix(outcomes: Outcomes) -> bytes:
     counts = np.zeros((len(labels), len(labels)), dtype=int)
     for true, first in zip(outcomes.truth, outcomes.first, strict=True):
         counts[place[true], place[first]] += 1
-    # A quarter of an inch a label, so that the names fit beside each other at any number.
-    side = 3.5 + 0.25 * max(len(labels), 12)
+    named = len(labels) <= MOST_NAMED
+    # A quarter of an inch a label, so that the names fit beside each other.
+    side = 3.5 + 0.25 * max(len(labels), 12) if named else 20
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
-    norm = LogNorm(vmin=1, vmax=max(int(counts.max()), 2))
+    # Where no number stands in it, a cell of one text must not be nearly white.
+    norm = LogNorm(vmin=1 if named else 0.1, vmax=max(int(counts.max()), 2))
     axes.imshow(np.ma.masked_equal(counts, 0), cmap="Blues", norm=norm)
+    if named:
+        _name(axes, labels, counts, norm)
+    else:
+        axes.set(xticks=[], yticks=[])
+    axes.set(title="Intent Confusion matrix", xlabel="Predicted label", ylabel="True label")
+    return _png(figure)
+
+
+def _name(axes: Axes, labels: list[str], counts: npt.NDArray[np.int_], norm: Normalize) -> None:
+    """Write the labels beside a matrix, and its counts into it."""
     for true, first in np.argwhere(counts):
         dark = norm(counts[true, first]) > 0.6
         axes.text(
@@ -109,8 +128,6 @@ def _confusion_matrix(outcomes: Outcomes) -> bytes:
     axes.set_yticks(ticks[:-1] + 0.5, minor=True)
     axes.grid(which="minor", color="#e4e4e4", linewidth=0.5)
     axes.tick_params(which="minor", length=0)
-    axes.set(title="Intent Confusion matrix", xlabel="Predicted label", ylabel="True label")
-    return _png(figure)
 
 
 def _histogram(outcomes: Outcomes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -24,21 +25,32 @@ FILES = (
 
 
 def check_report_target(out: str | Path) -> None:
-    """Raise `DataError` where no report may go: into a file, or a folder of anything else.
+    """Raise `DataError` where no report may go: into a file, or a folder of anything else, or
+    where nothing may be written.
 
     A folder that is new, empty, or holds an earlier report alone may be written to.
     """
     path = Path(out)
-    if path.exists() and not path.is_dir():
-        raise DataError(f"{path}: is not a folder; choose a new one for the report")
-    if path.resolve() == Path.cwd():
-        raise DataError(f"{path}: is the folder you are in; choose a new one for the report")
-    others = sorted(p.name for p in path.iterdir() if p.name not in FILES) if path.is_dir() else []
+    try:
+        if path.exists() and not path.is_dir():
+            raise DataError(f"{path}: is not a folder; choose a new one for the report")
+        if path.resolve() == Path.cwd():
+            raise DataError(f"{path}: is the folder you are in; choose a new one for the report")
+        found = [each.name for each in path.iterdir()] if path.is_dir() else []
+        # A new folder takes the place of an earlier one, so this is about the one above it.
+        ground = next(parent for parent in path.resolve().parents if parent.exists())
+    except OSError as error:
+        raise DataError(f"{path}: no report can be written there ({error.strerror})") from error
+    others = sorted(set(found) - set(FILES))
     if others:
         raise DataError(
             f"{path}: holds {others[0]!r}, which is no part of a report; "
             "choose a new folder for the report"
         )
+    if not ground.is_dir():
+        raise DataError(f"{path}: no report can be written there, since {ground} is not a folder")
+    if not os.access(ground, os.W_OK | os.X_OK):
+        raise DataError(f"{path}: no report can be written there: you may not write to {ground}")
 
 
 def write_report(

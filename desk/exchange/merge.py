@@ -1,15 +1,16 @@
 """What of the sources goes into a pack. An import only adds: nothing in the pack is changed.
 
-An example is left out where the pack, or a row before it, has the text (`validation.normalised`, so
-that what `validate` calls the same is the same here), or where it would leak the test. An intent
-that the pack has keeps its answer or its lack of one.
+An example is left out where the pack has the text (`validation.normalised`, so that what `validate`
+calls the same is the same here), or where it would leak the test. What several new rows say of one
+text becomes one row. An intent that the pack has keeps its answer or its lack of one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,22 +155,20 @@ class _Merge:
     def _examples(
         self, present: Iterable[Labelled], held_out: Iterable[Labelled]
     ) -> tuple[list[Labelled], dict[str, int]]:
-        seen = {normalised(row.text): row for row in present}
+        seen: defaultdict[str, list[Labelled]] = defaultdict(list)
+        for row in present:
+            seen[normalised(row.text)].append(row)
         tests = {normalised(row.text) for row in held_out}
-        count = dict.fromkeys(("read", "added", "present", "conflicts", "in_test", "too_long"), 0)
-        added = []
+        names = ("read", "added", "completed", "present", "conflicts", "in_test", "too_long")
+        count = dict.fromkeys(names, 0)
+        added: dict[str, Labelled] = {}
         for row in self.material.examples:
             count["read"] += 1
             intent = None if row.intent is None else self._named(row.intent, row.where)
             new = Labelled(row.where, row.text, intent, row.sentiment)
             key = normalised(row.text)
-            first = seen.get(key)
-            if first is not None:
-                differ = _differ(first, new)
-                count["conflicts" if differ else "present"] += 1
-                if differ:
-                    message = f"{row.text[:80]!r} is {differ[1]} here and {differ[0]} in"
-                    self._say(f"{message} {first.where}; it is not imported", row.where)
+            if key in seen:
+                count[self._repeated(new, seen[key], added, key)] += 1
             elif key in tests:
                 count["in_test"] += 1
             elif len(row.text) > MOST_TEXT:
@@ -177,10 +176,35 @@ class _Merge:
                 message = f"the text has {len(row.text)} characters, a message at most {MOST_TEXT}"
                 self._say(f"{message}; it is not imported", row.where)
             else:
-                seen[key] = new
-                added.append(new)
+                seen[key].append(new)
+                added[key] = new
         count["added"] = len(added)
-        return added, count
+        return list(added.values()), count
+
+    def _repeated(
+        self, new: Labelled, known: list[Labelled], added: dict[str, Labelled], key: str
+    ) -> str:
+        """What becomes of a row whose text is known: the name under which it is counted."""
+        said = repr(new.text[:80])
+        for row in known:
+            if differ := _differ(row, new):
+                message = f"{said} is {differ[1]} here and {differ[0]} in {row.where}"
+                self._say(f"{message}; it is not imported", new.where)
+                return "conflicts"
+        more = dict(_more(known, new))
+        if not more:
+            return "present"
+        if key in added:
+            known.append(new)
+            added[key] = replace(added[key], **more)
+            return "completed"
+        for kind, label in more.items():
+            self._say(
+                f"{said} is {label} here, and {known[0].where} has no {kind}; the pack's rows stay "
+                "as they are: write it there",
+                new.where,
+            )
+        return "present"
 
     def _named(self, label: str, where: str) -> str:
         """The name of a label's intent. Raises `ExchangeError` where another label has it."""
@@ -290,3 +314,11 @@ def _differ(one: Labelled, other: Labelled) -> tuple[str, str] | None:
         if a is not None and b is not None and a != b:
             return a, b
     return None
+
+
+def _more(known: Sequence[Labelled], new: Labelled) -> Iterator[tuple[str, str]]:
+    """The kinds of label that a row has and none of those before it, each with its label."""
+    if new.intent is not None and all(row.intent is None for row in known):
+        yield "intent", new.intent
+    if new.sentiment is not None and all(row.sentiment is None for row in known):
+        yield "sentiment", new.sentiment

@@ -26,7 +26,12 @@ def conflict(one: Row, other: Row) -> bool:
 
 
 def covers(known: Row, row: Row) -> bool:
-    """Whether a row of the same text adds nothing to one that is there already."""
+    """Whether a row of the same text adds nothing to one that is there already.
+
+    What can't be read may be anything, so such a row covers none and is covered by none.
+    """
+    if known.unsure or row.unsure:
+        return False
     return row.intent in (None, known.intent) and row.sentiment in (None, known.sentiment)
 
 
@@ -72,9 +77,10 @@ def _two_labels(row: Row, other: Row) -> str:
 def _check_near(rows: Sequence[Row], data: DataFile) -> None:
     near = NearTexts([row.key for row in rows])
     for number, row in enumerate(rows):
-        close = next((rows[other] for other in near.near(row.key) if other < number), None)
-        if close is None:
+        nearest = near.nearest_before(number)
+        if nearest is None:
             continue
+        close = rows[nearest]
         where = f"{row.text!r} is nearly {close.text!r} in line {close.line}"
         if row.intent != close.intent and None not in (row.intent, close.intent):
             data.warn(

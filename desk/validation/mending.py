@@ -125,9 +125,10 @@ class Mending:
 
 
 def _differ(rows: Sequence[Row]) -> bool:
-    """Whether rows say different things; what one does not know is no difference."""
+    """Whether rows say, or may say, different things; what one lacks is no difference."""
     intents, sentiments = {row.intent for row in rows}, {row.sentiment for row in rows}
-    return len(intents - {None}) > 1 or len(sentiments - {None}) > 1
+    unsure = any(row.unsure for row in rows)
+    return unsure or len(intents - {None}) > 1 or len(sentiments - {None}) > 1
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifier.formats import mistaken_format
 from classifier.vocabulary import SENTIMENTS
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
 from desk.validation.findings import Finding, Kind, Severity
@@ -44,6 +45,8 @@ class Row:
     """The text as it counts: `normalised`."""
     intent: str | None = None
     sentiment: str | None = None
+    unsure: bool = False
+    """Whether there is more that might be a label, but can't be read as one."""
 
     @property
     def text(self) -> str:
@@ -122,7 +125,13 @@ class DataFile:
         if _STRAY.search(content):
             others = (line for line in content.split("\n") if not _STRAY.search(line))
             self._mixed = not all(line.removeprefix(BOM).isascii() for line in others)
-        entries = (self._csv if self.csv else self._jsonl)(content.removeprefix(BOM))
+        content = content.removeprefix(BOM)
+        mistaken = mistaken_format(self.path.suffix, content)
+        if mistaken is not None:
+            self.error(Kind.ROW, *mistaken)
+            self.bom = False  # and nothing of it is mended
+            return
+        entries = (self._csv if self.csv else self._jsonl)(content)
         for record, line, entry in entries:
             self._keep(record, line, entry)
         if not self.csv:
@@ -181,14 +190,11 @@ class DataFile:
                     "text with commas in double quotes",
                 )
             else:
-                named = zip(header, cells, strict=True)
-                yield record, line, {name: cell for name, cell in named if name in self._columns}
+                yield record, line, dict(zip(header, cells, strict=True))
 
     def _check_header(self, line: int, header: list[str]) -> bool:
         problem = None
-        if len(header) == 1 and re.search(r"[;\t|]", header[0]):
-            problem = "separate the columns with commas, as in text,intent,sentiment"
-        elif "text" not in header:
+        if "text" not in header:
             problem = "the header has no column text; begin with a line such as text,intent"
         elif len(set(header)) < len(header):
             problem = "the header names a column twice"
@@ -234,7 +240,8 @@ class DataFile:
         if not isinstance(entry, dict):
             self.error(Kind.ROW, line, 'this is no object; write {"text": …, "intent": …}')
             return
-        for key in sorted(entry.keys() - self._columns):
+        unknown = sorted(entry.keys() - self._columns)
+        for key in unknown if not self.csv else ():  # a CSV's header was told of once
             self.error(Kind.ROW, line, f"key {key!r} is not known; {self._known()}")
         text = entry.get("text")
         if not isinstance(text, str) or not text.strip():
@@ -244,13 +251,15 @@ class DataFile:
             self.error(Kind.ROW, line, f"the text holds {odd}; write it anew")
             return
         self._check_text(line, text)
-        intent = self._intent(line, entry)
-        sentiment = self._sentiment(line, entry.get("sentiment"))
+        intent, intent_read = self._intent(line, entry)
+        sentiment, sentiment_read = self._sentiment(line, entry.get("sentiment"))
         if all(_blank(entry.get(name)) for name in ("intent", "label", "sentiment")):
             self.error(
                 Kind.ROW, line, "there is neither an intent nor a sentiment; add one of them"
             )
-        self.rows.append(Row(record, line, text, normalised(text), intent, sentiment))
+        more = any(not _blank(entry[key]) for key in unknown)
+        unsure = more or not (intent_read and sentiment_read)
+        self.rows.append(Row(record, line, text, normalised(text), intent, sentiment, unsure))
 
     def _check_text(self, line: int, text: str) -> None:
         if len(text) > MOST_TEXT:
@@ -277,7 +286,8 @@ class DataFile:
                 + (f"--fix makes it {meant.strip()!r}" if meant else "write it anew"),
             )
 
-    def _intent(self, line: int, entry: dict[str, Any]) -> str | None:
+    def _intent(self, line: int, entry: dict[str, Any]) -> tuple[str | None, bool]:
+        """A row's intent, and whether all that is said of it could be read."""
         given = {name: entry[name] for name in ("intent", "label") if entry.get(name) is not None}
         names = []
         for value in given.values():
@@ -285,7 +295,7 @@ class DataFile:
                 self.error(
                     Kind.ROW, line, f"intent {value!r} is no name; write the name of an intent"
                 )
-                return None
+                return None, False
             if value.strip():
                 names.append(value.strip())
         if len(set(names)) > 1:
@@ -296,18 +306,18 @@ class DataFile:
                 line,
                 f"intent {names[0]!r} is not in pack.yml; add it there or label the text anew",
             )
-        return names[0] if names else None
+        return (names[0] if names else None), len(set(names)) < 2
 
-    def _sentiment(self, line: int, value: Any) -> str | None:
+    def _sentiment(self, line: int, value: Any) -> tuple[str | None, bool]:
         if _blank(value):
-            return None
+            return None, True
         if isinstance(value, str) and value.strip().lower() in SENTIMENTS:
-            return value.strip().lower()
+            return value.strip().lower(), True
         known = ", ".join(SENTIMENTS)
         self.error(
             Kind.ROW, line, f"sentiment {value!r} is not known; use {known}, or leave it out"
         )
-        return None
+        return None, False
 
 
 def encoded(content: str) -> bytes:

@@ -188,9 +188,39 @@ def test_no_cell_of_a_written_csv_begins_like_a_formula(sign: str) -> None:
     assert written.splitlines()[1] == f"'{sign}cmd,'{sign}x,"
 
 
-def test_a_csv_with_other_separators_is_told_so(tmp_path: Path) -> None:
-    message = error(write(tmp_path, "text;label\na;b\n", "data.csv"))
-    assert "data.csv:1: separate the columns with commas" in message
+COMMAS = "separate the columns with commas, as in text,intent,sentiment"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("data.csv", "text;label\na;b\n", COMMAS),
+        ("data.csv", '\ufeff"text";"label"\r\n"a";"b"\r\n', COMMAS),
+        ("data.csv", '"text"\t"label"\n"a"\t"b"\n', COMMAS),
+        ("data.csv", "sep=;\ntext;label\na;b\n", COMMAS),
+        ("data.tsv", "text\tlabel\na\tb\n", f"{COMMAS}, and name the file .csv"),
+        ("data.txt", '"Text";"label"\n"a";"b"\n', f"{COMMAS}, and name the file .csv"),
+        ("data.txt", "text,label\na,b\n", "this is CSV; name the file .csv"),
+        ("data.jsonl", "intent,text\na,b\n", "this is CSV; name the file .csv"),
+        ("data.json", '[\n  {"text": "a", "intent": "b"}\n]\n', "write one object a line"),
+        ("data.json", '[{"text": "a", "intent": "b"}]\n', "write one object a line"),
+        ("data.txt", "hello\tgreeting\n", "it is .jsonl (one JSON object a line), .csv"),
+    ],
+)
+def test_a_common_format_that_is_not_read_is_told_with_what_to_do(
+    tmp_path: Path, name: str, content: str, says: str
+) -> None:
+    message = error(write(tmp_path, content, name))
+    assert f"{name}:1: " in message
+    assert says in message
+
+
+def test_jsonl_may_have_any_name_and_a_csv_any_signs_after_its_header(tmp_path: Path) -> None:
+    row = '{"text": "a, b; c", "intent": "x"}\n'
+    assert read_examples(write(tmp_path, row, "data.txt")) == [Example("a, b; c", "x", None)]
+    assert read_examples(write(tmp_path, "\n text ,label\na; b\tc,x\n", "data.csv")) == [
+        Example("a; b\tc", "x", None)
+    ]
 
 
 def test_each_example_comes_with_its_place(tmp_path: Path) -> None:

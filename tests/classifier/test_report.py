@@ -267,6 +267,20 @@ def test_the_pictures_are_pictures_whatever_the_intents_are_called() -> None:
             assert min(picture.size) > 300
 
 
+@pytest.mark.parametrize("count", [160, 161, 1_000])
+def test_the_matrix_of_many_intents_is_a_picture_of_bounded_size(count: int) -> None:
+    from PIL import Image
+
+    names = [f"intent_{number:04}" for number in range(count)]
+    wrong = names[1:] + names[:1]
+    files = rasa.rasa_files(outcomes_of(names * 2, names + wrong))
+    with Image.open(io.BytesIO(files["intent_confusion_matrix.png"])) as picture:
+        assert max(picture.size) <= 5_000
+        # Each wrong prediction can be seen: about its share of the picture is coloured.
+        seen = np.asarray(picture.convert("L")) < 245
+    assert seen.mean() > 1 / count
+
+
 def test_a_report_is_a_folder_of_known_files(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "report"
     paths = write_report(out, *make(), "m")
@@ -307,6 +321,30 @@ def test_what_is_no_report_is_not_replaced(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(DataError, match=sentence):
             check_report_target(tmp_path / name)
     assert (tmp_path / "full" / "thesis.txt").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_before_there_is_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="/file is not a folder"):
+        check_report_target(tmp_path / "file" / "a" / "b")
+    closed = tmp_path / "closed"
+    write_report(closed / "r", *make(), "m")
+    check_report_target(closed / "r")
+    check_report_target(closed / "new" / "r")
+    # The tests may run as root, whom no mode keeps out.
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != closed)
+    for out in (closed / "r", closed / "new" / "r"):
+        with pytest.raises(DataError, match="may not write"):
+            check_report_target(out)
+
+    def refused(_path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(DataError, match="Permission denied"):
+        check_report_target(closed / "r")
 
 
 def test_a_full_disk_leaves_the_earlier_report_as_it_was(

@@ -50,3 +50,10 @@ def test_a_message_without_a_prediction_is_explained_by_its_rule(
     said = capsys.readouterr().out
     assert "why: the classifier did not answer in time" in said
     assert "scope: – (from – on)" in said
+
+
+def test_an_intent_with_square_brackets_is_shown_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _print(EXCHANGE | {"intent": "where[/x]"}, explain=False)
+    assert "intent where[/x] (64.0%)" in capsys.readouterr().out

@@ -70,6 +70,20 @@ def test_train_takes_every_documented_form(place: Place, frontdesk: Command, kin
     assert bool(heads["sentiments"]) == (kind != "csv with label")
 
 
+def test_square_brackets_in_paths_are_printed_as_they_are(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.folder / "a[/b]").mkdir(parents=True)
+    data = write_jsonl(place.folder / "a[/b]" / "[bold]data[v1].jsonl", make_examples(each=6))
+    out = place.folder / "a[/b]" / "[red]m"
+    result = frontdesk("train", "--data", str(data), "--out", str(out), "--epochs", "1")
+    assert result.code == 0, result.err
+    assert f"examples from {data}, base model" in result.err
+    assert f"Model {out} trained in" in result.out
+    monkeypatch.setenv("MODELS_DIR", str(place.folder / "a[/b]" / "none"))
+    assert "a[/b]/none yet" in frontdesk("models", "list").err
+
+
 def test_train_json_is_pure_and_progress_goes_to_stderr(place: Place) -> None:
     data = write_jsonl(place.folder / "data.jsonl", make_examples(each=12))
     test = write_jsonl(place.folder / "test.jsonl", make_examples(seed=7, each=6))

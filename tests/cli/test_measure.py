@@ -58,6 +58,29 @@ def test_a_report_does_not_replace_what_is_none(place: Place, frontdesk: Command
     assert "Fold" not in result.err
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_the_figures_are_told_though_the_report_cannot_be_written(
+    place: Place,
+    frontdesk: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+) -> None:
+    def full(path: Path, _content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    result = frontdesk("evaluate", "--out", "report", *options)
+    assert result.code == 1
+    assert "report: the report could not be written (No space left" in result.err
+    if options:
+        measures = result.json()
+        assert measures["accuracy"] > 0
+        assert "report" not in measures
+    else:
+        assert "  accuracy" in result.out
+        assert "Report:" not in result.out
+
+
 def test_evaluate_tells_all_that_the_library_measures(
     frontdesk: Command, models_dir: Path, pack_dir: Path
 ) -> None:

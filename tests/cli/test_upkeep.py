@@ -78,6 +78,11 @@ def test_migrate_waits_for_a_server_that_is_away_and_not_for_a_database_it_can_n
     assert time.monotonic() - started >= 1
 
 
+def test_an_operators_name_is_shown_as_it_is(desk: Desk, frontdesk: Command) -> None:
+    assert frontdesk("operators", "add", "42", "--name", "Ada [/b] [red]").code == 0
+    assert "Ada [/b] [red]" in frontdesk("operators", "list").out
+
+
 def test_operators_are_added_listed_and_removed(desk: Desk, frontdesk: Command) -> None:
     assert frontdesk("operators", "list", "--json").json() == []
     assert frontdesk("operators", "add", "42", "--name", "Ada", "--role", "admin").code == 0

@@ -113,6 +113,7 @@ def test_texts_that_the_pack_has_are_not_added_again(pack_folder: Path) -> None:
     assert plan.examples == {
         "read": 7,
         "added": 1,
+        "completed": 0,
         "present": 2,
         "conflicts": 2,
         "in_test": 1,
@@ -122,6 +123,52 @@ def test_texts_that_the_pack_has_are_not_added_again(pack_folder: Path) -> None:
     assert "is negative here and neutral in examples.jsonl:1" in said(plan)
     assert "4097 characters" in said(plan)
     assert plan.pack_yml is None
+
+
+def test_what_rows_of_one_import_say_of_a_text_comes_together_in_one_row(tmp_path: Path) -> None:
+    material = Material(
+        examples=[
+            Labelled("intents.csv:2", "are you open?", "hours"),
+            Labelled("intents.csv:3", "money back", "refund"),
+            Labelled("sentiments.csv:2", "Are you open", None, "neutral"),
+            Labelled("sentiments.csv:3", "lovely", None, "positive"),
+            Labelled("more.csv:2", "lovely!", "praise", "positive"),
+            Labelled("more.csv:3", "are you open?", "hours", "negative"),
+        ]
+    )
+    plan = merge.plan(tmp_path / "new", material)
+    assert plan.added == (
+        Labelled("intents.csv:2", "are you open?", "hours", "neutral"),
+        Labelled("intents.csv:3", "money back", "refund"),
+        Labelled("sentiments.csv:3", "lovely", "praise", "positive"),
+    )
+    assert "praise" in plan.intents
+    counts = ("added", "completed", "present", "conflicts")
+    assert [plan.examples[name] for name in counts] == [3, 2, 0, 1]
+    assert "is negative here and neutral in sentiments.csv:2" in said(plan)
+
+
+def test_a_label_that_a_row_of_the_pack_lacks_is_told_and_not_written(pack_folder: Path) -> None:
+    present = [
+        Labelled("examples.jsonl:1", "are you open?", "opening_hours"),
+        Labelled("examples.jsonl:2", "lovely", None, "positive"),
+        Labelled("examples.jsonl:3", "money back", "refund"),
+        Labelled("examples.jsonl:4", "money back", None, "neutral"),
+    ]
+    material = Material(
+        examples=[
+            row("Are you open?", None, "neutral"),
+            row("lovely", "greeting", "positive"),
+            row("money back", None, "neutral"),
+        ]
+    )
+    plan = merge.plan(pack_folder, material, present)
+    assert plan.empty
+    assert plan.examples["present"] == 3
+    assert [notice.message.split("; ")[0] for notice in plan.notices] == [
+        "'Are you open?' is neutral here, and examples.jsonl:1 has no sentiment",
+        "'lovely' is greeting here, and examples.jsonl:2 has no intent",
+    ]
 
 
 def test_an_intent_of_the_pack_stays_as_it_is(pack_folder: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from desk import pack as packs
 from desk.validation import Finding, Kind, Severity, normalised, validate
@@ -272,6 +275,81 @@ def test_looking_up_near_texts_finds_what_comparing_all_of_them_finds() -> None:
 def test_the_nearest_of_several_near_texts_comes_first() -> None:
     text = "where is the parcel that i ordered from you three weeks ago on a monday"
     assert NearTexts([f"{text} xy", text, "something else", f"{text} x"]).near(text) == [1, 3, 0]
+
+
+def _likeness(one: str, other: str) -> float:
+    return len(grams(one) & grams(other)) / len(grams(one) | grams(other))
+
+
+_PLACES = ["boston", "new york", "oslo", "denver", "york", "a", "salt lake city", "newark"]
+_TEMPLATES = [
+    "show me flights from {} to {} on monday in the morning",
+    "{} to {}",
+    "i would like to book a flight that leaves {} before noon and is in {} at five: what is there?",
+]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(
+                str.format, st.sampled_from(_TEMPLATES), *[st.sampled_from(_PLACES)] * 2
+            ).flatmap(lambda text: st.sampled_from([text, text + "s", text[1:], "x " + text])),
+            st.text("ab ", max_size=12),
+        ),
+        max_size=40,
+    ),
+    st.integers(0, 40),
+)
+def test_texts_of_templates_are_found_as_by_comparing_all_of_them(
+    texts: list[str], split: int
+) -> None:
+    known = texts[split:]
+    near = NearTexts(known)
+    for text in texts[:split]:
+        alike = [(-_likeness(text, other), n) for n, other in enumerate(known)]
+        assert near.near(text) == [n for likeness, n in sorted(alike) if -likeness >= 0.9]
+    for number, text in enumerate(known):
+        before = [(-_likeness(text, other), n) for n, other in enumerate(known[:number])]
+        nearest = min((each for each in before if -each[0] >= 0.9), default=(0, None))
+        assert near.nearest_before(number) == nearest[1]
+
+
+def test_few_pairs_of_templated_texts_are_compared_in_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = random.Random(3)
+    syllables = [f"{consonant}{vowel}" for consonant in "bdfgklmnprst" for vowel in "aeiou"]
+    cities = ["".join(rng.choices(syllables, k=rng.randint(2, 4))) for _ in range(40)]
+    pairs = rng.sample([(one, other) for one in cities for other in cities], 600)
+    texts = [_TEMPLATES[0].format(*pair) for pair in pairs]
+    near = NearTexts(texts)
+    compared: list[int] = []
+    compare = NearTexts._similarity
+
+    def counted(self: NearTexts, known: set[int], size: int, number: int) -> float:
+        compared.append(number)
+        return compare(self, known, size, number)
+
+    monkeypatch.setattr(NearTexts, "_similarity", counted)
+    for number in range(len(texts)):
+        near.nearest_before(number)
+    assert len(compared) < 1_000  # of 179,700 pairs; asked for one hit, it would be 5,411
+
+
+def test_a_long_review_is_kept_in_a_few_kilobytes() -> None:
+    rng = random.Random(5)
+    words = ["".join(rng.choices("etaoinshr", k=rng.randint(2, 8))) for _ in range(2_000)]
+    texts = [" ".join(rng.choices(words, k=230)) for _ in range(100)]
+    NearTexts(texts[:1])
+    tracemalloc.start()
+    try:
+        near = NearTexts(texts)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert near.near(texts[0]) == [0]
+    assert taken / len(texts) < 30_000
 
 
 # ---- The starter pack ----

@@ -9,7 +9,7 @@ import pytest
 
 from classifier.data import DataError, read_examples
 from classifier.training import find_labels
-from desk.validation import Finding, Kind, Severity, check_files
+from desk.validation import Finding, Kind, Mending, Severity, check_files
 
 
 def _jsonl(path: Path, *rows: tuple[str, str]) -> Path:
@@ -69,6 +69,25 @@ def test_each_mistake_in_a_csv_is_found_with_its_line(
     assert [message in each.message for each in _errors(data) if each.line == line].count(True) == 1
     with pytest.raises(DataError):  # what validate calls an error, training refuses
         read_examples(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("data.csv", '\ufeff"text";"label"\r\n"a";"b"\r\n', "separate the columns with commas"),
+        ("data.txt", "\ufefftext,label\r\na,b\r\n", "this is CSV; name the file .csv"),
+        ("data.json", '[\n  {"text": "a", "intent": "b"}\n]\n', "write one object a line"),
+    ],
+)
+def test_a_file_in_another_format_is_one_error_and_nothing_of_it_is_mended(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    data = tmp_path / name
+    data.write_bytes(content.encode())
+    (error,) = _errors(data)
+    assert error.line == 1
+    assert message in error.message
+    assert Mending(*check_files(data).files).changes == []
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:

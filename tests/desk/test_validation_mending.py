@@ -54,6 +54,44 @@ def test_nothing_is_decided_between_two_labels(data: Path) -> None:
     assert [f.kind for f in check_files(data).findings].count(Kind.TWO_LABELS) == 2
 
 
+UNREADABLE = [
+    ('{"text": "hi", "label": 1}', '{"text": "hi!", "label": 2}'),
+    ('{"text": "hi", "intent": "a"}', '{"text": "hi!", "intent": "a", "label": "b"}'),
+    ('{"text": "hi", "intent": "a"}', '{"text": "hi!", "intent": "a", "sentiment": "negativ"}'),
+    ('{"text": "hi", "intent": "a"}', '{"text": "hi!", "intent": "a", "sentimnt": "negative"}'),
+]
+"""A row that can be read, or can't, and one of the same text with a label that can't be read."""
+
+
+@pytest.mark.parametrize("rows", [*UNREADABLE, *(pair[::-1] for pair in UNREADABLE)])
+def test_a_row_whose_label_cannot_be_read_repeats_none_and_is_repeated_by_none(
+    data: Path, rows: tuple[str, str]
+) -> None:
+    data.write_text("".join(f"{row}\n" for row in rows))
+    before = data.read_bytes()
+    assert _mend(data) == []
+    assert data.read_bytes() == before
+    (repeat,) = [f for f in check_files(data).findings if f.kind is Kind.DUPLICATE]
+    assert "stands already in line 1; write all of its labels in one line" in repeat.message
+
+
+@pytest.mark.parametrize("rows", [*UNREADABLE, *(pair[::-1] for pair in UNREADABLE)])
+def test_a_row_whose_label_cannot_be_read_is_no_leak_to_be_mended(
+    data: Path, test: Path, rows: tuple[str, str]
+) -> None:
+    data.write_text(_row("one") + _row("two") + f"{rows[0]}\n")
+    test.write_text(f"{rows[1]}\n")
+    assert _mend(data, test) == []
+
+
+def test_a_row_of_a_csv_with_more_in_a_column_that_is_not_known_repeats_none(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("text,label,mood\nhi,a,\nHi,a,\nhi,a,angry\n")
+    assert _mend(data) == ["data.csv:3"]
+
+
 def test_a_repeat_of_either_of_two_conflicting_rows_goes(data: Path) -> None:
     data.write_text(_row("hi", "a") + _row("hi", "b") + _row("hi", "a") + _row("hi", "b"))
     assert _mend(data) == ["data.jsonl:3", "data.jsonl:4"]
