@@ -6,7 +6,7 @@ import asyncio
 
 from aiogram import F, Router
 from aiogram.enums import ChatMemberStatus, ChatType, ContentType
-from aiogram.filters import Command, CommandStart
+from aiogram.filters import Command, CommandObject, CommandStart
 from aiogram.types import ChatMemberUpdated, Message
 
 from bot.indicator import Indicator
@@ -94,6 +94,7 @@ def make_router() -> Router:
     router.message.register(help_, F.text, Command("help"))
     router.message.register(human, F.text, Command("human"))
     router.message.register(write, F.text)
+    router.message.register(send_file, F.content_type.not_in(NOTICES), Command("human"))
     router.message.register(send_file, F.content_type.not_in(NOTICES))
     router.my_chat_member.register(block, F.chat.type == ChatType.PRIVATE)
     return router
@@ -131,7 +132,9 @@ async def write(
     return NOTHING_TO_SEND
 
 
-async def send_file(message: Message, desk: Desk, inbox_id: int) -> None:
+async def send_file(
+    message: Message, desk: Desk, inbox_id: int, command: CommandObject | None = None
+) -> None:
     await asyncio.to_thread(
         customers.sent_file,
         desk,
@@ -140,6 +143,7 @@ async def send_file(message: Message, desk: Desk, inbox_id: int) -> None:
         message.message_id,
         said(message),
         gesture=message.content_type in GESTURES and not message.caption,
+        asked=command is not None,
     )
 
 

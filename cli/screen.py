@@ -28,6 +28,13 @@ def notices() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def escape(text: str) -> str:
+    """A text that is shown as it is within markup, its square brackets too."""
+    from rich import markup
+
+    return markup.escape(text)
+
+
 def results() -> Console:
     """Where results for people go."""
     from rich.console import Console

@@ -16,7 +16,7 @@ import typer
 from cli import rundir
 from cli.compose import check_redis, load_pack, open_store, read_settings
 from cli.errors import CommandError, MisconfiguredError
-from cli.screen import results
+from cli.screen import escape, results
 from cli.simulated import Simulator, begin_anew, choose_port, register_staff
 from cli.supervisor import Child, Stage, StopRequestedError, Supervisor
 
@@ -101,7 +101,7 @@ class Run:
     def begin(self) -> None:
         """Bring everything up, in the order in which one thing needs the other."""
         started = time.monotonic()
-        self.say(f"[bold]Frontdesk[/] · {self.title}")
+        self.say(f"[bold]Frontdesk[/] · {escape(self.title)}")
         leftovers = rundir.end_leftovers(self.data_dir)
         if leftovers:
             self._tell("cleaned up", f"{', '.join(leftovers)} of a run that was killed", True)
@@ -142,7 +142,7 @@ class Run:
             self.console = results()
 
     def _tell(self, name: str, what: str, good: bool) -> None:
-        self.say(f"  [{'green' if good else 'yellow'}]●[/] {name:<10} {what}")
+        self.say(f"  [{'green' if good else 'yellow'}]●[/] {name:<10} {escape(what)}")
 
     def _write_state(self) -> None:
         self.state["children"] = {
@@ -290,7 +290,8 @@ class Run:
                     "the bot to your group with topics,\n  write /id there, set OPERATOR_CHAT_ID "
                     "to what it answers and start again."
                 )
-        self.say(f"  Logs in {self.data_dir / 'logs'} · Ctrl-C stops everything\n")
+        logs = escape(str(self.data_dir / "logs"))
+        self.say(f"  Logs in {logs} · Ctrl-C stops everything\n")
 
 
 def _check_together(settings: Settings) -> None:

@@ -157,10 +157,12 @@ def sent_file(
     caption: str,
     *,
     gesture: bool = False,
+    asked: bool = False,
 ) -> None:
     """A photo, document or voice message: copied to the operators, and a person is called once.
 
     A mere `gesture`, such as a sticker, calls nobody; only who is called already gets to see it.
+    With `asked` the caption is /human, which calls a person in the midst of a flood, too.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
@@ -170,9 +172,10 @@ def sent_file(
             return
         message = _said(session, desk, conversation, inbox_id, telegram_id, caption)
         if conversation.state is ConversationState.BOT:
-            if held_back(session, desk, customer, conversation, message):
+            if not asked and held_back(session, desk, customer, conversation, message):
                 return
-            call_person(session, desk, customer, conversation, message, ATTACHMENT)
+            rule = ASKED_FOR_PERSON if asked else ATTACHMENT
+            call_person(session, desk, customer, conversation, message, rule)
         else:
             # Called already, and each picture of an album comes as an update of its own.
             _leave_to_person(session, conversation, message)

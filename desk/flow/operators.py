@@ -25,7 +25,7 @@ from desk.flow.customers import copy_file, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
 from desk.flow.noting import happened
-from desk.policy import ATTACHMENT, FLOOD, WAITING_FOR_PERSON
+from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, FLOOD, WAITING_FOR_PERSON
 from desk.tables import (
     IS_CARD,
     Conversation,
@@ -381,7 +381,7 @@ def _files(conversation: Conversation) -> Select[Message]:
             Message.conversation_id == conversation.id,
             Message.telegram_id.is_not(None),
             Message.attempt == 0,
-            DecisionRow.rule.in_([ATTACHMENT, WAITING_FOR_PERSON]),
+            DecisionRow.rule.in_([ASKED_FOR_PERSON, ATTACHMENT, WAITING_FOR_PERSON]),
         )
         .order_by(Message.id)
     )

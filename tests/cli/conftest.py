@@ -36,7 +36,7 @@ TEMPLATES = {
 ANSWER = "Your parcel is on its way to you."
 PACK = """
 name: corner
-title: Corner shop
+title: "Corner shop [/24h]"
 languages: [en]
 greeting: {en: "Hello {customer}"}
 menu: [where, refund]

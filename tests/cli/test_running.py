@@ -437,4 +437,4 @@ def until(condition: Callable[[], object], what: str = "it happens", seconds: fl
 
 
 def test_the_pack_of_these_tests_is_sound(pack_dir: Path) -> None:
-    assert load(pack_dir).title == "Corner shop"
+    assert load(pack_dir).title == "Corner shop [/24h]"

@@ -158,6 +158,14 @@ def test_in_a_flood_too_a_person_is_called_and_called_once(stage: Stage) -> None
     assert len(stage.said()) == 5 * LIMIT + 2
 
 
+def test_in_a_flood_too_a_file_that_asks_for_a_person_calls_one(stage: Stage) -> None:
+    write(stage, LIMIT + 1)
+    customers.sent_file(stage.desk, stage.update(), ANA, 5, "/human look", asked=True)
+    card, *_ = stage.told()  # and the texts that were to be decided
+    assert "the customer asked for a person" in card
+    assert len(stage.deliveries(stage.desk.operator_chat_id, method="copyMessage")) == 1
+
+
 def test_who_calls_a_person_again_and_again_is_answered_within_the_limit(stage: Stage) -> None:
     for _ in range(100):
         call(stage)
