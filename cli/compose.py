@@ -125,23 +125,16 @@ def redis_url(settings: Settings) -> str:
 
 
 def check_redis(url: str) -> None:
-    """Raise `MisconfiguredError` for a wrong address, `CommandError` where nothing answers."""
+    """Raise `MisconfiguredError` for a wrong password, `CommandError` where nothing answers."""
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     from desk.scrubbing import scrub
 
-    try:
-        client = redis.Redis.from_url(
-            url, socket_timeout=3, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0)
-        )
-    except ValueError:
-        # Not its text: that may hold a part of the password.
-        raise MisconfiguredError(
-            "REDIS_URL is no Redis address. Write redis://host:6379/0 or "
-            "unix:///path/to/redis.sock; without it `frontdesk up` starts an embedded server."
-        ) from None
+    client = redis.Redis.from_url(
+        url, socket_timeout=3, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0)
+    )
     try:
         client.ping()
     except redis.exceptions.AuthenticationError as error:
