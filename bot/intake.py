@@ -118,7 +118,8 @@ class Intake:
 def incoming(bot_id: int, raw: Any) -> Incoming | None:
     """An update's envelope; None for what has no id and so could not be acknowledged."""
     update_id = raw.get("update_id") if isinstance(raw, dict) else None
-    if not isinstance(update_id, int) or not -_LARGEST <= update_id < _LARGEST:
+    # Telegram's are positive; below 0 are the rows that an id used again has moved away.
+    if not isinstance(update_id, int) or not 0 <= update_id < _LARGEST:
         log.error("update_without_id")
         return None
     return Incoming(bot_id, update_id, chat_of(raw), raw)

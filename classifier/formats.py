@@ -27,6 +27,8 @@ def _no_csv(line: str) -> str | None:
 
 
 def _no_jsonl(suffix: str, line: str) -> str | None:
+    if line.startswith("{"):
+        return None
     if line.startswith("["):
         return (
             "this is a JSON array; write one object a line, with no brackets and commas around "
@@ -39,7 +41,7 @@ def _no_jsonl(suffix: str, line: str) -> str | None:
             "this is a table; separate the columns with commas, as in text,intent,sentiment, and "
             "name the file .csv"
         )
-    if suffix not in _JSONL and line and not line.startswith("{"):
+    if suffix not in _JSONL and line:
         return (
             "the file's format is not known by its name; it is .jsonl (one JSON object a line), "
             ".csv (columns separated by commas) or, for Rasa's nlu, .yml"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -22,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 _LATE = "numpy" in sys.modules and "OPENBLAS_NUM_THREADS" not in os.environ
+_lock = threading.Lock()
+_within = 0
+_before: list[tuple[Any, int]] = []
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -41,23 +45,36 @@ def count_threads() -> int:
 @contextmanager
 def lone_numpy() -> Iterator[None]:
     """Within it numpy multiplies with one thread, for the whole process; afterwards as before."""
-    limited = _numpys() if _LATE else []
-    for library, _ in limited:
-        library.set_num_threads(1)
+    if not _LATE:
+        yield
+        return
+    _limit(1)
     try:
         yield
     finally:
-        for library, threads in limited:
-            library.set_num_threads(threads)
+        _limit(-1)
+
+
+def _limit(more: int) -> None:
+    """One more that needs numpy alone, or one less; the first sets it so and the last back."""
+    global _within  # noqa: PLW0603 - the libraries' threads are the process's, too
+    with _lock:
+        if _within == 0:
+            _before.extend((library, library.get_num_threads()) for library in _numpys())
+        _within += more
+        for library, threads in _before:
+            library.set_num_threads(1 if _within else threads)
+        if _within == 0:
+            _before.clear()
 
 
 @cache
-def _numpys() -> list[tuple[Any, int]]:
-    """What numpy multiplies with, and the threads that it has: torch and scipy have their own."""
+def _numpys() -> list[Any]:
+    """What numpy multiplies with: torch and scipy have their own."""
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return [
-        (library, library.get_num_threads())
+        library
         for library in ThreadpoolController().lib_controllers
         if any(part.startswith("numpy") for part in Path(library.filepath).parts)
     ]

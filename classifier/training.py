@@ -203,11 +203,11 @@ def _train(
 
 
 def _one_out_of_scope(examples: Sequence[Example]) -> Sequence[Example]:
-    """The same where `oos` and `out_of_scope` both occur: they must not compete."""
-    found = OUT_OF_SCOPE & {example.intent for example in examples}
+    """`oos` and `out_of_scope` under the commoner of the two names: they must not compete."""
+    found = Counter(e.intent for e in examples if e.intent in OUT_OF_SCOPE)
     if len(found) < 2:
         return examples
-    one = max(found)
+    ((one, _),) = found.most_common(1)
     return [replace(e, intent=one) if e.intent in found else e for e in examples]
 
 

@@ -271,13 +271,20 @@ def _for_libpq(url: URL, folder: Path) -> tuple[str, dict[str, str]]:
     if (password := url.password or url.query.get("password")) is not None:
         secret["PGPASSWORD"] = str(password)
     if (of_the_key := url.query.get("sslpassword")) is not None:
+        if "service" in query:
+            raise CommandError(
+                "DATABASE_URL has both a service and an sslpassword. Write the sslpassword into "
+                "the service's own section."
+            )
         # For this one libpq has no variable, only a file of services.
         services = folder / "services.conf"
         services.touch(mode=0o600)
         services.write_text(f"[frontdesk]\nsslpassword={of_the_key}\n", encoding="utf-8")
         secret["PGSERVICEFILE"] = str(services)
         query = {"service": "frontdesk", **query}
-    address = url.set(drivername="postgresql", password=None, query={}).render_as_string()
+    # `set` would keep the password, and show it as `***`, which libpq then takes for it.
+    bare = url.difference_update_query(url.query)._replace(drivername="postgresql", password=None)
+    address = bare.render_as_string()
     # Not by SQLAlchemy, whose `+` for a blank libpq takes for a plus.
     options = urlencode(query, doseq=True, quote_via=quote)
     return f"{address}?{options}" if options else address, secret

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -96,7 +97,7 @@ class Run:
         }
         if (file := self.settings.database_file) is not None:
             # Other verbs may run in another folder.
-            self.state["database"] = f"sqlite:///{file.resolve()}"
+            self.state["database"] = f"sqlite:///{quote(str(file.resolve()))}"
 
     def begin(self) -> None:
         """Bring everything up, in the order in which one thing needs the other."""

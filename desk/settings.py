@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -193,7 +193,7 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The SQLAlchemy URL in force."""
         if self.database_url is None:
-            return f"sqlite:///{self.database_file}"
+            return f"sqlite:///{quote(str(self.database_file))}"
         # Hosting platforms hand out postgres:// URLs; the driver here is psycopg 3.
         for prefix in ("postgres://", "postgresql://"):
             if self.database_url.startswith(prefix):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -190,9 +191,14 @@ def failed(url: str, error: Exception) -> DeskError:
 
     Without the password of its address.
     """
-    if not isinstance(error, DBAPIError) or isinstance(error, OperationalError | InterfaceError):
+    sqlite = make_url(url).get_backend_name() == "sqlite"
+    away = isinstance(error, OperationalError | InterfaceError)
+    if sqlite:
+        # Its driver has this one class for nearly everything.
+        away = away and re.search(r"lock|busy|unable to open", _cause(error)) is not None
+    if away or not isinstance(error, DBAPIError):
         return unreachable(url, error)
-    if make_url(url).get_backend_name() == "sqlite":
+    if sqlite:
         todo = "Name a file of Frontdesk's in DATABASE_URL, or restore a backup"
     else:
         todo = (

@@ -38,7 +38,7 @@ def check_report_target(out: str | Path) -> None:
             raise DataError(f"{path}: is the folder you are in; choose a new one for the report")
         found = [each.name for each in path.iterdir()] if path.is_dir() else []
         # A new folder takes the place of an earlier one, so this is about the one above it.
-        ground = next(parent for parent in path.resolve().parents if parent.exists())
+        ground = next((parent for parent in path.resolve().parents if parent.exists()), path)
     except OSError as error:
         raise DataError(f"{path}: no report can be written there ({error.strerror})") from error
     others = sorted(set(found) - set(FILES))

@@ -98,6 +98,14 @@ def operator_wrote(
         )
 
 
+def sent_file_with_command(desk: Desk, inbox_id: int, thread_id: int) -> None:
+    """A file whose caption is for a bot goes nowhere, and whoever sent it is to know."""
+    with desk.store.writing() as session:
+        if claim(session, desk, inbox_id):
+            text = say("caption-command", desk.language)
+            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+
+
 def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
     """/take in a topic."""
     with desk.store.writing() as session:

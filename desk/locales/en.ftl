@@ -60,6 +60,7 @@ already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 button-void = That button is no longer valid.
 customer-gone = The customer has blocked the bot; nothing was sent.
+caption-command = This file was not sent and nothing was done: its caption begins with a slash. Send the file without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
 not-delivered = A message to the customer could not be delivered: { $error }
 disturbance-operators = ⚠️ The database does not answer. What customers write is kept by Telegram and handled once it is back; whoever writes is told once. See: frontdesk doctor

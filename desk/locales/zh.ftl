@@ -56,6 +56,7 @@ already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 button-void = 这个按钮已失效。
 customer-gone = 客户已屏蔽机器人，消息未发送。
+caption-command = 文件未发送，命令也未执行：说明文字以斜杠开头。请去掉斜杠再发送文件，命令请单独发送。
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
 not-delivered = 有一条消息未能送达客户：{ $error }
 disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegram 保留，恢复后会继续处理；每位来信的客户会收到一次通知。请运行：frontdesk doctor

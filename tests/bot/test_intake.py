@@ -212,7 +212,9 @@ def test_the_chat_of_an_update_is_found_without_parsing_it(
     assert chat_of({"update_id": 1} | update) == chat
 
 
-@pytest.mark.parametrize("raw", [None, [], "x", {}, {"update_id": "1"}, {"update_id": 2**70}])
+@pytest.mark.parametrize(
+    "raw", [None, [], "x", {}, {"update_id": "1"}, {"update_id": 2**70}, {"update_id": -1}]
+)
 def test_what_has_no_usable_id_is_no_update(raw: object) -> None:
     assert incoming(1, raw) is None
 

@@ -238,6 +238,18 @@ async def test_an_operators_photo_in_the_topic_reaches_the_customer(
     assert "photo" in (await world.said(ann, "your bouquet"))[0]
 
 
+async def test_an_operators_file_with_a_command_in_its_caption_does_nothing_and_that_is_said(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    body = {"caption": "/resolve", "thread": card["message_thread_id"]}
+    await world.ask("POST", f"operators/{OLGA}/photo", body)
+    await world.said(OPERATORS_CHAT, "its caption begins with a slash")
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    assert not await world.calls("copyMessage", ann)
+
+
 async def test_what_an_operator_sends_reaches_the_customer_whatever_kind_it_is(
     bot: Running, world: World, decider: Decider, simulator: Simulator
 ) -> None:

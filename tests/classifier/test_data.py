@@ -216,8 +216,10 @@ def test_a_common_format_that_is_not_read_is_told_with_what_to_do(
 
 
 def test_jsonl_may_have_any_name_and_a_csv_any_signs_after_its_header(tmp_path: Path) -> None:
-    row = '{"text": "a, b; c", "intent": "x"}\n'
-    assert read_examples(write(tmp_path, row, "data.txt")) == [Example("a, b; c", "x", None)]
+    for text in ("a, b; c", "can you call, text, or email me?", "a; text; b"):
+        row = f'{{"text": "{text}", "intent": "x"}}\n'
+        for name in ("data.txt", "data.jsonl"):
+            assert read_examples(write(tmp_path, row, name)) == [Example(text, "x", None)]
     assert read_examples(write(tmp_path, "\n text ,label\na; b\tc,x\n", "data.csv")) == [
         Example("a; b\tc", "x", None)
     ]

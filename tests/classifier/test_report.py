@@ -335,6 +335,8 @@ def test_a_place_that_cannot_be_written_is_told_before_there_is_a_report(
     check_report_target(closed / "new" / "r")
     # The tests may run as root, whom no mode keeps out.
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != closed)
+    with pytest.raises(DataError, match="which is no part of a report"):
+        check_report_target("/")
     for out in (closed / "r", closed / "new" / "r"):
         with pytest.raises(DataError, match="may not write"):
             check_report_target(out)

@@ -107,15 +107,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
 def test_both_names_of_what_is_out_of_scope_train_one_label(
     tiny_base: Path, tmp_path: Path, examples: list[Example]
 ) -> None:
-    strange = ["out_of_scope", "oos"]
-    rows = [
-        replace(e, intent=strange[number % 2]) if e.intent in strange else e
-        for number, e in enumerate(examples)
-    ]
-    assert {row.intent for row in rows} > set(strange)
+    strange = [number for number, e in enumerate(examples) if e.intent == "out_of_scope"]
+    rows = list(examples)
+    for number in strange[1:]:  # a pack may call it so, and one row does not
+        rows[number] = replace(rows[number], intent="oos")
     train_to_directory(rows, tmp_path / "out", base=str(tiny_base), recipe=SHORT, device="cpu")
     labels = Classifier.load(tmp_path / "out", device="cpu").labels.intents
-    assert set(labels) == {"out_of_scope", "refund", "thanks", "where"}
+    assert set(labels) == {"oos", "refund", "thanks", "where"}
 
 
 def test_intents_alone_train_a_model_without_a_sentiment(

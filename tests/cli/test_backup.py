@@ -255,6 +255,7 @@ def test_the_password_is_not_among_the_arguments_that_everybody_may_list(
     said = seen.read_text()
     assert "/s3cret/" in said
     assert said.count("s3cret") == 1
+    assert "***" not in said, "a password that is shown so is sent so"
 
 
 def test_the_password_of_a_client_key_is_in_a_file_that_nobody_else_may_read(

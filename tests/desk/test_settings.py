@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from desk.domain import DeskError
 from desk.settings import Settings, load
@@ -172,6 +173,12 @@ def test_a_real_bot_does_not_share_its_default_database_with_the_simulator() -> 
     assert load(bot_token=TOKEN).database == "sqlite:///data/frontdesk.db"
     assert load().database == "sqlite:///data/simulator.db"
     assert load(bot_token=TOKEN, database_url="sqlite:///x.db").database == "sqlite:///x.db"
+
+
+def test_a_file_in_a_folder_with_signs_of_addresses_is_found_there(tmp_path: Path) -> None:
+    odd = tmp_path / "my%20desk? #1 ü"
+    address = Settings(data_dir=odd).database
+    assert make_url(address).database == str(odd / "simulator.db")
 
 
 def test_nightly_retraining_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from desk import store as store_module
 from desk.domain import ConversationState, DeskError, Role
-from desk.store import Store
+from desk.store import Store, UnreachableError
 from desk.tables import Base, Conversation, Customer, Operator, PollOffset, PredictionRow
 
 
@@ -348,6 +348,20 @@ def test_tables_that_are_in_the_way_of_a_migration_are_named_as_the_database_nam
     assert 'refuses: relation "leases" already exists.' in sentence
     assert "restored into an empty database" in sentence
     assert "does not answer" not in sentence
+
+
+def test_what_sqlite_refuses_is_not_taken_for_a_database_that_is_away(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'desk.db'}")
+    _upgrade(store, "0002")
+    _insert(store, "CREATE TABLE leases (name text)")
+    with pytest.raises(DeskError, match="refuses: table leases already exists") as caught:
+        store.migrate()
+    assert not isinstance(caught.value, UnreachableError)
+    store.dispose()
+    gone = Store(f"sqlite:///{tmp_path}")
+    with pytest.raises(UnreachableError, match="does not answer: unable to open"):
+        gone.migrate()
+    gone.dispose()
 
 
 def test_a_customer_has_one_open_conversation_and_any_number_of_resolved_ones(
