@@ -21,7 +21,7 @@ from desk.store import Store
 from desk.tables import Customer, DeliveryRow, Inbox
 from tests.cli.conftest import Place, Result
 from tests.conftest import PostgresServer
-from tests.databases import binaries_of_postgres
+from tests.databases import binaries_of_postgres, running_postgres
 
 Command = Callable[..., Result]
 
@@ -256,6 +256,27 @@ def test_the_password_is_not_among_the_arguments_that_everybody_may_list(
     assert "/s3cret/" in said
     assert said.count("s3cret") == 1
     assert "***" not in said, "a password that is shown so is sent so"
+
+
+@pytest.mark.usefixtures("postgres_url")  # there is a PostgreSQL, or this is skipped
+def test_a_server_that_asks_for_the_password_gets_it_for_backup_and_restore(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_postgres() as server:
+        with server.connect("postgres") as connection:
+            connection.execute("CREATE ROLE ada LOGIN SUPERUSER PASSWORD 's3c%ret'")
+            connection.execute("CREATE DATABASE one")
+            connection.execute("CREATE DATABASE other")
+            rules = server.directory / "data" / "pg_hba.conf"
+            rules.write_text(f"local all ada scram-sha-256\n{rules.read_text()}")
+            connection.execute("SELECT pg_reload_conf()")
+        address = f"postgresql://ada:s3c%25ret@/{{}}?host={server.directory}"
+        monkeypatch.setenv("DATABASE_URL", address.format("one"))
+        assert frontdesk("migrate").code == 0
+        assert frontdesk("backup", str(place.folder / "copy")).code == 0
+        monkeypatch.setenv("DATABASE_URL", address.format("other"))
+        restored = frontdesk("restore", str(place.folder / "copy"))
+        assert (restored.code, restored.err) == (0, "")
 
 
 def test_the_password_of_a_client_key_is_in_a_file_that_nobody_else_may_read(
