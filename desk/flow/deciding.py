@@ -176,8 +176,7 @@ class _Held:
                     message.conversation_id = current.id
                     return _Case(message, current, customer)
             # The bot is in charge once more.
-            conversation.state = ConversationState.BOT
-            conversation.taken_at = conversation.resolved_at = None
+            conversation.state, conversation.resolved_at = ConversationState.BOT, None
             conversation.clarifications, conversation.negatives = 0, 0
             conversation.last_intents = []
         return _Case(message, conversation, customer)
@@ -319,8 +318,7 @@ def _apply(
 
 
 _CHANGED_BY_DECISIONS = (
-    "state", "clarifications", "negatives", "last_intents", "escalated_at",
-    "taken_at", "resolved_at",
+    "state", "clarifications", "negatives", "last_intents", "escalated_at", "resolved_at",
 )  # fmt: skip
 
 
