@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import make_url, select
@@ -270,7 +271,7 @@ def test_a_server_that_asks_for_the_password_gets_it_for_backup_and_restore(
             rules = server.directory / "data" / "pg_hba.conf"
             rules.write_text(f"local all ada scram-sha-256\n{rules.read_text()}")
             connection.execute("SELECT pg_reload_conf()")
-        address = f"postgresql://ada:s3c%25ret@/{{}}?host={server.directory}"
+        address = f"postgresql://ada:{quote('s3c%ret')}@/{{}}?host={server.directory}"
         monkeypatch.setenv("DATABASE_URL", address.format("one"))
         assert frontdesk("migrate").code == 0
         assert frontdesk("backup", str(place.folder / "copy")).code == 0
