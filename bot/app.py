@@ -37,7 +37,7 @@ from desk.flow import operators, recovering, topics
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
-from desk.store import unreachable
+from desk.store import failed
 from desk.texts import say
 
 log = structlog.get_logger(__name__)
@@ -164,7 +164,7 @@ async def introduce(options: BotOptions, telegram: Telegram) -> User:
             if failures > 5:
                 raise
         except SQLAlchemyError as error:
-            raise unreachable(options.desk.store.url, error) from None
+            raise failed(options.desk.store.url, error) from None
 
 
 def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:

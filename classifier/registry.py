@@ -94,14 +94,23 @@ def check_target(directory: Path) -> None:
             raise ModelError(f"{directory}: is where you are; choose a new directory in it")
         if directory.is_mount():
             raise ModelError(f"{directory}: is a mount point; choose a new directory in it")
-        # What is missing above it is made with the model, and not for one that may never be.
-        ground = next(parent for parent in directory.absolute().parents if parent.exists())
+        hindrance = why_not_made(directory)
     except OSError as error:
         raise ModelError(f"{directory}: cannot be written ({error.strerror})") from error
+    if hindrance is not None:
+        raise ModelError(f"{directory}: cannot be written, since {hindrance}")
+
+
+def why_not_made(directory: Path) -> str | None:
+    """What keeps a new directory from being made there with all above it, or None. Makes nothing.
+
+    Raises OSError where that can't be seen.
+    """
+    # `/` has none above it.
+    ground = next((each for each in directory.resolve().parents if each.exists()), directory)
     if not ground.is_dir():
-        raise ModelError(f"{directory}: cannot be written, since {ground} is not a directory")
-    if not os.access(ground, os.W_OK):
-        raise ModelError(f"{directory}: cannot be written, since {ground} cannot")
+        return f"{ground} is not a directory"
+    return None if os.access(ground, os.W_OK | os.X_OK) else f"you may not write to {ground}"
 
 
 def save(directory: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from desk.store import Store
 
 ABOUT = "backup.json"
-SECRET_OPTIONS = ("password", "sslpassword")
 FILES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 
 
@@ -266,7 +265,9 @@ def _run(program: str, url: URL, *arguments: str) -> None:
 
 def _for_libpq(url: URL, folder: Path) -> tuple[str, dict[str, str]]:
     """An address without passwords, and the environment that has these; may write into `folder`."""
-    query = {name: value for name, value in url.query.items() if name not in SECRET_OPTIONS}
+    from desk.settings import PASSWORDS
+
+    query = {name: value for name, value in url.query.items() if name not in PASSWORDS}
     secret = {}
     if (password := url.password or url.query.get("password")) is not None:
         secret["PGPASSWORD"] = str(password)

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -96,8 +95,10 @@ class Run:
             "pack": str(self.settings.pack_dir),
         }
         if (file := self.settings.database_file) is not None:
+            from desk.settings import sqlite_url
+
             # Other verbs may run in another folder.
-            self.state["database"] = f"sqlite:///{quote(str(file.resolve()))}"
+            self.state["database"] = sqlite_url(file.resolve())
 
     def begin(self) -> None:
         """Bring everything up, in the order in which one thing needs the other."""

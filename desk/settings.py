@@ -24,6 +24,11 @@ PASSWORDS = frozenset({"password", "sslpassword", "ssl_password"})
 """What is secret among the options of an address: PostgreSQL's and Redis's names."""
 
 
+def sqlite_url(file: Path) -> str:
+    """The SQLAlchemy URL of a file, whatever signs its path holds."""
+    return f"sqlite:///{quote(str(file))}"
+
+
 def _http_url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
@@ -185,15 +190,17 @@ class Settings(BaseSettings):
         The simulator has its own: its people must not become a real bot's customers
         and operators.
         """
-        if self.database_url is not None:
-            return None
+        return self._own_file if self.database_url is None else None
+
+    @property
+    def _own_file(self) -> Path:
         return self.data_dir / ("simulator.db" if self.bot_token is None else "frontdesk.db")
 
     @property
     def database(self) -> str:
         """The SQLAlchemy URL in force."""
         if self.database_url is None:
-            return f"sqlite:///{quote(str(self.database_file))}"
+            return sqlite_url(self._own_file)
         # Hosting platforms hand out postgres:// URLs; the driver here is psycopg 3.
         for prefix in ("postgres://", "postgresql://"):
             if self.database_url.startswith(prefix):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from classifier.data import DataError, Example
 from classifier.evaluate import intent_outcomes
+from classifier.registry import why_not_made
 from classifier.report.page import html_report
 from classifier.vocabulary import Prediction
 
@@ -37,8 +37,8 @@ def check_report_target(out: str | Path) -> None:
         if path.resolve() == Path.cwd():
             raise DataError(f"{path}: is the folder you are in; choose a new one for the report")
         found = [each.name for each in path.iterdir()] if path.is_dir() else []
-        # A new folder takes the place of an earlier one, so this is about the one above it.
-        ground = next((parent for parent in path.resolve().parents if parent.exists()), path)
+        # A new folder takes the place of an earlier one.
+        hindrance = why_not_made(path)
     except OSError as error:
         raise DataError(f"{path}: no report can be written there ({error.strerror})") from error
     others = sorted(set(found) - set(FILES))
@@ -47,10 +47,8 @@ def check_report_target(out: str | Path) -> None:
             f"{path}: holds {others[0]!r}, which is no part of a report; "
             "choose a new folder for the report"
         )
-    if not ground.is_dir():
-        raise DataError(f"{path}: no report can be written there, since {ground} is not a folder")
-    if not os.access(ground, os.W_OK | os.X_OK):
-        raise DataError(f"{path}: no report can be written there: you may not write to {ground}")
+    if hindrance is not None:
+        raise DataError(f"{path}: no report can be written there, since {hindrance}")
 
 
 def write_report(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -176,6 +178,22 @@ async def test_what_telegram_breaks_down_over_is_given_up_in_the_end_and_the_nex
     await world.said(ann, "and on it goes")
 
 
+def first_sent_by(
+    way: Callable[..., Awaitable[Any]], times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first so many messages go this way, all else to Telegram."""
+    call = Telegram.call
+
+    async def divided(self: Telegram, method: str, *args: Any) -> Any:
+        nonlocal times
+        if method == "sendMessage" and times:
+            times -= 1
+            return await way(method, *args)
+        return await call(self, method, *args)
+
+    monkeypatch.setattr(Telegram, "call", divided)
+
+
 @pytest.mark.parametrize("status", [400, 403, 404])
 async def test_a_proxys_page_neither_fails_a_delivery_nor_makes_a_customer_gone(
     status: int,
@@ -188,16 +206,11 @@ async def test_a_proxys_page_neither_fails_a_delivery_nor_makes_a_customer_gone(
     ann: int,
 ) -> None:
     await world.said(ann)
-    call, pages = Telegram.call, 1
 
-    async def through_a_proxy(self: Telegram, method: str, *args: Any) -> Any:
-        nonlocal pages
-        if method == "sendMessage" and pages:
-            pages -= 1
-            return _result(method, status, b"<html>No way</html>")
-        return await call(self, method, *args)
+    async def page(method: str, *_: Any) -> Any:
+        return _result(method, status, b"<html>No way</html>")
 
-    monkeypatch.setattr(Telegram, "call", through_a_proxy)
+    first_sent_by(page, 1, monkeypatch)
     await post(desk, redis, "k", ann, "all the same")
     row = await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
     assert (row.state, row.attempts, row.uncertain) == (DeliveryState.SENT, 2, False)
@@ -215,18 +228,10 @@ async def test_a_delivery_waits_for_a_proxy_that_lets_nothing_through_and_is_not
 ) -> None:
     await world.said(ann)
     monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
-    call, tries = Telegram.call, 4
+    call = Telegram.call
     away = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
     async with refusing_proxy(away, monkeypatch), Telegram("1:x") as beyond:
-
-        async def through_the_proxy(self: Telegram, method: str, *args: Any) -> Any:
-            nonlocal tries
-            if method == "sendMessage" and tries:
-                tries -= 1
-                return await call(beyond, method, *args)
-            return await call(self, method, *args)
-
-        monkeypatch.setattr(Telegram, "call", through_the_proxy)
+        first_sent_by(partial(call, beyond), 4, monkeypatch)
         await post(desk, redis, "k", ann, "when it is back")
         row = await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
     assert (row.state, row.attempts, row.uncertain) == (DeliveryState.SENT, 5, False)

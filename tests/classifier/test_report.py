@@ -327,7 +327,7 @@ def test_a_place_that_cannot_be_written_is_told_before_there_is_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="/file is not a folder"):
+    with pytest.raises(DataError, match="/file is not a directory"):
         check_report_target(tmp_path / "file" / "a" / "b")
     closed = tmp_path / "closed"
     write_report(closed / "r", *make(), "m")
