@@ -207,13 +207,14 @@ def refresh_card(
 ) -> None:
     """Have the conversation's card show its state of now.
 
-    One that is being sent at this moment is brought up to date once it is there.
+    One that is being sent at this moment, or may have arrived in an earlier attempt, keeps its
+    text, which is how it stands there, and is brought up to date once Telegram has accepted it.
     """
     card = status_card(session, desk, conversation, lock=True)
     if card is None or card.message_id is None:
         return
     message = session.get_one(Message, card.message_id)
-    if card.state is DeliveryState.PENDING:
+    if card.state is DeliveryState.PENDING and not card.uncertain:
         card.payload = shown(session, desk, customer, conversation, message)
     elif card.telegram_id is not None:
         edit_card(session, desk, customer, conversation, message, card.telegram_id)

@@ -8,7 +8,7 @@ from desk.domain import ConversationState, DeliveryState
 from desk.flow import delivering, dispatching, recovering
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import Stage, add_deliveries, take_texts
+from tests.desk.acting import OSCAR, Stage, add_deliveries, take_texts
 
 
 def test_what_was_being_sent_at_a_crash_is_sent_again_and_marked(stage: Stage) -> None:
@@ -38,6 +38,26 @@ def test_what_arrived_after_all_before_it_is_taken_again_is_not_sent_twice(stage
     delivering.sent(stage.desk, row_id, 1, 7)
     assert take_texts(stage) == []
     assert stage.row(DeliveryRow, row_id).telegram_id == 7
+
+
+@pytest.mark.parametrize("taken_again", [False, True])
+def test_a_card_that_may_have_arrived_keeps_its_text_and_is_then_brought_up_to_date(
+    stage: Stage, taken_again: bool
+) -> None:
+    card = f"card:{stage.ask('you are rude', intent='complaint')}"
+    dispatching.take(stage.desk, (), 10)
+    (before,) = stage.deliveries(key=card)
+    recovering.recover(stage.desk)
+    stage.press(stage.token("take"), by=OSCAR)
+    if taken_again:
+        dispatching.take(stage.desk, (), 10)
+    (row,) = stage.deliveries(key=card)
+    assert row.payload["text"] == before.payload["text"]
+    delivering.sent(stage.desk, row.id, row.attempts, 7)
+    (edit,) = stage.deliveries(method="editMessageText")
+    assert edit.payload["message_id"] == 7
+    assert edit.payload["text"] != before.payload["text"]
+    assert "Oscar" in edit.payload["text"]
 
 
 def test_a_delivery_during_which_the_sender_died_twice_is_given_up_and_operators_hear_of_it(
