@@ -371,5 +371,5 @@ def test_the_starter_pack_keeps_its_promises() -> None:
     assert in_train[oos] >= 250
     assert in_test[oos] >= 100
     for rows in (train, test):
-        moods = Counter(row["sentiment"] for row in rows)
+        moods = Counter(row.get("sentiment") for row in rows)
         assert min(moods[name] for name in ("negative", "neutral", "positive")) >= len(rows) / 10
