@@ -24,7 +24,7 @@ from classifier.language import main_languages
 from classifier.model import TwoHeadedBert
 from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, familiarity, strangeness
-from classifier.recipe import Recipe
+from classifier.recipe import Recipe, SettledRecipe
 from classifier.scope import Layer, Scope, fit_layers
 from classifier.thresholds import NEVER, choose_thresholds
 from classifier.vocabulary import OUT_OF_SCOPE, Labels
@@ -43,13 +43,13 @@ class HeldOut:
     outputs: Outputs
 
 
-def plan_rounds(examples: Sequence[Example], recipe: Recipe) -> list[Round]:
-    """The rounds of a settled recipe; of every label at least one example stays to train on.
+def plan_rounds(examples: Sequence[Example], recipe: SettledRecipe) -> list[Round]:
+    """The rounds of a recipe; of every label at least one example stays to train on.
 
     No round where there are too few different texts to hold any out.
     """
     try:
-        dealt = folds(examples, recipe.folds or 5, recipe.seed)
+        dealt = folds(examples, recipe.folds, recipe.seed)
     except DataError:
         return []
     rounds = []
