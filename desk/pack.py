@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from classifier import yaml_text
 from classifier.vocabulary import OUT_OF_SCOPE
-from desk import yaml_limits
 from desk.domain import DeskError
 from desk.masking import is_region
 
@@ -384,7 +384,7 @@ def _read(path: Path) -> str:
 def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
     """The YAML as nodes, which know their lines, and as plain data."""
     try:
-        yaml_limits.check(text, yaml.SafeLoader)
+        yaml_text.check(text, yaml.SafeLoader)
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         raw: Any = loader.construct_document(root) if root is not None else None
@@ -395,7 +395,7 @@ def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
         raise PackError(path, [problem]) from None
     except (
         yaml.YAMLError,
-        yaml_limits.YamlLimitError,
+        yaml_text.YamlLimitError,
         ValueError,
     ) as error:  # a date such as 2026-02-30 is a ValueError
         raise PackError(path, [Problem(f"this is not valid YAML: {error}")]) from None

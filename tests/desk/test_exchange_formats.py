@@ -99,6 +99,10 @@ def test_a_config_tells_the_language_and_a_foreign_file_nothing(tmp_path: Path) 
         (b"a: 1\nb: \0\n", ":2: holds a NUL"),
         ("a: 1\n".encode("utf-16"), "is not UTF-8"),
         (b"a: " + b"[" * 9000 + b"]" * 9000, "nest"),
+        (
+            b"a: &a [" + b"x, " * 5000 + b"]\nb: [" + b"*a, " * 5000 + b"]",
+            "its aliases make it far",
+        ),
         (b"a: \x07", "is not YAML"),
     ],
 )
