@@ -78,12 +78,10 @@ class Calibration:
     def from_dict(cls, value: Mapping[str, Any]) -> Calibration:
         """Read `as_dict()`. Raises ValueError where an entry is missing or out of range."""
         try:
-            # A model of before the rule that nothing unproven is answered.
-            unproven = value.get("proven") is False
             calibration = cls(
                 intent_temperature=float(value["temperature"]["intent"]),
                 sentiment_temperature=float(value["temperature"]["sentiment"]),
-                threshold=NEVER if unproven else float(value["threshold"]),
+                threshold=float(value["threshold"]),
                 thresholds={str(k): float(v) for k, v in value["thresholds"].items()},
                 target_error=float(value["target_error"]),
                 target_errors={str(k): float(v) for k, v in value["target_errors"].items()},

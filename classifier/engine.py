@@ -83,9 +83,9 @@ class Classifier:
     """One loaded model version. Not to be called from several threads at once.
 
     `version` is its manifest's; `labels`, `calibration`, `manifest`, `scope` and `neighbours` are
-    what was saved;
-    `backend` is what computes, `device` and `dtype` say where and how; `timings` is of the last
-    call.
+    what was saved; `backend` is what computes, `device` and `dtype` say where and how, and
+    `token_budget` (to be lowered where memory is short) in batches of how many tokens; `timings` is
+    of the last call.
     """
 
     def __init__(
@@ -97,7 +97,6 @@ class Classifier:
         manifest: dict[str, Any],
         scope: Scope | None = None,
         neighbours: Neighbours | None = None,
-        token_budget: int | None = None,
     ) -> None:
         self.backend = backend
         self.labels = labels
@@ -108,14 +107,12 @@ class Classifier:
         self.version: str = manifest["version"]
         self.device = backend.device
         self.dtype = backend.dtype
-        self.token_budget = token_budget or backend.token_budget
+        self.token_budget = backend.token_budget
         self.timings = Timings()
         self._tokenizer = tokenizer
 
     @classmethod
-    def load(
-        cls, directory: str | Path, device: str = "auto", token_budget: int | None = None
-    ) -> Classifier:
+    def load(cls, directory: str | Path, device: str = "auto") -> Classifier:
         """Load a version directory, or a pointer to one such as `models/champion`.
 
         Every file is checked against the manifest first. `device` is auto, cpu, cuda or cuda:N.
@@ -145,9 +142,7 @@ class Classifier:
             raise
         except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
             raise ModelError(f"{path}: cannot be loaded: {error}") from error
-        return cls(
-            backend, tokenizer, labels, calibration, manifest, scope, neighbours, token_budget
-        )
+        return cls(backend, tokenizer, labels, calibration, manifest, scope, neighbours)
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """A prediction for each text, in order. Any text will do, empty and emoji-only ones too.

@@ -28,13 +28,11 @@ FEWEST_CONFUSED = 3
 class Suspect:
     """An example whose label is likely wrong.
 
-    `row` is its index, `suggested` the label that is most probable, `given_probability` and
-    `suggested_probability` what the model gives to the label it has and to that one.
+    `row` is its index, `suggested` the label that is most probable, with what probability.
     """
 
     row: int
     suggested: int
-    given_probability: float
     suggested_probability: float
 
 
@@ -74,7 +72,7 @@ def label_errors(probabilities: Floats, given: Indices) -> list[Suspect]:
         doubted += rows[np.argsort(own[rows], kind="stable")][:wrong].tolist()
     chance = SHARE_OF_CHANCE / labels
     return [
-        Suspect(row, int(best[row]), float(own[row]), float(probabilities[row, best[row]]))
+        Suspect(row, int(best[row]), float(probabilities[row, best[row]]))
         for row in sorted(doubted, key=lambda row: (own[row], row))
         if own[row] < chance and best[row] != given[row]
     ]

@@ -37,8 +37,10 @@ NEVER = 1.0
 
 
 def fewest(target: float, risk: float = RISK) -> int:
-    """How many predictions it takes to prove a target at all, if every one of them is right."""
-    return math.ceil(math.log(risk / len(STARTS)) / math.log1p(-target)) if target > 0 else 1 << 62
+    """How many predictions it takes to prove a target at all, if every one of them is right.
+
+    `target` and `risk` are between 0 and 1."""
+    return math.ceil(math.log(risk / len(STARTS)) / math.log1p(-target))
 
 
 def proven_threshold(

@@ -134,6 +134,7 @@ def _doubt(
     import numpy as np
 
     from classifier.label_errors import alike, label_errors
+    from classifier.vocabulary import OUT_OF_SCOPE
     from desk.validation import Kind
 
     given = np.array([intents.index(row.intent or "") for _, row in rows])
@@ -150,7 +151,7 @@ def _doubt(
         )
     for pair in alike(probabilities, given):
         one, other = intents[pair.one], intents[pair.other]
-        if {one, other} & checked.out_of_scope:
+        if {one, other} & OUT_OF_SCOPE:
             continue  # it is the rest of the world: no description tells it from all else
         shown = [rows[number] for number in pair.rows[:EXAMPLES_SHOWN]]
         texts = " and ".join(f"{r.text!r} ({r.intent}, {d.name}:{r.line})" for d, r in shown)

@@ -224,10 +224,10 @@ class _Merge:
         for answer in self.material.answers:
             count["read"] += 1
             name = self._name(answer.name)
-            wrong = self._kept_out(name, answer, name in new or answer.makes_intent, texts)
-            if wrong == "":
+            is_new = name in new or answer.makes_intent
+            if self._stands_already(name, answer, texts):
                 count["present"] += 1
-            elif wrong:
+            elif wrong := self._objection(name, answer, is_new, texts):
                 count["left_out"] += 1
                 self._say(f"the answer {answer.name!r} is not imported: {wrong}", answer.where)
             else:
@@ -238,19 +238,22 @@ class _Merge:
                 self.labels.setdefault(name, answer.name)
         return {name: self._intent(name, texts.get(name)) for name in new}, count
 
-    def _kept_out(
-        self, name: str, answer: Answer, is_new: bool, texts: dict[str, str]
-    ) -> str | None:
-        """Why an answer is not taken; empty where it is there already, None where it is taken."""
+    def _stands_already(self, name: str, answer: Answer, texts: dict[str, str]) -> bool:
         if name in self.known:
             there = (self.known[name].answer or {}).get(self.language)
-            if there is not None and markup.from_plain(there.strip()) == answer.text:
-                return ""
+            return there is not None and markup.from_plain(there.strip()) == answer.text
+        return name in texts and texts[name] == self._filled(answer.text)
+
+    def _objection(
+        self, name: str, answer: Answer, is_new: bool, texts: dict[str, str]
+    ) -> str | None:
+        """Why an answer is not taken; None where it is."""
+        if name in self.known:
             return f"{name} is in pack.yml and stays as it is; change it there"
         if not is_new:
             return f"no intent is called {name}"
         if name in texts:
-            return "" if texts[name] == self._filled(answer.text) else f"{name} has one already"
+            return f"{name} has one already"
         return self._wrong(answer.text)
 
     def _wrong(self, text: str) -> str | None:

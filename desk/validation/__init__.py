@@ -3,7 +3,7 @@
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.mending import Change, Mending
 from desk.validation.near import normalised
-from desk.validation.packs import Checked, check_files, check_pack, validate
+from desk.validation.packs import Checked, check_files, check_pack
 
 __all__ = [
     "Change",
@@ -15,5 +15,4 @@ __all__ = [
     "check_files",
     "check_pack",
     "normalised",
-    "validate",
 ]
