@@ -15,8 +15,9 @@ import torch
 from tokenizers import Tokenizer
 
 from classifier import scope as scopes
+from classifier.arrays import Float64, Indices
 from classifier.backends.torch_backend import torch_backend
-from classifier.calibration import Calibration, Floats, Indices, fit_temperature, softmax
+from classifier.calibration import Calibration, fit_temperature, softmax
 from classifier.data import DataError, Example
 from classifier.engine import Classifier
 from classifier.folds import folds
@@ -107,7 +108,7 @@ def together(parts: Sequence[HeldOut]) -> HeldOut | None:
     if not parts:
         return None
 
-    def stacked(arrays: list[Floats | None]) -> Floats | None:
+    def stacked(arrays: list[Float64 | None]) -> Float64 | None:
         found = [array for array in arrays if array is not None]
         return np.concatenate(found) if len(found) == len(parts) else None
 

@@ -15,7 +15,7 @@ from cli.errors import FAILED, CommandError, MisconfiguredError
 from cli.screen import JsonOption, notices, print_json, results
 
 if TYPE_CHECKING:
-    from classifier.calibration import Floats
+    from classifier.arrays import Float64
     from desk.settings import Settings
     from desk.validation import Change, Checked, Finding
     from desk.validation.rows import DataFile, Row
@@ -129,7 +129,7 @@ def _doubt(
     checked: Checked,
     rows: list[tuple[DataFile, Row]],
     intents: tuple[str, ...],
-    probabilities: Floats,
+    probabilities: Float64,
 ) -> str | None:
     import numpy as np
 
