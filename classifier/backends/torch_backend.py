@@ -1,4 +1,4 @@
-"""The torch engine, in fp32 or bf16, for the CPU; and which engine a device gets."""
+"""The torch engine, in fp32 or bf16, for any device; and which torch engine a device gets."""
 
 from __future__ import annotations
 
