@@ -1,5 +1,6 @@
 """Everything that can be said about examples without a model, for `frontdesk validate`."""
 
+from desk.validation.checks import conflict
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.mending import Change, Mending
 from desk.validation.near import normalised
@@ -14,5 +15,6 @@ __all__ = [
     "Severity",
     "check_files",
     "check_pack",
+    "conflict",
     "normalised",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,17 +76,10 @@ def check_files(train: Path, test: Path | None = None) -> Checked:
 
 
 def _untranslated(pack: Pack) -> list[Finding]:
-    texts: dict[str, Mapping[str, str]] = {"greeting": pack.greeting}
-    for name, intent in pack.intents.items():
-        texts[f"intents.{name}.title"] = intent.title
-        if intent.answer is not None:
-            texts[f"intents.{name}.answer"] = intent.answer
-        for index, button in enumerate(intent.buttons):
-            texts[f"intents.{name}.buttons.{index}.text"] = button.text
     first = pack.languages[0]
     said = [
         f"{where}: there is no text in {language!r}; customers will read the one in {first!r}"
-        for where, text in texts.items()
+        for where, text in pack.texts()
         for language in pack.languages
         if language not in text
     ]

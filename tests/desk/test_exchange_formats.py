@@ -14,7 +14,8 @@ from desk.exchange import canned, markup, rasa
 from desk.exchange.canned import System
 from desk.exchange.material import ExchangeError
 from desk.exchange.names import slug, title
-from desk.pack import Pack, html_problems
+from desk.pack import Pack
+from desk.telegram_html import html_problems
 
 RETAIL = Path("packs/retail")
 DOMAIN = """\
