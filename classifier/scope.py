@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ class Scope:
                 tensors[f"{number}.{name}"] = np.ascontiguousarray(getattr(layer, name))
         return tensors
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """What calibration.json holds of it."""
         return {
             "offset": list(self.offset),
@@ -100,15 +101,15 @@ class Scope:
         }
 
     @classmethod
-    def from_parts(cls, value: Mapping[str, object], tensors: Mapping[str, Float32]) -> Scope:
+    def from_parts(cls, value: Mapping[str, Any], tensors: Mapping[str, Float32]) -> Scope:
         """Read `as_dict()` and `as_tensors()`. Raises ValueError where they don't fit together."""
         try:
             offset, scale, weights = (
-                tuple(float(number) for number in value[name])  # type: ignore[attr-defined]
+                tuple(float(number) for number in value[name])
                 for name in ("offset", "scale", "weights")
             )
             near, known, constant = weights
-            threshold = float(value["threshold"])  # type: ignore[arg-type]
+            threshold = float(value["threshold"])
             layers = tuple(
                 Layer(*(tensors[f"{number}.{name}"] for name in ("own", "means", "all", "mean")))
                 for number in range(len(offset))
