@@ -53,7 +53,7 @@ from classifier.data import DataError, Example, read_examples
 from classifier.devices import pick_device
 from classifier.engine import Classifier
 from classifier.fitting import fit
-from classifier.recipe import Recipe
+from classifier.recipe import Recipe, SettledRecipe
 from classifier.vocabulary import Labels
 
 WARM_UP = 32
@@ -126,14 +126,14 @@ class Watch:
         return time.perf_counter()
 
 
-def settled(task: Task) -> Recipe:
+def settled(task: Task) -> SettledRecipe:
     """The default recipe for the task's examples, but for as many epochs as all others get."""
     longest = int(task.base.config.get("max_position_embeddings", 512))
     recipe = Recipe(seed=task.seed).settle(len(task.examples), len(task.labels.intents), longest)
     return replace(recipe, epochs=task.epochs)
 
 
-def one_view(task: Task) -> Recipe:
+def one_view(task: Task) -> SettledRecipe:
     """The default recipe with one pass over the examples an epoch, as the others have it.
 
     Where examples are few the recipe computes each text twice a step and adds the intents' names.
@@ -143,7 +143,7 @@ def one_view(task: Task) -> Recipe:
     return replace(settled(task), views=1, names=False)
 
 
-def ours(task: Task, watch: Watch, recipe: Recipe) -> Asked:
+def ours(task: Task, watch: Watch, recipe: SettledRecipe) -> Asked:
     tokenizer = load_tokenizer(task.base)
     tokenizer.enable_truncation(recipe.max_tokens)
     model = fit(

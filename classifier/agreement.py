@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from classifier.calibration import Floats, Indices, softmax
+from classifier.arrays import Float64, Indices
+from classifier.calibration import softmax
 
 LEAST_AGREEMENT = 0.995
 """Share of validation texts that must get the same label, for each head."""
@@ -25,7 +26,7 @@ MOST_DRIFT = 0.02
 MOST_LOSS = 0.005
 """Most accuracy that int8 may cost on texts the model has not read, beside what chance explains."""
 
-Logits = Mapping[str, Floats]
+Logits = Mapping[str, Float64]
 """Each head's logits (texts, labels), by the heads' names."""
 
 
@@ -44,7 +45,7 @@ class Unread:
     won: int
 
     @classmethod
-    def of(cls, fp32: Floats, int8: Floats, truth: Indices) -> Unread:
+    def of(cls, fp32: Float64, int8: Float64, truth: Indices) -> Unread:
         """From logits (texts, labels) and each text's label, -1 where it has none."""
         known = truth >= 0
         first, other, truth = fp32.argmax(1)[known], int8.argmax(1)[known], truth[known]

@@ -136,7 +136,7 @@ class BertEncoder(nn.Module):
     """Token ids to hidden states.
 
     `dropout` is that of training (a share between 0 and 1), on the embeddings and after each
-    sub-layer; attention weights are not dropped, so that the fused attention kernels can be used.
+    sub-layer; attention weights are not dropped.
     """
 
     def __init__(self, shape: BertShape, dropout: float = 0.1) -> None:

@@ -13,12 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from classifier.arrays import Bools, Float64, Indices
 from classifier.thresholds import NEVER
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 BINS = 15
 _BELOW_ONE = np.nextafter(1.0, 0.0)
@@ -78,12 +75,10 @@ class Calibration:
     def from_dict(cls, value: Mapping[str, Any]) -> Calibration:
         """Read `as_dict()`. Raises ValueError where an entry is missing or out of range."""
         try:
-            # A model of before the rule that nothing unproven is answered.
-            unproven = value.get("proven") is False
             calibration = cls(
                 intent_temperature=float(value["temperature"]["intent"]),
                 sentiment_temperature=float(value["temperature"]["sentiment"]),
-                threshold=NEVER if unproven else float(value["threshold"]),
+                threshold=float(value["threshold"]),
                 thresholds={str(k): float(v) for k, v in value["thresholds"].items()},
                 target_error=float(value["target_error"]),
                 target_errors={str(k): float(v) for k, v in value["target_errors"].items()},
@@ -100,13 +95,13 @@ class Calibration:
         return calibration
 
 
-def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
+def softmax(logits: Float64, temperature: float = 1.0) -> Float64:
     """Probabilities (texts, labels) from logits of that shape, each below 1.
 
     Where rounding would make one exactly 1 it is the next number below: a threshold of 1 means
     that a person answers, always.
     """
-    result: Floats = logits / temperature
+    result: Float64 = logits / temperature
     # In place: for many texts, fresh memory costs more than the arithmetic.
     result -= result.max(axis=1, keepdims=True)
     np.exp(result, out=result)
@@ -114,7 +109,7 @@ def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     return np.minimum(result, _BELOW_ONE, out=result)
 
 
-def fit_temperature(logits: Floats, truth: Indices) -> float:
+def fit_temperature(logits: Float64, truth: Indices) -> float:
     """The temperature with the least log loss; `logits` (texts, labels), `truth` (texts,).
 
     1.0 where there is nothing to fit on. Of each target the part 1 / (n + 2) is spread over all
@@ -140,18 +135,34 @@ def fit_temperature(logits: Floats, truth: Indices) -> float:
     return math.exp(float(found.x))
 
 
-def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_]) -> float:
+def expected_calibration_error(confidence: Float64, correct: Bools) -> float:
     """Mean distance of confidence from accuracy over 15 equal bins, weighted by their size.
 
     `confidence` (texts,) of the first label, `correct` (texts,) whether it was right; 0.0 for none.
     """
-    if not len(confidence):
-        return 0.0
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    error = 0.0
-    for number in range(BINS):
-        inside = bins == number
-        if inside.any():
-            gap = abs(float(confidence[inside].mean()) - float(correct[inside].mean()))
-            error += gap * float(inside.mean())
-    return error
+    return sum(
+        (
+            abs(row["confidence"] - row["accuracy"]) * (row["rows"] / len(confidence))
+            for row in reliability(confidence, correct)
+        ),
+        0.0,
+    )
+
+
+def reliability(confidence: Float64, correct: Bools) -> list[dict[str, float]]:
+    """The bins of the expected calibration error that hold rows, from low to high.
+
+    Each has its limits `above` (excluded) and `to`, its `rows`, and their mean `confidence` and
+    `accuracy`.
+    """
+    number = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    return [
+        {
+            "above": index / BINS,
+            "to": (index + 1) / BINS,
+            "rows": int((number == index).sum()),
+            "confidence": float(confidence[number == index].mean()),
+            "accuracy": float(correct[number == index].mean()),
+        }
+        for index in sorted(set(number.tolist()))
+    ]

@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from classifier.calibration import Floats
+from classifier.arrays import Float64
 from classifier.data import DataError, Example
 from classifier.evaluate import (
     Outcomes,
@@ -169,15 +168,15 @@ def _intervals(a: Outcomes, b: Outcomes) -> list[tuple[float, float]]:
     return [(float(low[n]), float(high[n])) for n in range(2)]
 
 
-def _macro_f1(support: Floats, predicted: Floats, right: Floats) -> NDArray[np.float64]:
+def _macro_f1(support: Float64, predicted: Float64, right: Float64) -> Float64:
     """(resamples,) mean F1 of the labels that are true or predicted, from (resamples, labels)."""
     total = support + predicted
     f1 = np.divide(2 * right, total, out=np.zeros_like(total), where=total > 0)
-    mean: NDArray[np.float64] = f1.sum(axis=1) / (total > 0).sum(axis=1)
+    mean: Float64 = f1.sum(axis=1) / (total > 0).sum(axis=1)
     return mean
 
 
-def _one_hot(labels: Sequence[str], index: dict[str, int]) -> Floats:
+def _one_hot(labels: Sequence[str], index: dict[str, int]) -> Float64:
     """(rows, labels)"""
     matrix = np.zeros((len(labels), len(index)))
     matrix[np.arange(len(labels)), [index[label] for label in labels]] = 1

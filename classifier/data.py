@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classifier import nlu
+from classifier import csv_text, nlu
 from classifier.formats import mistaken_format
 from classifier.vocabulary import SENTIMENTS
 
@@ -91,14 +91,11 @@ def dump_csv(examples: Iterable[Example]) -> str:
 
 def csv_header(path: str | Path) -> list[str]:
     """The names of a CSV file's columns as they count, in small letters; none in an empty file."""
-    reader = csv.reader(io.StringIO(_decode(Path(path)), newline=""))
     try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                return [cell.strip().lower() for cell in cells]
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: is not CSV ({error})") from None
-    return []
+        _, header = next(csv_text.rows(_decode(Path(path))), (1, []))
+    except csv_text.CsvError as error:
+        raise DataError(f"{path}:{error.line}: {error}") from None
+    return header
 
 
 def _row(example: Example) -> dict[str, str | None]:
@@ -161,35 +158,17 @@ def _json_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _csv_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    # The csv module refuses fields over 131,072 characters by default, process-wide.
-    limit = csv.field_size_limit(max(len(content), 131_072))
+    header: list[str] = []
     try:
-        reader = csv.reader(io.StringIO(content, newline=""), strict=True)
-        header: list[str] | None = None
-        line = 1
-        while True:
+        for line, cells in csv_text.rows(content):
             where = f"{path}:{line}"
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                raise DataError(f"{where}: is not CSV ({error})") from None
-            line = reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if header is None:
-                header = [cell.strip().lower() for cell in cells]
-                _check_header(where, header)
-            elif len(cells) != len(header):
-                raise DataError(
-                    f"{where}: has {len(cells)} cells where the header has {len(header)}; "
-                    "put a text with commas in double quotes"
-                )
-            else:
+            if header:
                 yield where, dict(zip(header, map(_unguarded, cells), strict=True))
-    finally:
-        csv.field_size_limit(limit)
+            else:
+                header = cells
+                _check_header(where, header)
+    except csv_text.CsvError as error:
+        raise DataError(f"{path}:{error.line}: {error}") from None
 
 
 def _nlu_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -23,8 +23,9 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from classifier import registry
-from classifier.backends import Array, Backend, Batch
-from classifier.calibration import Calibration, Floats, softmax
+from classifier.arrays import Float32, Float64
+from classifier.backends import Backend, Batch
+from classifier.calibration import Calibration, softmax
 from classifier.devices import find_device
 from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, predictions
@@ -65,8 +66,8 @@ class Timings:
 class Scores:
     """Calibrated probabilities (texts, labels) of each head; None where the model has none."""
 
-    intent: Floats | None
-    sentiment: Floats | None
+    intent: Float64 | None
+    sentiment: Float64 | None
 
 
 class Forward(NamedTuple):
@@ -74,18 +75,18 @@ class Forward(NamedTuple):
     but one and in the last, and the logits (texts, labels) of each head before the temperature;
     None where the model has no such head."""
 
-    pooled: tuple[Array, Array]
-    intent: Floats | None
-    sentiment: Floats | None
+    pooled: tuple[Float32, Float32]
+    intent: Float64 | None
+    sentiment: Float64 | None
 
 
 class Classifier:
     """One loaded model version. Not to be called from several threads at once.
 
     `version` is its manifest's; `labels`, `calibration`, `manifest`, `scope` and `neighbours` are
-    what was saved;
-    `backend` is what computes, `device` and `dtype` say where and how; `timings` is of the last
-    call.
+    what was saved; `backend` is what computes, `device` and `dtype` say where and how, and
+    `token_budget` (to be lowered where memory is short) in batches of how many tokens; `timings` is
+    of the last call.
     """
 
     def __init__(
@@ -97,7 +98,6 @@ class Classifier:
         manifest: dict[str, Any],
         scope: Scope | None = None,
         neighbours: Neighbours | None = None,
-        token_budget: int | None = None,
     ) -> None:
         self.backend = backend
         self.labels = labels
@@ -108,14 +108,12 @@ class Classifier:
         self.version: str = manifest["version"]
         self.device = backend.device
         self.dtype = backend.dtype
-        self.token_budget = token_budget or backend.token_budget
+        self.token_budget = backend.token_budget
         self.timings = Timings()
         self._tokenizer = tokenizer
 
     @classmethod
-    def load(
-        cls, directory: str | Path, device: str = "auto", token_budget: int | None = None
-    ) -> Classifier:
+    def load(cls, directory: str | Path, device: str = "auto") -> Classifier:
         """Load a version directory, or a pointer to one such as `models/champion`.
 
         Every file is checked against the manifest first. `device` is auto, cpu, cuda or cuda:N.
@@ -145,9 +143,7 @@ class Classifier:
             raise
         except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
             raise ModelError(f"{path}: cannot be loaded: {error}") from error
-        return cls(
-            backend, tokenizer, labels, calibration, manifest, scope, neighbours, token_budget
-        )
+        return cls(backend, tokenizer, labels, calibration, manifest, scope, neighbours)
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """A prediction for each text, in order. Any text will do, empty and emoji-only ones too.
@@ -172,8 +168,8 @@ class Classifier:
 
     @lone_numpy()
     def _compare_all(
-        self, pooled: tuple[Array, Array], texts: int
-    ) -> tuple[Floats | None, list[Nearest]]:
+        self, pooled: tuple[Float32, Float32], texts: int
+    ) -> tuple[Float64 | None, list[Nearest]]:
         # Numpy multiplies with one thread and lets go of Python's lock, so the threads share texts.
         threads = count_threads() if self.scope.layers or self.neighbours else 1
         share = max(LEAST_SHARE, -(-texts // threads))
@@ -188,7 +184,7 @@ class Classifier:
         nearest = list(chain.from_iterable(own for _, own in compared))
         return np.concatenate(near) if near else None, nearest
 
-    def _compare(self, pooled: list[Array]) -> tuple[Floats | None, Sequence[Nearest]]:
+    def _compare(self, pooled: list[Float32]) -> tuple[Float64 | None, Sequence[Nearest]]:
         """How near texts are to the training examples by their pooled states, and to which."""
         near = nearness(self.scope.layers, pooled) if self.scope.layers else None
         return near, self.neighbours.nearest(pooled[-1]) if self.neighbours else ()
@@ -203,11 +199,11 @@ class Classifier:
             else softmax(sentiment, self.calibration.sentiment_temperature),
         )
 
-    def logits(self, texts: Sequence[str]) -> tuple[Floats | None, Floats | None]:
+    def logits(self, texts: Sequence[str]) -> tuple[Float64 | None, Float64 | None]:
         """Both heads' outputs (texts, labels), before the temperature; sets `timings`."""
         return self._forward(texts, None)
 
-    def embed(self, texts: Sequence[str]) -> Array:
+    def embed(self, texts: Sequence[str]) -> Float32:
         """The mean of each text's last hidden states (texts, hidden) float32; sets `timings`."""
         return self.forward(texts).pooled[-1]
 
@@ -219,8 +215,8 @@ class Classifier:
 
     @lone_numpy()
     def _forward(
-        self, texts: Sequence[str], pooled: Array | None
-    ) -> tuple[Floats | None, Floats | None]:
+        self, texts: Sequence[str], pooled: Float32 | None
+    ) -> tuple[Float64 | None, Float64 | None]:
         """Both heads' logits, and the pooled states into `pooled` where somebody wants them."""
         started = time.perf_counter()
         intent = np.empty((len(texts), len(self.labels.intents)))

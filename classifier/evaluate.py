@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from classifier.arrays import Bools, Float64
 from classifier.bounds import binomial_upper_bound
-from classifier.calibration import BINS, Floats, expected_calibration_error
+from classifier.calibration import expected_calibration_error, reliability
 from classifier.data import Example
+from classifier.thresholds import falling_threshold
 from classifier.vocabulary import OUT_OF_SCOPE, Prediction
 
 OOS = "out_of_scope"
@@ -20,8 +21,6 @@ WORST_CONFUSIONS = 20
 IN_SCOPE_RECALL = 0.95
 CURVE_POINTS = 20
 
-Bools = NDArray[np.bool_]
-Counts = NDArray[np.int64]
 Table = dict[str, dict[str, float]]
 
 
@@ -36,7 +35,7 @@ class Outcomes:
     texts: list[str]
     truth: list[str]
     first: list[str]
-    confidence: Floats
+    confidence: Float64
 
     @property
     def correct(self) -> Bools:
@@ -53,8 +52,8 @@ class IntentOutcomes(Outcomes):
     its intents, so that its confidence alone decides.
     """
 
-    threshold: Floats
-    scope: Floats
+    threshold: Float64
+    scope: Float64
     answerable: Bools
 
     @property
@@ -208,45 +207,13 @@ def _intent_measures(intents: IntentOutcomes) -> dict[str, Any]:
     return measures
 
 
-def reliability(confidence: Floats, correct: Bools) -> list[dict[str, float]]:
-    """The bins of the expected calibration error that hold rows, from low to high.
-
-    Each has its limits `above` (excluded) and `to`, its `rows`, and their mean `confidence` and
-    `accuracy`.
-    """
-    number = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    return [
-        {
-            "above": index / BINS,
-            "to": (index + 1) / BINS,
-            "rows": int((number == index).sum()),
-            "confidence": float(confidence[number == index].mean()),
-            "accuracy": float(correct[number == index].mean()),
-        }
-        for index in sorted(set(number.tolist()))
-    ]
-
-
-def risks(confidence: Floats, correct: Bools) -> Floats:
+def risks(confidence: Float64, correct: Bools) -> Float64:
     """(rows,) the share of wrong rows among the 1, 2, … surest; equal ones share their errors."""
     values, group = np.unique(-confidence, return_inverse=True)
     size = np.bincount(group, minlength=len(values))
     mean_error = np.bincount(group, weights=~correct, minlength=len(values)) / size
-    rates: Floats = np.cumsum(np.repeat(mean_error, size)) / np.arange(1, len(confidence) + 1)
+    rates: Float64 = np.cumsum(np.repeat(mean_error, size)) / np.arange(1, len(confidence) + 1)
     return rates
-
-
-def falling_threshold(confidence: Floats, correct: Bools) -> tuple[Floats, Counts, Counts]:
-    """(thresholds, rows that reach each, wrong ones of these), each (thresholds,).
-
-    The thresholds are the confidences that occur, from the highest on.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    confidence, wrong = confidence[order], np.cumsum(~correct[order], dtype=np.int64)
-    # A threshold lets all equal confidences in: it cuts behind the last of them.
-    last = np.flatnonzero(np.append(confidence[1:] < confidence[:-1], True)[: len(confidence)])
-    answered: Counts = last + 1
-    return confidence[last], answered, wrong[last]
 
 
 def risk_coverage(intents: IntentOutcomes) -> list[dict[str, float]]:
@@ -314,7 +281,7 @@ def _thinned(curve: list[dict[str, float]]) -> list[dict[str, float]]:
     return list(kept.values())
 
 
-def _auroc(positive: Floats, negative: Floats) -> float:
+def _auroc(positive: Float64, negative: Float64) -> float:
     """The chance that a positive scores above a negative, ties counted half (Mann-Whitney)."""
     negative = np.sort(negative)
     below = np.searchsorted(negative, positive, side="left")
@@ -322,7 +289,7 @@ def _auroc(positive: Floats, negative: Floats) -> float:
     return float((below + up_to).mean() / 2 / len(negative))
 
 
-def _false_positives(positive: Floats, negative: Floats) -> float:
+def _false_positives(positive: Float64, negative: Float64) -> float:
     """The share of negatives at or above the highest score that 95 % of positives reach."""
     descending = np.sort(positive)[::-1]
     score = descending[int(np.ceil(IN_SCOPE_RECALL * len(positive) - 1e-9)) - 1]

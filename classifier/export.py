@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from classifier.agreement import Unread, compare, judge
-from classifier.backends import Array, Backend, Batch
+from classifier.arrays import Float32, Float64
+from classifier.backends import Backend, Batch
 from classifier.backends.ranges import Range
 from classifier.backends.torch_backend import TorchBackend
 from classifier.batching import TOKEN_BUDGET, pad, plan_batches
 from classifier.bert import BertEncoder
-from classifier.calibration import Floats
 from classifier.data import Example
 from classifier.held_out import indices
 from classifier.model import TwoHeadedBert
@@ -167,7 +167,7 @@ class _NoInt8Error(Exception):
 
 def _both(
     model: TwoHeadedBert, tokenizer: Tokenizer, texts: Sequence[str], asked: Sequence[str]
-) -> tuple[bytes, dict[str, Floats], dict[str, Floats]]:
+) -> tuple[bytes, dict[str, Float64], dict[str, Float64]]:
     """(the int8 file, each head's logits of `asked` in fp32, and in int8)."""
     if any(parameter.dtype != torch.float32 for parameter in model.parameters()):
         raise ValueError("the model is not in fp32: export it before a Classifier is made of it")
@@ -211,9 +211,9 @@ def _batches(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Batch]:
         yield Batch(rows, sequences.take(rows))
 
 
-def _logits(engine: Backend, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, Floats]:
+def _logits(engine: Backend, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, Float64]:
     """Each head's logits (texts, labels), by the head's name."""
-    parts: dict[str, list[Array]] = {}
+    parts: dict[str, list[Float32]] = {}
     rows: list[int] = []
     for batch, output in engine.forward(_batches(tokenizer, texts)):
         rows += batch.rows.tolist()

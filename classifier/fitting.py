@@ -20,7 +20,7 @@ from classifier.batching import TOKEN_BUDGET, pad, plan_batches
 from classifier.data import Example
 from classifier.devices import fast_dtype
 from classifier.model import Logits, TwoHeadedBert, mean_pool
-from classifier.recipe import Recipe
+from classifier.recipe import SettledRecipe
 from classifier.tokenising import Sequences, tokenise
 from classifier.vocabulary import OUT_OF_SCOPE, Labels
 
@@ -45,15 +45,14 @@ def fit(
     labels: Labels,
     base: BaseModel,
     tokenizer: Tokenizer,
-    recipe: Recipe,
+    recipe: SettledRecipe,
     device: torch.device,
     report: Report,
 ) -> TwoHeadedBert:
-    """A model of `labels`, fine-tuned on `examples` by a settled recipe.
+    """A model of `labels`, fine-tuned on `examples` by the recipe.
 
     The same examples, recipe and machine give the same weights, bit by bit.
     """
-    epochs, batch_size, views = recipe.epochs or 1, recipe.batch_size or 32, recipe.views or 1
     if recipe.names:
         examples = [*examples, *name_examples(labels.intents)]
     data = encode(examples, labels, tokenizer)
@@ -65,7 +64,8 @@ def fit(
         model = TwoHeadedBert(load_encoder(base, recipe.dropout), labels, recipe.dropout)
         # Only the words that occur get gradients; to update the others' rows, with nothing, took
         # about a fifth of the time of a step.
-        words, vocabulary, ids_of = _occurring(model.encoder.words.weight.data, data.ids)
+        vocabulary = model.encoder.words.weight.data
+        words, ids_of = _occurring(vocabulary, data.ids)
         model.encoder.words = words
         model.to(device)
         _start_intents(model, ids_of, data.intents, device)
@@ -77,7 +77,7 @@ def fit(
         average = _Average(model, round((1 - recipe.averaged) * steps))
 
         def loss_of(texts: list[int]) -> Tensor:
-            rows = texts * views
+            rows = texts * recipe.views
             sequences = [ids_of[row] for row in texts]
             sequences += [cut(ids_of[row], recipe.cutoff, rng) for row in rows[len(texts) :]]
             ids, mask = map(torch.from_numpy, pad(Sequences.of(sequences)))
@@ -93,8 +93,8 @@ def fit(
             )
 
         step = 0
-        for epoch in range(1, epochs + 1):
-            for texts in batches(data.intents, batch_size, recipe.group or 1, rng):
+        for epoch in range(1, recipe.epochs + 1):
+            for texts in batches(data.intents, recipe.batch_size, recipe.group, rng):
                 factor = min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * factor
@@ -116,14 +116,14 @@ def fit(
     return model.eval()
 
 
-def steps_of(examples: int, labels: Labels, recipe: Recipe) -> int:
+def steps_of(examples: int, labels: Labels, recipe: SettledRecipe) -> int:
     """Optimiser steps that `fit` takes, given that many examples."""
     names = len(name_examples(labels.intents)) if recipe.names else 0
     return _steps(examples + names, recipe)
 
 
-def _steps(rows: int, recipe: Recipe) -> int:
-    return (recipe.epochs or 1) * -(-rows // (recipe.batch_size or 32))
+def _steps(rows: int, recipe: SettledRecipe) -> int:
+    return recipe.epochs * -(-rows // recipe.batch_size)
 
 
 def name_examples(intents: Sequence[str]) -> list[Example]:
@@ -243,11 +243,11 @@ def climbed(model: nn.Module, radius: float) -> Iterator[None]:
 
 
 def _loss(
-    logits: Logits, mean: Tensor, intents: Tensor, sentiments: Tensor, recipe: Recipe
+    logits: Logits, mean: Tensor, intents: Tensor, sentiments: Tensor, recipe: SettledRecipe
 ) -> Tensor:
     loss = _cross_entropy(logits.intent, intents, recipe.label_smoothing)
-    weight = 1.0 if recipe.sentiment_weight is None else recipe.sentiment_weight
-    loss = loss + weight * _cross_entropy(logits.sentiment, sentiments, recipe.label_smoothing)
+    mood = _cross_entropy(logits.sentiment, sentiments, recipe.label_smoothing)
+    loss = loss + recipe.sentiment_weight * mood
     if recipe.contrast and logits.intent is not None:
         loss = loss + recipe.contrast * contrastive(mean, intents, recipe.contrast_temperature)
     return loss
@@ -288,11 +288,11 @@ def _embedding(weight: Tensor) -> torch.nn.Embedding:
 
 def _occurring(
     vocabulary: Tensor, sequences: Sequence[Sequence[int]]
-) -> tuple[torch.nn.Embedding, Tensor, list[list[int]]]:
-    """(embedding of the words that occur, the whole vocabulary, the texts in the former's ids)."""
+) -> tuple[torch.nn.Embedding, list[list[int]]]:
+    """(embedding of the words that occur, the texts in its ids)."""
     known = sorted({i for ids in sequences for i in ids})
     place = {word: row for row, word in enumerate(known)}
-    return _embedding(vocabulary[known]), vocabulary, [[place[i] for i in ids] for ids in sequences]
+    return _embedding(vocabulary[known]), [[place[i] for i in ids] for ids in sequences]
 
 
 def _start_intents(
@@ -313,9 +313,9 @@ def _start_intents(
     model.intent.start(means.to(device), torch.tensor(intents, device=device))
 
 
-def _groups(model: TwoHeadedBert, recipe: Recipe) -> list[dict[str, Any]]:
+def _groups(model: TwoHeadedBert, recipe: SettledRecipe) -> list[dict[str, Any]]:
     """Parameters by learning rate and decay: biases and norms (one-dimensional) do not decay."""
-    rates = {True: recipe.encoder_rate or 1e-4, False: recipe.head_rate}
+    rates = {True: recipe.encoder_rate, False: recipe.head_rate}
     groups: dict[tuple[bool, bool], list[Tensor]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         groups[name.startswith("encoder."), parameter.dim() > 1].append(parameter)

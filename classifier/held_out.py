@@ -15,8 +15,9 @@ import torch
 from tokenizers import Tokenizer
 
 from classifier import scope as scopes
+from classifier.arrays import Float64, Indices
 from classifier.backends.torch_backend import torch_backend
-from classifier.calibration import Calibration, Floats, Indices, fit_temperature, softmax
+from classifier.calibration import Calibration, fit_temperature, softmax
 from classifier.data import DataError, Example
 from classifier.engine import Classifier
 from classifier.folds import folds
@@ -24,7 +25,7 @@ from classifier.language import main_languages
 from classifier.model import TwoHeadedBert
 from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, familiarity, strangeness
-from classifier.recipe import Recipe
+from classifier.recipe import Recipe, SettledRecipe
 from classifier.scope import Layer, Scope, fit_layers
 from classifier.thresholds import NEVER, choose_thresholds
 from classifier.vocabulary import OUT_OF_SCOPE, Labels
@@ -43,13 +44,13 @@ class HeldOut:
     outputs: Outputs
 
 
-def plan_rounds(examples: Sequence[Example], recipe: Recipe) -> list[Round]:
-    """The rounds of a settled recipe; of every label at least one example stays to train on.
+def plan_rounds(examples: Sequence[Example], recipe: SettledRecipe) -> list[Round]:
+    """The rounds of a recipe; of every label at least one example stays to train on.
 
     No round where there are too few different texts to hold any out.
     """
     try:
-        dealt = folds(examples, recipe.folds or 5, recipe.seed)
+        dealt = folds(examples, recipe.folds, recipe.seed)
     except DataError:
         return []
     rounds = []
@@ -107,7 +108,7 @@ def together(parts: Sequence[HeldOut]) -> HeldOut | None:
     if not parts:
         return None
 
-    def stacked(arrays: list[Floats | None]) -> Floats | None:
+    def stacked(arrays: list[Float64 | None]) -> Float64 | None:
         found = [array for array in arrays if array is not None]
         return np.concatenate(found) if len(found) == len(parts) else None
 

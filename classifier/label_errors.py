@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifier.calibration import Floats, Indices
+from classifier.arrays import Float64, Indices
 
 SHARE_OF_CHANCE = 0.5
 """A label is doubted only where it is given less than this part of a blind guess's probability.
@@ -28,13 +28,11 @@ FEWEST_CONFUSED = 3
 class Suspect:
     """An example whose label is likely wrong.
 
-    `row` is its index, `suggested` the label that is most probable, `given_probability` and
-    `suggested_probability` what the model gives to the label it has and to that one.
+    `row` is its index, `suggested` the label that is most probable, with what probability.
     """
 
     row: int
     suggested: int
-    given_probability: float
     suggested_probability: float
 
 
@@ -52,7 +50,7 @@ class Alike:
     rows: tuple[int, ...]
 
 
-def label_errors(probabilities: Floats, given: Indices) -> list[Suspect]:
+def label_errors(probabilities: Float64, given: Indices) -> list[Suspect]:
     """The examples whose label is likely wrong, the likeliest first.
 
     `probabilities` (examples, labels) out of fold, `given` (examples,) label indices. How many
@@ -74,13 +72,13 @@ def label_errors(probabilities: Floats, given: Indices) -> list[Suspect]:
         doubted += rows[np.argsort(own[rows], kind="stable")][:wrong].tolist()
     chance = SHARE_OF_CHANCE / labels
     return [
-        Suspect(row, int(best[row]), float(own[row]), float(probabilities[row, best[row]]))
+        Suspect(row, int(best[row]), float(probabilities[row, best[row]]))
         for row in sorted(doubted, key=lambda row: (own[row], row))
         if own[row] < chance and best[row] != given[row]
     ]
 
 
-def confident_joint(probabilities: Floats, given: Indices) -> Floats:
+def confident_joint(probabilities: Float64, given: Indices) -> Float64:
     """How many examples with label i (rows) are truly of label j (columns), by estimate.
 
     An example is counted for the most probable of those labels whose probability is at least the
@@ -97,11 +95,11 @@ def confident_joint(probabilities: Floats, given: Indices) -> Floats:
     np.add.at(joint, (given[sure], confident[sure].argmax(axis=1)), 1.0)
     # A label that no example surely has says nothing of its errors: none are assumed.
     joint[np.diag_indices(labels)] += joint.sum(axis=1) == 0
-    scaled: Floats = joint / joint.sum(axis=1, keepdims=True) * counts[:, None]
+    scaled: Float64 = joint / joint.sum(axis=1, keepdims=True) * counts[:, None]
     return scaled
 
 
-def alike(probabilities: Floats, given: Indices) -> list[Alike]:
+def alike(probabilities: Float64, given: Indices) -> list[Alike]:
     """Pairs of labels that are taken for each other in both directions, the worst pair first.
 
     `probabilities` and `given` are as in `label_errors`. A pair counts where, either way, at least

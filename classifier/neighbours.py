@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from classifier.arrays import Float32, unit_rows
 from classifier.vocabulary import Neighbour
-
-Floats = NDArray[np.float32]
 
 KEPT = 2000
 """Examples that are kept, shared out among the intents: more cost time with every message."""
@@ -30,20 +28,20 @@ class Neighbours:
 
     texts: tuple[str, ...]
     intents: tuple[str, ...]
-    directions: Floats
+    directions: Float32
 
     @classmethod
-    def of(cls, texts: Sequence[str], intents: Sequence[str], pooled: Floats) -> Neighbours:
+    def of(cls, texts: Sequence[str], intents: Sequence[str], pooled: Float32) -> Neighbours:
         """From the pooled states (examples, hidden) of texts that have an intent; at most `KEPT` of
         them, as many of each intent as there is room for, from all over the examples."""
         kept = _share_out(intents, KEPT)
         return cls(
             tuple(texts[row] for row in kept),
             tuple(intents[row] for row in kept),
-            _directions(pooled[kept]),
+            unit_rows(pooled[kept]),
         )
 
-    def nearest(self, pooled: Floats) -> list[tuple[Neighbour, ...]]:
+    def nearest(self, pooled: Float32) -> list[tuple[Neighbour, ...]]:
         """The `SHOWN` nearest examples of each text, nearest first, by its pooled states.
 
         `pooled` (texts, hidden). Similarity is the cosine, between -1 and 1.
@@ -53,8 +51,8 @@ class Neighbours:
             found += self._nearest(pooled[start : start + AT_ONCE])
         return found
 
-    def _nearest(self, pooled: Floats) -> list[tuple[Neighbour, ...]]:
-        similar = _directions(pooled) @ self.directions.T
+    def _nearest(self, pooled: Float32) -> list[tuple[Neighbour, ...]]:
+        similar = unit_rows(pooled) @ self.directions.T
         count = min(SHOWN, similar.shape[1])
         rows = np.argpartition(-similar, count - 1, axis=1)[:, :count]
         values = np.take_along_axis(similar, rows, axis=1)
@@ -77,7 +75,7 @@ class Neighbours:
         ).encode()
 
     @classmethod
-    def from_parts(cls, lines: bytes, directions: Floats) -> Neighbours:
+    def from_parts(cls, lines: bytes, directions: Float32) -> Neighbours:
         """Read `as_lines()` and the directions. Raises ValueError where they don't fit."""
         rows = [json.loads(line) for line in lines.decode().split("\n") if line]
         try:
@@ -88,12 +86,6 @@ class Neighbours:
         if directions.ndim != 2 or len(directions) != len(rows):
             raise ValueError(f"{len(rows)} examples with {directions.shape} directions")
         return cls(texts, intents, directions.astype(np.float32))
-
-
-def _directions(pooled: Floats) -> Floats:
-    norms = np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-9)
-    found: Floats = (pooled / norms).astype(np.float32)
-    return found
 
 
 def _share_out(intents: Sequence[str], room: int) -> list[int]:

@@ -7,18 +7,16 @@ Rasa leaves to its users. Synonyms, regexes and lookup tables say nothing of int
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
 
+from classifier import yaml_text
+
 VERSION = "3.1"
 """Of Rasa's training data format."""
 OTHER_SECTIONS = ("synonym", "regex", "lookup")
-_RARE_BREAK = re.compile("[\r\x85\u2028\u2029]")
-_DEEPEST = 50
-_LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 class NluError(ValueError):
@@ -32,8 +30,9 @@ class NluError(ValueError):
 def rows(content: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Each example with its line, as `text` without entity marks, `intent`, maybe `sentiment`.
 
-    A file without a `version` is of the newest, as in Rasa. Raises `NluError` for what is not YAML
-    or has no `nlu`, for an intent without a name, and for a line that Rasa would pass over.
+    A file without a `version` is of the newest, as in Rasa. Raises `NluError` for what is not YAML,
+    is nested too deeply or blown up by aliases, has no `nlu`, an intent without a name, or a line
+    that Rasa would pass over.
     """
     root = _root(content)
     top = _mapping(root, "the file must be a mapping with version and nlu")
@@ -77,7 +76,7 @@ def dump(examples: Iterable[tuple[str, str, str | None]]) -> str:
             metadata["plain"] = True
         intents.setdefault(intent, []).append((text, metadata))
     sections = [{"intent": intent, "examples": _listed(few)} for intent, few in intents.items()]
-    return _dump_yaml({"version": VERSION, "nlu": sections})
+    return yaml_text.dump({"version": VERSION, "nlu": sections})
 
 
 class _Finder:
@@ -114,28 +113,10 @@ def _mark_end(text: str, find: _Finder, start: int) -> int | None:
     return end + 1 if whole and end < len(text) else None
 
 
-def _dump_yaml(value: Any) -> str:
-    """Plain data as YAML: keys in their order, texts of several lines as blocks."""
-    return yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-def _string(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    if _RARE_BREAK.search(value):
-        style = '"'  # YAML would take these for ends of lines, too; in quotes they are escaped
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
-
-
-_Dumper.add_representer(str, _string)
-
-
 def _listed(examples: list[tuple[str, dict[str, Any]]]) -> Any:
     if all(
-        not (metadata or "\n" in text or _RARE_BREAK.search(text)) for text, metadata in examples
+        not (metadata or "\n" in text or yaml_text.RARE_BREAK.search(text))
+        for text, metadata in examples
     ):
         return "".join(f"- {text}\n" for text, _ in examples)
     return [
@@ -147,8 +128,10 @@ def _listed(examples: list[tuple[str, dict[str, Any]]]) -> Any:
 def _root(content: str) -> yaml.Node:
     # Nodes and not data: they know their lines, and `intent: yes` stays the word yes.
     try:
-        _check_depth(content)
-        root: yaml.Node | None = _LOADER(content).get_single_node()
+        yaml_text.check(content)
+        root: yaml.Node | None = yaml_text.LOADER(content).get_single_node()
+    except yaml_text.YamlLimitError as error:
+        raise NluError(error.line, str(error)) from None
     except yaml.MarkedYAMLError as error:
         said = "; ".join(filter(None, (error.context, error.problem)))
         mark = error.problem_mark or error.context_mark
@@ -160,17 +143,6 @@ def _root(content: str) -> yaml.Node:
     if root is None:
         raise NluError(1, "the file is empty")
     return root
-
-
-def _check_depth(content: str) -> None:
-    # The fast loader recurses without a limit: a file of brackets would end the process.
-    depth = 0
-    for event in yaml.parse(content, Loader=_LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            mark = event.start_mark
-            raise NluError(mark.line + 1 if mark else 1, "is nested too deeply")
 
 
 def _examples(fields: dict[str, yaml.Node]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from classifier.calibration import Calibration, Floats, softmax
+from classifier.arrays import Float64
+from classifier.calibration import Calibration, softmax
 from classifier.language import languages
 from classifier.scope import Scope
 from classifier.vocabulary import OUT_OF_SCOPE, Labels, Neighbour, Prediction, Scored
@@ -30,9 +30,9 @@ class Outputs:
     neighbours: the nearest examples of each text; empty where the model has none
     """
 
-    intent: Floats | None
-    sentiment: Floats | None
-    nearness: Floats | None = None
+    intent: Float64 | None
+    sentiment: Float64 | None
+    nearness: Float64 | None = None
     neighbours: Sequence[tuple[Neighbour, ...]] = ()
 
 
@@ -83,23 +83,23 @@ def predictions(
 
 
 def familiarity(
-    probabilities: Floats | None, nearness: Floats | None, labels: Labels, scope: Scope
-) -> Floats | None:
+    probabilities: Float64 | None, nearness: Float64 | None, labels: Labels, scope: Scope
+) -> Float64 | None:
     """The scope's scores (texts,) from calibrated probabilities (texts, intents) and nearness."""
     if probabilities is None or nearness is None or not scope.offset:
         return None
     return scope.scores(nearness, strangeness(probabilities, labels))
 
 
-def strangeness(probabilities: Floats, labels: Labels) -> Floats:
+def strangeness(probabilities: Float64, labels: Labels) -> Float64:
     """The probability (texts,) of all out-of-scope labels together."""
     outside = [name in OUT_OF_SCOPE for name in labels.intents]
-    found: Floats = probabilities[:, np.array(outside, dtype=bool)].sum(axis=1)
+    found: Float64 = probabilities[:, np.array(outside, dtype=bool)].sum(axis=1)
     return found
 
 
 def _foreign(
-    texts: Sequence[str], scores: NDArray[np.float64] | None, calibration: Calibration
+    texts: Sequence[str], scores: Float64 | None, calibration: Calibration
 ) -> list[str | None]:
     """Each text's language where it is none of the model's."""
     found: list[str | None] = [None] * len(texts)
@@ -118,7 +118,7 @@ def _foreign(
     return found
 
 
-def _ranked(probabilities: Floats | None, names: Sequence[str]) -> list[tuple[Scored, ...]]:
+def _ranked(probabilities: Float64 | None, names: Sequence[str]) -> list[tuple[Scored, ...]]:
     if probabilities is None:
         return []
     found = []

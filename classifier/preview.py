@@ -8,7 +8,8 @@ import numpy as np
 
 from classifier.bounds import binomial_upper_bound
 from classifier.data import DataError
-from classifier.evaluate import IntentOutcomes, falling_threshold
+from classifier.evaluate import IntentOutcomes
+from classifier.thresholds import falling_threshold
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 

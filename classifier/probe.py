@@ -11,13 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its customary name)
 
+from classifier.arrays import Float32, Float64, unit_rows
 from classifier.base import DEFAULT_BASE, find_base, load_encoder, load_tokenizer
 from classifier.batching import TOKEN_BUDGET, pad, plan_batches
-from classifier.calibration import Floats
 from classifier.data import DataError, Example
 from classifier.devices import fast_dtype, pick_device
 from classifier.folds import folds
@@ -30,12 +29,10 @@ STRENGTH = 10.0
 """Inverse weight of the penalty on the squared weights, as scikit-learn's `C`."""
 MOST_STEPS = 100
 
-Vectors = NDArray[np.float32]
-
 
 def out_of_fold(
     examples: Sequence[Example], *, base: str = DEFAULT_BASE, device: str = "auto"
-) -> tuple[tuple[str, ...], Floats]:
+) -> tuple[tuple[str, ...], Float64]:
     """(intents, probabilities (examples, intents)): each example by a fit that lacked it.
 
     The intents are those of the examples, sorted; the folds are seeded and share out the intents,
@@ -60,7 +57,7 @@ def out_of_fold(
     return intents, probabilities
 
 
-def embed(texts: Sequence[str], *, base: str = DEFAULT_BASE, device: str = "auto") -> Vectors:
+def embed(texts: Sequence[str], *, base: str = DEFAULT_BASE, device: str = "auto") -> Float32:
     """Texts as vectors (texts, 2 · hidden) of unit length, by the frozen encoder of `base`.
 
     The halves are the means of the last layer's states and of the layer's before it, each without
@@ -81,14 +78,8 @@ def embed(texts: Sequence[str], *, base: str = DEFAULT_BASE, device: str = "auto
         with torch.inference_mode():
             for layer, states in enumerate(encoder.last_two(ids, mask)):
                 means[layer, rows] = mean_pool(states.float(), mask).cpu().numpy()
-    return np.hstack([_directions(layer) for layer in means]) / np.float32(np.sqrt(2))
-
-
-def _directions(means: Vectors) -> Vectors:
-    centred = means - means.mean(axis=0)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    directions: Vectors = centred / np.maximum(lengths, 1e-9)
-    return directions
+    directions = [unit_rows(layer - layer.mean(axis=0)) for layer in means]
+    return np.hstack(directions) / np.float32(np.sqrt(2))
 
 
 def _fit(vectors: Tensor, given: Tensor, labels: int) -> Tensor:

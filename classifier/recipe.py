@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 FEW = 400
@@ -95,7 +95,7 @@ class Recipe:
                     f"recipe: the target error{of} is {error!r}; it must be above 0 and below 0.5"
                 )
 
-    def settle(self, examples: int, intents: int = 0, longest: int = 512) -> Recipe:
+    def settle(self, examples: int, intents: int = 0, longest: int = 512) -> SettledRecipe:
         """The same recipe with nothing left open, for that many examples of that many intents
         (0: of sentiments alone).
 
@@ -111,28 +111,40 @@ class Recipe:
             passes, rounds, rate = 5, 3, 1.5e-4
         else:
             passes, rounds, rate = 6, 1, 1e-4
-        radius = 0.05 if examples >= LARGE and intents else 0.0
         if not small and not intents:
             # Three sentiments are learnt sooner than many intents, and overfitted sooner.
             passes, rate = 3, 1e-4
-        # So few take few steps in batches of 32, and a mood hangs on fewer words than a topic.
-        sentiment_weight = 2.0 if examples < FEW else 1.0
-        return replace(
-            self,
-            epochs=self.epochs or max(1, passes // views),
-            batch_size=self.batch_size or (32 if examples < LARGE else 64),
-            encoder_rate=self.encoder_rate or rate,
-            radius=radius if self.radius is None else self.radius,
-            sentiment_weight=(
-                sentiment_weight if self.sentiment_weight is None else self.sentiment_weight
-            ),
-            views=views,
-            group=self.group or (1 if small else 4),
-            names=examples < 30 * intents if self.names is None else self.names,
-            folds=self.folds or (10 if examples >= LARGE else 5),
-            rounds=self.rounds or rounds,
-            max_tokens=min(self.max_tokens, longest),
-        )
+        chosen = {
+            "epochs": max(1, passes // views),
+            "batch_size": 32 if examples < LARGE else 64,
+            "encoder_rate": rate,
+            "radius": 0.05 if examples >= LARGE and intents else 0.0,
+            # So few take few steps in batches of 32, and a mood hangs on fewer words than a topic.
+            "sentiment_weight": 2.0 if examples < FEW else 1.0,
+            "views": views,
+            "group": 1 if small else 4,
+            "names": examples < 30 * intents,
+            "folds": 10 if examples >= LARGE else 5,
+            "rounds": rounds,
+        }
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return SettledRecipe(**{**chosen, **given, "max_tokens": min(self.max_tokens, longest)})
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"target_errors": dict(self.target_errors)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledRecipe(Recipe):
+    """A recipe that leaves nothing open: what `Recipe.settle` makes, and what a training takes."""
+
+    epochs: int
+    batch_size: int
+    encoder_rate: float
+    radius: float
+    views: int
+    group: int
+    sentiment_weight: float
+    names: bool
+    folds: int
+    rounds: int

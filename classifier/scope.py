@@ -13,15 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from classifier.arrays import Bools, Float32, Float64, Indices, unit_rows
 from classifier.vocabulary import OUT_OF_SCOPE
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 RIDGE = 0.05
 """Of the mean variance, added to each: few examples leave most directions unmeasured."""
@@ -40,19 +37,19 @@ class Layer:
     all, mean (hidden, hidden), (hidden,): the same for all examples around their common mean
     """
 
-    own: Floats
-    means: Floats
-    all: Floats
-    mean: Floats
+    own: Float32
+    means: Float32
+    all: Float32
+    mean: Float32
 
-    def nearness(self, pooled: Floats) -> Doubles:
+    def nearness(self, pooled: Float32) -> Float64:
         """The relative distance (texts,), higher is nearer, of pooled states (texts, hidden)."""
-        unit = _unit(pooled)
+        unit = unit_rows(pooled)
         x = unit @ self.own
         # |x - m|² for all pairs at once; the squares of x cancel in no other way.
         to_intents = (x * x).sum(1)[:, None] - 2 * x @ self.means.T + (self.means**2).sum(1)
         y = unit @ self.all - self.mean
-        found: Doubles = ((y * y).sum(1) - to_intents.min(1)).astype(np.float64)
+        found: Float64 = ((y * y).sum(1) - to_intents.min(1)).astype(np.float64)
         return found
 
 
@@ -72,7 +69,7 @@ class Scope:
     threshold: float = 0.0
     layers: tuple[Layer, ...] = ()
 
-    def scores(self, nearness: Doubles, strange: Doubles) -> Doubles:
+    def scores(self, nearness: Float64, strange: Float64) -> Float64:
         """(texts,) between 0 and 1: how surely each text is of the kind trained on.
 
         `nearness` (texts, layers) as the function of that name has it; `strange` (texts,) the
@@ -83,18 +80,18 @@ class Scope:
         near, known, constant = self.weights
         odds = near * summed + known * _odds(strange) + constant
         # A text may lie so far off that its exponential would overflow.
-        score: Doubles = 1 / (1 + np.exp(np.clip(-odds, -500, 500)))
+        score: Float64 = 1 / (1 + np.exp(np.clip(-odds, -500, 500)))
         return score
 
-    def as_tensors(self) -> dict[str, NDArray[np.float32]]:
+    def as_tensors(self) -> dict[str, Float32]:
         """What scope.safetensors holds."""
-        tensors: dict[str, NDArray[np.float32]] = {}
+        tensors: dict[str, Float32] = {}
         for number, layer in enumerate(self.layers):
             for name in ("own", "means", "all", "mean"):
                 tensors[f"{number}.{name}"] = np.ascontiguousarray(getattr(layer, name))
         return tensors
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """What calibration.json holds of it."""
         return {
             "offset": list(self.offset),
@@ -104,17 +101,15 @@ class Scope:
         }
 
     @classmethod
-    def from_parts(
-        cls, value: Mapping[str, object], tensors: Mapping[str, NDArray[np.float32]]
-    ) -> Scope:
+    def from_parts(cls, value: Mapping[str, Any], tensors: Mapping[str, Float32]) -> Scope:
         """Read `as_dict()` and `as_tensors()`. Raises ValueError where they don't fit together."""
         try:
             offset, scale, weights = (
-                tuple(float(number) for number in value[name])  # type: ignore[attr-defined]
+                tuple(float(number) for number in value[name])
                 for name in ("offset", "scale", "weights")
             )
             near, known, constant = weights
-            threshold = float(value["threshold"])  # type: ignore[arg-type]
+            threshold = float(value["threshold"])
             layers = tuple(
                 Layer(*(tensors[f"{number}.{name}"] for name in ("own", "means", "all", "mean")))
                 for number in range(len(offset))
@@ -136,7 +131,7 @@ class Scope:
 
 
 def fit_layers(
-    pooled: Sequence[Floats], truth: Indices, intents: Sequence[str]
+    pooled: Sequence[Float32], truth: Indices, intents: Sequence[str]
 ) -> tuple[Layer, ...]:
     """Each layer's view of the examples; none where too few have an intent that is in scope.
 
@@ -147,16 +142,16 @@ def fit_layers(
     counted = [row for row, label in enumerate(truth.tolist()) if label >= 0 and inside[label]]
     if len(counted) < 2:
         return ()
-    return tuple(_layer(_unit(states[counted]), truth[counted]) for states in pooled)
+    return tuple(_layer(unit_rows(states[counted]), truth[counted]) for states in pooled)
 
 
-def nearness(layers: Sequence[Layer], pooled: Sequence[Floats]) -> Doubles:
+def nearness(layers: Sequence[Layer], pooled: Sequence[Float32]) -> Float64:
     """(texts, layers): how near each text is by each layer's pooled states (texts, hidden)."""
     pairs = zip(layers, pooled, strict=True)
     return np.stack([layer.nearness(states) for layer, states in pairs], axis=1)
 
 
-def calibrate(near: Doubles, strange: Doubles, familiar: NDArray[np.bool_]) -> Scope:
+def calibrate(near: Float64, strange: Float64, familiar: Bools) -> Scope:
     """A scope, still without layers, from held-out texts.
 
     `near` (texts, layers) and `strange` (texts,) as `Scope.scores` takes them, by models that were
@@ -184,7 +179,7 @@ def calibrate(near: Doubles, strange: Doubles, familiar: NDArray[np.bool_]) -> S
 
 
 def _regress(
-    scope: Scope, near: Doubles, strange: Doubles, familiar: NDArray[np.bool_]
+    scope: Scope, near: Float64, strange: Float64, familiar: Bools
 ) -> tuple[float, float, float]:
     """Weights by logistic regression, both kinds of texts counting alike, slightly shrunk."""
     from scipy.optimize import minimize
@@ -195,7 +190,7 @@ def _regress(
     sign = np.where(familiar, 1.0, -1.0)
     share = np.where(familiar, familiar.mean(), (~familiar).mean())
 
-    def loss(weights: Doubles) -> tuple[float, Doubles]:
+    def loss(weights: Float64) -> tuple[float, Float64]:
         margin = sign * (features @ weights)
         pull = -sign / share / (1 + np.exp(np.clip(margin, -500, 500)))
         value = (np.logaddexp(0, -margin) / share).mean() + 0.005 * (weights[:2] ** 2).sum()
@@ -209,19 +204,14 @@ def _regress(
     return weights[0], weights[1], weights[2]
 
 
-def _odds(strange: Doubles) -> Doubles:
+def _odds(strange: Float64) -> Float64:
     """Log-odds against being strange, kept within what a rounding can't move."""
     kept = np.clip(strange, 1e-4, 1 - 1e-4)
-    odds: Doubles = np.log((1 - kept) / kept)
+    odds: Float64 = np.log((1 - kept) / kept)
     return odds
 
 
-def _unit(states: Floats) -> Floats:
-    found: Floats = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-9)
-    return found
-
-
-def _layer(unit: Floats, labels: Indices) -> Layer:
+def _layer(unit: Float32, labels: Indices) -> Layer:
     own = np.unique(labels)
     means = np.stack([unit[labels == label].mean(0) for label in own])
     place = np.searchsorted(own, labels)
@@ -230,9 +220,9 @@ def _layer(unit: Floats, labels: Indices) -> Layer:
     return Layer(within, means @ within, whole, mean @ whole)
 
 
-def _whiten(centred: Floats) -> Floats:
+def _whiten(centred: Float32) -> Float32:
     """(hidden, hidden): the matrix after which the centred rows scatter evenly."""
     spread = centred.T.astype(np.float64) @ centred / len(centred)
     spread += np.eye(len(spread)) * max(RIDGE * spread.trace() / len(spread), 1e-9)
-    found: Floats = np.linalg.cholesky(np.linalg.inv(spread)).astype(np.float32)
+    found: Float32 = np.linalg.cholesky(np.linalg.inv(spread)).astype(np.float32)
     return found

@@ -17,13 +17,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from classifier.arrays import Bools, Float64, Indices
 from classifier.bounds import binomial_upper_bound
 from classifier.vocabulary import OUT_OF_SCOPE
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 CONFIDENCE = 0.95
 """The chance, at least, that a proven promise holds."""
@@ -37,12 +34,14 @@ NEVER = 1.0
 
 
 def fewest(target: float, risk: float = RISK) -> int:
-    """How many predictions it takes to prove a target at all, if every one of them is right."""
-    return math.ceil(math.log(risk / len(STARTS)) / math.log1p(-target)) if target > 0 else 1 << 62
+    """How many predictions it takes to prove a target at all, if every one of them is right.
+
+    `target` and `risk` are between 0 and 1."""
+    return math.ceil(math.log(risk / len(STARTS)) / math.log1p(-target))
 
 
 def proven_threshold(
-    confidence: Floats, correct: Bools, target: float, risk: float = RISK
+    confidence: Float64, correct: Bools, target: float, risk: float = RISK
 ) -> float | None:
     """The lowest threshold that is proven to keep errors within `target`; None where none is.
 
@@ -51,27 +50,37 @@ def proven_threshold(
     threshold is wrong. Never below `LOWEST_THRESHOLD`.
     """
     each = risk / len(STARTS)
-    order = np.argsort(-confidence, kind="stable")
-    confidence, wrong = confidence[order], np.cumsum(~correct[order])
-    # A threshold lets all equal confidences in: only the last of each run can be the cut.
-    cuts = np.flatnonzero(
-        np.append(confidence[1:] < confidence[:-1], True) & (confidence >= LOWEST_THRESHOLD)
-    )
+    confidences, answered, wrong = falling_threshold(confidence, correct)
+    allowed = int((confidences >= LOWEST_THRESHOLD).sum())
     best: int | None = None
     for share in STARTS:
         # The place depends on the number of predictions alone, not on what they got right.
-        for cut in cuts[np.searchsorted(cuts, math.ceil(share * len(correct)) - 1) :].tolist():
-            answered = cut + 1
-            if answered < fewest(target, risk):
+        start = int(np.searchsorted(answered, math.ceil(share * len(correct))))
+        for place in range(start, allowed):
+            if answered[place] < fewest(target, risk):
                 continue
-            if binomial_upper_bound(int(wrong[cut]), answered, 1 - each) > target:
+            bound = binomial_upper_bound(int(wrong[place]), int(answered[place]), 1 - each)
+            if bound > target:
                 break
-            best = cut if best is None else max(best, cut)
-    return None if best is None else float(confidence[best])
+            best = place if best is None else max(best, place)
+    return None if best is None else float(confidences[best])
+
+
+def falling_threshold(confidence: Float64, correct: Bools) -> tuple[Float64, Indices, Indices]:
+    """(thresholds, rows that reach each, wrong ones of these), each (thresholds,).
+
+    The thresholds are the confidences that occur, from the highest on.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    confidence, wrong = confidence[order], np.cumsum(~correct[order], dtype=np.int64)
+    # A threshold lets all equal confidences in: it cuts behind the last of them.
+    last = np.flatnonzero(np.append(confidence[1:] < confidence[:-1], True)[: len(confidence)])
+    answered: Indices = last + 1
+    return confidence[last], answered, wrong[last]
 
 
 def choose_thresholds(
-    confidence: Floats,
+    confidence: Float64,
     first: Sequence[str],
     correct: Bools,
     target: float,

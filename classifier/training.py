@@ -40,11 +40,12 @@ from classifier.engine import INT8, Classifier
 from classifier.evaluate import evaluate
 from classifier.export import export_int8, try_int8
 from classifier.fitting import fit, steps_of
-from classifier.held_out import calibrate, hold_out, plan_rounds, remember, together
+from classifier.held_out import HeldOut, calibrate, hold_out, plan_rounds, remember, together
+from classifier.model import TwoHeadedBert
 from classifier.predicting import predictions
-from classifier.recipe import Recipe
+from classifier.recipe import Recipe, SettledRecipe
 from classifier.report import html_report
-from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Labels
+from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Labels, Prediction
 
 Progress = Callable[[int, int, int, float], None]
 """Called after each step with (epoch, step, of, loss): the epoch from 1, the step from 1 to `of`
@@ -61,30 +62,103 @@ def train_to_directory(
     test: Sequence[Example] | None = None,
     device: str = "auto",
     notes: dict[str, Any] | None = None,
+    version: str | None = None,
 ) -> dict[str, Any]:
     """Train on `examples` and write the model to `out`, a new or empty directory.
 
     `base` is what `find_base` takes. `test` is measured at the end and has no influence on the
-    model. `notes` goes into the manifest as it is (it must be JSON). Returns the content of
-    metrics.json: `validation` (on the examples held out for calibration, by models trained
-    without them), `test` (None without one), `int8` (whether and why), `seconds`, `examples`,
-    `held_out`, `epochs`, `version`.
+    model. `notes` goes into the manifest as it is (it must be JSON). `version` is the model's name
+    for itself, a new one where it is None. Returns the content of metrics.json:
+
+    version: the name
+    validation: measures on the examples held out for calibration, by models trained without them;
+        empty where there are too few to hold any out
+    test: the same on `test`, by the model itself; None without one
+    int8: whether the int8 form may serve, and why
+    threshold, promise, target_error: what `Calibration` says of automatic answers
+    examples, held_out, epochs: how many
+    seconds: the whole training, with all that is measured
 
     Raises `DataError` for examples that cannot be trained on, `BaseModelError` for the base and
     for a loss that is no number, `ModelError` where `out` is taken or cannot be written, ValueError
     for the device. Nothing is left of `out` on failure.
     """
-    return _train(
-        examples,
-        Path(out),
-        registry.new_version_name(),
-        base,
-        recipe or Recipe(),
-        progress,
-        test,
-        device,
-        notes,
+    started = time.perf_counter()
+    out, version = Path(out), version or registry.new_version_name()
+    # All that can be refused is refused before the minutes of training, not after.
+    registry.check_target(out)
+    place = pick_device(device)
+    examples = _one_out_of_scope(examples)
+    labels = find_labels(examples)
+    pretrained = find_base(base)
+    longest = int(pretrained.config.get("max_position_embeddings", 512))
+    settled = (recipe or Recipe()).settle(len(examples), len(labels.intents), longest)
+    tokenizer = load_tokenizer(pretrained)
+    tokenizer.enable_truncation(settled.max_tokens)
+
+    rounds = plan_rounds(examples, settled)
+    sizes = [*(len(kept) for kept, _ in rounds), len(examples)]
+    steps = sum(steps_of(size, labels, settled) for size in sizes)
+    report = _Reporter(progress, steps, pretrained)
+
+    def fitted(rows: Sequence[Example]) -> TwoHeadedBert:
+        return fit(rows, labels, pretrained, tokenizer, settled, place, report)
+
+    parts, unread = [], []
+    for kept, asked in rounds:
+        trial = fitted(kept)
+        # Before `hold_out`, which rounds the encoder.
+        unread.append(try_int8(trial, tokenizer, labels, kept, asked))
+        parts.append(hold_out(trial, tokenizer, labels, kept, asked, place))
+    held_out = together(parts)
+    asked_of = held_out.examples if held_out else []
+    model = fitted(examples)
+    # Before anything is computed with it: a backend rounds the encoder to its own format.
+    tensors = model.tensors()
+
+    calibration, scope = calibrate(held_out, examples, labels, settled)
+    int8 = export_int8(
+        model,
+        tokenizer,
+        [e.text for e in examples],
+        [e.text for e in asked_of],
+        (calibration.intent_temperature, calibration.sentiment_temperature),
+        add_up(unread),
     )
+    about = _about(version, pretrained, examples, labels, settled, notes)
+    backend = torch_backend(model, place)
+    plain = Classifier(backend, tokenizer, labels, calibration, about)
+    layers, neighbours = remember(plain, examples)
+    if len(layers) == len(scope.offset):
+        scope = replace(scope, layers=layers)
+    final = Classifier(backend, tokenizer, labels, calibration, about, scope, neighbours)
+    validated = _predicted(held_out, final)
+    metrics = {
+        "version": version,
+        "validation": evaluate(validated, asked_of) if validated else {},
+        "test": evaluate(final([e.text for e in test]), test) if test else None,
+        "int8": int8.as_dict(),
+        "threshold": calibration.threshold,
+        "promise": calibration.promise,
+        "target_error": calibration.target_error,
+        "examples": len(examples),
+        "held_out": len(asked_of),
+        "epochs": settled.epochs,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    files = {
+        "config.json": _json(pretrained.config),
+        "tokenizer.json": tokenizer.to_str().encode(),
+        "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"}),
+        **_knowledge(final),
+        "metrics.json": _json(metrics),
+        "MODEL_CARD.md": model_card(about, metrics, calibration).encode(),
+        "report.html": html_report(validated, asked_of, f"Model {version}"),
+    }
+    if int8.onnx is not None:
+        files[INT8] = int8.onnx
+    registry.save(out, files, about)
+    return metrics
 
 
 def train_version(
@@ -103,103 +177,48 @@ def train_version(
     No pointer is moved: that is for the caller (`registry.promote`, `registry.set_candidate`).
     """
     version = registry.new_version_name()
-    settled = recipe or Recipe()
-    target = Path(models) / version
-    return version, _train(examples, target, version, base, settled, progress, test, device, notes)
-
-
-def _train(
-    examples: Sequence[Example],
-    out: Path,
-    version: str,
-    base_name: str,
-    recipe: Recipe,
-    progress: Progress | None,
-    test: Sequence[Example] | None,
-    device_name: str,
-    notes: dict[str, Any] | None,
-) -> dict[str, Any]:
-    started = time.perf_counter()
-    # All that can be refused is refused before the minutes of training, not after.
-    registry.check_target(out)
-    device = pick_device(device_name)
-    examples = _one_out_of_scope(examples)
-    labels = find_labels(examples)
-    base = find_base(base_name)
-    recipe = recipe.settle(len(examples), len(labels.intents), _limit(base))
-    tokenizer = load_tokenizer(base)
-    tokenizer.enable_truncation(recipe.max_tokens)
-
-    rounds = plan_rounds(examples, recipe)
-    fits = [*(len(kept) for kept, _ in rounds), len(examples)]
-    report = _Reporter(progress, sum(steps_of(count, labels, recipe) for count in fits), base)
-    parts, unread = [], []
-    for kept, asked in rounds:
-        trial = fit(kept, labels, base, tokenizer, recipe, device, report)
-        # Before `hold_out`, which rounds the encoder.
-        unread.append(try_int8(trial, tokenizer, labels, kept, asked))
-        parts.append(hold_out(trial, tokenizer, labels, kept, asked, device))
-    held_out = together(parts)
-    model = fit(examples, labels, base, tokenizer, recipe, device, report)
-    # Before anything is computed with it: a backend rounds the encoder to its own format.
-    tensors = model.tensors()
-
-    calibration, scope = calibrate(held_out, examples, labels, recipe)
-    asked_of = held_out.examples if held_out else []
-    int8 = export_int8(
-        model,
-        tokenizer,
-        [e.text for e in examples],
-        [e.text for e in asked_of],
-        (calibration.intent_temperature, calibration.sentiment_temperature),
-        add_up(unread),
+    metrics = train_to_directory(
+        examples,
+        Path(models) / version,
+        base=base,
+        recipe=recipe,
+        progress=progress,
+        test=test,
+        device=device,
+        notes=notes,
+        version=version,
     )
-    about = _about(version, base, examples, labels, recipe, notes)
-    backend = torch_backend(model, device)
-    plain = Classifier(backend, tokenizer, labels, calibration, about)
-    layers, neighbours = remember(plain, examples)
-    if len(layers) == len(scope.offset):
-        scope = replace(scope, layers=layers)
-    final = Classifier(backend, tokenizer, labels, calibration, about, scope, neighbours)
-    validated = (
-        predictions(
-            [e.text for e in asked_of], held_out.outputs, labels, calibration, scope, version
-        )
-        if held_out
-        else []
+    return version, metrics
+
+
+def _predicted(held_out: HeldOut | None, model: Classifier) -> list[Prediction]:
+    """What was said of the held-out examples, by the calibration and the scope of the model."""
+    if held_out is None:
+        return []
+    return predictions(
+        [e.text for e in held_out.examples],
+        held_out.outputs,
+        model.labels,
+        model.calibration,
+        model.scope,
+        model.version,
     )
-    metrics = {
-        "version": version,
-        "validation": evaluate(validated, asked_of) if validated else {},
-        "test": evaluate(final([e.text for e in test]), test) if test else None,
-        "int8": int8.as_dict(),
-        "threshold": calibration.threshold,
-        "promise": calibration.promise,
-        "target_error": calibration.target_error,
-        "examples": len(examples),
-        "held_out": len(asked_of),
-        "epochs": recipe.epochs,
-        "seconds": round(time.perf_counter() - started, 2),
-    }
-    files = {
-        "config.json": _json(base.config),
-        "tokenizer.json": tokenizer.to_str().encode(),
-        "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"}),
-        "labels.json": _json({"intents": labels.intents, "sentiments": labels.sentiments}),
-        "calibration.json": _json(calibration.as_dict() | {"scope": scope.as_dict()}),
+
+
+def _knowledge(model: Classifier) -> dict[str, bytes]:
+    """The files that say what a model's numbers mean, and what it was trained on."""
+    scope, neighbours = model.scope, model.neighbours
+    calibration = model.calibration.as_dict() | {"scope": scope.as_dict()}
+    directions = {"directions": neighbours.directions.astype(np.float16)} if neighbours else {}
+    return {
+        "labels.json": _json(
+            {"intents": model.labels.intents, "sentiments": model.labels.sentiments}
+        ),
+        "calibration.json": _json(calibration),
         "scope.safetensors": safetensors.numpy.save(scope.as_tensors()),
         "neighbours.jsonl": neighbours.as_lines() if neighbours else b"",
-        "neighbours.safetensors": safetensors.numpy.save(
-            {"directions": neighbours.directions.astype(np.float16)} if neighbours else {}
-        ),
-        "metrics.json": _json(metrics),
-        "MODEL_CARD.md": model_card(about, metrics, calibration).encode(),
-        "report.html": html_report(validated, asked_of, f"Model {version}"),
+        "neighbours.safetensors": safetensors.numpy.save(directions),
     }
-    if int8.onnx is not None:
-        files[INT8] = int8.onnx
-    registry.save(out, files, about)
-    return metrics
 
 
 def _one_out_of_scope(examples: Sequence[Example]) -> Sequence[Example]:
@@ -253,16 +272,12 @@ class _Reporter:
             self.progress(epoch, self.step, self.of, loss)
 
 
-def _limit(base: BaseModel) -> int:
-    return int(base.config.get("max_position_embeddings", 512))
-
-
 def _about(
     version: str,
     base: BaseModel,
     examples: Sequence[Example],
     labels: Labels,
-    recipe: Recipe,
+    recipe: SettledRecipe,
     notes: dict[str, Any] | None,
 ) -> dict[str, Any]:
     return {

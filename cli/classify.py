@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.measure import DeviceOption, ModelOption, load_model, settings_for
+from cli.options import DeviceOption, ModelOption, load_model, settings_for
 from cli.screen import JsonOption, print_json
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.measure import DeviceOption, load_model, settings_for, warn_of_training_data
+from cli.options import DeviceOption, load_model, settings_for, warn_of_training_data
 from cli.screen import JsonOption, percent, print_json, results
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from cli import (
     classify,
     compare,
     doctor,
+    evaluate,
     exchange,
     learn,
-    measure,
     processes,
     thresholds,
     up,
@@ -59,7 +59,7 @@ _verb(
     "frontdesk train --from-feedback",
 )
 _verb(
-    measure.evaluate,
+    evaluate.evaluate,
     "frontdesk evaluate --model models/champion --data test.jsonl --out report",
     "frontdesk evaluate --cross-validate 5 --json",
 )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.errors import CommandError
-from cli.measure import (
+from cli.options import (
     DeviceOption,
     ModelOption,
     load_model,

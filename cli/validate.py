@@ -15,7 +15,7 @@ from cli.errors import FAILED, CommandError, MisconfiguredError
 from cli.screen import JsonOption, notices, print_json, results
 
 if TYPE_CHECKING:
-    from classifier.calibration import Floats
+    from classifier.arrays import Float64
     from desk.settings import Settings
     from desk.validation import Change, Checked, Finding
     from desk.validation.rows import DataFile, Row
@@ -129,11 +129,12 @@ def _doubt(
     checked: Checked,
     rows: list[tuple[DataFile, Row]],
     intents: tuple[str, ...],
-    probabilities: Floats,
+    probabilities: Float64,
 ) -> str | None:
     import numpy as np
 
     from classifier.label_errors import alike, label_errors
+    from classifier.vocabulary import OUT_OF_SCOPE
     from desk.validation import Kind
 
     given = np.array([intents.index(row.intent or "") for _, row in rows])
@@ -150,7 +151,7 @@ def _doubt(
         )
     for pair in alike(probabilities, given):
         one, other = intents[pair.one], intents[pair.other]
-        if {one, other} & checked.out_of_scope:
+        if {one, other} & OUT_OF_SCOPE:
             continue  # it is the rest of the world: no description tells it from all else
         shown = [rows[number] for number in pair.rows[:EXAMPLES_SHOWN]]
         texts = " and ".join(f"{r.text!r} ({r.intent}, {d.name}:{r.line})" for d, r in shown)

@@ -7,52 +7,31 @@ at once, each with the place where it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from classifier.vocabulary import OUT_OF_SCOPE
-from desk import yaml_limits
-from desk.domain import DeskError
+from desk import pack_file
 from desk.masking import is_region
+from desk.pack_file import PackError as PackError
+from desk.pack_file import Problem
+from desk.telegram_html import html_problems
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-TELEGRAM_TAGS = frozenset(
-    {"a", "b", "blockquote", "code", "del", "em", "i", "ins", "pre", "s", "strike", "strong", "u"}
-)
 MAX_ANSWER = 3500  # Telegram takes 4096 characters; names and values are filled in later
-_PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
-_LANGUAGE = re.compile(r"^[a-z]{2,3}$")
-_TIME = re.compile(r"^\d\d:\d\d$", re.ASCII)
-_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
+"""What is filled in for a customer: a name of `values`, or `customer`."""
+INTENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+_TIME = re.compile(r"\d\d:\d\d", re.ASCII)
 
 Text = Annotated[dict[str, str], Field(min_length=1)]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong in a pack.yml, and the line where it stands (None: the whole)."""
-
-    message: str
-    line: int | None = None
-
-
-class PackError(DeskError):
-    """A pack that can't be used; the text lists every problem found."""
-
-    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
-        self.path, self.problems = path, tuple(problems)
-        lines = [
-            f"{found.message}{f' (line {found.line})' if found.line else ''}" for found in problems
-        ]
-        super().__init__(f"{path} has problems:\n  " + "\n  ".join(lines))
 
 
 class _Strict(BaseModel):
@@ -198,15 +177,11 @@ class Pack(_Strict):
 
     def _problems(self) -> list[str]:
         problems = self._name_problems()
-        texts: list[tuple[str, Mapping[str, str]]] = [("greeting", self.greeting)]
         for name, intent in self.intents.items():
-            texts.append((f"intents.{name}.title", intent.title))
-            if intent.answer is not None:
-                texts.append((f"intents.{name}.answer", intent.answer))
-            elif intent.escalate is not Escalate.ALWAYS and name != self.policy.out_of_scope:
+            unanswered = intent.answer is None and intent.escalate is not Escalate.ALWAYS
+            if unanswered and name != self.policy.out_of_scope:
                 problems.append(f"intents.{name}: give an answer, or escalate: always")
             for index, button in enumerate(intent.buttons):
-                texts.append((f"intents.{name}.buttons.{index}.text", button.text))
                 if button.intent is None:
                     continue
                 target = self.intents.get(button.intent)
@@ -215,11 +190,11 @@ class Pack(_Strict):
                         f"intents.{name}.buttons.{index}: no intent with an answer is called "
                         f"{button.intent!r}"
                     )
-        for where, text in texts:
+        for where, text in self.texts():
             problems += [f"{where}: {problem}" for problem in self._text_problems(text)]
         for name, value in self.values.items():
             problems += [f"values.{name}: {problem}" for problem in html_problems(value)]
-            if _PLACEHOLDER.search(value):
+            if PLACEHOLDER.search(value):
                 problems.append(f"values.{name}: a value can't be filled with other values")
         return problems
 
@@ -227,12 +202,12 @@ class Pack(_Strict):
         problems = [
             f"intents.{name}: a name has a-z, 0-9 and _ only, and at most 40 characters"
             for name in self.intents
-            if not _NAME.match(name)
+            if not INTENT_NAME.fullmatch(name)
         ]
         problems += [
             f"languages: write {language!r} as two or three small letters, such as en"
             for language in self.languages
-            if not _LANGUAGE.match(language)
+            if not _LANGUAGE.fullmatch(language)
         ]
         problems += [
             f"phone_regions: {region!r} is no country with phone numbers; use letters such as GB"
@@ -259,7 +234,7 @@ class Pack(_Strict):
             known = {"customer", *self.values}
             problems += [
                 f"nothing is known to fill in {{{name}}}; add it to values"
-                for name in _PLACEHOLDER.findall(value)
+                for name in PLACEHOLDER.findall(value)
                 if name not in known
             ]
             if not value.strip():
@@ -268,6 +243,16 @@ class Pack(_Strict):
                 problems.append(f"the text has {len(value)} characters; {MAX_ANSWER} fit")
             problems += html_problems(value)
         return problems
+
+    def texts(self) -> Iterator[tuple[str, Text]]:
+        """Each text for customers, in all its languages, after the place where it stands."""
+        yield "greeting", self.greeting
+        for name, intent in self.intents.items():
+            yield f"intents.{name}.title", intent.title
+            if intent.answer is not None:
+                yield f"intents.{name}.answer", intent.answer
+            for index, button in enumerate(intent.buttons):
+                yield f"intents.{name}.buttons.{index}.text", button.text
 
     def targets(self) -> tuple[float, dict[str, float]]:
         """The share of automatic answers that may be wrong: in all, and of single intents."""
@@ -287,7 +272,7 @@ class Pack(_Strict):
         """A text in that language with its placeholders filled in; `customer` is HTML-safe."""
         template = text.get(language) or text[self.languages[0]]
         filled = {**self.values, "customer": customer}
-        return _PLACEHOLDER.sub(lambda match: filled.get(match[1], match[0]), template)
+        return PLACEHOLDER.sub(lambda match: filled.get(match[1], match[0]), template)
 
 
 def _span(span: str) -> tuple[time, time]:
@@ -303,51 +288,16 @@ def _span(span: str) -> tuple[time, time]:
 def _time(text: str, midnight: time | None = None) -> time:
     if midnight is not None and text == "24:00":
         return midnight
-    if not _TIME.match(text):  # fromisoformat also takes a UTC offset, as in 18:00-20:00
+    if not _TIME.fullmatch(text):  # fromisoformat also takes a UTC offset, as in 18:00-20:00
         raise ValueError
     return time.fromisoformat(text)
-
-
-# An HTML parser forgives what Telegram refuses (a lone <, <br/>, comments): this is stricter.
-_TAG = re.compile(
-    r"""<(?P<slash>/?)(?P<name>[A-Za-z][A-Za-z0-9-]*)"""
-    r"""(?P<attributes>(?:\s+[A-Za-z-]+(?:="[^"<>]*"|='[^'<>]*')?)*)\s*>"""
-)
-
-
-def html_problems(text: str) -> list[str]:
-    """What Telegram would not accept in a text with HTML markup."""
-    problems: list[str] = []
-    opened: list[str] = []
-    for start in (found.start() for found in re.finditer("<", text)):
-        tag = _TAG.match(text, start)
-        if tag is None:
-            problems.append(f"{text[start : start + 12]!r} is no tag; write &lt; for a plain <")
-            continue
-        name = tag["name"].lower()
-        if name not in TELEGRAM_TAGS:
-            problems.append(f"Telegram knows no <{name}>; write &lt; for a plain <")
-        elif not tag["slash"]:
-            opened.append(name)
-            if "{customer}" in tag[0].replace(" ", ""):
-                problems.append("{customer} can't stand inside a tag")
-            if name == "a" and "href=" not in tag["attributes"]:
-                problems.append('<a> needs an address: <a href="https://…">')
-        elif not opened or opened[-1] != name:
-            wanted = f"; close <{opened[-1]}> first" if opened else ""
-            problems.append(f"</{name}> closes nothing{wanted}")
-        else:
-            opened.pop()
-    if not problems:
-        problems += [f"<{name}> is never closed" for name in opened]
-    return problems
 
 
 def load(folder: Path) -> Pack:
     """Read `folder/pack.yml`; raise `PackError` listing every problem."""
     path = folder / "pack.yml"
-    root, raw = _parse(path, _read(path))
-    problems = list(_repeated(root))
+    root, raw = pack_file.read(path)
+    problems = list(pack_file.repeated(root))
     try:
         pack = Pack.model_validate(raw)
     except ValidationError as error:
@@ -355,84 +305,8 @@ def load(folder: Path) -> Pack:
             where = ".".join(str(part) for part in wrong["loc"])
             for line in wrong["msg"].removeprefix("Value error, ").split("\n"):
                 message = f"{where}: {line}" if where else line
-                problems.append(Problem(message, _line(root, message.partition(": ")[0])))
+                place = pack_file.line_of(root, message.partition(": ")[0])
+                problems.append(Problem(message, place))
     if problems:
         raise PackError(path, problems)
     return pack
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        message = "the file is missing. Set PACK to a pack's folder, or to a name under packs/."
-        raise PackError(path, [Problem(message)]) from None
-    except OSError as error:
-        message = f"the file can't be read: {error.strerror}"
-        if isinstance(error, PermissionError):
-            message += (
-                f". Let the user read it that Frontdesk runs as (a container's is 10001): "
-                f"chmod -R a+rX {path.parent}"
-            )
-        raise PackError(path, [Problem(message)]) from None
-    except UnicodeDecodeError as error:
-        number = error.object.count(b"\n", 0, error.start) + 1
-        message = "the file is not UTF-8. Save it as UTF-8."
-        raise PackError(path, [Problem(message, number)]) from None
-
-
-def _parse(path: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
-    """The YAML as nodes, which know their lines, and as plain data."""
-    try:
-        yaml_limits.check(text, yaml.SafeLoader)
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
-        raw: Any = loader.construct_document(root) if root is not None else None
-    except yaml.MarkedYAMLError as error:
-        found = "; ".join(filter(None, (error.context, error.problem)))
-        mark = error.problem_mark
-        problem = Problem(f"this is not valid YAML: {found}", mark.line + 1 if mark else None)
-        raise PackError(path, [problem]) from None
-    except (
-        yaml.YAMLError,
-        yaml_limits.YamlLimitError,
-        ValueError,
-    ) as error:  # a date such as 2026-02-30 is a ValueError
-        raise PackError(path, [Problem(f"this is not valid YAML: {error}")]) from None
-    if root is None or not isinstance(raw, dict):
-        message = "the file must hold a mapping with name, title, intents …"
-        raise PackError(path, [Problem(message)])
-    return root, raw
-
-
-def _repeated(node: yaml.Node, where: str = "") -> Iterator[Problem]:
-    """Keys that stand twice in a mapping: YAML itself would silently keep the last one."""
-    if isinstance(node, yaml.SequenceNode):
-        for index, child in enumerate(node.value):
-            yield from _repeated(child, f"{where}{index}.")
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, child in node.value:
-            name = str(key.value)
-            if name in seen:
-                message = f"{where}{name}: this stands here a second time; keep one of the two"
-                yield Problem(message, key.start_mark.line + 1)
-            seen.add(name)
-            yield from _repeated(child, f"{where}{name}.")
-
-
-def _line(root: yaml.Node, where: str) -> int | None:
-    """The line of a dotted path such as `intents.refund.answer`, or of what exists of it."""
-    node, line = root, None
-    for part in where.split("."):
-        if isinstance(node, yaml.MappingNode):
-            found = {str(key.value): (key, child) for key, child in node.value}.get(part)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and part.isdecimal() and node.value[int(part) :]:
-            node = node.value[int(part)]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line

@@ -13,12 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from classifier.arrays import Float32
 from classifier.tokenising import Lengths, Rows, Sequences
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +33,9 @@ class Output(NamedTuple):
     layer but one and in the last, and the logits (texts, labels) of each head; None where the model
     has no such head. `padded_tokens` counts the tokens of the grid, padding included."""
 
-    pooled: tuple[Array, Array]
-    intent: Array | None
-    sentiment: Array | None
+    pooled: tuple[Float32, Float32]
+    intent: Float32 | None
+    sentiment: Float32 | None
     padded_tokens: int
 
 

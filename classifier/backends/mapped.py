@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier.backends import Array
+from classifier.arrays import Float32
 
 
-def map_tensors(path: Path) -> dict[str, Array]:
+def map_tensors(path: Path) -> dict[str, Float32]:
     """All float32 tensors of the file, read-only, by name. Raises ValueError for a broken header.
 
     The format is eight bytes of length, a JSON header, then the data. The file must not be
@@ -27,7 +27,7 @@ def map_tensors(path: Path) -> dict[str, Array]:
             raise ValueError(f"{path.name}: is no safetensors file")
         header = json.loads(file.read(start - 8))
     data = np.memmap(path, dtype=np.uint8, mode="r", offset=0)
-    tensors: dict[str, Array] = {}
+    tensors: dict[str, Float32] = {}
     for name, entry in header.items():
         if name != "__metadata__" and entry["dtype"] == "F32":
             begin, end = entry["data_offsets"]

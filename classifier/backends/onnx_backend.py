@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
-from classifier.backends import Array, Batch, Output
+from classifier.arrays import Float32
+from classifier.backends import Batch, Output
 from classifier.backends.heads import INTENT, SENTIMENT, IntentHead, SentimentHead, mean_pool
 from classifier.batching import Ids, Mask, pad, plan_batches
 from classifier.threads import count_threads
@@ -47,12 +48,12 @@ class OnnxBackend:
     dtype = "int8"
     token_budget = 256
 
-    def __init__(self, model: bytes | Path, tensors: Mapping[str, Array]) -> None:
+    def __init__(self, model: bytes | Path, tensors: Mapping[str, Float32]) -> None:
         self._session = _session(model)
         self._threads = count_threads()
         self._words = tensors[f"{EMBEDDINGS}.word_embeddings.weight"]
         types = tensors[f"{EMBEDDINGS}.token_type_embeddings.weight"]
-        self._places: Array = tensors[f"{EMBEDDINGS}.position_embeddings.weight"] + types[0]
+        self._places: Float32 = tensors[f"{EMBEDDINGS}.position_embeddings.weight"] + types[0]
         self.hidden = self._words.shape[1]
         self.intent = IntentHead(tensors) if f"{INTENT}weight" in tensors else None
         self.sentiment = SentimentHead(tensors) if f"{SENTIMENT}out.weight" in tensors else None
@@ -89,7 +90,7 @@ class OnnxBackend:
         sentiment = self.sentiment(states, mask, mean) if self.sentiment else None
         return Output((earlier, mean), intent, sentiment, ids.size)
 
-    def states(self, ids: Ids, mask: Mask) -> tuple[Array, Array]:
+    def states(self, ids: Ids, mask: Mask) -> tuple[Float32, Float32]:
         """The hidden states (texts, tokens, hidden) of the last layer but one, and of the last."""
         x = self._words[ids]
         x += self._places[: ids.shape[1]]

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from classifier.backends import Array
+from classifier.arrays import Float32, Indices
 from classifier.backends.ranges import Range
 from classifier.bert import BertShape
 
@@ -40,7 +40,7 @@ tenth of the whole time (docs/classifier.md has the figures)."""
 
 
 def build(
-    weights: Mapping[str, Array], shape: BertShape, ranges: Mapping[str, Range]
+    weights: Mapping[str, Float32], shape: BertShape, ranges: Mapping[str, Range]
 ) -> ModelProto:
     """The graph of an encoder.
 
@@ -83,7 +83,7 @@ def build(
 
 class _Graph:
     def __init__(
-        self, weights: Mapping[str, Array], ranges: Mapping[str, Range], epsilon: float
+        self, weights: Mapping[str, Float32], ranges: Mapping[str, Range], epsilon: float
     ) -> None:
         self.weights, self.ranges, self.epsilon = weights, ranges, epsilon
         self.nodes: list[Any] = []
@@ -156,7 +156,7 @@ class _Graph:
         inputs = self.add("Gather", [x, self.constant(outliers)], axis=-1)
         return self.add("MatMul", [inputs, self.constant(weight)])
 
-    def outliers(self, name: str) -> NDArray[np.int64]:
+    def outliers(self, name: str) -> Indices:
         """The channels of a product's inputs that stay in fp32, in order."""
         if not name.endswith(".down"):
             return np.array([], dtype=np.int64)
@@ -166,21 +166,21 @@ class _Graph:
     def smooth(self, x: str, name: str) -> str:
         return self.add("Mul", [x, self.constant(self.shrink(name))])
 
-    def shrink(self, name: str) -> Array:
+    def shrink(self, name: str) -> Float32:
         """What each input channel is multiplied by before it is rounded; outliers vanish."""
         shrink = (1 / self.factors(name)).astype(np.float32)
         shrink[self.outliers(name)] = 0
         return shrink
 
-    def factors(self, name: str) -> Array:
+    def factors(self, name: str) -> Float32:
         """What each input channel is divided by, around 1."""
         share = SMOOTHING[name.rpartition(".")[2]]
         inputs, weights = self.reach(name)
         logs = share * np.log(inputs) - (1 - share) * np.log(weights)
-        factors: Array = np.exp(logs - logs.mean()).astype(np.float32)
+        factors: Float32 = np.exp(logs - logs.mean()).astype(np.float32)
         return factors
 
-    def reach(self, name: str) -> tuple[Array, Array]:
+    def reach(self, name: str) -> tuple[Float32, Float32]:
         """The largest absolute (input, weight) of each input channel of a product."""
         reach = self.ranges[name]
         inputs = np.maximum(np.maximum(np.abs(reach.low), np.abs(reach.high)), 1e-6)
@@ -218,7 +218,7 @@ class _Graph:
         return output
 
 
-def _quantise(weight: Array) -> tuple[NDArray[np.int8], Array]:
+def _quantise(weight: Float32) -> tuple[NDArray[np.int8], Float32]:
     """(int8 weight, scale of each output) of a weight (inputs, outputs)."""
     scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / 127
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from classifier.backends import Array
+from classifier.arrays import Float32
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
     """The least and largest value of each input channel of a product, (channels,) each."""
 
-    low: Array
-    high: Array
+    low: Float32
+    high: Float32

@@ -1,4 +1,4 @@
-"""The torch engine, in fp32 or bf16, for the CPU; and which engine a device gets."""
+"""The torch engine, in fp32 or bf16, for any device; and which torch engine a device gets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from classifier.backends import Array, Backend, Batch, Output
+from classifier.arrays import Float32
+from classifier.backends import Backend, Batch, Output
 from classifier.batching import TOKEN_BUDGET, pad, plan_batches
 from classifier.devices import fast_dtype
 from classifier.model import TwoHeadedBert, mean_pool
@@ -67,6 +68,6 @@ def to_output(tensors: Sequence[Tensor | None], tokens: int) -> Output:
     return Output((before, mean), intent, sentiment, tokens)
 
 
-def _array(tensor: Tensor) -> Array:
-    array: Array = tensor.cpu().numpy()
+def _array(tensor: Tensor) -> Float32:
+    array: Float32 = tensor.cpu().numpy()
     return array

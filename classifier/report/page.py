@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from classifier.calibration import reliability
 from classifier.data import Example
 from classifier.evaluate import (
     WORST_CONFUSIONS,
@@ -21,7 +22,6 @@ from classifier.evaluate import (
     evaluate,
     intent_outcomes,
     label_table,
-    reliability,
     risk_coverage,
     sentiment_outcomes,
 )

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from classifier.calibration import Floats
+from classifier.arrays import Float64
 from classifier.evaluate import Outcomes
 
 WIDTH, HEIGHT = 460, 300
@@ -20,7 +20,7 @@ HISTOGRAM_BINS = 20
 LONGEST_LABEL = 40
 
 
-def histogram(right: Floats, wrong: Floats) -> str:
+def histogram(right: Float64, wrong: Float64) -> str:
     """How sure the right answers were (upwards) and the wrong ones (downwards).
 
     Each side has its own scale: beside the many right ones the wrong ones would not be seen.

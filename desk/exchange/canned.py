@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
+from classifier import csv_text
 from desk.exchange import markup
 from desk.exchange.files import read_text
 from desk.exchange.material import Answer, ExchangeError, Material, Notice
@@ -68,34 +69,16 @@ def dump(pack: Pack, system: System) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str], System]]:
     content = read_text(path)
-    limit = csv.field_size_limit(max(len(content), 131_072))  # of the whole process
+    header: list[str] = []
+    system = None
     try:
-        reader = csv.reader(io.StringIO(content, newline=""), strict=True)
-        header: list[str] = []
-        system = None
-        line = 1
-        while True:
+        for line, cells in csv_text.rows(content):
             where = f"{path}:{line}"
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                raise ExchangeError(f"{where}: is not CSV ({error})") from None
-            line = reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not header:
-                header = [cell.strip().lower() for cell in cells]
-                system = system_of(header)
-                if system is None:
-                    raise ExchangeError(f"{where}: needs `content` and `short_code` or `name`")
-            elif len(cells) != len(header):
-                raise ExchangeError(
-                    f"{where}: has {len(cells)} cells where the header has {len(header)}; "
-                    "put a text with commas in double quotes"
-                )
-            elif system is not None:
+            if system is not None:
                 yield where, dict(zip(header, cells, strict=True)), system
-    finally:
-        csv.field_size_limit(limit)
+                continue
+            header, system = cells, system_of(cells)
+            if system is None:
+                raise ExchangeError(f"{where}: needs `content` and `short_code` or `name`")
+    except csv_text.CsvError as error:
+        raise ExchangeError(f"{path}:{error.line}: {error}") from None

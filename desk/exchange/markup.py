@@ -6,7 +6,7 @@ import html
 import re
 from html.parser import HTMLParser
 
-from desk.pack import html_problems
+from desk.telegram_html import escaped, html_problems
 
 _ENTITY = re.compile(r"&(?!(?:#\d+|#x[0-9a-fA-F]+|lt|gt|amp|quot);)")
 _CHATWOOT_CUSTOMER = re.compile(r"\{\{ *contact\.(?:first_)?name *\}\}")
@@ -42,11 +42,6 @@ def foreign_variable(text: str) -> str | None:
     """What another system would fill in and a pack can't, such as `{{agent.name}}`."""
     found = _FOREIGN.search(text)
     return found[0] if found else None
-
-
-def escaped(text: str) -> str:
-    """A text in which `&`, `<` and `>` are no markup, for Telegram."""
-    return html.escape(text, quote=False)
 
 
 def from_plain(text: str) -> str:

@@ -20,14 +20,14 @@ from desk.exchange import markup, packfile
 from desk.exchange.files import read_text, write_files, write_folder
 from desk.exchange.material import Answer, ExchangeError, Labelled, Material, Notice
 from desk.exchange.names import slug, title
-from desk.pack import MAX_ANSWER, Pack, Policy, html_problems
-from desk.validation import normalised
+from desk.pack import MAX_ANSWER, PLACEHOLDER, Pack, Policy
+from desk.telegram_html import html_problems
+from desk.validation import conflict, normalised
 
 MOST_TEXT = 4096
 """Telegram sends no longer message, so `validate` refuses a longer example."""
 _DEFAULT_OUT_OF_SCOPE = Policy().out_of_scope
 _DEFAULT_LANGUAGE = "en"
-_PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
 
 
 @dataclass(slots=True)
@@ -187,7 +187,7 @@ class _Merge:
         """What becomes of a row whose text is known: the name under which it is counted."""
         said = repr(new.text[:80])
         for row in known:
-            if differ := _differ(row, new):
+            if differ := conflict(row, new):
                 message = f"{said} is {differ[1]} here and {differ[0]} in {row.where}"
                 self._say(f"{message}; it is not imported", new.where)
                 return "conflicts"
@@ -224,10 +224,10 @@ class _Merge:
         for answer in self.material.answers:
             count["read"] += 1
             name = self._name(answer.name)
-            wrong = self._kept_out(name, answer, name in new or answer.makes_intent, texts)
-            if wrong == "":
+            is_new = name in new or answer.makes_intent
+            if self._stands_already(name, answer, texts):
                 count["present"] += 1
-            elif wrong:
+            elif wrong := self._objection(name, answer, is_new, texts):
                 count["left_out"] += 1
                 self._say(f"the answer {answer.name!r} is not imported: {wrong}", answer.where)
             else:
@@ -238,19 +238,22 @@ class _Merge:
                 self.labels.setdefault(name, answer.name)
         return {name: self._intent(name, texts.get(name)) for name in new}, count
 
-    def _kept_out(
-        self, name: str, answer: Answer, is_new: bool, texts: dict[str, str]
-    ) -> str | None:
-        """Why an answer is not taken; empty where it is there already, None where it is taken."""
+    def _stands_already(self, name: str, answer: Answer, texts: dict[str, str]) -> bool:
         if name in self.known:
             there = (self.known[name].answer or {}).get(self.language)
-            if there is not None and markup.from_plain(there.strip()) == answer.text:
-                return ""
+            return there is not None and markup.from_plain(there.strip()) == answer.text
+        return name in texts and texts[name] == self._filled(answer.text)
+
+    def _objection(
+        self, name: str, answer: Answer, is_new: bool, texts: dict[str, str]
+    ) -> str | None:
+        """Why an answer is not taken; None where it is."""
+        if name in self.known:
             return f"{name} is in pack.yml and stays as it is; change it there"
         if not is_new:
             return f"no intent is called {name}"
         if name in texts:
-            return "" if texts[name] == self._filled(answer.text) else f"{name} has one already"
+            return f"{name} has one already"
         return self._wrong(answer.text)
 
     def _wrong(self, text: str) -> str | None:
@@ -258,7 +261,7 @@ class _Merge:
         if foreign is not None:
             return f"nothing is known to fill in {foreign}"
         known = {"customer", *self.material.values, *(self.pack.values if self.pack else ())}
-        for name in _PLACEHOLDER.findall(text):
+        for name in PLACEHOLDER.findall(text):
             if name not in known:
                 return f"nothing is known to fill in {{{name}}}"
         text = self._filled(text)
@@ -276,12 +279,12 @@ class _Merge:
             value = self.material.values.get(name)
             if name == "customer" or value is None or (self.pack and name in self.pack.values):
                 return found[0]
-            if self.pack is not None or html_problems(value) or _PLACEHOLDER.search(value):
+            if self.pack is not None or html_problems(value) or PLACEHOLDER.search(value):
                 return value
             self.values[name] = value
             return found[0]
 
-        return _PLACEHOLDER.sub(fill, text)
+        return PLACEHOLDER.sub(fill, text)
 
     def _intent(self, name: str, answer: str | None) -> dict[str, Any]:
         label = self.labels.get(name, name)
@@ -306,14 +309,6 @@ class _Merge:
 
     def _say(self, message: str, where: str) -> None:
         self.notices.append(Notice(message, where))
-
-
-def _differ(one: Labelled, other: Labelled) -> tuple[str, str] | None:
-    """Two labels for one text that exclude each other; what one does not know is no conflict."""
-    for a, b in ((one.intent, other.intent), (one.sentiment, other.sentiment)):
-        if a is not None and b is not None and a != b:
-            return a, b
-    return None
 
 
 def _more(known: Sequence[Labelled], new: Labelled) -> Iterator[tuple[str, str]]:

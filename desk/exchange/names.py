@@ -6,9 +6,9 @@ import re
 import unicodedata
 from hashlib import sha256
 
-from desk.pack import html_problems
+from desk.pack import INTENT_NAME
+from desk.telegram_html import html_problems
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _MOST = 40
 
 
@@ -18,7 +18,7 @@ def slug(name: str) -> str:
     The same name always gives the same slug. Where letters are lost (other scripts) or it is too
     long, part of a hash of the name keeps two names apart.
     """
-    if _NAME.fullmatch(name):
+    if INTENT_NAME.fullmatch(name):
         return name
     # Without accents, which NFKD makes characters of their own: `año` becomes `ano`.
     letters = unicodedata.normalize("NFKD", name)

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from classifier import yaml_text
 from desk import pack as packs
 from desk.exchange.files import told
 from desk.exchange.material import ExchangeError
@@ -28,29 +29,8 @@ _HEAD = """\
 #   * hours, when people are at the desk.
 
 """
-_NO_BLOCK = re.compile(r"[\r\x85\u2028\u2029]|(?:\A|\n)\n\Z")
-"""What YAML would take for ends of lines, too, and an end that PyYAML marks with `...`."""
 _LINE = re.compile("[^\n\x85\u2028\u2029]*[\n\x85\u2028\u2029]|[^\n\x85\u2028\u2029]+")
 """A line as PyYAML counts them."""
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-def _string(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    if _NO_BLOCK.search(value):
-        style = '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
-
-
-_Dumper.add_representer(str, _string)
-
-
-def dump_yaml(value: Any) -> str:
-    """Plain data as YAML: keys in their order, texts of several lines as blocks."""
-    return yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
 
 
 def new_pack(
@@ -66,8 +46,8 @@ def new_pack(
     }
     if values:
         head["values"] = dict(values)
-    blocks = (_indented(dump_yaml({name: intent}), "  ") for name, intent in intents.items())
-    return f"{_HEAD}{dump_yaml(head)}\nintents:\n" + "\n".join(blocks)
+    blocks = (_indented(yaml_text.dump({name: intent}), "  ") for name, intent in intents.items())
+    return f"{_HEAD}{yaml_text.dump(head)}\nintents:\n" + "\n".join(blocks)
 
 
 def add_intents(path: Path, text: str, intents: Mapping[str, Any]) -> str:
@@ -82,7 +62,7 @@ def add_intents(path: Path, text: str, intents: Mapping[str, Any]) -> str:
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += newline
     for place, indent in _places(text, len(lines)):
-        block = _indented(dump_yaml(dict(intents)), indent).replace("\n", newline)
+        block = _indented(yaml_text.dump(dict(intents)), indent).replace("\n", newline)
         changed = "".join((*lines[:place], block, *lines[place:]))
         if _holds(changed, wanted):
             return changed

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import yaml
 
-from desk import yaml_limits
+from classifier import yaml_text
 from desk.exchange import markup
 from desk.exchange.files import read_text
 from desk.exchange.material import Answer, ExchangeError, Material, Notice
-from desk.exchange.packfile import dump_yaml
 from desk.pack import Pack
 
 VERSION = "3.1"
@@ -100,7 +99,7 @@ def dump_domain(pack: Pack) -> str:
         for name, intent in pack.intents.items()
         if intent.answer is not None
     }
-    return dump_yaml(
+    return yaml_text.dump(
         {
             "version": VERSION,
             "intents": list(pack.intents),
@@ -113,9 +112,9 @@ def dump_domain(pack: Pack) -> str:
 def _root(path: Path) -> yaml.Node | None:
     text = read_text(path)
     try:
-        yaml_limits.check(text)
-        root: yaml.Node | None = yaml_limits.LOADER(text).get_single_node()
-    except yaml_limits.YamlLimitError as error:
+        yaml_text.check(text)
+        root: yaml.Node | None = yaml_text.LOADER(text).get_single_node()
+    except yaml_text.YamlLimitError as error:
         raise ExchangeError(f"{path}: is no file of Rasa: {error}") from None
     except yaml.MarkedYAMLError as error:
         said = "; ".join(filter(None, (error.context, error.problem)))

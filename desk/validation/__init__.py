@@ -1,9 +1,10 @@
 """Everything that can be said about examples without a model, for `frontdesk validate`."""
 
+from desk.validation.checks import conflict
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.mending import Change, Mending
 from desk.validation.near import normalised
-from desk.validation.packs import Checked, check_files, check_pack, validate
+from desk.validation.packs import Checked, check_files, check_pack
 
 __all__ = [
     "Change",
@@ -14,6 +15,6 @@ __all__ = [
     "Severity",
     "check_files",
     "check_pack",
+    "conflict",
     "normalised",
-    "validate",
 ]

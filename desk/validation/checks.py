@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from classifier.vocabulary import OUT_OF_SCOPE
 from desk.validation.findings import Kind
@@ -17,12 +18,22 @@ FEW_TESTS = 5
 FEW_OUT_OF_SCOPE = 100
 
 
-def conflict(one: Row, other: Row) -> bool:
-    """Whether two rows of the same text say different things; one may know what the other lacks."""
-    return any(
-        None not in labels and labels[0] != labels[1]
-        for labels in ((one.intent, other.intent), (one.sentiment, other.sentiment))
-    )
+class Labels(Protocol):
+    """What is known of a text."""
+
+    @property
+    def intent(self) -> str | None: ...
+
+    @property
+    def sentiment(self) -> str | None: ...
+
+
+def conflict(one: Labels, other: Labels) -> tuple[str, str] | None:
+    """Two labels for one text that exclude each other; one may know what the other lacks."""
+    for a, b in ((one.intent, other.intent), (one.sentiment, other.sentiment)):
+        if a is not None and b is not None and a != b:
+            return a, b
+    return None
 
 
 def covers(known: Row, row: Row) -> bool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from classifier.vocabulary import OUT_OF_SCOPE
 from desk import pack as packs
 from desk.pack import Pack, PackError
 from desk.validation import checks
@@ -21,7 +19,6 @@ class Checked:
     train: DataFile
     test: DataFile | None
     about_pack: tuple[Finding, ...] = ()
-    out_of_scope: frozenset[str] = OUT_OF_SCOPE
 
     @property
     def files(self) -> list[DataFile]:
@@ -29,16 +26,11 @@ class Checked:
 
     @property
     def findings(self) -> list[Finding]:
-        """All findings, file by file and line by line."""
+        """All findings, file by file and line by line; none means clean."""
         found = list(self.about_pack)
         for data in self.files:
             found += sorted(data.findings, key=lambda each: (each.line or 0, each.message))
         return found
-
-
-def validate(folder: Path) -> list[Finding]:
-    """All findings about a pack's folder, file by file and line by line; none means clean."""
-    return check_pack(folder).findings
 
 
 def check_pack(folder: Path) -> Checked:
@@ -69,8 +61,7 @@ def check_pack(folder: Path) -> Checked:
         checks.check_out_of_scope(train, name, checks.FEW_OUT_OF_SCOPE)
         checks.check_out_of_scope(test, name, checks.FEW_TESTS)
     checks.check_leaks(train, test)
-    oos = OUT_OF_SCOPE if pack is None else OUT_OF_SCOPE | {pack.policy.out_of_scope}
-    return Checked(train, test, tuple(findings), oos)
+    return Checked(train, test, tuple(findings))
 
 
 def check_files(train: Path, test: Path | None = None) -> Checked:
@@ -85,17 +76,10 @@ def check_files(train: Path, test: Path | None = None) -> Checked:
 
 
 def _untranslated(pack: Pack) -> list[Finding]:
-    texts: dict[str, Mapping[str, str]] = {"greeting": pack.greeting}
-    for name, intent in pack.intents.items():
-        texts[f"intents.{name}.title"] = intent.title
-        if intent.answer is not None:
-            texts[f"intents.{name}.answer"] = intent.answer
-        for index, button in enumerate(intent.buttons):
-            texts[f"intents.{name}.buttons.{index}.text"] = button.text
     first = pack.languages[0]
     said = [
         f"{where}: there is no text in {language!r}; customers will read the one in {first!r}"
-        for where, text in texts.items()
+        for where, text in pack.texts()
         for language in pack.languages
         if language not in text
     ]

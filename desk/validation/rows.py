@@ -12,11 +12,11 @@ import io
 import json
 import re
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifier import csv_text
 from classifier.formats import mistaken_format
 from classifier.vocabulary import SENTIMENTS
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
@@ -96,7 +96,7 @@ class DataFile:
             entry["text"] = row.written
             line = json.dumps(entry, ensure_ascii=False)
             return (json.dumps(entry) if _HALF.search(line) else line) + end
-        with _cells_of_any_length(record):
+        with csv_text.cells_of_any_length(record):
             [cells] = csv.reader(io.StringIO(record, newline=""))
         cells[self._text_column] = row.written
         written = io.StringIO()
@@ -155,42 +155,24 @@ class DataFile:
                 )
 
     def _csv(self, content: str) -> Iterator[tuple[int, int, Any]]:
-        lines = list(io.StringIO(content, newline=""))
-        with _cells_of_any_length(content):
-            yield from self._csv_rows(lines)
-
-    def _csv_rows(self, lines: list[str]) -> Iterator[tuple[int, int, Any]]:
-        reader = csv.reader(lines, strict=True)
-        header: list[str] | None = None
-        start = 0
-        while start < len(lines):
-            try:
-                cells = next(reader)
-            except csv.Error as error:
-                self.records += lines[start:]
-                self.error(
-                    Kind.ROW, start + 1, f"this is not CSV ({error}); the rest was not looked at"
-                )
-                return
-            record, line = len(self.records), start + 1
-            self.records.append("".join(lines[start : reader.line_num]))
-            start = reader.line_num
-            if not any(cell.strip() for cell in cells) or self._strange(record, line):
-                continue
-            if header is None:
-                header = [cell.strip().lower() for cell in cells]
-                if not self._check_header(line, header):
-                    return
-                self._text_column = header.index("text")
-            elif len(cells) != len(header):
-                self.error(
-                    Kind.ROW,
-                    line,
-                    f"this row has {len(cells)} cells where the header has {len(header)}; put a "
-                    "text with commas in double quotes",
-                )
-            else:
-                yield record, line, dict(zip(header, cells, strict=True))
+        header: list[str] = []
+        try:
+            for record, (line, written, cells) in enumerate(csv_text.records(content)):
+                self.records.append(written)
+                if csv_text.is_blank(cells) or self._strange(record, line):
+                    continue
+                if not header:
+                    header = csv_text.names(cells)
+                    if not self._check_header(line, header):
+                        return
+                    self._text_column = header.index("text")
+                elif problem := csv_text.miscounted(cells, header):
+                    self.error(Kind.ROW, line, f"this row {problem}")
+                else:
+                    yield record, line, dict(zip(header, cells, strict=True))
+        except csv_text.CsvError as error:
+            self.records.append(content[sum(map(len, self.records)) :])
+            self.error(Kind.ROW, error.line, f"this {error}; the rest was not looked at")
 
     def _check_header(self, line: int, header: list[str]) -> bool:
         problem = None
@@ -334,16 +316,6 @@ def _odd(text: str) -> str | None:
     if _HALF.search(text):
         return "half of a surrogate pair"
     return "a NUL character" if "\0" in text else None
-
-
-@contextmanager
-def _cells_of_any_length(content: str) -> Iterator[None]:
-    # The csv module refuses fields over 131,072 characters by default, process-wide.
-    limit = csv.field_size_limit(max(len(content), 131_072))
-    try:
-        yield
-    finally:
-        csv.field_size_limit(limit)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

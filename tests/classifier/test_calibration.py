@@ -11,7 +11,6 @@ from classifier.calibration import (
     fit_temperature,
     softmax,
 )
-from classifier.thresholds import NEVER
 
 
 def synthetic(rows: int = 4000, labels: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -87,13 +86,6 @@ def test_calibration_survives_json(calibration: Calibration) -> None:
     again = Calibration.from_dict(json.loads(json.dumps(calibration.as_dict())))
     assert again == calibration
     assert (again.threshold_for("a"), again.threshold_for("b")) == (0.9, 0.8)
-
-
-def test_an_older_model_that_proved_nothing_answers_nothing(calibration: Calibration) -> None:
-    old = Calibration.from_dict(calibration.as_dict() | {"threshold": 0.9, "proven": False})
-    assert (old.threshold_for("a"), old.threshold_for("b")) == (0.9, NEVER)
-    proven = Calibration.from_dict(calibration.as_dict() | {"proven": True})
-    assert proven == calibration
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from classifier.bounds import binomial_upper_bound
+from classifier.calibration import reliability
 from classifier.data import Example
-from classifier.evaluate import evaluate, intent_outcomes, reliability, risk_coverage, risks
+from classifier.evaluate import evaluate, intent_outcomes, risk_coverage, risks
 from classifier.vocabulary import Prediction, Scored
 
 INTENTS = ("a", "b", "c", "out_of_scope")

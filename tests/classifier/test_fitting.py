@@ -28,7 +28,7 @@ from classifier.fitting import (
     steps_of,
 )
 from classifier.model import TwoHeadedBert
-from classifier.recipe import Recipe
+from classifier.recipe import SettledRecipe
 from classifier.tokenising import Sequences
 from classifier.training import find_labels
 from classifier.vocabulary import Labels
@@ -55,7 +55,7 @@ def tokenizer(base: BaseModel) -> Tokenizer:
 def fitted(
     base: BaseModel,
     tokenizer: Tokenizer,
-    recipe: Recipe = SHORT,
+    recipe: SettledRecipe = SHORT,
     rows: list[Example] = ROWS,
     losses: list[float] | None = None,
 ) -> TwoHeadedBert:
@@ -217,7 +217,7 @@ def test_a_climb_goes_up_the_gradient_by_the_radius_and_comes_back() -> None:
 def test_a_radius_changes_where_steps_lead_but_is_no_step_itself(
     base: BaseModel, tokenizer: Tokenizer
 ) -> None:
-    def way(recipe: Recipe) -> float:
+    def way(recipe: SettledRecipe) -> float:
         plain, around = (
             fitted(base, tokenizer, replace(recipe, radius=radius)) for radius in (0.0, 0.5)
         )

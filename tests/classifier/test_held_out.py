@@ -20,7 +20,7 @@ from classifier.training import find_labels
 from classifier.vocabulary import Labels
 from tests.classifier.tiny import TINY, make_examples
 
-ALL = Recipe(folds=5, rounds=5)
+ALL = Recipe(folds=5, rounds=5).settle(100)
 LABELS = Labels(("a", "b"), ())
 
 

@@ -35,7 +35,7 @@ def test_a_label_without_examples_and_one_that_is_never_sure_have_no_errors() ->
 def test_a_wrong_label_is_found_with_the_right_one_and_both_probabilities() -> None:
     probabilities = np.array([[0.95, 0.05]] * 5 + [[0.05, 0.95]] * 5)
     given = np.array([0] * 5 + [1] * 4 + [0])
-    assert label_errors(probabilities, given) == [Suspect(9, 1, 0.05, 0.95)]
+    assert label_errors(probabilities, given) == [Suspect(9, 1, 0.95)]
 
 
 def test_hard_texts_are_not_doubted_where_their_label_is_still_likely() -> None:

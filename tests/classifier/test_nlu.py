@@ -123,6 +123,14 @@ def test_a_file_without_an_example_is_refused(tmp_path: Path) -> None:
         read_examples(write(tmp_path, "version: '3.1'\nnlu:\n- intent: greet\n  examples:\n"))
 
 
+def test_a_file_whose_aliases_blow_it_up_is_refused(tmp_path: Path) -> None:
+    lines = "".join(f"    - text {number}\n" for number in range(1000))
+    section = f"nlu:\n- &all\n  intent: a\n  examples: |\n{lines}"
+    assert len(read_examples(write(tmp_path, section + "- *all\n" * 9))) == 10_000
+    with pytest.raises(DataError, match=r"nlu.yml:\d+: its aliases make it far larger"):
+        read_examples(write(tmp_path, section + "- *all\n" * 3000))
+
+
 def test_nothing_in_a_file_is_constructed(tmp_path: Path) -> None:
     path = write(tmp_path, "nlu:\n- intent: !!python/object:os.system a\n  examples: '- x'\n")
     assert read_examples(path) == [Example("x", "a")]

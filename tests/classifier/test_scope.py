@@ -6,27 +6,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from classifier.arrays import Bools, Float32, Float64, Indices
 from classifier.scope import REFUSED, Scope, calibrate, fit_layers, nearness
-
-Floats = NDArray[np.float32]
-Indices = NDArray[np.int64]
 
 HIDDEN = 16
 INTENTS = ("a", "b", "c", "out_of_scope")
 CENTRES = np.eye(4, HIDDEN) * 3 + 0.5
 
 
-def around(label: int, count: int, seed: int) -> Floats:
+def around(label: int, count: int, seed: int) -> Float32:
     """Pooled states around an intent's centre, wide in some directions and narrow in others."""
     rng = np.random.default_rng(seed)
     width = np.linspace(0.05, 0.5, HIDDEN)
-    found: Floats = (CENTRES[label] + rng.normal(0, 1, (count, HIDDEN)) * width).astype(np.float32)
+    found: Float32 = (CENTRES[label] + rng.normal(0, 1, (count, HIDDEN)) * width).astype(np.float32)
     return found
 
 
-def clusters(each: int, seed: int) -> tuple[Floats, Indices]:
+def clusters(each: int, seed: int) -> tuple[Float32, Indices]:
     """Pooled states of the three intents that are in scope, and their labels."""
     states = np.concatenate([around(label, each, 10 * seed + label) for label in range(3)])
     return states, np.repeat(np.arange(3), each)
@@ -42,7 +39,7 @@ def fitted(each: int = 200) -> Scope:
     return replace(scope, layers=layers)
 
 
-def scored(scope: Scope, states: Floats) -> NDArray[np.float64]:
+def scored(scope: Scope, states: Float32) -> Float64:
     near = nearness(scope.layers, (states, states[:, ::-1]))
     return scope.scores(near, np.zeros(len(near)))
 
@@ -70,12 +67,12 @@ def test_the_nearness_is_the_difference_of_two_mahalanobis_distances() -> None:
     (layer,) = fit_layers((states,), truth, INTENTS)
     text = around(1, 1, seed=9)
 
-    def unit(rows: Floats) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = rows.astype(np.float64)
+    def unit(rows: Float32) -> Float64:
+        found: Float64 = rows.astype(np.float64)
         found /= np.linalg.norm(found, axis=1, keepdims=True)
         return found
 
-    def squared(x: NDArray[np.float64], centred: NDArray[np.float64]) -> float:
+    def squared(x: Float64, centred: Float64) -> float:
         spread = centred.T @ centred / len(centred)
         spread += np.eye(HIDDEN) * 0.05 * np.trace(spread) / HIDDEN
         return float(x @ np.linalg.inv(spread) @ x)
@@ -141,7 +138,7 @@ def test_a_text_however_far_off_has_a_score() -> None:
 
 
 @pytest.mark.parametrize("familiar", [np.full(5, False), np.arange(5) < 1])
-def test_too_few_familiar_texts_give_no_scores(familiar: NDArray[np.bool_]) -> None:
+def test_too_few_familiar_texts_give_no_scores(familiar: Bools) -> None:
     assert calibrate(np.zeros((5, 2)), np.zeros(5), familiar) == Scope()
 
 

@@ -296,6 +296,15 @@ def test_a_recipe_settles_by_the_measurements_in_the_documentation(
     assert (mine.batch_size, mine.encoder_rate, mine.sentiment_weight) == (7, 1e-3, 0.0)
 
 
+def test_a_settled_recipe_leaves_nothing_open_and_stays_as_it_is() -> None:
+    recipe = Recipe(names=False, radius=0.0, target_errors={"a": 0.01}, seed=7)
+    settled = recipe.settle(200, intents=20)
+    assert None not in settled.as_dict().values()
+    assert list(settled.as_dict()) == list(recipe.as_dict())
+    assert (settled.names, settled.radius, settled.seed) == (False, 0.0, 7)
+    assert settled.settle(10_000, intents=77) == settled
+
+
 @pytest.mark.parametrize(
     ("examples", "intents", "radius"), [(4999, 77, 0.0), (5000, 77, 0.05), (5000, 0, 0.0)]
 )

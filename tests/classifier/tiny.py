@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import BertWordPieceTokenizer
 
-from classifier.backends import Array, Batch, Output
+from classifier.arrays import Float32
+from classifier.backends import Batch, Output
 from classifier.bert import BertEncoder, BertShape, to_checkpoint
 from classifier.data import Example
 from classifier.model import TwoHeadedBert
@@ -117,7 +118,7 @@ def read_model(directory: Path) -> TwoHeadedBert:
     return model.eval()
 
 
-def arrays(output: Output) -> list[Array]:
+def arrays(output: Output) -> list[Float32]:
     """All that a backend gave, of a model with both heads."""
     assert output.intent is not None
     assert output.sentiment is not None

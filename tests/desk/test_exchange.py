@@ -14,7 +14,7 @@ from desk import pack as packs
 from desk.exchange import files, merge, packfile
 from desk.exchange.material import Answer, ExchangeError, Labelled, Material
 from desk.pack import PackError
-from desk.validation import validate
+from desk.validation import check_pack
 
 RETAIL = Path("packs/retail")
 
@@ -54,7 +54,7 @@ def test_a_new_pack_can_be_loaded_and_has_what_came(tmp_path: Path) -> None:
         ("1+1", "out_of_scope", None),
     ]
     assert (folder / "examples.jsonl").read_text() == '{"text": "open?"}\n'
-    errors = {f.message.split(";")[0] for f in validate(folder) if f.file == "pack.yml"}
+    errors = {f.message.split(";")[0] for f in check_pack(folder).findings if f.file == "pack.yml"}
     assert not {message for message in errors if "description" not in message}
 
 

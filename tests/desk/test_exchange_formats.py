@@ -14,7 +14,8 @@ from desk.exchange import canned, markup, rasa
 from desk.exchange.canned import System
 from desk.exchange.material import ExchangeError
 from desk.exchange.names import slug, title
-from desk.pack import Pack, html_problems
+from desk.pack import Pack
+from desk.telegram_html import html_problems
 
 RETAIL = Path("packs/retail")
 DOMAIN = """\
@@ -99,6 +100,10 @@ def test_a_config_tells_the_language_and_a_foreign_file_nothing(tmp_path: Path) 
         (b"a: 1\nb: \0\n", ":2: holds a NUL"),
         ("a: 1\n".encode("utf-16"), "is not UTF-8"),
         (b"a: " + b"[" * 9000 + b"]" * 9000, "nest"),
+        (
+            b"a: &a [" + b"x, " * 5000 + b"]\nb: [" + b"*a, " * 5000 + b"]",
+            "its aliases make it far",
+        ),
         (b"a: \x07", "is not YAML"),
     ],
 )

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desk import pack as packs
-from desk.pack import Pack, PackError, html_problems, load
+from desk.pack import Pack, PackError, load
+from desk.telegram_html import html_problems
 from simulator.errors import ApiError
 from simulator.html_markup import parse_html
 from tests.conftest import FLORIST
@@ -117,6 +118,11 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             _swap("    thumbs: false", "    thumbs: false\n  Greeting 2:\n    title: {en: Hi}"),
             "intents.Greeting 2: a name has a-z, 0-9 and _ only",
         ),
+        (
+            _swap("    thumbs: false", '    thumbs: false\n  "ending\\n":\n    title: {en: Hi}'),
+            ": a name has a-z, 0-9 and _ only",
+        ),
+        (_swap("menu:", "a: &a {b: *a}\nmenu:"), "the alias *a stands within itself (line"),
         (
             _swap("  refund:\n    title", "  order_status:\n    title"),
             "intents.order_status: this stands here a second time; keep one of the two",

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desk import pack as packs
-from desk.validation import Finding, Kind, Severity, normalised, validate
+from desk.validation import Finding, Kind, Severity, check_pack, normalised
 from desk.validation.near import NearTexts, grams
 
 RETAIL = Path("packs/retail")
@@ -34,7 +34,7 @@ def _add(folder: Path, line: str | dict[str, Any], name: str = "examples.jsonl")
 
 
 def _errors(folder: Path) -> list[Finding]:
-    return [found for found in validate(folder) if found.severity is Severity.ERROR]
+    return [found for found in check_pack(folder).findings if found.severity is Severity.ERROR]
 
 
 def test_a_sound_pack_has_no_error(pack_folder: Path) -> None:
@@ -149,7 +149,7 @@ def test_an_intent_without_any_example_is_an_error_and_few_are_a_warning(
     path.write_text("\n".join(kept))
     (error,) = _errors(pack_folder)
     assert error.message == "intent refund has no example; write some or take it out"
-    warnings = [found.message for found in validate(pack_folder)]
+    warnings = [found.message for found in check_pack(pack_folder).findings]
     assert "intent complaint has 2 examples; write at least 20" in warnings
 
 
@@ -188,7 +188,7 @@ def test_a_test_text_that_is_nearly_in_the_training_file_is_a_leak(pack_folder: 
 
 
 def _warnings(folder: Path, kind: Kind) -> list[Finding]:
-    found = [each for each in validate(folder) if each.kind is kind]
+    found = [each for each in check_pack(folder).findings if each.kind is kind]
     assert all(each.severity is Severity.WARNING for each in found)
     return found
 
@@ -240,7 +240,7 @@ def test_a_missing_translation_is_a_warning(pack_folder: Path) -> None:
     path = pack_folder / "pack.yml"
     path.write_text(path.read_text().replace(', zh: "打招呼"', ""))
     assert _errors(pack_folder) == []
-    (found,) = [found for found in validate(pack_folder) if "'zh'" in found.message]
+    (found,) = [found for found in check_pack(pack_folder).findings if "'zh'" in found.message]
     assert found.message.startswith("intents.greeting.title: there is no text in 'zh'")
 
 
@@ -356,7 +356,7 @@ def test_a_long_review_is_kept_in_a_few_kilobytes() -> None:
 
 
 def test_the_starter_pack_is_clean() -> None:
-    assert [str(found) for found in validate(RETAIL)] == []
+    assert [str(found) for found in check_pack(RETAIL).findings] == []
 
 
 def test_the_starter_pack_keeps_its_promises() -> None:

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.compose import load_settings
 from cli.errors import CommandError, MisconfiguredError
-from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
+from cli.options import (
+    DeviceOption,
+    ModelOption,
+    device_errors,
+    load_model,
+    settings_for,
+    warn_of_training_data,
+)
+from cli.screen import JsonOption, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
-    from classifier import Classifier, Prediction
+    from classifier import Prediction
     from classifier.data import Example
     from desk.settings import Settings
 
@@ -39,11 +46,6 @@ MEASURES = (
     ("sentiment_macro_f1", ""),
     ("sentiment_ece", "calibration error of the sentiment's confidence"),
 )
-
-ModelOption = Annotated[
-    Path | None, typer.Option(help="Model folder (default: the champion of MODELS_DIR).")
-]
-DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 def evaluate(
@@ -131,44 +133,12 @@ def evaluate(
         results().print(f"Report: {files[0]}", markup=False)
 
 
-def settings_for(device: str | None) -> Settings:
-    """The settings in force, on another device where one is given."""
-    return load_settings() if device is None else load_settings(device=device)
-
-
-def load_model(settings: Settings, model: Path | None) -> Classifier:
-    """The model in a folder, or the champion. Raises `ModelError`, `MisconfiguredError`."""
-    from classifier.engine import Classifier
-    from classifier.registry import ModelError
-
-    path = model or settings.models_dir / "champion"
-    if model is None and not path.is_symlink():
-        raise ModelError(
-            f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
-            "(or name one with --model)"
-        )
-    with _device_errors():
-        return Classifier.load(path, settings.device)
-
-
-def warn_of_training_data(classifier: Classifier, examples: list[Example], source: Path) -> None:
-    """Say so where a model is measured on the very examples that it learned."""
-    from classifier.data import content_hash
-
-    if classifier.manifest.get("data", {}).get("hash") == content_hash(examples):
-        notices().print(
-            f"Model {classifier.version} was trained on {source}: these figures flatter it. "
-            "Take data that it has not seen.",
-            markup=False,
-        )
-
-
 def _cross_validate(
     settings: Settings, examples: list[Example], count: int
 ) -> tuple[list[Prediction], dict[str, Any]]:
     from classifier.folds import cross_validate
 
-    with _device_errors(), _ended_in_order():
+    with device_errors(), _ended_in_order():
         return cross_validate(
             examples,
             count,
@@ -176,20 +146,6 @@ def _cross_validate(
             device=settings.device,
             progress=lambda number: training_progress(f"Fold {number} of {count}"),
         )
-
-
-@contextmanager
-def _device_errors() -> Iterator[None]:
-    """A device that is not there is the caller's to mend."""
-    from classifier.base import BaseModelError
-    from classifier.data import DataError
-
-    try:
-        yield
-    except (BaseModelError, DataError):
-        raise
-    except ValueError as error:
-        raise MisconfiguredError(str(error)) from None
 
 
 @contextmanager

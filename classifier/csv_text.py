@@ -1,0 +1,84 @@
+"""CSV as tables of labelled texts have it: a header, and rows with as many cells, each with its
+line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+
+class CsvError(ValueError):
+    """What is not CSV, or a row that does not fit the header; `line` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def rows(content: str) -> Iterator[tuple[int, list[str]]]:
+    """The header, its names in small letters, and then each row that is not blank; each with the
+    line where it begins.
+
+    Raises `CsvError` for what is not CSV, and for a row with more or fewer cells than the header.
+    """
+    header: list[str] | None = None
+    for line, _, cells in records(content):
+        if is_blank(cells):
+            continue
+        if header is None:
+            header = names(cells)
+            yield line, header
+        elif problem := miscounted(cells, header):
+            raise CsvError(line, problem)
+        else:
+            yield line, cells
+
+
+def records(content: str) -> Iterator[tuple[int, str, list[str]]]:
+    """Each record, blank ones too: its first line, what is written, and its cells.
+
+    Raises `CsvError` for what is not CSV.
+    """
+    lines = list(io.StringIO(content, newline=""))
+    reader = csv.reader(lines, strict=True)
+    start = 0
+    with cells_of_any_length(content):
+        while start < len(lines):
+            try:
+                cells = next(reader)
+            except csv.Error as error:
+                raise CsvError(start + 1, f"is not CSV ({error})") from None
+            written = "".join(lines[start : reader.line_num])
+            yield start + 1, written, cells
+            start = reader.line_num
+
+
+def is_blank(cells: Sequence[str]) -> bool:
+    return not any(cell.strip() for cell in cells)
+
+
+def names(cells: Sequence[str]) -> list[str]:
+    """A header's names as they count."""
+    return [cell.strip().lower() for cell in cells]
+
+
+def miscounted(cells: Sequence[str], header: Sequence[str]) -> str | None:
+    """What is wrong where a row has not as many cells as the header."""
+    if len(cells) == len(header):
+        return None
+    return (
+        f"has {len(cells)} cells where the header has {len(header)}; "
+        "put a text with commas in double quotes"
+    )
+
+
+@contextmanager
+def cells_of_any_length(content: str) -> Iterator[None]:
+    """The csv module refuses fields over 131,072 characters by default, process-wide."""
+    limit = csv.field_size_limit(max(len(content), 131_072))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)

@@ -1,0 +1,70 @@
+"""What the verbs that ask a model have in common: which model, on which device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.compose import load_settings
+from cli.errors import MisconfiguredError
+from cli.screen import notices
+
+if TYPE_CHECKING:
+    from classifier import Classifier
+    from classifier.data import Example
+    from desk.settings import Settings
+
+ModelOption = Annotated[
+    Path | None, typer.Option(help="Model folder (default: the champion of MODELS_DIR).")
+]
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def settings_for(device: str | None) -> Settings:
+    """The settings in force, on another device where one is given."""
+    return load_settings() if device is None else load_settings(device=device)
+
+
+def load_model(settings: Settings, model: Path | None) -> Classifier:
+    """The model in a folder, or the champion. Raises `ModelError`, `MisconfiguredError`."""
+    from classifier.engine import Classifier
+    from classifier.registry import ModelError
+
+    path = model or settings.models_dir / "champion"
+    if model is None and not path.is_symlink():
+        raise ModelError(
+            f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
+            "(or name one with --model)"
+        )
+    with device_errors():
+        return Classifier.load(path, settings.device)
+
+
+def warn_of_training_data(classifier: Classifier, examples: list[Example], source: Path) -> None:
+    """Say so where a model is measured on the very examples that it learned."""
+    from classifier.data import content_hash
+
+    if classifier.manifest.get("data", {}).get("hash") == content_hash(examples):
+        notices().print(
+            f"Model {classifier.version} was trained on {source}: these figures flatter it. "
+            "Take data that it has not seen.",
+            markup=False,
+        )
+
+
+@contextmanager
+def device_errors() -> Iterator[None]:
+    """A device that is not there is the caller's to mend."""
+    from classifier.base import BaseModelError
+    from classifier.data import DataError
+
+    try:
+        yield
+    except (BaseModelError, DataError):
+        raise
+    except ValueError as error:
+        raise MisconfiguredError(str(error)) from None
