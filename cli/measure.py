@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.compose import load_settings
+from cli.compose import load_pack, load_settings
 from cli.errors import CommandError, MisconfiguredError
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
@@ -94,11 +95,14 @@ def evaluate(
         check_report_target(out)
     version = None
     if cross_validate:
-        predictions, measures = _cross_validate(settings, examples, cross_validate)
+        # As `train`: a file says nothing of the errors that answers may have.
+        target = None if data else load_pack(settings).targets()
+        predictions, measures = _cross_validate(settings, examples, cross_validate, target)
         title = f"Cross-validation, {cross_validate} folds"
     else:
         classifier = load_model(settings, model)
         warn_of_training_data(classifier, examples, source)
+        unknown = unknown_labels(classifier, examples, source)
         predictions = classifier([example.text for example in examples])
         measures = measure(predictions, examples)
         if measures.keys() <= {"examples"}:
@@ -106,6 +110,8 @@ def evaluate(
                 f"There is nothing to measure: the model and {source} have neither intents nor "
                 "sentiments in common. Take data with labels that the model was trained on."
             )
+        if unknown:
+            measures["unknown_labels"] = unknown
         version = classifier.version
         title = f"Model {version}"
     files = []
@@ -163,16 +169,48 @@ def warn_of_training_data(classifier: Classifier, examples: list[Example], sourc
         )
 
 
+def unknown_labels(classifier: Classifier, examples: list[Example], source: Path) -> dict[str, int]:
+    """Intents of the examples that the model never says, with their rows; they are told, too.
+
+    Raises `CommandError` where it knows none of them: that measures names, not the model.
+    """
+    from classifier.vocabulary import OUT_OF_SCOPE
+
+    asked = Counter(e.intent for e in examples if e.intent and e.intent not in OUT_OF_SCOPE)
+    known = classifier.labels.intents
+    unknown = {intent: rows for intent, rows in asked.most_common() if intent not in known}
+    if not unknown or not known:
+        return {}
+    few = ", ".join(list(unknown)[:5]) + (", …" if len(unknown) > 5 else "")
+    if len(unknown) == len(asked):
+        raise CommandError(
+            f"Model {classifier.version} knows none of the intents of {source} ({few}); its own "
+            f"are {', '.join(known[:5])}, …. Rename the labels, or take another model."
+        )
+    notices().print(
+        f"Model {classifier.version} does not know {len(unknown)} of the {len(asked)} intents of "
+        f"{source} ({few}): their {sum(unknown.values()):,} rows all count as wrong.",
+        markup=False,
+    )
+    return unknown
+
+
 def _cross_validate(
-    settings: Settings, examples: list[Example], count: int
+    settings: Settings,
+    examples: list[Example],
+    count: int,
+    targets: tuple[float, dict[str, float]] | None,
 ) -> tuple[list[Prediction], dict[str, Any]]:
     from classifier.folds import cross_validate
+    from classifier.recipe import Recipe
 
+    recipe = Recipe(target_error=targets[0], target_errors=targets[1]) if targets else Recipe()
     with _device_errors(), _ended_in_order():
         return cross_validate(
             examples,
             count,
             base=settings.base_model,
+            recipe=recipe,
             device=settings.device,
             progress=lambda number: training_progress(f"Fold {number} of {count}"),
         )
