@@ -50,12 +50,18 @@ class Calibration:
         if min(self.threshold, *self.thresholds.values(), NEVER) >= NEVER:
             return None
         others = "".join(
-            f", of {intent} {100 * aim:.3g} %" for intent, aim in sorted(self.target_errors.items())
+            f", of {intent} {100 * aim:.3g} %"
+            for intent, aim in sorted(self.target_errors.items())
+            if self.threshold_for(intent) < NEVER
         )
-        return (
+        proven = (
             f"Of the automatic answers at most {100 * self.target_error:.3g} % are wrong{others}: "
             "so much is proven, with 95 % confidence, for texts of the kind held out."
         )
+        people = sorted(name for name, value in self.thresholds.items() if value >= NEVER)
+        if self.threshold >= NEVER:
+            people.append("all intents without a threshold of their own")
+        return f"{proven} Not proven, so left to people: {', '.join(people)}." if people else proven
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -30,16 +30,7 @@ def model_card(about: dict[str, Any], metrics: dict[str, Any], calibration: Cali
     )
     heads = [f"{len(data[kind])} {kind}" for kind in ("intents", "sentiments") if data[kind]]
     recipe = about["recipe"]
-    promise = calibration.promise or (
-        "The held-out examples prove no promise, so nothing is answered automatically."
-    )
-    how = (
-        """The held-out examples were predicted by models that were trained without them; this one
-was trained on all. Temperature and thresholds were chosen on them, so their calibration and
-coverage are a little flattering there."""
-        if metrics["held_out"]
-        else "Of so few examples none could be held out."
-    )
+    remarks = "\n\n".join(held_out_remarks(metrics["held_out"], calibration))
     return f"""# Model {about["version"]}
 
 A BERT that says what a customer's message is about and in what mood it was written
@@ -57,9 +48,7 @@ A BERT that says what a customer's message is about and in what mood it was writ
 | --- | --- | --- |
 {rows}
 
-{how}
-
-{promise}
+{remarks}
 Threshold where an intent has none of its own: {calibration.threshold:.2f}.
 
 ## Limits
@@ -68,6 +57,20 @@ It knows the languages of its base model and examples only, and sees one message
 the conversation before it. Of texts like its examples it takes some for strangers: about one in
 fifty where there are hundreds of them, more where there are few.
 """
+
+
+def held_out_remarks(held_out: int, calibration: Calibration) -> tuple[str, str]:
+    """(how the figures on that many held-out examples came about, what is proven by them)."""
+    how = (
+        "The held-out examples were predicted by models that were trained without them; this one "
+        "was trained on all. Temperature and thresholds were chosen on them, so their calibration "
+        "and coverage are a little flattering there."
+        if held_out
+        else "Of so few examples none could be held out."
+    )
+    return how, calibration.promise or (
+        "The held-out examples prove no promise, so nothing is answered automatically."
+    )
 
 
 def _figure(value: float | None) -> str:

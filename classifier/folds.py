@@ -13,6 +13,7 @@ from typing import Any
 
 from classifier.data import DataError, Example
 from classifier.evaluate import evaluate
+from classifier.recipe import Recipe
 from classifier.vocabulary import Prediction
 
 HEADLINES = (
@@ -66,10 +67,11 @@ def cross_validate(
     count: int,
     *,
     base: str,
+    recipe: Recipe | None = None,
     device: str = "auto",
     progress: FoldProgress,
 ) -> tuple[list[Prediction], dict[str, Any]]:
-    """(a prediction for each example, measures), by `count` models of the default recipe.
+    """(a prediction for each example, measures), by `count` models of a recipe (the default one).
 
     Each model is trained in a temporary directory, one at a time, which is removed however the
     training ends. The measures are those of `evaluate` on all predictions together, and
@@ -97,7 +99,9 @@ def cross_validate(
         with tempfile.TemporaryDirectory(prefix="frontdesk-fold-") as folder:
             out = Path(folder) / "model"
             with progress(number) as step:
-                train_to_directory(kept, out, base=base, device=device, progress=step)
+                train_to_directory(
+                    kept, out, base=base, recipe=recipe, device=device, progress=step
+                )
             predictions = Classifier.load(out, device)([example.text for example in asked])
         measures = evaluate(predictions, asked)
         each.append({name: measures[name] for name in HEADLINES if name in measures})

@@ -9,12 +9,14 @@ import numpy as np
 from classifier.bounds import binomial_upper_bound
 from classifier.data import DataError
 from classifier.evaluate import IntentOutcomes
-from classifier.thresholds import falling_threshold
+from classifier.thresholds import falling_threshold, proven_threshold
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 
 
-def preview(outcomes: IntentOutcomes, target: float, intent: str | None = None) -> dict[str, Any]:
+def preview(
+    outcomes: IntentOutcomes, target: float, intent: str | None = None, at: float | None = None
+) -> dict[str, Any]:
     """What thresholds would mean on rows that the model was not trained on; ready for JSON.
 
     With `intent`, only the rows that the model takes for that intent count. Returned are
@@ -22,9 +24,9 @@ def preview(outcomes: IntentOutcomes, target: float, intent: str | None = None) 
     rows: how many count
     own: the model's own thresholds, each intent with its own, all together
     intents: the same for each intent, among the rows that the model takes for it
-    thresholds: for each of `THRESHOLDS`, if it were the one for all
-    target, chosen: the lowest threshold for all, from 0.5 on, whose bound is within `target`; None
-        where there is none. It is the best of many on the same rows, which flatters it a little
+    thresholds: for each of `THRESHOLDS` and for `at`, if it were the one for all
+    target, chosen: the lowest threshold for all that is proven to keep errors within `target`, as
+        in training (`proven_threshold`); None where there is none
 
     Each is a dict of `threshold` (None where several are in force), `answered` (rows), `wrong` (of
     these), `coverage` (share of the rows that count), `error` (share of the answered) and `bound`,
@@ -47,7 +49,7 @@ def preview(outcomes: IntentOutcomes, target: float, intent: str | None = None) 
     # With nothing answered in front, a threshold above all confidences is no special case.
     answers, errors = (np.concatenate(([0], counts)) for counts in reach[1:])
 
-    def at(threshold: float) -> dict[str, Any]:
+    def of_all(threshold: float) -> dict[str, Any]:
         cut = int((reach[0] >= threshold).sum())
         return _row(threshold, int(answers[cut]), int(errors[cut]), rows)
 
@@ -60,7 +62,8 @@ def preview(outcomes: IntentOutcomes, target: float, intent: str | None = None) 
         own.append({"intent": name, **row})
     thresholds = {row["threshold"] for row in own}
     all_own = counted & answered
-    candidates = [THRESHOLDS[0], *(float(t) for t in reach[0][::-1] if t > THRESHOLDS[0])]
+    proven = proven_threshold(outcomes.confidence[counted & can], correct[counted & can], target)
+    named = THRESHOLDS if at is None else sorted({*THRESHOLDS, at})
     return {
         "rows": rows,
         "own": _row(
@@ -70,9 +73,9 @@ def preview(outcomes: IntentOutcomes, target: float, intent: str | None = None) 
             rows,
         ),
         "intents": own,
-        "thresholds": [at(threshold) for threshold in THRESHOLDS],
+        "thresholds": [of_all(threshold) for threshold in named],
         "target": target,
-        "chosen": next((row for row in map(at, candidates) if row["bound"] <= target), None),
+        "chosen": None if proven is None else of_all(proven),
     }
 
 

@@ -93,8 +93,10 @@ def choose_thresholds(
     predictions, and to a person where that can't be proven. An intent with predictions enough for
     a proof of its own gets its own threshold; all others are taken together. All proofs share the
     risk, so they hold together with a chance of `CONFIDENCE`. Where nothing is proven, too few
-    predictions or too many wrong, the threshold is `NEVER`. Predictions of out-of-scope labels are
-    never answered and so not counted.
+    predictions or too many wrong, the threshold is `NEVER`. So it is for an intent among the others
+    that is wrong more often than `target` for certain, lest the others' proof speak for it: without
+    one that is worse than all of them together, they can only be better. Predictions of
+    out-of-scope labels are never answered and so not counted.
     """
     names = np.array(first, dtype=object)
     inside = np.array([name not in OUT_OF_SCOPE for name in first], dtype=bool)
@@ -116,7 +118,14 @@ def choose_thresholds(
         if intent in own:
             rest &= ~mine
     overall = proven_threshold(confidence[rest], correct[rest], target, risk)
-    return NEVER if overall is None else overall, own
+    if overall is None:
+        return NEVER, own
+    reached = rest & (confidence >= overall)
+    for intent, answered in Counter(names[reached].tolist()).items():
+        right = int(correct[reached & (names == intent)].sum())
+        if 1 - binomial_upper_bound(right, answered) > target:
+            own[intent] = NEVER
+    return overall, own
 
 
 def _alone(

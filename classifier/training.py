@@ -33,7 +33,7 @@ from classifier.base import (
     find_base,
     load_tokenizer,
 )
-from classifier.card import model_card
+from classifier.card import held_out_remarks, model_card
 from classifier.data import DataError, Example, content_hash
 from classifier.devices import pick_device
 from classifier.engine import INT8, Classifier
@@ -153,7 +153,12 @@ def train_to_directory(
         **_knowledge(final),
         "metrics.json": _json(metrics),
         "MODEL_CARD.md": model_card(about, metrics, calibration).encode(),
-        "report.html": html_report(validated, asked_of, f"Model {version}"),
+        "report.html": html_report(
+            validated,
+            asked_of,
+            f"Model {version}",
+            remarks=held_out_remarks(len(asked_of), calibration),
+        ),
     }
     if int8.onnx is not None:
         files[INT8] = int8.onnx

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DeviceOption, load_model, settings_for, warn_of_training_data
+from cli.options import (
+    DeviceOption,
+    load_model,
+    settings_for,
+    unknown_labels,
+    warn_of_training_data,
+)
 from cli.screen import JsonOption, percent, print_json, results
 
 if TYPE_CHECKING:
@@ -53,6 +59,7 @@ def compare(
     first, second = (load_model(settings, _find(settings, name)) for name in (a, b))
     for model in (first, second):
         warn_of_training_data(model, examples, source)
+        unknown_labels(model, examples, source)
     found = differences(first(texts), second(texts), examples)
     if json_:
         versions = {"a": first.version, "b": second.version}

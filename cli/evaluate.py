@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.compose import load_pack
 from cli.errors import CommandError, MisconfiguredError
 from cli.options import (
     DeviceOption,
@@ -18,6 +19,7 @@ from cli.options import (
     device_errors,
     load_model,
     settings_for,
+    unknown_labels,
     warn_of_training_data,
 )
 from cli.screen import JsonOption, percent, print_json, results, training_progress
@@ -96,11 +98,14 @@ def evaluate(
         check_report_target(out)
     version = None
     if cross_validate:
-        predictions, measures = _cross_validate(settings, examples, cross_validate)
+        # As `train`: a file says nothing of the errors that answers may have.
+        target = None if data else load_pack(settings).targets()
+        predictions, measures = _cross_validate(settings, examples, cross_validate, target)
         title = f"Cross-validation, {cross_validate} folds"
     else:
         classifier = load_model(settings, model)
         warn_of_training_data(classifier, examples, source)
+        unknown = unknown_labels(classifier, examples, source)
         predictions = classifier([example.text for example in examples])
         measures = measure(predictions, examples)
         if measures.keys() <= {"examples"}:
@@ -108,6 +113,8 @@ def evaluate(
                 f"There is nothing to measure: the model and {source} have neither intents nor "
                 "sentiments in common. Take data with labels that the model was trained on."
             )
+        if unknown:
+            measures["unknown_labels"] = unknown
         version = classifier.version
         title = f"Model {version}"
     files = []
@@ -134,15 +141,21 @@ def evaluate(
 
 
 def _cross_validate(
-    settings: Settings, examples: list[Example], count: int
+    settings: Settings,
+    examples: list[Example],
+    count: int,
+    targets: tuple[float, dict[str, float]] | None,
 ) -> tuple[list[Prediction], dict[str, Any]]:
     from classifier.folds import cross_validate
+    from classifier.recipe import Recipe
 
+    recipe = Recipe(target_error=targets[0], target_errors=targets[1]) if targets else Recipe()
     with device_errors(), _ended_in_order():
         return cross_validate(
             examples,
             count,
             base=settings.base_model,
+            recipe=recipe,
             device=settings.device,
             progress=lambda number: training_progress(f"Fold {number} of {count}"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.compose import load_settings
-from cli.errors import MisconfiguredError
+from cli.errors import CommandError, MisconfiguredError
 from cli.screen import notices
 
 if TYPE_CHECKING:
@@ -54,6 +55,32 @@ def warn_of_training_data(classifier: Classifier, examples: list[Example], sourc
             "Take data that it has not seen.",
             markup=False,
         )
+
+
+def unknown_labels(classifier: Classifier, examples: list[Example], source: Path) -> dict[str, int]:
+    """Intents of the examples that the model never says, with their rows; they are told, too.
+
+    Raises `CommandError` where it knows none of them: that measures names, not the model.
+    """
+    from classifier.vocabulary import OUT_OF_SCOPE
+
+    asked = Counter(e.intent for e in examples if e.intent and e.intent not in OUT_OF_SCOPE)
+    known = classifier.labels.intents
+    unknown = {intent: rows for intent, rows in asked.most_common() if intent not in known}
+    if not unknown or not known:
+        return {}
+    few = ", ".join(list(unknown)[:5]) + (", …" if len(unknown) > 5 else "")
+    if len(unknown) == len(asked):
+        raise CommandError(
+            f"Model {classifier.version} knows none of the intents of {source} ({few}); its own "
+            f"are {', '.join(known[:5])}, …. Rename the labels, or take another model."
+        )
+    notices().print(
+        f"Model {classifier.version} does not know {len(unknown)} of the {len(asked)} intents of "
+        f"{source} ({few}): their {sum(unknown.values()):,} rows all count as wrong.",
+        markup=False,
+    )
+    return unknown
 
 
 @contextmanager

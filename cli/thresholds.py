@@ -14,6 +14,7 @@ from cli.options import (
     ModelOption,
     load_model,
     settings_for,
+    unknown_labels,
     warn_of_training_data,
 )
 from cli.screen import JsonOption, percent, print_json, results
@@ -39,6 +40,10 @@ def thresholds(
     intent: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only texts that are taken for this intent.")
     ] = None,
+    at: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="One more threshold to preview, beside the usual ones."),
+    ] = None,
     device: DeviceOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -56,6 +61,7 @@ def thresholds(
     examples = read_examples(source)
     classifier = load_model(settings, model)
     warn_of_training_data(classifier, examples, source)
+    unknown_labels(classifier, examples, source)
     outcomes = intent_outcomes(classifier([example.text for example in examples]), examples)
     if outcomes is None:
         raise CommandError(
@@ -64,7 +70,7 @@ def thresholds(
         )
     promised = classifier.calibration
     own = promised.target_errors.get(intent or "", promised.target_error)
-    found = preview(outcomes, own if target is None else target, intent)
+    found = preview(outcomes, own if target is None else target, intent, at)
     if json_:
         scope = {"intent": intent} if intent else {}
         print_json({"model": classifier.version, "data": str(source), **scope, **found})

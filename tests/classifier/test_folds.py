@@ -33,16 +33,17 @@ def quiet(number: int) -> Iterator[None]:
     yield None
 
 
-def quick(monkeypatch: pytest.MonkeyPatch, seen: list[Any] | None = None) -> None:
-    """Train as ever, but with the recipe that suits a tiny model."""
+def overheard(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is trained on, as ever, from now on."""
+    seen: list[Any] = []
     train = training.train_to_directory
 
-    def tiny(examples: Any, out: Any, **options: Any) -> Any:
-        if seen is not None:
-            seen.append(examples)
-        return train(examples, out, recipe=TINY, **options)
+    def heard(examples: Any, out: Any, **options: Any) -> Any:
+        seen.append(examples)
+        return train(examples, out, **options)
 
-    monkeypatch.setattr(training, "train_to_directory", tiny)
+    monkeypatch.setattr(training, "train_to_directory", heard)
+    return seen
 
 
 def test_each_row_is_in_one_fold_and_labels_are_shared_out() -> None:
@@ -89,8 +90,7 @@ def test_every_text_is_predicted_by_a_model_that_has_not_read_it(
     tiny_base: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examples = make_examples(each=8)
-    seen: list[list[Example]] = []
-    quick(monkeypatch, seen)
+    seen = overheard(monkeypatch)
     steps: list[tuple[int, int]] = []
 
     @contextmanager
@@ -98,7 +98,7 @@ def test_every_text_is_predicted_by_a_model_that_has_not_read_it(
         yield lambda epoch, step, of, loss: steps.append((number, step))
 
     predictions, measures = cross_validate(
-        examples, 2, base=str(tiny_base), device="cpu", progress=progress
+        examples, 2, base=str(tiny_base), recipe=TINY, device="cpu", progress=progress
     )
     assert [p.text for p in predictions] == [e.text for e in examples]
     assert len({p.model for p in predictions}) == 2
@@ -118,9 +118,8 @@ def test_every_text_is_predicted_by_a_model_that_has_not_read_it(
 
 
 def test_a_cross_validation_that_is_interrupted_leaves_nothing(
-    tiny_base: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, temporary: Path
 ) -> None:
-    quick(monkeypatch)
     there: list[int] = []
 
     @contextmanager
@@ -132,7 +131,9 @@ def test_a_cross_validation_that_is_interrupted_leaves_nothing(
         yield stop
 
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(make_examples(each=8), 2, base=str(tiny_base), progress=progress)
+        cross_validate(
+            make_examples(each=8), 2, base=str(tiny_base), recipe=TINY, progress=progress
+        )
     assert there == [1]
     assert folders(temporary) == []
 

@@ -11,6 +11,7 @@ from classifier.bounds import binomial_upper_bound
 from classifier.data import DataError, Example
 from classifier.evaluate import IntentOutcomes, intent_outcomes
 from classifier.preview import THRESHOLDS, preview
+from classifier.thresholds import proven_threshold
 from classifier.vocabulary import Prediction, Scored
 
 Row = tuple[str, str, float]
@@ -68,18 +69,26 @@ def test_the_models_own_thresholds_are_shown_together_and_by_intent() -> None:
     assert (by_intent["b"]["threshold"], by_intent["b"]["answered"]) == (0.9, 0)
 
 
-def test_the_chosen_threshold_is_the_lowest_whose_bound_meets_the_target() -> None:
-    found = preview(outcomes(ROWS), 0.06)
-    assert (found["chosen"]["threshold"], found["chosen"]["answered"]) == (0.72, 91)
-    assert found["chosen"]["bound"] <= 0.06
-    # Of sixty right answers no less than 4.9 % can be said.
-    assert preview(outcomes(ROWS), 0.05)["chosen"]["threshold"] == 0.85
-    assert preview(outcomes(ROWS), 0.01)["chosen"] is None
+def test_the_chosen_threshold_is_proven_as_in_training_and_not_the_best_of_many() -> None:
+    rows = outcomes(ROWS)
+    found = preview(rows, 0.055)["chosen"]
+    # From 0.72 on one of 91 is wrong, which the plain bound allows.
+    assert binomial_upper_bound(1, 91) <= 0.055
+    assert (found["threshold"], found["answered"]) == (0.85, 70)
+    can = rows.answerable
+    assert found["threshold"] == proven_threshold(rows.confidence[can], rows.correct[can], 0.055)
+    assert preview(rows, 0.01)["chosen"] is None
+
+
+def test_a_threshold_of_ones_own_stands_among_the_usual_ones() -> None:
+    found = {row["threshold"]: row for row in preview(outcomes(ROWS), 0.03, at=0.73)["thresholds"]}
+    assert list(found) == sorted({*THRESHOLDS, 0.73})
+    assert (found[0.73]["answered"], found[0.73]["wrong"]) == (70, 0)
 
 
 def test_no_threshold_below_a_half_is_chosen() -> None:
     found = preview(outcomes([("a", "a", 0.2)] * 100 + [("a", "a", 0.9)] * 100), 0.05)
-    assert found["chosen"]["threshold"] == 0.5
+    assert found["chosen"]["threshold"] == 0.9
     assert found["chosen"]["answered"] == 100
 
 

@@ -255,6 +255,25 @@ def test_an_intent_with_too_few_predictions_goes_to_people_whatever_the_others_p
     assert (overall, own) == (NEVER, {"a": 0.6, "b": 0.6})
 
 
+def test_no_proof_for_all_others_speaks_for_an_intent_that_is_wrong_too_often() -> None:
+    confidence, correct = right(34 * 30)
+    first = [f"intent {row % 34}" for row in range(len(confidence))]
+    sure, wrong = np.full(10, 0.97), np.full(10, False)
+
+    def chosen(mistakes: int) -> tuple[float, dict[str, float]]:
+        return choose_thresholds(
+            np.concatenate([confidence, sure]),
+            [*first, *["rare"] * 10],
+            np.concatenate([correct, wrong if mistakes == 10 else np.arange(10) >= mistakes]),
+            0.05,
+            {},
+        )
+
+    assert chosen(10) == (0.6, {"rare": NEVER})
+    # One of ten may be chance: then it is one of all.
+    assert chosen(1) == (0.6, {})
+
+
 def test_where_every_intent_has_its_own_threshold_there_is_none_for_others() -> None:
     confidence, correct = right(180)
     found = choose_thresholds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -113,15 +114,28 @@ def test_cross_validation_trains_and_measures_each_fold(place: Place, frontdesk:
 
 
 def test_cross_validation_says_mean_and_spread_on_the_packs_examples(
-    frontdesk: Command, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place,
+    pack_dir: Path,
+    frontdesk: Command,
+    models_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def without_training(examples: list[Example], count: int, **_: object) -> tuple[Any, Any]:
+    asked: list[dict[str, Any]] = []
+
+    def without_training(examples: list[Example], count: int, **how: Any) -> tuple[Any, Any]:
+        asked.append(how)
         predictions = Classifier.load(models_dir / "champion", "cpu")([e.text for e in examples])
         summary = {"folds": count, "mean": {"accuracy": 0.91}, "sd": {"accuracy": 0.02}, "each": []}
         return predictions, evaluate(predictions, examples) | {"cross_validation": summary}
 
     monkeypatch.setattr(folds, "cross_validate", without_training)
+    strict = Path(shutil.copytree(pack_dir, place.folder / "strict"))
+    text = (strict / "pack.yml").read_text().replace("threshold: 0.5", "target_error: 0.2")
+    (strict / "pack.yml").write_text(text)
+    monkeypatch.setenv("PACK", str(strict))
     result = frontdesk("evaluate", "--cross-validate", "5")
+    # A pack says what its answers may get wrong, in the folds' models as in its own.
+    assert asked[0]["recipe"].target_error == 0.2
     assert result.code == 0, result.err
     assert "Cross-validation, 5 folds on 48 examples" in result.out
     assert "examples.jsonl" in result.out
@@ -229,10 +243,30 @@ def test_thresholds_says_what_each_would_mean(frontdesk: Command) -> None:
         f"at 0.5: {row['coverage']:.1%} automated, {row['error']:.1%} wrong "
         f"(95 % bound {row['bound']:.1%}; {row['wrong']} of {row['answered']})"
     ) in result.out
-    assert found["chosen"]["bound"] <= 0.2
-    assert (
-        f"at {found['chosen']['threshold']:.3g}: " in result.out.split("For at most 20.0% wrong")[1]
+    chosen = found["chosen"]
+    assert chosen["bound"] <= 0.2
+    said = result.out.split("For at most 20.0% wrong")[1]
+    assert f"({chosen['wrong']} of {chosen['answered']})".removeprefix("(") in said
+    assert "at 0.815: " in frontdesk("thresholds", "--at", "0.815").out
+
+
+def test_labels_that_the_model_does_not_know_are_told(place: Place, frontdesk: Command) -> None:
+    rows = make_examples(each=6)
+    some = [replace(e, intent="money") if e.intent == "refund" else e for e in rows]
+    data = write_jsonl(place.folder / "some.jsonl", some)
+    for verb in (("evaluate",), ("thresholds",), ("compare", "champion", "champion")):
+        result = frontdesk(*verb, "--data", str(data))
+        assert result.code == 0, result.err
+        assert "does not know 1 of the 3 intents" in result.err
+    found = frontdesk("evaluate", "--data", str(data), "--json").json()
+    assert found["unknown_labels"] == {"money": 6}
+    none = write_jsonl(
+        place.folder / "none.jsonl", [replace(e, intent=f"{e.intent}s") for e in rows]
     )
+    result = frontdesk("evaluate", "--data", str(none))
+    assert result.code == 1
+    assert "knows none of the intents" in result.err
+    assert result.out == ""
 
 
 def test_thresholds_aims_at_what_the_model_was_trained_for(frontdesk: Command) -> None:
