@@ -30,7 +30,7 @@ OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER})
 LIFE_SECONDS = 60.0
 """A run under way that gave no sign of life for so long has lost its process."""
 MOST_ATTEMPTS = 5
-"""A run whose process died in so many attempts is given up."""
+"""A run is given up when its process dies in this attempt."""
 
 # Why the gate rejected, as its report says it: the text, and the figures in it.
 REJECTIONS = {
@@ -168,8 +168,11 @@ def restart_run(desk: Desk, run_id: int, *, silent: float = 0.0) -> tuple[int, i
             return None
         if run.state is RunState.RUNNING and not _silent(desk, run, silent):
             return None
-        if run.state is RunState.RUNNING and run.attempt + 1 >= MOST_ATTEMPTS:
-            run.error = f"its process died {run.attempt + 1} times; the log of training says why"
+        if run.state is RunState.RUNNING and run.attempt >= MOST_ATTEMPTS:
+            run.error = (
+                f"its process died in attempt {run.attempt}, the last one; "
+                "the log of training says why"
+            )
             run.state, run.finished_at = RunState.FAILED, desk.clock()
             operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))
             return None
