@@ -115,6 +115,10 @@ def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         operator, customer, conversation = found
         if conversation.state is ConversationState.RESOLVED:
             conversation = open_conversation(session, desk, customer)
+        if conversation.state is ConversationState.HUMAN:
+            text = already_taken(session, desk, conversation)
+            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            return
         take_over(session, desk, customer, conversation, operator)
 
 
@@ -159,6 +163,12 @@ def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
         if claim(session, desk, inbox_id):
             text = say("operator-help", desk.language)
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+
+
+def already_taken(session: Session, desk: Desk, conversation: Conversation) -> str:
+    """The words for whoever wants to take a conversation that a person has."""
+    owner = session.get(Operator, conversation.operator_id)
+    return say("already-taken", desk.language, operator=owner.name if owner else "?")
 
 
 def take_over(

@@ -173,6 +173,15 @@ def test_resolving_twice_says_so(stage: Stage) -> None:
     assert stage.told()[-1] == "This conversation is already resolved."
 
 
+def test_taking_what_a_person_has_says_who_it_is(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    operators.took(stage.desk, stage.update(), OLGA, 77)
+    assert stage.told()[-1] == "Oscar has already taken this."
+    assert stage.conversation().operator_id == OSCAR
+
+
 def test_writing_after_resolving_opens_a_conversation_that_is_the_operators(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
