@@ -131,6 +131,23 @@ def test_a_conversation_that_is_opened_again_keeps_that_a_person_had_taken_it(
     ]
 
 
+def test_the_card_of_a_conversation_that_is_opened_again_says_that_the_bot_answers(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    job = stage.write("where are my roses?")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert job is not None
+    stage.decide((job, predict("where are my roses?")))
+    assert stage.conversation().state is ConversationState.BOT
+    stage.press(stage.token("why"), by=OSCAR)
+    card = stage.told()[-1]
+    assert "the bot answers again" in card
+    assert "waiting for a person" not in card
+
+
 def test_a_bots_answer_that_slips_in_late_is_cancelled_before_sending(stage: Stage) -> None:
     message_id = stage.ask("roses?")
     stage.topic()
