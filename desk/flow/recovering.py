@@ -25,9 +25,10 @@ def recover(desk: Desk, lease: Holding | None = None) -> int:
     Telegram has no idempotency key, so such a delivery is sent again and marked `uncertain`
     (an edit can be repeated without harm and is not). One that was uncertain before is given up:
     a customer sees at most one repetition, however often the sender dies. Returns how many are
-    uncertain.
+    sent again and may arrive twice.
     """
     given_up = []
+    uncertain = 0
     with desk.store.writing() as session:
         check(session, lease)
         query = select(DeliveryRow).where(DeliveryRow.state == DeliveryState.SENDING)
@@ -40,9 +41,9 @@ def recover(desk: Desk, lease: Holding | None = None) -> int:
             row.state = DeliveryState.PENDING
             row.uncertain = row.method not in IDEMPOTENT_METHODS
             if row.uncertain:
+                uncertain += 1
                 counted(session, metrics.DELIVERIES, "uncertain")
                 happened(session, "delivery.uncertain", delivery=row.id, message=row.message_id)
-        uncertain = sum(row.uncertain for row in rows)
     for delivery_id, attempt in given_up:
         failed(desk, delivery_id, attempt, ENDED_TWICE)
     return uncertain
