@@ -32,8 +32,6 @@ from desk.policy import (
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
 from desk.texts import say
 
-NOT_DELIVERED = "not_delivered"
-"""The rule of a person called because Telegram refused what the bot had to say."""
 FLOOD_SPAN = timedelta(minutes=1)
 """A flood ends when nothing was held back for that long."""
 
