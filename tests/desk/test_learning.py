@@ -297,18 +297,22 @@ def test_one_example_a_text_and_none_invented(said: list[Learned]) -> None:
         assert max(AUTHORITY[other.kind] for other in rivals) == AUTHORITY[lesson.kind]
 
 
-def test_a_label_on_a_message_that_was_given_up_as_late_is_learned_too(stage: Stage) -> None:
-    job = stage.write("do the roses come in red")
-    assert job is not None
-    deciding.give_up(stage.desk, [job[0]])
+def test_labels_on_messages_that_were_given_up_are_learned_too(stage: Stage) -> None:
+    texts = ["do the roses come in red", "or in white"]
+    first = stage.write(texts[0])
+    assert first is not None
+    assert stage.write(texts[1]) is None  # whose attempt was to begin after the first one's
+    ids = [message.id for message in stage.said()]
+    deciding.give_up(stage.desk, ids)
     with stage.desk.store.writing() as session:
-        session.add(
-            Feedback(
-                message_id=job[0],
-                kind=FeedbackKind.RELABEL,
-                intent="order_status",
-                by=OLGA,
-                created_at=stage.desk.clock(),
+        for message_id in ids:
+            session.add(
+                Feedback(
+                    message_id=message_id,
+                    kind=FeedbackKind.RELABEL,
+                    intent="order_status",
+                    by=OLGA,
+                    created_at=stage.desk.clock(),
+                )
             )
-        )
-    assert [found.text for found in learning.learned(stage.desk)] == ["do the roses come in red"]
+    assert [found.text for found in learning.learned(stage.desk)] == texts
