@@ -24,9 +24,7 @@ IN_TURN = 3
 """The last rank in the operators' chat."""
 
 
-def take(
-    desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding | None = None
-) -> list[Delivery]:
+def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) -> list[Delivery]:
     """Take the next due delivery of each chat that is not busy, and mark it `SENDING`.
 
     This is the last look before sending: a bot's answer to a conversation that a person has

@@ -105,8 +105,8 @@ def new_rows(
     desk: Desk,
     bot_id: int,
     known: Sequence[int],
+    lease: Holding,
     limit: int = 500,
-    lease: Holding | None = None,
     full_chats: Sequence[int] = (),
 ) -> list[InboxRow]:
     """Unhandled updates in order of arrival, without the ids already `known` to the caller and

@@ -97,13 +97,11 @@ def release(desk: Desk, holding: Holding) -> None:
             session.delete(row)
 
 
-def check(session: Session, holding: Holding | None) -> None:
+def check(session: Session, holding: Holding) -> None:
     """Raise `LostLeaseError` unless the lease is still the holder's.
 
-    In a writing transaction nobody can take it over before the commit. None is not fenced.
+    In a writing transaction nobody can take it over before the commit.
     """
-    if holding is None:
-        return
     query = select(Lease.holder).where(Lease.name == holding.name).with_for_update(read=True)
     holder = session.scalar(query)
     if holder != holding.holder:

@@ -19,7 +19,7 @@ MOST_SENT = 2000
 ENDED_TWICE = f"the bot ended twice while sending it, and {PERHAPS_ARRIVED}"
 
 
-def recover(desk: Desk, lease: Holding | None = None) -> int:
+def recover(desk: Desk, lease: Holding) -> int:
     """Before a sender begins: what was being sent when one died may or may not have arrived.
 
     Telegram has no idempotency key, so such a delivery is sent again and marked `uncertain`
@@ -49,7 +49,7 @@ def recover(desk: Desk, lease: Holding | None = None) -> int:
     return uncertain
 
 
-def put_back(desk: Desk, in_hand: Collection[int], lease: Holding | None = None) -> int:
+def put_back(desk: Desk, in_hand: Collection[int], lease: Holding) -> int:
     """What was taken, and whose taking nobody heard of, has not been sent: it is due again.
 
     `in_hand` are the deliveries that the one sender is about to send or has sent. Returns how

@@ -85,7 +85,7 @@ def test_a_delivery_already_under_way_goes_back_cancelled_once_a_person_is_there
     stage: Stage,
 ) -> None:
     message_id = stage.ask("roses?")
-    (taken,) = dispatching.take(stage.desk, (), 10)
+    (taken,) = stage.take()
     stage.topic()
     stage.reply("I'm on it")
     delivering.again(stage.desk, taken.id, taken.attempts, 0, "429")
@@ -98,7 +98,7 @@ def test_an_answer_that_goes_back_after_a_person_resolved_is_void_all_the_same(
     stage: Stage,
 ) -> None:
     message_id = stage.ask("roses?")
-    (taken,) = dispatching.take(stage.desk, (), 10)
+    (taken,) = stage.take()
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     operators.resolved(stage.desk, stage.update(), OSCAR, 77)
@@ -157,7 +157,7 @@ def test_a_bots_answer_that_slips_in_late_is_cancelled_before_sending(stage: Sta
             type(stage.deliveries()[0]), stage.deliveries(key=f"answer:{message_id}")[0].id
         )
         row.state = DeliveryState.PENDING
-    dispatching.take(stage.desk, (), 10)
+    stage.take()
     assert stage.deliveries(key=f"answer:{message_id}")[0].state is DeliveryState.CANCELLED
 
 
@@ -389,12 +389,12 @@ def test_a_persons_reply_comes_after_the_answer_that_was_already_leaving(stage: 
     job = stage.write("roses?")
     assert job is not None
     stage.decide((job, predict()))
-    (leaving,) = dispatching.take(stage.desk, (), 10)
+    (leaving,) = stage.take()
     stage.topic()
     stage.reply("hello")
-    assert [d for d in dispatching.take(stage.desk, (), 10) if d.chat_id == ANA.chat_id] == []
+    assert [d for d in stage.take() if d.chat_id == ANA.chat_id] == []
     delivering.sent(stage.desk, leaving.id, leaving.attempts, 1)
-    later = dispatching.take(stage.desk, (), 10)
+    later = stage.take()
     assert [d.method for d in later if d.chat_id == ANA.chat_id] == ["copyMessage"]
 
 
@@ -419,7 +419,7 @@ def test_who_waits_is_announced_in_the_new_group_when_the_operators_move(stage: 
         (card,) = stage.deliveries(key=f"card:{message_id}")
         assert (card.chat_id, card.state) == (chat, DeliveryState.PENDING)
         assert operators.announce_waiting(moved) == 0
-        (taken,) = dispatching.take(moved, (), 9)
+        (taken,) = dispatching.take(moved, (), 9, stage.lease)
         delivering.sent(moved, taken.id, taken.attempts, 5)
 
 
@@ -492,7 +492,7 @@ def test_a_card_still_in_the_queue_is_rewritten_and_not_edited(stage: Stage) -> 
 def test_a_card_that_was_being_sent_at_the_take_over_is_brought_up_to_date(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
     stage.topic()
-    (card,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    (card,) = [d for d in stage.take() if d.chat_id == OPERATOR_CHAT]
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     delivering.sent(stage.desk, card.id, card.attempts, 4711)
     (edit,) = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
