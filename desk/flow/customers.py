@@ -220,15 +220,7 @@ def call_person(
     text = say("already-waiting", customer.language) if waiting else handover_text(desk, customer)
     if rule == LATE:
         text = f"{say('late', customer.language)}\n{text}"
-    customer_text(
-        session,
-        f"handover:{message.id}",
-        customer,
-        conversation,
-        text,
-        message=message,
-        from_bot=True,
-    )
+    customer_text(session, f"handover:{message.id}", customer, conversation, text, message=message)
 
 
 def copy_file(
@@ -360,7 +352,7 @@ def held_back(
     if not goes_on and conversation.state is not ConversationState.HUMAN:
         text = say("flood", customer.language)
         key = f"flood:{message.id}"
-        customer_text(session, key, customer, conversation, text, message=message, from_bot=True)
+        customer_text(session, key, customer, conversation, text, message=message)
     return True
 
 

@@ -144,11 +144,9 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
         chat_id=row.chat_id,
         method=row.method,
         payload=row.payload,
-        conversation_id=row.conversation_id,
         message_id=row.message_id,
         topic_of=topic_of,
         thread_id=topic.topic_id if topic else None,
-        from_bot=row.from_bot,
         attempts=row.attempts,
         uncertain=row.uncertain,
     )

@@ -126,7 +126,7 @@ def new_rows(
     with desk.store.reading() as session:
         check(session, lease)
         return [
-            InboxRow(row.id, row.bot_id, row.update_id, row.chat_id, row.payload, row.attempts)
+            InboxRow(row.id, row.update_id, row.chat_id, row.payload)
             for row in session.scalars(query)
             if row.id not in held
         ][:limit]

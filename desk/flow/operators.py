@@ -45,13 +45,6 @@ OLD_KEY = "old:"
 """Begins the keys of what showed a message in a chat that is the operators' no longer."""
 
 
-def role_of(desk: Desk, user_id: int) -> Role | None:
-    """The role of a Telegram user, or None for somebody who is no operator."""
-    with desk.store.reading() as session:
-        operator = session.get(Operator, user_id)
-        return operator.role if operator else None
-
-
 def operator_wrote(
     desk: Desk, inbox_id: int, user_id: int, thread_id: int, telegram_id: int, text: str
 ) -> None:
@@ -340,11 +333,9 @@ def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
                 known.name = name
 
 
-def announce_waiting(desk: Desk) -> int:
+def announce_waiting(desk: Desk) -> None:
     """Call the operators for conversations that were handed over while they had no chat, or
-    another one; their files go along.
-
-    Returns how many there were; a second call finds none.
+    another one; their files go along. A second call finds none.
     """
     called = select(DeliveryRow.conversation_id).where(
         IS_CARD,
@@ -355,8 +346,7 @@ def announce_waiting(desk: Desk) -> int:
         Conversation.state == ConversationState.WAITING, Conversation.id.not_in(called)
     )
     if desk.operator_chat_id is None:
-        return 0
-    announced = 0
+        return
     with desk.store.writing() as session:
         # What was to go to customers' topics in another chat goes to theirs in this one.
         session.execute(
@@ -387,8 +377,6 @@ def announce_waiting(desk: Desk) -> int:
                 for file in session.scalars(_files(conversation)).all():
                     _forget_posts(session, desk, file)
                     copy_file(session, desk, customer, conversation, file)
-                announced += 1
-    return announced
 
 
 def _files(conversation: Conversation) -> Select[Message]:

@@ -49,11 +49,11 @@ def recover(desk: Desk, lease: Holding) -> int:
     return uncertain
 
 
-def put_back(desk: Desk, in_hand: Collection[int], lease: Holding) -> int:
-    """What was taken, and whose taking nobody heard of, has not been sent: it is due again.
+def put_back(desk: Desk, in_hand: Collection[int], lease: Holding) -> None:
+    """Make due again what was taken but never reached the sender.
 
-    `in_hand` are the deliveries that the one sender is about to send or has sent. Returns how
-    many were put back.
+    The database may commit a taking and lose its answer: such a delivery is `SENDING`, and nobody
+    sends it. `in_hand` are the ids of those that the sender is about to send, or has sent.
     """
     with desk.store.writing() as session:
         check(session, lease)
@@ -64,7 +64,6 @@ def put_back(desk: Desk, in_hand: Collection[int], lease: Holding) -> int:
         for row in rows:
             row.state = DeliveryState.PENDING
             happened(session, "delivery.put_back", delivery=row.id, message=row.message_id)
-        return len(rows)
 
 
 def recently_sent(desk: Desk, seconds: float) -> list[tuple[int, float]]:

@@ -20,6 +20,7 @@ from simulator.app import Simulator
 from simulator.model import ADMIN_RIGHTS, Chat, Member
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import OLGA, OMAR, Decider, Rows, Running, World, eventually
+from tests.desk.acting import role_of
 
 
 def labels(message: dict[str, Any]) -> list[str]:
@@ -312,8 +313,8 @@ async def test_ids_are_told_within_the_limits_of_telegram(
 
 
 async def test_the_admins_of_the_chat_are_admins_of_the_desk(bot: Running, desk: Desk) -> None:
-    assert await asyncio.to_thread(operators.role_of, desk, OLGA) is Role.ADMIN
-    assert await asyncio.to_thread(operators.role_of, desk, OMAR) is None
+    assert await asyncio.to_thread(role_of, desk, OLGA) is Role.ADMIN
+    assert await asyncio.to_thread(role_of, desk, OMAR) is None
 
 
 def other_group(simulator: Simulator, chat_id: int = -1002) -> int:

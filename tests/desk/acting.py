@@ -103,6 +103,12 @@ def new_rows(
     return intake.new_rows(desk, bot_id, known, hold_lease(desk), limit)
 
 
+def role_of(desk: Desk, user_id: int) -> Role | None:
+    """The role of a Telegram user, or None for somebody who is no operator."""
+    roles = {operator.user_id: operator.role for operator in operators.list_operators(desk)}
+    return roles.get(user_id)
+
+
 class Stage:
     """A desk with its people. Each act goes through the same use cases as in the bot."""
 

@@ -240,7 +240,7 @@ def test_who_waits_is_announced_elsewhere_with_what_called_a_person(stage: Stage
     assert rules(stage)[-1] == "flood"
     stage.send_all()
     moved = replace(stage.desk, operator_chat_id=-100777)
-    assert operators.announce_waiting(moved) == 1
+    operators.announce_waiting(moved)
     (card,) = stage.deliveries(-100777, method="sendMessage")
     assert "<blockquote>you are rude</blockquote>" in card.payload["text"]
 

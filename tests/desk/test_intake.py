@@ -83,9 +83,9 @@ def test_the_offset_follows_when_telegram_starts_anew_with_lower_ids(desk: Desk)
 
 
 def test_bots_have_offsets_and_updates_of_their_own(desk: Desk) -> None:
-    intake.store_updates(desk, _updates(1))
+    intake.store_updates(desk, _updates(1, 2))
     intake.store_updates(desk, _updates(1, bot_id=99))
-    assert [row.bot_id for row in new_rows(desk, 99)] == [99]
+    assert [row.update_id for row in new_rows(desk, 99)] == [1]
     assert intake.poll_offset(desk, 99) == 2
 
 
@@ -111,13 +111,6 @@ def test_a_failing_update_is_tried_five_times_and_then_parked(desk: Desk) -> Non
     assert intake.parked(desk) == [(row.id, 5, "error 5")]
 
 
-def test_the_attempts_of_a_failing_update_are_counted(desk: Desk) -> None:
-    intake.store_updates(desk, _updates(1))
-    row = new_rows(desk)[0]
-    intake.failed(desk, row.id, "boom")
-    assert new_rows(desk)[0].attempts == 1
-
-
 def test_an_update_that_no_retry_can_help_is_parked_at_once(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1))
     row = new_rows(desk)[0]
@@ -137,8 +130,9 @@ def test_a_parked_update_can_have_another_round(desk: Desk) -> None:
     row = new_rows(desk)[0]
     intake.failed(desk, row.id, "boom", final=True)
     assert intake.retry_parked(desk) == 1
-    assert [(new.id, new.attempts) for new in new_rows(desk)] == [(row.id, 0)]
+    assert [new.id for new in new_rows(desk)] == [row.id]
     assert intake.parked(desk) == []
+    assert intake.failed(desk, row.id, "boom") == intake.RETRY_SECONDS[0]
 
 
 def test_a_failure_after_the_update_was_handled_is_ignored(desk: Desk) -> None:

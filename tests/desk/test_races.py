@@ -23,7 +23,7 @@ from desk.flow import (
 )
 from desk.flow.operators import take_over
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
-from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows, predict
+from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows, predict, role_of
 
 ROUNDS = 8
 
@@ -306,7 +306,7 @@ def test_two_bots_that_start_at_once_both_learn_who_is_an_administrator(stage: S
     for _ in range(3):
         operators.sync_admins(stage.desk, [])
         _together(*[lambda: operators.sync_admins(stage.desk, admins)] * 3)
-    assert operators.role_of(stage.desk, 1) is not None
+    assert role_of(stage.desk, 1) is not None
 
 
 def test_a_token_that_no_database_takes_is_an_unknown_one(stage: Stage) -> None:
