@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from desk import faultpoints, metrics
@@ -39,9 +38,8 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
         last = updates[-1]
         # Telegram may start anew with lower ids after an idle week: the newest batch decides.
         following = {"bot_id": last.bot_id, "next_update_id": last.update_id + 1}
-        insert = sqlite.insert if desk.store.sqlite else postgresql.insert
         session.execute(
-            insert(PollOffset)
+            desk.store.insert(PollOffset)
             .values(following)
             .on_conflict_do_update(index_elements=["bot_id"], set_=following)
         )
@@ -55,9 +53,8 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
 
 def _insert(session: Session, desk: Desk, updates: Sequence[Incoming]) -> int:
     """Add the updates whose keys are free; returns how many."""
-    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
     stored = session.scalars(
-        insert(Inbox)
+        desk.store.insert(Inbox)
         .on_conflict_do_nothing(index_elements=["bot_id", "update_id"])
         .returning(Inbox.id),
         [

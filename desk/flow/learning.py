@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from desk.domain import DeskError, FeedbackKind, Run, RunState
 from desk.flow.composing import html, operators_text
@@ -136,8 +137,8 @@ def taught_since_last_run(desk: Desk, before: datetime) -> bool:
 def start_run(desk: Desk, run_id: int, attempt: int) -> bool:
     """Begin a queued attempt; False if it has begun before, or another one has (fencing)."""
     with desk.store.writing() as session:
-        run = session.get(RunRow, run_id, with_for_update=True)
-        if run is None or run.attempt != attempt or run.state is not RunState.QUEUED:
+        run = _held(session, run_id, attempt, RunState.QUEUED)
+        if run is None:
             return False
         run.state, run.started_at = RunState.RUNNING, desk.clock()
         return True
@@ -149,8 +150,8 @@ def still_running(desk: Desk, run_id: int, attempt: int) -> bool:
     `started_at` holds it: when the attempt began, or last said that it goes on.
     """
     with desk.store.writing() as session:
-        run = session.get(RunRow, run_id, with_for_update=True)
-        if run is None or run.attempt != attempt or run.state is not RunState.RUNNING:
+        run = _held(session, run_id, attempt, RunState.RUNNING)
+        if run is None:
             return False
         run.started_at = desk.clock()
         return True
@@ -198,8 +199,8 @@ def finish_run(
     raises, nothing is written. It may be called again where the commit fails.
     """
     with desk.store.writing() as session:
-        run = session.get(RunRow, run_id, with_for_update=True)
-        if run is None or run.attempt != attempt or run.state is not RunState.RUNNING:
+        run = _held(session, run_id, attempt, RunState.RUNNING)
+        if run is None:
             return False
         if promote is not None:
             promote()
@@ -237,6 +238,14 @@ def get_run(desk: Desk, run_id: int) -> Run:
             row.report,
             row.error,
         )
+
+
+def _held(session: Session, run_id: int, attempt: int, state: RunState) -> RunRow | None:
+    """The run, locked, if it is in that state and this attempt at it is the one that counts."""
+    run = session.get(RunRow, run_id, with_for_update=True)
+    if run is None or run.attempt != attempt or run.state is not state:
+        return None
+    return run
 
 
 def _silent(desk: Desk, run: RunRow, seconds: float) -> bool:

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
@@ -72,12 +71,11 @@ def hold(desk: Desk, holding: Holding, seconds: float = SECONDS) -> bool:
                 takeable.append(found.holder)
             elif found.until >= _now(session, desk):
                 return False
-    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
     with desk.store.writing() as session:
         now = _now(session, desk)
         values = {"holder": holding.holder, "until": now + timedelta(seconds=seconds)}
         statement = (
-            insert(Lease)
+            desk.store.insert(Lease)
             .values(name=holding.name, **values)
             .on_conflict_do_update(
                 index_elements=["name"],

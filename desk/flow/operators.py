@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from desk.domain import (
@@ -299,7 +298,11 @@ def add_operator(desk: Desk, user_id: int, role: Role, name: str = "") -> None:
 
 
 def remove_operator(desk: Desk, user_id: int) -> None:
-    """Remove an operator; raise `DeskError` if there is no such one, or they would come back."""
+    """Remove an operator.
+
+    Raises `DeskError` for whoever is no operator, and for an administrator of the operators'
+    chat, whom the next look at the chat would add again.
+    """
     with desk.store.writing() as session:
         operator = session.get(Operator, user_id)
         if operator is None:
@@ -314,8 +317,10 @@ def remove_operator(desk: Desk, user_id: int) -> None:
 
 
 def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
-    """Make the chat's administrators admins; one who no longer is one loses the role again."""
-    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
+    """Make the administrators of the operators' chat, as (user id, name), admins of the desk.
+
+    Whoever was an admin only as an administrator of the chat, and is none any more, is removed.
+    """
     with desk.store.writing() as session:
         names = {user_id: clean(name)[:256] for user_id, name in admins}
         for operator in session.scalars(select(Operator).where(Operator.from_chat.is_(True))):
@@ -327,7 +332,9 @@ def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
                 values = {"name": name, "role": Role.ADMIN, "from_chat": True}
                 # Another bot may be adding them at this moment.
                 session.execute(
-                    insert(Operator).values(user_id=user_id, **values).on_conflict_do_nothing()
+                    desk.store.insert(Operator)
+                    .values(user_id=user_id, **values)
+                    .on_conflict_do_nothing()
                 )
             elif not known.name:
                 known.name = name
