@@ -25,9 +25,10 @@ from desk.flow.composing import (
 from desk.flow.customers import call_person, held_back, open_conversation
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
+from desk.flow.handoff import already_taken, resolve, take_over
 from desk.flow.intake import claim
 from desk.flow.noting import happened
-from desk.flow.operators import already_taken, edit_card, resolve, take_over
+from desk.flow.refreshing import edit_card
 from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN
 from desk.tables import (
     ButtonRow,

@@ -14,7 +14,7 @@ from desk.flow.composing import html, operators_text, shorten
 from desk.flow.customers import call_person
 from desk.flow.desk import Desk
 from desk.flow.noting import counted
-from desk.flow.operators import edit_card
+from desk.flow.refreshing import edit_card
 from desk.policy import NOT_DELIVERED
 from desk.store import after_commit
 from desk.tables import Conversation, Customer, DeliveryRow, Message

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from desk.domain import DeskError, FeedbackKind, Run, RunState
 from desk.flow.composing import html, operators_text
 from desk.flow.desk import Desk
-from desk.flow.operators import new_run, running_training
 from desk.masking import mask
 from desk.tables import Feedback, Message, RunRow
 from desk.texts import say
@@ -117,6 +116,27 @@ def order_run(desk: Desk, requested_by: str, *, begin: bool = False) -> tuple[in
         if begin:
             run.state, run.started_at = RunState.RUNNING, desk.clock()
         return run.id, run.attempt
+
+
+def new_run(session: Session, requested_by: str, now: datetime) -> RunRow:
+    """A queued training run in its first attempt."""
+    run = RunRow(
+        state=RunState.QUEUED,
+        attempt=1,
+        requested_by=requested_by[:64],
+        report={},
+        created_at=now,
+    )
+    session.add(run)
+    session.flush()
+    return run
+
+
+def running_training(session: Session) -> RunRow | None:
+    """The run that is queued or under way, if any."""
+    return session.scalar(
+        select(RunRow).where(RunRow.state.in_([RunState.QUEUED, RunState.RUNNING])).limit(1)
+    )
 
 
 def taught_since_last_run(desk: Desk, before: datetime) -> bool:

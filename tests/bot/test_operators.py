@@ -12,7 +12,7 @@ from bot.lanes import CONCURRENCY
 from bot.limits import CHAT_BURST
 from desk import queues
 from desk.domain import ConversationState, FeedbackKind, InboxState, Role
-from desk.flow import operators
+from desk.flow import roster
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, RunRow
 from simulator import people
@@ -189,7 +189,7 @@ async def test_who_writes_as_a_chat_is_told_to_write_as_themselves_and_reaches_n
 async def test_an_agent_may_answer_but_not_train(
     bot: Running, world: World, decider: Decider, desk: Desk, rows: Rows
 ) -> None:
-    operators.add_operator(desk, OMAR, Role.AGENT, "Omar")
+    roster.add_operator(desk, OMAR, Role.AGENT, "Omar")
     ann = await world.customer("Ann")
     card = await card_of(world, decider, ann, "outrageous")
     await world.write_topic(card["message_thread_id"], "hello Ann", OMAR)

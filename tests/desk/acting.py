@@ -31,6 +31,7 @@ from desk.flow import (
     leases,
     operators,
     recovering,
+    roster,
     topics,
 )
 from desk.flow.composing import add_delivery
@@ -105,7 +106,7 @@ def new_rows(
 
 def role_of(desk: Desk, user_id: int) -> Role | None:
     """The role of a Telegram user, or None for somebody who is no operator."""
-    roles = {operator.user_id: operator.role for operator in operators.list_operators(desk)}
+    roles = {operator.user_id: operator.role for operator in roster.list_operators(desk)}
     return roles.get(user_id)
 
 
@@ -118,7 +119,7 @@ class Stage:
         self._telegram_ids = count(1000)
         self.lease = hold_lease(desk)
         for user_id, name, role in ((OLGA, "Olga", Role.ADMIN), (OSCAR, "Oscar", Role.AGENT)):
-            operators.add_operator(desk, user_id, role, name)
+            roster.add_operator(desk, user_id, role, name)
 
     # ---- Acts ----
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, update
 
 from desk.domain import DeliveryState
-from desk.flow import customers, delivering, dispatching, operators
+from desk.flow import announcing, customers, delivering, dispatching, operators
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, STRANGER, Stage, add_deliveries, take_texts
@@ -120,7 +120,7 @@ def test_a_call_for_help_stays_behind_what_its_customer_wrote_before(
     _two_called(stage, clock)
     posts = [stage.ask(f"and {number}") for number in range(2)]
     moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
-    operators.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk)
     sent = [_to_operators(moved, clock) for _ in range(4)]
     (bens,) = moved.deliveries(-100999, conversation_id=moved.conversation(BEN).id)
     assert sent == [bens.key, *(f"post:{post}" for post in posts), f"card:{posts[-1]}"]
@@ -246,6 +246,6 @@ def test_no_topic_is_made_in_a_chat_that_is_no_longer_the_operators(stage: Stage
     (card,) = [d for d in dispatching.take(desk, (), 9, stage.lease) if d.chat_id == OPERATOR_CHAT]
     assert card.topic_of is None
     delivering.again(desk, card.id, card.attempts, 0, "not yet")
-    operators.announce_waiting(desk)
+    announcing.announce_waiting(desk)
     (card,) = [d for d in dispatching.take(desk, (), 9, stage.lease) if "Needs" in str(d.payload)]
     assert (card.chat_id, card.topic_of) == (-100999, stage.customer().id)

@@ -14,7 +14,7 @@ from desk.domain import (
     Role,
     RunState,
 )
-from desk.flow import customers, delivering, dispatching, learning, operators
+from desk.flow import announcing, customers, delivering, dispatching, learning, operators, roster
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict, role_of
@@ -306,25 +306,25 @@ def test_an_agent_can_not_order_training(stage: Stage) -> None:
 
 
 def test_operators_are_added_changed_and_removed(stage: Stage) -> None:
-    operators.add_operator(stage.desk, 42, Role.AGENT, "Uma")
+    roster.add_operator(stage.desk, 42, Role.AGENT, "Uma")
     assert role_of(stage.desk, 42) is Role.AGENT
-    operators.add_operator(stage.desk, 42, Role.ADMIN)
+    roster.add_operator(stage.desk, 42, Role.ADMIN)
     assert role_of(stage.desk, 42) is Role.ADMIN
-    names = {row.user_id: row.name for row in operators.list_operators(stage.desk)}
+    names = {row.user_id: row.name for row in roster.list_operators(stage.desk)}
     assert names[42] == "Uma"
-    operators.remove_operator(stage.desk, 42)
+    roster.remove_operator(stage.desk, 42)
     assert role_of(stage.desk, 42) is None
     with pytest.raises(DeskError, match="42 is no operator"):
-        operators.remove_operator(stage.desk, 42)
+        roster.remove_operator(stage.desk, 42)
 
 
 def test_the_chats_admins_become_admins_and_lose_it_with_their_rights(stage: Stage) -> None:
-    operators.sync_admins(stage.desk, [(1, "Root"), (2, "Two"), (OSCAR, "Oscar Again")])
+    roster.sync_admins(stage.desk, [(1, "Root"), (2, "Two"), (OSCAR, "Oscar Again")])
     assert role_of(stage.desk, 1) is Role.ADMIN
     with pytest.raises(DeskError, match="would be back within minutes"):
-        operators.remove_operator(stage.desk, 1)
+        roster.remove_operator(stage.desk, 1)
     assert role_of(stage.desk, 1) is Role.ADMIN
-    operators.sync_admins(stage.desk, [(1, "Root")])
+    roster.sync_admins(stage.desk, [(1, "Root")])
     assert role_of(stage.desk, 2) is None
     assert role_of(stage.desk, OSCAR) is Role.AGENT, "the desk was told, not the chat"
 
@@ -401,11 +401,11 @@ def test_a_persons_reply_comes_after_the_answer_that_was_already_leaving(stage: 
 def test_who_waits_from_before_there_was_an_operators_chat_is_announced_once(stage: Stage) -> None:
     alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
     message_id = alone.ask("you are rude", intent="complaint")
-    operators.announce_waiting(alone.desk)
+    announcing.announce_waiting(alone.desk)
     assert alone.deliveries(key=f"card:{message_id}") == []
 
     for _ in range(2):
-        operators.announce_waiting(stage.desk)
+        announcing.announce_waiting(stage.desk)
         (card,) = stage.deliveries(OPERATOR_CHAT)
         assert card.key == f"card:{message_id}"
         assert "you are rude" in card.payload["text"]
@@ -418,7 +418,7 @@ def test_who_waits_is_announced_in_the_new_group_when_the_operators_move(stage: 
         moved = replace(stage.desk, operator_chat_id=chat)
         before = len(stage.deliveries())
         for _ in range(2):
-            operators.announce_waiting(moved)
+            announcing.announce_waiting(moved)
         (card,) = stage.deliveries(key=f"card:{message_id}")
         assert (card.chat_id, card.state) == (chat, DeliveryState.PENDING)
         assert len(stage.deliveries()) == before + 1
@@ -434,8 +434,8 @@ def test_files_from_before_there_was_an_operators_chat_are_copied_behind_the_car
     customers.sent_file(alone.desk, alone.update(), ANA, 55, "[photo]")
     alone.ask("well?")
     customers.sent_file(alone.desk, alone.update(), ANA, 57, "[photo]")
-    operators.announce_waiting(stage.desk)
-    operators.announce_waiting(stage.desk)
+    announcing.announce_waiting(stage.desk)
+    announcing.announce_waiting(stage.desk)
     first, second = [m.id for m in stage.said() if m.text == "[photo]"]
     shown = stage.deliveries(OPERATOR_CHAT)
     assert [row.key for row in shown] == [f"card:{second}", f"file:{first}", f"file:{second}"]
@@ -452,7 +452,7 @@ def test_files_go_along_when_the_operators_move(stage: Stage) -> None:
     stage.send_all()
     for chat in range(-100999, -100980):  # each time there is one more that it was shown in
         moved = Stage(replace(stage.desk, operator_chat_id=chat))
-        operators.announce_waiting(moved.desk)
+        announcing.announce_waiting(moved.desk)
         assert [row.method for row in moved.send_all()] == ["sendMessage", "copyMessage"]
 
 
@@ -529,4 +529,4 @@ def test_who_writes_anonymously_is_told_to_stop_that_and_never_to_add_that_id(
     assert len(stage.told()) == 3
     assert all("You write anonymously" in text for text in stage.told())
     with pytest.raises(DeskError, match="every administrator who writes anonymously"):
-        operators.add_operator(stage.desk, ANONYMOUS_ADMIN, Role.AGENT)
+        roster.add_operator(stage.desk, ANONYMOUS_ADMIN, Role.AGENT)

@@ -13,15 +13,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from desk.domain import Author, ConversationState, DeliveryState, Incoming, Person
-from desk.flow import (
-    buttons,
-    customers,
-    deciding,
-    intake,
-    operators,
-    watching,
-)
-from desk.flow.operators import take_over
+from desk.flow import buttons, customers, deciding, intake, operators, roster, watching
+from desk.flow.handoff import take_over
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
 from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows, predict, role_of
 
@@ -304,8 +297,8 @@ def test_what_is_noted_as_sent_while_another_sender_begins_stays_sent(stage: Sta
 def test_two_bots_that_start_at_once_both_learn_who_is_an_administrator(stage: Stage) -> None:
     admins = [(number, f"Admin {number}") for number in range(1, 200)]
     for _ in range(3):
-        operators.sync_admins(stage.desk, [])
-        _together(*[lambda: operators.sync_admins(stage.desk, admins)] * 3)
+        roster.sync_admins(stage.desk, [])
+        _together(*[lambda: roster.sync_admins(stage.desk, admins)] * 3)
     assert role_of(stage.desk, 1) is not None
 
 
