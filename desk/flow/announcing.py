@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import post_card
-from desk.flow.customers import copy_file
 from desk.flow.desk import Desk
+from desk.flow.handoff import copy_file
 from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, FLOOD, WAITING_FOR_PERSON
 from desk.tables import IS_CARD, Conversation, Customer, DecisionRow, DeliveryRow, Message
 

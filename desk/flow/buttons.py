@@ -22,10 +22,11 @@ from desk.flow.composing import (
     operators_text,
     person_button,
 )
-from desk.flow.customers import call_person, held_back, open_conversation
+from desk.flow.conversations import open_conversation
+from desk.flow.customers import held_back
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
-from desk.flow.handoff import already_taken, resolve, take_over
+from desk.flow.handoff import already_taken, call_person, resolve, take_over
 from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.flow.refreshing import edit_card

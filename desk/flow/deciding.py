@@ -34,8 +34,9 @@ from desk.flow.composing import (
     shorten,
     topic_buttons,
 )
-from desk.flow.customers import begin_attempt, call_person
+from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
+from desk.flow.handoff import call_person
 from desk.flow.noting import decided
 from desk.policy import LATE, decide, is_negative
 from desk.tables import (

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, MessageState, Role
 from desk.flow.composing import add_delivery, clean, operators_text
-from desk.flow.customers import open_conversation
+from desk.flow.conversations import open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import already_taken, resolve, take_over
 from desk.flow.intake import claim

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import aliased
 
 from desk.domain import MessageState, RunState, Trial
-from desk.flow.customers import begin_attempt
+from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
 from desk.policy import UNPROCESSABLE
 from desk.tables import DecisionRow, Message, RunRow
