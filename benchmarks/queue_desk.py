@@ -12,12 +12,16 @@ from redis import Redis
 from sqlalchemy import func, insert, select, text
 
 from benchmarks.queue_contestants import Setup, read_texts
+from bot.disturbance import Disturbance
 from bot.lanes import Lanes
+from bot.limits import Limits
+from bot.telegram import Telegram
 from desk import pack as packs
 from desk import queues
 from desk.domain import Author, InboxRow, Incoming, MessageState, Person
-from desk.flow import customers, intake
+from desk.flow import customers, intake, leases
 from desk.flow.desk import Desk
+from desk.flow.leases import Holding
 from desk.store import Store
 from desk.tables import Conversation, Customer, Inbox, Message
 from tests.databases import NoPostgresError, running_postgres
@@ -132,4 +136,7 @@ async def _handle_all(desk: Desk, connection: Redis, texts: list[str], count: in
         if done == count:
             stop.set()
 
-    await Lanes(desk, BOT, handled).run(stop)
+    lease = Holding(leases.bot_lease(BOT), "benchmark")
+    leases.hold(desk, lease)
+    quiet = Disturbance(desk, Telegram("1:x"), Limits(), lambda: False)
+    await Lanes(desk, BOT, handled, lease, quiet).run(stop)

@@ -33,7 +33,7 @@ from bot.tenure import Tenure
 from bot.waiting import backoff, pause
 from desk import health, metrics, queues
 from desk.domain import DeskError
-from desk.flow import operators, recovering, topics
+from desk.flow import announcing, recovering, roster, topics
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
@@ -189,7 +189,7 @@ async def _introduce(options: BotOptions, telegram: Telegram) -> User:
             log.error("operators_chat_unusable", error=problem)
         metrics.OPERATORS_CHAT.set(not problems.lacking)
         await sync_admins(desk, telegram)
-        await asyncio.to_thread(operators.announce_waiting, desk)
+        await asyncio.to_thread(announcing.announce_waiting, desk)
     await _set_mode(options, telegram)
     await _set_commands(telegram)
     return me
@@ -205,7 +205,7 @@ async def sync_admins(desk: Desk, telegram: Telegram) -> None:
     found = await telegram.call("getChatAdministrators", {"chat_id": desk.operator_chat_id})
     users = [User.model_validate(member["user"]) for member in found]
     admins = [(user.id, user.full_name) for user in users if not user.is_bot]
-    await asyncio.to_thread(operators.sync_admins, desk, admins)
+    await asyncio.to_thread(roster.sync_admins, desk, admins)
 
 
 async def _set_mode(options: BotOptions, telegram: Telegram) -> None:

@@ -43,9 +43,9 @@ class Lanes:
         desk: Desk,
         bot_id: int,
         handle: Callable[[InboxRow], Awaitable[None]],
+        lease: Holding,
+        disturbance: Disturbance,
         concurrency: int = CONCURRENCY,
-        lease: Holding | None = None,
-        disturbance: Disturbance | None = None,
     ) -> None:
         self._desk = desk
         self._bot_id = bot_id
@@ -109,7 +109,7 @@ class Lanes:
         held = list(self._held)
         full = list(self._full)
         rows = await asyncio.to_thread(
-            intake.new_rows, self._desk, self._bot_id, held, FETCH, self._lease, full
+            intake.new_rows, self._desk, self._bot_id, held, self._lease, FETCH, full
         )
         for row in rows:
             if row.chat_id not in self._full:
@@ -161,13 +161,11 @@ class Lanes:
         except (OperationalError, InterfaceError) as error:
             # The database is away, which is not the update's fault: it is not counted.
             log.warning("database_away", error=type(error).__name__)
-            if self._disturbance is not None:
-                self._disturbance.trouble([row.payload])
+            self._disturbance.trouble([row.payload])
             return backoff(failures + 1, most=5.0)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
             return await self._failed(row, error, failures)
-        if self._disturbance is not None:
-            self._disturbance.over()
+        self._disturbance.over()
         metrics.HANDLED.labels("done").inc()
         return None
 

@@ -49,19 +49,13 @@ P = ParamSpec("P")
 class Sender:
     """The sending loop; one for each bot."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        telegram: Telegram,
-        limits: Limits | None = None,
-        tenure: Tenure | None = None,
-    ) -> None:
+    def __init__(self, desk: Desk, telegram: Telegram, limits: Limits, tenure: Tenure) -> None:
         self._desk = desk
         self._tenure = tenure
-        self._lease = tenure.lease if tenure else None
+        self._lease = tenure.lease
         self._telegram = telegram
-        self._limits = limits or Limits()
-        self._topics = Topics(desk, telegram, self._limits.spend)
+        self._limits = limits
+        self._topics = Topics(desk, telegram, limits.spend)
         self._wake = asyncio.Event()
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._in_hand: dict[int, int] = {}  # chat id to delivery id
@@ -169,7 +163,7 @@ class Sender:
             return await self._call(delivery.method, params)
 
         faultpoints.point("sender.before_send")
-        if self._tenure is not None and not self._tenure.sure():
+        if not self._tenure.sure():
             raise LostLeaseError("the lease was not renewed in time")
         params = {"chat_id": delivery.chat_id} | delivery.payload
         edit = delivery.method in delivering.IDEMPOTENT_METHODS

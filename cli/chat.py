@@ -110,34 +110,36 @@ class Customer:
             time.sleep(0.05)
 
     def _look_up(self, telegram_id: int) -> dict[str, Any] | None:
+        """What was decided; None while that is still to come. /start and /help get no decision."""
         from sqlalchemy import select
 
         from desk import tables
-        from desk.domain import Author
+        from desk.domain import MessageState
 
+        # By its update: a command is kept without its number in the chat.
         query = (
-            select(tables.DecisionRow, tables.PredictionRow)
-            .join(tables.Message, tables.Message.id == tables.DecisionRow.message_id)
+            select(tables.Message.state, tables.DecisionRow, tables.PredictionRow)
+            .join(tables.Inbox, tables.Inbox.id == tables.Message.inbox_id)
             .join(tables.Conversation, tables.Conversation.id == tables.Message.conversation_id)
             .join(tables.Customer, tables.Customer.id == tables.Conversation.customer_id)
+            .outerjoin(tables.DecisionRow, tables.DecisionRow.message_id == tables.Message.id)
             .outerjoin(tables.PredictionRow, tables.PredictionRow.message_id == tables.Message.id)
             .where(
                 tables.Customer.chat_id == self.id,
-                tables.Message.telegram_id == telegram_id,
-                tables.Message.author == Author.CUSTOMER,
+                tables.Inbox.payload["message"]["message_id"].as_integer() == telegram_id,
             )
         )
         with self._store.reading() as session:
             row = session.execute(query).first()
-            if row is None:
+            if row is None or row.state is MessageState.PENDING:
                 return None
-            decision, prediction = row
+            _, decision, prediction = row
             return {
                 "intent": prediction.intent if prediction else None,
                 "confidence": prediction.confidence if prediction else None,
                 "sentiment": prediction.sentiment if prediction else None,
-                "decision": str(decision.action),
-                "rule": decision.rule,
+                "decision": str(decision.action) if decision else None,
+                "rule": decision.rule if decision else None,
                 "model": prediction.model if prediction else None,
                 "threshold": prediction.threshold if prediction else None,
                 "scope": prediction.scope if prediction else None,
@@ -241,6 +243,9 @@ def _print(exchange: dict[str, Any], explain: bool) -> None:
     console = results()
     console.print("[bold]desk >[/] ", end="")
     console.print(exchange["reply"], markup=False)
+    if exchange["decision"] is None:
+        console.print("no decision", style="dim", markup=False)
+        return
     console.print(
         f"intent {exchange['intent'] or '–'} ({percent(exchange['confidence'])}) · "
         f"sentiment {exchange['sentiment'] or '–'} · {exchange['decision']} "

@@ -251,9 +251,9 @@ def work(settings: Settings) -> Iterator[Finding]:
         yield Finding("updates", Status.WARN, detail, hint)
     else:
         yield Finding("updates", Status.OK, "none is parked")
-    late = watching.overdue(desk, settings.reply_deadline)
+    late = watching.count_overdue(desk, settings.reply_deadline)
     if late:
-        detail = f"{len(late)} without a decision for more than {settings.reply_deadline:g} s"
+        detail = f"{late} without a decision for more than {settings.reply_deadline:g} s"
         yield Finding("messages", Status.FAIL, detail, "Does the scheduler run? frontdesk up")
     else:
         yield Finding("messages", Status.OK, "none is late")

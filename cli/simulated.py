@@ -95,7 +95,7 @@ def choose_port(wanted: int) -> int:
 def register_staff(desk: Desk) -> None:
     """Make the simulated operators known to the desk; a role given since then stays."""
     from desk.domain import Role
-    from desk.flow.operators import add_operator, list_operators
+    from desk.flow.roster import add_operator, list_operators
 
     known = {operator.user_id for operator in list_operators(desk)}
     for user_id, name, role in STAFF:

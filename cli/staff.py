@@ -24,7 +24,7 @@ UserId = Annotated[int, typer.Argument(help="Telegram user id, as the bot tells 
 @operators.command("list", epilog="Example: frontdesk operators list --json")
 def list_(json_: JsonOption = False) -> None:
     """Who may act for the desk."""
-    from desk.flow.operators import list_operators
+    from desk.flow.roster import list_operators
 
     rows = [
         {
@@ -54,7 +54,7 @@ def add(
 ) -> None:
     """Add an operator, or change their role."""
     from desk.domain import Role
-    from desk.flow.operators import add_operator
+    from desk.flow.roster import add_operator
 
     add_operator(open_desk(load_settings()), user_id, Role(role), name)
     results().print(f"{user_id} is an operator now ({role}).")
@@ -63,7 +63,7 @@ def add(
 @operators.command(epilog="Example: frontdesk operators remove 9003")
 def remove(user_id: UserId) -> None:
     """Take an operator's rights away."""
-    from desk.flow.operators import remove_operator
+    from desk.flow.roster import remove_operator
 
     remove_operator(open_desk(load_settings()), user_id)
     results().print(f"{user_id} is no operator any more.")

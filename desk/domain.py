@@ -110,11 +110,9 @@ class Incoming:
 @dataclass(frozen=True, slots=True)
 class InboxRow:
     id: int
-    bot_id: int
     update_id: int
     chat_id: int | None
     payload: dict[str, Any]
-    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +169,11 @@ class Delivery:
     chat_id: int
     method: str
     payload: dict[str, Any]
-    conversation_id: int | None
     message_id: int | None
     """The customer's message to which it belongs."""
     topic_of: int | None
     """The customer whose forum topic this goes to, or None."""
     thread_id: int | None
-    from_bot: bool
-    """An answer of the bot, which a person's take-over makes void."""
     attempts: int
     uncertain: bool
 

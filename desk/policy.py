@@ -32,6 +32,8 @@ FLOOD = "flood"
 """The customer sends more in a minute than the desk answers to."""
 UNPROCESSABLE = "unprocessable"
 """The classifier failed or died over it, alone, and would again."""
+NOT_DELIVERED = "not_delivered"
+"""Telegram refused what the bot had to say."""
 
 
 def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:

@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -29,6 +30,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
+from desk.tables import Base
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 15
@@ -110,6 +112,10 @@ class Store:
         """A transaction for reading; nothing done in it is kept."""
         with Session(self._reader, expire_on_commit=False) as session:
             yield session
+
+    def insert(self, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT of this database's own, which takes `on_conflict_do_nothing` and the like."""
+        return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
 
     def check(self) -> None:
         """Raise `DeskError` with what to do unless the database answers and is up to date."""

@@ -286,6 +286,7 @@ class DeliveryRow(Base):
     message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"), index=True)
     topic_of: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
     from_bot: Mapped[bool] = mapped_column(default=False)
+    """An answer of the bot, which a person's take-over makes void."""
     state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     uncertain: Mapped[bool] = mapped_column(default=False)

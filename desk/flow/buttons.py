@@ -22,12 +22,14 @@ from desk.flow.composing import (
     operators_text,
     person_button,
 )
-from desk.flow.customers import call_person, held_back, open_conversation
+from desk.flow.conversations import open_conversation
+from desk.flow.customers import held_back
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
+from desk.flow.handoff import already_taken, call_person, resolve, take_over
 from desk.flow.intake import claim
 from desk.flow.noting import happened
-from desk.flow.operators import edit_card, resolve, take_over
+from desk.flow.refreshing import edit_card
 from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN
 from desk.tables import (
     ButtonRow,
@@ -201,9 +203,7 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
             if conversation.state is ConversationState.RESOLVED:
                 return Pressed(say("already-resolved", desk.language), alert=True)
             if conversation.state is ConversationState.HUMAN:
-                owner = session.get(Operator, conversation.operator_id)
-                name = owner.name if owner else "?"
-                return Pressed(say("already-taken", desk.language, operator=name), alert=True)
+                return Pressed(already_taken(session, desk, conversation), alert=True)
             take_over(session, desk, press.customer, conversation, operator)
         case composing.RESOLVE:
             if conversation.state is ConversationState.RESOLVED:

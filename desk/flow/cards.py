@@ -396,11 +396,15 @@ def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str
     language = desk.language
     who = session.get(Operator, conversation.operator_id) if conversation.operator_id else None
     name = html(who.name or str(who.user_id)) if who else "–"
-    if conversation.state is ConversationState.HUMAN:
-        return "🧑‍💼 " + say("card-taken", language, operator=name)
-    if conversation.state is ConversationState.RESOLVED:
-        return "✅ " + say("card-resolved", language, operator=name)
-    line = "⏳ " + say("card-waiting", language)
-    if not desk.pack.hours.open_at(desk.clock()):
-        line += f" · {say('card-closed', language)}"
-    return line
+    match conversation.state:
+        case ConversationState.BOT:
+            return "🤖 " + say("card-bot", language)
+        case ConversationState.HUMAN:
+            return "🧑‍💼 " + say("card-taken", language, operator=name)
+        case ConversationState.RESOLVED:
+            return "✅ " + say("card-resolved", language, operator=name)
+        case ConversationState.WAITING:
+            line = "⏳ " + say("card-waiting", language)
+            if not desk.pack.hours.open_at(desk.clock()):
+                line += f" · {say('card-closed', language)}"
+            return line

@@ -137,8 +137,8 @@ def customer_text(
     message: Message | None = None,
     from_bot: bool = True,
     author: Author = Author.BOT,
-) -> bool:
-    """A text (Telegram HTML) to the customer, kept in the conversation; False if it exists."""
+) -> None:
+    """A text (Telegram HTML) to the customer, kept in the conversation, unless it exists."""
     payload: dict[str, Any] = {"text": text, "parse_mode": "HTML"}
     if buttons:
         payload["reply_markup"] = keyboard(session, buttons, conversation, message)
@@ -161,7 +161,6 @@ def customer_text(
             text=plain(text),
             delivery_key=key,
         )
-    return added
 
 
 def operators_text(

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, MessageState, Person
-from desk.flow.cards import FILE_KEY, post_card, post_message
+from desk.flow.cards import post_message
 from desk.flow.composing import (
     SHOW_INTENT,
-    add_delivery,
     clean,
     customer_text,
     html,
     person_button,
     topic_buttons,
 )
+from desk.flow.conversations import begin_attempt, enter, first_pending
 from desk.flow.desk import Desk
+from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim
 from desk.flow.noting import decided, happened
 from desk.policy import (
     ASKED_FOR_PERSON,
     ATTACHMENT,
     FLOOD,
-    LATE,
     PERSON_IN_CHARGE,
     WAITING_FOR_PERSON,
 )
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
 from desk.texts import say
 
-NOT_DELIVERED = "not_delivered"
-"""The rule of a person called because Telegram refused what the bot had to say."""
 FLOOD_SPAN = timedelta(minutes=1)
 """A flood ends when nothing was held back for that long."""
 
@@ -183,147 +181,6 @@ def sent_file(
         copy_file(session, desk, customer, conversation, message)
 
 
-def call_person(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    message: Message,
-    rule: str,
-    intent: str | None = None,
-    *,
-    tell: bool = True,
-) -> None:
-    """Hand a conversation over: note the decision, call the operators, tell the customer once.
-
-    A message that the bot has answered before keeps its decision's row, with the new rule.
-    """
-    decision = session.get(DecisionRow, message.id)
-    if decision is None:
-        session.add(
-            DecisionRow(message_id=message.id, action=Action.ESCALATE, rule=rule, intent=intent)
-        )
-        session.flush()
-    else:
-        decision.action, decision.rule = Action.ESCALATE, rule
-    decided(session, message.id, Action.ESCALATE, rule)
-    message.state = MessageState.DECIDED
-    waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
-    if conversation.state is ConversationState.BOT:
-        conversation.state = ConversationState.WAITING
-        conversation.escalated_at = desk.clock()
-        conversation.clarifications = 0
-    if waiting:
-        post_message(session, desk, customer, conversation, message)
-    else:
-        post_card(session, desk, customer, conversation, message)
-    if conversation.state is ConversationState.HUMAN or not tell:
-        return  # a person who is there already will speak for themselves
-    text = say("already-waiting", customer.language) if waiting else handover_text(desk, customer)
-    if rule == LATE:
-        text = f"{say('late', customer.language)}\n{text}"
-    customer_text(
-        session,
-        f"handover:{message.id}",
-        customer,
-        conversation,
-        text,
-        message=message,
-        from_bot=True,
-    )
-
-
-def copy_file(
-    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
-) -> None:
-    """Show the operators a customer's file, once."""
-    if desk.operator_chat_id is None:
-        return
-    add_delivery(
-        session,
-        f"{FILE_KEY}{message.id}",
-        desk.operator_chat_id,
-        "copyMessage",
-        {"from_chat_id": customer.chat_id, "message_id": message.telegram_id},
-        conversation=conversation,
-        message=message,
-        topic_of=customer,
-    )
-
-
-def handover_text(desk: Desk, customer: Customer) -> str:
-    """When the customer can expect a person: soon, or when the desk opens again."""
-    now = desk.clock()
-    if desk.pack.hours.open_at(now):
-        return say("handover-open", customer.language, minutes=desk.pack.sla.first_reply_minutes)
-    opening = desk.pack.hours.next_opening(now)
-    if opening is None:
-        return say("handover-closed-unknown", customer.language)
-    return say("handover-closed", customer.language, when=opening.strftime("%Y-%m-%d %H:%M %Z"))
-
-
-def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conversation]:
-    """The customer, up to date and locked, and their open conversation (a new one if none is)."""
-    customer = session.scalar(
-        select(Customer).where(Customer.chat_id == person.chat_id).with_for_update()
-    )
-    if customer is None:
-        customer = Customer(chat_id=person.chat_id, name="", created_at=desk.clock())
-        session.add(customer)
-    customer.name = clean(person.name)[:256]
-    customer.username = person.username
-    customer.language = person.language and clean(person.language)[:16]
-    customer.gone = False
-    session.flush()
-    return customer, open_conversation(session, desk, customer)
-
-
-def open_conversation(session: Session, desk: Desk, customer: Customer) -> Conversation:
-    """The customer's conversation that is not resolved; opens one where there is none."""
-    conversation = find_open(session, customer)
-    if conversation is None:
-        conversation = Conversation(
-            customer_id=customer.id,
-            state=ConversationState.BOT,
-            clarifications=0,
-            negatives=0,
-            last_intents=[],
-            opened_at=desk.clock(),
-        )
-        session.add(conversation)
-        session.flush()
-    return conversation
-
-
-def find_open(session: Session, customer: Customer) -> Conversation | None:
-    """The one conversation of a customer that is not resolved, locked."""
-    return session.scalar(
-        select(Conversation)
-        .where(
-            Conversation.customer_id == customer.id,
-            Conversation.state != ConversationState.RESOLVED,
-        )
-        .with_for_update()
-    )
-
-
-def first_pending(session: Session, conversation_id: int) -> Message | None:
-    """The oldest message of a conversation that still waits for its decision."""
-    return session.scalar(
-        select(Message)
-        .where(Message.conversation_id == conversation_id, IS_PENDING)
-        .order_by(Message.id)
-        .limit(1)
-    )
-
-
-def begin_attempt(message: Message, now: datetime) -> tuple[int, int]:
-    """Start the next attempt at a message; a job of an older attempt no longer counts."""
-    message.attempt = (message.attempt or 0) + 1
-    message.enqueued_at = now
-    return message.id, message.attempt
-
-
 def _floods(session: Session, desk: Desk, message: Message) -> bool:
     """Whether the customer has sent more within a minute than the desk answers to."""
     if desk.flood_per_minute is None:
@@ -362,7 +219,7 @@ def held_back(
     if not goes_on and conversation.state is not ConversationState.HUMAN:
         text = say("flood", customer.language)
         key = f"flood:{message.id}"
-        customer_text(session, key, customer, conversation, text, message=message, from_bot=True)
+        customer_text(session, key, customer, conversation, text, message=message)
     return True
 
 

@@ -34,8 +34,9 @@ from desk.flow.composing import (
     shorten,
     topic_buttons,
 )
-from desk.flow.customers import begin_attempt, call_person
+from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
+from desk.flow.handoff import call_person
 from desk.flow.noting import decided
 from desk.policy import LATE, decide, is_negative
 from desk.tables import (
@@ -126,10 +127,14 @@ def give_up(desk: Desk, message_ids: Sequence[int], rule: str = LATE) -> list[tu
     with desk.store.writing() as session, session.no_autoflush:
         held = _hold(session, message_ids)
         touched = {message.conversation_id for message in held.messages}
+        for message in held.messages:
+            if not message.attempt:
+                # It still waited for an earlier one: without an attempt it would teach nothing.
+                begin_attempt(message, desk.clock())
         for cases in held.turns(held.messages):
-            in_charge = [case.conversation.state is ConversationState.BOT for case in cases]
+            with_bot = [case.conversation.state is ConversationState.BOT for case in cases]
             decisions = [
-                Decision(Action.ESCALATE if bot else Action.SILENT, rule) for bot in in_charge
+                Decision(Action.ESCALATE if bot else Action.SILENT, rule) for bot in with_bot
             ]
             _apply(session, desk, cases, decisions)
         return _next_of(session, desk, touched)

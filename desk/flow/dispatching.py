@@ -24,9 +24,7 @@ IN_TURN = 3
 """The last rank in the operators' chat."""
 
 
-def take(
-    desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding | None = None
-) -> list[Delivery]:
+def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) -> list[Delivery]:
     """Take the next due delivery of each chat that is not busy, and mark it `SENDING`.
 
     This is the last look before sending: a bot's answer to a conversation that a person has
@@ -146,11 +144,9 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
         chat_id=row.chat_id,
         method=row.method,
         payload=row.payload,
-        conversation_id=row.conversation_id,
         message_id=row.message_id,
         topic_of=topic_of,
         thread_id=topic.topic_id if topic else None,
-        from_bot=row.from_bot,
         attempts=row.attempts,
         uncertain=row.uncertain,
     )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from desk import faultpoints, metrics
@@ -39,9 +38,8 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
         last = updates[-1]
         # Telegram may start anew with lower ids after an idle week: the newest batch decides.
         following = {"bot_id": last.bot_id, "next_update_id": last.update_id + 1}
-        insert = sqlite.insert if desk.store.sqlite else postgresql.insert
         session.execute(
-            insert(PollOffset)
+            desk.store.insert(PollOffset)
             .values(following)
             .on_conflict_do_update(index_elements=["bot_id"], set_=following)
         )
@@ -55,9 +53,8 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
 
 def _insert(session: Session, desk: Desk, updates: Sequence[Incoming]) -> int:
     """Add the updates whose keys are free; returns how many."""
-    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
     stored = session.scalars(
-        insert(Inbox)
+        desk.store.insert(Inbox)
         .on_conflict_do_nothing(index_elements=["bot_id", "update_id"])
         .returning(Inbox.id),
         [
@@ -105,8 +102,8 @@ def new_rows(
     desk: Desk,
     bot_id: int,
     known: Sequence[int],
+    lease: Holding,
     limit: int = 500,
-    lease: Holding | None = None,
     full_chats: Sequence[int] = (),
 ) -> list[InboxRow]:
     """Unhandled updates in order of arrival, without the ids already `known` to the caller and
@@ -126,7 +123,7 @@ def new_rows(
     with desk.store.reading() as session:
         check(session, lease)
         return [
-            InboxRow(row.id, row.bot_id, row.update_id, row.chat_id, row.payload, row.attempts)
+            InboxRow(row.id, row.update_id, row.chat_id, row.payload)
             for row in session.scalars(query)
             if row.id not in held
         ][:limit]

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from desk.domain import DeskError, FeedbackKind, Run, RunState
 from desk.flow.composing import html, operators_text
 from desk.flow.desk import Desk
-from desk.flow.operators import new_run, running_training
 from desk.masking import mask
 from desk.tables import Feedback, Message, RunRow
 from desk.texts import say
@@ -30,7 +30,7 @@ OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER})
 LIFE_SECONDS = 60.0
 """A run under way that gave no sign of life for so long has lost its process."""
 MOST_ATTEMPTS = 5
-"""A run whose process died in so many attempts is given up."""
+"""A run is given up when its process dies in this attempt."""
 
 # Why the gate rejected, as its report says it: the text, and the figures in it.
 REJECTIONS = {
@@ -118,6 +118,27 @@ def order_run(desk: Desk, requested_by: str, *, begin: bool = False) -> tuple[in
         return run.id, run.attempt
 
 
+def new_run(session: Session, requested_by: str, now: datetime) -> RunRow:
+    """A queued training run in its first attempt."""
+    run = RunRow(
+        state=RunState.QUEUED,
+        attempt=1,
+        requested_by=requested_by[:64],
+        report={},
+        created_at=now,
+    )
+    session.add(run)
+    session.flush()
+    return run
+
+
+def running_training(session: Session) -> RunRow | None:
+    """The run that is queued or under way, if any."""
+    return session.scalar(
+        select(RunRow).where(RunRow.state.in_([RunState.QUEUED, RunState.RUNNING])).limit(1)
+    )
+
+
 def taught_since_last_run(desk: Desk, before: datetime) -> bool:
     """Whether there is feedback from before that moment that no run has seen yet."""
     with desk.store.reading() as session:
@@ -136,8 +157,8 @@ def taught_since_last_run(desk: Desk, before: datetime) -> bool:
 def start_run(desk: Desk, run_id: int, attempt: int) -> bool:
     """Begin a queued attempt; False if it has begun before, or another one has (fencing)."""
     with desk.store.writing() as session:
-        run = session.get(RunRow, run_id, with_for_update=True)
-        if run is None or run.attempt != attempt or run.state is not RunState.QUEUED:
+        run = _held(session, run_id, attempt, RunState.QUEUED)
+        if run is None:
             return False
         run.state, run.started_at = RunState.RUNNING, desk.clock()
         return True
@@ -149,8 +170,8 @@ def still_running(desk: Desk, run_id: int, attempt: int) -> bool:
     `started_at` holds it: when the attempt began, or last said that it goes on.
     """
     with desk.store.writing() as session:
-        run = session.get(RunRow, run_id, with_for_update=True)
-        if run is None or run.attempt != attempt or run.state is not RunState.RUNNING:
+        run = _held(session, run_id, attempt, RunState.RUNNING)
+        if run is None:
             return False
         run.started_at = desk.clock()
         return True
@@ -168,8 +189,11 @@ def restart_run(desk: Desk, run_id: int, *, silent: float = 0.0) -> tuple[int, i
             return None
         if run.state is RunState.RUNNING and not _silent(desk, run, silent):
             return None
-        if run.state is RunState.RUNNING and run.attempt + 1 >= MOST_ATTEMPTS:
-            run.error = f"its process died {run.attempt + 1} times; the log of training says why"
+        if run.state is RunState.RUNNING and run.attempt >= MOST_ATTEMPTS:
+            run.error = (
+                f"its process died in attempt {run.attempt}, the last one; "
+                "the log of training says why"
+            )
             run.state, run.finished_at = RunState.FAILED, desk.clock()
             operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))
             return None
@@ -195,8 +219,8 @@ def finish_run(
     raises, nothing is written. It may be called again where the commit fails.
     """
     with desk.store.writing() as session:
-        run = session.get(RunRow, run_id, with_for_update=True)
-        if run is None or run.attempt != attempt or run.state is not RunState.RUNNING:
+        run = _held(session, run_id, attempt, RunState.RUNNING)
+        if run is None:
             return False
         if promote is not None:
             promote()
@@ -234,6 +258,14 @@ def get_run(desk: Desk, run_id: int) -> Run:
             row.report,
             row.error,
         )
+
+
+def _held(session: Session, run_id: int, attempt: int, state: RunState) -> RunRow | None:
+    """The run, locked, if it is in that state and this attempt at it is the one that counts."""
+    run = session.get(RunRow, run_id, with_for_update=True)
+    if run is None or run.attempt != attempt or run.state is not state:
+        return None
+    return run
 
 
 def _silent(desk: Desk, run: RunRow, seconds: float) -> bool:

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
@@ -72,12 +71,11 @@ def hold(desk: Desk, holding: Holding, seconds: float = SECONDS) -> bool:
                 takeable.append(found.holder)
             elif found.until >= _now(session, desk):
                 return False
-    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
     with desk.store.writing() as session:
         now = _now(session, desk)
         values = {"holder": holding.holder, "until": now + timedelta(seconds=seconds)}
         statement = (
-            insert(Lease)
+            desk.store.insert(Lease)
             .values(name=holding.name, **values)
             .on_conflict_do_update(
                 index_elements=["name"],
@@ -97,13 +95,11 @@ def release(desk: Desk, holding: Holding) -> None:
             session.delete(row)
 
 
-def check(session: Session, holding: Holding | None) -> None:
+def check(session: Session, holding: Holding) -> None:
     """Raise `LostLeaseError` unless the lease is still the holder's.
 
-    In a writing transaction nobody can take it over before the commit. None is not fenced.
+    In a writing transaction nobody can take it over before the commit.
     """
-    if holding is None:
-        return
     query = select(Lease.holder).where(Lease.name == holding.name).with_for_update(read=True)
     holder = session.scalar(query)
     if holder != holding.holder:

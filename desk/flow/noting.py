@@ -28,9 +28,12 @@ RULES = {
         *(policy.ASKED_FOR_PERSON, policy.INTENT_NEEDS_PERSON, policy.NEGATIVE_SENTIMENT),
         *(policy.ATTACHMENT, policy.THUMB_DOWN, policy.SAME_ANSWER_AGAIN, policy.STILL_UNSURE),
         *(policy.UNFAMILIAR, policy.OUT_OF_SCOPE, policy.NOT_CLASSIFIED, policy.OTHER_LANGUAGE),
+        *(policy.LATE, policy.UNPROCESSABLE, policy.NOT_DELIVERED),
+    ),
+    Action.SILENT: (
+        *(policy.PERSON_IN_CHARGE, policy.WAITING_FOR_PERSON, policy.FLOOD),
         *(policy.LATE, policy.UNPROCESSABLE),
     ),
-    Action.SILENT: (policy.PERSON_IN_CHARGE, policy.WAITING_FOR_PERSON, policy.FLOOD),
 }
 for _action, _rules in RULES.items():
     for _rule in _rules:

@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-
-from sqlalchemy import Select, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from desk.domain import (
-    ANONYMOUS_ADMIN,
-    Author,
-    ConversationState,
-    DeliveryState,
-    DeskError,
-    MessageState,
-    Role,
-    RunState,
-)
-from desk.flow.cards import post_card, shown, status_card
+from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, MessageState, Role
 from desk.flow.composing import add_delivery, clean, operators_text
-from desk.flow.customers import copy_file, open_conversation
+from desk.flow.conversations import open_conversation
 from desk.flow.desk import Desk
+from desk.flow.handoff import already_taken, resolve, take_over
 from desk.flow.intake import claim
+from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
-from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, FLOOD, WAITING_FOR_PERSON
-from desk.tables import (
-    IS_CARD,
-    Conversation,
-    Customer,
-    DecisionRow,
-    DeliveryRow,
-    Message,
-    Operator,
-    RunRow,
-)
+from desk.tables import Conversation, Customer, Message, Operator
 from desk.texts import say
 
 REFUSED_FOR_SECONDS = 600
 """So long what people write in a topic to no effect is answered once: they may be chatting."""
-
-OLD_KEY = "old:"
-"""Begins the keys of what showed a message in a chat that is the operators' no longer."""
-
-
-def role_of(desk: Desk, user_id: int) -> Role | None:
-    """The role of a Telegram user, or None for somebody who is no operator."""
-    with desk.store.reading() as session:
-        operator = session.get(Operator, user_id)
-        return operator.role if operator else None
 
 
 def operator_wrote(
@@ -115,6 +83,10 @@ def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         operator, customer, conversation = found
         if conversation.state is ConversationState.RESOLVED:
             conversation = open_conversation(session, desk, customer)
+        if conversation.state is ConversationState.HUMAN:
+            text = already_taken(session, desk, conversation)
+            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            return
         take_over(session, desk, customer, conversation, operator)
 
 
@@ -159,254 +131,6 @@ def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
         if claim(session, desk, inbox_id):
             text = say("operator-help", desk.language)
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
-
-
-def take_over(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    operator: Operator,
-) -> None:
-    """A person is in charge from now on: what the bot had not yet sent is void."""
-    if conversation.state is ConversationState.HUMAN:
-        return
-    conversation.state = ConversationState.HUMAN
-    conversation.operator_id = operator.user_id
-    conversation.taken_at = desk.clock()
-    happened(session, "conversation.taken", conversation=conversation.id)
-    session.execute(
-        update(DeliveryRow)
-        .where(
-            DeliveryRow.conversation_id == conversation.id,
-            DeliveryRow.from_bot.is_(True),
-            DeliveryRow.state == DeliveryState.PENDING,
-        )
-        .values(state=DeliveryState.CANCELLED)
-    )
-    refresh_card(session, desk, customer, conversation)
-
-
-def resolve(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    operator: Operator,
-) -> None:
-    """The conversation is over; the customer's next message opens one with the bot."""
-    conversation.state = ConversationState.RESOLVED
-    conversation.operator_id = operator.user_id
-    conversation.resolved_at = desk.clock()
-    happened(session, "conversation.resolved", conversation=conversation.id)
-    refresh_card(session, desk, customer, conversation)
-
-
-def refresh_card(
-    session: Session, desk: Desk, customer: Customer, conversation: Conversation
-) -> None:
-    """Have the conversation's card show its state of now.
-
-    One that is being sent at this moment, or may have arrived in an earlier attempt, keeps its
-    text, which is how it stands there, and is brought up to date once Telegram has accepted it.
-    """
-    card = status_card(session, desk, conversation, lock=True)
-    if card is None or card.message_id is None:
-        return
-    message = session.get_one(Message, card.message_id)
-    if card.state is DeliveryState.PENDING and not card.uncertain:
-        card.payload = shown(session, desk, customer, conversation, message)
-    elif card.telegram_id is not None:
-        edit_card(session, desk, customer, conversation, message, card.telegram_id)
-
-
-def edit_card(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    message: Message,
-    telegram_id: int,
-    *,
-    why: bool = False,
-) -> None:
-    """Queue the edit of one card or post; it keeps its own form. With `why` a card is opened."""
-    if desk.operator_chat_id is None:
-        return
-    session.flush()
-    number = _edits(session, message)
-    add_delivery(
-        session,
-        f"edit:{message.id}:{number}",
-        desk.operator_chat_id,
-        "editMessageText",
-        {
-            "message_id": telegram_id,
-            **shown(session, desk, customer, conversation, message, why=why),
-        },
-        conversation=conversation,
-        message=message,
-    )
-
-
-def new_run(session: Session, requested_by: str, now: datetime) -> RunRow:
-    """A queued training run in its first attempt."""
-    run = RunRow(
-        state=RunState.QUEUED,
-        attempt=1,
-        requested_by=requested_by[:64],
-        report={},
-        created_at=now,
-    )
-    session.add(run)
-    session.flush()
-    return run
-
-
-def running_training(session: Session) -> RunRow | None:
-    """The run that is queued or under way, if any."""
-    return session.scalar(
-        select(RunRow).where(RunRow.state.in_([RunState.QUEUED, RunState.RUNNING])).limit(1)
-    )
-
-
-def list_operators(desk: Desk) -> list[Operator]:
-    with desk.store.reading() as session:
-        return list(session.scalars(select(Operator).order_by(Operator.user_id)))
-
-
-def add_operator(desk: Desk, user_id: int, role: Role, name: str = "") -> None:
-    """Add an operator or change their role; what the desk was told stays when the chat changes.
-
-    Raises `DeskError` for the one id that all anonymous administrators share.
-    """
-    if user_id == ANONYMOUS_ADMIN:
-        raise DeskError(
-            f"{user_id} stands for every administrator who writes anonymously. Have them switch "
-            "that off for themselves and add the id of their own."
-        )
-    with desk.store.writing() as session:
-        operator = session.get(Operator, user_id)
-        if operator is None:
-            operator = Operator(user_id=user_id)
-            session.add(operator)
-        operator.role, operator.from_chat = role, False
-        if name or not operator.name:
-            operator.name = clean(name)[:256]
-
-
-def remove_operator(desk: Desk, user_id: int) -> None:
-    """Remove an operator; raise `DeskError` if there is no such one, or they would come back."""
-    with desk.store.writing() as session:
-        operator = session.get(Operator, user_id)
-        if operator is None:
-            raise DeskError(f"{user_id} is no operator. See: frontdesk operators list")
-        if operator.from_chat:
-            raise DeskError(
-                f"{user_id} is an administrator of the operators' group and would be back within "
-                "minutes. Take that away in Telegram, or leave them less: "
-                f"frontdesk operators add {user_id} --role agent"
-            )
-        session.delete(operator)
-
-
-def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
-    """Make the chat's administrators admins; one who no longer is one loses the role again."""
-    insert = sqlite.insert if desk.store.sqlite else postgresql.insert
-    with desk.store.writing() as session:
-        names = {user_id: clean(name)[:256] for user_id, name in admins}
-        for operator in session.scalars(select(Operator).where(Operator.from_chat.is_(True))):
-            if operator.user_id not in names:
-                session.delete(operator)
-        for user_id, name in names.items():
-            known = session.get(Operator, user_id)
-            if known is None:
-                values = {"name": name, "role": Role.ADMIN, "from_chat": True}
-                # Another bot may be adding them at this moment.
-                session.execute(
-                    insert(Operator).values(user_id=user_id, **values).on_conflict_do_nothing()
-                )
-            elif not known.name:
-                known.name = name
-
-
-def announce_waiting(desk: Desk) -> int:
-    """Call the operators for conversations that were handed over while they had no chat, or
-    another one; their files go along.
-
-    Returns how many there were; a second call finds none.
-    """
-    called = select(DeliveryRow.conversation_id).where(
-        IS_CARD,
-        DeliveryRow.chat_id == desk.operator_chat_id,
-        DeliveryRow.conversation_id.is_not(None),
-    )
-    query = select(Conversation).where(
-        Conversation.state == ConversationState.WAITING, Conversation.id.not_in(called)
-    )
-    if desk.operator_chat_id is None:
-        return 0
-    announced = 0
-    with desk.store.writing() as session:
-        # What was to go to customers' topics in another chat goes to theirs in this one.
-        session.execute(
-            update(DeliveryRow)
-            .where(
-                DeliveryRow.topic_of.is_not(None),
-                DeliveryRow.chat_id != desk.operator_chat_id,
-                DeliveryRow.state == DeliveryState.PENDING,
-            )
-            .values(chat_id=desk.operator_chat_id)
-        )
-        for conversation in session.scalars(query.order_by(Conversation.id)).all():
-            message = session.scalar(
-                select(Message)
-                .join(DecisionRow, DecisionRow.message_id == Message.id)  # a mere /start has none
-                .where(
-                    Message.conversation_id == conversation.id,
-                    Message.author == Author.CUSTOMER,
-                    DecisionRow.rule != FLOOD,
-                )
-                .order_by(Message.id.desc())
-                .limit(1)
-            )
-            if message is not None:
-                customer = session.get_one(Customer, conversation.customer_id)
-                _forget_posts(session, desk, message)
-                post_card(session, desk, customer, conversation, message)
-                for file in session.scalars(_files(conversation)).all():
-                    _forget_posts(session, desk, file)
-                    copy_file(session, desk, customer, conversation, file)
-                announced += 1
-    return announced
-
-
-def _files(conversation: Conversation) -> Select[Message]:
-    """What a customer sent that the model did not read and that a person is to see."""
-    return (
-        select(Message)
-        .join(DecisionRow, DecisionRow.message_id == Message.id)
-        .where(
-            Message.conversation_id == conversation.id,
-            Message.telegram_id.is_not(None),
-            Message.attempt == 0,
-            DecisionRow.rule.in_([ASKED_FOR_PERSON, ATTACHMENT, WAITING_FOR_PERSON]),
-        )
-        .order_by(Message.id)
-    )
-
-
-def _forget_posts(session: Session, desk: Desk, message: Message) -> None:
-    """What was shown of a message in another chat keeps it from being shown here no longer."""
-    elsewhere = select(DeliveryRow).where(
-        DeliveryRow.message_id == message.id,
-        DeliveryRow.topic_of.is_not(None),
-        DeliveryRow.chat_id != desk.operator_chat_id,
-        ~DeliveryRow.key.startswith(OLD_KEY),
-    )
-    for row in session.scalars(elsewhere).all():
-        row.key = f"{OLD_KEY}{row.id}:{row.key}"
-    session.flush()
 
 
 def _enter_topic(
@@ -456,10 +180,3 @@ def _tell(session: Session, desk: Desk, key: str, thread_id: int | None, text: s
     if thread_id is not None:
         payload["message_thread_id"] = thread_id
     add_delivery(session, key, desk.operator_chat_id, "sendMessage", payload)
-
-
-def _edits(session: Session, message: Message) -> int:
-    query = select(func.count()).where(
-        DeliveryRow.message_id == message.id, DeliveryRow.method == "editMessageText"
-    )
-    return session.scalar(query) or 0

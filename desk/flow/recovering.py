@@ -19,15 +19,16 @@ MOST_SENT = 2000
 ENDED_TWICE = f"the bot ended twice while sending it, and {PERHAPS_ARRIVED}"
 
 
-def recover(desk: Desk, lease: Holding | None = None) -> int:
+def recover(desk: Desk, lease: Holding) -> int:
     """Before a sender begins: what was being sent when one died may or may not have arrived.
 
     Telegram has no idempotency key, so such a delivery is sent again and marked `uncertain`
     (an edit can be repeated without harm and is not). One that was uncertain before is given up:
     a customer sees at most one repetition, however often the sender dies. Returns how many are
-    uncertain.
+    sent again and may arrive twice.
     """
     given_up = []
+    uncertain = 0
     with desk.store.writing() as session:
         check(session, lease)
         query = select(DeliveryRow).where(DeliveryRow.state == DeliveryState.SENDING)
@@ -40,19 +41,19 @@ def recover(desk: Desk, lease: Holding | None = None) -> int:
             row.state = DeliveryState.PENDING
             row.uncertain = row.method not in IDEMPOTENT_METHODS
             if row.uncertain:
+                uncertain += 1
                 counted(session, metrics.DELIVERIES, "uncertain")
                 happened(session, "delivery.uncertain", delivery=row.id, message=row.message_id)
-        uncertain = sum(row.uncertain for row in rows)
     for delivery_id, attempt in given_up:
         failed(desk, delivery_id, attempt, ENDED_TWICE)
     return uncertain
 
 
-def put_back(desk: Desk, in_hand: Collection[int], lease: Holding | None = None) -> int:
-    """What was taken, and whose taking nobody heard of, has not been sent: it is due again.
+def put_back(desk: Desk, in_hand: Collection[int], lease: Holding) -> None:
+    """Make due again what was taken but never reached the sender.
 
-    `in_hand` are the deliveries that the one sender is about to send or has sent. Returns how
-    many were put back.
+    The database may commit a taking and lose its answer: such a delivery is `SENDING`, and nobody
+    sends it. `in_hand` are the ids of those that the sender is about to send, or has sent.
     """
     with desk.store.writing() as session:
         check(session, lease)
@@ -63,7 +64,6 @@ def put_back(desk: Desk, in_hand: Collection[int], lease: Holding | None = None)
         for row in rows:
             row.state = DeliveryState.PENDING
             happened(session, "delivery.put_back", delivery=row.id, message=row.message_id)
-        return len(rows)
 
 
 def recently_sent(desk: Desk, seconds: float) -> list[tuple[int, float]]:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import aliased
 
 from desk.domain import MessageState, RunState, Trial
-from desk.flow.customers import begin_attempt
+from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
 from desk.policy import UNPROCESSABLE
 from desk.tables import DecisionRow, Message, RunRow
 
+MOST = 1000
+"""No more messages are handled at once: the next look finds the others."""
 
-def waiting_longer(desk: Desk, seconds: float, limit: int = 1000) -> list[tuple[int, int]]:
+
+def waiting_longer(desk: Desk, seconds: float) -> list[tuple[int, int]]:
     """Pending messages whose attempt began so long ago, as (message id, attempt) pairs.
 
-    Only the oldest of each conversation counts; the others wait for it on purpose.
+    Only the oldest of each conversation counts; the others wait for it on purpose. At most `MOST`.
     """
     earlier = aliased(Message)
     query = (
@@ -36,7 +39,7 @@ def waiting_longer(desk: Desk, seconds: float, limit: int = 1000) -> list[tuple[
             .exists(),
         )
         .order_by(Message.id)
-        .limit(limit)
+        .limit(MOST)
     )
     with desk.store.reading() as session:
         return [(id_, attempt) for id_, attempt in session.execute(query)]
@@ -82,19 +85,28 @@ def unprocessable(desk: Desk) -> list[int]:
         return list(session.scalars(query))
 
 
-def overdue(desk: Desk, seconds: float, limit: int = 1000) -> list[int]:
-    """Messages that have waited longer than that for their decision, oldest first."""
-    query = (
-        select(Message.id)
-        .where(
-            Message.state == MessageState.PENDING,
-            Message.created_at < desk.clock() - timedelta(seconds=seconds),
-        )
-        .order_by(Message.id)
-        .limit(limit)
-    )
+def overdue(desk: Desk, seconds: float) -> list[int]:
+    """Messages that have waited longer than that for their decision, oldest first; at most `MOST`.
+
+    Ids only: `count_overdue` says how many there are in all.
+    """
+    query = select(Message.id).where(_is_overdue(desk, seconds)).order_by(Message.id).limit(MOST)
     with desk.store.reading() as session:
         return list(session.scalars(query))
+
+
+def count_overdue(desk: Desk, seconds: float) -> int:
+    """How many messages have waited longer than that for their decision."""
+    query = select(func.count(Message.id)).where(_is_overdue(desk, seconds))
+    with desk.store.reading() as session:
+        return session.scalar(query) or 0
+
+
+def _is_overdue(desk: Desk, seconds: float) -> ColumnElement[bool]:
+    return and_(
+        Message.state == MessageState.PENDING,
+        Message.created_at < desk.clock() - timedelta(seconds=seconds),
+    )
 
 
 def unfinished_runs(desk: Desk) -> list[tuple[int, int, RunState]]:

@@ -32,6 +32,7 @@ card-model = Model
 card-no-prediction = not classified
 card-history = Before that
 card-closed = outside working hours
+card-bot = the bot answers again
 card-waiting = waiting for a person
 card-taken = taken by { $operator }
 card-resolved = resolved by { $operator }

@@ -28,6 +28,7 @@ card-model = 模型
 card-no-prediction = 未分类
 card-history = 之前的对话
 card-closed = 非工作时间
+card-bot = 由机器人继续回复
 card-waiting = 等待人工
 card-taken = { $operator } 已接手
 card-resolved = { $operator } 已解决

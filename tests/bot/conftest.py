@@ -18,6 +18,9 @@ from redis import Redis
 from sqlalchemy import select
 
 from bot.app import BotOptions, serve
+from bot.disturbance import Disturbance
+from bot.limits import Limits
+from bot.telegram import Telegram
 from classifier.vocabulary import Prediction, Scored
 from desk import queues
 from desk.domain import MessageState, PendingMessage
@@ -80,6 +83,11 @@ async def simulator() -> AsyncIterator[Simulator]:
     """A fresh simulated Telegram."""
     async with Simulator() as running:
         yield running
+
+
+def quiet(desk: Desk) -> Disturbance:
+    """Stores, and tells nobody."""
+    return Disturbance(desk, Telegram("1:x"), Limits(), lambda: False)
 
 
 class World:

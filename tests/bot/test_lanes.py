@@ -17,7 +17,8 @@ from desk.flow import customers, intake
 from desk.flow.desk import Desk
 from desk.tables import DeliveryRow, Inbox
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
-from tests.bot.conftest import Rows, Running, Starter, World, eventually
+from tests.bot.conftest import Rows, Running, Starter, World, eventually, quiet
+from tests.desk.acting import hold_lease
 
 BOT = 77
 
@@ -31,7 +32,8 @@ def put(desk: Desk, *updates: tuple[int, int | None]) -> None:
 async def running(
     desk: Desk, handle: Callable[[InboxRow], Awaitable[None]], concurrency: int = 8
 ) -> AsyncIterator[Lanes]:
-    lanes, stop = Lanes(desk, BOT, handle, concurrency), asyncio.Event()
+    lease = await asyncio.to_thread(hold_lease, desk)
+    lanes, stop = Lanes(desk, BOT, handle, lease, quiet(desk), concurrency), asyncio.Event()
     task = asyncio.create_task(lanes.run(stop))
     yield lanes
     stop.set()

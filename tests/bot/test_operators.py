@@ -12,7 +12,7 @@ from bot.lanes import CONCURRENCY
 from bot.limits import CHAT_BURST
 from desk import queues
 from desk.domain import ConversationState, FeedbackKind, InboxState, Role
-from desk.flow import operators
+from desk.flow import roster
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, RunRow
 from simulator import people
@@ -20,6 +20,7 @@ from simulator.app import Simulator
 from simulator.model import ADMIN_RIGHTS, Chat, Member
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import OLGA, OMAR, Decider, Rows, Running, World, eventually
+from tests.desk.acting import role_of
 
 
 def labels(message: dict[str, Any]) -> list[str]:
@@ -188,7 +189,7 @@ async def test_who_writes_as_a_chat_is_told_to_write_as_themselves_and_reaches_n
 async def test_an_agent_may_answer_but_not_train(
     bot: Running, world: World, decider: Decider, desk: Desk, rows: Rows
 ) -> None:
-    operators.add_operator(desk, OMAR, Role.AGENT, "Omar")
+    roster.add_operator(desk, OMAR, Role.AGENT, "Omar")
     ann = await world.customer("Ann")
     card = await card_of(world, decider, ann, "outrageous")
     await world.write_topic(card["message_thread_id"], "hello Ann", OMAR)
@@ -312,8 +313,8 @@ async def test_ids_are_told_within_the_limits_of_telegram(
 
 
 async def test_the_admins_of_the_chat_are_admins_of_the_desk(bot: Running, desk: Desk) -> None:
-    assert await asyncio.to_thread(operators.role_of, desk, OLGA) is Role.ADMIN
-    assert await asyncio.to_thread(operators.role_of, desk, OMAR) is None
+    assert await asyncio.to_thread(role_of, desk, OLGA) is Role.ADMIN
+    assert await asyncio.to_thread(role_of, desk, OMAR) is None
 
 
 def other_group(simulator: Simulator, chat_id: int = -1002) -> int:

@@ -28,6 +28,7 @@ from simulator.app import Simulator
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import OLGA, Rows, Running, Starter, World, eventually
 from tests.bot.test_telegram import refusing_proxy
+from tests.desk.acting import hold_lease
 
 
 async def post(desk: Desk, redis: Redis, key: str, chat: int, text: str, **payload: Any) -> None:
@@ -493,7 +494,7 @@ async def test_what_was_being_sent_when_the_bot_died_is_sent_again_and_marked(
     start_bot: Starter, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
 ) -> None:
     await post(desk, redis, "k", ann, "perhaps twice")
-    (taken,) = await asyncio.to_thread(dispatching.take, desk, set(), 1)
+    (taken,) = await asyncio.to_thread(dispatching.take, desk, set(), 1, hold_lease(desk))
     assert taken.attempts == 1
     await start_bot()
     row = await state(rows, "k", DeliveryState.SENT)
@@ -527,7 +528,7 @@ async def test_an_answer_is_cancelled_when_a_person_has_taken_over_and_the_next_
                 )
 
     await asyncio.to_thread(prepare)
-    first = await asyncio.to_thread(dispatching.take, desk, set(), 5)
+    first = await asyncio.to_thread(dispatching.take, desk, set(), 5, hold_lease(desk))
     assert [delivery.payload["text"] for delivery in first] == ["from person"]
     await start_bot()
     await world.said(customer, "from person")

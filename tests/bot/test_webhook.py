@@ -15,25 +15,17 @@ from sqlalchemy.exc import OperationalError
 
 from bot import webhook
 from bot.app import BotOptions
-from bot.disturbance import Disturbance
-from bot.limits import Limits
-from bot.telegram import Telegram
 from desk.domain import DeskError
 from desk.flow import intake
 from desk.flow.desk import Desk
 from desk.tables import Inbox
 from simulator.app import Simulator
-from tests.bot.conftest import Rows, Starter, World
+from tests.bot.conftest import Rows, Starter, World, quiet
 from tests.ports import free_port
 
 SECRET = "s3cret-of_ours"
 UPDATE = {"update_id": 5, "message": {"chat": {"id": 1}}}
 HEADERS = {webhook.SECRET_HEADER: SECRET}
-
-
-def quiet(desk: Desk) -> Disturbance:
-    """Stores, and tells nobody."""
-    return Disturbance(desk, Telegram("1:x"), Limits(), lambda: False)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from desk.tables import Customer, DeliveryRow, Inbox
 from tests.cli.conftest import Place, Result
 from tests.conftest import PostgresServer
 from tests.databases import binaries_of_postgres, running_postgres
+from tests.desk.acting import hold_lease
 
 Command = Callable[..., Result]
 
@@ -107,7 +108,7 @@ def test_a_restored_database_is_the_one_of_the_backup_and_knows_what_may_have_le
     assert delivering.counts(desk)["uncertain"] == 2
     # A bot that starts now sends them, and takes none for one that has killed it twice.
     failed = delivering.counts(desk)["failed"]
-    recovering.recover(desk)
+    recovering.recover(desk, hold_lease(desk))
     assert delivering.counts(desk)["failed"] == failed
     with store.reading() as session:
         states = session.scalars(select(DeliveryRow.state).where(DeliveryRow.uncertain)).all()

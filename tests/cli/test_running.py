@@ -78,6 +78,20 @@ def test_chat_without_json_is_for_people(shared: Place) -> None:
     assert "rule confident" in result.out
 
 
+def test_chat_takes_commands_too_and_says_where_there_was_no_decision(shared: Place) -> None:
+    human = chat(shared, "/human").json()
+    assert (human["decision"], human["rule"]) == ("escalate", "asked_for_person")
+    assert human["intent"] is None
+    assert "minutes" in human["reply"]
+    start = chat(shared, "/start").json()
+    assert start.keys() == human.keys()
+    assert start["reply"] == "Hello Casey"
+    assert (start["decision"], start["rule"]) == (None, None)
+    helped = shared.run("chat", "/help", "--explain")
+    assert helped.code == 0, helped.err
+    assert "no decision" in helped.out
+
+
 @pytest.mark.parametrize("text", ["", " \n"])
 def test_chat_refuses_an_empty_message(frontdesk: Command, text: str) -> None:
     result = frontdesk("chat", text)

@@ -25,6 +25,7 @@ from desk.pack import load
 from desk.store import Store
 from desk.tables import Customer, DeliveryRow
 from tests.cli.conftest import Place, Result
+from tests.desk.acting import new_rows
 
 Command = Callable[..., Result]
 
@@ -44,7 +45,7 @@ def checks(result: Result) -> dict[str, dict[str, str]]:
 
 def park(desk: Desk, number: int = 1, error: str = "ValueError: no such thing") -> None:
     intake.store_updates(desk, [Incoming(1, number, 5, {"update_id": number})])
-    [row] = intake.new_rows(desk, 1, [])
+    [row] = new_rows(desk, 1)
     for _ in range(intake.MAX_ATTEMPTS):
         intake.failed(desk, row.id, error)
 
@@ -162,7 +163,7 @@ def test_doctor_shows_parked_updates_and_gives_them_another_round(
     result = frontdesk("doctor", "--retry", "--json")
     assert checks(result)["updates"]["status"] == Status.OK
     assert "1 updates" in result.err
-    assert len(intake.new_rows(desk, 1, [])) == 1
+    assert len(new_rows(desk, 1)) == 1
 
 
 def test_doctor_names_every_parked_update_and_quotes_no_customer(

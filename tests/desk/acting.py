@@ -11,7 +11,9 @@ from sqlalchemy import select
 from classifier.vocabulary import Neighbour, Prediction, Scored
 from desk.domain import (
     Author,
+    Delivery,
     DeliveryState,
+    InboxRow,
     Incoming,
     MessageState,
     PendingMessage,
@@ -26,11 +28,15 @@ from desk.flow import (
     delivering,
     dispatching,
     intake,
+    leases,
     operators,
+    recovering,
+    roster,
     topics,
 )
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
+from desk.flow.leases import Holding
 from desk.tables import (
     Base,
     ButtonRow,
@@ -84,6 +90,26 @@ def predict(
     )
 
 
+def hold_lease(desk: Desk) -> Holding:
+    """A lease to take and to recover with, as a bot's process has one; no bot waits for it."""
+    lease = Holding("stage", "test")
+    assert leases.hold(desk, lease)
+    return lease
+
+
+def new_rows(
+    desk: Desk, bot_id: int = BOT, known: Sequence[int] = (), limit: int = 500
+) -> list[InboxRow]:
+    """What the bot's lanes find to do."""
+    return intake.new_rows(desk, bot_id, known, hold_lease(desk), limit)
+
+
+def role_of(desk: Desk, user_id: int) -> Role | None:
+    """The role of a Telegram user, or None for somebody who is no operator."""
+    roles = {operator.user_id: operator.role for operator in roster.list_operators(desk)}
+    return roles.get(user_id)
+
+
 class Stage:
     """A desk with its people. Each act goes through the same use cases as in the bot."""
 
@@ -91,8 +117,9 @@ class Stage:
         self.desk = desk
         self._updates = count(first_update)
         self._telegram_ids = count(1000)
+        self.lease = hold_lease(desk)
         for user_id, name, role in ((OLGA, "Olga", Role.ADMIN), (OSCAR, "Oscar", Role.AGENT)):
-            operators.add_operator(desk, user_id, role, name)
+            roster.add_operator(desk, user_id, role, name)
 
     # ---- Acts ----
 
@@ -149,10 +176,18 @@ class Stage:
         assert chat_id is not None
         return buttons.pressed(self.desk, self.update(), token, user, chat_id, telegram_id)
 
+    def take(self, busy: Sequence[int] = (), limit: int = 10) -> list[Delivery]:
+        """The sender takes what is due."""
+        return dispatching.take(self.desk, busy, limit, self.lease)
+
+    def recover(self) -> int:
+        """A sender starts after one that died; returns how many deliveries are uncertain."""
+        return recovering.recover(self.desk, self.lease)
+
     def send_all(self) -> list[DeliveryRow]:
         """The sender works until nothing is due; returns what it sent, in order."""
         sent: list[DeliveryRow] = []
-        while batch := dispatching.take(self.desk, (), 50):
+        while batch := self.take(limit=50):
             for delivery in batch:
                 delivering.sent(self.desk, delivery.id, delivery.attempts, next(self._telegram_ids))
                 sent.append(self.row(DeliveryRow, delivery.id))
@@ -253,5 +288,4 @@ def add_deliveries(
 
 def take_texts(stage: Stage, busy: tuple[int, ...] = (), limit: int = 10) -> list[str]:
     """The texts that a sender takes now."""
-    taken = dispatching.take(stage.desk, busy, limit)
-    return [delivery.payload["text"] for delivery in taken]
+    return [delivery.payload["text"] for delivery in stage.take(busy, limit)]

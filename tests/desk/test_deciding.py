@@ -472,6 +472,18 @@ def test_overdue_messages_are_found_by_their_age(stage: Stage, clock: Clock) -> 
     assert watching.overdue(stage.desk, 30) == []
 
 
+def test_of_many_overdue_messages_some_are_handled_at_once_and_all_are_counted(
+    stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MOST", 2)
+    jobs = [stage.write(text) for text in ("one", "two", "three")]
+    assert jobs[0] is not None
+    clock.move(seconds=21)
+    stage.write("four", BEN)
+    assert watching.overdue(stage.desk, 20) == [jobs[0][0], jobs[0][0] + 1]
+    assert watching.count_overdue(stage.desk, 20) == 3
+
+
 def test_only_the_oldest_message_of_a_conversation_is_tried_again(
     stage: Stage, clock: Clock
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from desk.domain import Action, ConversationState, DeliveryState, Person
-from desk.flow import customers, delivering, dispatching, operators, recovering
+from desk.flow import customers, delivering, operators
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.tables import DeliveryRow
@@ -57,9 +57,9 @@ def test_an_older_attempt_changes_nothing_once_a_later_one_has_begun(
     stage: Stage, settle: Callable[[Desk, int, int], None]
 ) -> None:
     stage.ask("roses?")
-    (first,) = dispatching.take(stage.desk, (), 10)
-    recovering.recover(stage.desk)
-    (second,) = dispatching.take(stage.desk, (), 10)
+    (first,) = stage.take()
+    stage.recover()
+    (second,) = stage.take()
     settle(stage.desk, first.id, first.attempts)
     row = stage.row(DeliveryRow, first.id)
     assert (row.state, row.telegram_id, row.error) == (DeliveryState.SENDING, None, None)
@@ -73,7 +73,7 @@ def test_an_older_attempt_changes_nothing_once_a_later_one_has_begun(
 def test_a_refused_message_is_reported_to_the_operators(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
-    (delivery,) = dispatching.take(stage.desk, (), 9)
+    (delivery,) = stage.take()
     delivering.failed(stage.desk, delivery.id, delivery.attempts, "can't parse <entities>")
     assert stage.told()[-1] == (
         "⚠️ A message to the customer could not be delivered: can't parse &lt;entities&gt;"
@@ -85,7 +85,7 @@ def test_operators_hear_of_a_customers_file_that_could_not_be_copied(stage: Stag
     stage.topic()
     stage.send_all()
     customers.sent_file(stage.desk, stage.update(), ANA, 4711, "")
-    (copy,) = dispatching.take(stage.desk, (), 9)
+    (copy,) = stage.take()
     delivering.failed(stage.desk, copy.id, copy.attempts, "message to copy not found")
     assert stage.told()[-1] == (
         "⚠️ The customer sent a file that could not be passed on: message to copy not found. "
@@ -98,7 +98,7 @@ def test_a_retry_sends_no_answer_of_the_bot_after_a_persons_and_none_of_yesterda
 ) -> None:
     def refused(person: Person) -> None:
         stage.ask("roses?", person)
-        (delivery,) = dispatching.take(stage.desk, (OPERATOR_CHAT,), 9)
+        (delivery,) = stage.take((OPERATOR_CHAT,))
         delivering.failed(stage.desk, delivery.id, delivery.attempts, "bad request")
 
     refused(ANA)
@@ -126,10 +126,10 @@ def test_a_retry_sends_nothing_for_a_third_time_that_may_have_arrived(stage: Sta
     }
     for row_id, reason in reasons.items():
         for uncertain in (False, True):
-            (delivery,) = dispatching.take(stage.desk, (), 9)
+            (delivery,) = stage.take()
             assert (delivery.id, delivery.uncertain) == (row_id, uncertain)
             if reason is None:
-                recovering.recover(stage.desk)
+                stage.recover()
             elif uncertain:
                 delivering.failed(stage.desk, row_id, delivery.attempts, reason)
             else:
@@ -180,7 +180,7 @@ def test_a_refused_edit_of_a_keyboard_is_nobodys_business(stage: Stage) -> None:
             {"message_id": 1},
             conversation=stage.conversation(),
         )
-    for delivery in dispatching.take(stage.desk, (), 9):
+    for delivery in stage.take():
         delivering.failed(stage.desk, delivery.id, delivery.attempts, "message to edit not found")
     assert stage.told() == []
 
@@ -190,7 +190,7 @@ def test_operators_hear_once_that_a_customer_has_blocked_the_bot(stage: Stage) -
     stage.ask("open?", intent="opening_hours")
     stage.topic()
     for _ in range(2):
-        (delivery,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
+        (delivery,) = [d for d in stage.take() if d.chat_id == ANA.chat_id]
         delivering.customer_gone(stage.desk, delivery.id, delivery.attempts, "403")
     assert stage.customer().gone
     assert stage.told() == ["⚠️ The customer has blocked the bot; nothing was sent."]
@@ -205,7 +205,7 @@ def test_operators_hear_of_each_word_of_theirs_that_a_customer_has_blocked(stage
     # Telegram says so before the copies that wait are refused.
     customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
     for _ in range(2):
-        (delivery,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
+        (delivery,) = [d for d in stage.take() if d.chat_id == ANA.chat_id]
         delivering.customer_gone(stage.desk, delivery.id, delivery.attempts, "403")
     assert stage.told() == ["⚠️ The customer has blocked the bot; nothing was sent."] * 2
 
@@ -216,14 +216,14 @@ def test_a_keyboard_of_one_who_has_blocked_the_bot_is_nobodys_word(stage: Stage)
     stage.send_all()
     stage.press(stage.token("up"), telegram_id=stage.deliveries()[0].telegram_id or 0)
     customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
-    (edit,) = dispatching.take(stage.desk, (), 9)
+    (edit,) = stage.take()
     assert edit.method == "editMessageReplyMarkup"
     delivering.customer_gone(stage.desk, edit.id, edit.attempts, "403")
     assert stage.told() == []
 
 
 def _refuse(stage: Stage, chat_id: int) -> None:
-    (delivery,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == chat_id]
+    (delivery,) = [d for d in stage.take() if d.chat_id == chat_id]
     delivering.failed(stage.desk, delivery.id, delivery.attempts, "MESSAGE_TOO_STRANGE")
 
 

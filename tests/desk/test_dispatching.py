@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, update
 
 from desk.domain import DeliveryState
-from desk.flow import customers, delivering, dispatching, operators
+from desk.flow import announcing, customers, delivering, dispatching, operators
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, STRANGER, Stage, add_deliveries, take_texts
@@ -86,7 +86,7 @@ def test_a_call_for_help_goes_before_older_chatter_of_others_and_after_its_own(
 def _to_operators(stage: Stage, clock: Clock, error: str = "") -> str:
     """What goes to the operators next; Telegram takes it, unless with an `error`, within 3 s."""
     busy = (ANA.chat_id, BEN.chat_id)
-    (delivery,) = dispatching.take(stage.desk, busy, 10)
+    (delivery,) = stage.take(busy)
     clock.move(seconds=3)
     if error:
         delivering.failed(stage.desk, delivery.id, delivery.attempts, error)
@@ -120,7 +120,7 @@ def test_a_call_for_help_stays_behind_what_its_customer_wrote_before(
     _two_called(stage, clock)
     posts = [stage.ask(f"and {number}") for number in range(2)]
     moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
-    operators.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk)
     sent = [_to_operators(moved, clock) for _ in range(4)]
     (bens,) = moved.deliveries(-100999, conversation_id=moved.conversation(BEN).id)
     assert sent == [bens.key, *(f"post:{post}" for post in posts), f"card:{posts[-1]}"]
@@ -205,11 +205,11 @@ def test_however_much_waits_for_the_operators_it_takes_as_many_statements(
 
 def test_a_delivery_to_a_topic_names_its_thread(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
-    (card,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    (card,) = [d for d in stage.take() if d.chat_id == OPERATOR_CHAT]
     assert (card.topic_of, card.thread_id) == (stage.customer().id, None)
     stage.topic(ANA, 77)
     delivering.again(stage.desk, card.id, card.attempts, 0, "no topic")
-    (card,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    (card,) = [d for d in stage.take() if d.chat_id == OPERATOR_CHAT]
     assert card.thread_id == 77
 
 
@@ -223,7 +223,7 @@ def test_a_cancelled_head_makes_way_in_the_same_take(stage: Stage) -> None:
             .where(DeliveryRow.from_bot.is_(True))
             .values(state=DeliveryState.PENDING)
         )
-    taken = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == ANA.chat_id]
+    taken = [d for d in stage.take() if d.chat_id == ANA.chat_id]
     assert [delivery.method for delivery in taken] == ["copyMessage"]
 
 
@@ -236,16 +236,16 @@ def test_a_topics_number_means_nothing_in_another_chat(stage: Stage) -> None:
     assert moved.told() == ["This topic belongs to no customer."]
     moved.send_all()
     moved.ask("you are rude", intent="complaint")
-    (card,) = [d for d in dispatching.take(moved.desk, (), 9) if "Needs" in str(d.payload)]
+    (card,) = [d for d in moved.take() if "Needs" in str(d.payload)]
     assert (card.chat_id, card.thread_id) == (-100999, None)
 
 
 def test_no_topic_is_made_in_a_chat_that_is_no_longer_the_operators(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
     desk = replace(stage.desk, operator_chat_id=-100999)
-    (card,) = [d for d in dispatching.take(desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    (card,) = [d for d in dispatching.take(desk, (), 9, stage.lease) if d.chat_id == OPERATOR_CHAT]
     assert card.topic_of is None
     delivering.again(desk, card.id, card.attempts, 0, "not yet")
-    operators.announce_waiting(desk)
-    (card,) = [d for d in dispatching.take(desk, (), 9) if "Needs" in str(d.payload)]
+    announcing.announce_waiting(desk)
+    (card,) = [d for d in dispatching.take(desk, (), 9, stage.lease) if "Needs" in str(d.payload)]
     assert (card.chat_id, card.topic_of) == (-100999, stage.customer().id)

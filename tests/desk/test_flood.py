@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from desk.domain import Action, ConversationState, MessageState
-from desk.flow import customers, operators
+from desk.flow import announcing, customers, operators
 from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT, THUMB_DOWN
 from desk.flow.desk import Desk
 from desk.tables import ButtonRow, DecisionRow
@@ -240,7 +240,7 @@ def test_who_waits_is_announced_elsewhere_with_what_called_a_person(stage: Stage
     assert rules(stage)[-1] == "flood"
     stage.send_all()
     moved = replace(stage.desk, operator_chat_id=-100777)
-    assert operators.announce_waiting(moved) == 1
+    announcing.announce_waiting(moved)
     (card,) = stage.deliveries(-100777, method="sendMessage")
     assert "<blockquote>you are rude</blockquote>" in card.payload["text"]
 

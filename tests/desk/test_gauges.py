@@ -19,6 +19,7 @@ from desk.flow.desk import Desk
 from desk.gauges import STALE_SECONDS, Gauges, of_database, of_redis
 from desk.tables import DeliveryRow, Inbox, RunRow
 from tests.conftest import Clock
+from tests.desk.acting import new_rows
 from workers.embedded import embedded_redis
 
 ANN = Person(501, "Ann")
@@ -34,7 +35,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 def write(desk: Desk, number: int, person: Person = ANN) -> None:
     """An update that is stored and made a message."""
     intake.store_updates(desk, [Incoming(1, number, person.chat_id, {"n": number})])
-    [row] = intake.new_rows(desk, 1, [])
+    [row] = new_rows(desk, 1)
     customers.wrote(desk, row.id, person, number, "two roses")
 
 

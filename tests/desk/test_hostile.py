@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from classifier.vocabulary import Neighbour
 from desk.domain import Person, Role
-from desk.flow import customers, operators
+from desk.flow import customers, roster
 from desk.flow.composing import clean, plain, shorten
 from simulator.html_markup import parse_html
 from simulator.utf16 import length
@@ -123,7 +123,7 @@ def test_the_longest_card_still_fits_when_it_is_opened(stage: Stage, letter: str
 
 
 def test_operators_names_are_shown_as_they_are(stage: Stage) -> None:
-    operators.add_operator(stage.desk, OLGA, Role.ADMIN, "<Olga> & Co")
+    roster.add_operator(stage.desk, OLGA, Role.ADMIN, "<Olga> & Co")
     stage.ask("rude", intent="complaint")
     stage.send_all()
     stage.press(stage.token("take"), by=OLGA)

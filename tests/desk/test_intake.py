@@ -9,7 +9,7 @@ from desk.domain import Incoming
 from desk.flow import intake
 from desk.flow.desk import Desk
 from tests.conftest import Clock
-from tests.desk.acting import BOT, Stage
+from tests.desk.acting import BOT, Stage, new_rows
 
 
 def _updates(*numbers: int, bot_id: int = BOT) -> list[Incoming]:
@@ -19,7 +19,7 @@ def _updates(*numbers: int, bot_id: int = BOT) -> list[Incoming]:
 def test_an_update_that_comes_twice_has_one_row(desk: Desk) -> None:
     assert intake.store_updates(desk, _updates(1, 2)) == 2
     assert intake.store_updates(desk, _updates(2, 3)) == 1
-    rows = intake.new_rows(desk, BOT, ())
+    rows = new_rows(desk)
     assert [row.update_id for row in rows] == [1, 2, 3]
     assert rows[0].payload == {"update_id": 1}
 
@@ -31,19 +31,19 @@ def test_an_update_that_stands_twice_in_a_batch_has_one_row(desk: Desk) -> None:
 def test_the_first_payload_of_an_update_stays(desk: Desk) -> None:
     intake.store_updates(desk, [Incoming(BOT, 1, 501, {"text": "first"})])
     intake.store_updates(desk, [Incoming(BOT, 1, 501, {"text": "second"})])
-    assert intake.new_rows(desk, BOT, ())[0].payload == {"text": "first"}
+    assert new_rows(desk)[0].payload == {"text": "first"}
 
 
 def test_an_id_that_telegram_uses_again_after_an_idle_week_is_a_new_update(
     desk: Desk, clock: Clock
 ) -> None:
     intake.store_updates(desk, _updates(1, 2))
-    old, unhandled = intake.new_rows(desk, BOT, ())
+    old, unhandled = new_rows(desk)
     intake.done(desk, old.id)
     clock.move(days=8)
     again = [Incoming(BOT, number, 501, {"text": "anew"}) for number in (1, 2, 3)]
     assert intake.store_updates(desk, again) == 2
-    rows = {row.update_id: row for row in intake.new_rows(desk, BOT, ())}
+    rows = {row.update_id: row for row in new_rows(desk)}
     assert rows[1].payload == {"text": "anew"}
     assert rows[1].id != old.id
     assert rows[2].id == unhandled.id
@@ -57,10 +57,10 @@ def test_what_telegram_delivers_again_within_a_day_is_never_handled_twice(
     desk: Desk, clock: Clock
 ) -> None:
     intake.store_updates(desk, _updates(1))
-    intake.done(desk, intake.new_rows(desk, BOT, ())[0].id)
+    intake.done(desk, new_rows(desk)[0].id)
     clock.move(hours=25)
     assert intake.store_updates(desk, _updates(1)) == 0
-    assert intake.new_rows(desk, BOT, ()) == []
+    assert new_rows(desk) == []
 
 
 def test_no_updates_change_nothing(desk: Desk) -> None:
@@ -83,44 +83,37 @@ def test_the_offset_follows_when_telegram_starts_anew_with_lower_ids(desk: Desk)
 
 
 def test_bots_have_offsets_and_updates_of_their_own(desk: Desk) -> None:
-    intake.store_updates(desk, _updates(1))
+    intake.store_updates(desk, _updates(1, 2))
     intake.store_updates(desk, _updates(1, bot_id=99))
-    assert [row.bot_id for row in intake.new_rows(desk, 99, ())] == [99]
+    assert [row.update_id for row in new_rows(desk, 99)] == [1]
     assert intake.poll_offset(desk, 99) == 2
 
 
 def test_rows_already_known_are_not_handed_out_again(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1, 2, 3, 4))
-    known = [row.id for row in intake.new_rows(desk, BOT, ())[:2]]
-    assert [row.update_id for row in intake.new_rows(desk, BOT, known, limit=1)] == [3]
+    known = [row.id for row in new_rows(desk)[:2]]
+    assert [row.update_id for row in new_rows(desk, known=known, limit=1)] == [3]
 
 
 def test_a_handled_update_is_not_new_any_more(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1, 2))
-    first, second = intake.new_rows(desk, BOT, ())
+    first, second = new_rows(desk)
     intake.done(desk, first.id)
-    assert [row.id for row in intake.new_rows(desk, BOT, ())] == [second.id]
+    assert [row.id for row in new_rows(desk)] == [second.id]
 
 
 def test_a_failing_update_is_tried_five_times_and_then_parked(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1))
-    row = intake.new_rows(desk, BOT, ())[0]
+    row = new_rows(desk)[0]
     waits = [intake.failed(desk, row.id, f"error {number}") for number in range(1, 6)]
     assert waits == [0.5, 2.0, 8.0, 30.0, None]
-    assert intake.new_rows(desk, BOT, ()) == []
+    assert new_rows(desk) == []
     assert intake.parked(desk) == [(row.id, 5, "error 5")]
-
-
-def test_the_attempts_of_a_failing_update_are_counted(desk: Desk) -> None:
-    intake.store_updates(desk, _updates(1))
-    row = intake.new_rows(desk, BOT, ())[0]
-    intake.failed(desk, row.id, "boom")
-    assert intake.new_rows(desk, BOT, ())[0].attempts == 1
 
 
 def test_an_update_that_no_retry_can_help_is_parked_at_once(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1))
-    row = intake.new_rows(desk, BOT, ())[0]
+    row = new_rows(desk)[0]
     assert intake.failed(desk, row.id, "no JSON", final=True) is None
     assert intake.parked(desk) == [(row.id, 1, "no JSON")]
 
@@ -134,16 +127,17 @@ def test_operators_hear_of_a_parked_update(stage: Stage) -> None:
 
 def test_a_parked_update_can_have_another_round(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1))
-    row = intake.new_rows(desk, BOT, ())[0]
+    row = new_rows(desk)[0]
     intake.failed(desk, row.id, "boom", final=True)
     assert intake.retry_parked(desk) == 1
-    assert [(new.id, new.attempts) for new in intake.new_rows(desk, BOT, ())] == [(row.id, 0)]
+    assert [new.id for new in new_rows(desk)] == [row.id]
     assert intake.parked(desk) == []
+    assert intake.failed(desk, row.id, "boom") == intake.RETRY_SECONDS[0]
 
 
 def test_a_failure_after_the_update_was_handled_is_ignored(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1))
-    row = intake.new_rows(desk, BOT, ())[0]
+    row = new_rows(desk)[0]
     intake.done(desk, row.id)
     assert intake.failed(desk, row.id, "too late") is None
     assert intake.parked(desk) == []
@@ -151,7 +145,7 @@ def test_a_failure_after_the_update_was_handled_is_ignored(desk: Desk) -> None:
 
 def test_an_error_with_nul_and_of_any_length_can_be_noted(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1))
-    row = intake.new_rows(desk, BOT, ())[0]
+    row = new_rows(desk)[0]
     intake.failed(desk, row.id, "x\x00" * 5000, final=True)
     assert intake.parked(desk)[0][2] == "x" * 2000
 

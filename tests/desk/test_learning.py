@@ -13,7 +13,7 @@ from desk.domain import Author, DeskError, FeedbackKind, RunState
 from desk.flow import customers, deciding, learning
 from desk.flow.learning import AUTHORITY, Learned, learned, resolve_conflicts
 from desk.tables import Feedback, Message
-from tests.conftest import OPERATOR_CHAT, Clock
+from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -179,22 +179,20 @@ def test_only_the_attempt_that_counts_promotes(stage: Stage) -> None:
     assert promoted == [attempt + 1]
 
 
-def test_a_run_that_kills_its_process_again_and_again_is_given_up_and_the_operators_hear_it(
+def test_a_run_whose_process_dies_in_five_attempts_is_given_up_and_the_operators_hear_it(
     stage: Stage,
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
-    for _ in range(learning.MOST_ATTEMPTS):
+    run_id, _ = learning.order_run(stage.desk, "Olga")
+    for attempt in (1, 2, 3, 4):
         assert learning.start_run(stage.desk, run_id, attempt)
-        again = learning.restart_run(stage.desk, run_id)
-        if again is None:
-            break
-        attempt = again[1]
+        assert learning.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
+    assert learning.start_run(stage.desk, run_id, 5)
+    assert learning.restart_run(stage.desk, run_id) is None
     run = learning.get_run(stage.desk, run_id)
     assert run.state is RunState.FAILED
-    assert run.attempt == learning.MOST_ATTEMPTS - 1
-    assert "died 5 times" in (run.error or "")
+    assert "died in attempt 5," in (run.error or "")
     assert learning.restart_run(stage.desk, run_id) is None
-    assert any("died 5 times" in row.payload["text"] for row in stage.deliveries(OPERATOR_CHAT))
+    assert ["died in attempt 5," in text for text in stage.told()] == [True]
 
 
 def test_the_best_accuracy_is_that_of_promoted_models_on_the_same_test_set(stage: Stage) -> None:
@@ -299,18 +297,22 @@ def test_one_example_a_text_and_none_invented(said: list[Learned]) -> None:
         assert max(AUTHORITY[other.kind] for other in rivals) == AUTHORITY[lesson.kind]
 
 
-def test_a_label_on_a_message_that_was_given_up_as_late_is_learned_too(stage: Stage) -> None:
-    job = stage.write("do the roses come in red")
-    assert job is not None
-    deciding.give_up(stage.desk, [job[0]])
+def test_labels_on_messages_that_were_given_up_are_learned_too(stage: Stage) -> None:
+    texts = ["do the roses come in red", "or in white"]
+    first = stage.write(texts[0])
+    assert first is not None
+    assert stage.write(texts[1]) is None  # whose attempt was to begin after the first one's
+    ids = [message.id for message in stage.said()]
+    deciding.give_up(stage.desk, ids)
     with stage.desk.store.writing() as session:
-        session.add(
-            Feedback(
-                message_id=job[0],
-                kind=FeedbackKind.RELABEL,
-                intent="order_status",
-                by=OLGA,
-                created_at=stage.desk.clock(),
+        for message_id in ids:
+            session.add(
+                Feedback(
+                    message_id=message_id,
+                    kind=FeedbackKind.RELABEL,
+                    intent="order_status",
+                    by=OLGA,
+                    created_at=stage.desk.clock(),
+                )
             )
-        )
-    assert [found.text for found in learning.learned(stage.desk)] == ["do the roses come in red"]
+    assert [found.text for found in learning.learned(stage.desk)] == texts

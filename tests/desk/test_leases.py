@@ -15,7 +15,7 @@ from desk.flow.leases import Holding, LostLeaseError
 from desk.tables import DeliveryRow
 from tests.desk.acting import ANA, BOT, Stage
 
-NAME = "bot:123456"
+NAME = "bot:77"
 
 
 def somebody() -> Holding:
@@ -117,7 +117,7 @@ def test_who_has_lost_the_lease_takes_nothing_to_send_and_nothing_to_handle(stag
     with pytest.raises(LostLeaseError):
         recovering.put_back(stage.desk, [], lost)
     with pytest.raises(LostLeaseError):
-        intake.new_rows(stage.desk, BOT, [], lease=lost)
+        intake.new_rows(stage.desk, BOT, [], lost)
     assert {row.state for row in stage.deliveries()} == {DeliveryState.PENDING}
 
 

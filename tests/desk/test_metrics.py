@@ -18,7 +18,7 @@ from desk.flow.desk import Desk
 from desk.flow.noting import RULES, counted, decided, happened
 from desk.logs import configure
 from desk.store import after_commit
-from tests.desk.acting import predict
+from tests.desk.acting import hold_lease, new_rows, predict
 
 ANN = Person(501, "Ann")
 NAME = re.compile(r"frontdesk_[a-z]+(_[a-z]+)*")
@@ -32,7 +32,7 @@ def value(metric: prometheus_client.metrics.MetricWrapperBase, *labels: str) -> 
 
 def write(desk: Desk, number: int) -> PendingMessage:
     intake.store_updates(desk, [Incoming(1, number, ANN.chat_id, {})])
-    [row] = intake.new_rows(desk, 1, [])
+    [row] = new_rows(desk, 1)
     waiting = customers.wrote(desk, row.id, ANN, number, "two roses")
     assert waiting is not None
     return deciding.pending(desk, [waiting])[waiting[0]]
@@ -95,7 +95,7 @@ def test_a_batch_is_one_line_and_each_decision_counts(desk: Desk) -> None:
     people = [Person(600 + n, "Bob") for n in range(3)]
     intake.store_updates(desk, [Incoming(1, p.chat_id, p.chat_id, {}) for p in people])
     waiting = []
-    for row, person in zip(intake.new_rows(desk, 1, []), people, strict=True):
+    for row, person in zip(new_rows(desk, 1), people, strict=True):
         pair = customers.wrote(desk, row.id, person, 1, "two roses")
         assert pair is not None
         waiting.append(pair)
@@ -151,7 +151,7 @@ def test_an_update_is_counted_once_however_often_it_comes(desk: Desk) -> None:
         (lambda desk, d: delivering.again(desk, d, 1, 1.0, "lost", uncertain=True), "uncertain"),
         (lambda desk, d: delivering.failed(desk, d, 1, "400"), "failed"),
         (lambda desk, d: delivering.customer_gone(desk, d, 1, "403"), "gone"),
-        (lambda desk, d: recovering.recover(desk), "uncertain"),
+        (lambda desk, d: recovering.recover(desk, hold_lease(desk)), "uncertain"),
     ],
 )
 def test_each_end_of_an_attempt_at_a_delivery_counts(
@@ -159,7 +159,7 @@ def test_each_end_of_an_attempt_at_a_delivery_counts(
 ) -> None:
     message = write(desk, 1)
     deciding.decide_batch(desk, [(message, predict())])
-    [delivery] = dispatching.take(desk, [], 10)
+    [delivery] = dispatching.take(desk, [], 10, hold_lease(desk))
     assert delivery.message_id == message.id
     outcomes = ("sent", "again", "uncertain", "failed", "gone", "cancelled")
     before = {name: value(metrics.DELIVERIES, name) for name in outcomes}

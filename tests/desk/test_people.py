@@ -14,10 +14,10 @@ from desk.domain import (
     Role,
     RunState,
 )
-from desk.flow import customers, delivering, dispatching, learning, operators
+from desk.flow import announcing, customers, delivering, dispatching, learning, operators, roster
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict, role_of
 
 
 def test_what_an_operator_writes_in_a_topic_reaches_its_customer(stage: Stage) -> None:
@@ -85,7 +85,7 @@ def test_a_delivery_already_under_way_goes_back_cancelled_once_a_person_is_there
     stage: Stage,
 ) -> None:
     message_id = stage.ask("roses?")
-    (taken,) = dispatching.take(stage.desk, (), 10)
+    (taken,) = stage.take()
     stage.topic()
     stage.reply("I'm on it")
     delivering.again(stage.desk, taken.id, taken.attempts, 0, "429")
@@ -98,7 +98,7 @@ def test_an_answer_that_goes_back_after_a_person_resolved_is_void_all_the_same(
     stage: Stage,
 ) -> None:
     message_id = stage.ask("roses?")
-    (taken,) = dispatching.take(stage.desk, (), 10)
+    (taken,) = stage.take()
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     operators.resolved(stage.desk, stage.update(), OSCAR, 77)
@@ -131,6 +131,23 @@ def test_a_conversation_that_is_opened_again_keeps_that_a_person_had_taken_it(
     ]
 
 
+def test_the_card_of_a_conversation_that_is_opened_again_says_that_the_bot_answers(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    job = stage.write("where are my roses?")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert job is not None
+    stage.decide((job, predict("where are my roses?")))
+    assert stage.conversation().state is ConversationState.BOT
+    stage.press(stage.token("why"), by=OSCAR)
+    card = stage.told()[-1]
+    assert "the bot answers again" in card
+    assert "waiting for a person" not in card
+
+
 def test_a_bots_answer_that_slips_in_late_is_cancelled_before_sending(stage: Stage) -> None:
     message_id = stage.ask("roses?")
     stage.topic()
@@ -140,7 +157,7 @@ def test_a_bots_answer_that_slips_in_late_is_cancelled_before_sending(stage: Sta
             type(stage.deliveries()[0]), stage.deliveries(key=f"answer:{message_id}")[0].id
         )
         row.state = DeliveryState.PENDING
-    dispatching.take(stage.desk, (), 10)
+    stage.take()
     assert stage.deliveries(key=f"answer:{message_id}")[0].state is DeliveryState.CANCELLED
 
 
@@ -171,6 +188,15 @@ def test_resolving_twice_says_so(stage: Stage) -> None:
     for _ in range(2):
         operators.resolved(stage.desk, stage.update(), OSCAR, 77)
     assert stage.told()[-1] == "This conversation is already resolved."
+
+
+def test_taking_what_a_person_has_says_who_it_is(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    operators.took(stage.desk, stage.update(), OLGA, 77)
+    assert stage.told()[-1] == "Oscar has already taken this."
+    assert stage.conversation().operator_id == OSCAR
 
 
 def test_writing_after_resolving_opens_a_conversation_that_is_the_operators(stage: Stage) -> None:
@@ -280,27 +306,27 @@ def test_an_agent_can_not_order_training(stage: Stage) -> None:
 
 
 def test_operators_are_added_changed_and_removed(stage: Stage) -> None:
-    operators.add_operator(stage.desk, 42, Role.AGENT, "Uma")
-    assert operators.role_of(stage.desk, 42) is Role.AGENT
-    operators.add_operator(stage.desk, 42, Role.ADMIN)
-    assert operators.role_of(stage.desk, 42) is Role.ADMIN
-    names = {row.user_id: row.name for row in operators.list_operators(stage.desk)}
+    roster.add_operator(stage.desk, 42, Role.AGENT, "Uma")
+    assert role_of(stage.desk, 42) is Role.AGENT
+    roster.add_operator(stage.desk, 42, Role.ADMIN)
+    assert role_of(stage.desk, 42) is Role.ADMIN
+    names = {row.user_id: row.name for row in roster.list_operators(stage.desk)}
     assert names[42] == "Uma"
-    operators.remove_operator(stage.desk, 42)
-    assert operators.role_of(stage.desk, 42) is None
+    roster.remove_operator(stage.desk, 42)
+    assert role_of(stage.desk, 42) is None
     with pytest.raises(DeskError, match="42 is no operator"):
-        operators.remove_operator(stage.desk, 42)
+        roster.remove_operator(stage.desk, 42)
 
 
 def test_the_chats_admins_become_admins_and_lose_it_with_their_rights(stage: Stage) -> None:
-    operators.sync_admins(stage.desk, [(1, "Root"), (2, "Two"), (OSCAR, "Oscar Again")])
-    assert operators.role_of(stage.desk, 1) is Role.ADMIN
+    roster.sync_admins(stage.desk, [(1, "Root"), (2, "Two"), (OSCAR, "Oscar Again")])
+    assert role_of(stage.desk, 1) is Role.ADMIN
     with pytest.raises(DeskError, match="would be back within minutes"):
-        operators.remove_operator(stage.desk, 1)
-    assert operators.role_of(stage.desk, 1) is Role.ADMIN
-    operators.sync_admins(stage.desk, [(1, "Root")])
-    assert operators.role_of(stage.desk, 2) is None
-    assert operators.role_of(stage.desk, OSCAR) is Role.AGENT, "the desk was told, not the chat"
+        roster.remove_operator(stage.desk, 1)
+    assert role_of(stage.desk, 1) is Role.ADMIN
+    roster.sync_admins(stage.desk, [(1, "Root")])
+    assert role_of(stage.desk, 2) is None
+    assert role_of(stage.desk, OSCAR) is Role.AGENT, "the desk was told, not the chat"
 
 
 # ---- Training runs ----
@@ -363,25 +389,26 @@ def test_a_persons_reply_comes_after_the_answer_that_was_already_leaving(stage: 
     job = stage.write("roses?")
     assert job is not None
     stage.decide((job, predict()))
-    (leaving,) = dispatching.take(stage.desk, (), 10)
+    (leaving,) = stage.take()
     stage.topic()
     stage.reply("hello")
-    assert [d for d in dispatching.take(stage.desk, (), 10) if d.chat_id == ANA.chat_id] == []
+    assert [d for d in stage.take() if d.chat_id == ANA.chat_id] == []
     delivering.sent(stage.desk, leaving.id, leaving.attempts, 1)
-    later = dispatching.take(stage.desk, (), 10)
+    later = stage.take()
     assert [d.method for d in later if d.chat_id == ANA.chat_id] == ["copyMessage"]
 
 
 def test_who_waits_from_before_there_was_an_operators_chat_is_announced_once(stage: Stage) -> None:
     alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
     message_id = alone.ask("you are rude", intent="complaint")
+    announcing.announce_waiting(alone.desk)
     assert alone.deliveries(key=f"card:{message_id}") == []
-    assert operators.announce_waiting(alone.desk) == 0
 
-    assert operators.announce_waiting(stage.desk) == 1
-    (card,) = stage.deliveries(key=f"card:{message_id}")
-    assert "you are rude" in card.payload["text"]
-    assert operators.announce_waiting(stage.desk) == 0
+    for _ in range(2):
+        announcing.announce_waiting(stage.desk)
+        (card,) = stage.deliveries(OPERATOR_CHAT)
+        assert card.key == f"card:{message_id}"
+        assert "you are rude" in card.payload["text"]
 
 
 def test_who_waits_is_announced_in_the_new_group_when_the_operators_move(stage: Stage) -> None:
@@ -389,11 +416,13 @@ def test_who_waits_is_announced_in_the_new_group_when_the_operators_move(stage: 
     stage.send_all()
     for chat in (-100999, -100888, -100999):
         moved = replace(stage.desk, operator_chat_id=chat)
-        assert operators.announce_waiting(moved) == 1
+        before = len(stage.deliveries())
+        for _ in range(2):
+            announcing.announce_waiting(moved)
         (card,) = stage.deliveries(key=f"card:{message_id}")
         assert (card.chat_id, card.state) == (chat, DeliveryState.PENDING)
-        assert operators.announce_waiting(moved) == 0
-        (taken,) = dispatching.take(moved, (), 9)
+        assert len(stage.deliveries()) == before + 1
+        (taken,) = dispatching.take(moved, (), 9, stage.lease)
         delivering.sent(moved, taken.id, taken.attempts, 5)
 
 
@@ -405,8 +434,8 @@ def test_files_from_before_there_was_an_operators_chat_are_copied_behind_the_car
     customers.sent_file(alone.desk, alone.update(), ANA, 55, "[photo]")
     alone.ask("well?")
     customers.sent_file(alone.desk, alone.update(), ANA, 57, "[photo]")
-    operators.announce_waiting(stage.desk)
-    operators.announce_waiting(stage.desk)
+    announcing.announce_waiting(stage.desk)
+    announcing.announce_waiting(stage.desk)
     first, second = [m.id for m in stage.said() if m.text == "[photo]"]
     shown = stage.deliveries(OPERATOR_CHAT)
     assert [row.key for row in shown] == [f"card:{second}", f"file:{first}", f"file:{second}"]
@@ -423,7 +452,7 @@ def test_files_go_along_when_the_operators_move(stage: Stage) -> None:
     stage.send_all()
     for chat in range(-100999, -100980):  # each time there is one more that it was shown in
         moved = Stage(replace(stage.desk, operator_chat_id=chat))
-        operators.announce_waiting(moved.desk)
+        announcing.announce_waiting(moved.desk)
         assert [row.method for row in moved.send_all()] == ["sendMessage", "copyMessage"]
 
 
@@ -466,7 +495,7 @@ def test_a_card_still_in_the_queue_is_rewritten_and_not_edited(stage: Stage) -> 
 def test_a_card_that_was_being_sent_at_the_take_over_is_brought_up_to_date(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
     stage.topic()
-    (card,) = [d for d in dispatching.take(stage.desk, (), 9) if d.chat_id == OPERATOR_CHAT]
+    (card,) = [d for d in stage.take() if d.chat_id == OPERATOR_CHAT]
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     delivering.sent(stage.desk, card.id, card.attempts, 4711)
     (edit,) = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
@@ -500,4 +529,4 @@ def test_who_writes_anonymously_is_told_to_stop_that_and_never_to_add_that_id(
     assert len(stage.told()) == 3
     assert all("You write anonymously" in text for text in stage.told())
     with pytest.raises(DeskError, match="every administrator who writes anonymously"):
-        operators.add_operator(stage.desk, ANONYMOUS_ADMIN, Role.AGENT)
+        roster.add_operator(stage.desk, ANONYMOUS_ADMIN, Role.AGENT)

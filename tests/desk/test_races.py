@@ -13,19 +13,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from desk.domain import Author, ConversationState, DeliveryState, Incoming, Person
-from desk.flow import (
-    buttons,
-    customers,
-    deciding,
-    dispatching,
-    intake,
-    operators,
-    recovering,
-    watching,
-)
-from desk.flow.operators import take_over
+from desk.flow import buttons, customers, deciding, intake, operators, roster, watching
+from desk.flow.handoff import take_over
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
-from tests.desk.acting import ANA, BOT, OSCAR, Stage, predict
+from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows, predict, role_of
 
 ROUNDS = 8
 
@@ -161,7 +152,7 @@ def test_the_same_update_in_two_threads_is_handled_once(stage: Stage) -> None:
 def test_updates_stored_by_two_threads_have_one_row_each(stage: Stage) -> None:
     batch = [Incoming(BOT, 9000 + number, 1, {}) for number in range(50)]
     _together(*[lambda: intake.store_updates(stage.desk, batch)] * 3)
-    rows = [row for row in intake.new_rows(stage.desk, BOT, ()) if row.update_id >= 9000]
+    rows = [row for row in new_rows(stage.desk) if row.update_id >= 9000]
     assert len(rows) == 50
 
 
@@ -291,13 +282,13 @@ def test_a_batch_reads_who_is_in_charge_under_the_lock(
 
 def test_what_is_noted_as_sent_while_another_sender_begins_stays_sent(stage: Stage) -> None:
     stage.ask("where are my roses")
-    (delivery,) = dispatching.take(stage.desk, (), 9)
+    (delivery,) = stage.take()
     with ThreadPoolExecutor(1) as pool:
         with stage.desk.store.writing() as session:
             row = session.get_one(DeliveryRow, delivery.id, with_for_update=True)
             row.state = DeliveryState.SENT
             session.flush()
-            began = pool.submit(recovering.recover, stage.desk)
+            began = pool.submit(stage.recover)
             time.sleep(0.3)  # it has to have read what is being sent by now
         began.result(10)
     assert stage.row(DeliveryRow, delivery.id).state is DeliveryState.SENT
@@ -306,9 +297,9 @@ def test_what_is_noted_as_sent_while_another_sender_begins_stays_sent(stage: Sta
 def test_two_bots_that_start_at_once_both_learn_who_is_an_administrator(stage: Stage) -> None:
     admins = [(number, f"Admin {number}") for number in range(1, 200)]
     for _ in range(3):
-        operators.sync_admins(stage.desk, [])
-        _together(*[lambda: operators.sync_admins(stage.desk, admins)] * 3)
-    assert operators.role_of(stage.desk, 1) is not None
+        roster.sync_admins(stage.desk, [])
+        _together(*[lambda: roster.sync_admins(stage.desk, admins)] * 3)
+    assert role_of(stage.desk, 1) is not None
 
 
 def test_a_token_that_no_database_takes_is_an_unknown_one(stage: Stage) -> None:

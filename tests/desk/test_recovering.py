@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from desk.domain import ConversationState, DeliveryState
-from desk.flow import delivering, dispatching, recovering
+from desk.flow import delivering, recovering
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import OSCAR, Stage, add_deliveries, take_texts
@@ -14,8 +14,8 @@ from tests.desk.acting import OSCAR, Stage, add_deliveries, take_texts
 def test_what_was_being_sent_at_a_crash_is_sent_again_and_marked(stage: Stage) -> None:
     add_deliveries(stage, "one")
     take_texts(stage)
-    assert recovering.recover(stage.desk) == 1
-    (again,) = dispatching.take(stage.desk, (), 10)
+    assert stage.recover() == 1
+    (again,) = stage.take()
     assert again.uncertain
     assert again.attempts == 2
 
@@ -24,8 +24,8 @@ def test_what_was_being_sent_at_a_crash_is_sent_again_and_marked(stage: Stage) -
 def test_an_edit_can_be_repeated_and_is_not_uncertain(stage: Stage, method: str) -> None:
     (row_id,) = add_deliveries(stage, "one", method=method)
     take_texts(stage)
-    assert recovering.recover(stage.desk) == 0
-    (again,) = dispatching.take(stage.desk, (), 10)
+    assert stage.recover() == 0
+    (again,) = stage.take()
     assert not again.uncertain
     delivering.again(stage.desk, row_id, 1, 0, "timeout", uncertain=True)
     assert not stage.row(DeliveryRow, row_id).uncertain
@@ -34,7 +34,7 @@ def test_an_edit_can_be_repeated_and_is_not_uncertain(stage: Stage, method: str)
 def test_what_arrived_after_all_before_it_is_taken_again_is_not_sent_twice(stage: Stage) -> None:
     (row_id,) = add_deliveries(stage, "one")
     take_texts(stage)
-    recovering.recover(stage.desk)
+    stage.recover()
     delivering.sent(stage.desk, row_id, 1, 7)
     assert take_texts(stage) == []
     assert stage.row(DeliveryRow, row_id).telegram_id == 7
@@ -45,12 +45,12 @@ def test_a_card_that_may_have_arrived_keeps_its_text_and_is_then_brought_up_to_d
     stage: Stage, taken_again: bool
 ) -> None:
     card = f"card:{stage.ask('you are rude', intent='complaint')}"
-    dispatching.take(stage.desk, (), 10)
+    stage.take()
     (before,) = stage.deliveries(key=card)
-    recovering.recover(stage.desk)
+    stage.recover()
     stage.press(stage.token("take"), by=OSCAR)
     if taken_again:
-        dispatching.take(stage.desk, (), 10)
+        stage.take()
     (row,) = stage.deliveries(key=card)
     assert row.payload["text"] == before.payload["text"]
     delivering.sent(stage.desk, row.id, row.attempts, 7)
@@ -65,11 +65,15 @@ def test_a_delivery_during_which_the_sender_died_twice_is_given_up_and_operators
 ) -> None:
     message_id = stage.ask("roses?")
     key = f"answer:{message_id}"
-    for expected in (DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.FAILED):
-        dispatching.take(stage.desk, (OPERATOR_CHAT,), 10)
-        recovering.recover(stage.desk)
+    for uncertain, state in (
+        (1, DeliveryState.PENDING),
+        (0, DeliveryState.FAILED),
+        (0, DeliveryState.FAILED),
+    ):
+        stage.take((OPERATOR_CHAT,))
+        assert stage.recover() == uncertain
         (row,) = stage.deliveries(key=key)
-        assert row.state is expected
+        assert row.state is state
     assert (row.attempts, row.uncertain) == (2, True)
     assert stage.conversation().state is ConversationState.WAITING
     assert any("may have arrived" in text for text in stage.told())
@@ -93,5 +97,5 @@ def test_what_was_sent_lately_or_may_have_been_is_known_to_the_next_sender(
 
 def test_what_never_began_is_not_uncertain_after_a_crash(stage: Stage) -> None:
     add_deliveries(stage, "one")
-    assert recovering.recover(stage.desk) == 0
-    assert not dispatching.take(stage.desk, (), 1)[0].uncertain
+    assert stage.recover() == 0
+    assert not stage.take()[0].uncertain

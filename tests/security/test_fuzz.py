@@ -38,7 +38,7 @@ from desk.masking import mask
 from desk.pack import PackError, load
 from desk.tables import Inbox
 from tests.conftest import FLORIST
-from tests.desk.acting import ANA, BOT, OLGA, Stage
+from tests.desk.acting import ANA, BOT, OLGA, Stage, hold_lease
 
 BOUNDED = settings(
     max_examples=60,
@@ -181,7 +181,9 @@ async def test_any_update_is_done_or_parked_and_the_next_one_is_handled(
         desk, bot, jobs, Indicator(desk, telegram), Answers(telegram, Limits()), lambda: None
     )
     stop = asyncio.Event()
-    running = asyncio.create_task(Lanes(desk, BOT, routers.handle).run(stop))
+    quiet = Disturbance(desk, telegram, Limits(), lambda: False)
+    lanes = Lanes(desk, BOT, routers.handle, hold_lease(desk), quiet)
+    running = asyncio.create_task(lanes.run(stop))
     async with asyncio.timeout(120):
         while _unfinished(desk):  # noqa: ASYNC110 - the rows tell, and nobody else
             await asyncio.sleep(0.05)

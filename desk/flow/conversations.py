@@ -1,0 +1,70 @@
+"""Conversations: a customer has one that is open, and its texts are classified one by one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.domain import ConversationState, Person
+from desk.flow.composing import clean
+from desk.flow.desk import Desk
+from desk.tables import IS_PENDING, Conversation, Customer, Message
+
+
+def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conversation]:
+    """The customer, up to date and locked, and their open conversation (a new one if none is)."""
+    customer = session.scalar(
+        select(Customer).where(Customer.chat_id == person.chat_id).with_for_update()
+    )
+    if customer is None:
+        customer = Customer(chat_id=person.chat_id, name="", created_at=desk.clock())
+        session.add(customer)
+    customer.name = clean(person.name)[:256]
+    customer.username = person.username
+    customer.language = person.language and clean(person.language)[:16]
+    customer.gone = False
+    session.flush()
+    return customer, open_conversation(session, desk, customer)
+
+
+def open_conversation(session: Session, desk: Desk, customer: Customer) -> Conversation:
+    """The customer's conversation that is not resolved, locked; opens one where there is none."""
+    conversation = session.scalar(
+        select(Conversation)
+        .where(
+            Conversation.customer_id == customer.id,
+            Conversation.state != ConversationState.RESOLVED,
+        )
+        .with_for_update()
+    )
+    if conversation is None:
+        conversation = Conversation(
+            customer_id=customer.id,
+            state=ConversationState.BOT,
+            clarifications=0,
+            negatives=0,
+            last_intents=[],
+            opened_at=desk.clock(),
+        )
+        session.add(conversation)
+        session.flush()
+    return conversation
+
+
+def first_pending(session: Session, conversation_id: int) -> Message | None:
+    """The oldest message of a conversation that still waits for its decision."""
+    return session.scalar(
+        select(Message)
+        .where(Message.conversation_id == conversation_id, IS_PENDING)
+        .order_by(Message.id)
+        .limit(1)
+    )
+
+
+def begin_attempt(message: Message, now: datetime) -> tuple[int, int]:
+    """Start the next attempt at a message; a job of an older attempt no longer counts."""
+    message.attempt = (message.attempt or 0) + 1
+    message.enqueued_at = now
+    return message.id, message.attempt

@@ -1,0 +1,134 @@
+"""The bot hands a conversation to people: one is called, takes it and resolves it."""
+
+from __future__ import annotations
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from desk.domain import Action, ConversationState, DeliveryState, MessageState
+from desk.flow.cards import FILE_KEY, post_card, post_message
+from desk.flow.composing import add_delivery, customer_text
+from desk.flow.desk import Desk
+from desk.flow.noting import decided, happened
+from desk.flow.refreshing import refresh_card
+from desk.policy import LATE
+from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message, Operator
+from desk.texts import say
+
+
+def call_person(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    rule: str,
+    intent: str | None = None,
+    *,
+    tell: bool = True,
+) -> None:
+    """Hand a conversation over: note the decision, call the operators, tell the customer once.
+
+    A message that the bot has answered before keeps its decision's row, with the new rule.
+    """
+    decision = session.get(DecisionRow, message.id)
+    if decision is None:
+        session.add(
+            DecisionRow(message_id=message.id, action=Action.ESCALATE, rule=rule, intent=intent)
+        )
+        session.flush()
+    else:
+        decision.action, decision.rule = Action.ESCALATE, rule
+    decided(session, message.id, Action.ESCALATE, rule)
+    message.state = MessageState.DECIDED
+    waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
+    if conversation.state is ConversationState.BOT:
+        conversation.state = ConversationState.WAITING
+        conversation.escalated_at = desk.clock()
+        conversation.clarifications = 0
+    if waiting:
+        post_message(session, desk, customer, conversation, message)
+    else:
+        post_card(session, desk, customer, conversation, message)
+    if conversation.state is ConversationState.HUMAN or not tell:
+        return  # a person who is there already will speak for themselves
+    text = say("already-waiting", customer.language) if waiting else handover_text(desk, customer)
+    if rule == LATE:
+        text = f"{say('late', customer.language)}\n{text}"
+    customer_text(session, f"handover:{message.id}", customer, conversation, text, message=message)
+
+
+def copy_file(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> None:
+    """Show the operators a customer's file, once."""
+    if desk.operator_chat_id is None:
+        return
+    add_delivery(
+        session,
+        f"{FILE_KEY}{message.id}",
+        desk.operator_chat_id,
+        "copyMessage",
+        {"from_chat_id": customer.chat_id, "message_id": message.telegram_id},
+        conversation=conversation,
+        message=message,
+        topic_of=customer,
+    )
+
+
+def handover_text(desk: Desk, customer: Customer) -> str:
+    """When the customer can expect a person: soon, or when the desk opens again."""
+    now = desk.clock()
+    if desk.pack.hours.open_at(now):
+        return say("handover-open", customer.language, minutes=desk.pack.sla.first_reply_minutes)
+    opening = desk.pack.hours.next_opening(now)
+    if opening is None:
+        return say("handover-closed-unknown", customer.language)
+    return say("handover-closed", customer.language, when=opening.strftime("%Y-%m-%d %H:%M %Z"))
+
+
+def already_taken(session: Session, desk: Desk, conversation: Conversation) -> str:
+    """The words for whoever wants to take a conversation that a person has."""
+    owner = session.get(Operator, conversation.operator_id)
+    return say("already-taken", desk.language, operator=owner.name if owner else "?")
+
+
+def take_over(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    operator: Operator,
+) -> None:
+    """A person is in charge from now on: what the bot had not yet sent is void."""
+    if conversation.state is ConversationState.HUMAN:
+        return
+    conversation.state = ConversationState.HUMAN
+    conversation.operator_id = operator.user_id
+    conversation.taken_at = desk.clock()
+    happened(session, "conversation.taken", conversation=conversation.id)
+    session.execute(
+        update(DeliveryRow)
+        .where(
+            DeliveryRow.conversation_id == conversation.id,
+            DeliveryRow.from_bot.is_(True),
+            DeliveryRow.state == DeliveryState.PENDING,
+        )
+        .values(state=DeliveryState.CANCELLED)
+    )
+    refresh_card(session, desk, customer, conversation)
+
+
+def resolve(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    operator: Operator,
+) -> None:
+    """The conversation is over; the customer's next message opens one with the bot."""
+    conversation.state = ConversationState.RESOLVED
+    conversation.operator_id = operator.user_id
+    conversation.resolved_at = desk.clock()
+    happened(session, "conversation.resolved", conversation=conversation.id)
+    refresh_card(session, desk, customer, conversation)

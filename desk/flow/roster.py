@@ -1,0 +1,80 @@
+"""Who may act as an operator: the administrators of the operators' chat, and whom the desk adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from desk.domain import ANONYMOUS_ADMIN, DeskError, Role
+from desk.flow.composing import clean
+from desk.flow.desk import Desk
+from desk.tables import Operator
+
+
+def list_operators(desk: Desk) -> list[Operator]:
+    with desk.store.reading() as session:
+        return list(session.scalars(select(Operator).order_by(Operator.user_id)))
+
+
+def add_operator(desk: Desk, user_id: int, role: Role, name: str = "") -> None:
+    """Add an operator or change their role; what the desk was told stays when the chat changes.
+
+    Raises `DeskError` for the one id that all anonymous administrators share.
+    """
+    if user_id == ANONYMOUS_ADMIN:
+        raise DeskError(
+            f"{user_id} stands for every administrator who writes anonymously. Have them switch "
+            "that off for themselves and add the id of their own."
+        )
+    with desk.store.writing() as session:
+        operator = session.get(Operator, user_id)
+        if operator is None:
+            operator = Operator(user_id=user_id)
+            session.add(operator)
+        operator.role, operator.from_chat = role, False
+        if name or not operator.name:
+            operator.name = clean(name)[:256]
+
+
+def remove_operator(desk: Desk, user_id: int) -> None:
+    """Remove an operator.
+
+    Raises `DeskError` for whoever is no operator, and for an administrator of the operators'
+    chat, whom the next look at the chat would add again.
+    """
+    with desk.store.writing() as session:
+        operator = session.get(Operator, user_id)
+        if operator is None:
+            raise DeskError(f"{user_id} is no operator. See: frontdesk operators list")
+        if operator.from_chat:
+            raise DeskError(
+                f"{user_id} is an administrator of the operators' group and would be back within "
+                "minutes. Take that away in Telegram, or leave them less: "
+                f"frontdesk operators add {user_id} --role agent"
+            )
+        session.delete(operator)
+
+
+def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
+    """Make the administrators of the operators' chat, as (user id, name), admins of the desk.
+
+    Whoever was an admin only as an administrator of the chat, and is none any more, is removed.
+    """
+    with desk.store.writing() as session:
+        names = {user_id: clean(name)[:256] for user_id, name in admins}
+        for operator in session.scalars(select(Operator).where(Operator.from_chat.is_(True))):
+            if operator.user_id not in names:
+                session.delete(operator)
+        for user_id, name in names.items():
+            known = session.get(Operator, user_id)
+            if known is None:
+                values = {"name": name, "role": Role.ADMIN, "from_chat": True}
+                # Another bot may be adding them at this moment.
+                session.execute(
+                    desk.store.insert(Operator)
+                    .values(user_id=user_id, **values)
+                    .on_conflict_do_nothing()
+                )
+            elif not known.name:
+                known.name = name
