@@ -23,9 +23,11 @@ from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
     InterfaceError,
+    InternalError,
     OperationalError,
     SQLAlchemyError,
 )
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
@@ -35,6 +37,11 @@ BUSY_SECONDS = 15
 SILENT_SECONDS = 15
 _AFTER_COMMIT = "after_commit"
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
+
+# An InternalError is also what a server says that has become a replica and takes no writes, and
+# that of a transaction that idled longer than `_patience` allows.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
+"""The database can't be used now and may be later: nothing that was asked of it is to blame."""
 
 
 class UnreachableError(DeskError):
@@ -192,10 +199,10 @@ def failed(url: str, error: Exception) -> DeskError:
     Without the password of its address.
     """
     sqlite = make_url(url).get_backend_name() == "sqlite"
-    away = isinstance(error, OperationalError | InterfaceError)
+    away = isinstance(error, DATABASE_AWAY)
     if sqlite:
         # Its driver has this one class for nearly everything.
-        away = away and re.search(r"lock|busy|unable to open", _cause(error)) is not None
+        away = away and re.search(r"lock|busy|unable to open", cause(error)) is not None
     if away or not isinstance(error, DBAPIError):
         return unreachable(url, error)
     if sqlite:
@@ -206,19 +213,19 @@ def failed(url: str, error: Exception) -> DeskError:
             "empty database, never over tables of another version"
         )
     return DeskError(
-        f"The database at {_shown(url)} refuses: {_cause(error)}. {todo} (docs/operations.md)."
+        f"The database at {_shown(url)} refuses: {cause(error)}. {todo} (docs/operations.md)."
     )
 
 
 def unreachable(url: str, error: Exception) -> UnreachableError:
     """The sentence for a database that does not answer, without its password."""
     return UnreachableError(
-        f"The database at {_shown(url)} does not answer: {_cause(error)}. "
-        "Check DATABASE_URL and that the server runs."
+        f"The database at {_shown(url)} does not answer: {cause(error)}. "
+        "Check DATABASE_URL and that the server runs and takes writes."
     )
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().split("\n")[0]
 
 

@@ -19,8 +19,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import str_to_date
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 
 from desk import faultpoints, health, metrics, queues
 from desk.domain import DeskError, RunState
@@ -28,6 +27,7 @@ from desk.flow import deciding, learning, leases, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
+from desk.store import DATABASE_AWAY, cause
 from workers.connection import client
 
 log = structlog.get_logger(__name__)
@@ -42,10 +42,6 @@ REDIS_SECONDS = 5.0
 """A Redis that does not answer for so long is away: calling people must not wait for it."""
 ALONE_SECONDS = 8.0
 """A message tried alone that is not done by then has killed its worker, or has frozen it."""
-
-
-DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
-"""Errors of the way to the database; others of SQL are errors of what was asked of it."""
 
 
 class Fate(Enum):
@@ -88,8 +84,7 @@ class Scheduler:
             except RedisError as error:
                 log.warning("redis.unreachable", chore=chore.__name__, reason=str(error))
             except DATABASE_AWAY as error:
-                reason = str(getattr(error, "orig", error))
-                log.warning("database.unreachable", chore=chore.__name__, reason=reason)
+                log.warning("database.unreachable", chore=chore.__name__, reason=cause(error))
                 self.hesitate()
             except Exception as error:  # noqa: BLE001 - one that nobody foresaw
                 # Dying of odd data again and again would end all chores.
