@@ -205,8 +205,7 @@ class Inference:
 
     def _tell(self, following: list[tuple[int, int]]) -> None:
         try:
-            self._connection.publish(queues.WAKE_SENDER, "")
-            queues.enqueue_classify(self._connection, following)
+            queues.decided(self._connection, following)
         except RedisError as error:
             # The decisions are committed: the sender polls, the scheduler enqueues what is left.
             log.warning("redis.unreachable", reason=str(error))

@@ -112,8 +112,7 @@ class Scheduler:
         following = deciding.give_up(self._desk, late)
         metrics.LATE.inc(len(late))
         log.warning("messages.late", messages=late)
-        self._connection.publish(queues.WAKE_SENDER, "")
-        queues.enqueue_classify(self._connection, following)
+        queues.decided(self._connection, following)
 
     def enqueue_stuck(self) -> None:
         """Messages whose job is gone, has failed or hangs get another attempt."""
@@ -136,8 +135,7 @@ class Scheduler:
         if deadly:
             following = deciding.give_up(self._desk, deadly, UNPROCESSABLE)
             log.error("messages.unprocessable", messages=deadly)
-            self._connection.publish(queues.WAKE_SENDER, "")
-            queues.enqueue_classify(self._connection, following)
+            queues.decided(self._connection, following)
         stuck = [id_ for id_ in ids if fates[id_] is not Fate.UNDER_WAY and id_ not in deadly]
         if stuck:
             suspected = [id_ for id_ in stuck if fates[id_] is Fate.DIED]
@@ -150,7 +148,8 @@ class Scheduler:
         """Queued training runs without a job get one; dead jobs and processes, the next attempt."""
         for run_id, attempt, state in watching.unfinished_runs(self._desk):
             if state is RunState.QUEUED:
-                (fate,) = self._fates([(f"train-{run_id}-{attempt}", learning.LIFE_SECONDS)])
+                job_id = queues.train_job_id(run_id, attempt)
+                (fate,) = self._fates([(job_id, learning.LIFE_SECONDS)])
                 if fate is Fate.GONE:
                     queues.enqueue_train(self._connection, run_id, attempt)
                     log.info("run.enqueued", run=run_id, attempt=attempt)
@@ -188,7 +187,7 @@ class Scheduler:
         """
         pipeline = self._connection.pipeline(transaction=False)
         for job_id, _ in jobs:
-            pipeline.hmget(f"rq:job:{job_id}", "status", "started_at")
+            pipeline.hmget(queues.job_key(job_id), "status", "started_at")
         now = self._desk.clock()
         fates = []
         for (_, seconds), (status, started_at) in zip(jobs, pipeline.execute(), strict=True):
