@@ -38,7 +38,7 @@ from desk.flow.desk import Desk
 from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
 from desk.store import failed
-from desk.texts import say
+from desk.texts import LANGUAGES, say
 
 log = structlog.get_logger(__name__)
 
@@ -177,8 +177,7 @@ def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:
 
 async def _introduce(options: BotOptions, telegram: Telegram) -> User:
     desk = options.desk
-    _refuse(await checks.token_problems(telegram))
-    me = User.model_validate(await telegram.call("getMe"))
+    me = User.model_validate(await checks.who_am_i(telegram))
     if desk.operator_chat_id is not None:
         problems = await checks.chat_problems(telegram, desk.operator_chat_id, me.id)
         _refuse(problems.wrong)
@@ -232,7 +231,7 @@ async def _set_mode(options: BotOptions, telegram: Telegram) -> None:
 
 
 async def _set_commands(telegram: Telegram) -> None:
-    for language in ("en", "zh"):
+    for language in LANGUAGES:
         params: dict[str, Any] = {
             "commands": [
                 {"command": name, "description": say(f"command-{name}", language)}

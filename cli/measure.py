@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_settings
-from cli.errors import CommandError, MisconfiguredError
+from cli.errors import CommandError, MisconfiguredError, wrong_settings
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def load_model(settings: Settings, model: Path | None) -> Classifier:
             f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
             "(or name one with --model)"
         )
-    with _device_errors():
+    with wrong_settings():
         return Classifier.load(path, settings.device)
 
 
@@ -168,7 +168,7 @@ def _cross_validate(
 ) -> tuple[list[Prediction], dict[str, Any]]:
     from classifier.folds import cross_validate
 
-    with _device_errors(), _ended_in_order():
+    with wrong_settings(), _ended_in_order():
         return cross_validate(
             examples,
             count,
@@ -176,20 +176,6 @@ def _cross_validate(
             device=settings.device,
             progress=lambda number: training_progress(f"Fold {number} of {count}"),
         )
-
-
-@contextmanager
-def _device_errors() -> Iterator[None]:
-    """A device that is not there is the caller's to mend."""
-    from classifier.base import BaseModelError
-    from classifier.data import DataError
-
-    try:
-        yield
-    except (BaseModelError, DataError):
-        raise
-    except ValueError as error:
-        raise MisconfiguredError(str(error)) from None
 
 
 @contextmanager

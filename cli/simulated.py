@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from desk.flow.desk import Desk
 
 HOST = "127.0.0.1"
-STAFF = ((9001, "Olga", "admin"), (9002, "Omar", "agent"))
-"""The operators that the simulator's group has from the start."""
 UPDATE_ID_GAP = 1000
 
 # The simulator is on this machine: a proxy of the environment has no part in it.
@@ -96,11 +94,13 @@ def register_staff(desk: Desk) -> None:
     """Make the simulated operators known to the desk; a role given since then stays."""
     from desk.domain import Role
     from desk.flow.operators import add_operator, list_operators
+    from simulator.world import STAFF
 
     known = {operator.user_id for operator in list_operators(desk)}
-    for user_id, name, role in STAFF:
+    for user_id, name, status in STAFF:
         if user_id not in known:
-            add_operator(desk, user_id, Role(role), name)
+            role = Role.ADMIN if status == "creator" else Role.AGENT
+            add_operator(desk, user_id, role, name)
 
 
 def begin_anew(desk: Desk, simulator: Simulator, bot_id: int) -> None:

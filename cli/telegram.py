@@ -41,11 +41,12 @@ async def _problems(settings: Settings) -> ChatProblems:
     token = settings.bot_token.get_secret_value()
     async with Telegram(token, settings.telegram_api_url) as telegram:
         try:
-            problems = await checks.token_problems(telegram)
-            if problems or settings.operator_chat_id is None:
-                return checks.ChatProblems(problems, [])
-            bot_id = int(token.partition(":")[0])
-            return await checks.chat_problems(telegram, settings.operator_chat_id, bot_id)
+            me = await checks.who_am_i(telegram)
+            if settings.operator_chat_id is None:
+                return checks.ChatProblems([], [])
+            return await checks.chat_problems(telegram, settings.operator_chat_id, me["id"])
+        except checks.WrongSettingsError as error:
+            return checks.ChatProblems([str(error)], [])
         except TelegramError as error:
             raise CommandError(checks.trouble(telegram, error)) from None
 

@@ -35,7 +35,7 @@ async def chat_problems(simulator: Simulator, chat_id: int = OPERATORS_CHAT) -> 
 
 async def test_a_good_token_and_chat_have_no_problems(simulator: Simulator) -> None:
     async with Telegram(DEFAULT_TOKEN, simulator.url) as telegram:
-        assert await checks.token_problems(telegram) == []
+        assert (await checks.who_am_i(telegram))["is_bot"]
     assert await chat_problems(simulator) == []
 
 
@@ -109,7 +109,7 @@ async def test_a_proxys_page_says_nothing_about_the_token_or_the_chat(status: in
     proxy = web.Application()
     proxy.router.add_route("*", "/{path:.*}", page)
     async with TestServer(proxy) as server, Telegram(DEFAULT_TOKEN, str(server.make_url("/"))) as t:
-        for check in (checks.token_problems(t), checks.chat_problems(t, OPERATORS_CHAT, 1)):
+        for check in (checks.who_am_i(t), checks.chat_problems(t, OPERATORS_CHAT, 1)):
             with pytest.raises(RefusedError) as caught:
                 await check
             assert caught.value.away
