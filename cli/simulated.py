@@ -116,6 +116,7 @@ def begin_anew(desk: Desk, simulator: Simulator, bot_id: int) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from desk.flow.intake import poll_offset
+    from desk.flow.restoring import forget_people
     from desk.store import unreachable
 
     if simulator.restored():
@@ -126,33 +127,6 @@ def begin_anew(desk: Desk, simulator: Simulator, bot_id: int) -> None:
             return
         jump = {"kind": "reset_update_id", "next": offset + UPDATE_ID_GAP}
         simulator.post("/sim/faults", jump)
-        _forget_people(desk, bot_id)
+        forget_people(desk, bot_id)
     except SQLAlchemyError as error:
         raise CommandError(str(unreachable(desk.store.url, error))) from None
-
-
-def _forget_people(desk: Desk, bot_id: int) -> None:
-    from sqlalchemy import select, update
-
-    from desk.domain import ConversationState
-    from desk.tables import Conversation, Customer, Inbox
-
-    ours = select(Customer.id).where(
-        Customer.chat_id.in_(select(Inbox.chat_id).where(Inbox.bot_id == bot_id))
-    )
-    with desk.store.writing() as session:
-        session.execute(
-            update(Conversation)
-            .where(
-                Conversation.customer_id.in_(ours),
-                Conversation.state != ConversationState.RESOLVED,
-            )
-            .values(state=ConversationState.RESOLVED, resolved_at=desk.clock())
-            .execution_options(synchronize_session=False)
-        )
-        session.execute(
-            update(Customer)
-            .where(Customer.id.in_(ours))
-            .values(topic_id=None, topic_chat_id=None)
-            .execution_options(synchronize_session=False)
-        )

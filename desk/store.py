@@ -120,12 +120,7 @@ class Store:
 
     def check(self) -> None:
         """Raise `DeskError` with what to do unless the database answers and is up to date."""
-        try:
-            with self._reader.connect() as connection:
-                connection.execute(text("SELECT 1"))
-                current = MigrationContext.configure(connection).get_current_revision()
-        except SQLAlchemyError as error:
-            raise failed(self.url, error) from None
+        current = self.revision()
         newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
         if not is_known(current):
             raise _too_new(current)
@@ -134,6 +129,14 @@ class Store:
                 f"The database is at revision {current or 'none'}, this version needs {newest}. "
                 "Run: frontdesk migrate"
             )
+
+    def revision(self) -> str | None:
+        """The revision of its tables; None if it has none. Raises `DeskError` as `check` does."""
+        try:
+            with self._reader.connect() as connection:
+                return MigrationContext.configure(connection).get_current_revision()
+        except SQLAlchemyError as error:
+            raise failed(self.url, error) from None
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision; a second call does nothing."""
