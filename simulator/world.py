@@ -213,12 +213,11 @@ class World:
         self.announce("message", message)
         return message
 
-    def changed(self, message: Message, *, announce: bool = True) -> None:
+    def changed(self, message: Message) -> None:
         """Mark a message as edited and tell so."""
         message.edit_date = self.now
         self.bus.publish("edit", view.sim_message(message))
-        if announce:
-            self.announce("edited_message", message)
+        self.announce("edited_message", message)
 
     def delete(self, message: Message) -> None:
         """Remove a message; bots are not told, as in Telegram."""

@@ -19,7 +19,7 @@ from desk.flow.desk import Desk
 from desk.gauges import STALE_SECONDS, Gauges, of_database, of_redis
 from desk.tables import DeliveryRow, Inbox, RunRow
 from tests.conftest import Clock
-from workers.embedded import embedded_redis
+from tests.redis_servers import embedded_redis
 
 ANN = Person(501, "Ann")
 
