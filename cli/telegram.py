@@ -55,12 +55,13 @@ def run_bot(settings: Settings, desk: Desk, redis_url: str) -> None:
     """Run the bot until SIGTERM or SIGINT."""
     from bot.app import BotOptions, run
     from bot.checks import WrongSettingsError
+    from bot.webhook import Webhook
     from desk.domain import DeskError
 
     webhook = None
     if settings.webhook_url is not None and settings.webhook_secret is not None:
         secret = settings.webhook_secret.get_secret_value()
-        webhook = (settings.webhook_url, secret, settings.webhook_port)
+        webhook = Webhook(settings.webhook_url, secret, settings.webhook_port)
     options = BotOptions(
         desk=desk,
         token=settings.bot_token.get_secret_value() if settings.bot_token else "",
