@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from desk.domain import (
     ANONYMOUS_ADMIN,
+    CHANNEL_WRITER,
+    TELEGRAM,
     Author,
     ConversationState,
     DeliveryState,
@@ -37,6 +39,13 @@ from desk.tables import (
     RunRow,
 )
 from desk.texts import say
+
+NOBODYS_IDS = {
+    ANONYMOUS_ADMIN: "every administrator who writes anonymously",
+    CHANNEL_WRITER: "everybody who writes in the name of a channel",
+    TELEGRAM: "Telegram itself and for those who post in the group's channel",
+}
+"""Ids that Telegram gives to messages of several people: an operator must be one person."""
 
 REFUSED_FOR_SECONDS = 600
 """So long what people write in a topic to no effect is answered once: they may be chatting."""
@@ -278,12 +287,12 @@ def list_operators(desk: Desk) -> list[Operator]:
 def add_operator(desk: Desk, user_id: int, role: Role, name: str = "") -> None:
     """Add an operator or change their role; what the desk was told stays when the chat changes.
 
-    Raises `DeskError` for the one id that all anonymous administrators share.
+    Raises `DeskError` for an id that is no person's.
     """
-    if user_id == ANONYMOUS_ADMIN:
+    if user_id in NOBODYS_IDS:
         raise DeskError(
-            f"{user_id} stands for every administrator who writes anonymously. Have them switch "
-            "that off for themselves and add the id of their own."
+            f"{user_id} stands for {NOBODYS_IDS[user_id]}. Have them write as themselves, which "
+            "they choose in the group, and add the id of their own."
         )
     with desk.store.writing() as session:
         operator = session.get(Operator, user_id)
