@@ -23,9 +23,9 @@ from rq.job import Job
 from classifier.engine import Timings
 from desk import metrics, queues
 from desk.domain import PendingMessage
+from tests.redis_servers import embedded_redis
 from workers import counting
 from workers.batching import BatchWorker
-from workers.embedded import embedded_redis
 
 BATCH = 64
 BATCHES = 50

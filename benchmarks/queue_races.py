@@ -32,7 +32,7 @@ from benchmarks import queue_contestants
 from benchmarks.common import ROOT
 from benchmarks.queue_contestants import Setup
 from desk import queues
-from workers.embedded import embedded_redis
+from tests.redis_servers import embedded_redis
 
 STAMPS = 1 << 20
 POLL_SECONDS = 0.02

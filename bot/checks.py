@@ -23,21 +23,23 @@ class WrongSettingsError(DeskError):
     """What was set, here or in Telegram, is wrong: starting again would not help."""
 
 
-async def token_problems(telegram: Telegram) -> list[str]:
-    """What is wrong with the token. Raises `TelegramError` while Telegram is away."""
+async def who_am_i(telegram: Telegram) -> dict[str, Any]:
+    """The bot of the token, a User of the Bot API.
+
+    Raises `WrongSettingsError` for a wrong token, `TelegramError` while Telegram is away.
+    """
     try:
-        await telegram.call("getMe")
+        me: dict[str, Any] = await telegram.call("getMe")
     except RefusedError as error:
         if error.away:
             raise
         if error.code in (401, 404):
-            text = (
+            raise WrongSettingsError(
                 "Telegram does not know this bot token. Copy it again from @BotFather "
                 "(/mybots, API Token) into BOT_TOKEN."
-            )
-            return [text]
-        return [f"Telegram at {telegram.url} refuses the bot: {error}."]
-    return []
+            ) from None
+        raise WrongSettingsError(f"Telegram at {telegram.url} refuses the bot: {error}.") from None
+    return me
 
 
 async def chat_problems(telegram: Telegram, chat_id: int, bot_id: int) -> ChatProblems:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
 from bot.disturbance import Disturbance
@@ -18,6 +18,7 @@ from desk.domain import InboxRow
 from desk.flow import intake
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
+from desk.store import DATABASE_AWAY
 
 log = structlog.get_logger(__name__)
 
@@ -158,8 +159,8 @@ class Lanes:
         try:
             with metrics.HANDLE_SECONDS.time():
                 await self._handle(row)
-        except (OperationalError, InterfaceError) as error:
-            # The database is away, which is not the update's fault: it is not counted.
+        except DATABASE_AWAY as error:
+            # Which is not the update's fault: it is not counted.
             log.warning("database_away", error=type(error).__name__)
             self._disturbance.trouble([row.payload])
             return backoff(failures + 1, most=5.0)

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
@@ -20,6 +21,14 @@ log = structlog.get_logger(__name__)
 PATH = "/telegram"
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - the header's name
 MAX_BODY = 1024 * 1024
+
+
+class Webhook(NamedTuple):
+    """Where Telegram sends updates, with which secret, and the port here that gets them."""
+
+    url: str
+    secret: str
+    port: int
 
 
 def make_app(

@@ -69,6 +69,11 @@ def restore(
     Stop every process first and empty Redis; docs/operations.md says what is lost and why. Replies
     that were on their way at the moment of the backup are sent again and count as uncertain.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from desk.flow.restoring import mark_uncertain
+    from desk.store import failed
+
     if (folder is None) != mark:
         raise MisconfiguredError("Name the folder of a backup, or give --mark alone.")
     settings = load_settings()
@@ -80,7 +85,9 @@ def restore(
     try:
         if mark:
             _refuse_held(store)
-        uncertain, revision = _mark(store), _revision(store)
+        uncertain, revision = mark_uncertain(store), store.revision()
+    except SQLAlchemyError as error:
+        raise failed(store.url, error) from None
     finally:
         store.dispose()
     if json_:
@@ -99,7 +106,7 @@ def _back_up(store: Store, settings: Settings, folder: Path) -> dict[str, Any]:
     kind = url.get_backend_name()
     if kind == "sqlite" and not Path(str(url.database)).is_file():
         raise CommandError(f"There is no database at {url.database} to back up.")
-    started, revision = datetime.now(UTC), _revision(store)
+    started, revision = datetime.now(UTC), store.revision()
     try:
         folder.mkdir(mode=0o700, parents=True)
     except FileExistsError:
@@ -165,23 +172,13 @@ def _refuse_running(settings: Settings) -> None:
 
 def _refuse_held(store: Store) -> None:
     """Raise `CommandError` while a process holds a lease: it sends what is to be marked."""
-    from sqlalchemy import func, inspect, select
-    from sqlalchemy.exc import SQLAlchemyError
-
     from desk.flow.leases import SECONDS, describe
-    from desk.store import failed
-    from desk.tables import Lease
+    from desk.flow.restoring import lease_in_force
 
-    try:
-        if not inspect(store.engine).has_table(Lease.__tablename__):
-            return  # a backup of a version before there were leases
-        with store.reading() as session:
-            row = session.scalar(select(Lease).where(Lease.until > func.now()).limit(1))
-    except SQLAlchemyError as error:
-        raise failed(store.url, error) from None
-    if row is not None:
+    if (lease := lease_in_force(store)) is not None:
+        name, holder = lease
         raise CommandError(
-            f"The lease {row.name} is held by {describe(row.holder)}. Stop every process before a "
+            f"The lease {name} is held by {describe(holder)}. Stop every process before a "
             f"restore; the lease of one that was killed ends {SECONDS:.0f} seconds later."
         )
 
@@ -303,44 +300,6 @@ def _about(folder: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or not {"database", "sha256", "created"} <= about.keys():
         raise CommandError(f"{folder / ABOUT} is damaged; take another backup.")
     return about
-
-
-def _mark(store: Store) -> int:
-    """Mark the deliveries that may have left after the backup; returns how many."""
-    from sqlalchemy import func, select, update
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from desk.domain import DeliveryState
-    from desk.flow.delivering import IDEMPOTENT_METHODS
-    from desk.flow.dispatching import UNFINISHED
-    from desk.store import failed
-    from desk.tables import DeliveryRow
-
-    open_ = DeliveryRow.state.in_(UNFINISHED)
-    repeated = open_ & DeliveryRow.method.not_in(IDEMPOTENT_METHODS)
-    try:
-        with store.writing() as session:
-            count = session.scalar(select(func.count()).where(repeated)) or 0
-            # Due again, and not under way: or the next start would take them for ones during which
-            # a bot died twice, and give them up.
-            values = {"uncertain": True, "state": DeliveryState.PENDING}
-            session.execute(update(DeliveryRow).where(repeated).values(values))
-            return count
-    except SQLAlchemyError as error:
-        raise failed(store.url, error) from None
-
-
-def _revision(store: Store) -> str | None:
-    from alembic.runtime.migration import MigrationContext
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from desk.store import failed
-
-    try:
-        with store.engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
-    except SQLAlchemyError as error:
-        raise failed(store.url, error) from None
 
 
 def _champion(settings: Settings) -> str | None:

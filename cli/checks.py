@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cli import rundir
 from cli.errors import CommandError
+from cli.processes import PROCESSES
 
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
@@ -23,7 +24,6 @@ LOW_DISK = 1_000_000_000
 VERY_LOW_DISK = 100_000_000
 SHOWN = 10
 """Parked updates that are shown one by one."""
-PROCESSES = ("bot", "inference", "training", "scheduler")
 
 
 class Status(StrEnum):

@@ -55,7 +55,8 @@ def load_pack(settings: Settings) -> Pack:
 def open_store(settings: Settings) -> Store:
     """The database, not yet connected.
 
-    Raises `MisconfiguredError` for an address that is none, or that is not known here.
+    Raises `MisconfiguredError` for an address that is none, or that is not known here (yet:
+    `CommandError`).
     """
     from desk.domain import DeskError
     from desk.store import Store
@@ -68,13 +69,21 @@ def open_store(settings: Settings) -> Store:
 
 
 def check_known(settings: Settings) -> None:
-    """Raise `MisconfiguredError` where the desk that runs here has a database we don't know."""
+    """Raise `MisconfiguredError` where the desk that runs here has a database we don't know, and
+    `CommandError` while it has not said yet which one."""
     from cli.rundir import running
 
     if settings.database_url is not None:
         return
+    run = running(settings.data_dir)
+    if run is None:
+        return
+    if not run:
+        raise CommandError(
+            f"Frontdesk is just starting on DATA_DIR {settings.data_dir}. Try again in a moment."
+        )
     # An address may hold a password, so run.json has it for a file alone.
-    if (run := running(settings.data_dir)) and "database" not in run:
+    if "database" not in run:
         raise MisconfiguredError(
             f"Frontdesk runs on DATA_DIR {settings.data_dir} with a DATABASE_URL that is not "
             "set here. Set DATABASE_URL to the same, in the environment or in .env."

@@ -8,6 +8,7 @@ import typer
 
 from cli.compose import load_settings, open_desk
 from cli.errors import FAILED, MisconfiguredError
+from cli.processes import PROCESSES
 from cli.screen import JsonOption, notices, print_json, results
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def doctor(
 
     settings = load_settings()
     if process is not None:
-        if process not in checks.PROCESSES:
-            names = ", ".join(checks.PROCESSES)
+        if process not in PROCESSES:
+            names = ", ".join(PROCESSES)
             raise MisconfiguredError(f"There is no process {process!r}; choose one of {names}.")
         findings = [checks.sign_of_life(settings, process, expected=True)]
     else:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 FAILED = 1
 MISCONFIGURED = 2
 
@@ -16,6 +19,21 @@ class MisconfiguredError(CommandError):
     """Settings or arguments are wrong: trying again would not help."""
 
     code = MISCONFIGURED
+
+
+@contextmanager
+def wrong_settings() -> Iterator[None]:
+    """Around what computes: a device that is not there, or a recipe that is none, is the caller's
+    to mend, and becomes a `MisconfiguredError`."""
+    from classifier.base import BaseModelError
+    from classifier.data import DataError
+
+    try:
+        yield
+    except (BaseModelError, DataError):
+        raise
+    except ValueError as error:
+        raise MisconfiguredError(str(error)) from None
 
 
 def explain(error: Exception) -> tuple[str, int] | None:

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_pack
-from cli.errors import CommandError, MisconfiguredError
+from cli.errors import CommandError, MisconfiguredError, wrong_settings
 from cli.options import (
     DeviceOption,
     ModelOption,
-    device_errors,
     load_model,
     settings_for,
     unknown_labels,
@@ -150,7 +149,7 @@ def _cross_validate(
     from classifier.recipe import Recipe
 
     recipe = Recipe(target_error=targets[0], target_errors=targets[1]) if targets else Recipe()
-    with device_errors(), _ended_in_order():
+    with wrong_settings(), _ended_in_order():
         return cross_validate(
             examples,
             count,

@@ -17,17 +17,17 @@ from cli import (
     doctor,
     evaluate,
     exchange,
-    learn,
+    migrate,
     processes,
     thresholds,
+    train,
     up,
-    upkeep,
     validate,
 )
 from cli.errors import FAILED, explain
 from cli.models import models
+from cli.operators import operators
 from cli.screen import complain
-from cli.staff import operators
 
 app = typer.Typer(
     name="frontdesk",
@@ -54,7 +54,7 @@ _verb(processes.bot, "BOT_TOKEN=123456789:AA… frontdesk bot")
 app.add_typer(processes.worker, name="worker", epilog="Example: frontdesk worker inference")
 _verb(chat.chat, 'frontdesk chat "where is my parcel?" --json')
 _verb(
-    learn.train,
+    train.train,
     "frontdesk train --data texts.csv --out my-model",
     "frontdesk train --from-feedback",
 )
@@ -84,7 +84,7 @@ _verb(
 )
 app.add_typer(models, name="models", epilog="Example: frontdesk models list")
 app.add_typer(operators, name="operators", epilog="Example: frontdesk operators list")
-_verb(upkeep.migrate, "frontdesk migrate")
+_verb(migrate.migrate, "frontdesk migrate")
 _verb(backup.backup, "frontdesk backup backups/2026-03-02")
 _verb(backup.restore, "frontdesk restore backups/2026-03-02")
 _verb(doctor.doctor, "frontdesk doctor")

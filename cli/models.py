@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.compose import load_settings
 from cli.screen import JsonOption, notices, percent, print_json, results
+
+if TYPE_CHECKING:
+    from classifier.registry import Version
 
 models = typer.Typer(no_args_is_help=True, help="List model versions, promote one, roll back.")
 
@@ -59,7 +62,7 @@ def rollback() -> None:
     results().print(f"{version} serves again (before: {before}).")
 
 
-def _row(version: Any) -> dict[str, Any]:
+def _row(version: Version) -> dict[str, Any]:
     # The test set where it was measured on one, else what was held out of its training data.
     measures = version.metrics.get("test") or version.metrics.get("validation") or {}
     return {

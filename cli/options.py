@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.compose import load_settings
-from cli.errors import CommandError, MisconfiguredError
+from cli.errors import CommandError, wrong_settings
 from cli.screen import notices
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def load_model(settings: Settings, model: Path | None) -> Classifier:
             f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
             "(or name one with --model)"
         )
-    with device_errors():
+    with wrong_settings():
         return Classifier.load(path, settings.device)
 
 
@@ -81,17 +79,3 @@ def unknown_labels(classifier: Classifier, examples: list[Example], source: Path
         markup=False,
     )
     return unknown
-
-
-@contextmanager
-def device_errors() -> Iterator[None]:
-    """A device that is not there is the caller's to mend."""
-    from classifier.base import BaseModelError
-    from classifier.data import DataError
-
-    try:
-        yield
-    except (BaseModelError, DataError):
-        raise
-    except ValueError as error:
-        raise MisconfiguredError(str(error)) from None

@@ -20,6 +20,8 @@ WaitOption = Annotated[
     float, typer.Option("--wait", help="Seconds to wait for the database's migrations.")
 ]
 WAIT = 30.0
+PROCESSES = ("bot", "inference", "training", "scheduler")
+"""By name; `frontdesk up` gives them their METRICS_PORTs in this order."""
 
 worker = typer.Typer(no_args_is_help=True, help="Run a worker: inference, training or scheduler.")
 

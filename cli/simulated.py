@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from desk.flow.desk import Desk
 
 HOST = "127.0.0.1"
-STAFF = ((9001, "Olga", "admin"), (9002, "Omar", "agent"))
-"""The operators that the simulator's group has from the start."""
 UPDATE_ID_GAP = 1000
 
 # The simulator is on this machine: a proxy of the environment has no part in it.
@@ -96,11 +94,13 @@ def register_staff(desk: Desk) -> None:
     """Make the simulated operators known to the desk; a role given since then stays."""
     from desk.domain import Role
     from desk.flow.roster import add_operator, list_operators
+    from simulator.world import STAFF
 
     known = {operator.user_id for operator in list_operators(desk)}
-    for user_id, name, role in STAFF:
+    for user_id, name, status in STAFF:
         if user_id not in known:
-            add_operator(desk, user_id, Role(role), name)
+            role = Role.ADMIN if status == "creator" else Role.AGENT
+            add_operator(desk, user_id, role, name)
 
 
 def begin_anew(desk: Desk, simulator: Simulator, bot_id: int) -> None:
@@ -116,6 +116,7 @@ def begin_anew(desk: Desk, simulator: Simulator, bot_id: int) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from desk.flow.intake import poll_offset
+    from desk.flow.restoring import forget_people
     from desk.store import unreachable
 
     if simulator.restored():
@@ -126,33 +127,6 @@ def begin_anew(desk: Desk, simulator: Simulator, bot_id: int) -> None:
             return
         jump = {"kind": "reset_update_id", "next": offset + UPDATE_ID_GAP}
         simulator.post("/sim/faults", jump)
-        _forget_people(desk, bot_id)
+        forget_people(desk, bot_id)
     except SQLAlchemyError as error:
         raise CommandError(str(unreachable(desk.store.url, error))) from None
-
-
-def _forget_people(desk: Desk, bot_id: int) -> None:
-    from sqlalchemy import select, update
-
-    from desk.domain import ConversationState
-    from desk.tables import Conversation, Customer, Inbox
-
-    ours = select(Customer.id).where(
-        Customer.chat_id.in_(select(Inbox.chat_id).where(Inbox.bot_id == bot_id))
-    )
-    with desk.store.writing() as session:
-        session.execute(
-            update(Conversation)
-            .where(
-                Conversation.customer_id.in_(ours),
-                Conversation.state != ConversationState.RESOLVED,
-            )
-            .values(state=ConversationState.RESOLVED, resolved_at=desk.clock())
-            .execution_options(synchronize_session=False)
-        )
-        session.execute(
-            update(Customer)
-            .where(Customer.id.in_(ours))
-            .values(topic_id=None, topic_chat_id=None)
-            .execution_options(synchronize_session=False)
-        )

@@ -188,9 +188,8 @@ class Supervisor:
                     except OSError as error:
                         self._start_later(child, f"can't be started ({error.strerror})")
             elif child.process is not None:
-                status = child.process.poll()
-                if status is not None:
-                    self._died(child, status)
+                if child.process.poll() is not None:
+                    self._died(child, child.process)
                 elif not child.is_ready and child.ready(child):
                     self._became_ready(child)
                 elif child.is_ready and time.time() - child.started > HEALTHY_AFTER:
@@ -199,20 +198,24 @@ class Supervisor:
     def stop(self) -> None:
         """End all children, stage by stage; returns when none is left."""
         for stage in Stage:
-            alive = [c for c in self.children if c.stage is stage and _lives(c)]
-            for child in alive:
-                kill_group(child.process.pid, signal.SIGTERM)  # type: ignore[union-attr]
+            alive = [
+                (child, child.process)
+                for child in self.children
+                if child.stage is stage and child.process is not None and _lives(child.process)
+            ]
+            for _, process in alive:
+                kill_group(process.pid, signal.SIGTERM)
             deadline = time.monotonic() + GRACE[stage]
-            while any(map(_lives, alive)) and time.monotonic() < deadline:
+            while any(_lives(process) for _, process in alive) and time.monotonic() < deadline:
                 if self.stop_requests > 1:
                     deadline = 0.0
                 time.sleep(0.02)
-            for child in alive:
-                if _lives(child):
+            for child, process in alive:
+                if _lives(process):
                     self.tell(child.name, "did not stop in time: killed", False)
                 # The whole group: a child that ended may have left one of its own.
-                kill_group(child.process.pid, signal.SIGKILL)  # type: ignore[union-attr]
-                child.process.wait()  # type: ignore[union-attr]
+                kill_group(process.pid, signal.SIGKILL)
+                process.wait()
                 child.process = None
         if self._watchman is not None:
             self._tell_watchman("bye")
@@ -239,10 +242,11 @@ class Supervisor:
         again = "again, " if child.restarts else ""
         self.tell(child.name, f"ready {again}{time.time() - child.started:.1f} s", True)
 
-    def _died(self, child: Child, status: int) -> None:
-        self._tell_watchman(f"-{child.pid}")
+    def _died(self, child: Child, process: subprocess.Popen[bytes]) -> None:
+        status = process.wait()
+        self._tell_watchman(f"-{process.pid}")
         # What it started must not live on beside its successor.
-        kill_group(int(child.pid or 0), signal.SIGKILL)
+        kill_group(process.pid, signal.SIGKILL)
         child.process = None
         what = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
         if status == MISCONFIGURED:
@@ -324,5 +328,5 @@ def _complaint(line: str) -> str:
     return f"{event.get('event', '')}: {told}".strip(": ")
 
 
-def _lives(child: Child) -> bool:
-    return child.process is not None and child.process.poll() is None
+def _lives(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None

@@ -41,11 +41,12 @@ async def _problems(settings: Settings) -> ChatProblems:
     token = settings.bot_token.get_secret_value()
     async with Telegram(token, settings.telegram_api_url) as telegram:
         try:
-            problems = await checks.token_problems(telegram)
-            if problems or settings.operator_chat_id is None:
-                return checks.ChatProblems(problems, [])
-            bot_id = int(token.partition(":")[0])
-            return await checks.chat_problems(telegram, settings.operator_chat_id, bot_id)
+            me = await checks.who_am_i(telegram)
+            if settings.operator_chat_id is None:
+                return checks.ChatProblems([], [])
+            return await checks.chat_problems(telegram, settings.operator_chat_id, me["id"])
+        except checks.WrongSettingsError as error:
+            return checks.ChatProblems([str(error)], [])
         except TelegramError as error:
             raise CommandError(checks.trouble(telegram, error)) from None
 
@@ -54,12 +55,13 @@ def run_bot(settings: Settings, desk: Desk, redis_url: str) -> None:
     """Run the bot until SIGTERM or SIGINT."""
     from bot.app import BotOptions, run
     from bot.checks import WrongSettingsError
+    from bot.webhook import Webhook
     from desk.domain import DeskError
 
     webhook = None
     if settings.webhook_url is not None and settings.webhook_secret is not None:
         secret = settings.webhook_secret.get_secret_value()
-        webhook = (settings.webhook_url, secret, settings.webhook_port)
+        webhook = Webhook(settings.webhook_url, secret, settings.webhook_port)
     options = BotOptions(
         desk=desk,
         token=settings.bot_token.get_secret_value() if settings.bot_token else "",

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,25 +15,19 @@ import typer
 from cli import rundir
 from cli.compose import check_redis, load_pack, open_store, read_settings
 from cli.errors import CommandError, MisconfiguredError
+from cli.processes import PROCESSES
 from cli.screen import escape, results
-from cli.simulated import Simulator, begin_anew, choose_port, register_staff
+from cli.simulated import HOST, Simulator, begin_anew, choose_port, register_staff
 from cli.supervisor import Child, Stage, StopRequestedError, Supervisor
 
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
+    from desk.pack import Pack
     from desk.settings import Settings
     from workers.embedded import EmbeddedRedis
 
 READY_TIMEOUT = 90.0
 ROOT = Path(__file__).parents[1]
-PROCESSES = {
-    "bot": (["bot"], Stage.BOT),
-    "inference": (["worker", "inference"], Stage.WORKERS),
-    "training": (["worker", "training"], Stage.WORKERS),
-    "scheduler": (["worker", "scheduler"], Stage.WORKERS),
-}
-
-
 LAST = "training"
 """No message waits for it, and loading its libraries would slow down the others' start."""
 
@@ -58,7 +51,7 @@ def up(
     pack = load_pack(settings)
     _check_together(settings)
     lock = rundir.take_lock(settings.data_dir)
-    run = Run(settings, pack.title, quiet)
+    run = Run(settings, pack, quiet)
     run.supervisor.parent = os.getppid() if follow else None
     try:
         run.begin()
@@ -71,30 +64,26 @@ def up(
     run.say("Stopped.")
 
 
-@dataclass
 class Run:
     """One life of `frontdesk up`."""
 
-    settings: Settings
-    title: str
-    quiet: bool
-    supervisor: Supervisor = field(init=False)
-    state: dict[str, Any] = field(default_factory=dict)
-    redis: EmbeddedRedis | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(self, settings: Settings, pack: Pack, quiet: bool) -> None:
+        self.settings = settings
+        self.pack = pack
+        self.quiet = quiet
         self.console = results()
-        self.supervisor = Supervisor(self.settings.data_dir / "logs", self._tell, self._write_state)
+        self.data_dir = settings.data_dir
+        self.simulated = settings.bot_token is None
+        self.redis: EmbeddedRedis | None = None
+        self.supervisor = Supervisor(self.data_dir / "logs", self._tell, self._write_state)
         self.supervisor.stop_on_signals()
-        self.data_dir = self.settings.data_dir
-        self.simulated = self.settings.bot_token is None
-        self.state = {
+        self.state: dict[str, Any] = {
             "pid": os.getpid(),
             "ready": False,
             "mode": "simulator" if self.simulated else "telegram",
-            "pack": str(self.settings.pack_dir),
+            "pack": str(settings.pack_dir),
         }
-        if (file := self.settings.database_file) is not None:
+        if (file := settings.database_file) is not None:
             from desk.settings import sqlite_url
 
             # Other verbs may run in another folder.
@@ -103,7 +92,7 @@ class Run:
     def begin(self) -> None:
         """Bring everything up, in the order in which one thing needs the other."""
         started = time.monotonic()
-        self.say(f"[bold]Frontdesk[/] · {escape(self.title)}")
+        self.say(f"[bold]Frontdesk[/] · {escape(self.pack.title)}")
         leftovers = rundir.end_leftovers(self.data_dir)
         if leftovers:
             self._tell("cleaned up", f"{', '.join(leftovers)} of a run that was killed", True)
@@ -191,7 +180,7 @@ class Run:
         store = open_store(self.settings)
         store.migrate()
         chat_id = OPERATORS_CHAT if self.simulated else self.settings.operator_chat_id
-        return Desk(store, load_pack(self.settings), chat_id)
+        return Desk(store, self.pack, chat_id)
 
     def _environment(self, redis_url: str, port: int) -> dict[str, str]:
         """What the children are told: the settings in force, not those they might find."""
@@ -206,7 +195,7 @@ class Run:
         if self.simulated:
             from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 
-            self.state["url"] = f"http://127.0.0.1:{port}"
+            self.state["url"] = f"http://{HOST}:{port}"
             chosen |= {
                 "BOT_TOKEN": DEFAULT_TOKEN,
                 "OPERATOR_CHAT_ID": str(OPERATORS_CHAT),
@@ -241,7 +230,7 @@ class Run:
         self._tell("model", str(registry.champion(self.settings.models_dir)), True)
 
     def _start_simulator(self, desk: Desk, port: int) -> Child:
-        simulator = Simulator(f"http://127.0.0.1:{port}")
+        simulator = Simulator(f"http://{HOST}:{port}")
         from simulator.world import DEFAULT_TOKEN
 
         bot_id = int(DEFAULT_TOKEN.partition(":")[0])
@@ -262,15 +251,15 @@ class Run:
         return child
 
     def _start_process(self, name: str, environment: dict[str, str]) -> Child:
-        arguments, stage = PROCESSES[name]
+        arguments = [name] if name == "bot" else ["worker", name]
         if self.settings.metrics_port is not None:
-            port = self.settings.metrics_port + list(PROCESSES).index(name)
+            port = self.settings.metrics_port + PROCESSES.index(name)
             environment = {**environment, "METRICS_PORT": str(port)}
         child = Child(
             name,
             [sys.executable, "-m", "cli", *arguments],
             environment,
-            stage,
+            Stage.BOT if name == "bot" else Stage.WORKERS,
             ready=_beats(self.data_dir, name),
         )
         self.supervisor.start(child)

@@ -9,6 +9,10 @@ from typing import Any
 
 ANONYMOUS_ADMIN = 1_087_968_824
 """Telegram's GroupAnonymousBot: every administrator who writes anonymously has this id."""
+CHANNEL_WRITER = 136_817_688
+"""Telegram's Channel_Bot: whoever writes in the name of a channel has this id."""
+TELEGRAM = 777_000
+"""Telegram's own account, by which a group gets what is posted in its channel."""
 
 
 class InboxState(StrEnum):

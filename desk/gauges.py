@@ -119,18 +119,18 @@ def of_redis(connection: Redis) -> Samples:
         pipeline.llen(queue.key)
         pipeline.zcard(queue.started_job_registry.key)
         pipeline.zcard(queue.failed_job_registry.key)
-        pipeline.scard(f"rq:workers:{name}")
+        pipeline.scard(queues.workers_key(name))
         pipeline.lindex(queue.key, 0)
     answers = iter(pipeline.execute())
     samples: Samples = []
-    heads: list[bytes] = []
+    heads: list[str] = []
     for name in names:
         for state in ("queued", "started", "failed"):
             samples.append((metrics.QUEUE_JOBS, (name, state), float(next(answers))))
         samples.append((metrics.QUEUE_WORKERS, (name,), float(next(answers))))
-        heads.append(next(answers) or b"")
+        heads.append((next(answers) or b"").decode(errors="replace"))
     for head in heads:
-        pipeline.hget(b"rq:job:" + head, "enqueued_at")
+        pipeline.hget(queues.job_key(head), "enqueued_at")
     for name, enqueued in zip(names, pipeline.execute(), strict=True):
         age = time.time() - str_to_date(enqueued).timestamp() if enqueued else 0.0
         samples.append((metrics.QUEUE_OLDEST, (name,), max(0.0, age)))

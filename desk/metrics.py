@@ -183,16 +183,3 @@ def registry(process: str) -> CollectorRegistry:
     for metric in (*OF_EVERY_PROCESS, *OF[process]):
         found.register(metric)
     return found
-
-
-def labels() -> dict[str, tuple[str, ...]]:
-    """Every metric's name as one writes it in a query, with its labels.
-
-    A histogram stands here by the name of its family; queries add `_bucket`, `_sum`, `_count`.
-    """
-    found = {read.name: read.labels for read in READ}
-    for metric in {*OF_EVERY_PROCESS, *(each for some in OF.values() for each in some)}:
-        [family] = metric.collect()
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        found[name] = metric._labelnames
-    return found

@@ -13,6 +13,7 @@ from redis import Redis
 from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 CLASSIFY = "classify"
 TRAIN = "train"
@@ -87,6 +88,21 @@ def classify_job_id(message_id: int, attempt: int) -> str:
     return f"classify-{message_id}-{attempt}"
 
 
+def train_job_id(run_id: int, attempt: int) -> str:
+    """The same for a training run."""
+    return f"train-{run_id}-{attempt}"
+
+
+def job_key(job_id: str) -> str:
+    """The key of the hash in which RQ keeps a job."""
+    return str(AllowedJob.key_for(job_id))
+
+
+def workers_key(name: str) -> str:
+    """The key of the set of workers that RQ has registered on a queue."""
+    return str(WORKERS_BY_QUEUE_KEY % name)
+
+
 def enqueue_classify(connection: Redis, messages: Iterable[tuple[int, int]]) -> int:
     """Enqueue (message id, attempt) pairs in one round trip; returns how many."""
     classify = queue(CLASSIFY, connection)
@@ -109,12 +125,21 @@ def enqueue_classify(connection: Redis, messages: Iterable[tuple[int, int]]) -> 
     return len(jobs)
 
 
+def decided(connection: Redis, following: Iterable[tuple[int, int]]) -> None:
+    """Pass on what decisions have committed: replies to send, and the messages that come next.
+
+    `following` are the (message id, attempt) pairs that a use case of deciding returned.
+    """
+    connection.publish(WAKE_SENDER, "")
+    enqueue_classify(connection, following)
+
+
 def enqueue_train(connection: Redis, run_id: int, attempt: int) -> None:
     """Enqueue a training run by its id."""
     queue(TRAIN, connection).enqueue_call(
         TRAIN_JOB,
         args=(run_id, attempt),
-        job_id=f"train-{run_id}-{attempt}",
+        job_id=train_job_id(run_id, attempt),
         description=f"training run {run_id}",
         timeout=TRAIN_TIMEOUT,
         result_ttl=RESULT_TTL,

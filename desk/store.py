@@ -24,9 +24,11 @@ from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
     InterfaceError,
+    InternalError,
     OperationalError,
     SQLAlchemyError,
 )
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
@@ -37,6 +39,11 @@ BUSY_SECONDS = 15
 SILENT_SECONDS = 15
 _AFTER_COMMIT = "after_commit"
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
+
+# An InternalError is also what a server says that has become a replica and takes no writes, and
+# that of a transaction that idled longer than `_patience` allows.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
+"""The database can't be used now and may be later: nothing that was asked of it is to blame."""
 
 
 class UnreachableError(DeskError):
@@ -119,12 +126,7 @@ class Store:
 
     def check(self) -> None:
         """Raise `DeskError` with what to do unless the database answers and is up to date."""
-        try:
-            with self._reader.connect() as connection:
-                connection.execute(text("SELECT 1"))
-                current = MigrationContext.configure(connection).get_current_revision()
-        except SQLAlchemyError as error:
-            raise failed(self.url, error) from None
+        current = self.revision()
         newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
         if not is_known(current):
             raise _too_new(current)
@@ -133,6 +135,14 @@ class Store:
                 f"The database is at revision {current or 'none'}, this version needs {newest}. "
                 "Run: frontdesk migrate"
             )
+
+    def revision(self) -> str | None:
+        """The revision of its tables; None if it has none. Raises `DeskError` as `check` does."""
+        try:
+            with self._reader.connect() as connection:
+                return MigrationContext.configure(connection).get_current_revision()
+        except SQLAlchemyError as error:
+            raise failed(self.url, error) from None
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision; a second call does nothing."""
@@ -198,10 +208,10 @@ def failed(url: str, error: Exception) -> DeskError:
     Without the password of its address.
     """
     sqlite = make_url(url).get_backend_name() == "sqlite"
-    away = isinstance(error, OperationalError | InterfaceError)
+    away = isinstance(error, DATABASE_AWAY)
     if sqlite:
         # Its driver has this one class for nearly everything.
-        away = away and re.search(r"lock|busy|unable to open", _cause(error)) is not None
+        away = away and re.search(r"lock|busy|unable to open", cause(error)) is not None
     if away or not isinstance(error, DBAPIError):
         return unreachable(url, error)
     if sqlite:
@@ -212,19 +222,19 @@ def failed(url: str, error: Exception) -> DeskError:
             "empty database, never over tables of another version"
         )
     return DeskError(
-        f"The database at {_shown(url)} refuses: {_cause(error)}. {todo} (docs/operations.md)."
+        f"The database at {_shown(url)} refuses: {cause(error)}. {todo} (docs/operations.md)."
     )
 
 
 def unreachable(url: str, error: Exception) -> UnreachableError:
     """The sentence for a database that does not answer, without its password."""
     return UnreachableError(
-        f"The database at {_shown(url)} does not answer: {_cause(error)}. "
-        "Check DATABASE_URL and that the server runs."
+        f"The database at {_shown(url)} does not answer: {cause(error)}. "
+        "Check DATABASE_URL and that the server runs and takes writes."
     )
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().split("\n")[0]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from simulator.errors import ApiError, bad_request, not_found, unauthorized
+from simulator.errors import ApiError, bad_request, not_found, too_many_requests, unauthorized
 from simulator.faults import Fault
 from simulator.keys import WORLD
 from simulator.methods import METHODS, Call
@@ -77,8 +77,7 @@ async def _troubled(
         await perform(world, bot, name, params, kind)
         return _hang_up(request)
     if kind == "too_many_requests":
-        text = f"Too Many Requests: retry after {fault.retry_after}"
-        error = ApiError(429, text, {"retry_after": fault.retry_after})
+        error = too_many_requests(fault.retry_after)
     elif kind == "server_error":
         words = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
         error = ApiError(fault.status, fault.description or words.get(fault.status, "Server Error"))

@@ -21,6 +21,8 @@ from simulator.updates import UpdateQueue
 # Public on purpose: it opens nothing but a simulator.
 DEFAULT_TOKEN = "123456:SIMULATOR-frontdesk-local-token-000"  # noqa: S105
 OPERATORS_CHAT = -1001000000001
+STAFF = ((9001, "Olga", "creator"), (9002, "Omar", "member"))
+"""Who is in the operators' group from the start: id, name, and what they are there."""
 _TOKEN = re.compile(r"([1-9]\d{0,15}):[A-Za-z0-9_-]{30,50}", re.ASCII)
 
 
@@ -80,7 +82,7 @@ class World:
         # Id 1 is the message that made the group, so that no topic gets General's id.
         group.last_message_id = 1
         self.groups[group.id] = group
-        for user_id, name, status in ((9001, "Olga", "creator"), (9002, "Omar", "member")):
+        for user_id, name, status in STAFF:
             user = self.users[user_id] = User(user_id, name, username=f"{name.lower()}_desk")
             rights = dict.fromkeys(ADMIN_RIGHTS, status == "creator")
             group.members[user_id] = Member(user, status, rights)
@@ -211,12 +213,11 @@ class World:
         self.announce("message", message)
         return message
 
-    def changed(self, message: Message, *, announce: bool = True) -> None:
+    def changed(self, message: Message) -> None:
         """Mark a message as edited and tell so."""
         message.edit_date = self.now
         self.bus.publish("edit", view.sim_message(message))
-        if announce:
-            self.announce("edited_message", message)
+        self.announce("edited_message", message)
 
     def delete(self, message: Message) -> None:
         """Remove a message; bots are not told, as in Telegram."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from sqlalchemy import make_url
 
 from desk.store import Store
 from desk.tables import Base
@@ -104,6 +105,19 @@ class PostgresServer:
             store.dispose()
         return name
 
+    @contextmanager
+    def read_only(self, url: str) -> Iterator[None]:
+        """Let a database take no writes for a block, as after a failover to a replica."""
+        name = make_url(url).database
+        with self.connect("postgres") as connection:
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+            connection.execute(_CUT_OFF, [name])
+            try:
+                yield
+            finally:
+                connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+                connection.execute(_CUT_OFF, [name])
+
     def connect(self, database: str) -> psycopg.Connection[Any]:
         """A plain psycopg connection that commits each statement."""
         return psycopg.connect(
@@ -163,6 +177,8 @@ def running_postgres(*settings: str, access: str = "") -> Iterator[PostgresServe
         shutil.rmtree(directory, ignore_errors=True)
 
 
+# A setting of a database holds for new connections.
+_CUT_OFF = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
 # Connections at rest in a pool may stay; whoever still holds a lock must go.
 _DISCONNECT = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity

@@ -30,9 +30,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -41,26 +40,23 @@ from redis import Redis
 from rq import Queue, Retry, SimpleWorker
 from rq.callbacks import execute_failure_callback
 from rq.defaults import (
-    DEFAULT_FAILURE_TTL,
     DEFAULT_LOGGING_DATE_FORMAT,
     DEFAULT_LOGGING_FORMAT,
     DEFAULT_WORKER_TTL,
 )
-from rq.exceptions import NoSuchJobError, StopRequested
-from rq.executions import Execution, ExecutionRegistry
+from rq.exceptions import StopRequested
+from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.job_lifecycle import format_exc_info
-from rq.results import Result
-from rq.suspension import WORKERS_SUSPENDED
 from rq.timeouts import JobTimeoutException
-from rq.utils import current_timestamp, ensure_job_list, now, utcformat
+from rq.utils import ensure_job_list, now
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
 from desk import faultpoints
 from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, queue
 from workers import reading
-from workers.records import Claim, Failure, Records
-from workers.scripts import CLAIM, FINISH, LONGEST
+from workers.claims import Claims
+from workers.records import Claim, Failure
 from workers.watchdog import Watchdog
 
 RunBatch = Callable[[Sequence[Job]], Sequence[object]]
@@ -164,12 +160,7 @@ class BatchWorker(SimpleWorker):
         self.between_batches = between_batches
         self.watchdog = watchdog
         self._queue: Queue = self.queues[0]
-        self._registries = {
-            "started": self._queue.started_job_registry.key,
-            "finished": self._queue.finished_job_registry.key,
-            "failed": self._queue.failed_job_registry.key,
-            "scheduled": self._queue.scheduled_job_registry.key,
-        }
+        self._claims = Claims(self, self._queue)
         self._batch: list[Claim] = []
         self._limit = 0  # of the batch in hand, in seconds; none if it is not positive
         self._lease = 0
@@ -178,8 +169,6 @@ class BatchWorker(SimpleWorker):
         self._suspended = False
         self._ended = False
         self._beat = 0.0
-        self._claim_script = self.connection.register_script(CLAIM)
-        self._finish_script = self.connection.register_script(FINISH)
 
     @classmethod
     def find_by_key(cls, *args: Any, **kwargs: Any) -> BaseWorker | None:
@@ -250,77 +239,20 @@ class BatchWorker(SimpleWorker):
         size = self.max_batch
         if self._jobs_left is not None:
             size = min(size, self._jobs_left)
-        started = now()
         # RQ's SIGTERM handler raises in the middle of whatever runs, unless the state is busy:
         # then it sets a flag. A claim must be carried through, or its jobs wait for their lease.
         self._state = WorkerStatus.BUSY
         try:
-            self._suspended, self._limit, self._lease, taken, skipped, scanned = self._claim_script(
-                keys=[
-                    *self._keys(),
-                    WORKERS_SUSPENDED,
-                ],
-                args=[
-                    size,
-                    self.name,
-                    utcformat(started),
-                    repr(started.timestamp()),
-                    self.lease_margin,
-                    self.queue_class.DEFAULT_TIMEOUT,
-                    DEFAULT_WORKER_TTL,
-                    self.worker_ttl,
-                    *self._prefixes(),
-                    uuid4().hex,
-                    LONGEST,
-                ],
-            )
-            for job_id in skipped:
-                self.log.info("Worker %s: skipped job %s", self.name, _text(job_id))
-            self._batch = [
-                claim
-                for job_id, execution_id, fields in taken
-                if (claim := self._restore(_text(job_id), _text(execution_id), fields, started))
-            ]
+            taken = self._claims.take(size, self.lease_margin)
+            self._suspended, self._limit, self._lease = taken.suspended, taken.limit, taken.lease
+            self._batch = taken.claims
+            self.executions |= {claim.execution.id: claim.execution for claim in taken.claims}
             if self._jobs_left is not None:
-                self._jobs_left -= len(taken)
+                self._jobs_left -= taken.claimed
         finally:
             if not self._batch:
                 self._state = WorkerStatus.IDLE
-        return bool(scanned or taken)
-
-    def _restore(
-        self, job_id: str, execution_id: str, fields: Any, started: datetime
-    ) -> Claim | None:
-        """The claimed job from its hash, as the claim script left it; None if it makes no sense."""
-        job = self.job_class(job_id, connection=self.connection)
-        job.serializer = self.serializer  # given to RQ, it would be checked again for every job
-        execution = Execution(execution_id, job_id, self.connection, worker_name=self.name)
-        execution.created_at = execution.last_heartbeat = started
-        execution._job = job  # as RQ does, so that nobody fetches it again
-        try:
-            reading.restore(job, fields)
-        except Exception as error:  # noqa: BLE001 - any one of RQ's parsers
-            self._park(job, execution, error)
-            return None
-        job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
-        job.worker_name = self.name
-        job.started_at = job.last_heartbeat = started
-        job._status = JobStatus.STARTED  # as the script has set it; set_status would write again
-        self.executions[execution.id] = execution
-        return Claim(job, execution)
-
-    def _park(self, job: Job, execution: Execution, error: Exception) -> None:
-        """Fail a job whose hash makes no sense."""
-        self.log.error("Worker %s: job %s is unreadable: %r", self.name, job.id, error)
-        job.origin = self._queue.name  # what the registries are found by
-        with self.connection.pipeline() as pipeline:
-            pipeline.hset(job.key, "status", JobStatus.FAILED)
-            pipeline.expire(job.key, DEFAULT_FAILURE_TTL)
-            pipeline.zadd(
-                self._registries["failed"], {job.id: current_timestamp() + DEFAULT_FAILURE_TTL}
-            )
-            execution.delete(job=job, pipeline=pipeline)
-            pipeline.execute()
+        return taken.moved
 
     def _wait(self) -> None:
         """Return when a job waits or a tick has passed, without taking anything."""
@@ -357,27 +289,8 @@ class BatchWorker(SimpleWorker):
         lock, lasts = self._queue.registry_cleaning_key, max(30, 2 * self.maintenance_interval)
         if self.connection.ttl(lock) > lasts:
             self.connection.expire(lock, lasts)
-        self._park_abandoned()
+        self._claims.park_abandoned()
         super().clean_registries()  # type: ignore[no-untyped-call]
-
-    def _park_abandoned(self) -> None:
-        """Park what is unreadable among the jobs of dead workers, over which RQ would fail."""
-        ended: Any = self.connection.zrangebyscore(
-            self._registries["started"], 0, current_timestamp()
-        )
-        for composite in ended:
-            job_id, _, execution_id = _text(composite).rpartition(":")
-            job = self.job_class(job_id, connection=self.connection)
-            job.serializer = self.serializer
-            try:
-                job.refresh()  # type: ignore[no-untyped-call]
-                reading.check_times(job)
-            except NoSuchJobError:
-                continue  # RQ takes it off the registry
-            except redis.exceptions.RedisError:
-                raise
-            except Exception as error:  # noqa: BLE001 - any one of RQ's parsers
-                self._park(job, Execution(execution_id, job_id, self.connection), error)
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         """Seconds for which a job is leased."""
@@ -550,32 +463,13 @@ class BatchWorker(SimpleWorker):
                     *(self.name, job.id),
                 )
 
-    def _record(self, batch: list[Claim], outcomes: Iterable[object], worked: float) -> list[str]:
+    def _record(self, batch: list[Claim], outcomes: Sequence[object], worked: float) -> list[str]:
         """Record what the script can; says for each claim: done, lost, or apart (left to RQ)."""
-        records = Records(
-            self.name,
-            self.connection,
-            self._registries,
-            self.default_result_ttl,
-            keep_failures=not self.disable_default_exception_handler,
-        )
-        told: list[Any] = []
-        for claim, outcome in zip(batch, outcomes, strict=True):
-            apart = self._needs_rq(claim.job, outcome)
-            told += records.look(claim) if apart else records.of(claim, outcome)
-        verdicts: list[Any] = self._finish_script(
-            keys=self._keys(),
-            args=[
-                utcformat(now()),
-                self.worker_ttl,
-                repr(worked),
-                *self._prefixes(),
-                Result.get_key(""),  # type: ignore[no-untyped-call]
-                *told,
-            ],
-        )
+        pairs = zip(batch, outcomes, strict=True)
+        apart = [self._needs_rq(claim.job, outcome) for claim, outcome in pairs]
+        verdicts = self._claims.record(batch, outcomes, apart, worked)
         self._beat = time.monotonic()
-        return [_text(verdict) for verdict in verdicts]
+        return verdicts
 
     def _needs_rq(self, job: Job, outcome: object) -> bool:
         """Whether RQ itself must finish this job, in its own round trips (we enqueue none such)."""
@@ -601,15 +495,3 @@ class BatchWorker(SimpleWorker):
             self._finalize_success(job, only, execution, outcome)
         except Exception:  # noqa: BLE001 - a failing success callback fails the job, as in RQ
             self._finalize_failure(job, only, execution, sys.exc_info())
-
-    def _keys(self) -> list[str]:
-        return [self._queue.key, self._registries["started"], self.key, self.executions_key]
-
-    def _prefixes(self) -> tuple[str, str, str]:
-        """Prefixes of the keys of a job, an execution, and a job's executions."""
-        execution = Execution("", "", self.connection).key[: -len(":")]
-        return self.job_class.key_for(""), execution, ExecutionRegistry.key_template.format("")
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

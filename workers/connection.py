@@ -8,14 +8,14 @@ from typing import Any
 
 import structlog
 from redis import Redis
-from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
+from redis.exceptions import AuthenticationError, RedisError
 
 from desk.domain import DeskError
 from desk.scrubbing import scrub
 
 log = structlog.get_logger(__name__)
 
-
+START_SECONDS = 30.0
 # A server whose host falls silent is given up after some 15 seconds: with words on their way to it
 # by the user timeout, in quiet by the keepalives. A limit on each answer would not do, since a
 # worker waits for its next job as long as it takes.
@@ -32,7 +32,7 @@ _SILENCE = {
 
 
 def client(url: str, answer_within: float | None = None) -> Redis:
-    """A connection pool for the server at `url`, not yet connected; `DeskError` for a wrong URL.
+    """A connection pool for the server at `url`, not yet connected.
 
     `answer_within` so many seconds a command has its answer, for who never waits on purpose.
     """
@@ -41,27 +41,23 @@ def client(url: str, answer_within: float | None = None) -> Redis:
         options["socket_timeout"] = answer_within
     if not url.startswith("unix:"):
         options |= {"socket_keepalive": True, "socket_keepalive_options": _SILENCE}
-    try:
-        return Redis.from_url(url, **options)
-    except ValueError:
-        # Not its text: that may hold a part of the password.
-        raise DeskError("REDIS_URL is no Redis address; write redis://host:6379/0") from None
+    return Redis.from_url(url, **options)
 
 
-def connect(url: str, wait: float = 30.0) -> Redis:
+def connect(url: str) -> Redis:
     """A connection pool to the server at `url`, which has answered a PING.
 
-    Waits up to `wait` seconds for the server to come up; raises `DeskError` if it does not.
+    Waits `START_SECONDS` for the server to come up; raises `DeskError` if it does not.
     """
     connection = client(url)
-    deadline = time.monotonic() + wait
+    deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             connection.ping()
             return connection
         except AuthenticationError as error:
             raise DeskError(f"Redis refuses the password in REDIS_URL: {error}") from None
-        except (RedisError, BusyLoadingError, OSError) as error:
+        except (RedisError, OSError) as error:
             if time.monotonic() > deadline:
                 raise DeskError(
                     f"Redis at {scrub(url)} does not answer: {error}. "

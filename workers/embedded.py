@@ -20,12 +20,10 @@ import re
 import shutil
 import socket
 import stat
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -273,29 +271,3 @@ def _why_it_stopped(server: EmbeddedRedis, status: int) -> str:
         f"the server for {server.directory} stopped at once with status {status}; "
         f"the end of {server.log}:\n{_tail(lines)}"
     )
-
-
-@contextmanager
-def embedded_redis(directory: Path | str, timeout: float = 10.0) -> Iterator[EmbeddedRedis]:
-    """Run a server in `directory` for the length of a block, for tests and one-off commands."""
-    server = prepare(directory)
-    try:
-        process = subprocess.Popen(  # noqa: S603 - our own argv, no shell
-            server.argv,
-            pass_fds=server.pass_fds,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            wait_until_ready(server, process, timeout)
-            yield server
-        finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-    finally:
-        server.close()

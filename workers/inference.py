@@ -14,7 +14,6 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.job import Job
-from sqlalchemy.exc import OperationalError
 from structlog.contextvars import bound_contextvars
 
 from classifier import Classifier, Prediction, registry
@@ -26,6 +25,7 @@ from desk.flow import deciding
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
+from desk.store import DATABASE_AWAY, cause
 from workers import counting
 from workers.batching import BatchWorker
 from workers.connection import connect
@@ -131,9 +131,9 @@ class Inference:
             for message in [message for message in pending.values() if message.trial]:
                 if not self._try_alone(message):
                     del pending[message.id]
-        except OperationalError as error:
-            # The database is away: no job is to blame, and halving the batch would not help.
-            log.warning("database.unreachable", reason=str(error.orig))
+        except DATABASE_AWAY as error:
+            # No job is to blame, and halving the batch would not help.
+            log.warning("database.unreachable", reason=cause(error))
             outcomes = [error if isinstance(pair, tuple) else pair for pair in outcomes]
             counting.ended(outcomes)
             return outcomes
@@ -205,8 +205,7 @@ class Inference:
 
     def _tell(self, following: list[tuple[int, int]]) -> None:
         try:
-            self._connection.publish(queues.WAKE_SENDER, "")
-            queues.enqueue_classify(self._connection, following)
+            queues.decided(self._connection, following)
         except RedisError as error:
             # The decisions are committed: the sender polls, the scheduler enqueues what is left.
             log.warning("redis.unreachable", reason=str(error))

@@ -19,8 +19,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import str_to_date
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 
 from desk import faultpoints, health, metrics, queues
 from desk.domain import DeskError, RunState
@@ -28,6 +27,7 @@ from desk.flow import deciding, learning, leases, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
+from desk.store import DATABASE_AWAY, cause
 from workers.connection import client
 
 log = structlog.get_logger(__name__)
@@ -42,10 +42,6 @@ REDIS_SECONDS = 5.0
 """A Redis that does not answer for so long is away: calling people must not wait for it."""
 ALONE_SECONDS = 8.0
 """A message tried alone that is not done by then has killed its worker, or has frozen it."""
-
-
-DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
-"""Errors of the way to the database; others of SQL are errors of what was asked of it."""
 
 
 class Fate(Enum):
@@ -88,8 +84,7 @@ class Scheduler:
             except RedisError as error:
                 log.warning("redis.unreachable", chore=chore.__name__, reason=str(error))
             except DATABASE_AWAY as error:
-                reason = str(getattr(error, "orig", error))
-                log.warning("database.unreachable", chore=chore.__name__, reason=reason)
+                log.warning("database.unreachable", chore=chore.__name__, reason=cause(error))
                 self.hesitate()
             except Exception as error:  # noqa: BLE001 - one that nobody foresaw
                 # Dying of odd data again and again would end all chores.
@@ -117,8 +112,7 @@ class Scheduler:
         following = deciding.give_up(self._desk, late)
         metrics.LATE.inc(len(late))
         log.warning("messages.late", messages=late)
-        self._connection.publish(queues.WAKE_SENDER, "")
-        queues.enqueue_classify(self._connection, following)
+        queues.decided(self._connection, following)
 
     def enqueue_stuck(self) -> None:
         """Messages whose job is gone, has failed or hangs get another attempt."""
@@ -141,8 +135,7 @@ class Scheduler:
         if deadly:
             following = deciding.give_up(self._desk, deadly, UNPROCESSABLE)
             log.error("messages.unprocessable", messages=deadly)
-            self._connection.publish(queues.WAKE_SENDER, "")
-            queues.enqueue_classify(self._connection, following)
+            queues.decided(self._connection, following)
         stuck = [id_ for id_ in ids if fates[id_] is not Fate.UNDER_WAY and id_ not in deadly]
         if stuck:
             suspected = [id_ for id_ in stuck if fates[id_] is Fate.DIED]
@@ -155,7 +148,8 @@ class Scheduler:
         """Queued training runs without a job get one; dead jobs and processes, the next attempt."""
         for run_id, attempt, state in watching.unfinished_runs(self._desk):
             if state is RunState.QUEUED:
-                (fate,) = self._fates([(f"train-{run_id}-{attempt}", learning.LIFE_SECONDS)])
+                job_id = queues.train_job_id(run_id, attempt)
+                (fate,) = self._fates([(job_id, learning.LIFE_SECONDS)])
                 if fate is Fate.GONE:
                     queues.enqueue_train(self._connection, run_id, attempt)
                     log.info("run.enqueued", run=run_id, attempt=attempt)
@@ -193,7 +187,7 @@ class Scheduler:
         """
         pipeline = self._connection.pipeline(transaction=False)
         for job_id, _ in jobs:
-            pipeline.hmget(f"rq:job:{job_id}", "status", "started_at")
+            pipeline.hmget(queues.job_key(job_id), "status", "started_at")
         now = self._desk.clock()
         fates = []
         for (_, seconds), (status, started_at) in zip(jobs, pipeline.execute(), strict=True):

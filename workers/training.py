@@ -18,10 +18,10 @@ from typing import Any
 
 import structlog
 from rq.job import Job
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from classifier import Classifier, Prediction, registry
-from classifier.data import DataError, Example, content_hash, read_examples
+from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
 from classifier.evaluate import evaluate
 from classifier.recipe import Recipe
@@ -33,6 +33,7 @@ from desk.flow import learning
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.pack import Pack
+from desk.store import DATABASE_AWAY, cause
 from desk.validation.near import normalised
 from workers.batching import BatchWorker
 from workers.connection import connect
@@ -120,11 +121,11 @@ class Trainer:
     device: str
     beat: Callable[[], None] | None = None
 
-    def run(self, run_id: int, attempt: int, progress: Progress | None = None) -> RunState | None:
+    def run(self, run_id: int, attempt: int) -> RunState | None:
         """Begin a queued run and carry it out; None if that attempt has begun before."""
         if not learning.start_run(self.desk, run_id, attempt):
             return None
-        return self.carry_out(run_id, attempt, progress)
+        return self.carry_out(run_id, attempt)
 
     def carry_out(self, run_id: int, attempt: int, progress: Progress | None = None) -> RunState:
         """Train, compare, promote or reject, and write the verdict of a run that has begun.
@@ -239,9 +240,8 @@ class Trainer:
         while True:
             try:
                 return learning.finish_run(self.desk, run_id, attempt, state, **verdict)
-            # Also what ends a session from the server's side, such as a transaction that idled.
-            except (OperationalError, InternalError, InterfaceError) as error:
-                log.warning("database.unreachable", run=run_id, reason=str(error.orig))
+            except DATABASE_AWAY as error:
+                log.warning("database.unreachable", run=run_id, reason=cause(error))
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
@@ -308,18 +308,11 @@ def run(
             run_id, attempt = (int(argument) for argument in job.args)
             started = time.monotonic()
             try:
-                state = trainer.run(run_id, attempt, lambda *_: heartbeat.beat())
+                state = trainer.run(run_id, attempt)
             except StaleRunError:
                 outcomes.append("stale")
                 continue
-            except (
-                DataError,
-                ModelError,
-                OSError,
-                ValueError,
-                RuntimeError,
-                OperationalError,
-            ) as error:
+            except Exception as error:  # the run is marked failed by now
                 log.exception("run.failed", run=run_id)
                 end_if_broken(error)
                 outcomes.append(error)

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from desk.domain import ANONYMOUS_ADMIN, DeskError, Role
+from desk.domain import ANONYMOUS_ADMIN, CHANNEL_WRITER, TELEGRAM, DeskError, Role
 from desk.flow.composing import clean
 from desk.flow.desk import Desk
 from desk.tables import Operator
+
+NOBODYS_IDS = {
+    ANONYMOUS_ADMIN: "every administrator who writes anonymously",
+    CHANNEL_WRITER: "everybody who writes in the name of a channel",
+    TELEGRAM: "Telegram itself and for those who post in the group's channel",
+}
+"""Ids that Telegram gives to messages of several people: an operator must be one person."""
 
 
 def list_operators(desk: Desk) -> list[Operator]:
@@ -20,12 +27,12 @@ def list_operators(desk: Desk) -> list[Operator]:
 def add_operator(desk: Desk, user_id: int, role: Role, name: str = "") -> None:
     """Add an operator or change their role; what the desk was told stays when the chat changes.
 
-    Raises `DeskError` for the one id that all anonymous administrators share.
+    Raises `DeskError` for an id that is no person's.
     """
-    if user_id == ANONYMOUS_ADMIN:
+    if user_id in NOBODYS_IDS:
         raise DeskError(
-            f"{user_id} stands for every administrator who writes anonymously. Have them switch "
-            "that off for themselves and add the id of their own."
+            f"{user_id} stands for {NOBODYS_IDS[user_id]}. Have them write as themselves, which "
+            "they choose in the group, and add the id of their own."
         )
     with desk.store.writing() as session:
         operator = session.get(Operator, user_id)

@@ -38,9 +38,9 @@ def readable_chat(call: Call, name: str = "chat_id") -> Chat:
     return chat
 
 
-def writable_chat(call: Call, name: str = "chat_id") -> Chat:
+def writable_chat(call: Call) -> Chat:
     """The chat, if the bot may send to it; raises 400 or 403."""
-    chat = find_chat(call, name)
+    chat = find_chat(call)
     if chat.is_private:
         if chat.user is not None and chat.user.is_bot:
             raise forbidden("bot can't send messages to bots")
@@ -106,10 +106,10 @@ def check_open(call: Call, chat: Chat, topic: Topic | None) -> None:
         raise bad_request("TOPIC_CLOSED")
 
 
-def find_message(call: Call, chat: Chat, verb: str, name: str = "message_id") -> Message:
-    """The message a parameter names; raises 400 "message to <verb> not found"."""
-    message_id = call.params.integer(name)
-    if not message_id and not call.params.has(name):
+def find_message(call: Call, chat: Chat, verb: str) -> Message:
+    """The message that `message_id` names; raises 400 "message to <verb> not found"."""
+    message_id = call.params.integer("message_id")
+    if not message_id and not call.params.has("message_id"):
         raise bad_request("message identifier is not specified")
     message = chat.live(message_id)
     if message is None:

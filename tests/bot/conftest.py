@@ -31,7 +31,7 @@ from desk.store import Store
 from desk.tables import Base, Message
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
-from workers.embedded import embedded_redis
+from tests.redis_servers import embedded_redis
 
 OLGA = 9001
 """Creator of the operators' group, and so an admin of the desk."""

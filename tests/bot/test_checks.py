@@ -11,9 +11,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from bot import app, checks
+from bot import checks, introduction
 from bot.app import BotOptions
 from bot.telegram import RefusedError, Telegram
+from bot.webhook import Webhook
 from cli.errors import MisconfiguredError
 from cli.telegram import check_telegram
 from desk import metrics
@@ -35,7 +36,7 @@ async def chat_problems(simulator: Simulator, chat_id: int = OPERATORS_CHAT) -> 
 
 async def test_a_good_token_and_chat_have_no_problems(simulator: Simulator) -> None:
     async with Telegram(DEFAULT_TOKEN, simulator.url) as telegram:
-        assert await checks.token_problems(telegram) == []
+        assert (await checks.who_am_i(telegram))["is_bot"]
     assert await chat_problems(simulator) == []
 
 
@@ -52,7 +53,7 @@ async def test_a_wrong_token_is_named_and_sends_to_botfather(
 async def test_a_telegram_that_does_not_answer_is_named(
     monkeypatch: pytest.MonkeyPatch, start_bot: Starter, options: BotOptions
 ) -> None:
-    monkeypatch.setattr(app, "START_SECONDS", 0.5)
+    monkeypatch.setattr(introduction, "START_SECONDS", 0.5)
     nowhere = BotOptions(
         options.desk, options.token, "http://127.0.0.1:9", options.redis_url, options.data_dir
     )
@@ -83,7 +84,7 @@ async def test_a_telegram_that_is_out_of_order_for_a_moment_only_delays_the_star
 async def test_a_telegram_that_stays_out_of_order_is_no_wrong_setting(
     fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch, start_bot: Starter, world: World
 ) -> None:
-    monkeypatch.setattr(app, "START_SECONDS", 0.3)
+    monkeypatch.setattr(introduction, "START_SECONDS", 0.3)
     await world.fault(**fault, times=100)
     with pytest.raises(DeskError, match=r"does not answer|can't serve the bot now") as caught:
         await start_bot()
@@ -93,9 +94,9 @@ async def test_a_telegram_that_stays_out_of_order_is_no_wrong_setting(
 async def test_a_webhook_that_can_not_be_set_for_a_moment_is_no_wrong_setting(
     monkeypatch: pytest.MonkeyPatch, start_bot: Starter, options: BotOptions, world: World
 ) -> None:
-    monkeypatch.setattr(app, "START_SECONDS", 0.3)
+    monkeypatch.setattr(introduction, "START_SECONDS", 0.3)
     await world.fault("too_many_requests", method="setWebhook", times=100)
-    hooked = replace(options, webhook=("https://desk.example.com", "secret", 0))
+    hooked = replace(options, webhook=Webhook("https://desk.example.com", "secret", 0))
     with pytest.raises(DeskError, match="can't serve the bot now") as caught:
         await start_bot(hooked)
     assert not isinstance(caught.value, checks.WrongSettingsError)
@@ -109,7 +110,7 @@ async def test_a_proxys_page_says_nothing_about_the_token_or_the_chat(status: in
     proxy = web.Application()
     proxy.router.add_route("*", "/{path:.*}", page)
     async with TestServer(proxy) as server, Telegram(DEFAULT_TOKEN, str(server.make_url("/"))) as t:
-        for check in (checks.token_problems(t), checks.chat_problems(t, OPERATORS_CHAT, 1)):
+        for check in (checks.who_am_i(t), checks.chat_problems(t, OPERATORS_CHAT, 1)):
             with pytest.raises(RefusedError) as caught:
                 await check
             assert caught.value.away

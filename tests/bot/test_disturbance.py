@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from bot import disturbance
 from bot.app import BotOptions
 from bot.limits import Limits
+from bot.webhook import Webhook
 from desk.domain import InboxState
 from desk.flow import intake
 from desk.flow.desk import Desk
@@ -210,7 +211,7 @@ async def test_the_webhook_refuses_tells_and_takes_the_update_when_it_comes_agai
     start_bot: Starter, options: BotOptions, world: World, rows: Rows, away: Away
 ) -> None:
     port = free_port()
-    hook = (f"http://127.0.0.1:{port}", "s3cret", port)
+    hook = Webhook(f"http://127.0.0.1:{port}", "s3cret", port)
     await start_bot(replace(options, webhook=hook))
     ann = await world.customer()
     await world.reply(await world.write(ann, "/help"), "/human")

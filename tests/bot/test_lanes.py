@@ -11,13 +11,20 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
+from bot.disturbance import Disturbance
 from bot.lanes import Lanes
+from bot.limits import Limits
+from bot.telegram import Telegram
 from desk.domain import InboxRow, InboxState, Incoming
 from desk.flow import customers, intake
 from desk.flow.desk import Desk
+from desk.pack import Pack
+from desk.store import Store
 from desk.tables import DeliveryRow, Inbox
+from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.bot.conftest import Rows, Running, Starter, World, eventually, quiet
+from tests.databases import PostgresServer
 from tests.desk.acting import hold_lease
 
 BOT = 77
@@ -137,6 +144,41 @@ async def test_a_database_that_is_away_is_not_the_updates_fault(desk: Desk, rows
         async with running(desk, handle):
             (row,) = await rows.until(Inbox, state=InboxState.DONE)
     assert row.attempts == 0
+
+
+async def test_who_wrote_is_told_when_the_database_takes_no_writes_and_is_answered_afterwards(
+    postgres_server: PostgresServer,
+    postgres_url: str,
+    pack: Pack,
+    simulator: Simulator,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.disturbance.PATIENCE", 0.1)
+    monkeypatch.setattr("bot.lanes.backoff", lambda *_, **__: 0.05)
+    desk = Desk(Store(postgres_url), pack, OPERATORS_CHAT)
+    rows = Rows(desk.store)
+
+    async def handle(row: InboxRow) -> None:
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    ann = await world.customer()
+    await world.write(ann, "hello")  # or Telegram would not let the bot speak
+    chat = {"id": ann, "type": "private"}
+    intake.store_updates(desk, [Incoming(BOT, 1, ann, {"message": {"chat": chat, "from": {}}})])
+    stop = asyncio.Event()
+    async with Telegram(DEFAULT_TOKEN, simulator.url) as telegram:
+        disturbance = Disturbance(desk, telegram, Limits(), lambda: True)
+        lanes = Lanes(desk, BOT, handle, disturbance=disturbance)
+        with postgres_server.read_only(postgres_url):
+            task = asyncio.create_task(lanes.run(stop))
+            await world.said(ann, "something on our side is not working")
+        (row,) = await rows.until(Inbox, state=InboxState.DONE)
+        stop.set()
+        await task
+        await disturbance.close()
+    assert row.attempts == 0, "it is not the update's fault"
+    desk.store.dispose()
 
 
 async def test_the_stop_waits_for_a_handler_and_leaves_the_rest_for_the_next_start(

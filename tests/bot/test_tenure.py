@@ -10,6 +10,7 @@ import pytest
 from bot import lanes
 from bot.app import BotOptions
 from bot.tenure import Tenure
+from bot.webhook import Webhook
 from desk.domain import DeliveryState, InboxState
 from desk.flow import leases
 from desk.flow.desk import Desk
@@ -42,7 +43,7 @@ async def test_a_standby_stores_what_its_webhook_is_told_and_leaves_it_to_the_ho
     elsewhere = Holding(LEASE, "elsewhere")
     assert await asyncio.to_thread(leases.hold, desk, elsewhere, 3600)
     port = free_port()
-    hook = (f"http://127.0.0.1:{port}", "s3cret", port)
+    hook = Webhook(f"http://127.0.0.1:{port}", "s3cret", port)
     await start_bot(replace(options, webhook=hook))
     ann = await world.customer()
     asked = await world.write(ann, "/help")
@@ -58,10 +59,11 @@ async def test_what_a_standby_stores_is_handled_at_once_by_the_holder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lanes, "POLL_SECONDS", 3600)  # only what it is told wakes the holder
-    hooks = [f"http://127.0.0.1:{port}" for port in (free_port(), free_port())]
+    ports = [free_port(), free_port()]
     ann = await world.customer()
-    for hook in hooks:
-        await start_bot(replace(options, webhook=(hook, "s3cret", int(hook.rpartition(":")[2]))))
+    for port in ports:
+        hook = Webhook(f"http://127.0.0.1:{port}", "s3cret", port)
+        await start_bot(replace(options, webhook=hook))
         # The newest has told Telegram its own address, so the second time it is the standby.
         await world.reply(await world.write(ann, "/help"))
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from bot import webhook
 from bot.app import BotOptions
+from bot.webhook import Webhook
 from desk.domain import DeskError
 from desk.flow import intake
 from desk.flow.desk import Desk
@@ -110,7 +111,7 @@ async def test_the_bot_answers_through_a_webhook_and_goes_back_to_polling(
         options.api_url,
         options.redis_url,
         options.data_dir,
-        (f"http://127.0.0.1:{port}", SECRET, port),
+        Webhook(f"http://127.0.0.1:{port}", SECRET, port),
     )
     running = await start_bot(hooked)
     ann = await world.customer()
@@ -134,7 +135,7 @@ async def test_a_port_in_use_is_named(start_bot: Starter, options: BotOptions) -
             options.api_url,
             options.redis_url,
             options.data_dir,
-            (f"http://127.0.0.1:{port}", SECRET, port),
+            Webhook(f"http://127.0.0.1:{port}", SECRET, port),
         )
         running = await start_bot(hooked)
         with pytest.raises(DeskError, match=f"Port {port} cannot be used.*WEBHOOK_PORT"):

@@ -213,6 +213,19 @@ def test_a_verb_without_the_database_url_of_the_desk_that_runs_here_takes_no_oth
     assert list(place.data_dir.glob("*.db")) == []
 
 
+def test_a_verb_beside_a_start_that_has_not_named_its_database_yet_takes_no_other_one(
+    place: Place, frontdesk: Command
+) -> None:
+    lock = rundir.take_lock(place.data_dir)
+    try:
+        result = frontdesk("operators", "list")
+    finally:
+        os.close(lock)
+    assert result.code == 1
+    assert "is just starting on DATA_DIR" in result.err
+    assert list(place.data_dir.glob("*.db")) == []
+
+
 def test_chat_starts_what_is_missing_and_stops_it_again(place: Place) -> None:
     result = chat(place)
     assert result.code == 0, result.err

@@ -44,9 +44,9 @@ IMAGES = {
     ("image", "modules"),
     [
         ("bot", "bot.app cli.main cli.telegram cli.doctor"),
-        ("worker", "workers.inference workers.training workers.scheduler cli.main cli.learn"),
+        ("worker", "workers.inference workers.training workers.scheduler cli.main cli.train"),
         ("scheduler", "workers.scheduler cli.main cli.processes"),
-        ("migrations", "desk.store desk.tables cli.main cli.upkeep"),
+        ("migrations", "desk.store desk.tables cli.main cli.migrate"),
     ],
 )
 def test_an_image_can_import_what_its_process_runs(image: str, modules: str) -> None:

@@ -20,7 +20,7 @@ from desk.gauges import STALE_SECONDS, Gauges, of_database, of_redis
 from desk.tables import DeliveryRow, Inbox, RunRow
 from tests.conftest import Clock
 from tests.desk.acting import new_rows
-from workers.embedded import embedded_redis
+from tests.redis_servers import embedded_redis
 
 ANN = Person(501, "Ann")
 

@@ -19,6 +19,7 @@ from desk.flow.noting import RULES, counted, decided, happened
 from desk.logs import configure
 from desk.store import after_commit
 from tests.desk.acting import hold_lease, new_rows, predict
+from tests.ops.queries import labels
 
 ANN = Person(501, "Ann")
 NAME = re.compile(r"frontdesk_[a-z]+(_[a-z]+)*")
@@ -52,7 +53,7 @@ def test_a_process_shows_its_metrics_under_names_of_prometheus(process: str) -> 
 
 
 def test_no_label_could_hold_a_customer_or_a_text() -> None:
-    found = {label for labels in metrics.labels().values() for label in labels}
+    found = {label for each in labels().values() for label in each}
     assert found == {
         *(
             "action",

@@ -528,5 +528,19 @@ def test_who_writes_anonymously_is_told_to_stop_that_and_never_to_add_that_id(
     operators.ordered_training(stage.desk, stage.update(), ANONYMOUS_ADMIN)
     assert len(stage.told()) == 3
     assert all("You write anonymously" in text for text in stage.told())
-    with pytest.raises(DeskError, match="every administrator who writes anonymously"):
-        roster.add_operator(stage.desk, ANONYMOUS_ADMIN, Role.AGENT)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "whom"),
+    [
+        (ANONYMOUS_ADMIN, "every administrator who writes anonymously"),
+        (136_817_688, "everybody who writes in the name of a channel"),
+        (777_000, "Telegram itself"),
+    ],
+)
+def test_an_id_that_several_people_write_under_is_nobody_to_add(
+    stage: Stage, user_id: int, whom: str
+) -> None:
+    with pytest.raises(DeskError, match=f"{user_id} stands for {whom}.*add the id of their own"):
+        roster.add_operator(stage.desk, user_id, Role.AGENT)
+    assert user_id not in [operator.user_id for operator in roster.list_operators(stage.desk)]

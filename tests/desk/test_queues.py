@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 
 from desk import queues
 from desk.queues import AllowedJob, JobNotAllowedError
-from workers.embedded import embedded_redis
+from tests.redis_servers import embedded_redis
 
 TRAP = "desk_trap_for_tests"
 

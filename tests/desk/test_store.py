@@ -319,7 +319,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(url: str, a
     sentence = str(caught.value)
     assert sentence.startswith("The database at postgresql+psycopg://desk")
     assert "127.0.0.1:1/frontdesk" in sentence
-    assert "Check DATABASE_URL and that the server runs." in sentence
+    assert "Check DATABASE_URL and that the server runs and takes writes." in sentence
     assert "s3cret" not in sentence
     assert "\n" not in sentence
     store.dispose()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from desk import metrics
+
 NAME = re.compile(r"\b(?P<name>frontdesk_\w+|process_\w+|up)\b(?:\{(?P<matchers>[^}]*)\})?")
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\((?P<labels>[^)]*)\)")
 MATCHER = re.compile(r'(?P<label>\w+)\s*(?:=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"')
@@ -12,6 +14,20 @@ PARTS = ("_bucket", "_sum", "_count")
 
 OF_THE_SCRAPE = frozenset({"job", "instance", "process"})
 """Labels that prometheus.yml gives to every series."""
+
+
+def labels() -> dict[str, tuple[str, ...]]:
+    """Every metric's name as one writes it in a query, with its labels.
+
+    A histogram stands here by the name of its family; queries add `_bucket`, `_sum`, `_count`.
+    """
+    found = {read.name: read.labels for read in metrics.READ}
+    several = (each for some in metrics.OF.values() for each in some)
+    for metric in {*metrics.OF_EVERY_PROCESS, *several}:
+        [family] = metric.collect()
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found[name] = metric._labelnames
+    return found
 
 
 def problems(query: str, known: Mapping[str, tuple[str, ...]]) -> Iterator[str]:

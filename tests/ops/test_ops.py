@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from desk import metrics
-from tests.ops.queries import problems
+from tests.ops.queries import labels, problems
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "ops" / "grafana" / "frontdesk.json"
@@ -50,7 +50,7 @@ def queries() -> dict[str, str]:
 
 @pytest.mark.parametrize("query", queries().values(), ids=queries())
 def test_every_query_names_metrics_and_labels_that_exist(query: str) -> None:
-    assert list(problems(query, metrics.labels())) == []
+    assert list(problems(query, labels())) == []
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_every_query_names_metrics_and_labels_that_exist(query: str) -> None:
     ],
 )
 def test_a_name_that_does_not_exist_is_found(query: str, problem: str) -> None:
-    assert list(problems(query, metrics.labels())) == [problem]
+    assert list(problems(query, labels())) == [problem]
 
 
 def test_every_metric_is_shown_or_watched() -> None:
     named = " ".join(queries().values())
     # The version is for tables, and how long a reading takes is for whoever doubts it.
     unused = {"frontdesk_build_info", "frontdesk_read_seconds", "frontdesk_training_run_seconds"}
-    assert {name for name in metrics.labels() if name not in named} == unused
+    assert {name for name in labels() if name not in named} == unused
 
 
 def test_what_a_support_team_needs_has_an_alert() -> None:
@@ -122,7 +122,7 @@ def test_the_documentation_has_every_metric_as_it_is() -> None:
         read.name: ("gauge", ", ".join(read.labels) or "–", "scheduler") for read in metrics.READ
     }
     texts = {read.name: read.text for read in metrics.READ}
-    known = metrics.labels()
+    known = labels()
     for process, some in [("each", metrics.OF_EVERY_PROCESS), *metrics.OF.items()]:
         for metric in some:
             [family] = metric.collect()

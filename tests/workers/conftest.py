@@ -11,7 +11,7 @@ from redis import Redis
 
 from desk.flow.desk import Desk
 from tests.desk.acting import Stage
-from workers.embedded import embedded_redis
+from tests.redis_servers import embedded_redis
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from tests.redis_servers import embedded_redis
 from workers import embedded
 from workers.embedded import (
     AOF_DIRECTORY,
     AlreadyRunningError,
     EmbeddedRedis,
     EmbeddedRedisError,
-    embedded_redis,
     prepare,
     wait_until_ready,
 )

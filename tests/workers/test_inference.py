@@ -13,13 +13,19 @@ import structlog
 import torch
 from redis import Redis
 from rq.job import Job
+from sqlalchemy.exc import InternalError
 
 from classifier import registry
 from classifier.backends import Batch, Output
 from desk import health, heartbeat, queues
 from desk.domain import MessageState, Person
 from desk.flow import watching
+from desk.flow.desk import Desk
+from desk.pack import Pack
+from desk.store import Store
 from desk.tables import PredictionRow
+from tests.conftest import OPERATOR_CHAT
+from tests.databases import PostgresServer
 from tests.desk.acting import ANA, BEN, Stage
 from tests.workers.models import make_version
 from workers.batching import BatchWorker
@@ -233,6 +239,28 @@ def test_a_device_that_breaks_over_a_new_champion_ends_the_worker_and_one_that_i
     with pytest.raises(Ended) if ends else nullcontext():
         assert champion.follow()
     assert champion.classifier is before
+
+
+def test_a_database_that_takes_no_writes_fails_the_batch_at_once_and_is_no_jobs_fault(
+    postgres_server: PostgresServer,
+    postgres_url: str,
+    pack: Pack,
+    connection: Redis,
+    champion: Champion,
+) -> None:
+    stage = Stage(Desk(Store(postgres_url), pack, OPERATOR_CHAT))
+    jobs = [stage.write("where is my order", ANA), stage.write("when are you open", BEN)]
+    queues.enqueue_classify(connection, [job for job in jobs if job])
+    waiting = queues.queue(queues.CLASSIFY, connection).jobs
+    inference = Inference(stage.desk, connection, champion)
+    with postgres_server.read_only(postgres_url), structlog.testing.capture_logs() as logs:
+        outcomes = inference.run_batch(waiting)  # what it raised would halve the batch
+    assert [type(outcome) for outcome in outcomes] == [InternalError, InternalError]
+    assert [e["reason"] for e in logs if e["event"] == "database.unreachable"] == [
+        "cannot execute SELECT FOR UPDATE in a read-only transaction"
+    ]
+    assert inference.run_batch(waiting) == ["decided", "decided"]
+    stage.desk.store.dispose()
 
 
 def test_a_job_with_wrong_arguments_fails_alone(

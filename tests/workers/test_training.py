@@ -211,7 +211,7 @@ def test_a_run_that_was_begun_anew_elsewhere_promotes_nothing(
 def test_a_training_ends_at_a_step_when_its_attempt_no_longer_counts(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = learning.order_run(stage.desk, "Olga", begin=True)
     asked, still_running = threading.Event(), learning.still_running
 
     def ask(*arguments: Any) -> bool:
@@ -227,7 +227,7 @@ def test_a_training_ends_at_a_step_when_its_attempt_no_longer_counts(
     monkeypatch.setattr(learning, "still_running", ask)
     monkeypatch.setattr(training, "SIGN_SECONDS", 0.02)
     with pytest.raises(StaleRunError):
-        trainer.run(run_id, attempt, step)
+        trainer.carry_out(run_id, attempt, step)
     assert registry.versions(trainer.models_dir) == []
 
 

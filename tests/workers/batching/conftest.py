@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from workers.embedded import EmbeddedRedis, embedded_redis
+from tests.redis_servers import embedded_redis
+from workers.embedded import EmbeddedRedis
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_pack, load_settings, open_desk, redis_url
-from cli.errors import CommandError, MisconfiguredError
+from cli.errors import CommandError, MisconfiguredError, wrong_settings
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _from_file(
         console = notices()
         said = f"{len(examples):,} examples from {source}, base model {settings.base_model}"
         console.print(said, markup=False)
-    with _settings_errors():
+    with wrong_settings():
         metrics, path = _fit(settings, examples, test_examples, out, recipe, quiet)
     promoted = out is None and registry.champion(settings.models_dir) is None
     if promoted:
@@ -166,7 +166,7 @@ def _from_feedback(settings: Settings, wait: bool, quiet: bool) -> dict[str, Any
     )
     run_id, attempt = learning.order_run(desk, by, begin=True)
     try:
-        with _settings_errors(), _progress(f"Training run {run_id}", quiet) as step:
+        with wrong_settings(), _progress(f"Training run {run_id}", quiet) as step:
             trainer.carry_out(run_id, attempt, step)
     except KeyboardInterrupt:
         learning.finish_run(desk, run_id, attempt, RunState.FAILED, error="interrupted")
@@ -196,20 +196,6 @@ def _progress(title: str, quiet: bool) -> Iterator[Any]:
     else:
         with training_progress(title) as step:
             yield step
-
-
-@contextmanager
-def _settings_errors() -> Iterator[None]:
-    """A device that is not there, or a recipe that is none, is the caller's to mend."""
-    from classifier.base import BaseModelError
-    from classifier.data import DataError
-
-    try:
-        yield
-    except (BaseModelError, DataError):
-        raise
-    except ValueError as error:
-        raise MisconfiguredError(str(error)) from None
 
 
 def _print_result(result: dict[str, Any], of_pack: bool) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from cli.compose import load_settings, open_desk
 from cli.screen import JsonOption, notices, print_json, results
+from desk.domain import Role
 
 operators = typer.Typer(no_args_is_help=True, help="List, add and remove operators.")
-
-
-class RoleName(StrEnum):
-    ADMIN = "admin"
-    AGENT = "agent"
 
 
 UserId = Annotated[int, typer.Argument(help="Telegram user id, as the bot tells it to a stranger.")]
@@ -49,14 +44,13 @@ def list_(json_: JsonOption = False) -> None:
 @operators.command(epilog="Example: frontdesk operators add 9003 --name Ada --role admin")
 def add(
     user_id: UserId,
-    role: Annotated[RoleName, typer.Option(help="An admin may order training.")] = RoleName.AGENT,
+    role: Annotated[Role, typer.Option(help="An admin may order training.")] = Role.AGENT,
     name: Annotated[str, typer.Option(help="How colleagues and notes call them.")] = "",
 ) -> None:
     """Add an operator, or change their role."""
-    from desk.domain import Role
     from desk.flow.roster import add_operator
 
-    add_operator(open_desk(load_settings()), user_id, Role(role), name)
+    add_operator(open_desk(load_settings()), user_id, role, name)
     results().print(f"{user_id} is an operator now ({role}).")
 
 

@@ -1,0 +1,123 @@
+"""How a bot introduces itself to Telegram: token, operators' chat, mode and commands."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from aiogram.types import User
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from bot import checks, webhook
+from bot.intake import ALLOWED_UPDATES
+from bot.telegram import RefusedError, Telegram, TelegramError
+from bot.waiting import backoff
+from bot.webhook import Webhook
+from desk import metrics
+from desk.domain import DeskError
+from desk.flow import announcing, roster, topics
+from desk.flow.desk import Desk
+from desk.store import failed
+from desk.texts import LANGUAGES, say
+
+log = structlog.get_logger(__name__)
+
+START_SECONDS = 10.0
+COMMANDS = ("start", "help", "human")
+
+
+async def introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> User:
+    """Check the token and the operators' chat and tell Telegram how this bot works.
+
+    That is by the webhook, or else by polling. Returns the bot's own account.
+
+    A Telegram that is away has START_SECONDS to come back.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + START_SECONDS
+    failures = 0
+    while True:
+        try:
+            return await _introduce(desk, telegram, hook)
+        except TelegramError as error:
+            failures += 1
+            seconds = error.retry_after or backoff(failures, first=0.2, most=2.0)
+            if not error.away or loop.time() + seconds > deadline:
+                raise DeskError(checks.trouble(telegram, error)) from None
+            log.warning("telegram_away", retry_in=round(seconds, 2), error=str(error))
+            await asyncio.sleep(seconds)
+        except IntegrityError:
+            # Another bot that starts just now has written the same: then it is there.
+            failures += 1
+            if failures > 5:
+                raise
+        except SQLAlchemyError as error:
+            raise failed(desk.store.url, error) from None
+
+
+async def _introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> User:
+    me = User.model_validate(await checks.who_am_i(telegram))
+    if desk.operator_chat_id is not None:
+        problems = await checks.chat_problems(telegram, desk.operator_chat_id, me.id)
+        _refuse(problems.wrong)
+        if problems.lacking and not await asyncio.to_thread(topics.chat_was_used, desk):
+            _refuse(problems.lacking)
+        # A bot that runs goes on without it; one that is started again must not leave customers.
+        for problem in problems.lacking:
+            log.error("operators_chat_unusable", error=problem)
+        metrics.OPERATORS_CHAT.set(not problems.lacking)
+        await sync_admins(desk, telegram)
+        await asyncio.to_thread(announcing.announce_waiting, desk)
+    await _set_mode(telegram, hook)
+    await _set_commands(telegram)
+    return me
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise checks.WrongSettingsError("\n".join(problems))
+
+
+async def sync_admins(desk: Desk, telegram: Telegram) -> None:
+    """Make the operators' chat's administrators admins of the desk."""
+    found = await telegram.call("getChatAdministrators", {"chat_id": desk.operator_chat_id})
+    users = [User.model_validate(member["user"]) for member in found]
+    admins = [(user.id, user.full_name) for user in users if not user.is_bot]
+    await asyncio.to_thread(roster.sync_admins, desk, admins)
+
+
+async def _set_mode(telegram: Telegram, hook: Webhook | None) -> None:
+    if hook is None:
+        await telegram.call("deleteWebhook")
+        return
+    try:
+        await telegram.call(
+            "setWebhook",
+            {
+                "url": webhook.address(hook.url),
+                "secret_token": hook.secret,
+                "allowed_updates": ALLOWED_UPDATES,
+            },
+        )
+    except RefusedError as error:
+        if error.away or error.code != 400:
+            raise
+        raise checks.WrongSettingsError(
+            f"Telegram does not take the webhook {webhook.address(hook.url)}: {error.description}. "
+            "Check WEBHOOK_URL and WEBHOOK_SECRET (1 to 256 of A-Z a-z 0-9 _ -)."
+        ) from None
+
+
+async def _set_commands(telegram: Telegram) -> None:
+    for language in LANGUAGES:
+        params: dict[str, Any] = {
+            "commands": [
+                {"command": name, "description": say(f"command-{name}", language)}
+                for name in COMMANDS
+            ],
+            "scope": {"type": "all_private_chats"},
+        }
+        if language != "en":  # English is what everybody else sees
+            params["language_code"] = language
+        await telegram.call("setMyCommands", params)

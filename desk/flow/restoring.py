@@ -1,0 +1,66 @@
+"""Where the database and the world have parted: an older one was put back, or the simulated
+Telegram has begun anew."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, inspect, select, update
+
+from desk.domain import ConversationState, DeliveryState
+from desk.flow.delivering import IDEMPOTENT_METHODS
+from desk.flow.desk import Desk
+from desk.flow.dispatching import UNFINISHED
+from desk.store import Store
+from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Lease
+
+
+def lease_in_force(store: Store) -> tuple[str, str] | None:
+    """The name and the holder of a lease that has not ended, if there is one.
+
+    Works on a backup of any version: one from before there were leases has none.
+    """
+    if not inspect(store.engine).has_table(Lease.__tablename__):
+        return None
+    with store.reading() as session:
+        row = session.scalar(select(Lease).where(Lease.until > func.now()).limit(1))
+    return None if row is None else (row.name, row.holder)
+
+
+def mark_uncertain(store: Store) -> int:
+    """After a restore: mark the deliveries that may have left since the backup; returns how many.
+
+    Works on a backup of any version.
+    """
+    repeated = DeliveryRow.state.in_(UNFINISHED) & DeliveryRow.method.not_in(IDEMPOTENT_METHODS)
+    with store.writing() as session:
+        count = session.scalar(select(func.count()).where(repeated)) or 0
+        # Due again, and not under way: or the next start would take them for ones during which
+        # a bot died twice, and give them up.
+        values = {"uncertain": True, "state": DeliveryState.PENDING}
+        session.execute(update(DeliveryRow).where(repeated).values(values))
+        return count
+
+
+def forget_people(desk: Desk, bot_id: int) -> None:
+    """Resolve the conversations of this bot's customers and let go of their topics.
+
+    Whoever is met again is a new person then, whom no operator has in charge.
+    """
+    ours = select(Customer.id).where(
+        Customer.chat_id.in_(select(Inbox.chat_id).where(Inbox.bot_id == bot_id))
+    )
+    with desk.store.writing() as session:
+        session.execute(
+            update(Conversation)
+            .where(
+                Conversation.customer_id.in_(ours),
+                Conversation.state != ConversationState.RESOLVED,
+            )
+            .values(state=ConversationState.RESOLVED, resolved_at=desk.clock())
+            .execution_options(synchronize_session=False)
+        )
+        session.execute(
+            update(Customer)
+            .where(Customer.id.in_(ours))
+            .values(topic_id=None, topic_chat_id=None)
+            .execution_options(synchronize_session=False)
+        )
