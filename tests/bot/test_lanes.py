@@ -159,7 +159,11 @@ async def test_who_wrote_is_told_when_the_database_takes_no_writes_and_is_answer
     desk = Desk(Store(postgres_url), pack, OPERATORS_CHAT)
     rows = Rows(desk.store)
 
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
     async def handle(row: InboxRow) -> None:
+        begun.set()
+        await go_on.wait()
         await asyncio.to_thread(intake.done, desk, row.id)
 
     ann = await world.customer()
@@ -169,9 +173,11 @@ async def test_who_wrote_is_told_when_the_database_takes_no_writes_and_is_answer
     stop = asyncio.Event()
     async with Telegram(DEFAULT_TOKEN, simulator.url) as telegram:
         disturbance = Disturbance(desk, telegram, Limits(), lambda: True)
-        lanes = Lanes(desk, BOT, handle, disturbance=disturbance)
+        lanes = Lanes(desk, BOT, handle, hold_lease(desk), disturbance)
+        task = asyncio.create_task(lanes.run(stop))
+        await begun.wait()
         with postgres_server.read_only(postgres_url):
-            task = asyncio.create_task(lanes.run(stop))
+            go_on.set()
             await world.said(ann, "something on our side is not working")
         (row,) = await rows.until(Inbox, state=InboxState.DONE)
         stop.set()
