@@ -1,6 +1,6 @@
 """What of the sources goes into a pack. An import only adds: nothing in the pack is changed.
 
-An example is left out where the pack has the text (`validation.normalised`, so that what `validate`
+An example is left out where the pack has the text (`validation.exact_key`, so that what `validate`
 calls the same is the same here), or where it would leak the test. What several new rows say of one
 text becomes one row. An intent that the pack has keeps its answer or its lack of one.
 """
@@ -21,7 +21,7 @@ from desk.exchange.files import read_text, write_files, write_folder
 from desk.exchange.material import Answer, ExchangeError, Labelled, Material, Notice
 from desk.exchange.names import slug, title
 from desk.pack import MAX_ANSWER, Pack, Policy, html_problems
-from desk.validation import normalised
+from desk.validation import exact_key, normalised
 
 MOST_TEXT = 4096
 """Telegram sends no longer message, so `validate` refuses a longer example."""
@@ -157,8 +157,10 @@ class _Merge:
     ) -> tuple[list[Labelled], dict[str, int]]:
         seen: defaultdict[str, list[Labelled]] = defaultdict(list)
         for row in present:
-            seen[normalised(row.text)].append(row)
-        tests = {normalised(row.text) for row in held_out}
+            seen[exact_key(row.text)].append(row)
+        tests: defaultdict[str, list[Labelled]] = defaultdict(list)
+        for row in held_out:
+            tests[normalised(row.text)].append(row)
         names = ("read", "added", "completed", "present", "conflicts", "in_test", "too_long")
         count = dict.fromkeys(names, 0)
         added: dict[str, Labelled] = {}
@@ -166,10 +168,10 @@ class _Merge:
             count["read"] += 1
             intent = None if row.intent is None else self._named(row.intent, row.where)
             new = Labelled(row.where, row.text, intent, row.sentiment)
-            key = normalised(row.text)
+            key = exact_key(row.text)
             if key in seen:
                 count[self._repeated(new, seen[key], added, key)] += 1
-            elif key in tests:
+            elif any(_leaks(new, test) for test in tests.get(normalised(row.text), ())):
                 count["in_test"] += 1
             elif len(row.text) > MOST_TEXT:
                 count["too_long"] += 1
@@ -314,6 +316,11 @@ def _differ(one: Labelled, other: Labelled) -> tuple[str, str] | None:
         if a is not None and b is not None and a != b:
             return a, b
     return None
+
+
+def _leaks(new: Labelled, test: Labelled) -> bool:
+    """Whether the answer to a test text, which differs in signs at most, would be learned."""
+    return exact_key(new.text) == exact_key(test.text) or _differ(new, test) is None
 
 
 def _more(known: Sequence[Labelled], new: Labelled) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.mending import Change, Mending
-from desk.validation.near import normalised
+from desk.validation.near import exact_key, normalised
 from desk.validation.packs import Checked, check_files, check_pack, validate
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Severity",
     "check_files",
     "check_pack",
+    "exact_key",
     "normalised",
     "validate",
 ]

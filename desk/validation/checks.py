@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from classifier.vocabulary import OUT_OF_SCOPE
 from desk.validation.findings import Kind
@@ -23,6 +24,13 @@ def conflict(one: Row, other: Row) -> bool:
         None not in labels and labels[0] != labels[1]
         for labels in ((one.intent, other.intent), (one.sentiment, other.sentiment))
     )
+
+
+def _differing(one: Row, other: Row) -> tuple[str | None, str | None]:
+    """The labels of two rows in conflict: their intents where these differ, else sentiments."""
+    if one.intent != other.intent and None not in (one.intent, other.intent):
+        return one.intent, other.intent
+    return one.sentiment, other.sentiment
 
 
 def covers(known: Row, row: Row) -> bool:
@@ -75,18 +83,19 @@ def _two_labels(row: Row, other: Row) -> str:
 
 
 def _check_near(rows: Sequence[Row], data: DataFile) -> None:
-    near = NearTexts([row.key for row in rows])
+    near = NearTexts([row.near_key for row in rows])
     for number, row in enumerate(rows):
         nearest = near.nearest_before(number)
         if nearest is None:
             continue
         close = rows[nearest]
         where = f"{row.text!r} is nearly {close.text!r} in line {close.line}"
-        if row.intent != close.intent and None not in (row.intent, close.intent):
+        if conflict(row, close):
+            here, there = _differing(row, close)
             data.warn(
                 Kind.TWO_LABELS,
                 row.line,
-                f"{where}, but {row.intent} here and {close.intent} there; is one of them wrong?",
+                f"{where}, but {here} here and {there} there; is one of them wrong?",
             )
         else:
             data.warn(Kind.NEAR_DUPLICATE, row.line, f"{where}; another wording would teach more")
@@ -169,13 +178,21 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
 def check_leaks(train: DataFile, test: DataFile) -> None:
     """Test texts that the model has seen in training, word for word or nearly so."""
     for row, seen in leaks(train.rows, test.rows):
+        here, there = _differing(row, seen[0])
         if seen[0].key == row.key:
-            label = f" (as {seen[0].intent})" if conflict(row, seen[0]) else ""
+            label = f" (as {there})" if conflict(row, seen[0]) else ""
             test.error(
                 Kind.LEAK,
                 row.line,
                 f"{row.text!r} is in {train.name} too, line {seen[0].line}{label}: the test would "
                 "measure memory; remove the training example",
+            )
+        elif conflict(row, seen[0]):  # who remembers that one is wrong here
+            test.warn(
+                Kind.TWO_LABELS,
+                row.line,
+                f"{row.text!r} is nearly {seen[0].text!r} in {train.name}, line {seen[0].line}, "
+                f"but {here} here and {there} there; is one of them wrong?",
             )
         else:
             test.error(
@@ -187,7 +204,15 @@ def check_leaks(train: DataFile, test: DataFile) -> None:
 
 
 def leaks(train: Sequence[Row], test: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
-    """Test rows that are in the training, each with the training rows, the nearest first."""
-    near = NearTexts([row.key for row in train])
-    found = [(row, [train[number] for number in near.near(row.key)]) for row in test]
-    return [(row, seen) for row, seen in found if seen]
+    """Test rows that are in the training, each with the training rows, the nearest first.
+
+    Before the nearest come those of the same text, and of these, as of the others, those that
+    don't contradict the test row.
+    """
+    near = NearTexts([row.near_key for row in train])
+    found = [(row, [train[number] for number in near.near(row.near_key)]) for row in test]
+    return [(row, sorted(seen, key=partial(_apart, row))) for row, seen in found if seen]
+
+
+def _apart(row: Row, seen: Row) -> tuple[bool, bool]:
+    return seen.key != row.key, conflict(row, seen)

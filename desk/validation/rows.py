@@ -21,7 +21,7 @@ from classifier.formats import mistaken_format
 from classifier.vocabulary import SENTIMENTS
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
 from desk.validation.findings import Finding, Kind, Severity
-from desk.validation.near import normalised
+from desk.validation.near import exact_key, normalised
 
 COLUMNS = frozenset({"text", "intent", "label", "sentiment"})
 PACK_COLUMNS = COLUMNS - {"label"}
@@ -42,7 +42,9 @@ class Row:
     written: str
     """The text as it stands in the file; `text` is without the spaces around it."""
     key: str
-    """The text as it counts: `normalised`."""
+    """Rows with the same are of the same text: `exact_key`."""
+    near_key: str
+    """The text as it counts for likeness: `normalised`."""
     intent: str | None = None
     sentiment: str | None = None
     unsure: bool = False
@@ -259,7 +261,8 @@ class DataFile:
             )
         more = any(not _blank(entry[key]) for key in unknown)
         unsure = more or not (intent_read and sentiment_read)
-        self.rows.append(Row(record, line, text, normalised(text), intent, sentiment, unsure))
+        keys = exact_key(text), normalised(text)
+        self.rows.append(Row(record, line, text, *keys, intent, sentiment, unsure))
 
     def _check_text(self, line: int, text: str) -> None:
         if len(text) > MOST_TEXT:

@@ -137,7 +137,7 @@ def test_intents_that_say_the_same_are_too_alike(place: Place, frontdesk: Comman
 def test_without_torch_the_rest_is_checked_and_a_notice_says_what_was_not(
     data: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = add(data, "great LAMP, cheers", "thanks")
+    line = add(data, "great LAMP cheers!", "thanks")
     monkeypatch.setitem(sys.modules, "torch", None)
     result = frontdesk("validate", str(data), "--json")
     assert result.code == 1
@@ -169,7 +169,7 @@ def test_fix_mends_tells_each_change_and_checks_again(
     place: Place, data: Path, frontdesk: Command
 ) -> None:
     sound = data.read_bytes()
-    repeat = add(data, "great LAMP, cheers", "thanks")
+    repeat = add(data, "great LAMP cheers!", "thanks")
     leak = add(data, "where's my sofa", "where")
     test = write(place.folder / "test.jsonl", [{"text": "wheres my sofa", "intent": "where"}] * 2)
     arguments = ("validate", str(data), "--test", str(test), "--quick", "--fix")
@@ -204,7 +204,7 @@ def test_a_file_that_cannot_be_written_is_told_and_stays(
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    add(data, "great LAMP, cheers", "thanks")
+    add(data, "great LAMP cheers!", "thanks")
     before = data.read_bytes()
     monkeypatch.setattr("os.fsync", full)
     result = frontdesk("validate", str(data), "--fix", "--quick")
