@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from classifier.vocabulary import OUT_OF_SCOPE
@@ -140,18 +140,9 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
     """As `check_counts`, where no pack says which intents there are: the training rows do."""
     names = sorted({row.intent for row in train.rows if row.intent} - OUT_OF_SCOPE)
     check_counts(train, names, FEW_EXAMPLES)
-    labels = {
-        "intent": sorted({row.intent for row in train.rows if row.intent}),
-        "sentiment": sorted({row.sentiment for row in train.rows if row.sentiment}),
-    }
-    for kind, found in labels.items():
-        if len(found) == 1:  # training refuses it
-            train.error(
-                Kind.FEW_EXAMPLES,
-                None,
-                f"{found[0]} is the only {kind}; a model has nothing to tell it from",
-            )
-    if len(names) == 1 < len(labels["intent"]):
+    intents = {row.intent for row in train.rows if row.intent}
+    _check_single(train, "intent", intents)
+    if len(names) == 1 < len(intents):
         train.warn(
             Kind.FEW_EXAMPLES,
             None,
@@ -172,6 +163,44 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
             Kind.FEW_EXAMPLES,
             None,
             f"intent {name} is tested, but has no example in {train.name}; write some there",
+        )
+
+
+def check_sentiments(train: DataFile, test: DataFile | None) -> None:
+    """As `check_own_intents`, for the sentiments: rows and whole files may lack them."""
+    trained = Counter(row.sentiment for row in train.rows if row.sentiment)
+    _check_single(train, "sentiment", trained)
+    for name in sorted(trained) if len(trained) > 1 else ():
+        if trained[name] < FEW_EXAMPLES:
+            train.warn(
+                Kind.FEW_EXAMPLES,
+                None,
+                f"sentiment {name} has {trained[name]} examples; write at least {FEW_EXAMPLES}",
+            )
+    if test is None or not trained:
+        return
+    tested = Counter(row.sentiment for row in test.rows if row.sentiment)
+    for name in sorted(trained):
+        if tested and tested[name] < FEW_TESTS:
+            test.warn(
+                Kind.FEW_EXAMPLES,
+                None,
+                f"sentiment {name} has {tested[name]} examples; write at least {FEW_TESTS}",
+            )
+    for name in sorted(tested.keys() - trained.keys()):
+        test.error(
+            Kind.FEW_EXAMPLES,
+            None,
+            f"sentiment {name} is tested, but has no example in {train.name}; write some there",
+        )
+
+
+def _check_single(train: DataFile, kind: str, labels: Collection[str]) -> None:
+    if len(labels) == 1:  # training refuses it
+        train.error(
+            Kind.FEW_EXAMPLES,
+            None,
+            f"{next(iter(labels))} is the only {kind}; a model has nothing to tell it from",
         )
 
 

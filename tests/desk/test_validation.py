@@ -153,6 +153,14 @@ def test_an_intent_without_any_example_is_an_error_and_few_are_a_warning(
     assert "intent complaint has 2 examples; write at least 20" in warnings
 
 
+def test_a_single_sentiment_is_an_error_in_a_pack_too(pack_folder: Path) -> None:
+    path = pack_folder / "examples.jsonl"
+    rows = [{**row, "sentiment": "neutral"} for row in _rows(path)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    messages = [error.message for error in _errors(pack_folder)]
+    assert "neutral is the only sentiment; a model has nothing to tell it from" in messages
+
+
 @pytest.mark.parametrize("name", ["examples.jsonl", "test.jsonl"])
 def test_out_of_scope_must_be_there(pack_folder: Path, name: str) -> None:
     path = pack_folder / name

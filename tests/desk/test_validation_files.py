@@ -190,4 +190,25 @@ def test_a_leak_between_two_files_is_an_error(tmp_path: Path) -> None:
 def test_a_file_of_sentiments_alone_is_no_file_without_intents(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text("text,sentiment\nlovely,Positive\nawful, negative \n")
-    assert check_files(data).findings == []
+    assert [each.message for each in check_files(data).findings] == [
+        "sentiment negative has 1 examples; write at least 20",
+        "sentiment positive has 1 examples; write at least 20",
+    ]
+    assert not _errors(data)
+
+
+def test_a_sentiment_that_is_hardly_tested_or_never_trained_is_told(tmp_path: Path) -> None:
+    def write(name: str, counts: dict[str, int]) -> Path:
+        texts = (text for text, _ in _plenty(name, 90))
+        rows = [{"text": next(texts), "sentiment": s} for s, n in counts.items() for _ in range(n)]
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return tmp_path / name
+
+    data = write("data.jsonl", {"negative": 20, "positive": 20})
+    test = write("test.jsonl", {"negative": 5, "positive": 4, "neutral": 5})
+    assert [
+        (str(f.severity), f.message.split(";")[0]) for f in check_files(data, test).findings
+    ] == [
+        ("error", f"sentiment neutral is tested, but has no example in {data}"),
+        ("warning", "sentiment positive has 4 examples"),
+    ]
