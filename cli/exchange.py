@@ -156,17 +156,17 @@ def _read_rasa(path: Path) -> tuple[Material, bool]:
 
     read = rasa.read(path)
     if read.has_examples:
-        read.material.examples = _labelled(path)
+        read.material.examples = _labelled(path, other_sentiments=True)
     return read.material, read.usable
 
 
-def _labelled(path: Path) -> list[Labelled]:
+def _labelled(path: Path, other_sentiments: bool = False) -> list[Labelled]:
     from classifier.data import read_placed
     from desk.exchange.material import Labelled
 
     return [
         Labelled(where, example.text, example.intent, example.sentiment)
-        for where, example in read_placed(path)
+        for where, example in read_placed(path, other_sentiments=other_sentiments)
     ]
 
 

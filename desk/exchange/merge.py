@@ -114,7 +114,14 @@ class _Merge:
     def plan(self, present: Iterable[Labelled], held_out: Iterable[Labelled]) -> Plan:
         added, examples = self._examples(present, held_out)
         named = [row.intent for row in added if row.intent]
-        named += [self._named(label, where) for label, where in self.material.intents.items()]
+        used = {row.intent for row in self.material.examples if row.intent}
+        used |= {answer.name for answer in self.material.answers}
+        groups = {label.partition("/")[0] for label in used if "/" in label} - used
+        named += [
+            self._named(label, where)
+            for label, where in self.material.intents.items()
+            if label not in groups  # Rasa's retrieval intents: `faq` is `faq/ask_hours` and others
+        ]
         intents, answers = self._answers([name for name in named if name not in self.known])
         if self.pack is None:
             if not intents.keys() - {self.out_of_scope}:

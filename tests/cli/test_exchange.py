@@ -305,6 +305,26 @@ def test_intents_that_only_a_domain_declares_come_along(frontdesk: Command) -> N
     assert everything() == before
 
 
+def test_an_ordinary_project_with_retrieval_intents_and_metadata_comes_in(
+    frontdesk: Command,
+) -> None:
+    write(
+        "bot/domain.yml",
+        "intents: [faq, plain, chat]\nresponses:\n  utter_faq/ask_hours: [{text: Nine to six}]\n",
+    )
+    write(
+        "bot/nlu.yml",
+        "nlu:\n- intent: faq/ask_hours\n  examples: |\n    - open?\n"
+        "- intent: chat\n  examples:\n  - {text: hi, metadata: {sentiment: happy}}\n"
+        "- intent: chat/weather\n  examples: |\n    - rain?\n",
+    )
+    found = frontdesk("import", "bot", "--into", "mine", "--json").json()
+    assert found["intents"] == ["faq_ask_hours", "chat", "chat_weather", "plain", "out_of_scope"]
+    assert [notice["where"] for notice in found["notices"]] == ["bot/nlu.yml:7"]
+    assert [e.sentiment for e in read_examples("mine/examples.jsonl")] == [None, None, None]
+    assert answers(packs.load(Path("mine"))) == {"faq_ask_hours": "Nine to six"}
+
+
 def test_two_declared_intents_that_would_share_a_name_are_told(frontdesk: Command) -> None:
     write("domain.yml", "intents:\n- a-b\n- a/b\n")
     result = frontdesk("import", "domain.yml", "--into", "mine")

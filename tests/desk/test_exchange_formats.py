@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from classifier.vocabulary import SENTIMENTS
 from desk import pack as packs
 from desk.exchange import canned, markup, rasa
 from desk.exchange.canned import System
@@ -78,6 +79,31 @@ def test_other_sections_of_nlu_are_counted_and_left(tmp_path: Path) -> None:
     ]
     assert read.usable
     assert not read.has_examples
+
+
+def test_a_sentiment_that_is_none_and_a_translation_are_left_and_told(tmp_path: Path) -> None:
+    content = """\
+responses:
+  utter_greet:
+  - text: Hello!
+    translation: {de: Hallo!, fr: Salut !}
+nlu:
+- intent: greet
+  metadata: {sentiment: [1, 2]}
+  examples:
+  - {text: hey, metadata: {sentiment: Neutral}}
+  - text: you rock
+    metadata:
+      sentiment: happy
+"""
+    path = write(tmp_path, content)
+    assert [(notice.where, notice.message) for notice in rasa.read(path).material.notices] == [
+        (f"{path}:2", "of `utter_greet` only the `text` is imported, no translation: de, fr"),
+        (
+            f"{path}:7",
+            f"2 × `sentiment` not imported, from this line on; known are {', '.join(SENTIMENTS)}",
+        ),
+    ]
 
 
 def test_a_config_tells_the_language_and_a_foreign_file_nothing(tmp_path: Path) -> None:
