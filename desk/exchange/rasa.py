@@ -111,6 +111,11 @@ def dump_domain(pack: Pack) -> str:
     )
 
 
+def dump_config(pack: Pack) -> str:
+    """A config.yml with the language of the pack's answers; its pipeline is left to Rasa."""
+    return dump_yaml({"recipe": "default.v1", "language": pack.languages[0], "pipeline": None})
+
+
 def _root(path: Path) -> yaml.Node | None:
     text = read_text(path)
     try:
