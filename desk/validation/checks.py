@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from classifier.vocabulary import OUT_OF_SCOPE
+from desk.exchange.names import slug
 from desk.validation.findings import Kind
 from desk.validation.near import NearTexts
 from desk.validation.rows import DataFile, Row
@@ -140,6 +141,13 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
     """As `check_counts`, where no pack says which intents there are: the training rows do."""
     names = sorted({row.intent for row in train.rows if row.intent} - OUT_OF_SCOPE)
     check_counts(train, names, FEW_EXAMPLES)
+    for name in names:
+        if slug(name) in OUT_OF_SCOPE:  # so an import takes it
+            train.warn(
+                Kind.FEW_EXAMPLES,
+                None,
+                f"intent {name} is an intent like others; for what is out of scope write oos",
+            )
     intents = {row.intent for row in train.rows if row.intent}
     _check_single(train, "intent", intents)
     if len(names) == 1 < len(intents):

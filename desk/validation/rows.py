@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.formats import mistaken_format
-from classifier.vocabulary import SENTIMENTS
+from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.near import exact_key, normalised
@@ -309,7 +309,10 @@ class DataFile:
                 line,
                 f"intent {names[0]!r} is not in pack.yml; add it there or label the text anew",
             )
-        return (names[0] if names else None), len(set(names)) < 2
+        name = names[0] if names else None
+        if self._intents is None and name in OUT_OF_SCOPE:
+            name = "out_of_scope"  # training takes both names for one
+        return name, len(set(names)) < 2
 
     def _sentiment(self, line: int, value: Any) -> tuple[str | None, bool]:
         if _blank(value):

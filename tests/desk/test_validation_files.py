@@ -159,6 +159,30 @@ def test_a_small_intent_and_one_beside_out_of_scope_are_warnings(tmp_path: Path)
     assert not _errors(data)
 
 
+def test_both_names_of_out_of_scope_are_one_label_and_in_capitals_it_is_none(
+    tmp_path: Path,
+) -> None:
+    data = _jsonl(
+        tmp_path / "data.jsonl",
+        *_plenty("swap"),
+        *_plenty("refund"),
+        ("what's that", "oos"),
+        ("sing", "out_of_scope"),
+    )
+    test = _jsonl(tmp_path / "test.jsonl", ("Sing", "oos"))
+    (error,) = _errors(data, test)
+    assert (error.kind, error.line) == (Kind.LEAK, 1)
+    assert "(as" not in error.message
+    both = _jsonl(tmp_path / "both.jsonl", ("sing", "oos"), ("sing", "out_of_scope"), ("a", "b"))
+    assert Kind.TWO_LABELS not in {each.kind for each in check_files(both).findings}
+    assert len(Mending(*check_files(both).files).changes) == 1
+    capitals = _jsonl(tmp_path / "capitals.jsonl", *_plenty("swap"), *_plenty("OOS"))
+    (found,) = check_files(capitals).findings
+    assert (
+        found.message == "intent OOS is an intent like others; for what is out of scope write oos"
+    )
+
+
 @pytest.mark.parametrize("kind", ["intent", "sentiment"])
 def test_a_single_label_is_an_error_as_training_refuses_it(tmp_path: Path, kind: str) -> None:
     data = tmp_path / "data.jsonl"
