@@ -39,7 +39,7 @@ def validate(
     target: Annotated[
         Path | None,
         typer.Argument(
-            help="A pack's folder, or a file of examples, JSONL or CSV (default: PACK).",
+            help="A pack's folder, or a file of examples, JSONL, CSV or nlu.yml (default: PACK).",
             metavar="[PACK|FILE]",
         ),
     ] = None,
@@ -71,6 +71,11 @@ def validate(
     place = target or settings.pack_dir
     checked = _check(place, test)
     mending = Mending(*checked.files)
+    if fix and any(data.nlu for data in checked.files):
+        raise MisconfiguredError(
+            "--fix mends JSONL and CSV, not Rasa's nlu.yml: leave it out, and mend by hand what is "
+            "told. `frontdesk export NAME.jsonl --from FILE.yml --format jsonl` writes it as JSONL."
+        )
     if fix:
         try:
             mending.write()
@@ -87,12 +92,7 @@ def validate(
 def _check(place: Path, test: Path | None) -> Checked:
     from desk.validation import check_files, check_pack
 
-    if {".yml", ".yaml"} & {file.suffix.lower() for file in (place, test) if file is not None}:
-        raise MisconfiguredError(
-            "validate takes a pack's folder, or a file of examples in JSONL or CSV. Of Rasa's "
-            "nlu.yml `frontdesk export` makes one."
-        )
-    if place.is_file() or place.suffix.lower() in {".jsonl", ".csv"}:
+    if place.is_file() or place.suffix.lower() in {".jsonl", ".csv", ".yml", ".yaml"}:
         checked = check_files(place, test)
     elif test is None:
         checked = check_pack(place)

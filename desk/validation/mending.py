@@ -40,6 +40,8 @@ class Mending:
 
     def __init__(self, train: DataFile, test: DataFile | None = None) -> None:
         files = [train] if test is None else [train, test]
+        if any(data.nlu for data in files):
+            files, test = [], None  # a row of YAML can't be changed without its neighbours
         self.changes: list[Change] = []
         self._records: dict[Path, list[str]] = {}
         rows = {data.path: self._texts(data) for data in files}

@@ -273,7 +273,7 @@ def test_a_file_that_cannot_be_written_is_told_and_stays(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nlu.yml"], "frontdesk export"),
+        (["nlu.yml", "--fix"], "frontdesk export NAME.jsonl --from FILE.yml"),
         (["data.jsonl", "--test", "data.jsonl"], "the same file"),
         ([".", "--test", "data.jsonl"], "leave out --test"),
     ],

@@ -40,6 +40,45 @@ def test_a_csv_of_a_spreadsheet_is_clean(tmp_path: Path) -> None:
     assert check_files(data).findings == []
 
 
+def test_rasas_nlu_is_checked_with_its_lines_and_not_mended(tmp_path: Path) -> None:
+    data = tmp_path / "nlu.yml"
+    data.write_text(
+        "nlu:\n- intent: swap\n  examples: |\n    - swap it\n    - take it back\n"
+        "    - Swap it!\n    - cafÃ©\n- intent: refund\n  examples:\n  - ' take it back '\n"
+        "  - {text: money, metadata: {sentiment: cross}}\n"
+    )
+    checked = check_files(data)
+    found = [(f.line, f.kind) for f in checked.findings if f.kind is not Kind.FEW_EXAMPLES]
+    assert found == [
+        (6, Kind.DUPLICATE),
+        (7, Kind.ENCODING),
+        (10, Kind.TWO_LABELS),
+        (11, Kind.ROW),
+    ]
+    assert not [f for f in checked.findings if "--fix" in f.message]
+    assert Mending(*checked.files).changes == []
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        (b"nlu:\n- intent: a\n  examples: |\n    - x\n    y\n", 5, "does not begin with -"),
+        (b"nlu:\n- intent: [a\n", 3, "is not YAML"),
+        (b"nlu:\n- intent: a\n  examples: |\n    - caf\xe9\n", 4, "not UTF-8"),
+        (b"intents: [a]\n", 1, "is this Rasa's nlu.yml?"),
+    ],
+)
+def test_what_is_wrong_with_rasas_nlu_itself_is_found_with_its_line(
+    tmp_path: Path, content: bytes, line: int, message: str
+) -> None:
+    data = tmp_path / "nlu.yaml"
+    data.write_bytes(content)
+    (error,) = (each for each in _errors(data) if each.line == line)
+    assert message in error.message
+    with pytest.raises(DataError):
+        read_examples(data)
+
+
 def test_a_csv_finding_has_the_line_where_its_row_begins(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text('text,label\n"one\ntwo",a\n\nthree,a\n"one\ntwo",b\nfour,a,b\n,a\n')
