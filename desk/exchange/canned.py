@@ -1,4 +1,8 @@
-"""Canned answers as CSV: Chatwoot's `short_code,content` and Zammad's `name,content`."""
+"""Canned answers as CSV: Chatwoot's `short_code,content` and Zammad's `name,content`.
+
+Read with semicolons or tabs between the columns, too: a spreadsheet writes them so where the comma
+is the decimal sign.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +27,17 @@ class System(StrEnum):
 
 NAMES = {System.CHATWOOT: "short_code", System.ZAMMAD: "name"}
 _READ = {System.CHATWOOT: markup.from_chatwoot, System.ZAMMAD: markup.from_zammad}
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _WRITE = {System.CHATWOOT: markup.to_chatwoot, System.ZAMMAD: markup.to_zammad}
 
 
 def system_of(header: list[str]) -> System | None:
-    """Whose export has these columns (in small letters); None for none we know."""
+    """Whose export has these columns (in small letters); None for none we know.
+
+    A single one is taken for a line whose separator is not the comma.
+    """
+    if len(header) == 1:
+        header = [cell.strip().strip('"') for cell in header[0].split(_separator(header[0]))]
     for system, name in NAMES.items():
         if name in header and "content" in header:
             return system
@@ -68,9 +78,11 @@ def dump(pack: Pack, system: System) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str], System]]:
     content = read_text(path)
+    separator = _separator(_first_line(content))
     limit = csv.field_size_limit(max(len(content), 131_072))  # of the whole process
     try:
-        reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+        lines = io.StringIO(content, newline="")
+        reader = csv.reader(lines, delimiter=separator, strict=True)
         header: list[str] = []
         system = None
         line = 1
@@ -93,9 +105,18 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str], System]]:
             elif len(cells) != len(header):
                 raise ExchangeError(
                     f"{where}: has {len(cells)} cells where the header has {len(header)}; "
-                    "put a text with commas in double quotes"
+                    f"put a text with {_SEPARATORS[separator]} in double quotes"
                 )
             elif system is not None:
                 yield where, dict(zip(header, cells, strict=True)), system
     finally:
         csv.field_size_limit(limit)
+
+
+def _first_line(content: str) -> str:
+    return next((line for line in content.splitlines() if line.strip()), "")
+
+
+def _separator(line: str) -> str:
+    """What stands between the names of the columns; a comma where nothing does."""
+    return next((each for each in _SEPARATORS if each in line), ",")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from classifier.data import csv_header
 from classifier.vocabulary import SENTIMENTS
 from desk import pack as packs
 from desk.exchange import canned, markup, rasa
@@ -202,12 +203,23 @@ def test_zammads_text_modules_are_read_with_their_html(tmp_path: Path) -> None:
     assert [notice.where for notice in material.notices] == [f"{path}:3"]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_canned_answers_are_read_as_a_spreadsheet_writes_them(
+    tmp_path: Path, separator: str
+) -> None:
+    rows = [('"Short_code"', '"content"'), ("hours", f'"Nine{separator} to, six"'), ("x", "y")]
+    content = "\ufeff" + "".join(separator.join(row) + "\r\n" for row in rows)
+    assert _canned(tmp_path, content) == [("hours", f"Nine{separator} to, six".strip()), ("x", "y")]
+    assert canned.system_of(csv_header(tmp_path / "canned.csv")) is System.CHATWOOT
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         ("", "canned.csv: the file holds no answers"),
         ("short_code,text\n", "canned.csv:1: needs `content`"),
         ("short_code,content\na\n", "canned.csv:2: has 1 cells"),
+        ("short_code;content\na;b;c\n", "put a text with semicolons in double quotes"),
         ('name,content\n"a\nb",x\nc,\n', "canned.csv:4: `content` is empty"),
         ("name,content\n,x\n", "canned.csv:2: `name` is empty"),
         ('name,content\na,"x\n', "canned.csv:2: is not CSV"),
