@@ -8,6 +8,9 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+"""What may stand between cells: a spreadsheet takes no commas where these are decimal signs."""
+
 
 class CsvError(ValueError):
     """What is not CSV, or a row that does not fit the header; `line` counts from 1."""
@@ -17,32 +20,38 @@ class CsvError(ValueError):
         self.line = line
 
 
-def rows(content: str) -> Iterator[tuple[int, list[str]]]:
+def separator_of(content: str) -> str:
+    """What stands between the names of the columns; a comma where nothing does."""
+    header = next((line for line in content.splitlines() if line.strip()), "")
+    return next((each for each in SEPARATORS if each in header), ",")
+
+
+def rows(content: str, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
     """The header, its names in small letters, and then each row that is not blank; each with the
     line where it begins.
 
     Raises `CsvError` for what is not CSV, and for a row with more or fewer cells than the header.
     """
     header: list[str] | None = None
-    for line, _, cells in records(content):
+    for line, _, cells in records(content, separator):
         if is_blank(cells):
             continue
         if header is None:
             header = names(cells)
             yield line, header
-        elif problem := miscounted(cells, header):
+        elif problem := miscounted(cells, header, separator):
             raise CsvError(line, problem)
         else:
             yield line, cells
 
 
-def records(content: str) -> Iterator[tuple[int, str, list[str]]]:
+def records(content: str, separator: str = ",") -> Iterator[tuple[int, str, list[str]]]:
     """Each record, blank ones too: its first line, what is written, and its cells.
 
     Raises `CsvError` for what is not CSV.
     """
     lines = list(io.StringIO(content, newline=""))
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     start = 0
     with cells_of_any_length(content):
         while start < len(lines):
@@ -64,13 +73,13 @@ def names(cells: Sequence[str]) -> list[str]:
     return [cell.strip().lower() for cell in cells]
 
 
-def miscounted(cells: Sequence[str], header: Sequence[str]) -> str | None:
+def miscounted(cells: Sequence[str], header: Sequence[str], separator: str = ",") -> str | None:
     """What is wrong where a row has not as many cells as the header."""
     if len(cells) == len(header):
         return None
     return (
         f"has {len(cells)} cells where the header has {len(header)}; "
-        "put a text with commas in double quotes"
+        f"put a text with {SEPARATORS[separator]} in double quotes"
     )
 
 

@@ -55,8 +55,13 @@ def read_examples(path: str | Path, *, labelled: bool = True) -> list[Example]:
     return [example for _, example in read_placed(path, labelled=labelled)]
 
 
-def read_placed(path: str | Path, *, labelled: bool = True) -> list[tuple[str, Example]]:
-    """As `read_examples`, each example with the place where it stands, as in `data.csv:3`."""
+def read_placed(
+    path: str | Path, *, labelled: bool = True, other_sentiments: bool = False
+) -> list[tuple[str, Example]]:
+    """As `read_examples`, each example with the place where it stands, as in `data.csv:3`.
+
+    With `other_sentiments` one that is not known is passed over.
+    """
     path = Path(path)
     content = _decode(path)
     read = _READERS.get(path.suffix.lower(), _json_rows)
@@ -65,7 +70,7 @@ def read_placed(path: str | Path, *, labelled: bool = True) -> list[tuple[str, E
         line, problem = mistaken
         raise DataError(f"{path}:{line}: {problem}")
     rows = read(path, content)
-    examples = [(where, _example(where, row, labelled)) for where, row in rows]
+    examples = [(where, _example(where, row, labelled, other_sentiments)) for where, row in rows]
     if not examples:
         raise DataError(f"{path}: the file holds no examples")
     return examples
@@ -91,8 +96,9 @@ def dump_csv(examples: Iterable[Example]) -> str:
 
 def csv_header(path: str | Path) -> list[str]:
     """The names of a CSV file's columns as they count, in small letters; none in an empty file."""
+    content = _decode(Path(path))
     try:
-        _, header = next(csv_text.rows(_decode(Path(path))), (1, []))
+        _, header = next(csv_text.rows(content, csv_text.separator_of(content)), (1, []))
     except csv_text.CsvError as error:
         raise DataError(f"{path}:{error.line}: {error}") from None
     return header
@@ -199,7 +205,7 @@ def _check_columns(where: str, columns: Iterable[str]) -> None:
         )
 
 
-def _example(where: str, row: dict[str, Any], labelled: bool) -> Example:
+def _example(where: str, row: dict[str, Any], labelled: bool, other_sentiments: bool) -> Example:
     _check_columns(where, row)
     if "text" not in row:
         raise DataError(f"{where}: has no `text`")
@@ -212,7 +218,9 @@ def _example(where: str, row: dict[str, Any], labelled: bool) -> Example:
     sentiment = _string(where, row, "sentiment")
     if sentiment is not None:
         sentiment = sentiment.lower()
-        if sentiment not in SENTIMENTS:
+        if sentiment not in SENTIMENTS and other_sentiments:
+            sentiment = None
+        elif sentiment not in SENTIMENTS:
             raise DataError(
                 f"{where}: unknown sentiment {sentiment!r}; known are {', '.join(SENTIMENTS)}"
             )

@@ -1,8 +1,9 @@
 """Rasa's nlu.yml: the examples in it, read and written.
 
 Read are the sections `nlu: - intent: …`, whose examples are lines that begin with `-` or a list of
-`text` and `metadata`. Rasa has no sentiment; one stands in `metadata: {sentiment: …}`, a place that
-Rasa leaves to its users. Synonyms, regexes and lookup tables say nothing of intents.
+`text` and `metadata`. Rasa has no sentiment; one stands in `metadata: {sentiment: …}` of an example
+or of an intent (then it is all its examples'), a place that Rasa leaves to its users. Synonyms,
+regexes and lookup tables say nothing of intents.
 """
 
 from __future__ import annotations
@@ -152,24 +153,34 @@ def _examples(fields: dict[str, yaml.Node]) -> Iterator[tuple[int, dict[str, str
     node = fields.get("examples")
     if node is None or _is_null(node):
         return
+    of_all = _sentiment(fields)
     if isinstance(node, yaml.ScalarNode):
         for line, text in _lines(node):
-            yield line, {"text": plain(text), "intent": intent}
+            yield line, {"text": plain(text), "intent": intent, **of_all}
         return
     for item in _items(node, "`examples` must be lines that begin with - or a list"):
         if isinstance(item, yaml.ScalarNode):
-            yield _line(item), {"text": plain(item.value), "intent": intent}
+            yield _line(item), {"text": plain(item.value), "intent": intent, **of_all}
             continue
         entry = _mapping(item, "an example is a text, or has `text` and `metadata`")
         if "text" not in entry:
             raise NluError(_line(item), "the example has no `text`")
-        metadata = entry.get("metadata")
-        known = _mapping(metadata, "") if isinstance(metadata, yaml.MappingNode) else {}
         text = _scalar(entry["text"], "`text` must be a text")
-        row = {"text": text if "plain" in known else plain(text), "intent": intent}
-        if "sentiment" in known:
-            row["sentiment"] = _scalar(known["sentiment"], "`sentiment` must be a word")
-        yield _line(item), row
+        text = text if "plain" in _metadata(entry) else plain(text)
+        yield _line(item), {"text": text, "intent": intent, **of_all, **_sentiment(entry)}
+
+
+def _metadata(fields: dict[str, yaml.Node]) -> dict[str, yaml.Node]:
+    metadata = fields.get("metadata")
+    return _mapping(metadata, "") if isinstance(metadata, yaml.MappingNode) else {}
+
+
+def _sentiment(fields: dict[str, yaml.Node]) -> dict[str, str]:
+    """The sentiment that metadata have, if it is a word: in Rasa it may be anything."""
+    node = _metadata(fields).get("sentiment")
+    if not isinstance(node, yaml.ScalarNode) or _is_null(node):
+        return {}
+    return {"sentiment": str(node.value).strip()}
 
 
 def _lines(node: yaml.ScalarNode) -> Iterator[tuple[int, str]]:

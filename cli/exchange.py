@@ -80,7 +80,7 @@ def import_(
 def export(
     out: Annotated[
         Path,
-        typer.Argument(metavar="OUT", help="The file to write; for rasa a folder for two files."),
+        typer.Argument(metavar="OUT", help="The file to write; for rasa a folder for its files."),
     ],
     format_: Annotated[Format, typer.Option("--format", help="What to write.")],
     from_: Annotated[
@@ -94,8 +94,8 @@ def export(
 ) -> None:
     """Write a pack's examples and answers for other systems.
 
-    jsonl and csv: the examples. rasa: nlu.yml and domain.yml. chatwoot and zammad: the answers as
-    canned answers, in the pack's first language.
+    jsonl and csv: the examples. rasa: nlu.yml, domain.yml and, with the language alone,
+    config.yml. chatwoot and zammad: the answers as canned answers, in the pack's first language.
     """
     from desk.exchange.files import write_files
 
@@ -104,7 +104,9 @@ def export(
             f"{from_}: there is no such file; --from takes a pack's folder or a file of examples."
         )
     if format_ is Format.RASA and out.exists() and not out.is_dir():
-        raise MisconfiguredError(f"{out} is a file; name a folder: rasa is written as two files.")
+        raise MisconfiguredError(
+            f"{out} is a file; name a folder: rasa is written as several files."
+        )
     source = from_ or load_settings().pack_dir
     files, counts, remarks = _written(source, out, format_)
     present = [str(path) for path in files if path.exists()]
@@ -156,17 +158,17 @@ def _read_rasa(path: Path) -> tuple[Material, bool]:
 
     read = rasa.read(path)
     if read.has_examples:
-        read.material.examples = _labelled(path)
+        read.material.examples = _labelled(path, other_sentiments=True)
     return read.material, read.usable
 
 
-def _labelled(path: Path) -> list[Labelled]:
+def _labelled(path: Path, other_sentiments: bool = False) -> list[Labelled]:
     from classifier.data import read_placed
     from desk.exchange.material import Labelled
 
     return [
         Labelled(where, example.text, example.intent, example.sentiment)
-        for where, example in read_placed(path)
+        for where, example in read_placed(path, other_sentiments=other_sentiments)
     ]
 
 
@@ -217,6 +219,13 @@ def _written(
     if pack is not None:
         files[out / "domain.yml"] = rasa.dump_domain(pack)
         counts["answers"] = _answered(pack)
+        config = out / "config.yml"
+        if config.exists():  # a project's own says how its model is built
+            remarks.append(
+                f"{config} stays as it is: see that its language is {pack.languages[0]}."
+            )
+        else:
+            files[config] = rasa.dump_config(pack)
         remarks += _left_behind(pack, format_)
     return files, counts, remarks
 

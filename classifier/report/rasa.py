@@ -43,8 +43,12 @@ def rasa_files(outcomes: Outcomes) -> dict[str, bytes]:
 
 def intent_report(outcomes: Outcomes) -> dict[str, Any]:
     """By intent `precision`, `recall`, `f1-score`, `support` and `confused_with` (counts); then
-    `accuracy`, `macro avg` and `weighted avg`."""
-    table = label_table(outcomes)
+    `accuracy`, `micro avg`, `macro avg` and `weighted avg`.
+
+    As in Rasa's `get_evaluation_metrics` only intents that a text really has are in it, and in its
+    averages: `macro avg` is not the macro-F1 of `evaluate`, which counts wrongly predicted ones.
+    """
+    table = {name: row for name, row in label_table(outcomes).items() if row["support"]}
     predicted: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for true, first in zip(outcomes.truth, outcomes.first, strict=True):
         predicted[true][first] += 1
@@ -61,6 +65,13 @@ def intent_report(outcomes: Outcomes) -> dict[str, Any]:
     rows = list(report.values())
     support = [row["support"] for row in rows]
     report["accuracy"] = float(outcomes.correct.mean())
+    hits, taken = int(outcomes.correct.sum()), sum(int(row["predicted"]) for row in table.values())
+    report["micro avg"] = {
+        "precision": hits / taken if taken else 0.0,
+        "recall": hits / sum(support),
+        "f1-score": 2 * hits / (taken + sum(support)),
+        "support": sum(support),
+    }
     for average, weights in (("macro avg", [1] * len(rows)), ("weighted avg", support)):
         report[average] = {
             figure: float(np.average([row[figure] for row in rows], weights=weights))

@@ -1,4 +1,8 @@
-"""Canned answers as CSV: Chatwoot's `short_code,content` and Zammad's `name,content`."""
+"""Canned answers as CSV: Chatwoot's `short_code,content` and Zammad's `name,content`.
+
+Read with semicolons or tabs between the columns, too: a spreadsheet writes them so where the comma
+is the decimal sign.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +76,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str], System]]:
     header: list[str] = []
     system = None
     try:
-        for line, cells in csv_text.rows(content):
+        for line, cells in csv_text.rows(content, csv_text.separator_of(content)):
             where = f"{path}:{line}"
             if system is not None:
                 yield where, dict(zip(header, cells, strict=True)), system

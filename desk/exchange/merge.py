@@ -1,6 +1,6 @@
 """What of the sources goes into a pack. An import only adds: nothing in the pack is changed.
 
-An example is left out where the pack has the text (`validation.normalised`, so that what `validate`
+An example is left out where the pack has the text (`validation.exact_key`, so that what `validate`
 calls the same is the same here), or where it would leak the test. What several new rows say of one
 text becomes one row. An intent that the pack has keeps its answer or its lack of one.
 """
@@ -22,7 +22,7 @@ from desk.exchange.material import Answer, ExchangeError, Labelled, Material, No
 from desk.exchange.names import slug, title
 from desk.pack import MAX_ANSWER, PLACEHOLDER, Pack, Policy
 from desk.telegram_html import html_problems
-from desk.validation import conflict, normalised
+from desk.validation import conflict, exact_key, normalised
 
 MOST_TEXT = 4096
 """Telegram sends no longer message, so `validate` refuses a longer example."""
@@ -114,7 +114,14 @@ class _Merge:
     def plan(self, present: Iterable[Labelled], held_out: Iterable[Labelled]) -> Plan:
         added, examples = self._examples(present, held_out)
         named = [row.intent for row in added if row.intent]
-        named += [self._named(label, where) for label, where in self.material.intents.items()]
+        used = {row.intent for row in self.material.examples if row.intent}
+        used |= {answer.name for answer in self.material.answers}
+        groups = {label.partition("/")[0] for label in used if "/" in label} - used
+        named += [
+            self._named(label, where)
+            for label, where in self.material.intents.items()
+            if label not in groups  # Rasa's retrieval intents: `faq` is `faq/ask_hours` and others
+        ]
         intents, answers = self._answers([name for name in named if name not in self.known])
         if self.pack is None:
             if not intents.keys() - {self.out_of_scope}:
@@ -157,8 +164,10 @@ class _Merge:
     ) -> tuple[list[Labelled], dict[str, int]]:
         seen: defaultdict[str, list[Labelled]] = defaultdict(list)
         for row in present:
-            seen[normalised(row.text)].append(row)
-        tests = {normalised(row.text) for row in held_out}
+            seen[exact_key(row.text)].append(row)
+        tests: defaultdict[str, list[Labelled]] = defaultdict(list)
+        for row in held_out:
+            tests[normalised(row.text)].append(row)
         names = ("read", "added", "completed", "present", "conflicts", "in_test", "too_long")
         count = dict.fromkeys(names, 0)
         added: dict[str, Labelled] = {}
@@ -166,10 +175,10 @@ class _Merge:
             count["read"] += 1
             intent = None if row.intent is None else self._named(row.intent, row.where)
             new = Labelled(row.where, row.text, intent, row.sentiment)
-            key = normalised(row.text)
+            key = exact_key(row.text)
             if key in seen:
                 count[self._repeated(new, seen[key], added, key)] += 1
-            elif key in tests:
+            elif any(_leaks(new, test) for test in tests.get(normalised(row.text), ())):
                 count["in_test"] += 1
             elif len(row.text) > MOST_TEXT:
                 count["too_long"] += 1
@@ -309,6 +318,11 @@ class _Merge:
 
     def _say(self, message: str, where: str) -> None:
         self.notices.append(Notice(message, where))
+
+
+def _leaks(new: Labelled, test: Labelled) -> bool:
+    """Whether the answer to a test text, which differs in signs at most, would be learned."""
+    return exact_key(new.text) == exact_key(test.text) or conflict(new, test) is None
 
 
 def _more(known: Sequence[Labelled], new: Labelled) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from classifier import yaml_text
+from classifier.vocabulary import SENTIMENTS
 from desk.exchange import markup
 from desk.exchange.files import read_text
 from desk.exchange.material import Answer, ExchangeError, Material, Notice
@@ -74,7 +75,7 @@ def read(path: Path) -> RasaFile:
     others = []
     if "nlu" in sections:
         others = list(_other_nlu(path, sections["nlu"][1]))
-        material.notices += others
+        material.notices += (*others, *_other_sentiments(path, sections["nlu"][1]))
     return RasaFile(
         material,
         usable=bool(USED & sections.keys() or material.intents or material.language),
@@ -107,6 +108,11 @@ def dump_domain(pack: Pack) -> str:
             "responses": responses,
         }
     )
+
+
+def dump_config(pack: Pack) -> str:
+    """A config.yml with the language of the pack's answers; its pipeline is left to Rasa."""
+    return yaml_text.dump({"recipe": "default.v1", "language": pack.languages[0], "pipeline": None})
 
 
 def _root(path: Path) -> yaml.Node | None:
@@ -146,6 +152,9 @@ def _answers(path: Path, responses: yaml.Node, material: Material) -> Iterator[A
         if {"buttons", "image", "attachment", "custom"} & texts[0].keys():
             message = f"of `{name}` only the text is imported, no buttons or pictures"
             material.notices.append(Notice(message, where))
+        if translations := ", ".join(_fields(texts[0].get("translation"))):
+            message = f"of `{name}` only the `text` is imported, no translation: {translations}"
+            material.notices.append(Notice(message, where))
         intent = name.removeprefix(_PREFIX)
         text = markup.from_plain(texts[0]["text"].value.strip())
         yield Answer(where, intent, text, intent in material.intents)
@@ -181,7 +190,24 @@ def _other_nlu(path: Path, nlu: yaml.Node) -> Iterator[Notice]:
             yield Notice(message, str(path))
 
 
-def _fields(node: yaml.Node) -> dict[str, yaml.Node]:
+def _other_sentiments(path: Path, nlu: yaml.Node) -> Iterator[Notice]:
+    """What stands where a sentiment may, but is none: Rasa's users may write anything there."""
+    places = []
+    for item in nlu.value if isinstance(nlu, yaml.SequenceNode) else []:
+        section = _fields(item)
+        examples = section.get("examples")
+        listed = examples.value if isinstance(examples, yaml.SequenceNode) else []
+        for fields in (section, *map(_fields, listed)):
+            sentiment = _fields(fields.get("metadata")).get("sentiment")
+            if sentiment is not None and str(sentiment.value).strip().lower() not in SENTIMENTS:
+                places.append(_line(sentiment))
+    if places:
+        known = ", ".join(SENTIMENTS)
+        message = f"{len(places)} × `sentiment` not imported, from this line on; known are {known}"
+        yield Notice(message, f"{path}:{places[0]}")
+
+
+def _fields(node: yaml.Node | None) -> dict[str, yaml.Node]:
     if not isinstance(node, yaml.MappingNode):
         return {}
     return {str(key.value): value for key, value in node.value}

@@ -3,7 +3,7 @@
 from desk.validation.checks import conflict
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.mending import Change, Mending
-from desk.validation.near import normalised
+from desk.validation.near import exact_key, normalised
 from desk.validation.packs import Checked, check_files, check_pack
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "check_files",
     "check_pack",
     "conflict",
+    "exact_key",
     "normalised",
 ]

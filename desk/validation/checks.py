@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 from classifier.vocabulary import OUT_OF_SCOPE
+from desk.exchange.names import slug
 from desk.validation.findings import Kind
 from desk.validation.near import NearTexts
 from desk.validation.rows import DataFile, Row
@@ -86,18 +88,19 @@ def _two_labels(row: Row, other: Row) -> str:
 
 
 def _check_near(rows: Sequence[Row], data: DataFile) -> None:
-    near = NearTexts([row.key for row in rows])
+    near = NearTexts([row.near_key for row in rows])
     for number, row in enumerate(rows):
         nearest = near.nearest_before(number)
         if nearest is None:
             continue
         close = rows[nearest]
         where = f"{row.text!r} is nearly {close.text!r} in line {close.line}"
-        if row.intent != close.intent and None not in (row.intent, close.intent):
+        if differ := conflict(row, close):
+            here, there = differ
             data.warn(
                 Kind.TWO_LABELS,
                 row.line,
-                f"{where}, but {row.intent} here and {close.intent} there; is one of them wrong?",
+                f"{where}, but {here} here and {there} there; is one of them wrong?",
             )
         else:
             data.warn(Kind.NEAR_DUPLICATE, row.line, f"{where}; another wording would teach more")
@@ -142,18 +145,16 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
     """As `check_counts`, where no pack says which intents there are: the training rows do."""
     names = sorted({row.intent for row in train.rows if row.intent} - OUT_OF_SCOPE)
     check_counts(train, names, FEW_EXAMPLES)
-    labels = {
-        "intent": sorted({row.intent for row in train.rows if row.intent}),
-        "sentiment": sorted({row.sentiment for row in train.rows if row.sentiment}),
-    }
-    for kind, found in labels.items():
-        if len(found) == 1:  # training refuses it
-            train.error(
+    for name in names:
+        if slug(name) in OUT_OF_SCOPE:  # so an import takes it
+            train.warn(
                 Kind.FEW_EXAMPLES,
                 None,
-                f"{found[0]} is the only {kind}; a model has nothing to tell it from",
+                f"intent {name} is an intent like others; for what is out of scope write oos",
             )
-    if len(names) == 1 < len(labels["intent"]):
+    intents = {row.intent for row in train.rows if row.intent}
+    _check_single(train, "intent", intents)
+    if len(names) == 1 < len(intents):
         train.warn(
             Kind.FEW_EXAMPLES,
             None,
@@ -177,16 +178,63 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
         )
 
 
+def check_sentiments(train: DataFile, test: DataFile | None) -> None:
+    """As `check_own_intents`, for the sentiments: rows and whole files may lack them."""
+    trained = Counter(row.sentiment for row in train.rows if row.sentiment)
+    _check_single(train, "sentiment", trained)
+    for name in sorted(trained) if len(trained) > 1 else ():
+        if trained[name] < FEW_EXAMPLES:
+            train.warn(
+                Kind.FEW_EXAMPLES,
+                None,
+                f"sentiment {name} has {trained[name]} examples; write at least {FEW_EXAMPLES}",
+            )
+    if test is None or not trained:
+        return
+    tested = Counter(row.sentiment for row in test.rows if row.sentiment)
+    for name in sorted(trained):
+        if tested and tested[name] < FEW_TESTS:
+            test.warn(
+                Kind.FEW_EXAMPLES,
+                None,
+                f"sentiment {name} has {tested[name]} examples; write at least {FEW_TESTS}",
+            )
+    for name in sorted(tested.keys() - trained.keys()):
+        test.error(
+            Kind.FEW_EXAMPLES,
+            None,
+            f"sentiment {name} is tested, but has no example in {train.name}; write some there",
+        )
+
+
+def _check_single(train: DataFile, kind: str, labels: Collection[str]) -> None:
+    if len(labels) == 1:  # training refuses it
+        train.error(
+            Kind.FEW_EXAMPLES,
+            None,
+            f"{next(iter(labels))} is the only {kind}; a model has nothing to tell it from",
+        )
+
+
 def check_leaks(train: DataFile, test: DataFile) -> None:
     """Test texts that the model has seen in training, word for word or nearly so."""
     for row, seen in leaks(train.rows, test.rows):
+        differ = conflict(row, seen[0])
         if seen[0].key == row.key:
-            label = f" (as {seen[0].intent})" if conflict(row, seen[0]) else ""
+            label = f" (as {differ[1]})" if differ else ""
             test.error(
                 Kind.LEAK,
                 row.line,
                 f"{row.text!r} is in {train.name} too, line {seen[0].line}{label}: the test would "
                 "measure memory; remove the training example",
+            )
+        elif differ:  # who remembers that one is wrong here
+            here, there = differ
+            test.warn(
+                Kind.TWO_LABELS,
+                row.line,
+                f"{row.text!r} is nearly {seen[0].text!r} in {train.name}, line {seen[0].line}, "
+                f"but {here} here and {there} there; is one of them wrong?",
             )
         else:
             test.error(
@@ -198,7 +246,15 @@ def check_leaks(train: DataFile, test: DataFile) -> None:
 
 
 def leaks(train: Sequence[Row], test: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
-    """Test rows that are in the training, each with the training rows, the nearest first."""
-    near = NearTexts([row.key for row in train])
-    found = [(row, [train[number] for number in near.near(row.key)]) for row in test]
-    return [(row, seen) for row, seen in found if seen]
+    """Test rows that are in the training, each with the training rows, the nearest first.
+
+    Before the nearest come those of the same text, and of these, as of the others, those that
+    don't contradict the test row.
+    """
+    near = NearTexts([row.near_key for row in train])
+    found = [(row, [train[number] for number in near.near(row.near_key)]) for row in test]
+    return [(row, sorted(seen, key=partial(_apart, row))) for row, seen in found if seen]
+
+
+def _apart(row: Row, seen: Row) -> tuple[bool, bool]:
+    return seen.key != row.key, conflict(row, seen) is not None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from desk.validation.checks import covers, leaks
 from desk.validation.encodings import repaired
-from desk.validation.near import normalised
+from desk.validation.near import exact_key, normalised
 from desk.validation.rows import BOM, DataFile, Row, encoded
 
 
@@ -40,6 +40,8 @@ class Mending:
 
     def __init__(self, train: DataFile, test: DataFile | None = None) -> None:
         files = [train] if test is None else [train, test]
+        if any(data.nlu for data in files):
+            files, test = [], None  # a row of YAML can't be changed without its neighbours
         self.changes: list[Change] = []
         self._records: dict[Path, list[str]] = {}
         rows = {data.path: self._texts(data) for data in files}
@@ -70,7 +72,7 @@ class Mending:
             if text == row.written or (data.csv and text.startswith(("=", "+", "-", "@"))):
                 rows.append(row)
                 continue
-            mended = replace(row, written=text, key=normalised(text))
+            mended = replace(row, written=text, key=exact_key(text), near_key=normalised(text))
             records[row.record] = data.rewritten(mended)
             rows.append(mended)
             said = f"{row.written!r} is now {text!r}"

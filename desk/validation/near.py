@@ -15,8 +15,18 @@ _HITS = 8
 """Of what is looked up, near texts share so many; with 3 or 20, templated texts take longer."""
 
 
+def exact_key(text: str) -> str:
+    """What two texts share that are the same: all but case, spaces, and full stops and exclamation
+    marks at the end. An emoticon or the sign in `c#` tells two texts apart, and so does `?`."""
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return folded.rstrip(" .!。") or folded  # "..." is a text of its own
+
+
 def normalised(text: str) -> str:
-    """A text as it counts when texts are compared: case, spaces and punctuation say nothing."""
+    """A text as it counts when likeness is measured: case, spaces and punctuation say nothing.
+
+    So texts can be one here that mean different things, such as `thanks :)` and `thanks :(`.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
     kept = "".join(c if unicodedata.category(c)[0] in "LNMS" else " " for c in folded)
     return " ".join(kept.split()) or " ".join(text.split())  # "??" is a text of its own

@@ -60,6 +60,7 @@ def check_pack(folder: Path) -> Checked:
         checks.check_counts(test, names, checks.FEW_TESTS)
         checks.check_out_of_scope(train, name, checks.FEW_OUT_OF_SCOPE)
         checks.check_out_of_scope(test, name, checks.FEW_TESTS)
+    checks.check_sentiments(train, test)
     checks.check_leaks(train, test)
     return Checked(train, test, tuple(findings))
 
@@ -70,6 +71,7 @@ def check_files(train: Path, test: Path | None = None) -> Checked:
     for data in checked.files:
         checks.check_repeats(data)
     checks.check_own_intents(checked.train, checked.test)
+    checks.check_sentiments(checked.train, checked.test)
     if checked.test is not None:
         checks.check_leaks(checked.train, checked.test)
     return checked

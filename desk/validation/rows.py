@@ -1,4 +1,5 @@
-"""A file of examples, JSONL or CSV, read row by row: what is wrong with one row hides no other.
+"""A file of examples, JSONL, CSV or Rasa's nlu.yml, read row by row: what is wrong with one row
+hides no other, but for YAML's own mistakes.
 
 `classifier.data` reads the same files for training and stops at the first mistake; what it refuses
 is an error here.
@@ -16,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classifier import csv_text
+from classifier import csv_text, nlu
 from classifier.formats import mistaken_format
-from classifier.vocabulary import SENTIMENTS
+from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
 from desk.validation.findings import Finding, Kind, Severity
-from desk.validation.near import normalised
+from desk.validation.near import exact_key, normalised
 
 COLUMNS = frozenset({"text", "intent", "label", "sentiment"})
 PACK_COLUMNS = COLUMNS - {"label"}
@@ -30,6 +31,7 @@ BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _STRAY = re.compile("[\udc80-\udcff]+")
 """Bytes that are not UTF-8, as `surrogateescape` keeps them."""
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -42,7 +44,9 @@ class Row:
     written: str
     """The text as it stands in the file; `text` is without the spaces around it."""
     key: str
-    """The text as it counts: `normalised`."""
+    """Rows with the same are of the same text: `exact_key`."""
+    near_key: str
+    """The text as it counts for likeness: `normalised`."""
     intent: str | None = None
     sentiment: str | None = None
     unsure: bool = False
@@ -57,7 +61,8 @@ class DataFile:
     """One file of examples, checked while it is read.
 
     `records` are the file's lines (in CSV a row may take several) with their ends: joined, and
-    encoded by `encoded`, they are the file, byte for byte, but for a byte order mark (`bom`).
+    encoded by `encoded`, they are the file, byte for byte, but for a byte order mark (`bom`). Of
+    nlu.yml no row knows its record.
     `findings` grow with each check.
     """
 
@@ -71,6 +76,7 @@ class DataFile:
         """`name` is what findings call the file; `intents` are those that exist, if known."""
         self.path, self.name = path, name or str(path)
         self.csv = path.suffix.lower() == ".csv"
+        self.nlu = path.suffix.lower() in (".yml", ".yaml")
         self.bom = False
         self.records: list[str] = []
         self.rows: list[Row] = []
@@ -126,22 +132,23 @@ class DataFile:
             others = (line for line in content.split("\n") if not _STRAY.search(line))
             self._mixed = not all(line.removeprefix(BOM).isascii() for line in others)
         content = content.removeprefix(BOM)
-        mistaken = mistaken_format(self.path.suffix, content)
+        mistaken = None if self.nlu else mistaken_format(self.path.suffix, content)
         if mistaken is not None:
             self.error(Kind.ROW, *mistaken)
             self.bom = False  # and nothing of it is mended
             return
-        entries = (self._csv if self.csv else self._jsonl)(content)
+        read = self._csv if self.csv else self._nlu if self.nlu else self._jsonl
+        entries = read(content)
         for record, line, entry in entries:
             self._keep(record, line, entry)
-        if not self.csv:
+        if not (self.csv or self.nlu):
             self._check_ends()
         if not self.rows:
             self.error(Kind.ROW, None, "there is no example in this file")
 
     def _jsonl(self, content: str) -> Iterator[tuple[int, int, Any]]:
         # Not splitlines(): that also splits at U+2028 and its kin, which JSON allows in a string.
-        self.records = re.findall(r"[^\n]*\n|[^\n]+", content)
+        self.records = _LINE.findall(content)
         for record, line in enumerate(self.records):
             if not line.strip() or self._strange(record, record + 1):
                 continue
@@ -153,6 +160,17 @@ class DataFile:
                     record + 1,
                     f"this line is not JSON ({error}); write one object a line",
                 )
+
+    def _nlu(self, content: str) -> Iterator[tuple[int, int, Any]]:
+        self.records = _LINE.findall(content)
+        strange = [self._strange(number, number + 1) for number in range(len(self.records))]
+        if any(strange):  # YAML is read whole or not at all
+            return
+        try:
+            for record, (line, entry) in enumerate(nlu.rows(content)):
+                yield record, line, {**entry, "text": entry["text"].strip()}
+        except nlu.NluError as error:
+            self.error(Kind.ROW, error.line, f"{error}; the rest was not looked at")
 
     def _csv(self, content: str) -> Iterator[tuple[int, int, Any]]:
         header: list[str] = []
@@ -241,7 +259,8 @@ class DataFile:
             )
         more = any(not _blank(entry[key]) for key in unknown)
         unsure = more or not (intent_read and sentiment_read)
-        self.rows.append(Row(record, line, text, normalised(text), intent, sentiment, unsure))
+        keys = exact_key(text), normalised(text)
+        self.rows.append(Row(record, line, text, *keys, intent, sentiment, unsure))
 
     def _check_text(self, line: int, text: str) -> None:
         if len(text) > MOST_TEXT:
@@ -260,7 +279,7 @@ class DataFile:
                 "converted; write it anew",
             )
         if garbled(text):
-            meant = repaired(text)
+            meant = None if self.nlu else repaired(text)
             self.warn(
                 Kind.ENCODING,
                 line,
@@ -288,7 +307,10 @@ class DataFile:
                 line,
                 f"intent {names[0]!r} is not in pack.yml; add it there or label the text anew",
             )
-        return (names[0] if names else None), len(set(names)) < 2
+        name = names[0] if names else None
+        if self._intents is None and name in OUT_OF_SCOPE:
+            name = "out_of_scope"  # training takes both names for one
+        return name, len(set(names)) < 2
 
     def _sentiment(self, line: int, value: Any) -> tuple[str | None, bool]:
         if _blank(value):

@@ -61,6 +61,26 @@ def test_examples_are_read_without_the_marks_of_entities(tmp_path: Path) -> None
     ]
 
 
+def test_the_metadata_of_an_intent_are_those_of_its_examples(tmp_path: Path) -> None:
+    content = """\
+nlu:
+- intent: complaint
+  metadata: {sentiment: negative, owner: Ann}
+  examples: |
+    - it is late
+- intent: chat
+  metadata: {sentiment: neutral}
+  examples:
+  - how are you
+  - {text: you rock, metadata: {sentiment: positive}}
+"""
+    assert read_examples(write(tmp_path, content)) == [
+        Example("it is late", "complaint", "negative"),
+        Example("how are you", "chat", "neutral"),
+        Example("you rock", "chat", "positive"),
+    ]
+
+
 def test_an_example_knows_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, PROJECT, "nlu.yaml")
     lines = PROJECT.splitlines()

@@ -67,7 +67,9 @@ def answers(pack: Pack) -> dict[str, Any]:
 
 def test_a_pack_goes_to_rasa_and_comes_back(frontdesk: Command) -> None:
     assert frontdesk("export", "bot/data", "--format", "rasa", "--from", RETAIL).code == 0
-    assert {path.name for path in Path("bot/data").iterdir()} == {"nlu.yml", "domain.yml"}
+    assert {path.name for path in Path("bot/data").iterdir()} == {
+        *("nlu.yml", "domain.yml", "config.yml")
+    }
     first = frontdesk("import", "bot", "--into", "mine", "--json").json()
     theirs = read_examples(RETAIL / "examples.jsonl")
     assert Counter(read_examples("mine/examples.jsonl")) == Counter(theirs)
@@ -81,6 +83,27 @@ def test_a_pack_goes_to_rasa_and_comes_back(frontdesk: Command) -> None:
     assert second["examples"] | {"added": 0, "present": len(theirs)} == second["examples"]
     assert second["answers"]["present"] == len(answers(retail))
     assert everything() == before
+
+
+def test_a_packs_language_goes_to_rasa_and_comes_back(frontdesk: Command) -> None:
+    write("texts.csv", "text,label\n我要退款,refund\n")
+    write("canned.csv", "short_code,content\nrefund,三天内退款\n")
+    assert (
+        frontdesk("import", "texts.csv", "canned.csv", "--into", "a", "--language", "zh").code == 0
+    )
+    assert frontdesk("export", "bot", "--from", "a", "--format", "rasa").code == 0
+    assert frontdesk("import", "bot", "--into", "b").code == 0
+    pack = packs.load(Path("b"))
+    assert pack.languages == ("zh",)
+    assert pack.intents["refund"].answer == {"zh": "三天内退款"}
+
+
+def test_an_export_leaves_a_projects_config_as_it_is(frontdesk: Command) -> None:
+    write("bot/config.yml", "language: en\npipeline: [mine]\n")
+    result = frontdesk("export", "bot", "--from", FLORIST, "--format", "rasa", "--force")
+    assert result.code == 0
+    assert "config.yml stays as it is" in result.err
+    assert Path("bot/config.yml").read_text() == "language: en\npipeline: [mine]\n"
 
 
 def test_examples_go_to_csv_and_jsonl_and_come_back(frontdesk: Command) -> None:
@@ -286,7 +309,7 @@ def test_canned_answers_alone_go_to_rasa_and_come_back(frontdesk: Command) -> No
     result = frontdesk("export", "bot", "--from", "mine", "--format", "rasa")
     assert result.code == 0, result.err
     assert "no nlu.yml" in result.err
-    assert [path.name for path in Path("bot").iterdir()] == ["domain.yml"]
+    assert {path.name for path in Path("bot").iterdir()} == {"domain.yml", "config.yml"}
     assert frontdesk("import", "bot", "--into", "again").code == 0
     assert answers(packs.load(Path("again"))) == {"hours": "Nine to six", "refund": "Soon"}
     # For a file of examples, none are a mistake.
@@ -303,6 +326,26 @@ def test_intents_that_only_a_domain_declares_come_along(frontdesk: Command) -> N
     before = everything()
     assert frontdesk("import", "bot/domain.yml", "--into", "mine", "--json").json()["intents"] == []
     assert everything() == before
+
+
+def test_an_ordinary_project_with_retrieval_intents_and_metadata_comes_in(
+    frontdesk: Command,
+) -> None:
+    write(
+        "bot/domain.yml",
+        "intents: [faq, plain, chat]\nresponses:\n  utter_faq/ask_hours: [{text: Nine to six}]\n",
+    )
+    write(
+        "bot/nlu.yml",
+        "nlu:\n- intent: faq/ask_hours\n  examples: |\n    - open?\n"
+        "- intent: chat\n  examples:\n  - {text: hi, metadata: {sentiment: happy}}\n"
+        "- intent: chat/weather\n  examples: |\n    - rain?\n",
+    )
+    found = frontdesk("import", "bot", "--into", "mine", "--json").json()
+    assert found["intents"] == ["faq_ask_hours", "chat", "chat_weather", "plain", "out_of_scope"]
+    assert [notice["where"] for notice in found["notices"]] == ["bot/nlu.yml:7"]
+    assert [e.sentiment for e in read_examples("mine/examples.jsonl")] == [None, None, None]
+    assert answers(packs.load(Path("mine"))) == {"faq_ask_hours": "Nine to six"}
 
 
 def test_two_declared_intents_that_would_share_a_name_are_told(frontdesk: Command) -> None:

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from cli.validate import _doubt
+from desk.validation import Kind, check_files
 from tests.classifier.tiny import THINGS
 from tests.cli.conftest import Place, Result
 
@@ -114,6 +117,59 @@ def test_a_wrong_label_in_the_test_is_suspected_too(
     assert [(f["file"], f["line"]) for f in suspects] == [(str(test), 1)]
 
 
+MOODS = {"where": "neutral", "refund": "negative", "thanks": "positive"}
+
+
+def test_a_wrong_sentiment_is_suspected_where_there_are_no_intents(
+    place: Place, frontdesk: Command
+) -> None:
+    rows = [
+        {"text": form.format(thing), "sentiment": MOODS[intent]}
+        for intent, forms in FORMS.items()
+        for form in forms
+        for thing in THINGS
+    ]
+    rows.append({"text": "i want my money back", "sentiment": "positive"})
+    data = write(place.folder / "data.jsonl", rows)
+    result = frontdesk("validate", str(data), "--json")
+    assert kinds(result) == [("label_error", len(rows))]
+    assert "is labelled positive, but looks like negative" in result.out
+    assert result.json()["skipped"] is None
+
+
+@pytest.mark.parametrize(("kind", "doubted"), [("intent", 8), ("sentiment", 5)])
+def test_of_sentiments_only_the_likeliest_few_are_doubted(
+    place: Place, kind: str, doubted: int
+) -> None:
+    moods = ["negative", "positive"] * 40
+    data = write(
+        place.folder / "data.jsonl",
+        [{"text": f"text {number}", kind: mood} for number, mood in enumerate(moods)],
+    )
+    checked = check_files(data)
+    rows = [(checked.train, row, mood) for row, mood in zip(checked.train.rows, moods, strict=True)]
+    negative = np.tile([0.95, 0.05], 40)
+    negative[:8] = [0.02, 0.98, 0.03, 0.97, 0.04, 0.96, 0.05, 0.95]
+    probabilities = np.stack([negative, 1 - negative], axis=1)
+    assert _doubt(checked, kind, rows, ("negative", "positive"), probabilities) is None
+    found = [f.line for f in checked.train.findings if f.kind is Kind.LABEL_ERROR]
+    assert found == [1, 2, 3, 4, 5, 6, 7, 8][:doubted]
+
+
+def test_what_cannot_be_asked_of_one_kind_of_label_does_not_keep_the_other_from_it(
+    data: Path, frontdesk: Command
+) -> None:
+    with data.open("a") as file:
+        file.write(json.dumps({"text": "awful", "sentiment": "negative"}) + "\n")
+        file.write(json.dumps({"text": "lovely", "sentiment": "positive"}) + "\n")
+    line = add(data, "i want my money back", "thanks")
+    result = frontdesk("validate", str(data), "--json")
+    assert ("label_error", line) in kinds(result)
+    reason = "that takes two sentiments with 5 examples each"
+    assert f"Not looked for: sentiments that look wrong ({reason})." in result.err
+    assert result.json()["skipped"] == reason
+
+
 def test_intents_that_say_the_same_are_too_alike(place: Place, frontdesk: Command) -> None:
     forms = ("refund the {}", "pay me back the {}", "my money back for the {}")
     texts = [f"{form.format(t)} {more}" for form in forms for t in THINGS for more in ("", "now")]
@@ -137,7 +193,7 @@ def test_intents_that_say_the_same_are_too_alike(place: Place, frontdesk: Comman
 def test_without_torch_the_rest_is_checked_and_a_notice_says_what_was_not(
     data: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = add(data, "great LAMP, cheers", "thanks")
+    line = add(data, "great LAMP cheers!", "thanks")
     monkeypatch.setitem(sys.modules, "torch", None)
     result = frontdesk("validate", str(data), "--json")
     assert result.code == 1
@@ -169,7 +225,7 @@ def test_fix_mends_tells_each_change_and_checks_again(
     place: Place, data: Path, frontdesk: Command
 ) -> None:
     sound = data.read_bytes()
-    repeat = add(data, "great LAMP, cheers", "thanks")
+    repeat = add(data, "great LAMP cheers!", "thanks")
     leak = add(data, "where's my sofa", "where")
     test = write(place.folder / "test.jsonl", [{"text": "wheres my sofa", "intent": "where"}] * 2)
     arguments = ("validate", str(data), "--test", str(test), "--quick", "--fix")
@@ -204,7 +260,7 @@ def test_a_file_that_cannot_be_written_is_told_and_stays(
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    add(data, "great LAMP, cheers", "thanks")
+    add(data, "great LAMP cheers!", "thanks")
     before = data.read_bytes()
     monkeypatch.setattr("os.fsync", full)
     result = frontdesk("validate", str(data), "--fix", "--quick")
@@ -217,7 +273,7 @@ def test_a_file_that_cannot_be_written_is_told_and_stays(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nlu.yml"], "frontdesk export"),
+        (["nlu.yml", "--fix"], "frontdesk export NAME.jsonl --from FILE.yml"),
         (["data.jsonl", "--test", "data.jsonl"], "the same file"),
         ([".", "--test", "data.jsonl"], "leave out --test"),
     ],

@@ -98,21 +98,25 @@ def test_texts_that_the_pack_has_are_not_added_again(pack_folder: Path) -> None:
     present = [Labelled("examples.jsonl:1", "Are you open?", "opening_hours", "neutral")]
     material = Material(
         examples=[
-            row("are you  OPEN", "opening_hours"),
+            row("are you  OPEN?", "opening_hours"),
             row("are you open?", "refund"),
             row("are you open?", "opening_hours", "negative"),
             row("a new one", "refund"),
             row("A new one!", "refund"),
             row("in the test", "refund"),
+            row("thanks :)", "greeting"),
             row("x" * 4097, "refund"),
         ]
     )
-    held_out = [Labelled("test.jsonl:1", "In the test?", "refund")]
+    held_out = [
+        Labelled("test.jsonl:1", "In the test?", "refund"),
+        Labelled("test.jsonl:2", "thanks :(", "complaint"),
+    ]
     plan = merge.plan(pack_folder, material, present, held_out)
-    assert [e.text for e in plan.added] == ["a new one"]
+    assert [e.text for e in plan.added] == ["a new one", "thanks :)"]
     assert plan.examples == {
-        "read": 7,
-        "added": 1,
+        "read": 8,
+        "added": 2,
         "completed": 0,
         "present": 2,
         "conflicts": 2,
@@ -130,7 +134,7 @@ def test_what_rows_of_one_import_say_of_a_text_comes_together_in_one_row(tmp_pat
         examples=[
             Labelled("intents.csv:2", "are you open?", "hours"),
             Labelled("intents.csv:3", "money back", "refund"),
-            Labelled("sentiments.csv:2", "Are you open", None, "neutral"),
+            Labelled("sentiments.csv:2", "Are you open?", None, "neutral"),
             Labelled("sentiments.csv:3", "lovely", None, "positive"),
             Labelled("more.csv:2", "lovely!", "praise", "positive"),
             Labelled("more.csv:3", "are you open?", "hours", "negative"),

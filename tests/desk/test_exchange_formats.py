@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from classifier.data import csv_header
+from classifier.vocabulary import SENTIMENTS
 from desk import pack as packs
 from desk.exchange import canned, markup, rasa
 from desk.exchange.canned import System
@@ -79,6 +81,31 @@ def test_other_sections_of_nlu_are_counted_and_left(tmp_path: Path) -> None:
     ]
     assert read.usable
     assert not read.has_examples
+
+
+def test_a_sentiment_that_is_none_and_a_translation_are_left_and_told(tmp_path: Path) -> None:
+    content = """\
+responses:
+  utter_greet:
+  - text: Hello!
+    translation: {de: Hallo!, fr: Salut !}
+nlu:
+- intent: greet
+  metadata: {sentiment: [1, 2]}
+  examples:
+  - {text: hey, metadata: {sentiment: Neutral}}
+  - text: you rock
+    metadata:
+      sentiment: happy
+"""
+    path = write(tmp_path, content)
+    assert [(notice.where, notice.message) for notice in rasa.read(path).material.notices] == [
+        (f"{path}:2", "of `utter_greet` only the `text` is imported, no translation: de, fr"),
+        (
+            f"{path}:7",
+            f"2 × `sentiment` not imported, from this line on; known are {', '.join(SENTIMENTS)}",
+        ),
+    ]
 
 
 def test_a_config_tells_the_language_and_a_foreign_file_nothing(tmp_path: Path) -> None:
@@ -181,12 +208,23 @@ def test_zammads_text_modules_are_read_with_their_html(tmp_path: Path) -> None:
     assert [notice.where for notice in material.notices] == [f"{path}:3"]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_canned_answers_are_read_as_a_spreadsheet_writes_them(
+    tmp_path: Path, separator: str
+) -> None:
+    rows = [('"Short_code"', '"content"'), ("hours", f'"Nine{separator} to, six"'), ("x", "y")]
+    content = "\ufeff" + "".join(separator.join(row) + "\r\n" for row in rows)
+    assert _canned(tmp_path, content) == [("hours", f"Nine{separator} to, six".strip()), ("x", "y")]
+    assert canned.system_of(csv_header(tmp_path / "canned.csv")) is System.CHATWOOT
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         ("", "canned.csv: the file holds no answers"),
         ("short_code,text\n", "canned.csv:1: needs `content`"),
         ("short_code,content\na\n", "canned.csv:2: has 1 cells"),
+        ("short_code;content\na;b;c\n", "put a text with semicolons in double quotes"),
         ('name,content\n"a\nb",x\nc,\n', "canned.csv:4: `content` is empty"),
         ("name,content\n,x\n", "canned.csv:2: `name` is empty"),
         ('name,content\na,"x\n', "canned.csv:2: is not CSV"),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desk import pack as packs
-from desk.validation import Finding, Kind, Severity, check_pack, normalised
+from desk.validation import Finding, Kind, Severity, check_pack, exact_key
 from desk.validation.near import NearTexts, grams
 
 RETAIL = Path("packs/retail")
@@ -94,7 +94,7 @@ def test_a_broken_pack_does_not_hide_what_is_wrong_with_its_examples(pack_folder
         ('{"text": "a", "text": "b", "intent": "refund"}', "'text' stands twice in it"),
         ({"text": "brand new"}, "there is neither an intent nor a sentiment"),
         ({"text": "brand new", "intent": "refund", "sentiment": "angry"}, "sentiment 'angry'"),
-        ({"text": "When do you OPEN?!", "intent": "opening_hours"}, "stands already in line 1"),
+        ({"text": "When do you  OPEN!", "intent": "opening_hours"}, "stands already in line 1"),
         ({"text": "when do you open", "intent": "refund"}, "is refund here and opening_hours in"),
     ],
 )
@@ -153,6 +153,14 @@ def test_an_intent_without_any_example_is_an_error_and_few_are_a_warning(
     assert "intent complaint has 2 examples; write at least 20" in warnings
 
 
+def test_a_single_sentiment_is_an_error_in_a_pack_too(pack_folder: Path) -> None:
+    path = pack_folder / "examples.jsonl"
+    rows = [{**row, "sentiment": "neutral"} for row in _rows(path)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    messages = [error.message for error in _errors(pack_folder)]
+    assert "neutral is the only sentiment; a model has nothing to tell it from" in messages
+
+
 @pytest.mark.parametrize("name", ["examples.jsonl", "test.jsonl"])
 def test_out_of_scope_must_be_there(pack_folder: Path, name: str) -> None:
     path = pack_folder / name
@@ -170,9 +178,7 @@ def test_a_file_without_examples_says_so(pack_folder: Path) -> None:
 
 
 def test_a_test_text_that_is_in_the_training_file_is_a_leak(pack_folder: Path) -> None:
-    line = _add(
-        pack_folder, {"text": "WHERE are my roses?", "intent": "order_status"}, "test.jsonl"
-    )
+    line = _add(pack_folder, {"text": "WHERE are my roses", "intent": "order_status"}, "test.jsonl")
     (error,) = _errors(pack_folder)
     assert (error.file, error.line) == ("test.jsonl", line)
     assert "is in examples.jsonl too, line 3" in error.message
@@ -185,6 +191,20 @@ def test_a_test_text_that_is_nearly_in_the_training_file_is_a_leak(pack_folder: 
     (error,) = _errors(pack_folder)
     assert "is nearly" in error.message
     assert "line 15" in error.message
+
+
+def test_a_test_text_that_differs_in_signs_only_is_a_leak_unless_it_means_something_else(
+    pack_folder: Path,
+) -> None:
+    _add(pack_folder, {"text": "c# roses", "intent": "order_status"})
+    _add(pack_folder, {"text": "Roses: late?", "intent": "order_status"})
+    other = _add(pack_folder, {"text": "c roses", "intent": "refund"}, "test.jsonl")
+    line = _add(pack_folder, {"text": "roses late", "intent": "order_status"}, "test.jsonl")
+    (error,) = _errors(pack_folder)
+    assert (error.kind, error.line) == (Kind.LEAK, line)
+    (found,) = _warnings(pack_folder, Kind.TWO_LABELS)
+    assert (found.file, found.line) == ("test.jsonl", other)
+    assert "refund here and order_status there" in found.message
 
 
 def _warnings(folder: Path, kind: Kind) -> list[Finding]:
@@ -246,10 +266,48 @@ def test_a_missing_translation_is_a_warning(pack_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Hello,  World!", "hello world"), ("ＯＫ", "ok"), ("Straße", "STRASSE"), ("a\u00a0b", "a b")],
+    [
+        ("Hello  World!", " hello world"),
+        ("ok...", "OK"),
+        ("好的。", "好的！"),
+        ("ＯＫ", "ok"),
+        ("Straße", "STRASSE"),
+        ("a\u00a0b", "a b"),
+    ],
 )
-def test_case_spaces_and_punctuation_do_not_tell_texts_apart(one: str, other: str) -> None:
-    assert normalised(one) == normalised(other)
+def test_case_spaces_and_the_end_of_a_sentence_do_not_tell_texts_apart(
+    one: str, other: str
+) -> None:
+    assert exact_key(one) == exact_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("thanks :)", "thanks :("),
+        ("thanks 🙂", "thanks 🙁"),
+        ("thanks :)", "thanks"),
+        ("c# help", "c help"),
+        ("it works!", "it works?"),
+        ("no, thanks", "no thanks"),
+        ("...", "!"),
+    ],
+)
+def test_what_may_change_the_meaning_tells_texts_apart(one: str, other: str) -> None:
+    assert exact_key(one) != exact_key(other)
+
+
+def test_texts_that_differ_in_signs_only_are_a_warning(pack_folder: Path) -> None:
+    _add(pack_folder, {"text": "thanks :)", "intent": "greeting", "sentiment": "positive"})
+    other = _add(pack_folder, {"text": "thanks :(", "intent": "greeting", "sentiment": "negative"})
+    _add(pack_folder, {"text": "it works!", "intent": "greeting"})
+    repeat = _add(pack_folder, {"text": "it works?", "intent": "greeting"})
+    assert _errors(pack_folder) == []
+    (found,) = _warnings(pack_folder, Kind.TWO_LABELS)
+    assert found.line == other
+    assert "negative here and positive there; is one of them wrong?" in found.message
+    (found,) = _warnings(pack_folder, Kind.NEAR_DUPLICATE)
+    assert found.line == repeat
 
 
 def test_looking_up_near_texts_finds_what_comparing_all_of_them_finds() -> None:

@@ -40,6 +40,45 @@ def test_a_csv_of_a_spreadsheet_is_clean(tmp_path: Path) -> None:
     assert check_files(data).findings == []
 
 
+def test_rasas_nlu_is_checked_with_its_lines_and_not_mended(tmp_path: Path) -> None:
+    data = tmp_path / "nlu.yml"
+    data.write_text(
+        "nlu:\n- intent: swap\n  examples: |\n    - swap it\n    - take it back\n"
+        "    - Swap it!\n    - cafÃ©\n- intent: refund\n  examples:\n  - ' take it back '\n"
+        "  - {text: money, metadata: {sentiment: cross}}\n"
+    )
+    checked = check_files(data)
+    found = [(f.line, f.kind) for f in checked.findings if f.kind is not Kind.FEW_EXAMPLES]
+    assert found == [
+        (6, Kind.DUPLICATE),
+        (7, Kind.ENCODING),
+        (10, Kind.TWO_LABELS),
+        (11, Kind.ROW),
+    ]
+    assert not [f for f in checked.findings if "--fix" in f.message]
+    assert Mending(*checked.files).changes == []
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        (b"nlu:\n- intent: a\n  examples: |\n    - x\n    y\n", 5, "does not begin with -"),
+        (b"nlu:\n- intent: [a\n", 3, "is not YAML"),
+        (b"nlu:\n- intent: a\n  examples: |\n    - caf\xe9\n", 4, "not UTF-8"),
+        (b"intents: [a]\n", 1, "is this Rasa's nlu.yml?"),
+    ],
+)
+def test_what_is_wrong_with_rasas_nlu_itself_is_found_with_its_line(
+    tmp_path: Path, content: bytes, line: int, message: str
+) -> None:
+    data = tmp_path / "nlu.yaml"
+    data.write_bytes(content)
+    (error,) = (each for each in _errors(data) if each.line == line)
+    assert message in error.message
+    with pytest.raises(DataError):
+        read_examples(data)
+
+
 def test_a_csv_finding_has_the_line_where_its_row_begins(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text('text,label\n"one\ntwo",a\n\nthree,a\n"one\ntwo",b\nfour,a,b\n,a\n')
@@ -159,6 +198,30 @@ def test_a_small_intent_and_one_beside_out_of_scope_are_warnings(tmp_path: Path)
     assert not _errors(data)
 
 
+def test_both_names_of_out_of_scope_are_one_label_and_in_capitals_it_is_none(
+    tmp_path: Path,
+) -> None:
+    data = _jsonl(
+        tmp_path / "data.jsonl",
+        *_plenty("swap"),
+        *_plenty("refund"),
+        ("what's that", "oos"),
+        ("sing", "out_of_scope"),
+    )
+    test = _jsonl(tmp_path / "test.jsonl", ("Sing", "oos"))
+    (error,) = _errors(data, test)
+    assert (error.kind, error.line) == (Kind.LEAK, 1)
+    assert "(as" not in error.message
+    both = _jsonl(tmp_path / "both.jsonl", ("sing", "oos"), ("sing", "out_of_scope"), ("a", "b"))
+    assert Kind.TWO_LABELS not in {each.kind for each in check_files(both).findings}
+    assert len(Mending(*check_files(both).files).changes) == 1
+    capitals = _jsonl(tmp_path / "capitals.jsonl", *_plenty("swap"), *_plenty("OOS"))
+    (found,) = check_files(capitals).findings
+    assert (
+        found.message == "intent OOS is an intent like others; for what is out of scope write oos"
+    )
+
+
 @pytest.mark.parametrize("kind", ["intent", "sentiment"])
 def test_a_single_label_is_an_error_as_training_refuses_it(tmp_path: Path, kind: str) -> None:
     data = tmp_path / "data.jsonl"
@@ -190,4 +253,25 @@ def test_a_leak_between_two_files_is_an_error(tmp_path: Path) -> None:
 def test_a_file_of_sentiments_alone_is_no_file_without_intents(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text("text,sentiment\nlovely,Positive\nawful, negative \n")
-    assert check_files(data).findings == []
+    assert [each.message for each in check_files(data).findings] == [
+        "sentiment negative has 1 examples; write at least 20",
+        "sentiment positive has 1 examples; write at least 20",
+    ]
+    assert not _errors(data)
+
+
+def test_a_sentiment_that_is_hardly_tested_or_never_trained_is_told(tmp_path: Path) -> None:
+    def write(name: str, counts: dict[str, int]) -> Path:
+        texts = (text for text, _ in _plenty(name, 90))
+        rows = [{"text": next(texts), "sentiment": s} for s, n in counts.items() for _ in range(n)]
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return tmp_path / name
+
+    data = write("data.jsonl", {"negative": 20, "positive": 20})
+    test = write("test.jsonl", {"negative": 5, "positive": 4, "neutral": 5})
+    assert [
+        (str(f.severity), f.message.split(";")[0]) for f in check_files(data, test).findings
+    ] == [
+        ("error", f"sentiment neutral is tested, but has no example in {data}"),
+        ("warning", "sentiment positive has 4 examples"),
+    ]

@@ -45,6 +45,14 @@ def test_repeats_with_the_same_labels_go_and_the_first_stays(data: Path) -> None
     assert data.read_text() == _row("hi") + _row("bye") + _row("hi", "a", "neutral")
 
 
+def test_texts_that_differ_in_more_than_case_spaces_and_their_end_stay(data: Path) -> None:
+    texts = ["c# help", "c help", "c++ help", "thanks :)", "thanks", "it works", "it works?"]
+    data.write_text("".join(map(_row, texts)))
+    before = data.read_bytes()
+    assert _mend(data) == []
+    assert data.read_bytes() == before
+
+
 def test_nothing_is_decided_between_two_labels(data: Path) -> None:
     rows = _row("hi", "a") + _row("hi", "b") + _row("yo", "a", "neutral")
     data.write_text(rows + _row("yo", "a", "positive"))
