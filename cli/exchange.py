@@ -203,7 +203,12 @@ def _written(
     if format_ is not Format.RASA:
         text = (dump_csv if format_ is Format.CSV else dump_jsonl)(examples)
         return {out: text}, {"examples": len(examples)}, []
-    rows = [(e.text, e.intent, e.sentiment) for e in examples if e.intent is not None]
+    called = rasa.names(pack) if pack else {}
+    rows = [
+        (e.text, called.get(e.intent, e.intent), e.sentiment)
+        for e in examples
+        if e.intent is not None
+    ]
     files: dict[Path, str] = {}
     counts = {"examples": len(rows)}
     remarks = []

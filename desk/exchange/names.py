@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from hashlib import sha256
 
 from desk.pack import INTENT_NAME
 from desk.telegram_html import html_problems
 
 _MOST = 40
+_HASHED = re.compile(r".*_[0-9a-f]{8}")
 
 
 def slug(name: str) -> str:
@@ -38,3 +40,16 @@ def title(name: str) -> str:
     if not words or html_problems(words) or re.search(r"[{}&]", words):
         words = slug(name).replace("_", " ")
     return words[:1].upper() + words[1:]
+
+
+def original(name: str, titles: Iterable[str]) -> str:
+    """The name that `slug` made one with a hash of, where a title still tells it; else the name.
+
+    So `intent_f1c91e1d` with the title `退款` goes out as `退款`, and comes back with that title.
+    """
+    for words in titles if _HASHED.fullmatch(name) else ():
+        for label in (words, words[:1].lower() + words[1:]):
+            for sign in " _-/":
+                if slug(label.replace(" ", sign)) == name:
+                    return label.replace(" ", sign)
+    return name

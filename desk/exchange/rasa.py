@@ -18,6 +18,7 @@ from classifier.vocabulary import SENTIMENTS
 from desk.exchange import markup
 from desk.exchange.files import read_text
 from desk.exchange.material import Answer, ExchangeError, Material, Notice
+from desk.exchange.names import original
 from desk.pack import Pack
 
 VERSION = "3.1"
@@ -83,9 +84,14 @@ def read(path: Path) -> RasaFile:
     )
 
 
+def names(pack: Pack) -> dict[str, str]:
+    """What a pack's intents are called in Rasa, which takes names in any script."""
+    return {name: original(name, intent.title.values()) for name, intent in pack.intents.items()}
+
+
 def dump_domain(pack: Pack) -> str:
     """A domain.yml with the pack's intents, its answers in its first language, and its values."""
-    first = pack.languages[0]
+    first, called = pack.languages[0], names(pack)
     slots = {
         name: {
             "type": "text",
@@ -96,14 +102,14 @@ def dump_domain(pack: Pack) -> str:
         for name, value in {"customer": None, **pack.values}.items()
     }
     responses = {
-        f"{_PREFIX}{name}": [{"text": intent.answer[first]}]
+        f"{_PREFIX}{called[name]}": [{"text": intent.answer[first]}]
         for name, intent in pack.intents.items()
         if intent.answer is not None
     }
     return yaml_text.dump(
         {
             "version": VERSION,
-            "intents": list(pack.intents),
+            "intents": list(called.values()),
             "slots": slots,
             "responses": responses,
         }

@@ -86,8 +86,8 @@ def test_a_pack_goes_to_rasa_and_comes_back(frontdesk: Command) -> None:
 
 
 def test_a_packs_language_goes_to_rasa_and_comes_back(frontdesk: Command) -> None:
-    write("texts.csv", "text,label\n我要退款,refund\n")
-    write("canned.csv", "short_code,content\nrefund,三天内退款\n")
+    write("texts.csv", "text,label\n我要退款,退款\n几点开门,opening-hours\n")
+    write("canned.csv", "short_code,content\n退款,三天内退款\n")
     assert (
         frontdesk("import", "texts.csv", "canned.csv", "--into", "a", "--language", "zh").code == 0
     )
@@ -95,7 +95,14 @@ def test_a_packs_language_goes_to_rasa_and_comes_back(frontdesk: Command) -> Non
     assert frontdesk("import", "bot", "--into", "b").code == 0
     pack = packs.load(Path("b"))
     assert pack.languages == ("zh",)
-    assert pack.intents["refund"].answer == {"zh": "三天内退款"}
+    assert pack.intents["intent_f1c91e1d"].answer == {"zh": "三天内退款"}
+    titles = {name: intent.title["zh"] for name, intent in pack.intents.items()}
+    assert titles == {
+        "intent_f1c91e1d": "退款",
+        "opening_hours": "Opening hours",
+        "out_of_scope": "Out of scope",
+    }
+    assert "utter_退款" in Path("bot/domain.yml").read_text()
 
 
 def test_an_export_leaves_a_projects_config_as_it_is(frontdesk: Command) -> None:

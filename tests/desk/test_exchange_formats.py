@@ -15,7 +15,7 @@ from desk import pack as packs
 from desk.exchange import canned, markup, rasa
 from desk.exchange.canned import System
 from desk.exchange.material import ExchangeError
-from desk.exchange.names import slug, title
+from desk.exchange.names import original, slug, title
 from desk.pack import Pack
 from desk.telegram_html import html_problems
 
@@ -307,6 +307,15 @@ def test_a_name_becomes_one_that_a_pack_takes(name: str, expected: str) -> None:
 def test_names_that_lose_letters_stay_apart() -> None:
     assert slug("退款 1") != slug("退货 1")
     assert slug("a" * 50 + "b") != slug("a" * 50 + "c")
+
+
+@pytest.mark.parametrize("label", ["退款", "возврат_денег", "Возврат", "faq/怎么-退", "a" * 50])
+def test_the_label_of_a_name_with_a_hash_is_told_by_its_title(label: str) -> None:
+    name = slug(label)
+    expected = label if label != "faq/怎么-退" else name  # two kinds of signs became spaces
+    assert original(name, ["Something else", title(label)]) == expected
+    assert original(name, ["Something else"]) == name
+    assert original("ask_refund", ["Ask refund"]) == "ask_refund"
 
 
 def test_a_title_is_the_name_in_words() -> None:
