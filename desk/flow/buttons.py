@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, FeedbackKind, Pressed
 from desk.flow import composing
+from desk.flow.card_edits import edit_card
 from desk.flow.cards import CARD_KEY, is_post, label_keyboard
 from desk.flow.composing import (
     add_delivery,
@@ -27,7 +28,7 @@ from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
 from desk.flow.noting import happened
-from desk.flow.operators import edit_card, resolve, take_over
+from desk.flow.operators import resolve, take_over
 from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN
 from desk.tables import (
     ButtonRow,

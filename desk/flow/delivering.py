@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session, aliased
 
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
+from desk.flow.card_edits import edit_card
 from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
 from desk.flow.composing import html, operators_text, shorten
 from desk.flow.customers import NOT_DELIVERED, call_person
 from desk.flow.desk import Desk
 from desk.flow.noting import counted
-from desk.flow.operators import edit_card
 from desk.store import after_commit
 from desk.tables import Conversation, Customer, DeliveryRow, Message
 from desk.texts import say

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,8 @@ from desk.domain import (
     Role,
     RunState,
 )
-from desk.flow.cards import post_card, shown, status_card
+from desk.flow.card_edits import refresh_card
+from desk.flow.cards import post_card
 from desk.flow.composing import add_delivery, clean, operators_text
 from desk.flow.customers import copy_file, open_conversation
 from desk.flow.desk import Desk
@@ -200,53 +201,6 @@ def resolve(
     conversation.resolved_at = desk.clock()
     happened(session, "conversation.resolved", conversation=conversation.id)
     refresh_card(session, desk, customer, conversation)
-
-
-def refresh_card(
-    session: Session, desk: Desk, customer: Customer, conversation: Conversation
-) -> None:
-    """Have the conversation's card show its state of now.
-
-    One that is being sent at this moment, or may have arrived in an earlier attempt, keeps its
-    text, which is how it stands there, and is brought up to date once Telegram has accepted it.
-    """
-    card = status_card(session, desk, conversation, lock=True)
-    if card is None or card.message_id is None:
-        return
-    message = session.get_one(Message, card.message_id)
-    if card.state is DeliveryState.PENDING and not card.uncertain:
-        card.payload = shown(session, desk, customer, conversation, message)
-    elif card.telegram_id is not None:
-        edit_card(session, desk, customer, conversation, message, card.telegram_id)
-
-
-def edit_card(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    message: Message,
-    telegram_id: int,
-    *,
-    why: bool = False,
-) -> None:
-    """Queue the edit of one card or post; it keeps its own form. With `why` a card is opened."""
-    if desk.operator_chat_id is None:
-        return
-    session.flush()
-    number = _edits(session, message)
-    add_delivery(
-        session,
-        f"edit:{message.id}:{number}",
-        desk.operator_chat_id,
-        "editMessageText",
-        {
-            "message_id": telegram_id,
-            **shown(session, desk, customer, conversation, message, why=why),
-        },
-        conversation=conversation,
-        message=message,
-    )
 
 
 def new_run(session: Session, requested_by: str, now: datetime) -> RunRow:
@@ -456,10 +410,3 @@ def _tell(session: Session, desk: Desk, key: str, thread_id: int | None, text: s
     if thread_id is not None:
         payload["message_thread_id"] = thread_id
     add_delivery(session, key, desk.operator_chat_id, "sendMessage", payload)
-
-
-def _edits(session: Session, message: Message) -> int:
-    query = select(func.count()).where(
-        DeliveryRow.message_id == message.id, DeliveryRow.method == "editMessageText"
-    )
-    return session.scalar(query) or 0

@@ -1,0 +1,66 @@
+"""Cards that stand there already are brought up to date."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from desk.domain import DeliveryState
+from desk.flow.cards import shown, status_card
+from desk.flow.composing import add_delivery
+from desk.flow.desk import Desk
+from desk.tables import Conversation, Customer, DeliveryRow, Message
+
+
+def refresh_card(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation
+) -> None:
+    """Have the conversation's card show its state of now.
+
+    One that is being sent at this moment, or may have arrived in an earlier attempt, keeps its
+    text, which is how it stands there, and is brought up to date once Telegram has accepted it.
+    """
+    card = status_card(session, desk, conversation, lock=True)
+    if card is None or card.message_id is None:
+        return
+    message = session.get_one(Message, card.message_id)
+    if card.state is DeliveryState.PENDING and not card.uncertain:
+        card.payload = shown(session, desk, customer, conversation, message)
+    elif card.telegram_id is not None:
+        edit_card(session, desk, customer, conversation, message, card.telegram_id)
+
+
+def edit_card(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    telegram_id: int,
+    *,
+    why: bool = False,
+) -> None:
+    """Queue the edit of one card or post; it keeps its own form. With `why` a card is opened."""
+    if desk.operator_chat_id is None:
+        return
+    session.flush()
+    number = _edits(session, message)
+    add_delivery(
+        session,
+        f"edit:{message.id}:{number}",
+        desk.operator_chat_id,
+        "editMessageText",
+        {
+            "message_id": telegram_id,
+            **shown(session, desk, customer, conversation, message, why=why),
+        },
+        conversation=conversation,
+        message=message,
+    )
+
+
+def _edits(session: Session, message: Message) -> int:
+    query = select(func.count()).where(
+        DeliveryRow.message_id == message.id, DeliveryRow.method == "editMessageText"
+    )
+    return session.scalar(query) or 0
