@@ -114,6 +114,9 @@ class Policy(_Strict):
     negatives_in_a_row: int = Field(2, ge=1, le=10)
     same_answer: int = Field(2, ge=1, le=10)
     """How often in a row the same answer is given before a person is called."""
+    quiet_hours: int = Field(24, ge=1)
+    """A conversation in which nobody said anything for so long is over, unless a person is awaited:
+    what its customer does next begins a new one, with the bot."""
 
 
 class Hours(_Strict):

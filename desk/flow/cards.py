@@ -399,6 +399,8 @@ def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str
     if conversation.state is ConversationState.HUMAN:
         return "🧑‍💼 " + say("card-taken", language, operator=name)
     if conversation.state is ConversationState.RESOLVED:
+        if conversation.operator_id is None:
+            return "✅ " + say("card-quiet", language, hours=desk.pack.policy.quiet_hours)
         return "✅ " + say("card-resolved", language, operator=name)
     line = "⏳ " + say("card-waiting", language)
     if not desk.pack.hours.open_at(desk.clock()):

@@ -21,6 +21,7 @@ from desk.flow.composing import (
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
 from desk.flow.noting import decided, happened
+from desk.flow.quiet import close_if_quiet
 from desk.policy import (
     ASKED_FOR_PERSON,
     ATTACHMENT,
@@ -263,7 +264,7 @@ def handover_text(desk: Desk, customer: Customer) -> str:
 
 
 def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conversation]:
-    """The customer, up to date and locked, and their open conversation (a new one if none is)."""
+    """The customer, up to date and locked, and the conversation in which they act now."""
     customer = session.scalar(
         select(Customer).where(Customer.chat_id == person.chat_id).with_for_update()
     )
@@ -275,7 +276,16 @@ def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conve
     customer.language = person.language and clean(person.language)[:16]
     customer.gone = False
     session.flush()
-    return customer, open_conversation(session, desk, customer)
+    return customer, current_conversation(session, desk, customer)
+
+
+def current_conversation(session: Session, desk: Desk, customer: Customer) -> Conversation:
+    """The conversation in which what a customer does belongs: the open one, unless it was quiet
+    for so long that it is over; then a new one."""
+    conversation = open_conversation(session, desk, customer)
+    if close_if_quiet(session, desk, customer, conversation):
+        conversation = open_conversation(session, desk, customer)
+    return conversation
 
 
 def open_conversation(session: Session, desk: Desk, customer: Customer) -> Conversation:

@@ -35,6 +35,11 @@ card-closed = outside working hours
 card-waiting = waiting for a person
 card-taken = taken by { $operator }
 card-resolved = resolved by { $operator }
+card-quiet =
+    closed after { $hours ->
+        [one] a quiet hour
+       *[other] { $hours } quiet hours
+    }
 new-message = { $customer } wrote
 sent-answer = { $operator } sent the answer “{ $title }”
 relabelled = { $operator } labelled the message “{ $title }”
@@ -74,7 +79,7 @@ retrain-rejected-best = Training run { $run }: the candidate's accuracy ({ $new 
 retrain-rejected-sentiment = Training run { $run }: the candidate is worse at sentiments (macro-F1 { $new } against { $old }); the old model stays.
 retrain-failed = Training run { $run } failed: { $error }
 operator-help =
-    Write in a customer's topic to answer; the bot stays silent there until you press Resolve.
+    Write in a customer's topic to answer; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
 
     /take – take the conversation of this topic
     /resolve – close it; the bot answers again

@@ -31,6 +31,7 @@ card-closed = 非工作时间
 card-waiting = 等待人工
 card-taken = { $operator } 已接手
 card-resolved = { $operator } 已解决
+card-quiet = { $hours } 小时无人发言，已自动关闭
 new-message = { $customer } 写道
 sent-answer = { $operator } 发送了答案“{ $title }”
 relabelled = { $operator } 把消息标为“{ $title }”
@@ -70,7 +71,7 @@ retrain-rejected-best = 训练任务 { $run }：候选模型准确率（{ $new }
 retrain-rejected-sentiment = 训练任务 { $run }：候选模型的情绪识别较差（宏 F1 { $new } 对 { $old }），保留旧模型。
 retrain-failed = 训练任务 { $run } 失败：{ $error }
 operator-help =
-    在客户的话题里写字即可回复；按“解决”之前机器人不会再说话。
+    在客户的话题里写字即可回复；按“解决”之前机器人不会再说话，除非客户沉默很久之后再来。
 
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
