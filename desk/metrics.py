@@ -170,7 +170,7 @@ for _outcome in ("decided", "stale", "failed"):
     JOBS.labels(_outcome)
 for _state in ("promoted", "rejected", "failed"):
     RUNS.labels(_state)
-for _chore in ("give_up_late", "enqueue_stuck", "enqueue_runs", "retrain"):
+for _chore in ("give_up_late", "enqueue_stuck", "enqueue_runs", "retrain", "remind"):
     CHORES_FAILED.labels(_chore)
 
 

@@ -180,6 +180,7 @@ class Conversation(Base):
     __tablename__ = "conversations"
     __table_args__ = (
         Index(None, "customer_id", "state"),
+        Index(None, "state", "escalated_at"),
         Index(
             "uq_conversations_open",
             "customer_id",
@@ -198,6 +199,8 @@ class Conversation(Base):
     last_intents: Mapped[list[Any]] = mapped_column(default=list)
     opened_at: Mapped[datetime] = mapped_column(default=utcnow)
     escalated_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
+    """When the operators were last reminded of it; a reminder is for one `escalated_at`."""
     taken_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
 

@@ -23,6 +23,23 @@ thumb-thanks = Thank you!
 thumb-sorry = Sorry about that. Shall I call a colleague?
 button-expired = That button is no longer valid. Just write to me.
 
+# How long
+span-minutes =
+    { $number ->
+        [one] a minute
+       *[other] { $number } minutes
+    }
+span-hours =
+    { $number ->
+        [one] an hour
+       *[other] { $number } hours
+    }
+span-days =
+    { $number ->
+        [one] a day
+       *[other] { $number } days
+    }
+
 # What operators read
 card-title = Needs a person
 card-intent = Intent
@@ -39,6 +56,12 @@ card-quiet =
     closed after { $hours ->
         [one] a quiet hour
        *[other] { $hours } quiet hours
+    }
+waiting-reminder = ⏰ { $customer } has been waiting for a person for { $span }.
+waiting-digest =
+    ⏰ { $count ->
+        [one] A customer is waiting for a person: { $customer }, for { $span }.
+       *[other] { $count } customers are waiting for a person. { $customer } has waited longest: { $span }.
     }
 new-message = { $customer } wrote
 sent-answer = { $operator } sent the answer “{ $title }”

@@ -19,6 +19,11 @@ thumb-thanks = 谢谢您的反馈！
 thumb-sorry = 很抱歉没有帮到您。需要我叫同事来吗？
 button-expired = 这个按钮已失效，请直接写给我。
 
+# 时长
+span-minutes = { $number } 分钟
+span-hours = { $number } 小时
+span-days = { $number } 天
+
 # 给客服看的文字
 card-title = 需要人工处理
 card-intent = 意图
@@ -32,6 +37,8 @@ card-waiting = 等待人工
 card-taken = { $operator } 已接手
 card-resolved = { $operator } 已解决
 card-quiet = { $hours } 小时无人发言，已自动关闭
+waiting-reminder = ⏰ { $customer } 等待人工已有 { $span }。
+waiting-digest = ⏰ 有 { $count } 位客户在等待人工，其中 { $customer } 等得最久：{ $span }。
 new-message = { $customer } 写道
 sent-answer = { $operator } 发送了答案“{ $title }”
 relabelled = { $operator } 把消息标为“{ $title }”
