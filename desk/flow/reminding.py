@@ -28,7 +28,8 @@ WAITING = (
     .order_by(Conversation.escalated_at)
 )
 """Conversations that wait for a person, longest first. Who has blocked the bot waits no more."""
-_CALLED = WAITING.with_only_columns(Conversation.id, Conversation.escalated_at)
+CALLED = WAITING.with_only_columns(Conversation.id, Conversation.escalated_at)
+"""Their ids, and since when."""
 _NOT_REMINDED = or_(
     Conversation.reminded_at.is_(None), Conversation.reminded_at < Conversation.escalated_at
 )
@@ -37,7 +38,7 @@ _NOT_REMINDED = or_(
 def waiting(desk: Desk) -> tuple[int, datetime | None]:
     """How many customers wait for a person, and since when the first of them does."""
     with desk.store.reading() as session:
-        called = [since for _, since in session.execute(_CALLED) if since is not None]
+        called = [since for _, since in session.execute(CALLED) if since is not None]
     return len(called), called[0] if called else None
 
 
@@ -60,7 +61,7 @@ def remind(desk: Desk) -> int:
     if desk.operator_chat_id is None or not desk.pack.hours.open_at(desk.clock()):
         return 0
     with desk.store.reading() as session:
-        called = session.execute(_CALLED.where(_NOT_REMINDED).limit(MOST)).all()
+        called = session.execute(CALLED.where(_NOT_REMINDED).limit(MOST)).all()
     due = [id_ for id_, _ in takewhile(lambda row: is_late(desk, row[1]), called)]
     if not due:
         return 0
@@ -90,7 +91,7 @@ def announce(desk: Desk) -> bool:
         if has_delivery(session, key):
             return False
         count = session.scalar(
-            select(func.count()).select_from(_CALLED.where(before).order_by(None).subquery())
+            select(func.count()).select_from(CALLED.where(before).order_by(None).subquery())
         )
     if not count:
         return False
