@@ -226,7 +226,7 @@ class Hours(_Strict):
 
 
 class Sla(_Strict):
-    first_reply_minutes: int = Field(30, ge=1)
+    first_reply_minutes: int = Field(30, ge=1, le=525_600)
 
 
 class Pack(_Strict):

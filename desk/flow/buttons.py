@@ -26,6 +26,7 @@ from desk.flow.composing import (
 from desk.flow.customers import call_person, current_conversation, held_back
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
+from desk.flow.handover import waiting_text
 from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.flow.operators import resolve, take_over
@@ -123,7 +124,7 @@ def _by_customer(press: _Press) -> Pressed:
         return _thumb(press, up=action == composing.THUMB_UP)
     conversation = current_conversation(session, desk, customer)
     if conversation.state in (ConversationState.WAITING, ConversationState.HUMAN):
-        return Pressed(say("already-waiting", customer.language), alert=True)
+        return Pressed(waiting_text(desk, customer), alert=True)
     if action == composing.CALL_PERSON:
         question = _handed_over(press)
         if question is not None:

@@ -19,6 +19,7 @@ from desk.flow.composing import (
     topic_buttons,
 )
 from desk.flow.desk import Desk
+from desk.flow.handover import handover_text, waiting_text
 from desk.flow.intake import claim
 from desk.flow.noting import decided, happened
 from desk.flow.quiet import close_if_quiet
@@ -56,7 +57,7 @@ def started(desk: Desk, inbox_id: int, person: Person) -> None:
             _pass_on(session, desk, customer, conversation, message)
             return
         if conversation.state is ConversationState.WAITING:
-            text = say("already-waiting", customer.language)
+            text = waiting_text(desk, customer)
             customer_text(session, f"start:{inbox_id}", customer, conversation, text)
             return
         language = desk.pack.language(customer.language)
@@ -220,7 +221,7 @@ def call_person(
         post_card(session, desk, customer, conversation, message)
     if conversation.state is ConversationState.HUMAN or not tell:
         return  # a person who is there already will speak for themselves
-    text = say("already-waiting", customer.language) if waiting else handover_text(desk, customer)
+    text = waiting_text(desk, customer) if waiting else handover_text(desk, customer)
     if rule == LATE:
         text = f"{say('late', customer.language)}\n{text}"
     customer_text(
@@ -250,17 +251,6 @@ def copy_file(
         message=message,
         topic_of=customer,
     )
-
-
-def handover_text(desk: Desk, customer: Customer) -> str:
-    """When the customer can expect a person: soon, or when the desk opens again."""
-    now = desk.clock()
-    if desk.pack.hours.open_at(now):
-        return say("handover-open", customer.language, minutes=desk.pack.sla.first_reply_minutes)
-    opening = desk.pack.hours.next_opening(now)
-    if opening is None:
-        return say("handover-closed-unknown", customer.language)
-    return say("handover-closed", customer.language, when=opening.strftime("%Y-%m-%d %H:%M %Z"))
 
 
 def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conversation]:

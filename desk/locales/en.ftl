@@ -8,13 +8,11 @@ talk-to-person = Talk to a person
 clarify = Did you mean one of these?
 clarify-one = Did you mean this?
 rephrase = Sorry, I'm not sure I understood that. Could you say it in other words, or pick a topic?
-handover-open =
-    I'm passing this to a colleague, who will reply right here { $minutes ->
-        [one] within a minute or so.
-       *[other] – usually within { $minutes } minutes.
-    }
+handover-open = I'm passing this to a colleague, who will reply right here – usually within { $span }.
+handover-closing = I'm passing this to a colleague. Our team is here until { $until } and back { $when }; you will get the reply right here.
 handover-closed = I'm passing this to a colleague. Our team is back { $when }, and you will get the reply right here.
 handover-closed-unknown = I'm passing this to a colleague. Our team is away right now; you will get the reply right here.
+handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
 already-waiting = A colleague already has your message and will reply right here.
 late = Sorry, this is taking longer than it should.
 disturbance = We have your message, but something on our side is not working right now. Our team knows, and you will get your reply right here.
@@ -23,7 +21,34 @@ thumb-thanks = Thank you!
 thumb-sorry = Sorry about that. Shall I call a colleague?
 button-expired = That button is no longer valid. Just write to me.
 
-# How long
+# How long, and when
+when-today = today at { $time }
+when-tomorrow = tomorrow at { $time }
+when-weekday =
+    on { $day ->
+        [mon] Monday
+        [tue] Tuesday
+        [wed] Wednesday
+        [thu] Thursday
+        [fri] Friday
+        [sat] Saturday
+       *[sun] Sunday
+    } at { $time }
+when-date =
+    on { $day } { $month ->
+        [1] January
+        [2] February
+        [3] March
+        [4] April
+        [5] May
+        [6] June
+        [7] July
+        [8] August
+        [9] September
+        [10] October
+        [11] November
+       *[12] December
+    } at { $time }
 span-minutes =
     { $number ->
         [one] a minute

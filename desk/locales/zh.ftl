@@ -8,9 +8,11 @@ talk-to-person = 联系人工客服
 clarify = 您想问的是下面哪一个？
 clarify-one = 您想问的是这个吗？
 rephrase = 抱歉，我没有完全理解。您可以换个说法，或者选择一个主题吗？
-handover-open = 我已把您的问题转给同事，通常会在 { $minutes } 分钟内在这里回复您。
-handover-closed = 我已把您的问题转给同事。我们的团队将于 { $when } 上班，届时会在这里回复您。
+handover-open = 我已把您的问题转给同事，通常会在 { $span }内在这里回复您。
+handover-closing = 我已把您的问题转给同事。团队在线至 { $until }，之后将于{ $when } 上班；会在这里回复您。
+handover-closed = 我已把您的问题转给同事。我们的团队将于{ $when } 上班，届时会在这里回复您。
 handover-closed-unknown = 我已把您的问题转给同事。团队目前不在线，之后会在这里回复您。
+handover-nobody = 您的消息已保存，但目前联系不到任何同事。一旦有人在线，会在这里回复您。
 already-waiting = 同事已经收到您的消息，会在这里回复您。
 late = 抱歉，处理时间比预期的长。
 disturbance = 我们已收到您的消息，但系统暂时出现故障。团队已经知道，会在这里回复您。
@@ -19,7 +21,20 @@ thumb-thanks = 谢谢您的反馈！
 thumb-sorry = 很抱歉没有帮到您。需要我叫同事来吗？
 button-expired = 这个按钮已失效，请直接写给我。
 
-# 时长
+# 时长与时间
+when-today = 今天 { $time }
+when-tomorrow = 明天 { $time }
+when-weekday =
+    { $day ->
+        [mon] 周一
+        [tue] 周二
+        [wed] 周三
+        [thu] 周四
+        [fri] 周五
+        [sat] 周六
+       *[sun] 周日
+    } { $time }
+when-date = { $month }月{ $day }日 { $time }
 span-minutes = { $number } 分钟
 span-hours = { $number } 小时
 span-days = { $number } 天
