@@ -164,6 +164,9 @@ class Customer(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     chat_id: Mapped[int] = mapped_column(unique=True)
     name: Mapped[str] = mapped_column(String(256))
+    """The whole name, for operators."""
+    first_name: Mapped[str | None] = mapped_column(String(256))
+    """What customers are called by; None until they write to a version that keeps it."""
     username: Mapped[str | None] = mapped_column(String(64))
     language: Mapped[str | None] = mapped_column(String(16))
     topic_chat_id: Mapped[int | None]

@@ -12,9 +12,9 @@ from desk.flow.cards import FILE_KEY, post_card, post_message
 from desk.flow.composing import (
     SHOW_INTENT,
     add_delivery,
+    called,
     clean,
     customer_text,
-    html,
     person_button,
     topic_buttons,
 )
@@ -61,7 +61,7 @@ def started(desk: Desk, inbox_id: int, person: Person) -> None:
             customer_text(session, f"start:{inbox_id}", customer, conversation, text)
             return
         language = desk.pack.language(customer.language)
-        greeting = desk.pack.text(desk.pack.greeting, language, html(customer.name))
+        greeting = desk.pack.text(desk.pack.greeting, language, called(customer))
         buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
         buttons.append([person_button(customer.language)])
         customer_text(session, f"start:{inbox_id}", customer, conversation, greeting, buttons)
@@ -262,6 +262,7 @@ def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conve
         customer = Customer(chat_id=person.chat_id, name="", created_at=desk.clock())
         session.add(customer)
     customer.name = clean(person.name)[:256]
+    customer.first_name = person.first_name and clean(person.first_name)[:256]
     customer.username = person.username
     customer.language = person.language and clean(person.language)[:16]
     customer.gone = False
