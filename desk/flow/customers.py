@@ -15,6 +15,7 @@ from desk.flow.composing import (
     called,
     clean,
     customer_text,
+    operators_text,
     person_button,
     topic_buttons,
 )
@@ -140,15 +141,31 @@ def awaits_bot(desk: Desk, message_id: int) -> bool:
 
 
 def blocked(desk: Desk, inbox_id: int, chat_id: int, *, gone: bool) -> None:
-    """A customer has blocked the bot, or has unblocked it."""
+    """A customer has blocked the bot, or has unblocked it.
+
+    The operators learn of one who waits for them: answers would be written in vain.
+    """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
         customer = session.scalar(
             select(Customer).where(Customer.chat_id == chat_id).with_for_update()
         )
-        if customer is not None:
-            customer.gone = gone
+        if customer is None:
+            return
+        told, customer.gone = customer.gone, gone
+        conversation = find_open(session, customer)
+        waits = conversation is not None and conversation.state is ConversationState.WAITING
+        if gone and not told and waits:
+            text = "⚠️ " + say("customer-left", desk.language)
+            operators_text(
+                session,
+                desk,
+                f"left:{inbox_id}",
+                text,
+                customer=customer,
+                conversation=conversation,
+            )
 
 
 def sent_file(

@@ -112,6 +112,7 @@ already-taken = { $operator } has already taken this.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 button-void = That button is no longer valid.
+customer-left = The customer has blocked the bot while waiting for a person. No answer reaches them until they write again.
 customer-gone = The customer has blocked the bot; nothing was sent.
 caption-command = This file was not sent and nothing was done: its caption begins with a slash. Send the file without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.

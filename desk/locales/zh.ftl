@@ -78,6 +78,7 @@ already-taken = { $operator } 已经接手。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 button-void = 这个按钮已失效。
+customer-left = 客户在等待人工时屏蔽了机器人。在其再次来信之前，任何回复都无法送达。
 customer-gone = 客户已屏蔽机器人，消息未发送。
 caption-command = 文件未发送，命令也未执行：说明文字以斜杠开头。请去掉斜杠再发送文件，命令请单独发送。
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
