@@ -155,5 +155,8 @@ async def block(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:
 def _person(message: Message) -> Person:
     user = message.from_user
     if user is None:
-        return Person(message.chat.id, message.chat.full_name)
-    return Person(message.chat.id, user.full_name, user.username, user.language_code)
+        chat = message.chat
+        return Person(chat.id, chat.full_name, first_name=chat.first_name)
+    return Person(
+        message.chat.id, user.full_name, user.username, user.language_code, user.first_name
+    )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from cli import rundir
 from cli.errors import CommandError
@@ -47,7 +48,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
     yield from python()
     for check in (
         *(torch, pack, database, redis, models, telegram, port),
-        *(disk, work, turns, signs_of_life),
+        *(disk, work, waiting, turns, signs_of_life),
     ):
         try:
             yield from check(settings)
@@ -274,6 +275,29 @@ def work(settings: Settings) -> Iterator[Finding]:
     hints += ["The bot's log names them (delivery_failed, delivery.uncertain)"] if untold else []
     # Those given up of which the operators were told are no warning: it could never go away.
     yield Finding("deliveries", Status.WARN if hints else Status.OK, detail, ". ".join(hints))
+    desk.store.dispose()
+
+
+def waiting(settings: Settings) -> Iterator[Finding]:
+    """Who waits for a person."""
+    desk = usable_desk(settings)
+    if desk is None:
+        return
+    from desk.flow import reminding
+
+    count, since = reminding.waiting(desk)
+    if since is None:
+        yield Finding("waiting", Status.OK, "nobody waits for a person")
+    else:
+        local = since.astimezone(ZoneInfo(desk.pack.hours.timezone))
+        detail = f"{count} for a person, the longest since {local:%Y-%m-%d %H:%M %Z}"
+        if reminding.is_late(desk, since):
+            promised = desk.pack.sla.first_reply_minutes
+            detail += f": longer than sla.first_reply_minutes ({promised}), in opening hours"
+            hint = "Answer or resolve them in the operators' group"
+            yield Finding("waiting", Status.WARN, detail, hint)
+        else:
+            yield Finding("waiting", Status.OK, detail)
     desk.store.dispose()
 
 

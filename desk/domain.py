@@ -125,8 +125,10 @@ class Person:
 
     chat_id: int
     name: str
+    """The whole name."""
     username: str | None = None
     language: str | None = None
+    first_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,8 @@ def of_database(desk: Desk) -> Samples:
         (metrics.PENDING, (), found.pending),
         (metrics.PENDING_OLDEST, (), found.pending_oldest),
         (metrics.BACKLOG_OLDEST, (), found.deliveries_oldest),
+        (metrics.WAITING, (), found.waiting),
+        (metrics.LONGEST_WAITING, (), found.longest_waiting),
     ]
     samples += [(metrics.INBOX, (str(state),), n) for state, n in found.inbox.items()]
     samples += [(metrics.BACKLOG, (str(state),), n) for state, n in found.deliveries.items()]

@@ -130,6 +130,11 @@ PENDING_OLDEST = Read(
 )
 BACKLOG = Read("frontdesk_deliveries", "Deliveries not sent.", ("state",))
 BACKLOG_OLDEST = Read("frontdesk_deliveries_oldest_seconds", "Age of the oldest delivery not sent.")
+WAITING = Read("frontdesk_conversations_waiting", "Conversations that wait for a person.")
+LONGEST_WAITING = Read(
+    "frontdesk_conversations_longest_waiting_seconds",
+    "How long the one that waits longest has waited, in opening hours.",
+)
 LAST_RUN = Read("frontdesk_training_last_run", "1 for the state the last run ended in.", ("state",))
 QUEUE_JOBS = Read("frontdesk_queue_jobs", "Jobs in Redis.", ("queue", "state"))
 QUEUE_OLDEST = Read("frontdesk_queue_oldest_seconds", "Age of the oldest queued job.", ("queue",))
@@ -157,6 +162,7 @@ OF: dict[str, tuple[MetricWrapperBase, ...]] = {
 """Which process shows which metrics."""
 READ = (
     *(INBOX, INBOX_OLDEST, PENDING, PENDING_OLDEST, BACKLOG, BACKLOG_OLDEST, LAST_RUN),
+    *(WAITING, LONGEST_WAITING),
     *(QUEUE_JOBS, QUEUE_OLDEST, QUEUE_WORKERS, READ_AT, READ_SECONDS),
 )
 """What the scheduler shows besides."""
@@ -170,7 +176,7 @@ for _outcome in ("decided", "stale", "failed"):
     JOBS.labels(_outcome)
 for _state in ("promoted", "rejected", "failed"):
     RUNS.labels(_state)
-for _chore in ("give_up_late", "enqueue_stuck", "enqueue_runs", "retrain"):
+for _chore in ("give_up_late", "enqueue_stuck", "enqueue_runs", "retrain", "remind"):
     CHORES_FAILED.labels(_chore)
 
 

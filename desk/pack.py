@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -23,6 +23,7 @@ from desk.pack_file import PackError as PackError
 from desk.pack_file import Problem
 from desk.telegram_html import html_problems
 
+WEEK = timedelta(days=7)
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_ANSWER = 3500  # Telegram takes 4096 characters; names and values are filled in later
 PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
@@ -93,6 +94,9 @@ class Policy(_Strict):
     negatives_in_a_row: int = Field(2, ge=1, le=10)
     same_answer: int = Field(2, ge=1, le=10)
     """How often in a row the same answer is given before a person is called."""
+    quiet_hours: int = Field(24, ge=1)
+    """A conversation in which nobody said anything for so long is over, unless a person is awaited:
+    what its customer does next begins a new one, with the bot."""
 
 
 class Hours(_Strict):
@@ -139,6 +143,58 @@ class Hours(_Strict):
                     return opening
         return None
 
+    def opened(self, moment: datetime) -> datetime | None:
+        """When the desk opened that is open at that moment, in UTC.
+
+        None if it is closed then, or has been open for more than a week.
+        """
+        for start, end in self._openings(moment - WEEK, moment):
+            if start <= moment < end:
+                return start if moment - start < WEEK else None
+        return None
+
+    def closing(self, moment: datetime) -> datetime | None:
+        """When the desk closes that is open at that moment, in UTC.
+
+        None if it is closed then, or stays open for more than a week.
+        """
+        for start, end in self._openings(moment, moment + WEEK):
+            if start <= moment < end:
+                return end if end - moment < WEEK else None
+        return None
+
+    def open_seconds(self, since: datetime, until: datetime) -> float:
+        """For how long the desk was open between two moments, in seconds."""
+        return sum(
+            max(0.0, (min(end, until) - max(start, since)).total_seconds())
+            for start, end in self._openings(since, until)
+        )
+
+    def _openings(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """From when till when the desk is open, in order and in UTC, on the days from one moment
+        to another. What meets at midnight or overlaps is one."""
+        zone = ZoneInfo(self.timezone)
+        day, last = since.astimezone(zone).date(), until.astimezone(zone).date()
+        current: tuple[datetime, datetime] | None = None
+        while day <= last:
+            following = day + timedelta(days=1)
+            for start, end in self._spans_of(day):
+                # In UTC: two moments of one zone would be compared by their clocks, and on two
+                # nights a year an hour would be missing or count twice.
+                opens = datetime.combine(day, start, zone).astimezone(UTC)
+                midnight = datetime.combine(following, time.min, zone)
+                until_then = midnight if end == time.max else datetime.combine(day, end, zone)
+                closes = until_then.astimezone(UTC)
+                if current is not None and opens <= current[1]:
+                    current = current[0], max(current[1], closes)
+                    continue
+                if current is not None:
+                    yield current
+                current = opens, closes
+            day = following
+        if current is not None:
+            yield current
+
     def _spans_of(self, day: date) -> list[tuple[time, time]]:
         """When somebody is there on a day, in order."""
         if day in self.closed:
@@ -149,7 +205,7 @@ class Hours(_Strict):
 
 
 class Sla(_Strict):
-    first_reply_minutes: int = Field(30, ge=1)
+    first_reply_minutes: int = Field(30, ge=1, le=525_600)
 
 
 class Pack(_Strict):

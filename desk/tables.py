@@ -164,6 +164,9 @@ class Customer(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     chat_id: Mapped[int] = mapped_column(unique=True)
     name: Mapped[str] = mapped_column(String(256))
+    """The whole name, for operators."""
+    first_name: Mapped[str | None] = mapped_column(String(256))
+    """What customers are called by; None until they write to a version that keeps it."""
     username: Mapped[str | None] = mapped_column(String(64))
     language: Mapped[str | None] = mapped_column(String(16))
     topic_chat_id: Mapped[int | None]
@@ -180,6 +183,7 @@ class Conversation(Base):
     __tablename__ = "conversations"
     __table_args__ = (
         Index(None, "customer_id", "state"),
+        Index(None, "state", "escalated_at"),
         Index(
             "uq_conversations_open",
             "customer_id",
@@ -198,6 +202,8 @@ class Conversation(Base):
     last_intents: Mapped[list[Any]] = mapped_column(default=list)
     opened_at: Mapped[datetime] = mapped_column(default=utcnow)
     escalated_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
+    """When the operators were last reminded of it; a reminder is for one `escalated_at`."""
     taken_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from desk import faultpoints, health, metrics, queues
 from desk.domain import DeskError, RunState
-from desk.flow import deciding, learning, leases, watching
+from desk.flow import deciding, learning, leases, reminding, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
@@ -78,7 +78,10 @@ class Scheduler:
         if self._ticked is not None and now - self._ticked > HESITATE_SECONDS / 2:
             self.hesitate()
         self._ticked = now
-        for chore in (self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.retrain):
+        for chore in (
+            *(self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.retrain),
+            self.remind,
+        ):
             try:
                 chore()
             except RedisError as error:
@@ -178,6 +181,14 @@ class Scheduler:
             return  # a run is under way; the next tick looks again
         queues.enqueue_train(self._connection, run_id, attempt)
         log.info("run.ordered", run=run_id, by="nightly")
+
+    def remind(self) -> None:
+        """Operators hear of customers who wait for a person: too long, or since before opening."""
+        announced = reminding.announce(self._desk)
+        reminded = reminding.remind(self._desk)
+        if announced or reminded:
+            log.info("operators.reminded", conversations=reminded, opening=announced)
+            self._connection.publish(queues.WAKE_SENDER, "")
 
     def _fates(self, jobs: Sequence[tuple[str, float]]) -> list[Fate]:
         """What has become of each job, given its id and how many seconds it may take.

@@ -3,15 +3,17 @@
 `intake` stores updates, `customers` and `operators` handle what they say, `buttons` what they
 press, `deciding` turns predictions into decisions, `dispatching` hands deliveries to the sender,
 `delivering` takes in what became of them, `recovering` what a dead sender left, `watching` finds
-what got stuck, `learning` turns feedback into examples and runs.
+what got stuck, `reminding` tells operators of who waits for them, `learning` turns feedback into
+examples and runs.
 
 Beside that way: `leases` say which process does it, `roster` who is an operator, `topics` where a
 customer's forum topic is, `announcing` calls the operators of a new chat, `backlog` counts what
 waits.
 
-What they share: `desk`; `conversations`, and their `handoff` from the bot to people; `cards` before
-the operators, and `refreshing` them; `composing` deliveries, and a `batch` of them; `noting` what
-is counted and logged.
+What they share: `desk`; `conversations`, which end when they are `quiet`, and their `handoff` from
+the bot to people, with what a `handover` may promise; `cards` before the operators, and
+`refreshing` them; `composing` deliveries, and a `batch` of them; `noting` what is counted and
+logged.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash
 between the two can't repeat or lose it.

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState, InboxState, MessageState, RunState
 from desk.flow.desk import Desk
-from desk.tables import DeliveryRow, Inbox, Message, RunRow
+from desk.flow.reminding import CALLED, waited_seconds
+from desk.tables import Conversation, DeliveryRow, Inbox, Message, RunRow
 
 MOST = 10_000
 """Nothing is counted beyond that many rows: the number is bad enough then."""
@@ -31,6 +32,10 @@ class Backlog:
     pending_oldest: float
     deliveries: dict[DeliveryState, int]
     deliveries_oldest: float
+    waiting: int
+    """Conversations that wait for a person."""
+    longest_waiting: float
+    """How long the first of them has, in seconds of opening hours."""
     last_run: RunState | None
     """The state in which the last finished training run ended."""
 
@@ -70,6 +75,10 @@ def backlog(desk: Desk) -> Backlog:
                 .where(DeliveryRow.state == unsent)
                 .order_by(DeliveryRow.id),
                 now,
+            ),
+            waiting=_count(session, CALLED.with_only_columns(Conversation.id)),
+            longest_waiting=waited_seconds(
+                desk, session.scalar(CALLED.with_only_columns(Conversation.escalated_at).limit(1))
             ),
             last_run=session.scalar(
                 select(RunRow.state)

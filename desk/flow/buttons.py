@@ -22,11 +22,12 @@ from desk.flow.composing import (
     operators_text,
     person_button,
 )
-from desk.flow.conversations import open_conversation
+from desk.flow.conversations import current_conversation
 from desk.flow.customers import held_back
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
 from desk.flow.handoff import already_taken, call_person, resolve, take_over
+from desk.flow.handover import waiting_text
 from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.flow.refreshing import edit_card
@@ -122,9 +123,9 @@ def _by_customer(press: _Press) -> Pressed:
     action, intent = press.button.action, press.button.argument
     if action in (composing.THUMB_UP, composing.THUMB_DOWN):
         return _thumb(press, up=action == composing.THUMB_UP)
-    conversation = open_conversation(session, desk, customer)
+    conversation = current_conversation(session, desk, customer)
     if conversation.state in (ConversationState.WAITING, ConversationState.HUMAN):
-        return Pressed(say("already-waiting", customer.language), alert=True)
+        return Pressed(waiting_text(desk, customer), alert=True)
     if action == composing.CALL_PERSON:
         question = _handed_over(press)
         if question is not None:
@@ -168,6 +169,8 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
         note_feedback(press, press.message, kind, customer.chat_id, press.button.argument)
     _drop_keyboard(press, last_row_only=True)
     if up:
+        if press.conversation.last_intents[:1] == [press.button.argument]:
+            press.conversation.last_intents = []  # it did help, so it was not given in vain
         return Pressed(say("thumb-thanks", customer.language))
     if press.conversation.state is ConversationState.BOT:
         # Said once an answer, however often the thumb is pressed before it is gone.

@@ -401,6 +401,8 @@ def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str
             return "🤖 " + say("card-bot", language)
         case ConversationState.HUMAN:
             return "🧑‍💼 " + say("card-taken", language, operator=name)
+        case ConversationState.RESOLVED if conversation.operator_id is None:
+            return "✅ " + say("card-quiet", language, hours=desk.pack.policy.quiet_hours)
         case ConversationState.RESOLVED:
             return "✅ " + say("card-resolved", language, operator=name)
         case ConversationState.WAITING:

@@ -236,7 +236,12 @@ def answer_text(desk: Desk, customer: Customer, intent: str) -> str | None:
     if known is None or known.answer is None:
         return None
     language = desk.pack.language(customer.language)
-    return desk.pack.text(known.answer, language, html(customer.name))
+    return desk.pack.text(known.answer, language, called(customer))
+
+
+def called(customer: Customer) -> str:
+    """What a customer is called in texts to them, safe inside Telegram's HTML."""
+    return html(customer.first_name or customer.name)
 
 
 def answer_buttons(desk: Desk, customer: Customer, intent: str) -> list[list[Button]]:

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 from desk.domain import ConversationState, Person
 from desk.flow.composing import clean
 from desk.flow.desk import Desk
+from desk.flow.quiet import close_if_quiet
 from desk.tables import IS_PENDING, Conversation, Customer, Message
 
 
 def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conversation]:
-    """The customer, up to date and locked, and their open conversation (a new one if none is)."""
+    """The customer, up to date and locked, and the conversation in which they act now."""
     customer = session.scalar(
         select(Customer).where(Customer.chat_id == person.chat_id).with_for_update()
     )
@@ -22,23 +23,26 @@ def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conve
         customer = Customer(chat_id=person.chat_id, name="", created_at=desk.clock())
         session.add(customer)
     customer.name = clean(person.name)[:256]
+    customer.first_name = person.first_name and clean(person.first_name)[:256]
     customer.username = person.username
     customer.language = person.language and clean(person.language)[:16]
     customer.gone = False
     session.flush()
-    return customer, open_conversation(session, desk, customer)
+    return customer, current_conversation(session, desk, customer)
+
+
+def current_conversation(session: Session, desk: Desk, customer: Customer) -> Conversation:
+    """The conversation in which what a customer does belongs: the open one, unless it was quiet
+    for so long that it is over; then a new one."""
+    conversation = open_conversation(session, desk, customer)
+    if close_if_quiet(session, desk, customer, conversation):
+        conversation = open_conversation(session, desk, customer)
+    return conversation
 
 
 def open_conversation(session: Session, desk: Desk, customer: Customer) -> Conversation:
     """The customer's conversation that is not resolved, locked; opens one where there is none."""
-    conversation = session.scalar(
-        select(Conversation)
-        .where(
-            Conversation.customer_id == customer.id,
-            Conversation.state != ConversationState.RESOLVED,
-        )
-        .with_for_update()
-    )
+    conversation = find_open(session, customer)
     if conversation is None:
         conversation = Conversation(
             customer_id=customer.id,
@@ -51,6 +55,18 @@ def open_conversation(session: Session, desk: Desk, customer: Customer) -> Conve
         session.add(conversation)
         session.flush()
     return conversation
+
+
+def find_open(session: Session, customer: Customer) -> Conversation | None:
+    """The one conversation of a customer that is not resolved, locked."""
+    return session.scalar(
+        select(Conversation)
+        .where(
+            Conversation.customer_id == customer.id,
+            Conversation.state != ConversationState.RESOLVED,
+        )
+        .with_for_update()
+    )
 
 
 def first_pending(session: Session, conversation_id: int) -> Message | None:

@@ -11,15 +11,17 @@ from desk.domain import Action, Author, ConversationState, MessageState, Person
 from desk.flow.cards import post_message
 from desk.flow.composing import (
     SHOW_INTENT,
+    called,
     clean,
     customer_text,
-    html,
+    operators_text,
     person_button,
     topic_buttons,
 )
-from desk.flow.conversations import begin_attempt, enter, first_pending
+from desk.flow.conversations import begin_attempt, enter, find_open, first_pending
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
+from desk.flow.handover import waiting_text
 from desk.flow.intake import claim
 from desk.flow.noting import decided, happened
 from desk.policy import (
@@ -53,11 +55,11 @@ def started(desk: Desk, inbox_id: int, person: Person) -> None:
             _pass_on(session, desk, customer, conversation, message)
             return
         if conversation.state is ConversationState.WAITING:
-            text = say("already-waiting", customer.language)
+            text = waiting_text(desk, customer)
             customer_text(session, f"start:{inbox_id}", customer, conversation, text)
             return
         language = desk.pack.language(customer.language)
-        greeting = desk.pack.text(desk.pack.greeting, language, html(customer.name))
+        greeting = desk.pack.text(desk.pack.greeting, language, called(customer))
         buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
         buttons.append([person_button(customer.language)])
         customer_text(session, f"start:{inbox_id}", customer, conversation, greeting, buttons)
@@ -136,15 +138,31 @@ def awaits_bot(desk: Desk, message_id: int) -> bool:
 
 
 def blocked(desk: Desk, inbox_id: int, chat_id: int, *, gone: bool) -> None:
-    """A customer has blocked the bot, or has unblocked it."""
+    """A customer has blocked the bot, or has unblocked it.
+
+    The operators learn of one who waits for them: answers would be written in vain.
+    """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
         customer = session.scalar(
             select(Customer).where(Customer.chat_id == chat_id).with_for_update()
         )
-        if customer is not None:
-            customer.gone = gone
+        if customer is None:
+            return
+        told, customer.gone = customer.gone, gone
+        conversation = find_open(session, customer)
+        waits = conversation is not None and conversation.state is ConversationState.WAITING
+        if gone and not told and waits:
+            text = "⚠️ " + say("customer-left", desk.language)
+            operators_text(
+                session,
+                desk,
+                f"left:{inbox_id}",
+                text,
+                customer=customer,
+                conversation=conversation,
+            )
 
 
 def sent_file(

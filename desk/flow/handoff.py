@@ -9,6 +9,7 @@ from desk.domain import Action, ConversationState, DeliveryState, MessageState
 from desk.flow.cards import FILE_KEY, post_card, post_message
 from desk.flow.composing import add_delivery, customer_text
 from desk.flow.desk import Desk
+from desk.flow.handover import handover_text, waiting_text
 from desk.flow.noting import decided, happened
 from desk.flow.refreshing import refresh_card
 from desk.policy import LATE
@@ -52,7 +53,7 @@ def call_person(
         post_card(session, desk, customer, conversation, message)
     if conversation.state is ConversationState.HUMAN or not tell:
         return  # a person who is there already will speak for themselves
-    text = say("already-waiting", customer.language) if waiting else handover_text(desk, customer)
+    text = waiting_text(desk, customer) if waiting else handover_text(desk, customer)
     if rule == LATE:
         text = f"{say('late', customer.language)}\n{text}"
     customer_text(session, f"handover:{message.id}", customer, conversation, text, message=message)
@@ -74,17 +75,6 @@ def copy_file(
         message=message,
         topic_of=customer,
     )
-
-
-def handover_text(desk: Desk, customer: Customer) -> str:
-    """When the customer can expect a person: soon, or when the desk opens again."""
-    now = desk.clock()
-    if desk.pack.hours.open_at(now):
-        return say("handover-open", customer.language, minutes=desk.pack.sla.first_reply_minutes)
-    opening = desk.pack.hours.next_opening(now)
-    if opening is None:
-        return say("handover-closed-unknown", customer.language)
-    return say("handover-closed", customer.language, when=opening.strftime("%Y-%m-%d %H:%M %Z"))
 
 
 def already_taken(session: Session, desk: Desk, conversation: Conversation) -> str:

@@ -8,13 +8,11 @@ talk-to-person = Talk to a person
 clarify = Did you mean one of these?
 clarify-one = Did you mean this?
 rephrase = Sorry, I'm not sure I understood that. Could you say it in other words, or pick a topic?
-handover-open =
-    I'm passing this to a colleague, who will reply right here { $minutes ->
-        [one] within a minute or so.
-       *[other] – usually within { $minutes } minutes.
-    }
+handover-open = I'm passing this to a colleague, who will reply right here – usually within { $span }.
+handover-closing = I'm passing this to a colleague. Our team is here until { $until } and back { $when }; you will get the reply right here.
 handover-closed = I'm passing this to a colleague. Our team is back { $when }, and you will get the reply right here.
 handover-closed-unknown = I'm passing this to a colleague. Our team is away right now; you will get the reply right here.
+handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
 already-waiting = A colleague already has your message and will reply right here.
 late = Sorry, this is taking longer than it should.
 disturbance = We have your message, but something on our side is not working right now. Our team knows, and you will get your reply right here.
@@ -22,6 +20,50 @@ flood = You are writing faster than I can read. Please wait a minute and then pu
 thumb-thanks = Thank you!
 thumb-sorry = Sorry about that. Shall I call a colleague?
 button-expired = That button is no longer valid. Just write to me.
+
+# How long, and when
+when-today = today at { $time }
+when-tomorrow = tomorrow at { $time }
+when-weekday =
+    on { $day ->
+        [mon] Monday
+        [tue] Tuesday
+        [wed] Wednesday
+        [thu] Thursday
+        [fri] Friday
+        [sat] Saturday
+       *[sun] Sunday
+    } at { $time }
+when-date =
+    on { $day } { $month ->
+        [1] January
+        [2] February
+        [3] March
+        [4] April
+        [5] May
+        [6] June
+        [7] July
+        [8] August
+        [9] September
+        [10] October
+        [11] November
+       *[12] December
+    } at { $time }
+span-minutes =
+    { $number ->
+        [one] a minute
+       *[other] { $number } minutes
+    }
+span-hours =
+    { $number ->
+        [one] an hour
+       *[other] { $number } hours
+    }
+span-days =
+    { $number ->
+        [one] a day
+       *[other] { $number } days
+    }
 
 # What operators read
 card-title = Needs a person
@@ -36,6 +78,17 @@ card-bot = the bot answers again
 card-waiting = waiting for a person
 card-taken = taken by { $operator }
 card-resolved = resolved by { $operator }
+card-quiet =
+    closed after { $hours ->
+        [one] a quiet hour
+       *[other] { $hours } quiet hours
+    }
+waiting-reminder = ⏰ { $customer } has been waiting for a person for { $span }.
+waiting-digest =
+    ⏰ { $count ->
+        [one] A customer is waiting for a person: { $customer }, for { $span }.
+       *[other] { $count } customers are waiting for a person. { $customer } has waited longest: { $span }.
+    }
 new-message = { $customer } wrote
 sent-answer = { $operator } sent the answer “{ $title }”
 relabelled = { $operator } labelled the message “{ $title }”
@@ -60,6 +113,7 @@ already-taken = { $operator } has already taken this.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 button-void = That button is no longer valid.
+customer-left = The customer has blocked the bot while waiting for a person. No answer reaches them until they write again.
 customer-gone = The customer has blocked the bot; nothing was sent.
 caption-command = This file was not sent and nothing was done: its caption begins with a slash. Send the file without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
@@ -75,7 +129,7 @@ retrain-rejected-best = Training run { $run }: the candidate's accuracy ({ $new 
 retrain-rejected-sentiment = Training run { $run }: the candidate is worse at sentiments (macro-F1 { $new } against { $old }); the old model stays.
 retrain-failed = Training run { $run } failed: { $error }
 operator-help =
-    Write in a customer's topic to answer; the bot stays silent there until you press Resolve.
+    Write in a customer's topic to answer; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
 
     /take – take the conversation of this topic
     /resolve – close it; the bot answers again

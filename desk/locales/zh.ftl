@@ -8,9 +8,11 @@ talk-to-person = 联系人工客服
 clarify = 您想问的是下面哪一个？
 clarify-one = 您想问的是这个吗？
 rephrase = 抱歉，我没有完全理解。您可以换个说法，或者选择一个主题吗？
-handover-open = 我已把您的问题转给同事，通常会在 { $minutes } 分钟内在这里回复您。
-handover-closed = 我已把您的问题转给同事。我们的团队将于 { $when } 上班，届时会在这里回复您。
+handover-open = 我已把您的问题转给同事，通常会在 { $span }内在这里回复您。
+handover-closing = 我已把您的问题转给同事。团队在线至 { $until }，之后将于{ $when } 上班；会在这里回复您。
+handover-closed = 我已把您的问题转给同事。我们的团队将于{ $when } 上班，届时会在这里回复您。
 handover-closed-unknown = 我已把您的问题转给同事。团队目前不在线，之后会在这里回复您。
+handover-nobody = 您的消息已保存，但目前联系不到任何同事。一旦有人在线，会在这里回复您。
 already-waiting = 同事已经收到您的消息，会在这里回复您。
 late = 抱歉，处理时间比预期的长。
 disturbance = 我们已收到您的消息，但系统暂时出现故障。团队已经知道，会在这里回复您。
@@ -18,6 +20,24 @@ flood = 您发消息的速度太快，我来不及阅读。请稍等一分钟，
 thumb-thanks = 谢谢您的反馈！
 thumb-sorry = 很抱歉没有帮到您。需要我叫同事来吗？
 button-expired = 这个按钮已失效，请直接写给我。
+
+# 时长与时间
+when-today = 今天 { $time }
+when-tomorrow = 明天 { $time }
+when-weekday =
+    { $day ->
+        [mon] 周一
+        [tue] 周二
+        [wed] 周三
+        [thu] 周四
+        [fri] 周五
+        [sat] 周六
+       *[sun] 周日
+    } { $time }
+when-date = { $month }月{ $day }日 { $time }
+span-minutes = { $number } 分钟
+span-hours = { $number } 小时
+span-days = { $number } 天
 
 # 给客服看的文字
 card-title = 需要人工处理
@@ -32,6 +52,9 @@ card-bot = 由机器人继续回复
 card-waiting = 等待人工
 card-taken = { $operator } 已接手
 card-resolved = { $operator } 已解决
+card-quiet = { $hours } 小时无人发言，已自动关闭
+waiting-reminder = ⏰ { $customer } 等待人工已有 { $span }。
+waiting-digest = ⏰ 有 { $count } 位客户在等待人工，其中 { $customer } 等得最久：{ $span }。
 new-message = { $customer } 写道
 sent-answer = { $operator } 发送了答案“{ $title }”
 relabelled = { $operator } 把消息标为“{ $title }”
@@ -56,6 +79,7 @@ already-taken = { $operator } 已经接手。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 button-void = 这个按钮已失效。
+customer-left = 客户在等待人工时屏蔽了机器人。在其再次来信之前，任何回复都无法送达。
 customer-gone = 客户已屏蔽机器人，消息未发送。
 caption-command = 文件未发送，命令也未执行：说明文字以斜杠开头。请去掉斜杠再发送文件，命令请单独发送。
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
@@ -71,7 +95,7 @@ retrain-rejected-best = 训练任务 { $run }：候选模型准确率（{ $new }
 retrain-rejected-sentiment = 训练任务 { $run }：候选模型的情绪识别较差（宏 F1 { $new } 对 { $old }），保留旧模型。
 retrain-failed = 训练任务 { $run } 失败：{ $error }
 operator-help =
-    在客户的话题里写字即可回复；按“解决”之前机器人不会再说话。
+    在客户的话题里写字即可回复；按“解决”之前机器人不会再说话，除非客户沉默很久之后再来。
 
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答

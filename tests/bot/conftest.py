@@ -105,9 +105,9 @@ class World:
             assert response.status < 400, answer
             return answer
 
-    async def customer(self, name: str = "Ann", language: str = "en") -> int:
+    async def customer(self, name: str = "Ann", language: str = "en", last_name: str = "") -> int:
         """A new customer; returns the id of the person and of the private chat."""
-        body = {"first_name": name, "language_code": language}
+        body = {"first_name": name, "last_name": last_name, "language_code": language}
         found = await self.ask("POST", "customers", body)
         return int(found["id"])
 

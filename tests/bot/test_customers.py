@@ -42,6 +42,15 @@ async def test_start_speaks_the_customers_language(bot: Running, world: World) -
     assert reply["text"] == "Li您好，欢迎来到 Fern & Petal！"
 
 
+async def test_customers_are_greeted_by_their_first_name(bot: Running, world: World) -> None:
+    ann = await world.customer("Ann", last_name="Lovelace")
+    reply = await world.reply(await world.write(ann, "/start"))
+    assert reply["text"] == "Hello Ann, welcome to Fern & Petal!"
+    await world.write(ann, "/human")
+    (card,) = await world.said(OPERATORS_CHAT, "Needs a person")
+    assert "Ann Lovelace" in card["text"]
+
+
 async def test_help_says_what_one_can_do(bot: Running, world: World) -> None:
     ann = await world.customer()
     reply = await world.reply(await world.write(ann, "/help"))

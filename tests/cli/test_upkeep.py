@@ -10,15 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from cli.checks import Status
-from desk.domain import DeliveryState, Incoming
-from desk.flow import delivering, intake, leases
+from desk.domain import DeliveryState, Incoming, Person
+from desk.flow import customers, delivering, intake, leases
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
 from desk.pack import load
@@ -164,6 +166,32 @@ def test_doctor_shows_parked_updates_and_gives_them_another_round(
     assert checks(result)["updates"]["status"] == Status.OK
     assert "1 updates" in result.err
     assert len(new_rows(desk, 1)) == 1
+
+
+def test_doctor_says_how_many_wait_for_a_person_and_warns_beyond_the_sla(
+    desk: Desk, frontdesk: Command
+) -> None:
+    found = checks(frontdesk("doctor", "--json"))["waiting"]
+    assert (found["status"], found["detail"]) == (Status.OK, "nobody waits for a person")
+    now = datetime.now(UTC)
+    for number, minutes in ((1, 20), (2, 40)):
+        then = replace(desk, clock=lambda ago=minutes: now - timedelta(minutes=ago))
+        intake.store_updates(then, [Incoming(1, number, number, {})])
+        [row] = new_rows(then, 1)
+        customers.asked_for_person(then, row.id, Person(number, "Ada"), "/human")
+    found = checks(frontdesk("doctor", "--json"))["waiting"]
+    longest = now - timedelta(minutes=40)
+    assert found["status"] == Status.WARN
+    assert found["detail"] == (
+        f"2 for a person, the longest since {longest:%Y-%m-%d %H:%M} UTC: "
+        "longer than sla.first_reply_minutes (30), in opening hours"
+    )
+    with desk.store.writing() as session:
+        gone = select(Customer).where(Customer.chat_id == 2)
+        session.scalars(gone).one().gone = True
+    found = checks(frontdesk("doctor", "--json"))["waiting"]
+    assert found["status"] == Status.OK
+    assert found["detail"].startswith("1 for a person")
 
 
 def test_doctor_names_every_parked_update_and_quotes_no_customer(

@@ -189,7 +189,7 @@ def test_outside_working_hours_the_customer_hears_when_the_team_is_back(
 ) -> None:
     clock.set(datetime(2026, 3, 6, 19, 0, tzinfo=UTC))  # a Friday evening
     stage.ask("you are rude", intent="complaint")
-    assert "2026-03-09 09:00" in stage.heard()[0]
+    assert "Our team is back on Monday at 9:00 GMT, and" in stage.heard()[0]
     assert "outside working hours" in stage.told()[0]
 
 
@@ -229,7 +229,13 @@ def test_without_an_operators_chat_escalation_still_speaks_to_the_customer(stage
     alone = type(stage.desk)(stage.desk.store, stage.desk.pack, None, stage.desk.clock)
     stage.desk = alone
     stage.ask("you are rude", intent="complaint")
-    assert len(stage.heard()) == 1
+    customers.asked_for_person(alone, stage.update(), ANA, "/human")
+    customers.started(alone, stage.update(), ANA)
+    nobody = (
+        "Your message is kept, but nobody can be reached right now. As soon as somebody can, you "
+        "will get the reply right here."
+    )
+    assert stage.heard() == [nobody] * 3
     assert stage.deliveries(OPERATOR_CHAT) == []
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from redis import Redis
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from desk import metrics, queues
 from desk.domain import DeliveryState, InboxState, Incoming, Person, RunState
@@ -17,7 +17,7 @@ from desk.flow import customers, intake
 from desk.flow.backlog import backlog
 from desk.flow.desk import Desk
 from desk.gauges import STALE_SECONDS, Gauges, of_database, of_redis
-from desk.tables import DeliveryRow, Inbox, RunRow
+from desk.tables import Customer, DeliveryRow, Inbox, RunRow
 from tests.conftest import Clock
 from tests.desk.acting import new_rows
 from tests.redis_servers import embedded_redis
@@ -94,6 +94,26 @@ def test_deliveries_are_counted_by_state_and_the_oldest_unsent_has_an_age(
     assert found.deliveries_oldest == 20
 
 
+def test_who_waits_for_a_person_is_counted_and_the_longest_wait_in_opening_hours(
+    desk: Desk, clock: Clock
+) -> None:
+    assert (backlog(desk).waiting, backlog(desk).longest_waiting) == (0, 0)
+    clock.set(datetime(2026, 3, 3, 17, 0, tzinfo=UTC))  # an hour before closing
+    for number, person in enumerate((ANN, Person(502, "Ben"), Person(503, "Cy"))):
+        intake.store_updates(desk, [Incoming(1, number, person.chat_id, {"n": number})])
+        [row] = new_rows(desk, 1)
+        customers.asked_for_person(desk, row.id, person, "/human")
+        clock.move(minutes=10)
+    clock.set(datetime(2026, 3, 4, 9, 30, tzinfo=UTC))
+    found = backlog(desk)
+    assert (found.waiting, found.longest_waiting) == (3, 90 * 60)
+    with desk.store.writing() as session:
+        for customer in session.scalars(select(Customer).where(Customer.chat_id != 503)):
+            customer.gone = True
+    found = backlog(desk)
+    assert (found.waiting, found.longest_waiting) == (1, 70 * 60)
+
+
 def test_the_last_finished_run_counts(desk: Desk, clock: Clock) -> None:
     with desk.store.writing() as session:
         for state, finished in (
@@ -126,7 +146,7 @@ def test_no_query_reads_a_table_from_end_to_end(desk: Desk) -> None:
     backlog(desk)
     event.remove(desk.store.engine, "before_cursor_execute", keep)
     queries = [(text, values) for text, values in said if text.startswith("SELECT")]
-    assert len(queries) == 10
+    assert len(queries) == 12
     with desk.store.engine.connect() as connection:
         for text, values in queries:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BEFORE = "2498971"
-"""The last commit of the schema 0003."""
+BEFORE = "20561c0"
+"""A commit of the schema 0004."""
 SUITES = ["tests/desk/test_intake.py", "tests/desk/test_delivering.py"]
 
 

@@ -9,8 +9,10 @@ import pytest
 from desk.domain import (
     ANONYMOUS_ADMIN,
     ConversationState,
+    Delivery,
     DeliveryState,
     DeskError,
+    Person,
     Role,
     RunState,
 )
@@ -278,6 +280,43 @@ def test_writing_to_a_customer_who_blocked_the_bot_says_so(stage: Stage) -> None
     stage.reply("hello?")
     assert stage.told()[-1] == "The customer has blocked the bot; nothing was sent."
     assert stage.deliveries(ANA.chat_id, method="copyMessage") == []
+
+
+def _taken_for(stage: Stage, person: Person) -> Delivery:
+    """What the sender takes for a customer now."""
+    (taken,) = [d for d in stage.take(limit=10) if d.chat_id == person.chat_id]
+    return taken
+
+
+def test_operators_learn_once_that_a_waiting_customer_has_blocked_the_bot(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    said = len(stage.told())
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    (note,) = stage.deliveries(OPERATOR_CHAT)[said:]
+    assert note.payload["text"].startswith("⚠️ The customer has blocked the bot while waiting")
+    assert note.topic_of == stage.customer().id
+    taken = _taken_for(stage, ANA)
+    delivering.customer_gone(stage.desk, taken.id, taken.attempts, "403")
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    assert len(stage.told()) == said + 1
+
+
+def test_operators_who_learned_it_from_a_refused_message_are_not_told_again(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    taken = _taken_for(stage, ANA)
+    delivering.customer_gone(stage.desk, taken.id, taken.attempts, "403")
+    said = len(stage.told())
+    assert "blocked the bot" in stage.told()[-1]
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    assert len(stage.told()) == said
+
+
+def test_a_customer_who_waits_for_nobody_blocks_the_bot_without_a_word(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=False)
+    assert stage.told() == []
 
 
 def test_help_in_the_operators_chat_lists_the_commands(stage: Stage) -> None:

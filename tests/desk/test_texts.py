@@ -107,8 +107,8 @@ def test_a_language_that_is_not_here_gets_english() -> None:
 
 
 def test_plurals_are_right() -> None:
-    assert "within a minute or so" in say("handover-open", "en", minutes=1)
-    assert "within 30 minutes" in say("handover-open", "en", minutes=30)
+    assert say("card-quiet", "en", hours=1) == "closed after a quiet hour"
+    assert say("card-quiet", "en", hours=24) == "closed after 24 quiet hours"
 
 
 def test_values_carry_no_invisible_marks() -> None:

@@ -80,6 +80,7 @@ def test_what_a_support_team_needs_has_an_alert() -> None:
         metrics.PENDING_OLDEST.name,
         metrics.INBOX_OLDEST.name,
         metrics.QUEUE_OLDEST.name,
+        metrics.LONGEST_WAITING.name,
         'frontdesk_inbox_updates{state="parked"}',
         'frontdesk_deliveries_total{outcome="failed"}',
         'frontdesk_deliveries_total{outcome="uncertain"}',
@@ -250,6 +251,7 @@ WELL = {
     "frontdesk_inbox_oldest_seconds": "0x100",
     'frontdesk_inbox_updates{state="parked"}': "0x100",
     "frontdesk_deliveries_oldest_seconds": "1x100",
+    "frontdesk_conversations_longest_waiting_seconds": "900x100",
     'frontdesk_queue_oldest_seconds{queue="classify"}': "0x100",
     "frontdesk_messages_late_total": "3x100",
     'frontdesk_chores_failed_total{chore="retrain"}': "0x10 2x90",
@@ -268,6 +270,7 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskUpdatesUnhandled": {"frontdesk_inbox_oldest_seconds": "0+15x100"},
     "FrontdeskDeliveriesWait": {"frontdesk_deliveries_oldest_seconds": "0+15x100"},
     "FrontdeskLateReplies": {"frontdesk_messages_late_total": "3x50 4x50"},
+    "FrontdeskCustomersWait": {"frontdesk_conversations_longest_waiting_seconds": "7000+15x100"},
     "FrontdeskUpdatesParked": {'frontdesk_inbox_updates{state="parked"}': "0x50 1x50"},
     "FrontdeskDeliveriesFail": {'frontdesk_deliveries_total{outcome="failed"}': "7x50 8x50"},
     "FrontdeskDeliveriesUncertain": {

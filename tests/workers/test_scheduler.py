@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
 from desk.domain import Action, ConversationState, FeedbackKind, RunState, Trial
-from desk.flow import learning, watching
+from desk.flow import customers, learning, watching
 from desk.tables import Feedback, Message
 from tests.conftest import Clock
 from tests.desk.acting import ANA, OLGA, Stage
@@ -302,3 +302,22 @@ def test_a_run_that_could_give_no_sign_in_an_outage_is_not_begun_anew_at_once(
     scheduler.hesitate()
     scheduler.tick()
     assert not learning.still_running(stage.desk, run_id, attempt), "this one is dead"
+
+
+def test_operators_are_reminded_of_who_waits_for_a_person_by_one_of_two_schedulers(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    other = Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=None)
+    wakes = connection.pubsub()
+    wakes.subscribe(queues.WAKE_SENDER)
+    wakes.get_message(timeout=5)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    clock.move(minutes=16)
+    for each in (scheduler, other, scheduler):
+        each.tick()
+    reminders = [text for text in stage.told() if text.startswith("⏰")]
+    assert reminders == ["⏰ Ana has been waiting for a person for 16 minutes."]
+    woken = wakes.get_message(timeout=5)
+    assert woken is not None
+    assert woken["type"] == "message"
+    wakes.close()

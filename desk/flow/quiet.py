@@ -1,0 +1,53 @@
+"""A conversation in which nobody says anything any more is over, though nobody resolved it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.domain import ConversationState
+from desk.flow.desk import Desk
+from desk.flow.noting import happened
+from desk.flow.refreshing import refresh_card
+from desk.tables import IS_PENDING, Conversation, Customer, Message
+
+HOUR = 3600.0
+
+
+def close_if_quiet(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation
+) -> bool:
+    """Resolve a conversation that was quiet for the pack's `quiet_hours`; says whether it was.
+
+    Asked when its customer comes back: what was counted in it is old by then, and an operator
+    who forgot to resolve it would silence the bot for ever. One that waits for a person is never
+    over so, nor is one with a message that has no decision yet. Both rows are locked.
+    """
+    if conversation.state not in (ConversationState.BOT, ConversationState.HUMAN):
+        return False
+    quiet = desk.clock() - _last_act(session, conversation)
+    if quiet.total_seconds() < desk.pack.policy.quiet_hours * HOUR:
+        return False
+    undecided = select(Message.id).where(Message.conversation_id == conversation.id, IS_PENDING)
+    if session.scalar(undecided.limit(1)) is not None:
+        return False
+    conversation.state = ConversationState.RESOLVED
+    conversation.operator_id = None  # nobody's act
+    conversation.resolved_at = desk.clock()
+    happened(session, "conversation.resolved", conversation=conversation.id, quiet=True)
+    refresh_card(session, desk, customer, conversation)
+    return True
+
+
+def _last_act(session: Session, conversation: Conversation) -> datetime:
+    """When anybody last said something in it, or took it without a word."""
+    said = session.scalar(
+        select(Message.created_at)
+        .where(Message.conversation_id == conversation.id)
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    acts = (conversation.opened_at, conversation.taken_at, said)
+    return max(moment for moment in acts if moment is not None)

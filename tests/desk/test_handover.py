@@ -1,0 +1,82 @@
+"""What a customer is promised who needs a person: only what the desk can keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from desk.flow.desk import Desk
+from desk.flow.handover import handover_text
+from desk.pack import Hours, Sla
+from desk.tables import Customer
+from tests.conftest import Clock
+
+ANA = Customer(chat_id=501, name="Ana", language="en")
+OPEN = "I'm passing this to a colleague, who will reply right here – usually within {}."
+CLOSED = (
+    "I'm passing this to a colleague. Our team is back {}, and you will get the reply right here."
+)
+CLOSING = (
+    "I'm passing this to a colleague. Our team is here until {} and back {}; you will get the "
+    "reply right here."
+)
+
+
+@pytest.fixture
+def told(desk: Desk, clock: Clock) -> Callable[..., str]:
+    """Tells what Ana reads at a moment (UTC), given the promise in minutes."""
+
+    def tell(moment: str, minutes: int, hours: Hours | None = None) -> str:
+        clock.set(datetime.fromisoformat(moment).replace(tzinfo=UTC))
+        pack = desk.pack.model_copy(
+            update={"sla": Sla(first_reply_minutes=minutes), "hours": hours or desk.pack.hours}
+        )
+        return handover_text(replace(desk, pack=pack), ANA)
+
+    return tell
+
+
+# They are there on weekdays from nine to six; on Mondays (such as 2 March) not from twelve to one.
+@pytest.mark.parametrize(
+    ("moment", "minutes", "text"),
+    [
+        ("2026-03-03T10:00", 30, OPEN.format("30 minutes")),
+        ("2026-03-03T17:30", 30, OPEN.format("30 minutes")),
+        ("2026-03-03T17:31", 30, CLOSING.format("18:00", "tomorrow at 9:00 GMT")),
+        ("2026-03-06T17:55", 30, CLOSING.format("18:00", "on Monday at 9:00 GMT")),
+        ("2026-03-02T11:50", 30, CLOSING.format("12:00", "today at 13:00 GMT")),
+        ("2026-03-03T10:00", 240, OPEN.format("4 hours")),
+        ("2026-03-03T15:00", 240, CLOSING.format("18:00", "tomorrow at 9:00 GMT")),
+        ("2026-03-03T10:00", 1440, OPEN.format("a day")),
+        ("2026-03-06T10:00", 1440, CLOSING.format("18:00", "on Monday at 9:00 GMT")),
+        ("2026-03-06T10:00", 4320, OPEN.format("3 days")),
+        ("2026-03-03T07:30", 30, CLOSED.format("today at 9:00 GMT")),
+        ("2026-03-03T18:00", 30, CLOSED.format("tomorrow at 9:00 GMT")),
+        ("2026-04-02T18:00", 30, CLOSED.format("on Tuesday at 9:00 BST")),
+    ],
+)
+def test_a_reply_is_promised_for_when_somebody_is_there(
+    told: Callable[..., str], moment: str, minutes: int, text: str
+) -> None:
+    assert told(moment, minutes) == text
+
+
+def test_a_desk_that_is_always_open_promises_the_time_at_any_hour(
+    told: Callable[..., str],
+) -> None:
+    assert told("2026-03-03T23:59", 30, Hours()) == OPEN.format("30 minutes")
+    assert told("2026-03-03T23:59", 20160, Hours()) == OPEN.format("14 days")
+
+
+def test_a_desk_that_never_opens_again_names_no_day(told: Callable[..., str]) -> None:
+    assert "Our team is away right now" in told("2026-03-03T10:00", 30, Hours(weekly={"mon": ()}))
+
+
+def test_without_a_group_nobody_is_promised(desk: Desk) -> None:
+    said = handover_text(replace(desk, operator_chat_id=None), ANA)
+    assert said.startswith("Your message is kept, but nobody can be reached right now.")
+    chinese = Customer(chat_id=502, name="Ben", language="zh-hans")
+    assert "联系不到" in handover_text(replace(desk, operator_chat_id=None), chinese)

@@ -1,0 +1,177 @@
+"""A conversation that was quiet for long is over: the bot answers again and counts anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from desk.domain import ConversationState
+from desk.flow import customers, operators
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, OSCAR, Stage, predict
+
+
+@pytest.fixture
+def stage(stage: Stage, clock: Clock) -> Stage:
+    """A stage of today: what the bot says is dated by the real clock."""
+    clock.set(datetime.now(UTC))
+    return stage
+
+
+def _answered_by_a_person(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    stage.reply("I am sorry, Ana")
+    stage.send_all()
+
+
+def _write(stage: Stage) -> None:
+    stage.ask("where are my roses")
+
+
+def _start(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+
+
+def _call(stage: Stage) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+
+
+def _send_file(stage: Stage) -> None:
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "")
+
+
+def test_the_bot_answers_again_90_days_after_a_person_forgot_to_resolve(
+    stage: Stage, clock: Clock
+) -> None:
+    _answered_by_a_person(stage)
+    clock.move(days=90)
+    message_id = stage.ask("where are my roses")
+    assert stage.decision(message_id).rule == "confident"
+    assert stage.heard()[-1] == "Bouquets take <b>2</b> days, Ana."
+    over, current = stage.conversations()
+    assert (over.state, over.resolved_at) == (ConversationState.RESOLVED, clock())
+    assert over.operator_id is None, "nobody resolved it"
+    assert current.state is ConversationState.BOT
+    stage.send_all()
+    assert stage.deliveries(key=f"answer:{message_id}")[0].sent_at is not None
+
+
+def test_its_card_says_that_it_was_closed_for_being_quiet(stage: Stage, clock: Clock) -> None:
+    _answered_by_a_person(stage)
+    clock.move(hours=25)
+    _write(stage)
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert edit.payload["text"].endswith("✅ closed after 24 quiet hours")
+
+
+@pytest.mark.parametrize("act", [_write, _start, _call, _send_file])
+def test_whatever_its_customer_does_next_begins_a_new_one(
+    stage: Stage, clock: Clock, act: Callable[[Stage], None]
+) -> None:
+    _answered_by_a_person(stage)
+    clock.move(hours=25)
+    heard = len(stage.heard())
+    act(stage)
+    assert len(stage.conversations()) == 2
+    assert len(stage.heard()) == heard + 1, "the bot has something to say to each"
+
+
+def test_a_button_of_the_quiet_conversation_is_answered_in_a_new_one(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("money?", confidence=0.45, others=[("refund", 0.4)])
+    token = stage.token("choose", "refund")
+    stage.topic()
+    stage.reply("let me see")
+    assert stage.press(token).alert, "a person is in charge"
+    clock.move(hours=25)
+    assert not stage.press(token).alert
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+    assert stage.conversation().last_intents == ["refund"]
+    assert len(stage.conversations()) == 2
+
+
+@pytest.mark.parametrize("last", ["the customer", "an operator", "a taking"])
+def test_any_word_within_the_time_keeps_it_open(stage: Stage, clock: Clock, last: str) -> None:
+    _answered_by_a_person(stage)
+    clock.move(hours=23)
+    if last == "the customer":
+        _write(stage)
+    elif last == "an operator":
+        stage.reply("anything else?")
+    else:
+        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        _write(stage)
+        clock.move(hours=23)
+        operators.took(stage.desk, stage.update(), OSCAR, 77)
+    clock.move(hours=23)
+    message_id = stage.ask("where are my roses")
+    assert stage.decision(message_id).rule == "person_in_charge"
+
+
+def test_who_waits_for_a_person_waits_however_long_it_takes(stage: Stage, clock: Clock) -> None:
+    stage.ask("you are rude", intent="complaint")
+    clock.move(days=90)
+    message_id = stage.ask("hello?")
+    assert stage.decision(message_id).rule == "waiting_for_person"
+    assert len(stage.conversations()) == 1
+
+
+def test_a_conversation_with_an_undecided_message_is_not_over(stage: Stage, clock: Clock) -> None:
+    job = stage.write("where are my roses")
+    assert job is not None
+    clock.move(hours=25)
+    assert stage.write("hello?") is None, "it comes up after the first"
+    (following,) = stage.decide((job, predict()))
+    stage.decide((following, predict("hello?")))
+    assert len(stage.conversations()) == 1
+    assert len(stage.heard()) == 2
+
+
+def test_what_an_operator_writes_goes_on_with_the_open_conversation(
+    stage: Stage, clock: Clock
+) -> None:
+    _answered_by_a_person(stage)
+    clock.move(days=90)
+    stage.reply("did it arrive?")
+    assert len(stage.conversations()) == 1
+    assert stage.conversation().state is ConversationState.HUMAN
+
+
+def test_the_same_question_weeks_apart_is_answered_each_time(stage: Stage, clock: Clock) -> None:
+    rules = []
+    for _ in range(4):
+        rules.append(stage.decision(stage.ask("where is my parcel")).rule)
+        clock.move(days=14)
+    assert rules == ["confident"] * 4
+
+
+def test_an_unsure_text_months_after_another_is_asked_back_about(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("blorp", intent="refund", confidence=0.2)
+    clock.move(days=60)
+    message_id = stage.ask("blorp", intent="refund", confidence=0.2)
+    assert stage.decision(message_id).rule == "unsure"
+
+
+def test_a_thumb_up_ends_the_row_of_the_same_answer(stage: Stage) -> None:
+    for _ in range(2):
+        stage.ask("where is my parcel")
+    stage.press(stage.token("up", "order_status"))
+    message_id = stage.ask("where is my parcel")
+    assert stage.decision(message_id).rule == "confident"
+
+
+def test_a_thumb_up_for_an_earlier_answer_leaves_the_row_of_another(stage: Stage) -> None:
+    stage.ask("money back", intent="refund")
+    token = stage.token("up", "refund")
+    for _ in range(2):
+        stage.ask("where is my parcel")
+    stage.press(token)
+    message_id = stage.ask("where is my parcel")
+    assert stage.decision(message_id).rule == "same_answer_again"

@@ -1,0 +1,165 @@
+"""Operators are reminded of who waits for them: in opening hours, once, and never in a flood."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from desk.domain import Person
+from desk.flow import customers, operators, reminding
+from desk.tables import DeliveryRow
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OSCAR, Stage
+
+# The florist opens at nine (on Mondays with a break from twelve to one) and promises 15 minutes.
+TUESDAY_TEN = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def stage(stage: Stage, clock: Clock) -> Stage:
+    clock.set(TUESDAY_TEN)
+    return stage
+
+
+def _call(stage: Stage, person: Person = ANA) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), person, "/human")
+
+
+def _crowd(number: int) -> list[Person]:
+    return [Person(chat_id=700 + n, name=f"P{n}") for n in range(number)]
+
+
+def _reminders(stage: Stage) -> list[DeliveryRow]:
+    rows = stage.deliveries(OPERATOR_CHAT, method="sendMessage")
+    return [row for row in rows if row.payload["text"].startswith("⏰")]
+
+
+def _texts(stage: Stage) -> list[str]:
+    return [row.payload["text"] for row in _reminders(stage)]
+
+
+def test_who_waits_longer_than_the_sla_is_brought_to_mind_in_their_topic(
+    stage: Stage, clock: Clock
+) -> None:
+    _call(stage)
+    clock.move(minutes=15)
+    assert reminding.remind(stage.desk) == 0
+    clock.move(minutes=1)
+    assert reminding.remind(stage.desk) == 1
+    (reminder,) = _reminders(stage)
+    assert reminder.payload["text"] == "⏰ Ana has been waiting for a person for 16 minutes."
+    assert reminder.topic_of == stage.customer().id
+    assert reminder.conversation_id == stage.conversation().id
+
+
+def test_a_call_is_brought_to_mind_once_and_the_next_call_again(stage: Stage, clock: Clock) -> None:
+    for calls in (1, 2):
+        _call(stage)
+        for _ in range(3):
+            clock.move(minutes=20)
+            reminding.remind(stage.desk)
+        assert len(_reminders(stage)) == calls
+        stage.topic()
+        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+
+
+def test_whom_a_person_has_taken_needs_no_reminder(stage: Stage, clock: Clock) -> None:
+    _call(stage)
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    clock.move(hours=2)
+    assert reminding.remind(stage.desk) == 0
+
+
+def test_who_has_blocked_the_bot_waits_no_more(stage: Stage, clock: Clock) -> None:
+    _call(stage)
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    clock.move(hours=2)
+    assert reminding.remind(stage.desk) == 0
+    assert reminding.waiting(stage.desk) == (0, None)
+    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
+    assert not reminding.announce(stage.desk)
+
+
+def test_only_opening_hours_count_and_nobody_is_reminded_outside_them(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(TUESDAY_TEN.replace(hour=17, minute=50))
+    _call(stage)
+    clock.set(TUESDAY_TEN.replace(hour=23))
+    assert reminding.remind(stage.desk) == 0
+    clock.set(TUESDAY_TEN.replace(day=4, hour=9, minute=5))
+    assert reminding.remind(stage.desk) == 0, "ten minutes of yesterday and five of today"
+    clock.move(minutes=1)
+    assert reminding.remind(stage.desk) == 1
+    clock.set(TUESDAY_TEN.replace(day=4, hour=17, minute=40))
+    _call(stage, BEN)
+    clock.set(TUESDAY_TEN.replace(day=4, hour=18, minute=30))
+    assert reminding.remind(stage.desk) == 0, "it became due just before closing"
+
+
+def test_up_to_five_at_once_go_into_topics_and_more_into_one_digest(
+    stage: Stage, clock: Clock
+) -> None:
+    for person in _crowd(5):
+        _call(stage, person)
+    clock.move(minutes=16)
+    assert reminding.remind(stage.desk) == 5
+    assert len(_reminders(stage)) == 5
+    for person in [Person(chat_id=800 + n, name=f"Q<{n}>") for n in range(6)]:
+        _call(stage, person)
+        clock.move(seconds=1)
+    clock.move(minutes=70)
+    assert reminding.remind(stage.desk) == 6
+    digest = _reminders(stage)[-1]
+    assert digest.topic_of is None
+    assert digest.payload["text"] == (
+        "⏰ 6 customers are waiting for a person. Q&lt;0&gt; has waited longest: 70 minutes."
+    )
+    assert len(_reminders(stage)) == 6
+    assert reminding.remind(stage.desk) == 0
+
+
+def test_when_the_desk_opens_it_is_told_once_who_has_been_waiting(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(TUESDAY_TEN.replace(hour=22))
+    _call(stage)
+    clock.move(hours=2)
+    _call(stage, BEN)
+    assert not reminding.announce(stage.desk)
+    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
+    assert reminding.announce(stage.desk)
+    clock.move(minutes=1)
+    assert not reminding.announce(stage.desk)
+    assert _texts(stage) == [
+        "⏰ 2 customers are waiting for a person. Ana has waited longest: 11 hours."
+    ]
+    assert _reminders(stage)[0].topic_of is None
+
+
+def test_a_desk_that_opens_to_nobody_is_told_nothing(stage: Stage, clock: Clock) -> None:
+    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
+    assert not reminding.announce(stage.desk)
+    clock.move(minutes=5)
+    _call(stage)  # who comes later was not waiting when it opened
+    assert not reminding.announce(stage.desk)
+
+
+def test_one_who_waits_alone_is_named(stage: Stage, clock: Clock) -> None:
+    clock.set(TUESDAY_TEN.replace(hour=20))
+    _call(stage)
+    clock.set(TUESDAY_TEN.replace(day=4, hour=10))
+    assert reminding.announce(stage.desk)
+    assert _texts(stage) == ["⏰ A customer is waiting for a person: Ana, for 14 hours."]
+
+
+def test_without_a_group_nobody_is_reminded(stage: Stage, clock: Clock) -> None:
+    alone = replace(stage.desk, operator_chat_id=None)
+    _call(stage)
+    clock.move(days=1)
+    assert reminding.remind(alone) == 0
+    assert not reminding.announce(alone)
+    assert reminding.waiting(alone) == (1, TUESDAY_TEN)
