@@ -31,7 +31,7 @@ WAITING = (
 CALLED = WAITING.with_only_columns(Conversation.id, Conversation.escalated_at)
 """Their ids, and since when."""
 _NOT_REMINDED = or_(
-    Conversation.reminded_at.is_(None), Conversation.reminded_at < Conversation.escalated_at
+    Conversation.reminded_at.is_(None), Conversation.reminded_at <= Conversation.escalated_at
 )
 
 

@@ -11,7 +11,7 @@ from desk.domain import Person
 from desk.flow import customers, operators, reminding
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
 
 # The florist opens at nine (on Mondays with a break from twelve to one) and promises 15 minutes.
 TUESDAY_TEN = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
@@ -63,6 +63,23 @@ def test_a_call_is_brought_to_mind_once_and_the_next_call_again(stage: Stage, cl
         assert len(_reminders(stage)) == calls
         stage.topic()
         operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+
+
+def test_a_call_in_a_conversation_that_was_opened_again_is_brought_to_mind_again(
+    stage: Stage, clock: Clock
+) -> None:
+    _call(stage)
+    clock.move(minutes=20)
+    reminding.remind(stage.desk)
+    stage.topic()
+    job = stage.write("and my refund?")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert job is not None
+    stage.decide((job, predict("and my refund?", intent="complaint")))
+    assert len(stage.conversations()) == 1
+    clock.move(minutes=20)
+    assert reminding.remind(stage.desk) == 1
+    assert len(_reminders(stage)) == 2
 
 
 def test_whom_a_person_has_taken_needs_no_reminder(stage: Stage, clock: Clock) -> None:
@@ -145,6 +162,7 @@ def test_a_desk_that_opens_to_nobody_is_told_nothing(stage: Stage, clock: Clock)
     assert not reminding.announce(stage.desk)
     clock.move(minutes=5)
     _call(stage)  # who comes later was not waiting when it opened
+    clock.move(minutes=5)
     assert not reminding.announce(stage.desk)
 
 
