@@ -129,6 +129,7 @@ async def serve(
         rest.start(tenure.run(rest.stop))
         overdue = Overdue(options.desk, jobs, options.reply_deadline, sender.wake)
         rest.start(tenure.while_held(overdue.run, rest.stop))
+        rest.start(jobs.run(rest.stop))
         woken = {queues.WAKE_SENDER: sender.wake, queues.WAKE_LANES: lanes.wake}
         rest.start(wakes.listen(options.redis_url, woken, rest.stop))
         rest.start(_beat(Heartbeat(options.data_dir, "bot"), rest.stop))

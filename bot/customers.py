@@ -126,8 +126,7 @@ async def write(
     )
     if waiting is not None:
         faultpoints.point("lane.before_enqueue")
-        await jobs.classify([waiting])
-        faultpoints.point("lane.after_enqueue")
+        jobs.classify([waiting])
         indicator.start(message.chat.id, waiting[0])
     return NOTHING_TO_SEND
 
