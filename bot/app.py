@@ -182,14 +182,14 @@ async def _introduce(options: BotOptions, telegram: Telegram) -> User:
     me = User.model_validate(await telegram.call("getMe"))
     if desk.operator_chat_id is not None:
         problems = await checks.chat_problems(telegram, desk.operator_chat_id, me.id)
-        _refuse(problems.wrong)
-        if problems.lacking and not await asyncio.to_thread(topics.chat_was_used, desk):
-            _refuse(problems.lacking)
+        if problems and not await asyncio.to_thread(topics.chat_was_used, desk):
+            _refuse(problems)
         # A bot that runs goes on without it; one that is started again must not leave customers.
-        for problem in problems.lacking:
+        for problem in problems:
             log.error("operators_chat_unusable", error=problem)
-        metrics.OPERATORS_CHAT.set(not problems.lacking)
-        await sync_admins(desk, telegram)
+        metrics.OPERATORS_CHAT.set(not problems)
+        if not problems:
+            await sync_admins(desk, telegram)
         await asyncio.to_thread(operators.announce_waiting, desk)
     await _set_mode(options, telegram)
     await _set_commands(telegram)

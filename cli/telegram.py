@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from cli.errors import CommandError, MisconfiguredError
 
 if TYPE_CHECKING:
-    from bot.checks import ChatProblems
     from desk.flow.desk import Desk
     from desk.settings import Settings
 
@@ -17,35 +16,38 @@ def check_telegram(settings: Settings, desk: Desk) -> None:
     """Raise `MisconfiguredError`, or `CommandError` if Telegram is away, unless the bot may run."""
     from desk.flow import topics
 
-    wrong, lacking = asyncio.run(_problems(settings))
-    if wrong or (lacking and not topics.chat_was_used(desk)):
-        raise MisconfiguredError("\n".join([*wrong, *lacking]))
+    with_token, with_chat = asyncio.run(_problems(settings))
+    if with_token or (with_chat and not topics.chat_was_used(desk)):
+        raise MisconfiguredError("\n".join([*with_token, *with_chat]))
 
 
 def telegram_problems(settings: Settings) -> list[str]:
     """What keeps the bot from working, as sentences; needs BOT_TOKEN."""
     try:
-        wrong, lacking = asyncio.run(_problems(settings))
+        with_token, with_chat = asyncio.run(_problems(settings))
     except CommandError as error:
         return [str(error)]
-    return [*wrong, *lacking]
+    return [*with_token, *with_chat]
 
 
-async def _problems(settings: Settings) -> ChatProblems:
-    """What the user must set right. Raises `CommandError` while Telegram is away."""
+async def _problems(settings: Settings) -> tuple[list[str], list[str]]:
+    """What the user must set right: with the token, and with the operators' chat.
+
+    Raises `CommandError` while Telegram is away.
+    """
     from bot import checks
     from bot.telegram import Telegram, TelegramError
 
     if settings.bot_token is None:
-        return checks.ChatProblems([], [])
+        return [], []
     token = settings.bot_token.get_secret_value()
     async with Telegram(token, settings.telegram_api_url) as telegram:
         try:
             problems = await checks.token_problems(telegram)
             if problems or settings.operator_chat_id is None:
-                return checks.ChatProblems(problems, [])
+                return problems, []
             bot_id = int(token.partition(":")[0])
-            return await checks.chat_problems(telegram, settings.operator_chat_id, bot_id)
+            return [], await checks.chat_problems(telegram, settings.operator_chat_id, bot_id)
         except TelegramError as error:
             raise CommandError(checks.trouble(telegram, error)) from None
 
