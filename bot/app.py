@@ -20,7 +20,7 @@ from bot import checks, wakes, webhook
 from bot.answers import Answers
 from bot.disturbance import Disturbance
 from bot.indicator import Indicator
-from bot.intake import ALLOWED_UPDATES, Intake
+from bot.intake import Intake
 from bot.jobs import Jobs
 from bot.lanes import Lanes
 from bot.limits import GROUP_SECONDS, Limits
@@ -114,7 +114,7 @@ async def serve(
             intake = Intake(telegram, me.id, disturbance, lanes.wake)
             intake_.start(tenure.while_held(intake.run, intake_.stop))
         else:
-            _, secret, port = options.webhook
+            url, secret, port = options.webhook
             announcer = wakes.Announcer(options.redis_url, queues.WAKE_LANES)
             rest.start(announcer.run(rest.stop))
 
@@ -123,6 +123,8 @@ async def serve(
 
             app = webhook.make_app(me.id, secret, disturbance, stored)
             intake_.start(webhook.serve(app, port, intake_.stop))
+            watch = partial(webhook.watch, telegram, url, secret)
+            rest.start(tenure.while_held(watch, rest.stop))
         lanes_.start(tenure.while_held(lanes.run, lanes_.stop))
         sender_.start(tenure.while_held(sender.run, sender_.stop))
         # Stopped last, when nothing is on its way any more: then another may begin.
@@ -215,14 +217,7 @@ async def _set_mode(options: BotOptions, telegram: Telegram) -> None:
         return
     url, secret, _ = options.webhook
     try:
-        await telegram.call(
-            "setWebhook",
-            {
-                "url": webhook.address(url),
-                "secret_token": secret,
-                "allowed_updates": ALLOWED_UPDATES,
-            },
-        )
+        await webhook.announce(telegram, url, secret)
     except RefusedError as error:
         if error.away or error.code != 400:
             raise

@@ -30,6 +30,29 @@ def telegram_problems(settings: Settings) -> list[str]:
     return [*with_token, *with_chat]
 
 
+def webhook_problem(settings: Settings) -> str | None:
+    """What keeps Telegram from delivering to the webhook; None when all is well.
+
+    Needs BOT_TOKEN and WEBHOOK_URL. Raises `CommandError` when Telegram does not say.
+    """
+    return asyncio.run(_webhook_problem(settings))
+
+
+async def _webhook_problem(settings: Settings) -> str | None:
+    from bot import checks, webhook
+    from bot.telegram import Telegram, TelegramError
+
+    if settings.bot_token is None or settings.webhook_url is None:
+        return None
+    token = settings.bot_token.get_secret_value()
+    async with Telegram(token, settings.telegram_api_url) as telegram:
+        try:
+            info = await telegram.call("getWebhookInfo")
+        except TelegramError as error:
+            raise CommandError(checks.trouble(telegram, error)) from None
+    return webhook.trouble(info, settings.webhook_url)
+
+
 async def _problems(settings: Settings) -> tuple[list[str], list[str]]:
     """What the user must set right: with the token, and with the operators' chat.
 
