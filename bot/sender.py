@@ -280,8 +280,12 @@ class Sender:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> None:
-        """Write an end state, for as long as it takes: giving up would send a message twice."""
+        """Write an end state, for as long as it takes: giving up would send a message twice.
+
+        Where that meets an error nobody foresaw, the state alone is written.
+        """
         write = partial(settle, self._desk, delivery.id, delivery.attempts, *args, **kwargs)
+        bare = _BARE.get(settle)
         failures = 0
         while True:
             try:
@@ -291,7 +295,20 @@ class Sender:
                 failures += 1
                 log.warning("delivery_not_settled", error=type(error).__name__)
                 await asyncio.sleep(backoff(failures, most=2.0))
+            except Exception:
+                if bare is None:
+                    raise
+                log.exception("delivery_settled_barely")
+                write = partial(bare, self._desk, delivery.id, delivery.attempts, *args)
+                bare = None
 
+
+_BARE: dict[Callable[..., None], Callable[..., None]] = {
+    delivering.sent: delivering.sent_barely,
+    delivering.failed: delivering.failed_barely,
+    delivering.customer_gone: delivering.failed_barely,
+}
+"""An end state alone, in place of what else follows from it."""
 
 _CHAT_LOST = (
     *RIGHTS_LOST,
