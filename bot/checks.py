@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.telegram import RefusedError, Telegram, TelegramError
+from bot.telegram import TOKEN_REFUSED, RefusedError, Telegram, TelegramError
 from desk.domain import DeskError
 
 RIGHTS = {"can_manage_topics": "Manage topics"}
@@ -21,7 +21,7 @@ async def token_problems(telegram: Telegram) -> list[str]:
     except RefusedError as error:
         if error.away:
             raise
-        if error.code in (401, 404):
+        if error.code in TOKEN_REFUSED:
             text = (
                 "Telegram does not know this bot token. Copy it again from @BotFather "
                 "(/mybots, API Token) into BOT_TOKEN."

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.checks import WrongSettingsError
 from bot.disturbance import Disturbance
-from bot.telegram import RefusedError, Telegram, TelegramError
+from bot.telegram import TOKEN_REFUSED, RefusedError, Telegram, TelegramError
 from bot.waiting import backoff, pause, unless
 from desk.domain import Incoming
 
@@ -91,7 +91,7 @@ class Intake:
     async def _refused(self, error: RefusedError, stop: asyncio.Event) -> None:
         if error.away:
             await self._wait(stop, "telegram_away", error.retry_after, error=str(error))
-        elif error.code in (401, 404):
+        elif error.code in TOKEN_REFUSED:
             raise WrongSettingsError(
                 "Telegram no longer accepts the bot's token (it was revoked or replaced). "
                 "Set BOT_TOKEN to the one that @BotFather shows now."

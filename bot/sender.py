@@ -13,6 +13,7 @@ from structlog.contextvars import bind_contextvars
 
 from bot.limits import Limits
 from bot.telegram import (
+    TOKEN_REFUSED,
     LostAnswerError,
     RefusedError,
     Telegram,
@@ -199,9 +200,12 @@ class Sender:
         elif error.away:
             # A gateway that gave up waiting has passed the call on, as good as surely.
             await self._broke_down(delivery, error, breakdowns, lost=error.code == 504)
+        elif error.code in TOKEN_REFUSED:
+            # Of the message it says nothing.
+            await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
         elif (
             own
-            and (error.code in (401, 403) or error.migrate_to or error.says(*_CHAT_LOST))
+            and (error.code == 403 or error.migrate_to or error.says(*_CHAT_LOST))
             and not await self._is_source_gone(delivery, error)
         ):
             # Calls for help must not be thrown away because of a setting.
@@ -214,8 +218,6 @@ class Sender:
                 "there with the right “Manage topics”; cards wait until then (`frontdesk doctor` "
                 "says what is wrong)",
             )
-            await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
-        elif error.code == 401:
             await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
         elif error.code == 403:
             await self._settle(delivering.customer_gone, delivery, str(error))

@@ -562,6 +562,26 @@ async def test_a_sent_message_is_noted_even_if_the_database_was_away_just_then(
     assert len(await world.said(ann, "just once")) == 1
 
 
+@pytest.mark.parametrize("code", [401, 404])
+async def test_a_token_that_is_refused_is_not_the_messages_fault(
+    code: int,
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.5)
+    await world.said(ann)
+    await world.fault("error", method="sendMessage", status=code, description="Not Found", times=2)
+    await post(desk, redis, "k", ann, "once")
+    await post(desk, redis, "card", OPERATORS_CHAT, "for the operators")
+    assert (await state(rows, "k", DeliveryState.SENT)).attempts == 2
+    assert (await state(rows, "card", DeliveryState.SENT)).attempts == 2
+
+
 async def test_a_card_by_a_rule_of_a_newer_version_goes_out_once_with_the_rules_name(
     bot: Running, world: World, rows: Rows, desk: Desk, ann: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
