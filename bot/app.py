@@ -111,7 +111,7 @@ async def serve(
         sender_ = _Stage("sender", SENDER_STOP_SECONDS + 0.5)
         stages = [intake_, lanes_, sender_, rest]
         if options.webhook is None:
-            intake = Intake(telegram, me.id, disturbance, lanes.wake)
+            intake = Intake(telegram, me.id, disturbance, lanes.wake, tenure.sure)
             intake_.start(tenure.while_held(intake.run, intake_.stop))
         else:
             url, secret, port = options.webhook
