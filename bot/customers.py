@@ -79,8 +79,8 @@ NOTICES = frozenset(
 """What Telegram itself says in a chat. Everything else is sent by a person, also what there is no
 name for yet: better that one is called for nothing than that something is met with silence."""
 
-GESTURES = frozenset({ContentType.ANIMATION, ContentType.DICE, ContentType.STICKER})
-"""What asks for nothing, unless a caption does."""
+GESTURES = frozenset({ContentType.DICE, ContentType.STICKER})
+"""What asks for nothing, unless a caption does. A video without sound comes as an animation."""
 
 NOTHING_TO_SEND = object()
 """What a handler returns whose update led to no delivery: the sender need not look."""
