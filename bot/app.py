@@ -103,7 +103,7 @@ async def serve(
         sender_ = Stage("sender", SENDER_STOP_SECONDS + 0.5)
         stages = [intake_, lanes_, sender_, rest]
         if options.webhook is None:
-            intake = Intake(telegram, me.id, disturbance, lanes.wake)
+            intake = Intake(telegram, me.id, disturbance, lanes.wake, tenure.sure)
             intake_.start(tenure.while_held(intake.run, intake_.stop))
         else:
             announcer = wakes.Announcer(options.redis_url, queues.WAKE_LANES)
@@ -114,12 +114,15 @@ async def serve(
 
             app = webhook.make_app(me.id, options.webhook.secret, disturbance, stored)
             intake_.start(webhook.serve(app, options.webhook.port, intake_.stop))
+            watch = partial(webhook.watch, telegram, options.webhook.url, options.webhook.secret)
+            rest.start(tenure.while_held(watch, rest.stop))
         lanes_.start(tenure.while_held(lanes.run, lanes_.stop))
         sender_.start(tenure.while_held(sender.run, sender_.stop))
         # Stopped last, when nothing is on its way any more: then another may begin.
         rest.start(tenure.run(rest.stop))
         overdue = Overdue(options.desk, jobs, options.reply_deadline, sender.wake)
         rest.start(tenure.while_held(overdue.run, rest.stop))
+        rest.start(jobs.run(rest.stop))
         woken = {queues.WAKE_SENDER: sender.wake, queues.WAKE_LANES: lanes.wake}
         rest.start(wakes.listen(options.redis_url, woken, rest.stop))
         rest.start(_beat(Heartbeat(options.data_dir, "bot"), rest.stop))

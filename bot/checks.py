@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from bot.telegram import RefusedError, Telegram, TelegramError
+from bot.telegram import TOKEN_REFUSED, RefusedError, Telegram, TelegramError
 from desk.domain import DeskError
 
 RIGHTS = {"can_manage_topics": "Manage topics"}
-
-
-class ChatProblems(NamedTuple):
-    """What keeps the operators' chat from working, as sentences; none when all is well."""
-
-    wrong: list[str]
-    """It can't be, or be any more, the chat that is meant."""
-    lacking: list[str]
-    """What somebody has to switch on there. A bot that runs does without until then."""
 
 
 class WrongSettingsError(DeskError):
@@ -33,7 +24,7 @@ async def who_am_i(telegram: Telegram) -> dict[str, Any]:
     except RefusedError as error:
         if error.away:
             raise
-        if error.code in (401, 404):
+        if error.code in TOKEN_REFUSED:
             raise WrongSettingsError(
                 "Telegram does not know this bot token. Copy it again from @BotFather "
                 "(/mybots, API Token) into BOT_TOKEN."
@@ -42,7 +33,7 @@ async def who_am_i(telegram: Telegram) -> dict[str, Any]:
     return me
 
 
-async def chat_problems(telegram: Telegram, chat_id: int, bot_id: int) -> ChatProblems:
+async def chat_problems(telegram: Telegram, chat_id: int, bot_id: int) -> list[str]:
     """What keeps the operators' chat from working.
 
     Raises `TelegramError` for what is not the chat's fault.
@@ -53,7 +44,7 @@ async def chat_problems(telegram: Telegram, chat_id: int, bot_id: int) -> ChatPr
     except RefusedError as error:
         if error.away or error.code not in (400, 403):
             raise
-        return ChatProblems([_no_chat(chat_id, error)], [])
+        return [_no_chat(chat_id, error)]
     return _problems(chat_id, chat, member)
 
 
@@ -81,13 +72,12 @@ def _no_chat(chat_id: int, error: RefusedError) -> str:
     )
 
 
-def _problems(chat_id: int, chat: dict[str, Any], member: dict[str, Any]) -> ChatProblems:
+def _problems(chat_id: int, chat: dict[str, Any], member: dict[str, Any]) -> list[str]:
     if chat.get("type") not in ("group", "supergroup"):
-        text = f"OPERATOR_CHAT_ID {chat_id} is a {chat.get('type')} chat; it must be a group."
-        return ChatProblems([text], [])
+        return [f"OPERATOR_CHAT_ID {chat_id} is a {chat.get('type')} chat; it must be a group."]
     if member.get("status") in ("left", "kicked"):
         text = f"The bot is not a member of the operators' chat {chat_id}. Add it to the group"
-        return ChatProblems([f"{text} as an administrator."], [])
+        return [f"{text} as an administrator."]
     found = []
     if not chat.get("is_forum"):
         found.append(
@@ -104,4 +94,4 @@ def _problems(chat_id: int, chat: dict[str, Any], member: dict[str, Any]) -> Cha
             f"The bot may not work in the operators' chat {chat_id}: make it an administrator "
             f"with the right “{'”, “'.join(missing)}”."
         )
-    return ChatProblems([], found)
+    return found

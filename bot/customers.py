@@ -79,8 +79,8 @@ NOTICES = frozenset(
 """What Telegram itself says in a chat. Everything else is sent by a person, also what there is no
 name for yet: better that one is called for nothing than that something is met with silence."""
 
-GESTURES = frozenset({ContentType.ANIMATION, ContentType.DICE, ContentType.STICKER})
-"""What asks for nothing, unless a caption does."""
+GESTURES = frozenset({ContentType.DICE, ContentType.STICKER})
+"""What asks for nothing, unless a caption does. A video without sound comes as an animation."""
 
 NOTHING_TO_SEND = object()
 """What a handler returns whose update led to no delivery: the sender need not look."""
@@ -126,8 +126,7 @@ async def write(
     )
     if waiting is not None:
         faultpoints.point("lane.before_enqueue")
-        await jobs.classify([waiting])
-        faultpoints.point("lane.after_enqueue")
+        jobs.classify([waiting])
         indicator.start(message.chat.id, waiting[0])
     return NOTHING_TO_SEND
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.checks import WrongSettingsError
 from bot.disturbance import Disturbance
-from bot.telegram import RefusedError, Telegram, TelegramError
+from bot.telegram import TOKEN_REFUSED, RefusedError, Telegram, TelegramError
 from bot.waiting import backoff, pause, unless
 from desk.domain import Incoming
 
@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 # Telegram sends nothing else: whatever is added here needs a handler in bot/routers.py.
 ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member")
 POLL_SECONDS = 25
+UNSURE_SECONDS = 15.0
+"""Between two looks of a bot that may have lost its lease: another one's poll ends at each."""
+LOOK_SECONDS = 0.5
 ANSWER_SECONDS = 10
 BATCH = 100
 STORE_SECONDS = 5.0
@@ -28,7 +31,10 @@ _LARGEST = 2**63
 
 
 class Intake:
-    """The polling loop of one bot; `stored` is called after every commit."""
+    """The polling loop of one bot; `stored` is called after every commit.
+
+    `sure` says whether nobody else can hold the lease.
+    """
 
     def __init__(
         self,
@@ -36,11 +42,13 @@ class Intake:
         bot_id: int,
         disturbance: Disturbance,
         stored: Callable[[], None],
+        sure: Callable[[], bool],
     ) -> None:
         self._telegram = telegram
         self._disturbance = disturbance
         self._bot_id = bot_id
         self._stored = stored
+        self._sure = sure
         # No offset from an earlier run: what was stored but not yet acknowledged comes once more
         # and is a no-op, while an old offset could skip ids that Telegram began anew.
         self._offset: int | None = None
@@ -49,8 +57,14 @@ class Intake:
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop`. Raises `WrongSettingsError` when the token is no longer valid."""
         while not stop.is_set():
+            timeout = POLL_SECONDS
+            if not self._sure():
+                # Cut off from the database alone: another may have taken over, and polls. Only
+                # what nobody fetches waits until the next look, and its writers are told.
+                await self._wait_until_sure(stop)
+                timeout = 0
             try:
-                batch = await unless(stop, self._poll())
+                batch = await unless(stop, self._poll(timeout))
                 if batch is not None:
                     await self._store(batch)
             except RefusedError as error:
@@ -64,15 +78,20 @@ class Intake:
                 seconds = backoff(self._failures, most=STORE_SECONDS)
                 await self._wait(stop, "updates_not_stored", seconds, error=type(error).__name__)
 
-    async def _poll(self) -> list[Any]:
+    async def _wait_until_sure(self, stop: asyncio.Event) -> None:
+        for _ in range(round(UNSURE_SECONDS / LOOK_SECONDS)):
+            if await pause(stop, LOOK_SECONDS) or self._sure():
+                return
+
+    async def _poll(self, timeout: int) -> list[Any]:
         params: dict[str, Any] = {
-            "timeout": POLL_SECONDS,
+            "timeout": timeout,
             "limit": BATCH,
             "allowed_updates": ALLOWED_UPDATES,
         }
         if self._offset is not None:
             params["offset"] = self._offset
-        batch = await self._telegram.call("getUpdates", params, POLL_SECONDS + ANSWER_SECONDS)
+        batch = await self._telegram.call("getUpdates", params, timeout + ANSWER_SECONDS)
         return batch if isinstance(batch, list) else []
 
     async def _store(self, batch: list[Any]) -> None:
@@ -91,7 +110,7 @@ class Intake:
     async def _refused(self, error: RefusedError, stop: asyncio.Event) -> None:
         if error.away:
             await self._wait(stop, "telegram_away", error.retry_after, error=str(error))
-        elif error.code in (401, 404):
+        elif error.code in TOKEN_REFUSED:
             raise WrongSettingsError(
                 "Telegram no longer accepts the bot's token (it was revoked or replaced). "
                 "Set BOT_TOKEN to the one that @BotFather shows now."

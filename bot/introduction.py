@@ -10,7 +10,6 @@ from aiogram.types import User
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import checks, webhook
-from bot.intake import ALLOWED_UPDATES
 from bot.telegram import RefusedError, Telegram, TelegramError
 from bot.waiting import backoff
 from bot.webhook import Webhook
@@ -60,23 +59,18 @@ async def _introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> Us
     me = User.model_validate(await checks.who_am_i(telegram))
     if desk.operator_chat_id is not None:
         problems = await checks.chat_problems(telegram, desk.operator_chat_id, me.id)
-        _refuse(problems.wrong)
-        if problems.lacking and not await asyncio.to_thread(topics.chat_was_used, desk):
-            _refuse(problems.lacking)
+        if problems and not await asyncio.to_thread(topics.chat_was_used, desk):
+            raise checks.WrongSettingsError("\n".join(problems))
         # A bot that runs goes on without it; one that is started again must not leave customers.
-        for problem in problems.lacking:
+        for problem in problems:
             log.error("operators_chat_unusable", error=problem)
-        metrics.OPERATORS_CHAT.set(not problems.lacking)
-        await sync_admins(desk, telegram)
+        metrics.OPERATORS_CHAT.set(not problems)
+        if not problems:
+            await sync_admins(desk, telegram)
         await asyncio.to_thread(announcing.announce_waiting, desk)
     await _set_mode(telegram, hook)
     await _set_commands(telegram)
     return me
-
-
-def _refuse(problems: list[str]) -> None:
-    if problems:
-        raise checks.WrongSettingsError("\n".join(problems))
 
 
 async def sync_admins(desk: Desk, telegram: Telegram) -> None:
@@ -92,14 +86,7 @@ async def _set_mode(telegram: Telegram, hook: Webhook | None) -> None:
         await telegram.call("deleteWebhook")
         return
     try:
-        await telegram.call(
-            "setWebhook",
-            {
-                "url": webhook.address(hook.url),
-                "secret_token": hook.secret,
-                "allowed_updates": ALLOWED_UPDATES,
-            },
-        )
+        await webhook.announce(telegram, hook.url, hook.secret)
     except RefusedError as error:
         if error.away or error.code != 400:
             raise

@@ -72,7 +72,7 @@ async def resolve(message: Message, desk: Desk, inbox_id: int) -> None:
 
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:
     run = await asyncio.to_thread(operators.ordered_training, desk, inbox_id, _user(message))
-    await jobs.train(run)
+    jobs.train(run)
 
 
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:

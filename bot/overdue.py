@@ -48,4 +48,4 @@ class Overdue:
         metrics.LATE.inc(len(late))
         log.error("messages_overdue", messages=late, advice="does a scheduler run?")
         self._wake_sender()
-        await self._jobs.classify(following)
+        self._jobs.classify(following)

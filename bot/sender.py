@@ -13,6 +13,7 @@ from structlog.contextvars import bind_contextvars
 
 from bot.limits import Limits
 from bot.telegram import (
+    TOKEN_REFUSED,
     LostAnswerError,
     RefusedError,
     Telegram,
@@ -199,9 +200,12 @@ class Sender:
         elif error.away:
             # A gateway that gave up waiting has passed the call on, as good as surely.
             await self._broke_down(delivery, error, breakdowns, lost=error.code == 504)
+        elif error.code in TOKEN_REFUSED:
+            # Of the message it says nothing.
+            await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
         elif (
             own
-            and (error.code in (401, 403) or error.migrate_to or error.says(*_CHAT_LOST))
+            and (error.code == 403 or error.migrate_to or error.says(*_CHAT_LOST))
             and not await self._is_source_gone(delivery, error)
         ):
             # Calls for help must not be thrown away because of a setting.
@@ -214,8 +218,6 @@ class Sender:
                 "there with the right “Manage topics”; cards wait until then (`frontdesk doctor` "
                 "says what is wrong)",
             )
-            await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
-        elif error.code == 401:
             await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
         elif error.code == 403:
             await self._settle(delivering.customer_gone, delivery, str(error))
@@ -280,8 +282,12 @@ class Sender:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> None:
-        """Write an end state, for as long as it takes: giving up would send a message twice."""
+        """Write an end state, for as long as it takes: giving up would send a message twice.
+
+        Where that meets an error nobody foresaw, the state alone is written.
+        """
         write = partial(settle, self._desk, delivery.id, delivery.attempts, *args, **kwargs)
+        bare = _BARE.get(settle)
         failures = 0
         while True:
             try:
@@ -291,7 +297,20 @@ class Sender:
                 failures += 1
                 log.warning("delivery_not_settled", error=type(error).__name__)
                 await asyncio.sleep(backoff(failures, most=2.0))
+            except Exception:
+                if bare is None:
+                    raise
+                log.exception("delivery_settled_barely")
+                write = partial(bare, self._desk, delivery.id, delivery.attempts, *args)
+                bare = None
 
+
+_BARE: dict[Callable[..., None], Callable[..., None]] = {
+    delivering.sent: delivering.sent_barely,
+    delivering.failed: delivering.failed_barely,
+    delivering.customer_gone: delivering.failed_barely,
+}
+"""An end state alone, in place of what else follows from it."""
 
 _CHAT_LOST = (
     *RIGHTS_LOST,

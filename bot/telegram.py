@@ -23,6 +23,9 @@ CONNECT_SECONDS = 5.0
 KEPT_SECONDS = 15.0
 """So long an idle connection is kept for the next call."""
 
+TOKEN_REFUSED = (401, 404)
+"""How Telegram says, whatever the method, that it does not know the token."""
+
 
 class TelegramError(Exception):
     """A call failed. The text never holds the address, which holds the token."""

@@ -1,12 +1,14 @@
-"""The webhook: Telegram hears 200 only after the update is committed."""
+"""The webhook: Telegram hears 200 only after the update is committed, and is asked how it fares."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 import json
+import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -14,13 +16,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.checks import WrongSettingsError
 from bot.disturbance import Disturbance
-from bot.intake import incoming
+from bot.intake import ALLOWED_UPDATES, incoming
+from bot.telegram import Telegram, TelegramError
+from bot.waiting import pause
+from desk import metrics
 
 log = structlog.get_logger(__name__)
 
 PATH = "/telegram"
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - the header's name
 MAX_BODY = 1024 * 1024
+WATCH_SECONDS = 60.0
+RECENT_SECONDS = 900.0
+"""Telegram keeps its last failure for good; an older one says nothing of what waits now."""
 
 
 class Webhook(NamedTuple):
@@ -85,3 +93,53 @@ def address(url: str) -> str:
     """What Telegram is told to call: the public address with the path of `make_app`."""
     url = url.rstrip("/")
     return url if url.endswith(PATH) else url + PATH
+
+
+async def announce(telegram: Telegram, url: str, secret: str) -> None:
+    """Tell Telegram to call the webhook. Raises `TelegramError`."""
+    params = {"url": address(url), "secret_token": secret, "allowed_updates": ALLOWED_UPDATES}
+    await telegram.call("setWebhook", params)
+
+
+async def watch(telegram: Telegram, url: str, secret: str, stop: asyncio.Event) -> None:
+    """Ask Telegram from time to time whether updates get through, until `stop`.
+
+    Nothing else would notice that they don't. A webhook that another program has taken away is
+    set again.
+    """
+    while True:
+        try:
+            info = await telegram.call("getWebhookInfo")
+            problem = trouble(info, url)
+            if problem is not None:
+                log.error("webhook_fails", error=problem)
+            lost = not _is_ours(info, url)
+            metrics.WEBHOOK_LOST.set(lost)
+            metrics.WEBHOOK_PENDING.set(info.get("pending_update_count", 0))
+            metrics.WEBHOOK_ERROR.set(info.get("last_error_date", 0))
+            if lost:
+                await announce(telegram, url, secret)
+        except TelegramError as error:
+            log.warning("webhook_not_looked_after", error=str(error))
+        if await pause(stop, WATCH_SECONDS):
+            return
+
+
+def trouble(info: dict[str, Any], url: str) -> str | None:
+    """What Telegram's `getWebhookInfo` says is wrong, as a sentence; None when all is well."""
+    if not _is_ours(info, url):
+        # The path of another program's address may be a secret.
+        other = f"calls {urlsplit(info['url']).hostname}" if info.get("url") else "has no webhook"
+        return f"Telegram {other}, and does not call {address(url)}."
+    waiting, failed_at = info.get("pending_update_count", 0), info.get("last_error_date", 0)
+    seconds = time.time() - failed_at
+    if not waiting or seconds > RECENT_SECONDS:
+        return None
+    return (
+        f"{waiting} updates wait at Telegram, which could not deliver to {address(url)} "
+        f"{seconds:.0f} s ago: {info.get('last_error_message')}."
+    )
+
+
+def _is_ours(info: dict[str, Any], url: str) -> bool:
+    return bool(info.get("url") == address(url))

@@ -184,7 +184,7 @@ def telegram(settings: Settings) -> Iterator[Finding]:
         yield Finding("telegram", Status.OK, detail)
         return
     try:
-        from cli.telegram import telegram_problems
+        from cli.telegram import telegram_problems, webhook_problem
 
         problems = telegram_problems(settings)
     except ImportError:
@@ -199,6 +199,13 @@ def telegram(settings: Settings) -> Iterator[Finding]:
     elif not problems:
         detail = "token, operators' chat, topics and rights are right"
         yield Finding("telegram", Status.OK, detail)
+    if settings.webhook_url is not None and not problems:
+        undelivered = webhook_problem(settings)
+        hint = "Look at certificate, proxy and firewall; a bot that runs sets it again by itself"
+        if undelivered is not None:
+            yield Finding("webhook", Status.WARN, undelivered, hint)
+        else:
+            yield Finding("webhook", Status.OK, "Telegram calls it")
 
 
 def port(settings: Settings) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from cli.errors import CommandError, MisconfiguredError
 
 if TYPE_CHECKING:
-    from bot.checks import ChatProblems
     from desk.flow.desk import Desk
     from desk.settings import Settings
 
@@ -17,36 +16,62 @@ def check_telegram(settings: Settings, desk: Desk) -> None:
     """Raise `MisconfiguredError`, or `CommandError` if Telegram is away, unless the bot may run."""
     from desk.flow import topics
 
-    wrong, lacking = asyncio.run(_problems(settings))
-    if wrong or (lacking and not topics.chat_was_used(desk)):
-        raise MisconfiguredError("\n".join([*wrong, *lacking]))
+    with_token, with_chat = asyncio.run(_problems(settings))
+    if with_token or (with_chat and not topics.chat_was_used(desk)):
+        raise MisconfiguredError("\n".join([*with_token, *with_chat]))
 
 
 def telegram_problems(settings: Settings) -> list[str]:
     """What keeps the bot from working, as sentences; needs BOT_TOKEN."""
     try:
-        wrong, lacking = asyncio.run(_problems(settings))
+        with_token, with_chat = asyncio.run(_problems(settings))
     except CommandError as error:
         return [str(error)]
-    return [*wrong, *lacking]
+    return [*with_token, *with_chat]
 
 
-async def _problems(settings: Settings) -> ChatProblems:
-    """What the user must set right. Raises `CommandError` while Telegram is away."""
+def webhook_problem(settings: Settings) -> str | None:
+    """What keeps Telegram from delivering to the webhook; None when all is well.
+
+    Needs BOT_TOKEN and WEBHOOK_URL. Raises `CommandError` when Telegram does not say.
+    """
+    return asyncio.run(_webhook_problem(settings))
+
+
+async def _webhook_problem(settings: Settings) -> str | None:
+    from bot import checks, webhook
+    from bot.telegram import Telegram, TelegramError
+
+    if settings.bot_token is None or settings.webhook_url is None:
+        return None
+    token = settings.bot_token.get_secret_value()
+    async with Telegram(token, settings.telegram_api_url) as telegram:
+        try:
+            info = await telegram.call("getWebhookInfo")
+        except TelegramError as error:
+            raise CommandError(checks.trouble(telegram, error)) from None
+    return webhook.trouble(info, settings.webhook_url)
+
+
+async def _problems(settings: Settings) -> tuple[list[str], list[str]]:
+    """What the user must set right: with the token, and with the operators' chat.
+
+    Raises `CommandError` while Telegram is away.
+    """
     from bot import checks
     from bot.telegram import Telegram, TelegramError
 
     if settings.bot_token is None:
-        return checks.ChatProblems([], [])
+        return [], []
     token = settings.bot_token.get_secret_value()
     async with Telegram(token, settings.telegram_api_url) as telegram:
         try:
             me = await checks.who_am_i(telegram)
             if settings.operator_chat_id is None:
-                return checks.ChatProblems([], [])
-            return await checks.chat_problems(telegram, settings.operator_chat_id, me["id"])
+                return [], []
+            return [], await checks.chat_problems(telegram, settings.operator_chat_id, me["id"])
         except checks.WrongSettingsError as error:
-            return checks.ChatProblems([str(error)], [])
+            return [str(error)], []
         except TelegramError as error:
             raise CommandError(checks.trouble(telegram, error)) from None
 

@@ -71,6 +71,17 @@ TELEGRAM_ERRORS = _counter(
 OPERATORS_CHAT = _gauge(
     "frontdesk_operators_chat_usable", "Whether cards reach the operators' chat (1) or not (0)."
 )
+WEBHOOK_PENDING = _gauge(
+    "frontdesk_webhook_pending_updates", "Updates that wait at Telegram for the webhook."
+)
+WEBHOOK_ERROR = _gauge(
+    "frontdesk_webhook_last_error_timestamp_seconds",
+    "When Telegram last failed to deliver to the webhook; 0 if it never did.",
+)
+WEBHOOK_LOST = _gauge(
+    "frontdesk_webhook_lost",
+    "1 when Telegram called another address or none at the last look.",
+)
 
 # --- The inference worker ---------------------------------------------------------------------
 
@@ -151,6 +162,7 @@ OF: dict[str, tuple[MetricWrapperBase, ...]] = {
     "bot": (
         *(LEASE, DECISIONS, UPDATES, HANDLED, HANDLE_SECONDS, DELIVERIES, DELIVERY_SECONDS),
         *(TELEGRAM_SECONDS, TELEGRAM_ERRORS, OPERATORS_CHAT, LATE),
+        *(WEBHOOK_PENDING, WEBHOOK_ERROR, WEBHOOK_LOST),
     ),
     "inference": (
         *(DECISIONS, JOBS, BATCH_SIZE, QUEUE_SECONDS, TOKENISE_SECONDS, MODEL_SECONDS),

@@ -341,7 +341,11 @@ def _prediction_line(desk: Desk, prediction: PredictionRow) -> str:
 
 def _rule(desk: Desk, decision: DecisionRow, prediction: PredictionRow | None) -> str:
     """Why a message came to a person, in words."""
-    rule = say(f"rule-{decision.rule}", desk.language)
+    try:
+        rule = say(f"rule-{decision.rule}", desk.language)
+    except KeyError:
+        # In a rolling update a worker may decide by a rule that is newer than this process.
+        rule = html(decision.rule)
     if decision.rule == OTHER_LANGUAGE and prediction is not None and prediction.language:
         rule += f" ({html(prediction.language)})"
     return rule

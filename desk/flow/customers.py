@@ -58,11 +58,7 @@ def started(desk: Desk, inbox_id: int, person: Person) -> None:
             text = waiting_text(desk, customer)
             customer_text(session, f"start:{inbox_id}", customer, conversation, text)
             return
-        language = desk.pack.language(customer.language)
-        greeting = desk.pack.text(desk.pack.greeting, language, called(customer))
-        buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
-        buttons.append([person_button(customer.language)])
-        customer_text(session, f"start:{inbox_id}", customer, conversation, greeting, buttons)
+        _greet(session, desk, inbox_id, customer, conversation)
 
 
 def asked_for_help(desk: Desk, inbox_id: int, person: Person) -> None:
@@ -178,6 +174,7 @@ def sent_file(
     """A photo, document or voice message: copied to the operators, and a person is called once.
 
     A mere `gesture`, such as a sticker, calls nobody; only who is called already gets to see it.
+    Who begins with one is greeted.
     With `asked` the caption is /human, which calls a person in the midst of a flood, too.
     """
     with desk.store.writing() as session:
@@ -185,6 +182,9 @@ def sent_file(
             return
         customer, conversation = enter(session, desk, person)
         if gesture and conversation.state is ConversationState.BOT:
+            if not _has_written(session, customer):
+                _said(session, desk, conversation, inbox_id, telegram_id, caption)
+                _greet(session, desk, inbox_id, customer, conversation)
             return
         message = _said(session, desk, conversation, inbox_id, telegram_id, caption)
         if conversation.state is ConversationState.BOT:
@@ -197,6 +197,26 @@ def sent_file(
             _leave_to_person(session, conversation, message)
         _show_undecided(session, desk, customer, conversation)
         copy_file(session, desk, customer, conversation, message)
+
+
+def _greet(
+    session: Session, desk: Desk, inbox_id: int, customer: Customer, conversation: Conversation
+) -> None:
+    """The pack's greeting, with the most asked topics and a person as buttons."""
+    language = desk.pack.language(customer.language)
+    greeting = desk.pack.text(desk.pack.greeting, language, called(customer))
+    buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
+    buttons.append([person_button(customer.language)])
+    customer_text(session, f"start:{inbox_id}", customer, conversation, greeting, buttons)
+
+
+def _has_written(session: Session, customer: Customer) -> bool:
+    query = (
+        select(Message.id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(Conversation.customer_id == customer.id)
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def _floods(session: Session, desk: Desk, message: Message) -> bool:

@@ -174,6 +174,30 @@ def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
             operators_text(session, desk, f"gone:{row.id}", text, customer=customer)
 
 
+def sent_barely(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:
+    """Note that Telegram has accepted the delivery, and do nothing of what else `sent` does.
+
+    For when that meets an error nobody foresaw: without an end the delivery would hold up its
+    chat, and go out again with the next sender.
+    """
+    with desk.store.writing() as session:
+        row = session.get_one(DeliveryRow, delivery_id)
+        if not _under_way(session, row, attempt, DeliveryState.SENDING, DeliveryState.PENDING):
+            return
+        row.state, row.sent_at, row.error = DeliveryState.SENT, desk.clock(), None
+        if telegram_id is not None:
+            row.telegram_id = telegram_id
+        counted(session, metrics.DELIVERIES, "sent")
+
+
+def failed_barely(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
+    """Note that Telegram refuses the delivery for good, and tell nobody: see `sent_barely`."""
+    with desk.store.writing() as session:
+        row = session.get_one(DeliveryRow, delivery_id)
+        if _under_way(session, row, attempt):
+            _give_up(session, row, error, "failed")
+
+
 def retry_failed(desk: Desk) -> int:
     """Give refused deliveries another round; returns how many there were.
 

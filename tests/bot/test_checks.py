@@ -30,8 +30,7 @@ CHAT = f"chats/{OPERATORS_CHAT}"
 async def chat_problems(simulator: Simulator, chat_id: int = OPERATORS_CHAT) -> list[str]:
     async with Telegram(DEFAULT_TOKEN, simulator.url) as telegram:
         bot_id = (await telegram.call("getMe"))["id"]
-        wrong, lacking = await checks.chat_problems(telegram, chat_id, bot_id)
-        return [*wrong, *lacking]
+        return await checks.chat_problems(telegram, chat_id, bot_id)
 
 
 async def test_a_good_token_and_chat_have_no_problems(simulator: Simulator) -> None:
@@ -138,10 +137,12 @@ LACKING = [
     {"is_forum": False},
     {"bot": {"rights": {"can_manage_topics": False}}},
     {"bot": {"status": "member"}},
+    {"bot": {"status": "left"}},
+    {"bot": {"status": "kicked"}},
 ]
 
 
-@pytest.mark.parametrize("lacking", LACKING, ids=["topics", "right", "administrator"])
+@pytest.mark.parametrize("lacking", LACKING, ids=["topics", "right", "administrator", "in", "let"])
 async def test_a_chat_that_worked_and_lacks_something_keeps_no_customer_from_the_bot(
     lacking: dict[str, Any], start_bot: Starter, world: World
 ) -> None:
@@ -179,16 +180,28 @@ async def test_up_refuses_a_chat_that_lacks_something_until_it_has_worked(
     await asyncio.to_thread(check_telegram, settings, options.desk)
 
 
-async def test_a_chat_that_worked_and_that_the_bot_is_out_of_is_refused_all_the_same(
-    start_bot: Starter, world: World
+async def test_a_chat_that_worked_and_became_a_supergroup_is_named_by_its_new_id(
+    start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = await start_bot()
-    await world.write(await world.customer(), "/human")
+    ann = await world.customer()
+    await world.write(ann, "/human")
     await world.said(OPERATORS_CHAT, "Needs a person")
     await running.stop()
-    await world.ask("PATCH", CHAT, {"bot": {"status": "kicked"}})
-    with pytest.raises(checks.WrongSettingsError):
+    call = Telegram.call
+
+    async def upgraded(self: Telegram, method: str, params: Any = None, *args: Any) -> Any:
+        if params and params.get("chat_id") == OPERATORS_CHAT:
+            text = "Bad Request: group chat was upgraded to a supergroup chat"
+            raise RefusedError(400, text, migrate_to=-100777)
+        return await call(self, method, params, *args)
+
+    monkeypatch.setattr(Telegram, "call", upgraded)
+    with capture_logs() as logs:
         await start_bot()
+    (line,) = [entry for entry in logs if entry["event"] == "operators_chat_unusable"]
+    assert "has become -100777: set OPERATOR_CHAT_ID to that" in line["error"]
+    await world.reply(await world.write(ann, "/help"), "/human")
 
 
 async def test_every_missing_right_is_named_at_once(world: World, simulator: Simulator) -> None:

@@ -13,6 +13,7 @@ from bot import customers, operators, presses
 from bot.intake import chat_of, incoming
 from bot.routers import groups_router
 from bot.telegram import RefusedError, Telegram, _result
+from bot.tenure import Tenure
 from desk.domain import DeskError, InboxState
 from desk.flow import intake
 from desk.tables import Inbox
@@ -123,6 +124,24 @@ async def test_ids_that_begin_anew_while_the_bot_polls_are_not_skipped(
     await eventually(lambda: polls(polled)[-1] is None)
     await world.fault("reset_update_id")
     await world.reply(await world.write(ann, "/start"), "welcome")
+
+
+async def test_a_bot_that_may_have_lost_its_lease_only_looks_from_time_to_time(
+    monkeypatch: pytest.MonkeyPatch,
+    polled: list[dict[str, Any]],
+    start_bot: Starter,
+    world: World,
+) -> None:
+    sure = False
+    monkeypatch.setattr(Tenure, "sure", lambda _: sure)
+    monkeypatch.setattr("bot.intake.UNSURE_SECONDS", 1.0)
+    await start_bot()
+    await asyncio.sleep(2.5)
+    # A poll that waits at Telegram would end the other one's again and again.
+    assert 1 <= len(polled) <= 2
+    assert {params["timeout"] for params in polled} == {0}
+    sure = True
+    await eventually(lambda: polled[-1]["timeout"] > 0)
 
 
 async def test_a_second_poller_is_outlasted(

@@ -562,6 +562,67 @@ async def test_a_sent_message_is_noted_even_if_the_database_was_away_just_then(
     assert len(await world.said(ann, "just once")) == 1
 
 
+@pytest.mark.parametrize("code", [401, 404])
+async def test_a_token_that_is_refused_is_not_the_messages_fault(
+    code: int,
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.5)
+    await world.said(ann)
+    await world.fault("error", method="sendMessage", status=code, description="Not Found", times=2)
+    await post(desk, redis, "k", ann, "once")
+    await post(desk, redis, "card", OPERATORS_CHAT, "for the operators")
+    assert (await state(rows, "k", DeliveryState.SENT)).attempts == 2
+    assert (await state(rows, "card", DeliveryState.SENT)).attempts == 2
+
+
+async def test_a_card_by_a_rule_of_a_newer_version_goes_out_once_with_the_rules_name(
+    bot: Running, world: World, rows: Rows, desk: Desk, ann: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.said(ann)
+    monkeypatch.setattr("desk.flow.customers.ASKED_FOR_PERSON", "asked_by_telepathy")
+    await world.write(ann, "/human")
+    (card,) = await world.said(OPERATORS_CHAT, "asked_by_telepathy")
+    (row,) = await rows.until(DeliveryRow, telegram_id=card["message_id"], chat_id=OPERATORS_CHAT)
+    assert row.state is DeliveryState.SENT
+
+
+@pytest.mark.parametrize("end", ["sent", "failed"])
+async def test_an_end_that_can_not_be_told_is_noted_all_the_same_and_holds_up_nobody(
+    end: str,
+    bot: Running,
+    world: World,
+    rows: Rows,
+    desk: Desk,
+    ann: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any, **__: Any) -> str:
+        raise KeyError("nobody foresaw this")
+
+    await world.said(ann)
+    if end == "failed":
+        await world.fault("error", method="sendMessage", chat_id=OPERATORS_CHAT, status=400)
+    monkeypatch.setattr(delivering, "card_text" if end == "sent" else "_post_bare", broken)
+    with capture_logs() as logs:
+        await world.write(ann, "/human")
+        (waiting,) = await rows.until(DeliveryRow, chat_id=OPERATORS_CHAT)
+        card = await state(rows, waiting.key, DeliveryState.SENT, DeliveryState.FAILED)
+        bob = await world.customer("Bob")
+        await world.write(bob, "/human")
+        await world.said(OPERATORS_CHAT, "Bob")
+    assert (str(card.state), card.attempts, card.telegram_id is None) == (end, 1, end == "failed")
+    assert "delivery_settled_barely" in str(logs)
+    shown = await world.said(OPERATORS_CHAT, "Needs a person", count=0)
+    assert len([card for card in shown if "Ann" in card["text"]]) == (1 if end == "sent" else 0)
+
+
 async def test_deliveries_of_a_chat_leave_in_order_and_chats_do_not_wait_for_each_other(
     bot: Running, world: World, desk: Desk, redis: Redis, simulator: Simulator, ann: int
 ) -> None:

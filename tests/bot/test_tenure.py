@@ -93,6 +93,7 @@ async def test_a_bot_that_is_unsure_of_its_lease_holds_back_what_it_has_taken(
 ) -> None:
     sure = False
     monkeypatch.setattr(Tenure, "sure", lambda _: sure)
+    monkeypatch.setattr("bot.intake.UNSURE_SECONDS", 0.5)
     await start_bot()
     ann = await world.customer()
     asked = await world.write(ann, "/help")

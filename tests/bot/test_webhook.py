@@ -5,23 +5,32 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import Gauge
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from bot import webhook
 from bot.app import BotOptions
+from bot.telegram import Telegram
 from bot.webhook import Webhook
+from cli.telegram import webhook_problem
+from desk import metrics
 from desk.domain import DeskError
 from desk.flow import intake
 from desk.flow.desk import Desk
+from desk.settings import Settings
 from desk.tables import Inbox
 from simulator.app import Simulator
-from tests.bot.conftest import Rows, Starter, World, quiet
+from simulator.world import DEFAULT_TOKEN
+from tests.bot.conftest import Rows, Starter, World, eventually, quiet
 from tests.ports import free_port
 
 SECRET = "s3cret-of_ours"
@@ -124,6 +133,60 @@ async def test_the_bot_answers_through_a_webhook_and_goes_back_to_polling(
     missed = await world.write(ann, "/start")
     await start_bot()
     await world.reply(missed, "welcome")
+
+
+async def test_a_webhook_that_another_program_took_away_is_set_again(
+    start_bot: Starter,
+    options: BotOptions,
+    world: World,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhook, "WATCH_SECONDS", 0.05)
+    port = free_port()
+    await start_bot(replace(options, webhook=Webhook(f"http://127.0.0.1:{port}", SECRET, port)))
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+    with capture_logs() as logs:
+        async with Telegram(DEFAULT_TOKEN, simulator.url) as other:
+            await other.call("deleteWebhook")
+        await world.reply(await world.write(ann, "/start"), "welcome")
+    errors = [entry["error"] for entry in logs if entry["event"] == "webhook_fails"]
+    assert errors == [
+        f"Telegram has no webhook, and does not call http://127.0.0.1:{port}/telegram."
+    ]
+    await eventually(lambda: gauge(metrics.WEBHOOK_LOST) == 0)
+
+
+async def test_a_webhook_that_telegram_can_not_reach_is_told_and_measured(
+    start_bot: Starter, options: BotOptions, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "WATCH_SECONDS", 0.05)
+    nowhere, port = free_port(), free_port()
+    address = f"http://127.0.0.1:{nowhere}"
+    settings = Settings(
+        _env_file=None,
+        bot_token=options.token,
+        telegram_api_url=options.api_url,
+        webhook_url=address,
+        webhook_secret=SECRET,
+    )
+    await start_bot(replace(options, webhook=Webhook(address, SECRET, port)))
+    assert await asyncio.to_thread(webhook_problem, settings) is None
+    with capture_logs() as logs:
+        await world.write(await world.customer(), "/help")
+        await eventually(lambda: "webhook_fails" in str(logs))
+    assert gauge(metrics.WEBHOOK_PENDING) >= 1
+    assert abs(gauge(metrics.WEBHOOK_ERROR) - time.time()) < 60
+    assert gauge(metrics.WEBHOOK_LOST) == 0
+    problem = await asyncio.to_thread(webhook_problem, settings)
+    assert problem is not None
+    assert "wait at Telegram, which could not deliver to" in problem
+    assert "Connection refused" in problem
+
+
+def gauge(metric: Gauge) -> float:
+    return metric.collect()[0].samples[0].value
 
 
 async def test_a_port_in_use_is_named(start_bot: Starter, options: BotOptions) -> None:

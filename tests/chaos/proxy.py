@@ -1,4 +1,4 @@
-"""A TCP proxy that can cut, refuse, delay, or swallow an answer, and be itself again."""
+"""A TCP proxy that can cut, refuse, delay, be silent, or swallow an answer, and be itself again."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Proxy:
         self._pairs: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._delay = 0.0
+        self._silent = False
         self._swallow = b""
         self.swallowed = 0
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -31,8 +32,11 @@ class Proxy:
         self.restore()
 
     def restore(self) -> None:
-        """Let everything through again."""
+        """Let everything through again. What was met with silence is cut: no answer is left."""
         self._delay, self._swallow = 0.0, b""
+        if self._silent:
+            self._silent = False
+            self.cut()
         self._do(self._open())
 
     def cut(self) -> None:
@@ -46,6 +50,10 @@ class Proxy:
     def delay(self, seconds: float) -> None:
         """Hold back every answer for so long."""
         self._delay = seconds
+
+    def silent(self) -> None:
+        """Accept connections and requests, and answer none: a host that drops packets."""
+        self._silent = True
 
     def swallow(self, command: bytes) -> None:
         """The next request with these bytes is passed on, and its connection dies unanswered."""
@@ -111,6 +119,8 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
+                if self._silent:
+                    continue
                 if self._swallow and self._swallow in data:
                     self._swallow = b""
                     doomed.set()
@@ -126,6 +136,8 @@ class Proxy:
                     # The server has answered, so the command went through. Nobody hears of it.
                     self.swallowed += 1
                     return
+                if self._silent:
+                    continue
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 writer.write(data)

@@ -174,11 +174,11 @@ class Stack:
         while not self._over.wait(0.05):
             process.revive()
 
-    def twin(self, name: str) -> Process:
-        """Start a second process of the kind, beside the first."""
+    def twin(self, name: str, **settings: str) -> Process:
+        """Start a second process of the kind, beside the first; `settings` are for it alone."""
         first = self[name]
         data_dir = self.folder / "twin"
-        environment = first.environment | {"DATA_DIR": str(data_dir)}
+        environment = first.environment | {"DATA_DIR": str(data_dir)} | settings
         log = self.folder / f"{name}-twin.log"
         made = Process(f"{name}-twin", first.argv, environment, log, beats(data_dir, name))
         self.add(made)

@@ -9,7 +9,8 @@ from desk.domain import InboxState
 from desk.tables import Inbox
 from simulator.world import DEFAULT_TOKEN
 from tests.chaos.conftest import LONG
-from tests.chaos.stack import Stack, until
+from tests.chaos.proxy import Proxy
+from tests.chaos.stack import Stack, pause, until
 
 WHERE, REFUND = "where is my parcel", "refund the lamp"
 
@@ -86,6 +87,38 @@ def test_two_bots(stack: Stack) -> None:
         stack["bot"].start()
         stack.wait_ready("bot")
         stack.remove(second)
+
+
+def test_bot_cut_off(stack: Stack) -> None:
+    first = stack["bot"]
+    assert stack.postgres is not None
+    assert stack.database_proxy is not None
+    proxy = Proxy(stack.postgres / ".s.PGSQL.5432")
+    url = first.environment["DATABASE_URL"]
+    url = url.replace(f":{stack.database_proxy.port}/", f":{proxy.port}/")
+    second = stack.twin("bot", DATABASE_URL=url)
+    try:
+        first.end()
+        until(lambda: second.said("lease_taken"), "the second bot takes over")
+        taken = first.said("lease_taken")
+        first.start()
+        stack.wait_ready("bot")
+        proxy.refuse()
+        until(lambda: first.said("lease_taken") > taken, "the first bot takes over")
+        customers = []
+        for _ in range(5):
+            customers.append(stack.customer())
+            stack.says(customers[-1], WHERE)
+            # The other one, which still reaches Telegram, only looks from time to time.
+            until(lambda: stack.sent_to(customers[-1]), "a reply", 10)
+            pause(2)
+        deaths = second.deaths
+        proxy.restore()
+        until(lambda: second.deaths > deaths, "the bot that was cut off ends")
+        assert stack.good(customers).disturbances == 0
+    finally:
+        stack.remove(second)
+        proxy.close()
 
 
 def test_two_pollers(stack: Stack) -> None:

@@ -46,6 +46,26 @@ def test_redis_away(stack: Stack) -> None:
             assert told.startswith(say("late", "en"))
 
 
+def test_redis_silent(stack: Stack) -> None:
+    bot = stack["bot"]
+    before = bot.said("message.stored")
+    stack.redis_proxy.silent()
+    customers = [stack.customer() for _ in range(40)]
+    for customer in customers:
+        stack.says(customer, WHERE)
+    stack.says(asks := stack.customer(), "/help")
+    # An enqueueing takes 4 s. If 8 lanes waited for theirs, the last would have to wait 20 s.
+    until(lambda: stack.sent_to(asks), "help while Redis is silent", 10)
+    until(lambda: bot.said("message.stored") > before + 40, "everything is stored", 10)
+    if LONG:
+        for customer in customers:
+            stack.answered(customer)
+            assert stack.sent_to(customer)[0].startswith(say("late", "en"))
+    stack.redis_proxy.restore()
+    # Forty calls for a person need two minutes in the operators' group.
+    stack.good([*customers, asks], 240)
+
+
 def test_redis_cut(stack: Stack) -> None:
     customers = write(stack)
     for _ in range(3):

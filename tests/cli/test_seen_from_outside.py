@@ -172,7 +172,7 @@ def test_one_message_can_be_followed_through_the_logs_by_its_ids(desk: Place) ->
     assert len(stored) == 1
     ids = {"update": row.update_id, "inbox": row.id}
     one(bot, "message.stored", **ids, message=message.id, conversation=message.conversation_id)
-    one(bot, "messages.enqueued", **ids, messages=[message.id])
+    one(bot, "messages.enqueued", messages=[message.id])
     taken = one(worker, "batch.taken", messages=[message.id])
     model = registry.champion(Path(desk.settings["MODELS_DIR"]))
     decision = {"message": message.id, "action": "answer", "rule": "confident"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -618,13 +619,27 @@ def test_a_text_after_those_that_were_shown_undecided_has_its_turn_at_once(stage
 
 
 def test_a_sticker_calls_nobody_but_reaches_who_is_called_already(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
     customers.sent_file(stage.desk, stage.update(), ANA, 55, "[sticker]", gesture=True)
     assert stage.conversation().state is ConversationState.BOT
-    assert stage.deliveries() == []
+    assert len(stage.deliveries()) == 1
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     customers.sent_file(stage.desk, stage.update(), ANA, 56, "[sticker]", gesture=True)
     copy = stage.deliveries(OPERATOR_CHAT)[-1]
     assert (copy.method, copy.payload["message_id"]) == ("copyMessage", 56)
+
+
+def test_who_begins_with_a_sticker_is_greeted_once_as_by_start(stage: Stage) -> None:
+    for number in range(3):
+        sticker = (ANA, 55 + number, "[sticker]")
+        customers.sent_file(stage.desk, stage.update(), *sticker, gesture=True)
+    namesake = replace(ANA, chat_id=ANA.chat_id + 1)
+    customers.started(stage.desk, stage.update(), namesake)
+    (hers,) = stage.deliveries(ANA.chat_id)
+    (greeting,) = stage.deliveries(namesake.chat_id)
+    assert hers.payload["text"] == greeting.payload["text"]
+    assert len(hers.payload["reply_markup"]["inline_keyboard"]) > 1
+    assert stage.deliveries(OPERATOR_CHAT) == []
 
 
 @pytest.mark.parametrize("command", ["started", "asked_for_help"])

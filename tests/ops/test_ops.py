@@ -87,6 +87,7 @@ def test_what_a_support_team_needs_has_an_alert() -> None:
         "frontdesk_model_refused",
         "frontdesk_chores_failed_total",
         "frontdesk_operators_chat_usable",
+        "frontdesk_webhook_lost",
         'frontdesk_training_last_run{state="failed"}',
         'up{job="frontdesk"}',
     ):
@@ -246,6 +247,9 @@ WELL = {
     'frontdesk_lease_held{lease="bot"}': "1x100",
     "frontdesk_model_refused": "0x100",
     "frontdesk_operators_chat_usable": "1x100",
+    "frontdesk_webhook_lost": "0x10 1x4 0x90",
+    "frontdesk_webhook_pending_updates": "3x100",
+    "frontdesk_webhook_last_error_timestamp_seconds": "0x100",
     'frontdesk_read_timestamp_seconds{source="database"}': "0+15x100",
     "frontdesk_messages_oldest_pending_seconds": "0 5 2 0x97",
     "frontdesk_inbox_oldest_seconds": "0x100",
@@ -292,6 +296,7 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskQueueOld": {'frontdesk_queue_oldest_seconds{queue="classify"}': "0+15x100"},
     "FrontdeskTokenOrPoller": {'frontdesk_telegram_errors_total{code="409"}': "2+1x100"},
     "FrontdeskTelegramAway": {'frontdesk_telegram_errors_total{code="502"}': "2+1x100"},
+    "FrontdeskWebhookFails": {"frontdesk_webhook_last_error_timestamp_seconds": "0+15x100"},
     "FrontdeskOperatorsChatUnusable": {"frontdesk_operators_chat_usable": "1x50 0x50"},
     "FrontdeskModelRefused": {"frontdesk_model_refused": "0x50 1x50"},
     "FrontdeskTrainingFails": {'frontdesk_training_last_run{state="failed"}': "0x50 1x50"},
@@ -338,6 +343,8 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     cases = [firing("a desk in order", WELL, [])]
     cases += [firing(name, WELL | series, [name]) for name, series in BAD.items()]
     gone = {'up{job="frontdesk",process="training"}': "1x20 _x80"}
+    lost = {"frontdesk_webhook_lost": "0x20 1x80"}
+    cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
     cases.append(firing("training is stopped", WELL | gone, [STOPPED["training"]]))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
     path = tmp_path / "alerts_test.yml"

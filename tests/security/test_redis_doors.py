@@ -66,7 +66,10 @@ async def test_everything_works_with_the_user_of_the_acl_file(url: str, desk: ob
     announcer = wakes.Announcer(url, queues.WAKE_LANES)
     announcing = asyncio.create_task(announcer.run(stop))
     jobs = Jobs(url)
-    await jobs.classify([(n, 1) for n in range(20)])
+    jobs.classify([(n, 1) for n in range(20)])
+    enqueued = asyncio.Event()
+    enqueued.set()
+    await jobs.run(enqueued)
     done: list[str] = []
 
     def run_batch(batch: Sequence[Job]) -> list[object]:
