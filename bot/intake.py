@@ -13,6 +13,7 @@ from bot.checks import WrongSettingsError
 from bot.disturbance import Disturbance
 from bot.telegram import TOKEN_REFUSED, RefusedError, Telegram, TelegramError
 from bot.waiting import backoff, pause, unless
+from desk import health
 from desk.domain import Incoming
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,8 @@ UNSURE_SECONDS = 15.0
 LOOK_SECONDS = 0.5
 ANSWER_SECONDS = 10
 BATCH = 100
+REFUSED_SECONDS = 600.0
+"""So long a token that was accepted is tried on: an alert must have the time to see it."""
 STORE_SECONDS = 5.0
 """At most that long until what could not be stored is fetched again."""
 _LARGEST = 2**63
@@ -53,9 +56,10 @@ class Intake:
         # and is a no-op, while an old offset could skip ids that Telegram began anew.
         self._offset: int | None = None
         self._failures = 0
+        self._refused_since: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll until `stop`. Raises `WrongSettingsError` when the token is no longer valid."""
+        """Poll until `stop`. Raises `WrongSettingsError` when the token stays invalid."""
         while not stop.is_set():
             timeout = POLL_SECONDS
             if not self._sure():
@@ -66,6 +70,7 @@ class Intake:
             try:
                 batch = await unless(stop, self._poll(timeout))
                 if batch is not None:
+                    self._accepted()
                     await self._store(batch)
             except RefusedError as error:
                 await self._refused(error, stop)
@@ -111,10 +116,7 @@ class Intake:
         if error.away:
             await self._wait(stop, "telegram_away", error.retry_after, error=str(error))
         elif error.code in TOKEN_REFUSED:
-            raise WrongSettingsError(
-                "Telegram no longer accepts the bot's token (it was revoked or replaced). "
-                "Set BOT_TOKEN to the one that @BotFather shows now."
-            )
+            await self._token_refused(stop)
         elif error.code == 409:
             await self._wait(
                 stop,
@@ -124,6 +126,23 @@ class Intake:
             )
         else:
             await self._wait(stop, "get_updates_refused", error=str(error))
+
+    async def _token_refused(self, stop: asyncio.Event) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._refused_since is None:
+            self._refused_since = now
+        health.PROCESS.lack("telegram", "does not accept the token")
+        if now - self._refused_since >= REFUSED_SECONDS:
+            raise WrongSettingsError(
+                "Telegram no longer accepts the bot's token (it was revoked or replaced). "
+                "Set BOT_TOKEN to the one that @BotFather shows now."
+            )
+        await self._wait(stop, "token_refused", advice="set BOT_TOKEN to the one of @BotFather")
+
+    def _accepted(self) -> None:
+        if self._refused_since is not None:
+            self._refused_since = None
+            health.PROCESS.have("telegram")
 
     async def _wait(
         self, stop: asyncio.Event, event: str, seconds: float | None = None, **values: str

@@ -18,6 +18,8 @@ from desk.flow.leases import Holding, LostLeaseError
 
 log = structlog.get_logger(__name__)
 
+# On Linux the monotonic clock stands still while the host sleeps, and the lease runs on.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 LOOK_SECONDS = 0.5
 """How often a standby looks whether it is its turn: a rolling restart hands over in that time."""
 
@@ -49,9 +51,10 @@ class Tenure:
     def sure(self) -> bool:
         """Whether nobody can have taken the lease over yet, by this process's own clock.
 
-        For a process that was frozen: it asks before each step that can't be taken back.
+        For a process that was frozen, or whose host slept: it asks before each step that can't be
+        taken back.
         """
-        return time.monotonic() < self._until
+        return time.clock_gettime(_CLOCK) < self._until
 
     async def run(self, stop: asyncio.Event) -> None:
         """Hold the lease from when it is free until `stop`.
@@ -90,7 +93,7 @@ class Tenure:
         return True
 
     async def _hold(self) -> bool:
-        until = time.monotonic() + leases.SECONDS
+        until = time.clock_gettime(_CLOCK) + leases.SECONDS
         if not await asyncio.to_thread(leases.hold, self._desk, self.lease):
             return False
         self._until = until

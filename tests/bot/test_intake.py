@@ -14,6 +14,7 @@ from bot.intake import chat_of, incoming
 from bot.routers import groups_router
 from bot.telegram import RefusedError, Telegram, _result
 from bot.tenure import Tenure
+from desk import health
 from desk.domain import DeskError, InboxState
 from desk.flow import intake
 from desk.tables import Inbox
@@ -161,9 +162,25 @@ async def test_telegram_being_away_is_waited_for(bot: Running, world: World) -> 
     await world.reply(await world.write(ann, "/start"))
 
 
-async def test_a_revoked_token_ends_the_bot_with_a_sentence(
-    start_bot: Starter, world: World, simulator: Simulator
+async def test_a_token_that_is_refused_for_a_while_makes_the_bot_unready_and_does_not_end_it(
+    start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(health, "PROCESS", health.Health())
+    health.PROCESS.need(["telegram"])
+    await start_bot()
+    ann = await world.customer()
+    await world.fault("error", method="getUpdates", status=401, description="Unauthorized", times=2)
+    asked = await world.write(ann, "/help")
+    await eventually(health.PROCESS.missing)
+    assert health.PROCESS.missing() == {"telegram": "does not accept the token"}
+    await world.reply(asked)
+    assert health.PROCESS.missing() == {}
+
+
+async def test_a_revoked_token_ends_the_bot_with_a_sentence(
+    start_bot: Starter, world: World, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.intake.REFUSED_SECONDS", 0.5)
     bot = await start_bot()
     simulator.world.settings.only_token = simulator.world.bots[0].token = "1:" + "x" * 35
     await world.write(await world.customer(), "/help")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -86,6 +87,27 @@ async def test_a_bot_whose_lease_was_taken_over_ends_and_does_nothing_more(
     await world.write(ann, "/help")
     assert len(await world.said(ann)) == 1
     assert [holder for _, holder, _ in leases.held(desk)] == ["another"]
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux has two clocks")
+async def test_a_bot_whose_host_has_slept_past_the_lease_is_not_sure_of_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept, real = 0.0, time.clock_gettime
+
+    def clock(which: int) -> float:
+        return real(which) + (slept if which == time.CLOCK_BOOTTIME else 0.0)
+
+    monkeypatch.setattr(time, "clock_gettime", clock)
+    stop = asyncio.Event()
+    tenure = Tenure(desk, 1, lambda _: None)
+    running = asyncio.create_task(tenure.run(stop))
+    await eventually(tenure.is_held)
+    assert tenure.sure()
+    slept = leases.SECONDS
+    assert not tenure.sure()
+    stop.set()
+    await running
 
 
 async def test_a_bot_that_is_unsure_of_its_lease_holds_back_what_it_has_taken(

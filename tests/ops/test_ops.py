@@ -343,6 +343,11 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     cases = [firing("a desk in order", WELL, [])]
     cases += [firing(name, WELL | series, [name]) for name, series in BAD.items()]
     gone = {'up{job="frontdesk",process="training"}': "1x20 _x80"}
+    standby = {
+        'frontdesk_operators_chat_usable{instance="standby"}': "0x100",
+        'frontdesk_lease_held{instance="standby",lease="bot"}': "0x100",
+    }
+    cases.append(firing("a standby began while the group was unusable", WELL | standby, []))
     lost = {"frontdesk_webhook_lost": "0x20 1x80"}
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
     cases.append(firing("training is stopped", WELL | gone, [STOPPED["training"]]))
