@@ -51,7 +51,6 @@ class Observed:
         if self._registry is None:
             return
         from redis import Redis
-        from sqlalchemy import text
 
         from desk import gauges
         from desk.health import PROCESS
@@ -61,11 +60,7 @@ class Observed:
             redis_url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS
         )
 
-        def ask_database() -> None:
-            with desk.store.reading() as session:
-                session.execute(text("SELECT 1"))
-
-        PROCESS.watch("database", ask_database)
+        PROCESS.watch("database", desk.store.ping)
         PROCESS.watch("redis", connection.ping)
         if self._process == "scheduler":
             read = gauges.Gauges()
