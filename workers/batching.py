@@ -27,6 +27,7 @@ Private names of RQ are used where there is no public one; each says why. RQ is 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import time
@@ -57,7 +58,7 @@ from rq.utils import current_timestamp, ensure_job_list, now, utcformat
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
 from desk import faultpoints
-from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, queue
+from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, leaving_replicas, queue
 from workers import reading
 from workers.records import Claim, Failure, Records
 from workers.scripts import CLAIM, FINISH, LONGEST
@@ -68,13 +69,17 @@ RunBatch = Callable[[Sequence[Job]], Sequence[object]]
 
 T = TypeVar("T")
 
-# Redis may come back from each of these; the last two are a failover and a full memory.
+# Redis may come back from each of these.
 _AWAY = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
-    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ReadOnlyError,  # a failover
+    redis.exceptions.MasterDownError,
     redis.exceptions.OutOfMemoryError,
 )
+# And from these answers, which have no class: what waits is sent home when a primary becomes a
+# replica; a disk is full; a primary has too few replicas. In a pipeline words stand before them.
+_AWAY_WORDS = re.compile(r"(^|caused error: )(UNBLOCKED|MISCONF|NOREPLICAS)\b")
 
 
 class WorkLoopError(Exception):
@@ -404,9 +409,10 @@ class BatchWorker(SimpleWorker):
         wait = 0.1
         while True:
             try:
-                return action()
-            except _AWAY as error:
-                if self._stop_requested:
+                with leaving_replicas(self.connection):
+                    return action()
+            except redis.exceptions.RedisError as error:
+                if self._stop_requested or not _is_away(error):
                     raise
                 self.log.error(
                     "Worker %s: Redis is away (%s); again in %.1f s", self.name, error, wait
@@ -609,6 +615,11 @@ class BatchWorker(SimpleWorker):
         """Prefixes of the keys of a job, an execution, and a job's executions."""
         execution = Execution("", "", self.connection).key[: -len(":")]
         return self.job_class.key_for(""), execution, ExecutionRegistry.key_template.format("")
+
+
+def _is_away(error: redis.exceptions.RedisError) -> bool:
+    """Whether Redis may be itself again later, without anybody changing what was asked of it."""
+    return isinstance(error, _AWAY) or _AWAY_WORDS.search(str(error)) is not None
 
 
 def _text(value: Any) -> str:
