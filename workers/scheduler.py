@@ -110,7 +110,6 @@ class Scheduler:
         if not late:
             return
         following = deciding.give_up(self._desk, late)
-        metrics.LATE.inc(len(late))
         log.warning("messages.late", messages=late)
         queues.decided(self._connection, following)
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
 from classifier.vocabulary import Prediction
-from desk import faultpoints
+from desk import faultpoints, metrics
 from desk.domain import (
     Action,
     ConversationState,
@@ -36,7 +36,7 @@ from desk.flow.composing import (
 )
 from desk.flow.customers import begin_attempt, call_person
 from desk.flow.desk import Desk
-from desk.flow.noting import decided
+from desk.flow.noting import counted, decided
 from desk.policy import LATE, decide, is_negative
 from desk.tables import (
     IS_PENDING,
@@ -126,6 +126,8 @@ def give_up(desk: Desk, message_ids: Sequence[int], rule: str = LATE) -> list[tu
     with desk.store.writing() as session, session.no_autoflush:
         held = _hold(session, message_ids)
         touched = {message.conversation_id for message in held.messages}
+        if rule == LATE:
+            counted(session, metrics.LATE, number=len(held.messages))
         for cases in held.turns(held.messages):
             in_charge = [case.conversation.state is ConversationState.BOT for case in cases]
             decisions = [

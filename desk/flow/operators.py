@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from desk import metrics
 from desk.domain import (
     ANONYMOUS_ADMIN,
     Author,
@@ -24,7 +25,7 @@ from desk.flow.composing import add_delivery, clean, operators_text
 from desk.flow.customers import copy_file, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.intake import claim
-from desk.flow.noting import happened
+from desk.flow.noting import counted, happened
 from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, FLOOD, WAITING_FOR_PERSON
 from desk.tables import (
     IS_CARD,
@@ -175,7 +176,7 @@ def take_over(
     conversation.operator_id = operator.user_id
     conversation.taken_at = desk.clock()
     happened(session, "conversation.taken", conversation=conversation.id)
-    session.execute(
+    void = session.execute(
         update(DeliveryRow)
         .where(
             DeliveryRow.conversation_id == conversation.id,
@@ -183,7 +184,11 @@ def take_over(
             DeliveryRow.state == DeliveryState.PENDING,
         )
         .values(state=DeliveryState.CANCELLED)
+        .returning(DeliveryRow.id, DeliveryRow.message_id)
     )
+    for delivery_id, message_id in void.all():
+        counted(session, metrics.DELIVERIES, "cancelled")
+        happened(session, "delivery.cancelled", delivery=delivery_id, message=message_id)
     refresh_card(session, desk, customer, conversation)
 
 
