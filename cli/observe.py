@@ -20,6 +20,7 @@ NEEDS = {
     "scheduler": ("database", "redis"),
 }
 ANSWER_SECONDS = 3.0
+CLOCK_SECONDS = 30.0
 
 
 class Observed:
@@ -53,6 +54,7 @@ class Observed:
         from redis import Redis
 
         from desk import gauges
+        from desk.flow import clocks
         from desk.health import PROCESS
 
         # Its own connections: what hangs here must not take one from the work.
@@ -62,6 +64,7 @@ class Observed:
 
         PROCESS.watch("database", desk.store.ping)
         PROCESS.watch("redis", connection.ping)
+        PROCESS.watch("clock", lambda: clocks.watch(desk), CLOCK_SECONDS)
         if self._process == "scheduler":
             read = gauges.Gauges()
             self._registry.register(read)
