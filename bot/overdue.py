@@ -10,7 +10,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.jobs import Jobs
 from bot.waiting import pause
-from desk import metrics
 from desk.flow import deciding, watching
 from desk.flow.desk import Desk
 
@@ -45,7 +44,6 @@ class Overdue:
         if not late:
             return
         following = await asyncio.to_thread(deciding.give_up, self._desk, late)
-        metrics.LATE.inc(len(late))
         log.error("messages_overdue", messages=late, advice="does a scheduler run?")
         self._wake_sender()
         self._jobs.classify(following)

@@ -47,7 +47,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
     """Every check, the ground first; one that can't run because of another says so."""
     yield from python()
     for check in (
-        *(torch, pack, database, redis, models, telegram, port),
+        *(torch, pack, database, clock, redis, models, telegram, port),
         *(disk, work, waiting, turns, signs_of_life),
     ):
         try:
@@ -121,6 +121,24 @@ def database(settings: Settings) -> Iterator[Finding]:
         return
     store.dispose()
     yield Finding("database", Status.OK, f"{scrub(settings.database)} is up to date")
+
+
+def clock(settings: Settings) -> Iterator[Finding]:
+    """Whether this host's clock agrees with that of a database that several hosts may share."""
+    desk = usable_desk(settings)
+    if desk is None or desk.store.sqlite:
+        return
+    from desk.flow import clocks
+
+    ahead = clocks.offset(desk)
+    desk.store.dispose()
+    if abs(ahead) > clocks.MOST_SECONDS:
+        side = "ahead of" if ahead > 0 else "behind"
+        detail = f"{abs(ahead):.1f} s {side} the database's"
+        hint = "Keep the clocks of all hosts by NTP (timedatectl set-ntp true)"
+        yield Finding("clock", Status.FAIL, detail, hint)
+    else:
+        yield Finding("clock", Status.OK, "agrees with the database's")
 
 
 def redis(settings: Settings) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ NEEDS = {
     "scheduler": ("database", "redis"),
 }
 ANSWER_SECONDS = 3.0
+CLOCK_SECONDS = 30.0
 
 
 class Observed:
@@ -51,9 +52,9 @@ class Observed:
         if self._registry is None:
             return
         from redis import Redis
-        from sqlalchemy import text
 
         from desk import gauges
+        from desk.flow import clocks
         from desk.health import PROCESS
 
         # Its own connections: what hangs here must not take one from the work.
@@ -61,12 +62,9 @@ class Observed:
             redis_url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS
         )
 
-        def ask_database() -> None:
-            with desk.store.reading() as session:
-                session.execute(text("SELECT 1"))
-
-        PROCESS.watch("database", ask_database)
+        PROCESS.watch("database", desk.store.ping)
         PROCESS.watch("redis", connection.ping)
+        PROCESS.watch("clock", lambda: clocks.watch(desk), CLOCK_SECONDS)
         if self._process == "scheduler":
             read = gauges.Gauges()
             self._registry.register(read)

@@ -48,6 +48,7 @@ NAMES = frozenset(
         "training.begun",
         "training.before_promote",
         "training.after_promote",
+        "training.after_verdict",
         "scheduler.tick",
     }
 )

@@ -133,7 +133,11 @@ def of_redis(connection: Redis) -> Samples:
         heads.append((next(answers) or b"").decode(errors="replace"))
     for head in heads:
         pipeline.hget(queues.job_key(head), "enqueued_at")
-    for name, enqueued in zip(names, pipeline.execute(), strict=True):
-        age = time.time() - str_to_date(enqueued).timestamp() if enqueued else 0.0
+    for name, head, enqueued in zip(names, heads, pipeline.execute(), strict=True):
+        if enqueued:
+            age = time.time() - str_to_date(enqueued).timestamp()
+        else:
+            # The id of a job that has expired stays until a worker passes over it.
+            age = float(queues.CLASSIFY_TTL) if head else 0.0
         samples.append((metrics.QUEUE_OLDEST, (name,), max(0.0, age)))
     return samples

@@ -69,13 +69,13 @@ class Health:
                 found[name] = f"has not answered for {self._clock() - answer.at:.0f} s"
         return found
 
-    def watch(self, name: str, check: Callable[[], object]) -> None:
-        """Call `check` every `CHECK_SECONDS` in a thread; what it raises is the problem."""
+    def watch(self, name: str, check: Callable[[], object], seconds: float = CHECK_SECONDS) -> None:
+        """Call `check` every so many seconds in a thread; what it raises is the problem."""
 
         def loop() -> None:
             while True:
                 self._look(name, check)
-                time.sleep(CHECK_SECONDS)
+                time.sleep(seconds)
 
         threading.Thread(target=loop, name=f"check {name}", daemon=True).start()
 

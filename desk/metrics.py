@@ -49,6 +49,10 @@ LEASE = _gauge(
     "frontdesk_lease_held", "Whether this process holds the lease (1) or stands by (0).", "lease"
 )
 PROBLEMS = _counter("frontdesk_problems_total", "Warnings and errors in the log.", "level", "event")
+CLOCK_OFFSET = _gauge(
+    "frontdesk_clock_offset_seconds",
+    "By how much this host's clock is ahead of the database's; negative: behind.",
+)
 DECISIONS = _counter("frontdesk_decisions_total", "Decisions committed.", "action", "rule")
 
 # --- The bot ----------------------------------------------------------------------------------
@@ -157,7 +161,7 @@ READ_SECONDS = Read(
     "frontdesk_read_seconds", "How long the scheduler's last reading took.", ("source",)
 )
 
-OF_EVERY_PROCESS = (BUILD, HEARTBEAT, READY, PROBLEMS)
+OF_EVERY_PROCESS = (BUILD, HEARTBEAT, READY, CLOCK_OFFSET, PROBLEMS)
 OF: dict[str, tuple[MetricWrapperBase, ...]] = {
     "bot": (
         *(LEASE, DECISIONS, UPDATES, HANDLED, HANDLE_SECONDS, DELIVERIES, DELIVERY_SECONDS),
@@ -188,7 +192,14 @@ for _outcome in ("decided", "stale", "failed"):
     JOBS.labels(_outcome)
 for _state in ("promoted", "rejected", "failed"):
     RUNS.labels(_state)
-for _chore in ("give_up_late", "enqueue_stuck", "enqueue_runs", "retrain", "remind"):
+for _chore in (
+    "compare_clocks",
+    "give_up_late",
+    "enqueue_stuck",
+    "enqueue_runs",
+    "retrain",
+    "remind",
+):
     CHORES_FAILED.labels(_chore)
 
 

@@ -6,10 +6,12 @@ refuses every path that is not listed here, before anything is imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import ReadOnlyError
 from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -121,7 +123,8 @@ def enqueue_classify(connection: Redis, messages: Iterable[tuple[int, int]]) -> 
         for message_id, attempt in messages
     ]
     if jobs:
-        classify.enqueue_many(jobs)
+        with leaving_replicas(connection):
+            classify.enqueue_many(jobs)
     return len(jobs)
 
 
@@ -136,12 +139,27 @@ def decided(connection: Redis, following: Iterable[tuple[int, int]]) -> None:
 
 def enqueue_train(connection: Redis, run_id: int, attempt: int) -> None:
     """Enqueue a training run by its id."""
-    queue(TRAIN, connection).enqueue_call(
-        TRAIN_JOB,
-        args=(run_id, attempt),
-        job_id=train_job_id(run_id, attempt),
-        description=f"training run {run_id}",
-        timeout=TRAIN_TIMEOUT,
-        result_ttl=RESULT_TTL,
-        failure_ttl=FAILURE_TTL,
-    )
+    with leaving_replicas(connection):
+        queue(TRAIN, connection).enqueue_call(
+            TRAIN_JOB,
+            args=(run_id, attempt),
+            job_id=train_job_id(run_id, attempt),
+            description=f"training run {run_id}",
+            timeout=TRAIN_TIMEOUT,
+            result_ttl=RESULT_TTL,
+            failure_ttl=FAILURE_TTL,
+        )
+
+
+@contextmanager
+def leaving_replicas(connection: Redis) -> Iterator[None]:
+    """A write of the block that is refused by a replica fails; the next one connects anew.
+
+    After a failover the address leads elsewhere, but connections to the old primary may live on
+    and would fail each write for good.
+    """
+    try:
+        yield
+    except ReadOnlyError:
+        connection.connection_pool.disconnect(inuse_connections=False)
+        raise

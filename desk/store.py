@@ -18,7 +18,15 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    ExceptionContext,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
@@ -37,6 +45,8 @@ from desk.tables import Base
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 15
 SILENT_SECONDS = 15
+READ_ONLY = "25006"
+"""PostgreSQL's code for a write in a transaction that may not write."""
 _AFTER_COMMIT = "after_commit"
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
 
@@ -48,6 +58,10 @@ DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutErr
 
 class UnreachableError(DeskError):
     """The database does not answer; it may later."""
+
+
+class ReadOnlyDatabaseError(UnreachableError):
+    """The database answers and takes no writes: that of a replica, most likely."""
 
 
 def after_commit(session: Session, act: Callable[[], object]) -> None:
@@ -95,6 +109,8 @@ class Store:
             ) from None
         if self.sqlite:
             _prepare_sqlite(self.engine)
+        else:
+            _leave_replicas(self.engine)
         self._reader = self.engine.execution_options(read_only=True)
         # SQLite has one writer at a time, and those who find it busy sleep and ask again: among
         # eight threads the unlucky one waited for seconds. A lock passes the turn on at once.
@@ -126,6 +142,10 @@ class Store:
 
     def check(self) -> None:
         """Raise `DeskError` with what to do unless the database answers and is up to date."""
+        try:
+            self.ping()
+        except SQLAlchemyError as error:
+            raise failed(self.url, error) from None
         current = self.revision()
         newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
         if not is_known(current):
@@ -143,6 +163,23 @@ class Store:
                 return MigrationContext.configure(connection).get_current_revision()
         except SQLAlchemyError as error:
             raise failed(self.url, error) from None
+
+    def ping(self) -> None:
+        """Raise what the driver raises, or `ReadOnlyDatabaseError`, unless it could be written."""
+        with self._reader.connect() as connection:
+            if self.sqlite:
+                connection.execute(text("SELECT 1"))
+                return
+            read_only = connection.scalar(text("SHOW transaction_read_only")) == "on"
+            if read_only:
+                connection.invalidate()
+        if read_only:
+            # By now the address may lead to another server: the next connection asks there.
+            self.engine.dispose()
+            raise ReadOnlyDatabaseError(
+                f"The database at {_shown(self.url)} takes no writes: it is a replica, or was made "
+                "read-only. Check that DATABASE_URL leads to the primary."
+            )
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision; a second call does nothing."""
@@ -257,6 +294,15 @@ def _use_wal(cursor: Any) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def _leave_replicas(engine: Engine) -> None:
+    @event.listens_for(engine, "handle_error")
+    def leave(context: ExceptionContext) -> None:
+        # After a failover the address leads elsewhere, but a connection to a replica lives on and
+        # answers the pool's question: without this it would fail each write for good.
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+            context.is_disconnect = True
 
 
 def _prepare_sqlite(engine: Engine) -> None:

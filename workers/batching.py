@@ -27,6 +27,7 @@ Private names of RQ are used where there is no public one; each says why. RQ is 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import time
@@ -53,7 +54,7 @@ from rq.utils import ensure_job_list, now
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
 from desk import faultpoints
-from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, queue
+from desk.queues import MAINTENANCE_INTERVAL, RESULT_TTL, WORKER_TTL, leaving_replicas, queue
 from workers import reading
 from workers.claims import Claims
 from workers.records import Claim, Failure
@@ -64,13 +65,17 @@ RunBatch = Callable[[Sequence[Job]], Sequence[object]]
 
 T = TypeVar("T")
 
-# Redis may come back from each of these; the last two are a failover and a full memory.
+# Redis may come back from each of these.
 _AWAY = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
-    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ReadOnlyError,  # a failover
+    redis.exceptions.MasterDownError,
     redis.exceptions.OutOfMemoryError,
 )
+# And from these answers, which have no class: what waits is sent home when a primary becomes a
+# replica; a disk is full; a primary has too few replicas. In a pipeline words stand before them.
+_AWAY_WORDS = re.compile(r"(^|caused error: )(UNBLOCKED|MISCONF|NOREPLICAS)\b")
 
 
 class WorkLoopError(Exception):
@@ -86,7 +91,8 @@ class BatchWorker(SimpleWorker):
     until the culprit stands alone; so what it does must be safe to repeat. It runs in the main
     thread; callbacks and dotted paths of an `AllowedJob` are checked before it sees the job.
 
-    `between_batches` is called before each take, and at least every `idle_tick` seconds when idle.
+    `between_batches` is called before each take, and again and again while the worker waits: for
+    jobs (every `idle_tick` seconds), to be resumed, or for a Redis that is away.
     `watchdog` ends the process when a batch goes on beyond its time limit's signal.
     """
 
@@ -225,9 +231,9 @@ class BatchWorker(SimpleWorker):
                 return self._batch[0].job, self._queue
             if self._stop_requested:
                 raise StopRequested
-            if self._suspended:
-                self.check_for_suspension(timeout is None)
-            elif not moved:
+            if self._suspended and timeout is not None:
+                self._patiently(self._rest)
+            elif self._suspended or not moved:
                 idle = time.monotonic() - idle_since
                 if timeout is None or (max_idle_time is not None and idle >= max_idle_time):
                     self._ended = True
@@ -256,25 +262,26 @@ class BatchWorker(SimpleWorker):
 
     def _wait(self) -> None:
         """Return when a job waits or a tick has passed, without taking anything."""
-        if time.monotonic() - self._beat > min(self.dequeue_timeout, 5):
-            with self.connection.pipeline() as pipeline:
-                self.set_state(WorkerStatus.IDLE, pipeline=pipeline)
-                self.heartbeat(pipeline=pipeline)
-                pipeline.execute()
-            self._beat = time.monotonic()
+        self._show(WorkerStatus.IDLE)
         key = self._queue.key
         self.connection.blmove(key, key, self.idle_tick, "LEFT", "LEFT")  # type: ignore[arg-type]
 
+    def _show(self, state: WorkerStatus) -> None:
+        """Tell Redis every few seconds that the worker is there, and what it waits for."""
+        if time.monotonic() - self._beat > min(self.dequeue_timeout, 5):
+            with self.connection.pipeline() as pipeline:
+                self.set_state(state, pipeline=pipeline)
+                self.heartbeat(pipeline=pipeline)
+                pipeline.execute()
+            self._beat = time.monotonic()
+
     def check_for_suspension(self, burst: bool) -> None:
-        # RQ asks before each take; the claim script has its own look, in the same step.
-        if not self._suspended:
-            return
-        try:
-            self._patiently(lambda: super(BatchWorker, self).check_for_suspension(burst))
-        except StopRequested:
-            self._ended = True
-            raise
-        self._suspended = False
+        """Nothing. RQ asks before each take; the claim script has its own look, in that step."""
+
+    def _rest(self) -> None:
+        """Let a tick of the suspension pass; RQ would wait for its end without a sign of life."""
+        self._show(WorkerStatus.SUSPENDED)
+        time.sleep(self.idle_tick)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         # RQ beats after each job, in three round trips; the finish script has just done it.
@@ -313,17 +320,23 @@ class BatchWorker(SimpleWorker):
                 listener.stop()
 
     def _patiently(self, action: Callable[[], T]) -> T:
-        """The action's value, however long Redis is away. Raises if asked to stop meanwhile."""
+        """The action's value, however long Redis is away. Raises if asked to stop meanwhile.
+
+        The hook goes on: a process that waits for Redis is alive, and killing it mends nothing.
+        """
         wait = 0.1
         while True:
             try:
-                return action()
-            except _AWAY as error:
-                if self._stop_requested:
+                with leaving_replicas(self.connection):
+                    return action()
+            except redis.exceptions.RedisError as error:
+                if self._stop_requested or not _is_away(error):
                     raise
                 self.log.error(
                     "Worker %s: Redis is away (%s); again in %.1f s", self.name, error, wait
                 )
+                if self.between_batches is not None:
+                    self.between_batches()
                 time.sleep(wait)
                 wait = min(wait * self.exponential_backoff_factor, self.longest_wait)
 
@@ -495,3 +508,8 @@ class BatchWorker(SimpleWorker):
             self._finalize_success(job, only, execution, outcome)
         except Exception:  # noqa: BLE001 - a failing success callback fails the job, as in RQ
             self._finalize_failure(job, only, execution, sys.exc_info())
+
+
+def _is_away(error: redis.exceptions.RedisError) -> bool:
+    """Whether Redis may be itself again later, without anybody changing what was asked of it."""
+    return isinstance(error, _AWAY) or _AWAY_WORDS.search(str(error)) is not None

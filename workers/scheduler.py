@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from desk import faultpoints, health, metrics, queues
 from desk.domain import DeskError, RunState
-from desk.flow import deciding, learning, leases, reminding, watching
+from desk.flow import clocks, deciding, learning, leases, reminding, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
@@ -68,6 +68,7 @@ class Scheduler:
         self._retrain_at = retrain_at
         self._ticked: float | None = None
         self._sure_from = 0.0
+        self._clock_differs = False
         self._failing: dict[str, str] = {}
         """The last error of each chore that fails over its data."""
 
@@ -78,10 +79,10 @@ class Scheduler:
         if self._ticked is not None and now - self._ticked > HESITATE_SECONDS / 2:
             self.hesitate()
         self._ticked = now
-        for chore in (
-            *(self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.retrain),
-            self.remind,
-        ):
+        by_age = (self.give_up_late, self.enqueue_stuck, self.enqueue_runs)
+        for chore in (self.compare_clocks, *by_age, self.retrain, self.remind):
+            if self._clock_differs and chore in by_age:
+                continue
             try:
                 chore()
             except RedisError as error:
@@ -107,13 +108,26 @@ class Scheduler:
         """Somebody else was in charge, or the database away: what is silent need not be dead."""
         self._sure_from = monotonic() + HESITATE_SECONDS
 
+    def compare_clocks(self) -> None:
+        """By a clock that differs every age is wrong, and each message would be late at once.
+
+        Then nothing is done by age; the bot, by its own clock, calls people for what is late.
+        """
+        found = clocks.offset(self._desk)
+        differs = abs(found) > clocks.MOST_SECONDS
+        if differs != self._clock_differs:
+            self._clock_differs = differs
+            if differs:
+                log.error("chores.refused", seconds=round(found, 1), advice=clocks.ADVICE)
+            else:
+                log.info("chores.resumed")
+
     def give_up_late(self) -> None:
         """Nobody is met with silence: overdue messages go to a person."""
         late = watching.overdue(self._desk, self._reply_deadline)
         if not late:
             return
         following = deciding.give_up(self._desk, late)
-        metrics.LATE.inc(len(late))
         log.warning("messages.late", messages=late)
         queues.decided(self._connection, following)
 

@@ -154,6 +154,9 @@ class Trainer:
         self, run_id: int, attempt: int, life: Life, progress: Progress | None
     ) -> tuple[str, RunState]:
         faultpoints.point("training.begun")
+        promoted = self._promoted_before(run_id, attempt, life)
+        if promoted is not None:
+            return promoted, RunState.PROMOTED
         registry.set_candidate(self.models_dir, None)  # a run that was killed may have left one
         registry.sweep(self.models_dir)
         test = read_examples(self.pack_dir / "test.jsonl")
@@ -162,7 +165,6 @@ class Trainer:
         try:
             verdict = self._judge(version, test, life)
             faultpoints.point("training.before_promote")
-            promoted = partial(registry.promote, self.models_dir, version)
             state = RunState.PROMOTED if verdict.promoted else RunState.REJECTED
             if not self._finish(
                 run_id,
@@ -170,14 +172,28 @@ class Trainer:
                 state,
                 version=version,
                 report=verdict.as_dict() | {"test": content_hash(test)},
-                promote=promoted if verdict.promoted else None,
+                promote=partial(self._promote, version) if verdict.promoted else None,
             ):
                 raise life.stale()
-            faultpoints.point("training.after_promote")
+            faultpoints.point("training.after_verdict")
         finally:
             if registry.candidate(self.models_dir) == version:
                 registry.set_candidate(self.models_dir, None)
         return version, state
+
+    def _promote(self, version: str) -> None:
+        registry.promote(self.models_dir, version)
+        faultpoints.point("training.after_promote")
+
+    def _promoted_before(self, run_id: int, attempt: int, life: Life) -> str | None:
+        """Write the verdict that an earlier attempt died over, if its model is the champion."""
+        run = learning.get_run(self.desk, run_id)
+        if run.version is None or run.version != registry.champion(self.models_dir):
+            return None
+        told = {"version": run.version, "report": run.report}
+        if not self._finish(run_id, attempt, RunState.PROMOTED, **told):
+            raise life.stale()
+        return run.version
 
     def _train(self, test: Sequence[Example], life: Life, progress: Progress | None) -> str:
         learned = learning.learned(self.desk)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
 from classifier.vocabulary import Prediction
-from desk import faultpoints
+from desk import faultpoints, metrics
 from desk.domain import (
     Action,
     ConversationState,
@@ -37,7 +37,7 @@ from desk.flow.composing import (
 from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person
-from desk.flow.noting import decided
+from desk.flow.noting import counted, decided
 from desk.policy import LATE, decide, is_negative
 from desk.tables import (
     IS_PENDING,
@@ -131,6 +131,8 @@ def give_up(desk: Desk, message_ids: Sequence[int], rule: str = LATE) -> list[tu
             if not message.attempt:
                 # It still waited for an earlier one: without an attempt it would teach nothing.
                 begin_attempt(message, desk.clock())
+        if rule == LATE:
+            counted(session, metrics.LATE, number=len(held.messages))
         for cases in held.turns(held.messages):
             with_bot = [case.conversation.state is ConversationState.BOT for case in cases]
             decisions = [

@@ -5,12 +5,13 @@ from __future__ import annotations
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from desk import metrics
 from desk.domain import Action, ConversationState, DeliveryState, MessageState
 from desk.flow.cards import FILE_KEY, post_card, post_message
 from desk.flow.composing import add_delivery, customer_text
 from desk.flow.desk import Desk
 from desk.flow.handover import handover_text, waiting_text
-from desk.flow.noting import decided, happened
+from desk.flow.noting import counted, decided, happened
 from desk.flow.refreshing import refresh_card
 from desk.policy import LATE
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message, Operator
@@ -97,7 +98,7 @@ def take_over(
     conversation.operator_id = operator.user_id
     conversation.taken_at = desk.clock()
     happened(session, "conversation.taken", conversation=conversation.id)
-    session.execute(
+    void = session.execute(
         update(DeliveryRow)
         .where(
             DeliveryRow.conversation_id == conversation.id,
@@ -105,7 +106,11 @@ def take_over(
             DeliveryRow.state == DeliveryState.PENDING,
         )
         .values(state=DeliveryState.CANCELLED)
+        .returning(DeliveryRow.id, DeliveryRow.message_id)
     )
+    for delivery_id, message_id in void.all():
+        counted(session, metrics.DELIVERIES, "cancelled")
+        happened(session, "delivery.cancelled", delivery=delivery_id, message=message_id)
     refresh_card(session, desk, customer, conversation)
 
 

@@ -216,8 +216,11 @@ def finish_run(
     """Write a run's verdict and tell the operators; False if another attempt has begun.
 
     `promote` is called while the run is locked, so only for the attempt that counts; if it
-    raises, nothing is written. It may be called again where the commit fails.
+    raises, no verdict is written. It may be called again where the commit fails. Version and report
+    are committed before it: the next attempt of one that dies in between finds what was promoted.
     """
+    if promote is not None and not _announce(desk, run_id, attempt, version, report):
+        return False
     with desk.store.writing() as session:
         run = _held(session, run_id, attempt, RunState.RUNNING)
         if run is None:
@@ -227,6 +230,17 @@ def finish_run(
         run.state, run.version, run.error = state, version, error
         run.report, run.finished_at = report or {}, desk.clock()
         operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))
+        return True
+
+
+def _announce(
+    desk: Desk, run_id: int, attempt: int, version: str | None, report: dict[str, Any] | None
+) -> bool:
+    with desk.store.writing() as session:
+        run = session.get(RunRow, run_id, with_for_update=True)
+        if run is None or run.attempt != attempt or run.state is not RunState.RUNNING:
+            return False
+        run.version, run.report = version, report or {}
         return True
 
 

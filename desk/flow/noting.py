@@ -41,9 +41,11 @@ for _action, _rules in RULES.items():
         metrics.DECISIONS.labels(_action, _rule)
 
 
-def counted(session: Session, counter: prometheus_client.Counter, *labels: str) -> None:
-    """Count one, once the transaction has committed."""
-    after_commit(session, (counter.labels(*labels) if labels else counter).inc)
+def counted(
+    session: Session, counter: prometheus_client.Counter, *labels: str, number: int = 1
+) -> None:
+    """Count so many, once the transaction has committed."""
+    after_commit(session, lambda: (counter.labels(*labels) if labels else counter).inc(number))
 
 
 def happened(session: Session, event: str, **ids: Ids) -> None:

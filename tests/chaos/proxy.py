@@ -59,6 +59,10 @@ class Proxy:
         """The next request with these bytes is passed on, and its connection dies unanswered."""
         self._swallow = command
 
+    def lead_to(self, target: int | Path) -> None:
+        """New connections lead to another server; those of now live on, as after a failover."""
+        self._target = target
+
     def close(self) -> None:
         """End it, with all connections."""
         self.refuse()

@@ -20,7 +20,7 @@ from sqlalchemy import select, text
 
 from cli.checks import Status
 from desk.domain import DeliveryState, Incoming, Person
-from desk.flow import customers, delivering, intake, leases
+from desk.flow import clocks, customers, delivering, intake, leases
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
 from desk.pack import load
@@ -143,6 +143,21 @@ def test_doctor_finds_an_outdated_database_and_redis_away(
     assert result.code == 1
     assert "frontdesk migrate" in found["database"]["detail"]
     assert found["redis"]["status"] == "fail"
+
+
+@pytest.mark.parametrize(("ahead", "status"), [(25.0, "fail"), (-25.0, "fail"), (0.5, "ok")])
+def test_doctor_compares_this_hosts_clock_with_the_databases(
+    frontdesk: Command,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead: float,
+    status: str,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    monkeypatch.setattr(clocks, "offset", lambda _: ahead)
+    found = checks(frontdesk("doctor", "--json"))["clock"]
+    assert found["status"] == status
+    assert ("NTP" in found["hint"]) == (status == "fail")
 
 
 def test_doctor_finds_a_wrong_pack(

@@ -175,6 +175,14 @@ def test_queues_are_read_as_rq_keeps_them(redis: Redis) -> None:
     assert found["frontdesk_queue_oldest_seconds", ("classify",)] > 86400
 
 
+def test_a_queue_whose_first_job_has_expired_is_as_old_as_that_at_least(redis: Redis) -> None:
+    redis.flushall()
+    queues.enqueue_classify(redis, [(1, 1), (2, 1)])
+    redis.delete("rq:job:classify-1-1")
+    found = {(read.name, labels): value for read, labels, value in of_redis(redis)}
+    assert found["frontdesk_queue_oldest_seconds", ("classify",)] == queues.CLASSIFY_TTL
+
+
 def test_every_reading_is_one_that_the_vocabulary_names(desk: Desk, redis: Redis) -> None:
     known = {read.name: len(read.labels) for read in metrics.READ}
     for read, labels, _ in [*of_database(desk), *of_redis(redis)]:

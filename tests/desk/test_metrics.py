@@ -13,12 +13,20 @@ from structlog.testing import capture_logs
 
 from desk import metrics, policy
 from desk.domain import Action, Incoming, PendingMessage, Person
-from desk.flow import customers, deciding, delivering, dispatching, intake, recovering
+from desk.flow import (
+    customers,
+    deciding,
+    delivering,
+    dispatching,
+    intake,
+    operators,
+    recovering,
+)
 from desk.flow.desk import Desk
 from desk.flow.noting import RULES, counted, decided, happened
 from desk.logs import configure
 from desk.store import after_commit
-from tests.desk.acting import hold_lease, new_rows, predict
+from tests.desk.acting import OSCAR, Stage, hold_lease, new_rows, predict
 from tests.ops.queries import labels
 
 ANN = Person(501, "Ann")
@@ -181,6 +189,26 @@ def log(capsys: pytest.CaptureFixture[str]) -> Iterator[structlog.stdlib.BoundLo
     logging.captureWarnings(False)
     root.handlers = handlers
     root.setLevel(level)
+
+
+def test_a_reply_that_a_person_overtakes_counts_as_cancelled_once(desk: Desk) -> None:
+    stage = Stage(desk)
+    stage.ask("two roses")
+    thread = stage.topic()
+    before = value(metrics.DELIVERIES, "cancelled")
+    with capture_logs() as logs:
+        operators.took(desk, stage.update(), OSCAR, thread)
+    dispatching.take(desk, (), 9)
+    assert value(metrics.DELIVERIES, "cancelled") == before + 1
+    assert [entry["event"] for entry in logs].count("delivery.cancelled") == 1
+
+
+def test_a_message_that_two_give_up_counts_as_late_once(desk: Desk) -> None:
+    message = write(desk, 1)
+    before = value(metrics.LATE)
+    deciding.give_up(desk, [message.id])
+    deciding.give_up(desk, [message.id])
+    assert value(metrics.LATE) == before + 1
 
 
 def test_warnings_and_errors_are_counted_by_event_and_a_librarys_by_its_name(

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
 from desk.domain import Action, ConversationState, FeedbackKind, RunState, Trial
-from desk.flow import customers, learning, watching
+from desk.flow import clocks, customers, learning, watching
 from desk.tables import Feedback, Message
 from tests.conftest import Clock
 from tests.desk.acting import ANA, OLGA, Stage
@@ -115,6 +115,23 @@ def test_a_chore_that_fails_over_its_data_keeps_no_other_from_its_work(
         (entry["event"], entry["chore"]) for entry in logs if entry["log_level"] == "error"
     ] == [("chore.failed", "enqueue_stuck")]
     assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt}"]
+
+
+def test_a_scheduler_whose_clock_differs_does_nothing_by_age_until_it_agrees(
+    stage: Stage, scheduler: Scheduler, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = stage.write("where is it?")
+    assert job is not None
+    clock.move(seconds=25)
+    monkeypatch.setattr(clocks, "offset", lambda _: 25.0)
+    with structlog.testing.capture_logs() as logs:
+        scheduler.tick()
+        scheduler.tick()
+    assert stage.pending_count() == 1
+    assert [entry["seconds"] for entry in logs if entry["event"] == "chores.refused"] == [25.0]
+    monkeypatch.setattr(clocks, "offset", lambda _: 1.0)
+    scheduler.tick()
+    assert stage.decision(job[0]).rule == "late"
 
 
 def test_the_metric_knows_each_chore_before_it_fails() -> None:

@@ -121,6 +121,54 @@ def test_a_candidate_that_the_gate_rejects_leaves_the_champion(
     assert rejected.version != champion
 
 
+class Killed(BaseException):
+    """In place of SIGKILL."""
+
+
+def kill(*_: object) -> None:
+    raise Killed
+
+
+def test_a_run_killed_between_its_promotion_and_its_verdict_is_found_promoted(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer.run(*learning.order_run(stage.desk, "Olga"))
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "judge", lambda *_: Verdict(True, 0.95, 0.9))
+        patch.setattr(
+            training.faultpoints,
+            "point",
+            lambda at: kill() if at == "training.after_promote" else None,
+        )
+        with pytest.raises(Killed):
+            trainer.run(run_id, attempt)
+    champion = registry.champion(trainer.models_dir)
+    again = learning.restart_run(stage.desk, run_id)
+    assert again is not None
+    monkeypatch.setattr(training, "judge", lambda *_: Verdict(False, 0.5, 0.95, reason="accuracy"))
+    assert trainer.run(*again) is RunState.PROMOTED
+    run = learning.get_run(stage.desk, run_id)
+    assert (run.state, run.version) == (RunState.PROMOTED, champion)
+    assert run.report["candidate_accuracy"] == 0.95
+    assert registry.champion(trainer.models_dir) == champion
+
+
+def test_a_run_killed_before_its_promotion_is_trained_anew(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "promote", kill)
+        with pytest.raises(Killed):
+            trainer.run(run_id, attempt)
+    intended = learning.get_run(stage.desk, run_id).version
+    again = learning.restart_run(stage.desk, run_id)
+    assert again is not None
+    assert trainer.run(*again) is RunState.PROMOTED
+    assert registry.champion(trainer.models_dir) not in (None, intended)
+
+
 def test_a_run_of_an_older_attempt_does_nothing(trainer: Trainer, stage: Stage) -> None:
     run_id, attempt = learning.order_run(stage.desk, "Olga")
     assert learning.restart_run(stage.desk, run_id) == (run_id, attempt + 1)

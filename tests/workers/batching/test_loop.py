@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,44 @@ def test_the_hook_runs_before_each_take_and_while_idle_and_new_work_wakes_at_onc
     assert all(names[n - 1] == "hook" for n, name in enumerate(names) if name == "batch")
     hooks = [when for name, when in events if name == "hook"]
     assert max(b - a for a, b in pairwise(hooks)) < 1.5
+
+
+@contextmanager
+def suspended(connection: Redis) -> Iterator[None]:
+    suspend(connection)
+    yield
+    resume(connection)
+
+
+@contextmanager
+def away(connection: Redis) -> Iterator[None]:
+    connection.config_set("min-replicas-to-write", 1)  # no command that writes is carried out
+    yield
+    connection.config_set("min-replicas-to-write", 0)
+
+
+@pytest.mark.parametrize("trouble", [suspended, away])
+def test_the_hook_goes_on_while_the_worker_is_suspended_or_redis_is_away(
+    server: EmbeddedRedis, connection: Redis, trouble: Callable[[Redis], Any]
+) -> None:
+    # It is the sign of life by which a probe tells a process that waits from one that hangs.
+    hooks: list[float] = []
+    during: list[float] = []
+
+    def later() -> None:
+        with Redis.from_url(server.url) as other:
+            time.sleep(0.5)
+            with trouble(other):
+                begun = time.monotonic()
+                time.sleep(4)
+                during.extend(when for when in hooks if when > begun)
+
+    worker = worker_on(connection, nothing, between_batches=lambda: hooks.append(time.monotonic()))
+    helper = threading.Thread(target=later)
+    helper.start()
+    worker.work(logging_level="CRITICAL", max_idle_time=2)
+    helper.join()
+    assert len(during) >= 3
 
 
 def test_an_error_in_the_loop_is_not_a_normal_end(connection: Redis) -> None:
