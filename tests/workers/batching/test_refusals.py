@@ -17,8 +17,9 @@ from redis.exceptions import ReadOnlyError, ResponseError
 
 from desk.queues import CLASSIFY, TRAIN, enqueue_classify, enqueue_train
 from tests.chaos.proxy import Proxy
+from tests.redis_servers import embedded_redis
 from tests.workers.batching.jobs import enqueue, ids, listed
-from workers.embedded import EmbeddedRedis, embedded_redis
+from workers.embedded import EmbeddedRedis
 
 TROUBLE_SECONDS = 3.0
 """Longer than a worker waits for a job at a time, and than it waits after its first failures."""
