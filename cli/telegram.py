@@ -33,9 +33,12 @@ def telegram_problems(settings: Settings) -> list[str]:
 def webhook_problem(settings: Settings) -> str | None:
     """What keeps Telegram from delivering to the webhook; None when all is well.
 
-    Needs BOT_TOKEN and WEBHOOK_URL. Raises `CommandError` when Telegram does not say.
+    Needs BOT_TOKEN and WEBHOOK_URL.
     """
-    return asyncio.run(_webhook_problem(settings))
+    try:
+        return asyncio.run(_webhook_problem(settings))
+    except CommandError as error:
+        return str(error)
 
 
 async def _webhook_problem(settings: Settings) -> str | None:
