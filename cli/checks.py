@@ -119,8 +119,13 @@ def database(settings: Settings) -> Iterator[Finding]:
     except DeskError as error:
         yield Finding("database", Status.FAIL, str(error))
         return
+    patient = store.ends_idle_transactions()
     store.dispose()
     yield Finding("database", Status.OK, f"{scrub(settings.database)} is up to date")
+    if not patient:
+        detail = "keeps the locks of a process that froze or was cut off in a transaction"
+        hint = "ALTER ROLE … SET idle_in_transaction_session_timeout = '15s' (docs/operations.md)"
+        yield Finding("database", Status.WARN, detail, hint)
 
 
 def clock(settings: Settings) -> Iterator[Finding]:

@@ -181,6 +181,17 @@ class Store:
                 "read-only. Check that DATABASE_URL leads to the primary."
             )
 
+    def ends_idle_transactions(self) -> bool:
+        """Whether the server ends a transaction whose client says nothing, and with it its locks.
+
+        `_patience` asks for that, but what stands between may not pass it on: PgBouncer, say.
+        """
+        if self.sqlite:
+            return True  # the locks of a file end with their process
+        with self._reader.connect() as connection:
+            limit = connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
+            return bool(limit != "0")
+
     def migrate(self) -> None:
         """Bring the schema to the newest revision; a second call does nothing."""
         try:

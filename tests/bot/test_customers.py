@@ -201,6 +201,18 @@ async def test_a_photo_is_copied_to_the_operators_with_its_caption(
     assert photo["message_thread_id"] == (await world.topics())[0]["message_thread_id"]
 
 
+async def test_a_file_is_passed_on_and_never_downloaded(bot: Running, world: World) -> None:
+    ann = await world.customer("Ann")
+    for kind in ("photo", "document", "voice"):
+        await world.ask("POST", f"customers/{ann}/{kind}", {})
+    await eventually(lambda: _three_copies(world))
+    assert await world.calls("getFile") == []
+
+
+async def _three_copies(world: World) -> bool:
+    return len(await world.calls("copyMessage", OPERATORS_CHAT)) == 3
+
+
 @pytest.mark.parametrize(
     ("caption", "why"),
     [

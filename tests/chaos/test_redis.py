@@ -12,6 +12,9 @@ from tests.chaos.stack import Stack, pause, until
 
 WHERE, REFUND = "where is my parcel", "refund the lamp"
 AWAY_SECONDS = 60.0 if LONG else 5.0
+REFUSED_SECONDS = 40.0 if LONG else 8.0
+"""Beyond the next of a worker's own writes, at which it would die; in the long form beyond the time
+for a reply, too."""
 
 
 def write(stack: Stack, number: int = 5) -> list[int]:
@@ -97,19 +100,25 @@ def test_redis_killed(stack: Stack) -> None:
     stack.good(customers)
 
 
+def _turn(stack: Stack, trouble: str, *, on: bool) -> None:
+    if trouble == "read_only":
+        stack.redis.replicaof(*(("127.0.0.1", "1") if on else ("NO", "ONE")))
+    else:
+        stack.redis.config_set("maxmemory", int(on))
+
+
 @pytest.mark.parametrize("trouble", ["read_only", "out_of_memory"])
 def test_redis_refuses_writes(stack: Stack, trouble: str) -> None:
     failures = stack["bot"].said("not_enqueued")
-    if trouble == "read_only":
-        stack.redis.replicaof("127.0.0.1", 1)
-    else:
-        stack.redis.config_set("maxmemory", 1)
+    deaths = {name: stack[name].deaths for name in ("bot", "inference", "scheduler")}
+    _turn(stack, trouble, on=True)
     try:
         customers = write(stack)
         until(lambda: stack["bot"].said("not_enqueued") > failures, "a write is refused")
+        pause(REFUSED_SECONDS)
+        assert {name: stack[name].deaths for name in deaths} == deaths
     finally:
-        if trouble == "read_only":
-            stack.redis.replicaof("NO", "ONE")
-        else:
-            stack.redis.config_set("maxmemory", 0)
-    stack.good(customers)
+        _turn(stack, trouble, on=False)
+    verdict = stack.good(customers)
+    if LONG:
+        assert verdict.decisions == {"escalate": 5, "silent": 5}  # as without any Redis

@@ -145,6 +145,15 @@ def test_doctor_finds_an_outdated_database_and_redis_away(
     assert found["redis"]["status"] == "fail"
 
 
+def test_doctor_warns_of_a_server_that_would_keep_a_dead_clients_locks(
+    frontdesk: Command, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped = f"{postgres_url}&options=-c%20idle_in_transaction_session_timeout%3D0"
+    monkeypatch.setenv("DATABASE_URL", dropped)
+    result = frontdesk("doctor", "--json")
+    assert "ALTER ROLE" in checks(result)["database"]["hint"]
+
+
 @pytest.mark.parametrize(("ahead", "status"), [(25.0, "fail"), (-25.0, "fail"), (0.5, "ok")])
 def test_doctor_compares_this_hosts_clock_with_the_databases(
     frontdesk: Command,

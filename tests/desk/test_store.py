@@ -405,3 +405,14 @@ def test_a_silent_client_or_server_is_given_up_unless_the_address_says_otherwise
     assert limit == "15s"
     assert chosen["keepalives_count"] == "7"
     assert chosen["tcp_user_timeout"] == "15000"
+
+
+def test_it_is_known_whether_the_server_ends_a_transaction_that_idles(store: Store) -> None:
+    assert store.ends_idle_transactions()
+
+
+def test_what_stands_between_may_have_dropped_that(postgres_url: str) -> None:
+    # As PgBouncer does: the server's own default is never to end one.
+    store = Store(f"{postgres_url}&options=-c%20idle_in_transaction_session_timeout%3D0")
+    assert not store.ends_idle_transactions()
+    store.dispose()
