@@ -30,7 +30,8 @@ from desk.flow.handoff import already_taken, call_person, resolve, take_over
 from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.flow.refreshing import edit_card
-from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN
+from desk.pack import Escalate
+from desk.policy import ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, THUMB_DOWN
 from desk.tables import (
     ButtonRow,
     Conversation,
@@ -143,9 +144,12 @@ def _by_customer(press: _Press) -> Pressed:
     if asked is not None:
         note_feedback(press, asked, FeedbackKind.CLARIFIED, customer.chat_id, intent)
         _drop_keyboard(press)
+    known = desk.pack.intents.get(intent)
+    if known is not None and known.escalate is Escalate.ALWAYS:
+        call_person(session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, intent)
+        return Pressed()
     text = answer_text(desk, customer, intent)
-    if text is None:
-        # A choice that only a person can serve, or an intent the pack has dropped since.
+    if text is None:  # the pack has dropped the intent since
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON, intent)
         return Pressed()
     customer_text(

@@ -27,6 +27,7 @@ from desk.flow.composing import (
     shorten,
 )
 from desk.flow.desk import Desk
+from desk.pack import Escalate
 from desk.policy import OTHER_LANGUAGE, threshold
 from desk.tables import (
     IS_CARD,
@@ -351,7 +352,8 @@ def _explanation(desk: Desk, prediction: PredictionRow) -> list[str]:
     """What a decision rests on, a line each: confidence, kind of text, language, examples."""
     language, lines = desk.language, []
     known = desk.pack.intents.get(prediction.intent or "")
-    if prediction.intent and prediction.confidence is not None and known and known.answer:
+    automatic = known is not None and known.answer and known.escalate is not Escalate.ALWAYS
+    if prediction.intent and prediction.confidence is not None and automatic:
         needed = threshold(prediction.intent, prediction.threshold, desk.pack)
         lines.append(
             say(

@@ -6,12 +6,20 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, ConversationState, DeliveryState, MessageState
-from desk.flow.cards import FILE_KEY, post_card, post_message
-from desk.flow.composing import add_delivery, customer_text
+from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
+from desk.flow.composing import (
+    add_delivery,
+    answer_text,
+    customer_text,
+    html,
+    length,
+    plain,
+    shorten,
+)
 from desk.flow.desk import Desk
 from desk.flow.noting import decided, happened
 from desk.flow.refreshing import refresh_card
-from desk.policy import LATE
+from desk.policy import INTENT_NEEDS_PERSON, LATE
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message, Operator
 from desk.texts import say
 
@@ -29,7 +37,8 @@ def call_person(
 ) -> None:
     """Hand a conversation over: note the decision, call the operators, tell the customer once.
 
-    A message that the bot has answered before keeps its decision's row, with the new rule.
+    A message that the bot has answered before keeps its decision's row, with the new rule. What
+    the pack answers to an intent that needs a person is said with it, before everything else.
     """
     decision = session.get(DecisionRow, message.id)
     if decision is None:
@@ -55,6 +64,8 @@ def call_person(
     text = say("already-waiting", customer.language) if waiting else handover_text(desk, customer)
     if rule == LATE:
         text = f"{say('late', customer.language)}\n{text}"
+    if rule == INTENT_NEEDS_PERSON and intent is not None and not waiting:
+        text = _with_answer(desk, customer, intent, text)
     customer_text(session, f"handover:{message.id}", customer, conversation, text, message=message)
 
 
@@ -85,6 +96,17 @@ def handover_text(desk: Desk, customer: Customer) -> str:
     if opening is None:
         return say("handover-closed-unknown", customer.language)
     return say("handover-closed", customer.language, when=opening.strftime("%Y-%m-%d %H:%M %Z"))
+
+
+def _with_answer(desk: Desk, customer: Customer, intent: str, handover: str) -> str:
+    """The pack's answer for an intent, if it has one, and then the handover, as one message."""
+    answer = answer_text(desk, customer, intent)
+    if answer is None:
+        return handover
+    room = LIMIT - length(plain(handover)) - 2
+    if length(plain(answer)) > room:  # a cut through its markup would be refused as a whole
+        answer = html(shorten(plain(answer), room))
+    return f"{answer}\n\n{handover}"
 
 
 def already_taken(session: Session, desk: Desk, conversation: Conversation) -> str:
