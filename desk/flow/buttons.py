@@ -23,7 +23,7 @@ from desk.flow.composing import (
     person_button,
 )
 from desk.flow.conversations import open_conversation
-from desk.flow.customers import held_back
+from desk.flow.customers import held_back, pass_on
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
 from desk.flow.handoff import already_taken, call_person, resolve, take_over
@@ -125,20 +125,20 @@ def _by_customer(press: _Press) -> Pressed:
         return _thumb(press, up=action == composing.THUMB_UP)
     conversation = open_conversation(session, desk, customer)
     if conversation.state in (ConversationState.WAITING, ConversationState.HUMAN):
-        return Pressed(say("already-waiting", customer.language), alert=True)
+        return _while_with_people(press, conversation)
     if action == composing.CALL_PERSON:
         question = _handed_over(press)
         if question is not None:
             call_person(session, desk, customer, conversation, question, THUMB_DOWN)
             return Pressed()
-        message = _tapped(press, conversation, say("talk-to-person", customer.language))
+        message = _tapped(press, conversation)
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
         return Pressed()
     asked = press.message if action == composing.CHOOSE_INTENT else None
     key = f"press:{press.inbox_id}" if asked is None else f"chosen:{asked.id}:{intent}"
     if has_delivery(session, key):
         return Pressed()  # a choice that was tapped again before its buttons were gone
-    message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
+    message = _tapped(press, conversation)
     if held_back(session, desk, customer, conversation, message):
         return Pressed()  # the buttons stay, to be pressed when the flood is over
     if asked is not None:
@@ -163,6 +163,25 @@ def _by_customer(press: _Press) -> Pressed:
     )
     remember_answer(desk, conversation, intent)
     return Pressed()
+
+
+def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
+    """The person who is awaited or in charge sees what was pressed; the bot answers nothing."""
+    session, desk, customer = press.session, press.desk, press.customer
+    text = _button_text(press)
+    said_last = session.scalar(
+        select(Message.text)
+        .where(Message.conversation_id == conversation.id, Message.author == Author.CUSTOMER)
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    if text in (said_last, say("talk-to-person", customer.language)):
+        return Pressed(say("already-waiting", customer.language), alert=True)
+    message = _tapped(press, conversation)
+    if held_back(session, desk, customer, conversation, message):
+        return Pressed()
+    pass_on(session, desk, customer, conversation, message)
+    return Pressed(say("passed-on", customer.language), alert=True)
 
 
 def _thumb(press: _Press, *, up: bool) -> Pressed:
@@ -302,13 +321,13 @@ def note_feedback(
     happened(session, "feedback.given", message=message.id, kind=str(kind))
 
 
-def _tapped(press: _Press, conversation: Conversation, text: str) -> Message:
+def _tapped(press: _Press, conversation: Conversation) -> Message:
     """A press is something the customer said, and shows up so in the conversation."""
     message = Message(
         conversation_id=conversation.id,
         inbox_id=press.inbox_id,
         author=Author.CUSTOMER,
-        text=text,
+        text=_button_text(press),
         created_at=press.desk.clock(),
     )
     press.session.add(message)
@@ -316,17 +335,39 @@ def _tapped(press: _Press, conversation: Conversation, text: str) -> Message:
     return message
 
 
-def _drop_keyboard(press: _Press, *, last_row_only: bool = False) -> None:
-    """Take away a question's buttons (or its thumbs) once they are answered."""
+def _button_text(press: _Press) -> str:
+    """What stands on the button that was pressed."""
+    for row in _keyboard_of(press):
+        for button in row:
+            if button.get("callback_data") == press.button.token:
+                return button["text"]
+    # The message is one that arrived twice, and only the second one's number is known.
+    if press.button.action == composing.CALL_PERSON:
+        return say("talk-to-person", press.customer.language)
+    return intent_title(
+        press.desk, press.button.argument, press.desk.pack.language(press.customer.language)
+    )
+
+
+def _keyboard_of(press: _Press) -> list[list[dict[str, str]]]:
+    """The rows of buttons with which the message was sent under which was pressed."""
     asked = press.session.scalar(
         select(DeliveryRow).where(
             DeliveryRow.chat_id == press.chat_id, DeliveryRow.telegram_id == press.telegram_id
         )
     )
     if asked is None or "reply_markup" not in asked.payload:
+        return []
+    rows: list[list[dict[str, str]]] = asked.payload["reply_markup"]["inline_keyboard"]
+    return rows
+
+
+def _drop_keyboard(press: _Press, *, last_row_only: bool = False) -> None:
+    """Take away a question's buttons (or its thumbs) once they are answered."""
+    rows = _keyboard_of(press)
+    if not rows:
         return
-    rows = asked.payload["reply_markup"]["inline_keyboard"]
-    kept = {"inline_keyboard": rows[:-1] if last_row_only else []}
+    kept: dict[str, object] = {"inline_keyboard": rows[:-1] if last_row_only else []}
     _show_keyboard(press, kept)
 
 

@@ -50,7 +50,7 @@ def started(desk: Desk, inbox_id: int, person: Person) -> None:
         if held_back(session, desk, customer, conversation, message):
             return
         if conversation.state is ConversationState.HUMAN:
-            _pass_on(session, desk, customer, conversation, message)
+            pass_on(session, desk, customer, conversation, message)
             return
         if conversation.state is ConversationState.WAITING:
             text = say("already-waiting", customer.language)
@@ -73,7 +73,7 @@ def asked_for_help(desk: Desk, inbox_id: int, person: Person) -> None:
         if held_back(session, desk, customer, conversation, message):
             return
         if conversation.state is ConversationState.HUMAN:
-            _pass_on(session, desk, customer, conversation, message)
+            pass_on(session, desk, customer, conversation, message)
             return
         text = say("help", customer.language)
         customer_text(session, f"help:{inbox_id}", customer, conversation, text)
@@ -223,14 +223,14 @@ def held_back(
     return True
 
 
-def _pass_on(
+def pass_on(
     session: Session,
     desk: Desk,
     customer: Customer,
     conversation: Conversation,
     message: Message,
 ) -> None:
-    """Show the person in charge a command to which the bot has nothing to say."""
+    """Show a command or a press, which the bot leaves to them, to who is awaited or in charge."""
     _show_undecided(session, desk, customer, conversation)
     _leave_to_person(session, conversation, message)
     post_message(session, desk, customer, conversation, message)

@@ -16,6 +16,7 @@ handover-open =
 handover-closed = I'm passing this to a colleague. Our team is back { $when }, and you will get the reply right here.
 handover-closed-unknown = I'm passing this to a colleague. Our team is away right now; you will get the reply right here.
 already-waiting = A colleague already has your message and will reply right here.
+passed-on = Passed on. A colleague will reply right here.
 late = Sorry, this is taking longer than it should.
 disturbance = We have your message, but something on our side is not working right now. Our team knows, and you will get your reply right here.
 flood = You are writing faster than I can read. Please wait a minute and then put your question into one message. /human calls a colleague.

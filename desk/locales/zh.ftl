@@ -12,6 +12,7 @@ handover-open = 我已把您的问题转给同事，通常会在 { $minutes } �
 handover-closed = 我已把您的问题转给同事。我们的团队将于 { $when } 上班，届时会在这里回复您。
 handover-closed-unknown = 我已把您的问题转给同事。团队目前不在线，之后会在这里回复您。
 already-waiting = 同事已经收到您的消息，会在这里回复您。
+passed-on = 已转达。同事会在这里回复您。
 late = 抱歉，处理时间比预期的长。
 disturbance = 我们已收到您的消息，但系统暂时出现故障。团队已经知道，会在这里回复您。
 flood = 您发消息的速度太快，我来不及阅读。请稍等一分钟，再用一条消息写下您的问题。发送 /human 可联系人工客服。

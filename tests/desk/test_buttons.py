@@ -91,14 +91,58 @@ def test_the_person_button_calls_a_person(stage: Stage) -> None:
     assert len(stage.deliveries(OPERATOR_CHAT)) == 1
 
 
-def test_buttons_do_nothing_while_a_person_is_awaited(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("action", "argument", "text"),
+    [("intent", "opening_hours", "Opening hours"), ("person", "", "Ask a person")],
+)
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_button_pressed_while_a_person_is_awaited_or_in_charge_is_shown_to_them(
+    stage: Stage, action: str, argument: str, text: str, taken: bool
+) -> None:
     stage.ask("where are my roses")
+    (answer,) = stage.send_all()
     stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    if taken:
+        operators.took(stage.desk, stage.update(), OSCAR, 77)
+    job = stage.write("one more thing")
     heard = stage.heard()
-    pressed = stage.press(stage.token("intent", "opening_hours"))
-    assert pressed.alert
-    assert pressed.text == "A colleague already has your message and will reply right here."
-    assert stage.heard() == heard
+    pressed = stage.press(stage.token(action, argument), telegram_id=answer.telegram_id or 0)
+    assert pressed.text == "Passed on. A colleague will reply right here."
+    assert stage.heard() == heard, "the bot answers nothing"
+    first, second = stage.told()[-2:]
+    assert job is not None
+    assert "<blockquote>one more thing</blockquote>" in first, "in the order in which it came"
+    assert f"Ana wrote</b>\n<blockquote>{text}</blockquote>" in second
+    assert stage.said()[-1].text == text
+    assert stage.decision(stage.said()[-1].id).action is Action.SILENT
+
+
+@pytest.mark.parametrize("choice", ["complaint", "talk_to_person"])
+def test_a_button_that_called_a_person_and_is_tapped_again_is_shown_once(
+    stage: Stage, choice: str
+) -> None:
+    stage.ask("帮帮我", BEN, confidence=0.4, others=[(choice, 0.3)])
+    (asked,) = stage.send_all()
+    for _ in range(2):
+        pressed = stage.press(
+            stage.token("choose", choice), by=BEN.chat_id, telegram_id=asked.telegram_id or 0
+        )
+    assert pressed.text == "同事已经收到您的消息，会在这里回复您。"
+    title = stage.desk.pack.intents[choice].title["zh"]
+    assert sum(f"<blockquote>{title}</blockquote>" in text for text in stage.told()) == 1
+
+
+def test_who_asks_for_a_person_while_one_is_awaited_is_told_that_they_come(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.ask("asdf", BEN, scope=0.02)
+    (asked,) = [row for row in stage.send_all() if row.chat_id == BEN.chat_id]
+    token = stage.token("person")
+    stage.press(token, by=BEN.chat_id, telegram_id=asked.telegram_id or 0)
+    told = stage.told()
+    pressed = stage.press(token, by=BEN.chat_id, telegram_id=asked.telegram_id or 0)
+    assert pressed.text == "同事已经收到您的消息，会在这里回复您。"
+    assert stage.told() == told
 
 
 def test_a_thumb_up_is_feedback_and_thanks(stage: Stage) -> None:
