@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, FeedbackKind, Pressed
 from desk.flow import composing
-from desk.flow.cards import CARD_KEY, is_post, label_keyboard
+from desk.flow.cards import CARD_KEY, is_post, label_keyboard, post_message
 from desk.flow.composing import (
     add_delivery,
     answer_buttons,
@@ -52,6 +52,10 @@ FOR_CUSTOMERS = frozenset(
         composing.THUMB_DOWN,
     }
 )
+
+CHOSEN_KEY = "chosen:"
+"""Begins the key of the answer to a choice; the id of the message that was asked back follows, and
+the intent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +132,11 @@ def _by_customer(press: _Press) -> Pressed:
         return _while_with_people(press, conversation)
     if action == composing.CALL_PERSON:
         question = _handed_over(press)
-        if question is not None:
-            call_person(session, desk, customer, conversation, question, THUMB_DOWN)
-            return Pressed()
-        message = _tapped(press, conversation)
-        call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
-        return Pressed()
+        disliked = question is not None and press.button.argument == composing.THUMB_DOWN
+        rule = THUMB_DOWN if disliked else ASKED_FOR_PERSON
+        return _call_person(press, conversation, _tapped(press, conversation), question, rule)
     asked = press.message if action == composing.CHOOSE_INTENT else None
-    key = f"press:{press.inbox_id}" if asked is None else f"chosen:{asked.id}:{intent}"
+    key = f"press:{press.inbox_id}" if asked is None else f"{CHOSEN_KEY}{asked.id}:{intent}"
     if has_delivery(session, key):
         return Pressed()  # a choice that was tapped again before its buttons were gone
     message = _tapped(press, conversation)
@@ -146,8 +147,8 @@ def _by_customer(press: _Press) -> Pressed:
         _drop_keyboard(press)
     known = desk.pack.intents.get(intent)
     if known is not None and known.escalate is Escalate.ALWAYS:
-        call_person(session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, intent)
-        return Pressed()
+        question = _handed_over(press) if asked is not None else None
+        return _call_person(press, conversation, message, question, INTENT_NEEDS_PERSON, intent)
     text = answer_text(desk, customer, intent)
     if text is None:  # the pack has dropped the intent since
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON, intent)
@@ -206,15 +207,38 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
     return Pressed()
 
 
-def _handed_over(press: _Press) -> Message | None:
-    """The question whose answer got a thumb down, if that is why a person is called now.
+def _call_person(
+    press: _Press,
+    conversation: Conversation,
+    tapped: Message,
+    question: Message | None,
+    rule: str,
+    intent: str | None = None,
+) -> Pressed:
+    """Hand a question over, or else what was tapped; that is shown, too, if it says any more."""
+    session, desk, customer = press.session, press.desk, press.customer
+    call_person(session, desk, customer, conversation, question or tapped, rule, intent)
+    if question is not None and tapped.text != say("talk-to-person", customer.language):
+        post_message(session, desk, customer, conversation, tapped)
+    return Pressed()
 
-    None, too, if the question has been before the operators already.
+
+def _handed_over(press: _Press) -> Message | None:
+    """The question under whose answer the button stands.
+
+    None if there is none, and if the question has been before the operators already.
     """
-    message = press.message
-    if press.button.argument != composing.THUMB_DOWN or message is None:
+    session, message = press.session, press.message
+    if message is None:
         return None
-    return None if has_delivery(press.session, f"{CARD_KEY}{message.id}") else message
+    chosen = session.scalar(
+        select(DeliveryRow.key).where(
+            DeliveryRow.message_id == message.id, DeliveryRow.key.startswith(CHOSEN_KEY)
+        )
+    )
+    if chosen is not None:  # the answer to a choice of what the question meant
+        message = session.get_one(Message, int(chosen.split(":")[1]))
+    return None if has_delivery(session, f"{CARD_KEY}{message.id}") else message
 
 
 def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed:

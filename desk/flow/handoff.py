@@ -37,7 +37,8 @@ def call_person(
 ) -> None:
     """Hand a conversation over: note the decision, call the operators, tell the customer once.
 
-    A message that the bot has answered before keeps its decision's row, with the new rule. What
+    A message that the bot has answered before keeps its decision's row, with the new rule (and
+    intent, where one is given). What
     the pack answers to an intent that needs a person is said with it, before everything else.
     """
     decision = session.get(DecisionRow, message.id)
@@ -48,6 +49,7 @@ def call_person(
         session.flush()
     else:
         decision.action, decision.rule = Action.ESCALATE, rule
+        decision.intent = intent or decision.intent
     decided(session, message.id, Action.ESCALATE, rule)
     message.state = MessageState.DECIDED
     waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)

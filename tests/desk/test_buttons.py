@@ -72,7 +72,13 @@ def test_a_choice_that_only_a_person_can_serve_calls_one(stage: Stage) -> None:
     stage.press(stage.token("choose", "complaint"))
     assert stage.conversation().state is ConversationState.WAITING
     assert stage.feedback() == [(message_id, "clarified", "complaint", ANA.chat_id)]
-    assert "Make a complaint" in stage.told()[-1]
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    for part in ("<blockquote>help</blockquote>", "this topic always goes to a person"):
+        assert part in card.payload["text"]
+    assert _labels(card)[0] == "Answer: Where is my order?"
+    assert "<blockquote>Make a complaint</blockquote>" in post.payload["text"]
+    assert stage.decision(message_id).intent == "complaint"
 
 
 def test_a_topic_under_the_greeting_shows_its_answer_and_teaches_nothing(stage: Stage) -> None:
@@ -384,6 +390,57 @@ def test_a_thumb_down_and_then_a_person_hands_over_the_question_itself(stage: St
     assert decision.intent == "order_status"
     stage.press(stage.token("send", "refund"), by=OSCAR)
     assert stage.heard()[-1] == "Send us a photo and you get your money back."
+
+
+def test_a_person_button_hands_over_the_question_and_shows_which_it_was(stage: Stage) -> None:
+    message_id = stage.ask("where are my roses", others=[("refund", 0.02)])
+    (answer,) = stage.send_all()
+    stage.press(stage.token("person"), telegram_id=answer.telegram_id or 0)
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    for part in (
+        "<blockquote>where are my roses</blockquote>",
+        "Where is my order? 95%",
+        "the customer asked for a person",
+    ):
+        assert part in card.payload["text"]
+    assert _labels(card)[:2] == ["Answer: Where is my order?", "Answer: I want my money back"]
+    assert post.payload["text"].endswith("<blockquote>Ask a person</blockquote>")
+    assert stage.said()[-1].text == "Ask a person"
+    decision = stage.decision(message_id)
+    assert (decision.action, decision.rule) == (Action.ESCALATE, "asked_for_person")
+    assert len(stage.heard()) == 2, "the answer and that a colleague comes"
+
+
+@pytest.mark.parametrize("disliked", [False, True])
+def test_a_person_called_under_a_chosen_answer_gets_the_customers_own_words(
+    stage: Stage, disliked: bool
+) -> None:
+    message_id = stage.ask("my roses, again", confidence=0.45, others=[("refund", 0.4)])
+    stage.press(stage.token("choose", "order_status"))
+    if disliked:
+        stage.press(stage.token("down"))
+    stage.press(stage.token("person"))
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    assert "<blockquote>my roses, again</blockquote>" in card.payload["text"]
+    assert stage.decision(message_id).rule == ("thumb_down" if disliked else "asked_for_person")
+
+
+def test_the_button_beside_the_choices_hands_over_the_question(stage: Stage) -> None:
+    message_id = stage.ask("my roses, again", confidence=0.45, others=[("refund", 0.4)])
+    (asked,) = stage.send_all()
+    stage.press(stage.token("person"), telegram_id=asked.telegram_id or 0)
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}", "that a person was asked for stands on the card"
+
+
+def test_the_person_button_of_the_greeting_is_shown_as_what_was_said(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), BEN)
+    (greeting,) = stage.send_all()
+    stage.press(stage.token("person"), by=BEN.chat_id, telegram_id=greeting.telegram_id or 0)
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert "<blockquote>联系人工客服</blockquote>" in card.payload["text"]
 
 
 def test_a_question_is_handed_over_once_and_calls_a_person_again_all_the_same(
