@@ -269,6 +269,7 @@ def card_keyboard(
 ) -> dict[str, Any]:
     """The buttons of a card: the likeliest answers, relabel, and on a card take and resolve.
 
+    What was never meant for the model (a file, a command, a tap) teaches it nothing: no relabel.
     One more opens a card that has something to explain; `why` is for one that is open.
     """
     language = desk.language
@@ -278,7 +279,7 @@ def card_keyboard(
         for name in _answerable(desk, prediction)[:SUGGESTIONS]:
             title = intent_title(desk, name, language)
             rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
-    last = [Button(say("button-relabel", language), RELABEL, "0")]
+    last = [Button(say("button-relabel", language), RELABEL, "0")] if message.attempt else []
     if not post and conversation.state in (ConversationState.BOT, ConversationState.WAITING):
         last.append(Button(say("button-take", language), TAKE))
     if not post and conversation.state is not ConversationState.RESOLVED:
@@ -287,7 +288,8 @@ def card_keyboard(
         last.append(Button(say("button-less", language), CARD))
     elif not post and prediction is not None:
         last.append(Button(say("button-why", language), WHY))
-    rows.append(last)
+    if last:
+        rows.append(last)
     return keyboard(session, rows, conversation, message)
 
 

@@ -294,6 +294,16 @@ def test_relabelling_shows_all_intents_and_keeps_the_label(card: tuple[Stage, in
     assert edit.payload["message_id"] == 1500
 
 
+def test_there_is_no_relabel_where_a_label_would_teach_nothing(stage: Stage) -> None:
+    customers.sent_file(stage.desk, stage.update(), ANA, 7, "it arrived like this")
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
+    shown = [row for row in stage.deliveries(OPERATOR_CHAT) if "reply_markup" in row.payload]
+    assert [_labels(row) for row in shown] == [["Take", "Resolve"], [], ["Take", "Resolve"]]
+    stage.ask("and this", intent=None)
+    assert _labels(stage.deliveries(OPERATOR_CHAT)[-1]) == ["Relabel…"], "words of her own"
+
+
 def test_the_newest_label_of_the_same_operator_counts(
     card: tuple[Stage, int], clock: Clock
 ) -> None:
