@@ -105,8 +105,9 @@ def said(message: Message) -> str:
     return message.text or message.caption or f"[{message.content_type.replace('_', ' ')}]"
 
 
-async def start(message: Message, desk: Desk, inbox_id: int) -> None:
-    await asyncio.to_thread(customers.started, desk, inbox_id, _person(message))
+async def start(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
+    person, payload = _person(message), command.args or ""
+    await asyncio.to_thread(customers.started, desk, inbox_id, person, payload)
 
 
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:

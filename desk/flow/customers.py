@@ -18,14 +18,17 @@ from desk.flow.composing import (
     topic_buttons,
 )
 from desk.flow.conversations import begin_attempt, enter, first_pending
+from desk.flow.deciding import answer
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim
 from desk.flow.noting import decided, happened
+from desk.pack import Escalate
 from desk.policy import (
     ASKED_FOR_PERSON,
     ATTACHMENT,
     FLOOD,
+    INTENT_NEEDS_PERSON,
     PERSON_IN_CHARGE,
     WAITING_FOR_PERSON,
 )
@@ -36,25 +39,38 @@ FLOOD_SPAN = timedelta(minutes=1)
 """A flood ends when nothing was held back for that long."""
 
 
-def started(desk: Desk, inbox_id: int, person: Person) -> None:
+def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> None:
     """/start: the pack's greeting with the most asked topics as buttons.
 
-    While a person is awaited it is only said that they will come; once one is in charge, they
-    hear of it and the bot is silent.
+    The `payload` of a link to the bot is kept as written; one that is an intent's name opens that
+    topic as the menu does. While a person is awaited it is only said that they will come (and they
+    see the payload); once one is in charge, they hear of it and the bot is silent.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
         customer, conversation = enter(session, desk, person)
-        message = _said(session, desk, conversation, inbox_id, None, "/start")
+        text = f"/start {payload}".rstrip()
+        message = _said(session, desk, conversation, inbox_id, None, text)
         if held_back(session, desk, customer, conversation, message):
             return
         if conversation.state is ConversationState.HUMAN:
             pass_on(session, desk, customer, conversation, message)
             return
         if conversation.state is ConversationState.WAITING:
+            if payload:
+                pass_on(session, desk, customer, conversation, message)
             text = say("already-waiting", customer.language)
             customer_text(session, f"start:{inbox_id}", customer, conversation, text)
+            return
+        topic = desk.pack.intents.get(payload)
+        if topic is not None and topic.escalate is Escalate.ALWAYS:
+            call_person(
+                session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, payload
+            )
+            return
+        if topic is not None and topic.answer is not None:
+            answer(session, desk, customer, conversation, message, payload)
             return
         language = desk.pack.language(customer.language)
         greeting = desk.pack.text(desk.pack.greeting, language, html(customer.name))

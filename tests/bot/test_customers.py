@@ -36,6 +36,16 @@ async def test_start_greets_by_name_and_offers_the_packs_topics(bot: Running, wo
     assert labels(reply)[-1] == "Talk to a person"
 
 
+async def test_a_link_with_a_topic_shows_its_answer_and_is_kept_whole(
+    bot: Running, world: World, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    reply = await world.reply(await world.write(ann, "/start order_status"))
+    assert reply["text"] == "Bouquets take 2 days, Ann."
+    (said,) = rows.all(Message, author=Author.CUSTOMER)
+    assert said.text == "/start order_status"
+
+
 async def test_start_speaks_the_customers_language(bot: Running, world: World) -> None:
     li = await world.customer("Li", "zh-hans")
     reply = await world.reply(await world.write(li, "/start"))
