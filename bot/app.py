@@ -38,7 +38,7 @@ from desk.flow.desk import Desk
 from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
 from desk.store import failed
-from desk.texts import say
+from desk.texts import LANGUAGES, say
 
 log = structlog.get_logger(__name__)
 
@@ -191,7 +191,7 @@ async def _introduce(options: BotOptions, telegram: Telegram) -> User:
         await sync_admins(desk, telegram)
         await asyncio.to_thread(announcing.announce_waiting, desk)
     await _set_mode(options, telegram)
-    await _set_commands(telegram)
+    await _set_commands(desk, telegram)
     return me
 
 
@@ -231,8 +231,13 @@ async def _set_mode(options: BotOptions, telegram: Telegram) -> None:
         ) from None
 
 
-async def _set_commands(telegram: Telegram) -> None:
-    for language in ("en", "zh"):
+async def _set_commands(desk: Desk, telegram: Telegram) -> None:
+    """Describe the commands, in languages that the pack has; None is for everybody else's phone.
+
+    A language that the pack lacks is set, too: Telegram would keep what another pack set.
+    """
+    for phone in (None, *LANGUAGES):
+        language = desk.pack.language(phone)
         params: dict[str, Any] = {
             "commands": [
                 {"command": name, "description": say(f"command-{name}", language)}
@@ -240,8 +245,8 @@ async def _set_commands(telegram: Telegram) -> None:
             ],
             "scope": {"type": "all_private_chats"},
         }
-        if language != "en":  # English is what everybody else sees
-            params["language_code"] = language
+        if phone is not None:
+            params["language_code"] = phone
         await telegram.call("setMyCommands", params)
 
 

@@ -19,6 +19,7 @@ from desk.flow.composing import (
     has_delivery,
     html,
     intent_title,
+    language_of,
     operators_text,
     person_button,
 )
@@ -118,7 +119,7 @@ def _void(session: Session, desk: Desk, user_id: int, chat_id: int) -> Pressed:
     if chat_id == desk.operator_chat_id:
         return Pressed(say("button-void", desk.language), alert=True)
     customer = session.scalar(select(Customer).where(Customer.chat_id == user_id))
-    language = customer.language if customer else desk.language
+    language = language_of(desk, customer) if customer else desk.language
     return Pressed(say("button-expired", language), alert=True)
 
 
@@ -169,30 +170,31 @@ def _by_customer(press: _Press) -> Pressed:
 def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
     """The person who is awaited or in charge sees what was pressed; the bot answers nothing."""
     session, desk, customer = press.session, press.desk, press.customer
-    text = _button_text(press)
+    text, language = _button_text(press), language_of(desk, customer)
     said_last = session.scalar(
         select(Message.text)
         .where(Message.conversation_id == conversation.id, Message.author == Author.CUSTOMER)
         .order_by(Message.id.desc())
         .limit(1)
     )
-    if text in (said_last, say("talk-to-person", customer.language)):
-        return Pressed(say("already-waiting", customer.language), alert=True)
+    if text in (said_last, say("talk-to-person", language)):
+        return Pressed(say("already-waiting", language), alert=True)
     message = _tapped(press, conversation)
     if held_back(session, desk, customer, conversation, message):
         return Pressed()
     pass_on(session, desk, customer, conversation, message)
-    return Pressed(say("passed-on", customer.language), alert=True)
+    return Pressed(say("passed-on", language), alert=True)
 
 
 def _thumb(press: _Press, *, up: bool) -> Pressed:
     session, customer = press.session, press.customer
+    language = language_of(press.desk, customer)
     if press.message is not None:
         kind = FeedbackKind.THUMB_UP if up else FeedbackKind.THUMB_DOWN
         note_feedback(press, press.message, kind, customer.chat_id, press.button.argument)
     _drop_keyboard(press, last_row_only=True)
     if up:
-        return Pressed(say("thumb-thanks", customer.language))
+        return Pressed(say("thumb-thanks", language))
     if press.conversation.state is ConversationState.BOT:
         # Said once an answer, however often the thumb is pressed before it is gone.
         customer_text(
@@ -200,8 +202,8 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
             f"sorry:{press.button.message_id}",
             customer,
             press.conversation,
-            say("thumb-sorry", customer.language),
-            [[person_button(customer.language, composing.THUMB_DOWN)]],
+            say("thumb-sorry", language),
+            [[person_button(language, composing.THUMB_DOWN)]],
             message=press.message,
         )
     return Pressed()
@@ -218,7 +220,7 @@ def _call_person(
     """Hand a question over, or else what was tapped; that is shown, too, if it says any more."""
     session, desk, customer = press.session, press.desk, press.customer
     call_person(session, desk, customer, conversation, question or tapped, rule, intent)
-    if question is not None and tapped.text != say("talk-to-person", customer.language):
+    if question is not None and tapped.text != say("talk-to-person", language_of(desk, customer)):
         post_message(session, desk, customer, conversation, tapped)
     return Pressed()
 
@@ -366,11 +368,10 @@ def _button_text(press: _Press) -> str:
             if button.get("callback_data") == press.button.token:
                 return button["text"]
     # The message is one that arrived twice, and only the second one's number is known.
+    language = language_of(press.desk, press.customer)
     if press.button.action == composing.CALL_PERSON:
-        return say("talk-to-person", press.customer.language)
-    return intent_title(
-        press.desk, press.button.argument, press.desk.pack.language(press.customer.language)
-    )
+        return say("talk-to-person", language)
+    return intent_title(press.desk, press.button.argument, language)
 
 
 def _keyboard_of(press: _Press) -> list[list[dict[str, str]]]:

@@ -14,6 +14,7 @@ from desk.flow.composing import (
     clean,
     customer_text,
     html,
+    language_of,
     person_button,
     topic_buttons,
 )
@@ -60,7 +61,7 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
         if conversation.state is ConversationState.WAITING:
             if payload:
                 pass_on(session, desk, customer, conversation, message)
-            text = say("already-waiting", customer.language)
+            text = say("already-waiting", language_of(desk, customer))
             customer_text(session, f"start:{inbox_id}", customer, conversation, text)
             return
         topic = desk.pack.intents.get(payload)
@@ -72,10 +73,10 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
         if topic is not None and topic.answer is not None:
             answer(session, desk, customer, conversation, message, payload)
             return
-        language = desk.pack.language(customer.language)
+        language = language_of(desk, customer)
         greeting = desk.pack.text(desk.pack.greeting, language, html(customer.name))
         buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
-        buttons.append([person_button(customer.language)])
+        buttons.append([person_button(language)])
         customer_text(session, f"start:{inbox_id}", customer, conversation, greeting, buttons)
 
 
@@ -91,7 +92,7 @@ def asked_for_help(desk: Desk, inbox_id: int, person: Person) -> None:
         if conversation.state is ConversationState.HUMAN:
             pass_on(session, desk, customer, conversation, message)
             return
-        text = say("help", customer.language)
+        text = say("help", language_of(desk, customer))
         customer_text(session, f"help:{inbox_id}", customer, conversation, text)
 
 
@@ -233,7 +234,7 @@ def held_back(
     last, customer.flooded_at = customer.flooded_at, message.created_at
     goes_on = last is not None and last > message.created_at - FLOOD_SPAN
     if not goes_on and conversation.state is not ConversationState.HUMAN:
-        text = say("flood", customer.language)
+        text = say("flood", language_of(desk, customer))
         key = f"flood:{message.id}"
         customer_text(session, key, customer, conversation, text, message=message)
     return True

@@ -12,6 +12,7 @@ from desk.flow.composing import (
     answer_text,
     customer_text,
     html,
+    language_of,
     length,
     plain,
     shorten,
@@ -63,9 +64,10 @@ def call_person(
         post_card(session, desk, customer, conversation, message)
     if conversation.state is ConversationState.HUMAN or not tell:
         return  # a person who is there already will speak for themselves
-    text = say("already-waiting", customer.language) if waiting else handover_text(desk, customer)
+    language = language_of(desk, customer)
+    text = say("already-waiting", language) if waiting else handover_text(desk, customer)
     if rule == LATE:
-        text = f"{say('late', customer.language)}\n{text}"
+        text = f"{say('late', language)}\n{text}"
     if rule == INTENT_NEEDS_PERSON and intent is not None and not waiting:
         text = _with_answer(desk, customer, intent, text)
     customer_text(session, f"handover:{message.id}", customer, conversation, text, message=message)
@@ -91,13 +93,13 @@ def copy_file(
 
 def handover_text(desk: Desk, customer: Customer) -> str:
     """When the customer can expect a person: soon, or when the desk opens again."""
-    now = desk.clock()
+    now, language = desk.clock(), language_of(desk, customer)
     if desk.pack.hours.open_at(now):
-        return say("handover-open", customer.language, minutes=desk.pack.sla.first_reply_minutes)
+        return say("handover-open", language, minutes=desk.pack.sla.first_reply_minutes)
     opening = desk.pack.hours.next_opening(now)
     if opening is None:
-        return say("handover-closed-unknown", customer.language)
-    return say("handover-closed", customer.language, when=opening.strftime("%Y-%m-%d %H:%M %Z"))
+        return say("handover-closed-unknown", language)
+    return say("handover-closed", language, when=opening.strftime("%Y-%m-%d %H:%M %Z"))
 
 
 def _with_answer(desk: Desk, customer: Customer, intent: str, handover: str) -> str:
