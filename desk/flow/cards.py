@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import select
@@ -28,7 +29,7 @@ from desk.flow.composing import (
 )
 from desk.flow.desk import Desk
 from desk.pack import Escalate
-from desk.policy import OTHER_LANGUAGE, threshold
+from desk.policy import ATTACHMENT, OTHER_LANGUAGE, threshold
 from desk.tables import (
     IS_CARD,
     Conversation,
@@ -55,6 +56,8 @@ EXCERPT = 1500
 CARD_KEY, POST_KEY, FILE_KEY, TEXT_KEY = CUSTOMER_KEYS = ("card:", "post:", "file:", "text:")
 """How the keys of what shows a customer's message begin (card, plain post, copied file, the whole
 of a long text); the message's id follows."""
+KIND = re.compile(r"\[([a-z ]+)\]")
+"""The text that stands for what was sent without one: `bot.customers.said`."""
 SPEAKERS = {Author.CUSTOMER: "👤", Author.BOT: "🤖", Author.OPERATOR: "🧑‍💼"}
 
 
@@ -205,7 +208,7 @@ def card_text(
     elif not post:
         tail.append(f"<b>{say('card-intent', language)}</b> {say('card-no-prediction', language)}")
     if decision is not None and (not post or decision.action is Action.ESCALATE):
-        rule = _rule(desk, decision, prediction)
+        rule = _rule(desk, decision, prediction, message)
         tail.append(f"<b>{say('card-rule', language)}</b> {rule}")
     if prediction is not None and not post:
         tail += _explanation(desk, prediction) if why else []
@@ -342,8 +345,13 @@ def _prediction_line(desk: Desk, prediction: PredictionRow) -> str:
     return line
 
 
-def _rule(desk: Desk, decision: DecisionRow, prediction: PredictionRow | None) -> str:
+def _rule(
+    desk: Desk, decision: DecisionRow, prediction: PredictionRow | None, message: Message
+) -> str:
     """Why a message came to a person, in words."""
+    kind = KIND.fullmatch(message.text)
+    if decision.rule == ATTACHMENT and kind is not None:
+        return say("card-sent", desk.language, kind=kind[1].replace(" ", "_"))
     rule = say(f"rule-{decision.rule}", desk.language)
     if decision.rule == OTHER_LANGUAGE and prediction is not None and prediction.language:
         rule += f" ({html(prediction.language)})"

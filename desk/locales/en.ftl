@@ -28,6 +28,23 @@ button-expired = That button is no longer valid. Just write to me.
 card-title = Needs a person
 card-intent = Intent
 card-sentiment = Sentiment
+card-sent =
+    the customer sent { $kind ->
+        [audio] an audio file
+        [checklist] a checklist
+        [contact] a contact
+        [document] a file
+        [live_photo] a photo
+        [location] a location
+        [photo] a photo
+        [poll] a poll
+        [story] a story
+        [venue] a place
+        [video] a video
+        [video_note] a video message
+        [voice] a voice message
+       *[other] something that the bot can't read
+    }
 card-rule = Why
 card-model = Model
 card-no-prediction = not classified

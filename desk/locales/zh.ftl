@@ -24,6 +24,23 @@ button-expired = 这个按钮已失效，请直接写给我。
 card-title = 需要人工处理
 card-intent = 意图
 card-sentiment = 情绪
+card-sent =
+    客户发送了{ $kind ->
+        [audio] 音频
+        [checklist] 清单
+        [contact] 联系人
+        [document] 文件
+        [live_photo] 照片
+        [location] 位置
+        [photo] 照片
+        [poll] 投票
+        [story] 动态
+        [venue] 地点
+        [video] 视频
+        [video_note] 视频消息
+        [voice] 语音消息
+       *[other] 机器人无法读取的内容
+    }
 card-rule = 原因
 card-model = 模型
 card-no-prediction = 未分类

@@ -246,7 +246,8 @@ async def test_a_voice_message_calls_a_person_and_a_sticker_does_not(
     ann, bob = await world.customer("Ann"), await world.customer("Bob")
     await world.ask("POST", f"customers/{bob}/other", {"kind": "sticker"})
     await world.ask("POST", f"customers/{ann}/voice", {})
-    await world.said(OPERATORS_CHAT, "Needs a person")
+    (card,) = await world.said(OPERATORS_CHAT, "Needs a person")
+    assert "the customer sent a voice message" in card["text"]
     await rows.until(Inbox, count=2, state=InboxState.DONE)
     texts = {message.text for message in rows.all(Message, author=Author.CUSTOMER)}
     assert texts == {"[voice]"}
@@ -288,6 +289,7 @@ def test_every_kind_of_message_is_sent_by_a_person_or_a_notice_and_none_is_both(
     assert not SENT & NOTICES
 
 
+LOCATION = {"location": {"latitude": 51.5, "longitude": -0.1}}
 LIVE_PHOTO = {
     "live_photo": {"file_id": "L", "file_unique_id": "l", "width": 4, "height": 3, "duration": 2},
     "photo": [{"file_id": "P", "file_unique_id": "p", "width": 4, "height": 3}],
@@ -296,16 +298,22 @@ RICH_MESSAGE = {"rich_message": {"blocks": [{"type": "paragraph", "text": "it ar
 
 
 @pytest.mark.parametrize(
-    ("content", "shown"),
+    ("content", "shown", "why"),
     [
-        (LIVE_PHOTO, "[live photo]"),
-        (RICH_MESSAGE, "[rich message]"),
-        ({"hologram": {"depth": 3}}, "[unknown]"),
+        (LOCATION, "[location]", "a location"),
+        (LIVE_PHOTO, "[live photo]", "a photo"),
+        (RICH_MESSAGE, "[rich message]", "something that the bot can't read"),
+        ({"hologram": {"depth": 3}}, "[unknown]", "something that the bot can't read"),
     ],
-    ids=["live photo", "rich message", "what comes next"],
+    ids=["location", "live photo", "rich message", "what comes next"],
 )
 async def test_whatever_kind_of_message_it_is_it_calls_a_person_and_is_copied(
-    content: dict[str, Any], shown: str, bot: Running, world: World, simulator: Simulator
+    content: dict[str, Any],
+    shown: str,
+    why: str,
+    bot: Running,
+    world: World,
+    simulator: Simulator,
 ) -> None:
     ann = await world.customer("Ann")
     telegram = simulator.world
@@ -313,6 +321,7 @@ async def test_whatever_kind_of_message_it_is_it_calls_a_person_and_is_copied(
     sent = people.write(telegram, chat, telegram.users[ann], extra=content)
     card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
     assert shown in card["text"]
+    assert f"the customer sent {why}" in card["text"]
     (copied,) = await eventually(lambda: world.calls("copyMessage", OPERATORS_CHAT))
     assert copied["params"]["message_id"] == sent.message_id
 
