@@ -80,20 +80,25 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
         customer_text(session, f"start:{inbox_id}", customer, conversation, greeting, buttons)
 
 
-def asked_for_help(desk: Desk, inbox_id: int, person: Person) -> None:
-    """/help: what one can do here; a person in charge hears of it and the bot is silent."""
+def asked_for_help(desk: Desk, inbox_id: int, person: Person, text: str = "/help") -> None:
+    """/help, or a command that nobody knows: what one can do here.
+
+    A person in charge hears of it and the bot is silent; one who is awaited sees what is not /help.
+    """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
         customer, conversation = enter(session, desk, person)
-        message = _said(session, desk, conversation, inbox_id, None, "/help")
+        message = _said(session, desk, conversation, inbox_id, None, text)
         if held_back(session, desk, customer, conversation, message):
             return
-        if conversation.state is ConversationState.HUMAN:
+        in_charge = conversation.state is ConversationState.HUMAN
+        if in_charge or (conversation.state is ConversationState.WAITING and text != "/help"):
             pass_on(session, desk, customer, conversation, message)
+        if in_charge:
             return
-        text = say("help", language_of(desk, customer))
-        customer_text(session, f"help:{inbox_id}", customer, conversation, text)
+        words = say("help", language_of(desk, customer))
+        customer_text(session, f"help:{inbox_id}", customer, conversation, words)
 
 
 def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> None:

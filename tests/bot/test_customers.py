@@ -58,6 +58,27 @@ async def test_help_says_what_one_can_do(bot: Running, world: World) -> None:
     assert "/human" in reply["text"]
 
 
+@pytest.mark.parametrize("command", ["/settings", "/id", "/order_4711"])
+async def test_a_command_that_nobody_knows_gets_the_help_and_is_not_classified(
+    command: str, bot: Running, world: World, rows: Rows
+) -> None:
+    ann = await world.customer()
+    reply = await world.reply(await world.write(ann, command))
+    assert "/human" in reply["text"]
+    (said,) = rows.all(Message, author=Author.CUSTOMER)
+    assert (said.text, said.state, said.attempt) == (command, MessageState.DECIDED, 0)
+
+
+@pytest.mark.parametrize("text", ["/refund where is my money", "/ hello", "//", "/"])
+async def test_words_behind_a_slash_are_a_question(
+    text: str, bot: Running, world: World, rows: Rows
+) -> None:
+    ann = await world.customer()
+    await world.write(ann, text)
+    (asked,) = await rows.until(Message, state=MessageState.PENDING)
+    assert asked.text == text
+
+
 async def test_human_calls_a_person_into_a_topic_with_the_customers_name(
     bot: Running, world: World
 ) -> None:

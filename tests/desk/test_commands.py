@@ -85,3 +85,13 @@ def test_a_link_to_what_is_no_topic_greets(stage: Stage, payload: str) -> None:
     customers.started(stage.desk, stage.update(), ANA, payload)
     assert stage.heard() == ["Hello Ana, welcome to <b>Fern &amp; Petal</b>!"]
     assert stage.told() == []
+
+
+@pytest.mark.parametrize(("command", "shown"), [("/help", False), ("/4711", True)])
+def test_who_is_awaited_sees_a_command_that_nobody_knows_and_the_customer_gets_the_help(
+    stage: Stage, command: str, shown: bool
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    customers.asked_for_help(stage.desk, stage.update(), ANA, command)
+    assert (f"<blockquote>{command}</blockquote>" in stage.told()[-1]) is shown
+    assert "/human" in stage.heard()[-1]
