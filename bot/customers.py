@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from aiogram import F, Router
 from aiogram.enums import ChatMemberStatus, ChatType, ContentType
@@ -93,6 +94,8 @@ def make_router() -> Router:
     router.message.register(start, F.text, CommandStart())
     router.message.register(help_, F.text, Command("help"))
     router.message.register(human, F.text, Command("human"))
+    # One that the bot does not know: `/settings`, say. With words behind it, it may be a question.
+    router.message.register(help_, F.text, Command(re.compile(r"\w+"), magic=~F.args))
     router.message.register(write, F.text)
     router.message.register(send_file, F.content_type.not_in(NOTICES), Command("human"))
     router.message.register(send_file, F.content_type.not_in(NOTICES))
@@ -105,12 +108,14 @@ def said(message: Message) -> str:
     return message.text or message.caption or f"[{message.content_type.replace('_', ' ')}]"
 
 
-async def start(message: Message, desk: Desk, inbox_id: int) -> None:
-    await asyncio.to_thread(customers.started, desk, inbox_id, _person(message))
+async def start(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
+    person, payload = _person(message), command.args or ""
+    await asyncio.to_thread(customers.started, desk, inbox_id, person, payload)
 
 
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
-    await asyncio.to_thread(customers.asked_for_help, desk, inbox_id, _person(message))
+    person, text = _person(message), said(message)
+    await asyncio.to_thread(customers.asked_for_help, desk, inbox_id, person, text)
 
 
 async def human(message: Message, desk: Desk, inbox_id: int) -> None:

@@ -100,7 +100,7 @@ class Disturbance:
 
     def _add(self, chat_id: int, text: str, language: str | None) -> None:
         if chat_id not in self._told:
-            self._waiting[chat_id] = say(text, language)
+            self._waiting[chat_id] = say(text, self._desk.pack.language(language))
 
     async def _tell(self) -> None:
         try:

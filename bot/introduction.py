@@ -69,7 +69,7 @@ async def _introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> Us
             await sync_admins(desk, telegram)
         await asyncio.to_thread(announcing.announce_waiting, desk)
     await _set_mode(telegram, hook)
-    await _set_commands(telegram)
+    await _set_commands(desk, telegram)
     return me
 
 
@@ -96,8 +96,13 @@ async def _set_mode(telegram: Telegram, hook: Webhook | None) -> None:
         ) from None
 
 
-async def _set_commands(telegram: Telegram) -> None:
-    for language in LANGUAGES:
+async def _set_commands(desk: Desk, telegram: Telegram) -> None:
+    """Describe the commands, in languages that the pack has; None is for everybody else's phone.
+
+    A language that the pack lacks is set, too: Telegram would keep what another pack set.
+    """
+    for phone in (None, *LANGUAGES):
+        language = desk.pack.language(phone)
         params: dict[str, Any] = {
             "commands": [
                 {"command": name, "description": say(f"command-{name}", language)}
@@ -105,6 +110,6 @@ async def _set_commands(telegram: Telegram) -> None:
             ],
             "scope": {"type": "all_private_chats"},
         }
-        if language != "en":  # English is what everybody else sees
-            params["language_code"] = language
+        if phone is not None:
+            params["language_code"] = phone
         await telegram.call("setMyCommands", params)

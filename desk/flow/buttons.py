@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, FeedbackKind, Pressed
 from desk.flow import composing
-from desk.flow.cards import CARD_KEY, is_post, label_keyboard
+from desk.flow.cards import CARD_KEY, is_post, label_keyboard, post_message
 from desk.flow.composing import (
     add_delivery,
     answer_buttons,
@@ -19,19 +19,20 @@ from desk.flow.composing import (
     has_delivery,
     html,
     intent_title,
+    language_of,
     operators_text,
     person_button,
 )
 from desk.flow.conversations import current_conversation
-from desk.flow.customers import held_back
+from desk.flow.customers import held_back, pass_on
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
 from desk.flow.handoff import already_taken, call_person, resolve, take_over
-from desk.flow.handover import waiting_text
 from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.flow.refreshing import edit_card
-from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN
+from desk.pack import Escalate
+from desk.policy import ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, THUMB_DOWN
 from desk.tables import (
     ButtonRow,
     Conversation,
@@ -52,6 +53,10 @@ FOR_CUSTOMERS = frozenset(
         composing.THUMB_DOWN,
     }
 )
+
+CHOSEN_KEY = "chosen:"
+"""Begins the key of the answer to a choice; the id of the message that was asked back follows, and
+the intent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ def _void(session: Session, desk: Desk, user_id: int, chat_id: int) -> Pressed:
     if chat_id == desk.operator_chat_id:
         return Pressed(say("button-void", desk.language), alert=True)
     customer = session.scalar(select(Customer).where(Customer.chat_id == user_id))
-    language = customer.language if customer else desk.language
+    language = language_of(desk, customer) if customer else desk.language
     return Pressed(say("button-expired", language), alert=True)
 
 
@@ -125,28 +130,28 @@ def _by_customer(press: _Press) -> Pressed:
         return _thumb(press, up=action == composing.THUMB_UP)
     conversation = current_conversation(session, desk, customer)
     if conversation.state in (ConversationState.WAITING, ConversationState.HUMAN):
-        return Pressed(waiting_text(desk, customer), alert=True)
+        return _while_with_people(press, conversation)
     if action == composing.CALL_PERSON:
         question = _handed_over(press)
-        if question is not None:
-            call_person(session, desk, customer, conversation, question, THUMB_DOWN)
-            return Pressed()
-        message = _tapped(press, conversation, say("talk-to-person", customer.language))
-        call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
-        return Pressed()
+        disliked = question is not None and press.button.argument == composing.THUMB_DOWN
+        rule = THUMB_DOWN if disliked else ASKED_FOR_PERSON
+        return _call_person(press, conversation, _tapped(press, conversation), question, rule)
     asked = press.message if action == composing.CHOOSE_INTENT else None
-    key = f"press:{press.inbox_id}" if asked is None else f"chosen:{asked.id}:{intent}"
+    key = f"press:{press.inbox_id}" if asked is None else f"{CHOSEN_KEY}{asked.id}:{intent}"
     if has_delivery(session, key):
         return Pressed()  # a choice that was tapped again before its buttons were gone
-    message = _tapped(press, conversation, intent_title(desk, intent, desk.language))
+    message = _tapped(press, conversation)
     if held_back(session, desk, customer, conversation, message):
         return Pressed()  # the buttons stay, to be pressed when the flood is over
     if asked is not None:
         note_feedback(press, asked, FeedbackKind.CLARIFIED, customer.chat_id, intent)
         _drop_keyboard(press)
+    known = desk.pack.intents.get(intent)
+    if known is not None and known.escalate is Escalate.ALWAYS:
+        question = _handed_over(press) if asked is not None else None
+        return _call_person(press, conversation, message, question, INTENT_NEEDS_PERSON, intent)
     text = answer_text(desk, customer, intent)
-    if text is None:
-        # A choice that only a person can serve, or an intent the pack has dropped since.
+    if text is None:  # the pack has dropped the intent since
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON, intent)
         return Pressed()
     customer_text(
@@ -162,8 +167,28 @@ def _by_customer(press: _Press) -> Pressed:
     return Pressed()
 
 
+def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
+    """The person who is awaited or in charge sees what was pressed; the bot answers nothing."""
+    session, desk, customer = press.session, press.desk, press.customer
+    text, language = _button_text(press), language_of(desk, customer)
+    said_last = session.scalar(
+        select(Message.text)
+        .where(Message.conversation_id == conversation.id, Message.author == Author.CUSTOMER)
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    if text in (said_last, say("talk-to-person", language)):
+        return Pressed(say("already-waiting", language), alert=True)
+    message = _tapped(press, conversation)
+    if held_back(session, desk, customer, conversation, message):
+        return Pressed()
+    pass_on(session, desk, customer, conversation, message)
+    return Pressed(say("passed-on", language), alert=True)
+
+
 def _thumb(press: _Press, *, up: bool) -> Pressed:
     session, customer = press.session, press.customer
+    language = language_of(press.desk, customer)
     if press.message is not None:
         kind = FeedbackKind.THUMB_UP if up else FeedbackKind.THUMB_DOWN
         note_feedback(press, press.message, kind, customer.chat_id, press.button.argument)
@@ -171,7 +196,7 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
     if up:
         if press.conversation.last_intents[:1] == [press.button.argument]:
             press.conversation.last_intents = []  # it did help, so it was not given in vain
-        return Pressed(say("thumb-thanks", customer.language))
+        return Pressed(say("thumb-thanks", language))
     if press.conversation.state is ConversationState.BOT:
         # Said once an answer, however often the thumb is pressed before it is gone.
         customer_text(
@@ -179,22 +204,45 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
             f"sorry:{press.button.message_id}",
             customer,
             press.conversation,
-            say("thumb-sorry", customer.language),
-            [[person_button(customer.language, composing.THUMB_DOWN)]],
+            say("thumb-sorry", language),
+            [[person_button(language, composing.THUMB_DOWN)]],
             message=press.message,
         )
     return Pressed()
 
 
-def _handed_over(press: _Press) -> Message | None:
-    """The question whose answer got a thumb down, if that is why a person is called now.
+def _call_person(
+    press: _Press,
+    conversation: Conversation,
+    tapped: Message,
+    question: Message | None,
+    rule: str,
+    intent: str | None = None,
+) -> Pressed:
+    """Hand a question over, or else what was tapped; that is shown, too, if it says any more."""
+    session, desk, customer = press.session, press.desk, press.customer
+    call_person(session, desk, customer, conversation, question or tapped, rule, intent)
+    if question is not None and tapped.text != say("talk-to-person", language_of(desk, customer)):
+        post_message(session, desk, customer, conversation, tapped)
+    return Pressed()
 
-    None, too, if the question has been before the operators already.
+
+def _handed_over(press: _Press) -> Message | None:
+    """The question under whose answer the button stands.
+
+    None if there is none, and if the question has been before the operators already.
     """
-    message = press.message
-    if press.button.argument != composing.THUMB_DOWN or message is None:
+    session, message = press.session, press.message
+    if message is None:
         return None
-    return None if has_delivery(press.session, f"{CARD_KEY}{message.id}") else message
+    chosen = session.scalar(
+        select(DeliveryRow.key).where(
+            DeliveryRow.message_id == message.id, DeliveryRow.key.startswith(CHOSEN_KEY)
+        )
+    )
+    if chosen is not None:  # the answer to a choice of what the question meant
+        message = session.get_one(Message, int(chosen.split(":")[1]))
+    return None if has_delivery(session, f"{CARD_KEY}{message.id}") else message
 
 
 def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed:
@@ -301,13 +349,13 @@ def note_feedback(
     happened(session, "feedback.given", message=message.id, kind=str(kind))
 
 
-def _tapped(press: _Press, conversation: Conversation, text: str) -> Message:
+def _tapped(press: _Press, conversation: Conversation) -> Message:
     """A press is something the customer said, and shows up so in the conversation."""
     message = Message(
         conversation_id=conversation.id,
         inbox_id=press.inbox_id,
         author=Author.CUSTOMER,
-        text=text,
+        text=_button_text(press),
         created_at=press.desk.clock(),
     )
     press.session.add(message)
@@ -315,17 +363,38 @@ def _tapped(press: _Press, conversation: Conversation, text: str) -> Message:
     return message
 
 
-def _drop_keyboard(press: _Press, *, last_row_only: bool = False) -> None:
-    """Take away a question's buttons (or its thumbs) once they are answered."""
+def _button_text(press: _Press) -> str:
+    """What stands on the button that was pressed."""
+    for row in _keyboard_of(press):
+        for button in row:
+            if button.get("callback_data") == press.button.token:
+                return button["text"]
+    # The message is one that arrived twice, and only the second one's number is known.
+    language = language_of(press.desk, press.customer)
+    if press.button.action == composing.CALL_PERSON:
+        return say("talk-to-person", language)
+    return intent_title(press.desk, press.button.argument, language)
+
+
+def _keyboard_of(press: _Press) -> list[list[dict[str, str]]]:
+    """The rows of buttons with which the message was sent under which was pressed."""
     asked = press.session.scalar(
         select(DeliveryRow).where(
             DeliveryRow.chat_id == press.chat_id, DeliveryRow.telegram_id == press.telegram_id
         )
     )
     if asked is None or "reply_markup" not in asked.payload:
+        return []
+    rows: list[list[dict[str, str]]] = asked.payload["reply_markup"]["inline_keyboard"]
+    return rows
+
+
+def _drop_keyboard(press: _Press, *, last_row_only: bool = False) -> None:
+    """Take away a question's buttons (or its thumbs) once they are answered."""
+    rows = _keyboard_of(press)
+    if not rows:
         return
-    rows = asked.payload["reply_markup"]["inline_keyboard"]
-    kept = {"inline_keyboard": rows[:-1] if last_row_only else []}
+    kept: dict[str, object] = {"inline_keyboard": rows[:-1] if last_row_only else []}
     _show_keyboard(press, kept)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import select
@@ -27,7 +28,8 @@ from desk.flow.composing import (
     shorten,
 )
 from desk.flow.desk import Desk
-from desk.policy import OTHER_LANGUAGE, threshold
+from desk.pack import Escalate
+from desk.policy import ATTACHMENT, OTHER_LANGUAGE, threshold
 from desk.tables import (
     IS_CARD,
     Conversation,
@@ -54,6 +56,8 @@ EXCERPT = 1500
 CARD_KEY, POST_KEY, FILE_KEY, TEXT_KEY = CUSTOMER_KEYS = ("card:", "post:", "file:", "text:")
 """How the keys of what shows a customer's message begin (card, plain post, copied file, the whole
 of a long text); the message's id follows."""
+KIND = re.compile(r"\[([a-z ]+)\]")
+"""The text that stands for what was sent without one: `bot.customers.said`."""
 SPEAKERS = {Author.CUSTOMER: "👤", Author.BOT: "🤖", Author.OPERATOR: "🧑‍💼"}
 
 
@@ -204,7 +208,7 @@ def card_text(
     elif not post:
         tail.append(f"<b>{say('card-intent', language)}</b> {say('card-no-prediction', language)}")
     if decision is not None and (not post or decision.action is Action.ESCALATE):
-        rule = _rule(desk, decision, prediction)
+        rule = _rule(desk, decision, prediction, message)
         tail.append(f"<b>{say('card-rule', language)}</b> {rule}")
     if prediction is not None and not post:
         tail += _explanation(desk, prediction) if why else []
@@ -268,6 +272,7 @@ def card_keyboard(
 ) -> dict[str, Any]:
     """The buttons of a card: the likeliest answers, relabel, and on a card take and resolve.
 
+    What was never meant for the model (a file, a command, a tap) teaches it nothing: no relabel.
     One more opens a card that has something to explain; `why` is for one that is open.
     """
     language = desk.language
@@ -277,7 +282,7 @@ def card_keyboard(
         for name in _answerable(desk, prediction)[:SUGGESTIONS]:
             title = intent_title(desk, name, language)
             rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
-    last = [Button(say("button-relabel", language), RELABEL, "0")]
+    last = [Button(say("button-relabel", language), RELABEL, "0")] if message.attempt else []
     if not post and conversation.state in (ConversationState.BOT, ConversationState.WAITING):
         last.append(Button(say("button-take", language), TAKE))
     if not post and conversation.state is not ConversationState.RESOLVED:
@@ -286,7 +291,8 @@ def card_keyboard(
         last.append(Button(say("button-less", language), CARD))
     elif not post and prediction is not None:
         last.append(Button(say("button-why", language), WHY))
-    rows.append(last)
+    if last:
+        rows.append(last)
     return keyboard(session, rows, conversation, message)
 
 
@@ -339,8 +345,13 @@ def _prediction_line(desk: Desk, prediction: PredictionRow) -> str:
     return line
 
 
-def _rule(desk: Desk, decision: DecisionRow, prediction: PredictionRow | None) -> str:
+def _rule(
+    desk: Desk, decision: DecisionRow, prediction: PredictionRow | None, message: Message
+) -> str:
     """Why a message came to a person, in words."""
+    kind = KIND.fullmatch(message.text)
+    if decision.rule == ATTACHMENT and kind is not None:
+        return say("card-sent", desk.language, kind=kind[1].replace(" ", "_"))
     try:
         rule = say(f"rule-{decision.rule}", desk.language)
     except KeyError:
@@ -355,7 +366,8 @@ def _explanation(desk: Desk, prediction: PredictionRow) -> list[str]:
     """What a decision rests on, a line each: confidence, kind of text, language, examples."""
     language, lines = desk.language, []
     known = desk.pack.intents.get(prediction.intent or "")
-    if prediction.intent and prediction.confidence is not None and known and known.answer:
+    automatic = known is not None and known.answer and known.escalate is not Escalate.ALWAYS
+    if prediction.intent and prediction.confidence is not None and automatic:
         needed = threshold(prediction.intent, prediction.threshold, desk.pack)
         lines.append(
             say(

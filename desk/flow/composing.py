@@ -226,7 +226,12 @@ def topic_buttons(
     return rows
 
 
-def person_button(language: str | None, argument: str = "") -> Button:
+def language_of(desk: Desk, customer: Customer) -> str:
+    """The pack's language for a customer, in which the desk speaks its own words, too."""
+    return desk.pack.language(customer.language)
+
+
+def person_button(language: str, argument: str = "") -> Button:
     return Button(say("talk-to-person", language), CALL_PERSON, argument)
 
 
@@ -235,7 +240,7 @@ def answer_text(desk: Desk, customer: Customer, intent: str) -> str | None:
     known = desk.pack.intents.get(intent)
     if known is None or known.answer is None:
         return None
-    language = desk.pack.language(customer.language)
+    language = language_of(desk, customer)
     return desk.pack.text(known.answer, language, called(customer))
 
 
@@ -247,7 +252,7 @@ def called(customer: Customer) -> str:
 def answer_buttons(desk: Desk, customer: Customer, intent: str) -> list[list[Button]]:
     """The buttons under an answer: the pack's, then the thumbs."""
     known = desk.pack.intents[intent]
-    rows = pack_buttons(desk, known.buttons, desk.pack.language(customer.language))
+    rows = pack_buttons(desk, known.buttons, language_of(desk, customer))
     if known.thumbs:
         rows.append([Button("👍", THUMB_UP, intent), Button("👎", THUMB_DOWN, intent)])
     return rows

@@ -14,20 +14,24 @@ from desk.flow.composing import (
     called,
     clean,
     customer_text,
+    language_of,
     operators_text,
     person_button,
     topic_buttons,
 )
 from desk.flow.conversations import begin_attempt, enter, find_open, first_pending
+from desk.flow.deciding import answer
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.handover import waiting_text
 from desk.flow.intake import claim
 from desk.flow.noting import decided, happened
+from desk.pack import Escalate
 from desk.policy import (
     ASKED_FOR_PERSON,
     ATTACHMENT,
     FLOOD,
+    INTENT_NEEDS_PERSON,
     PERSON_IN_CHARGE,
     WAITING_FOR_PERSON,
 )
@@ -38,43 +42,61 @@ FLOOD_SPAN = timedelta(minutes=1)
 """A flood ends when nothing was held back for that long."""
 
 
-def started(desk: Desk, inbox_id: int, person: Person) -> None:
+def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> None:
     """/start: the pack's greeting with the most asked topics as buttons.
 
-    While a person is awaited it is only said that they will come; once one is in charge, they
-    hear of it and the bot is silent.
+    The `payload` of a link to the bot is kept as written; one that is an intent's name opens that
+    topic as the menu does. While a person is awaited it is only said that they will come (and they
+    see the payload); once one is in charge, they hear of it and the bot is silent.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
         customer, conversation = enter(session, desk, person)
-        message = _said(session, desk, conversation, inbox_id, None, "/start")
+        text = f"/start {payload}".rstrip()
+        message = _said(session, desk, conversation, inbox_id, None, text)
         if held_back(session, desk, customer, conversation, message):
             return
         if conversation.state is ConversationState.HUMAN:
-            _pass_on(session, desk, customer, conversation, message)
+            pass_on(session, desk, customer, conversation, message)
             return
         if conversation.state is ConversationState.WAITING:
+            if payload:
+                pass_on(session, desk, customer, conversation, message)
             text = waiting_text(desk, customer)
             customer_text(session, f"start:{inbox_id}", customer, conversation, text)
+            return
+        topic = desk.pack.intents.get(payload)
+        if topic is not None and topic.escalate is Escalate.ALWAYS:
+            call_person(
+                session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, payload
+            )
+            return
+        if topic is not None and topic.answer is not None:
+            answer(session, desk, customer, conversation, message, payload)
             return
         _greet(session, desk, inbox_id, customer, conversation)
 
 
-def asked_for_help(desk: Desk, inbox_id: int, person: Person) -> None:
-    """/help: what one can do here; a person in charge hears of it and the bot is silent."""
+def asked_for_help(desk: Desk, inbox_id: int, person: Person, text: str = "/help") -> None:
+    """/help, or a command that nobody knows: what one can do here.
+
+    A person in charge hears of it and the bot is silent; one who is awaited sees what is not /help.
+    """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
         customer, conversation = enter(session, desk, person)
-        message = _said(session, desk, conversation, inbox_id, None, "/help")
+        message = _said(session, desk, conversation, inbox_id, None, text)
         if held_back(session, desk, customer, conversation, message):
             return
-        if conversation.state is ConversationState.HUMAN:
-            _pass_on(session, desk, customer, conversation, message)
+        in_charge = conversation.state is ConversationState.HUMAN
+        if in_charge or (conversation.state is ConversationState.WAITING and text != "/help"):
+            pass_on(session, desk, customer, conversation, message)
+        if in_charge:
             return
-        text = say("help", customer.language)
-        customer_text(session, f"help:{inbox_id}", customer, conversation, text)
+        words = say("help", language_of(desk, customer))
+        customer_text(session, f"help:{inbox_id}", customer, conversation, words)
 
 
 def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> None:
@@ -203,10 +225,10 @@ def _greet(
     session: Session, desk: Desk, inbox_id: int, customer: Customer, conversation: Conversation
 ) -> None:
     """The pack's greeting, with the most asked topics and a person as buttons."""
-    language = desk.pack.language(customer.language)
+    language = language_of(desk, customer)
     greeting = desk.pack.text(desk.pack.greeting, language, called(customer))
     buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
-    buttons.append([person_button(customer.language)])
+    buttons.append([person_button(language)])
     customer_text(session, f"start:{inbox_id}", customer, conversation, greeting, buttons)
 
 
@@ -255,20 +277,20 @@ def held_back(
     last, customer.flooded_at = customer.flooded_at, message.created_at
     goes_on = last is not None and last > message.created_at - FLOOD_SPAN
     if not goes_on and conversation.state is not ConversationState.HUMAN:
-        text = say("flood", customer.language)
+        text = say("flood", language_of(desk, customer))
         key = f"flood:{message.id}"
         customer_text(session, key, customer, conversation, text, message=message)
     return True
 
 
-def _pass_on(
+def pass_on(
     session: Session,
     desk: Desk,
     customer: Customer,
     conversation: Conversation,
     message: Message,
 ) -> None:
-    """Show the person in charge a command to which the bot has nothing to say."""
+    """Show a command or a press, which the bot leaves to them, to who is awaited or in charge."""
     _show_undecided(session, desk, customer, conversation)
     _leave_to_person(session, conversation, message)
     post_message(session, desk, customer, conversation, message)

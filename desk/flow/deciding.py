@@ -30,6 +30,7 @@ from desk.flow.composing import (
     answer_text,
     clean,
     customer_text,
+    language_of,
     person_button,
     shorten,
     topic_buttons,
@@ -374,15 +375,15 @@ def _ask_back(
     message: Message,
     decision: Decision,
 ) -> None:
-    language = desk.pack.language(customer.language)
+    language = language_of(desk, customer)
     if decision.choices:
         key = "clarify" if len(decision.choices) > 1 else "clarify-one"
         buttons = topic_buttons(desk, decision.choices, language, CHOOSE_INTENT)
     else:
         key = "rephrase"
         buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
-    buttons.append([person_button(customer.language)])
-    text = say(key, customer.language)
+    buttons.append([person_button(language)])
+    text = say(key, language)
     customer_text(
         session, f"answer:{message.id}", customer, conversation, text, buttons, message=message
     )

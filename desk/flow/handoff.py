@@ -7,13 +7,22 @@ from sqlalchemy.orm import Session
 
 from desk import metrics
 from desk.domain import Action, ConversationState, DeliveryState, MessageState
-from desk.flow.cards import FILE_KEY, post_card, post_message
-from desk.flow.composing import add_delivery, customer_text
+from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
+from desk.flow.composing import (
+    add_delivery,
+    answer_text,
+    customer_text,
+    html,
+    language_of,
+    length,
+    plain,
+    shorten,
+)
 from desk.flow.desk import Desk
 from desk.flow.handover import handover_text, waiting_text
 from desk.flow.noting import counted, decided, happened
 from desk.flow.refreshing import refresh_card
-from desk.policy import LATE
+from desk.policy import INTENT_NEEDS_PERSON, LATE
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message, Operator
 from desk.texts import say
 
@@ -31,7 +40,9 @@ def call_person(
 ) -> None:
     """Hand a conversation over: note the decision, call the operators, tell the customer once.
 
-    A message that the bot has answered before keeps its decision's row, with the new rule.
+    A message that the bot has answered before keeps its decision's row, with the new rule (and
+    intent, where one is given). What
+    the pack answers to an intent that needs a person is said with it, before everything else.
     """
     decision = session.get(DecisionRow, message.id)
     if decision is None:
@@ -41,6 +52,7 @@ def call_person(
         session.flush()
     else:
         decision.action, decision.rule = Action.ESCALATE, rule
+        decision.intent = intent or decision.intent
     decided(session, message.id, Action.ESCALATE, rule)
     message.state = MessageState.DECIDED
     waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
@@ -56,7 +68,9 @@ def call_person(
         return  # a person who is there already will speak for themselves
     text = waiting_text(desk, customer) if waiting else handover_text(desk, customer)
     if rule == LATE:
-        text = f"{say('late', customer.language)}\n{text}"
+        text = f"{say('late', language_of(desk, customer))}\n{text}"
+    if rule == INTENT_NEEDS_PERSON and intent is not None and not waiting:
+        text = _with_answer(desk, customer, intent, text)
     customer_text(session, f"handover:{message.id}", customer, conversation, text, message=message)
 
 
@@ -76,6 +90,17 @@ def copy_file(
         message=message,
         topic_of=customer,
     )
+
+
+def _with_answer(desk: Desk, customer: Customer, intent: str, handover: str) -> str:
+    """The pack's answer for an intent, if it has one, and then the handover, as one message."""
+    answer = answer_text(desk, customer, intent)
+    if answer is None:
+        return handover
+    room = LIMIT - length(plain(handover)) - 2
+    if length(plain(answer)) > room:  # a cut through its markup would be refused as a whole
+        answer = html(shorten(plain(answer), room))
+    return f"{answer}\n\n{handover}"
 
 
 def already_taken(session: Session, desk: Desk, conversation: Conversation) -> str:

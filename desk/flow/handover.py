@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from desk.flow.composing import language_of
 from desk.flow.desk import Desk
 from desk.tables import Customer
 from desk.texts import say
@@ -14,7 +15,7 @@ DAY_MINUTES = 1440
 
 def handover_text(desk: Desk, customer: Customer) -> str:
     """When the customer can expect a person: soon, or once the desk opens (again)."""
-    language, hours, now = customer.language, desk.pack.hours, desk.clock()
+    language, hours, now = language_of(desk, customer), desk.pack.hours, desk.clock()
     if desk.operator_chat_id is None:
         return say("handover-nobody", language)
     if not hours.open_at(now):
@@ -39,7 +40,7 @@ def handover_text(desk: Desk, customer: Customer) -> str:
 def waiting_text(desk: Desk, customer: Customer) -> str:
     """What a customer hears who was promised a person before."""
     key = "already-waiting" if desk.operator_chat_id is not None else "handover-nobody"
-    return say(key, customer.language)
+    return say(key, language_of(desk, customer))
 
 
 def _in_time(desk: Desk, now: datetime, closing: datetime) -> bool:

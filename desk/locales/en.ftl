@@ -14,6 +14,7 @@ handover-closed = I'm passing this to a colleague. Our team is back { $when }, a
 handover-closed-unknown = I'm passing this to a colleague. Our team is away right now; you will get the reply right here.
 handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
 already-waiting = A colleague already has your message and will reply right here.
+passed-on = Passed on. A colleague will reply right here.
 late = Sorry, this is taking longer than it should.
 disturbance = We have your message, but something on our side is not working right now. Our team knows, and you will get your reply right here.
 flood = You are writing faster than I can read. Please wait a minute and then put your question into one message. /human calls a colleague.
@@ -69,6 +70,24 @@ span-days =
 card-title = Needs a person
 card-intent = Intent
 card-sentiment = Sentiment
+card-sent =
+    the customer sent { $kind ->
+        [animation] a video
+        [audio] an audio file
+        [checklist] a checklist
+        [contact] a contact
+        [document] a file
+        [live_photo] a photo
+        [location] a location
+        [photo] a photo
+        [poll] a poll
+        [story] a story
+        [venue] a place
+        [video] a video
+        [video_note] a video message
+        [voice] a voice message
+       *[other] something that the bot can't read
+    }
 card-rule = Why
 card-model = Model
 card-no-prediction = not classified

@@ -14,6 +14,7 @@ handover-closed = 我已把您的问题转给同事。我们的团队将于{ $wh
 handover-closed-unknown = 我已把您的问题转给同事。团队目前不在线，之后会在这里回复您。
 handover-nobody = 您的消息已保存，但目前联系不到任何同事。一旦有人在线，会在这里回复您。
 already-waiting = 同事已经收到您的消息，会在这里回复您。
+passed-on = 已转达。同事会在这里回复您。
 late = 抱歉，处理时间比预期的长。
 disturbance = 我们已收到您的消息，但系统暂时出现故障。团队已经知道，会在这里回复您。
 flood = 您发消息的速度太快，我来不及阅读。请稍等一分钟，再用一条消息写下您的问题。发送 /human 可联系人工客服。
@@ -43,6 +44,24 @@ span-days = { $number } 天
 card-title = 需要人工处理
 card-intent = 意图
 card-sentiment = 情绪
+card-sent =
+    客户发送了{ $kind ->
+        [animation] 视频
+        [audio] 音频
+        [checklist] 清单
+        [contact] 联系人
+        [document] 文件
+        [live_photo] 照片
+        [location] 位置
+        [photo] 照片
+        [poll] 投票
+        [story] 动态
+        [venue] 地点
+        [video] 视频
+        [video_note] 视频消息
+        [voice] 语音消息
+       *[other] 机器人无法读取的内容
+    }
 card-rule = 原因
 card-model = 模型
 card-no-prediction = 未分类

@@ -248,3 +248,13 @@ async def test_the_commands_are_set_in_both_languages(bot: Running, world: World
     assert shown[2]["description"] == "Talk to a person"
     chinese = await world.ask("GET", f"customers/{li}/commands")
     assert chinese[2]["description"] != "Talk to a person"
+
+
+async def test_a_pack_without_chinese_has_no_chinese_commands(
+    start_bot: Starter, options: BotOptions, world: World
+) -> None:
+    pack = options.desk.pack.model_copy(update={"languages": ("en",)})
+    await start_bot(replace(options, desk=replace(options.desk, pack=pack)))
+    li = await world.customer("Li", "zh-hans")
+    shown = await world.ask("GET", f"customers/{li}/commands")
+    assert shown[2]["description"] == "Talk to a person"

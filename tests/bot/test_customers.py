@@ -36,6 +36,16 @@ async def test_start_greets_by_name_and_offers_the_packs_topics(bot: Running, wo
     assert labels(reply)[-1] == "Talk to a person"
 
 
+async def test_a_link_with_a_topic_shows_its_answer_and_is_kept_whole(
+    bot: Running, world: World, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    reply = await world.reply(await world.write(ann, "/start order_status"))
+    assert reply["text"] == "Bouquets take 2 days, Ann."
+    (said,) = rows.all(Message, author=Author.CUSTOMER)
+    assert said.text == "/start order_status"
+
+
 async def test_start_speaks_the_customers_language(bot: Running, world: World) -> None:
     li = await world.customer("Li", "zh-hans")
     reply = await world.reply(await world.write(li, "/start"))
@@ -55,6 +65,27 @@ async def test_help_says_what_one_can_do(bot: Running, world: World) -> None:
     ann = await world.customer()
     reply = await world.reply(await world.write(ann, "/help"))
     assert "/human" in reply["text"]
+
+
+@pytest.mark.parametrize("command", ["/settings", "/id", "/order_4711"])
+async def test_a_command_that_nobody_knows_gets_the_help_and_is_not_classified(
+    command: str, bot: Running, world: World, rows: Rows
+) -> None:
+    ann = await world.customer()
+    reply = await world.reply(await world.write(ann, command))
+    assert "/human" in reply["text"]
+    (said,) = rows.all(Message, author=Author.CUSTOMER)
+    assert (said.text, said.state, said.attempt) == (command, MessageState.DECIDED, 0)
+
+
+@pytest.mark.parametrize("text", ["/refund where is my money", "/ hello", "//", "/"])
+async def test_words_behind_a_slash_are_a_question(
+    text: str, bot: Running, world: World, rows: Rows
+) -> None:
+    ann = await world.customer()
+    await world.write(ann, text)
+    (asked,) = await rows.until(Message, state=MessageState.PENDING)
+    assert asked.text == text
 
 
 async def test_human_calls_a_person_into_a_topic_with_the_customers_name(
@@ -257,7 +288,8 @@ async def test_a_voice_message_calls_a_person_and_a_sticker_does_not(
     ann, bob = await world.customer("Ann"), await world.customer("Bob")
     await world.ask("POST", f"customers/{bob}/other", {"kind": "sticker"})
     await world.ask("POST", f"customers/{ann}/voice", {})
-    await world.said(OPERATORS_CHAT, "Needs a person")
+    (card,) = await world.said(OPERATORS_CHAT, "Needs a person")
+    assert "the customer sent a voice message" in card["text"]
     await rows.until(Inbox, count=2, state=InboxState.DONE)
     await world.said(bob, "welcome")
     assert len(await world.said(OPERATORS_CHAT, "Needs a person")) == 1
@@ -298,6 +330,7 @@ def test_every_kind_of_message_is_sent_by_a_person_or_a_notice_and_none_is_both(
     assert not SENT & NOTICES
 
 
+LOCATION = {"location": {"latitude": 51.5, "longitude": -0.1}}
 LIVE_PHOTO = {
     "live_photo": {"file_id": "L", "file_unique_id": "l", "width": 4, "height": 3, "duration": 2},
     "photo": [{"file_id": "P", "file_unique_id": "p", "width": 4, "height": 3}],
@@ -308,17 +341,23 @@ RICH_MESSAGE = {"rich_message": {"blocks": [{"type": "paragraph", "text": "it ar
 
 
 @pytest.mark.parametrize(
-    ("content", "shown"),
+    ("content", "shown", "why"),
     [
-        (LIVE_PHOTO, "[live photo]"),
-        (RICH_MESSAGE, "[rich message]"),
-        ({"hologram": {"depth": 3}}, "[unknown]"),
-        (SOUNDLESS_VIDEO, "[animation]"),
+        (LOCATION, "[location]", "a location"),
+        (LIVE_PHOTO, "[live photo]", "a photo"),
+        (RICH_MESSAGE, "[rich message]", "something that the bot can't read"),
+        ({"hologram": {"depth": 3}}, "[unknown]", "something that the bot can't read"),
+        (SOUNDLESS_VIDEO, "[animation]", "a video"),
     ],
-    ids=["live photo", "rich message", "what comes next", "video without sound"],
+    ids=["location", "live photo", "rich message", "what comes next", "video without sound"],
 )
 async def test_whatever_kind_of_message_it_is_it_calls_a_person_and_is_copied(
-    content: dict[str, Any], shown: str, bot: Running, world: World, simulator: Simulator
+    content: dict[str, Any],
+    shown: str,
+    why: str,
+    bot: Running,
+    world: World,
+    simulator: Simulator,
 ) -> None:
     ann = await world.customer("Ann")
     telegram = simulator.world
@@ -326,6 +365,7 @@ async def test_whatever_kind_of_message_it_is_it_calls_a_person_and_is_copied(
     sent = people.write(telegram, chat, telegram.users[ann], extra=content)
     card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
     assert shown in card["text"]
+    assert f"the customer sent {why}" in card["text"]
     (copied,) = await eventually(lambda: world.calls("copyMessage", OPERATORS_CHAT))
     assert copied["params"]["message_id"] == sent.message_id
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from cli.simulated import Simulator
 from desk.domain import Action, Author, DeliveryState, InboxState, MessageState
 from desk.flow.composing import plain
-from desk.policy import FLOOD, THUMB_DOWN
+from desk.policy import ASKED_FOR_PERSON, FLOOD, INTENT_NEEDS_PERSON, THUMB_DOWN
 from desk.store import Store
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message
 from desk.texts import say
@@ -375,8 +375,9 @@ class _Chat:
         conversation = self.conversations[message.conversation_id]
         replies = [row for row in rows if row.key.startswith(("answer:", "handover:"))]
         sent = [row for row in replies if row.state is DeliveryState.SENT]
-        # A thumb down may hand over what was answered: then both are right.
-        if len(sent) > 1 and decision.rule != THUMB_DOWN:
+        # A button may hand over what was answered, or asked back: then both are right.
+        by_button = decision.rule in (ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, THUMB_DOWN)
+        if len(sent) > 1 and not by_button:
             yield f"message {message.id} has {len(sent)} replies."
         if decision.action is Action.SILENT:
             called = conversation.escalated_at is not None or conversation.taken_at is not None

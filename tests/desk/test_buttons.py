@@ -72,7 +72,13 @@ def test_a_choice_that_only_a_person_can_serve_calls_one(stage: Stage) -> None:
     stage.press(stage.token("choose", "complaint"))
     assert stage.conversation().state is ConversationState.WAITING
     assert stage.feedback() == [(message_id, "clarified", "complaint", ANA.chat_id)]
-    assert "Make a complaint" in stage.told()[-1]
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    for part in ("<blockquote>help</blockquote>", "this topic always goes to a person"):
+        assert part in card.payload["text"]
+    assert _labels(card)[0] == "Answer: Where is my order?"
+    assert "<blockquote>Make a complaint</blockquote>" in post.payload["text"]
+    assert stage.decision(message_id).intent == "complaint"
 
 
 def test_a_topic_under_the_greeting_shows_its_answer_and_teaches_nothing(stage: Stage) -> None:
@@ -91,14 +97,58 @@ def test_the_person_button_calls_a_person(stage: Stage) -> None:
     assert len(stage.deliveries(OPERATOR_CHAT)) == 1
 
 
-def test_buttons_do_nothing_while_a_person_is_awaited(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("action", "argument", "text"),
+    [("intent", "opening_hours", "Opening hours"), ("person", "", "Ask a person")],
+)
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_button_pressed_while_a_person_is_awaited_or_in_charge_is_shown_to_them(
+    stage: Stage, action: str, argument: str, text: str, taken: bool
+) -> None:
     stage.ask("where are my roses")
+    (answer,) = stage.send_all()
     stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    if taken:
+        operators.took(stage.desk, stage.update(), OSCAR, 77)
+    job = stage.write("one more thing")
     heard = stage.heard()
-    pressed = stage.press(stage.token("intent", "opening_hours"))
-    assert pressed.alert
-    assert pressed.text == "A colleague already has your message and will reply right here."
-    assert stage.heard() == heard
+    pressed = stage.press(stage.token(action, argument), telegram_id=answer.telegram_id or 0)
+    assert pressed.text == "Passed on. A colleague will reply right here."
+    assert stage.heard() == heard, "the bot answers nothing"
+    first, second = stage.told()[-2:]
+    assert job is not None
+    assert "<blockquote>one more thing</blockquote>" in first, "in the order in which it came"
+    assert f"Ana wrote</b>\n<blockquote>{text}</blockquote>" in second
+    assert stage.said()[-1].text == text
+    assert stage.decision(stage.said()[-1].id).action is Action.SILENT
+
+
+@pytest.mark.parametrize("choice", ["complaint", "talk_to_person"])
+def test_a_button_that_called_a_person_and_is_tapped_again_is_shown_once(
+    stage: Stage, choice: str
+) -> None:
+    stage.ask("帮帮我", BEN, confidence=0.4, others=[(choice, 0.3)])
+    (asked,) = stage.send_all()
+    for _ in range(2):
+        pressed = stage.press(
+            stage.token("choose", choice), by=BEN.chat_id, telegram_id=asked.telegram_id or 0
+        )
+    assert pressed.text == "同事已经收到您的消息，会在这里回复您。"
+    title = stage.desk.pack.intents[choice].title["zh"]
+    assert sum(f"<blockquote>{title}</blockquote>" in text for text in stage.told()) == 1
+
+
+def test_who_asks_for_a_person_while_one_is_awaited_is_told_that_they_come(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.ask("asdf", BEN, scope=0.02)
+    (asked,) = [row for row in stage.send_all() if row.chat_id == BEN.chat_id]
+    token = stage.token("person")
+    stage.press(token, by=BEN.chat_id, telegram_id=asked.telegram_id or 0)
+    told = stage.told()
+    pressed = stage.press(token, by=BEN.chat_id, telegram_id=asked.telegram_id or 0)
+    assert pressed.text == "同事已经收到您的消息，会在这里回复您。"
+    assert stage.told() == told
 
 
 def test_a_thumb_up_is_feedback_and_thanks(stage: Stage) -> None:
@@ -244,6 +294,16 @@ def test_relabelling_shows_all_intents_and_keeps_the_label(card: tuple[Stage, in
     assert edit.payload["message_id"] == 1500
 
 
+def test_there_is_no_relabel_where_a_label_would_teach_nothing(stage: Stage) -> None:
+    customers.sent_file(stage.desk, stage.update(), ANA, 7, "it arrived like this")
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
+    shown = [row for row in stage.deliveries(OPERATOR_CHAT) if "reply_markup" in row.payload]
+    assert [_labels(row) for row in shown] == [["Take", "Resolve"], [], ["Take", "Resolve"]]
+    stage.ask("and this", intent=None)
+    assert _labels(stage.deliveries(OPERATOR_CHAT)[-1]) == ["Relabel…"], "words of her own"
+
+
 def test_the_newest_label_of_the_same_operator_counts(
     card: tuple[Stage, int], clock: Clock
 ) -> None:
@@ -340,6 +400,57 @@ def test_a_thumb_down_and_then_a_person_hands_over_the_question_itself(stage: St
     assert decision.intent == "order_status"
     stage.press(stage.token("send", "refund"), by=OSCAR)
     assert stage.heard()[-1] == "Send us a photo and you get your money back."
+
+
+def test_a_person_button_hands_over_the_question_and_shows_which_it_was(stage: Stage) -> None:
+    message_id = stage.ask("where are my roses", others=[("refund", 0.02)])
+    (answer,) = stage.send_all()
+    stage.press(stage.token("person"), telegram_id=answer.telegram_id or 0)
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    for part in (
+        "<blockquote>where are my roses</blockquote>",
+        "Where is my order? 95%",
+        "the customer asked for a person",
+    ):
+        assert part in card.payload["text"]
+    assert _labels(card)[:2] == ["Answer: Where is my order?", "Answer: I want my money back"]
+    assert post.payload["text"].endswith("<blockquote>Ask a person</blockquote>")
+    assert stage.said()[-1].text == "Ask a person"
+    decision = stage.decision(message_id)
+    assert (decision.action, decision.rule) == (Action.ESCALATE, "asked_for_person")
+    assert len(stage.heard()) == 2, "the answer and that a colleague comes"
+
+
+@pytest.mark.parametrize("disliked", [False, True])
+def test_a_person_called_under_a_chosen_answer_gets_the_customers_own_words(
+    stage: Stage, disliked: bool
+) -> None:
+    message_id = stage.ask("my roses, again", confidence=0.45, others=[("refund", 0.4)])
+    stage.press(stage.token("choose", "order_status"))
+    if disliked:
+        stage.press(stage.token("down"))
+    stage.press(stage.token("person"))
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    assert "<blockquote>my roses, again</blockquote>" in card.payload["text"]
+    assert stage.decision(message_id).rule == ("thumb_down" if disliked else "asked_for_person")
+
+
+def test_the_button_beside_the_choices_hands_over_the_question(stage: Stage) -> None:
+    message_id = stage.ask("my roses, again", confidence=0.45, others=[("refund", 0.4)])
+    (asked,) = stage.send_all()
+    stage.press(stage.token("person"), telegram_id=asked.telegram_id or 0)
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}", "that a person was asked for stands on the card"
+
+
+def test_the_person_button_of_the_greeting_is_shown_as_what_was_said(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), BEN)
+    (greeting,) = stage.send_all()
+    stage.press(stage.token("person"), by=BEN.chat_id, telegram_id=greeting.telegram_id or 0)
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert "<blockquote>联系人工客服</blockquote>" in card.payload["text"]
 
 
 def test_a_question_is_handed_over_once_and_calls_a_person_again_all_the_same(

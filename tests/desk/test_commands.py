@@ -1,4 +1,4 @@
-"""Commands of customers while a person is awaited or in charge."""
+"""Commands of customers: links with a payload, and while a person is awaited or in charge."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from desk.domain import Person
+from desk.domain import ConversationState, Person
 from desk.flow import customers
 from desk.flow.desk import Desk
+from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, Stage
 
 
@@ -45,3 +46,52 @@ def test_start_while_a_person_is_awaited_offers_no_topics(stage: Stage) -> None:
     answer = stage.deliveries(ANA.chat_id)[-1]
     assert answer.payload["text"].startswith("A colleague already has your message")
     assert "reply_markup" not in answer.payload
+
+
+def test_what_a_link_brought_along_is_kept_and_stands_on_the_card(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA, "order_4711")
+    assert stage.heard() == ["Hello Ana, welcome to <b>Fern &amp; Petal</b>!"]
+    stage.ask("where is it", intent="complaint")
+    assert "👤 /start order_4711" in stage.told()[-1]
+
+
+def test_what_a_link_brought_along_is_shown_to_a_person_who_is_awaited(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    customers.started(stage.desk, stage.update(), ANA, "order_4711")
+    assert "<blockquote>/start order_4711</blockquote>" in stage.told()[-1]
+    assert stage.heard()[-1].startswith("A colleague already has your message")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_link_to_a_topic_shows_its_answer_once(stage: Stage, times: int) -> None:
+    inbox_id = stage.update()
+    for _ in range(times):
+        customers.started(stage.desk, inbox_id, ANA, "order_status")
+    (answer,) = stage.deliveries(ANA.chat_id)
+    assert answer.payload["text"] == "Bouquets take <b>2</b> days, Ana."
+    assert "Track it" in str(answer.payload["reply_markup"])
+    assert stage.conversation().last_intents == ["order_status"]
+
+
+def test_a_link_to_a_topic_that_needs_a_person_calls_one(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA, "complaint")
+    assert stage.conversation().state is ConversationState.WAITING
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert "this topic always goes to a person" in card.payload["text"]
+
+
+@pytest.mark.parametrize("payload", ["out_of_scope", "Order_Status", "invented"])
+def test_a_link_to_what_is_no_topic_greets(stage: Stage, payload: str) -> None:
+    customers.started(stage.desk, stage.update(), ANA, payload)
+    assert stage.heard() == ["Hello Ana, welcome to <b>Fern &amp; Petal</b>!"]
+    assert stage.told() == []
+
+
+@pytest.mark.parametrize(("command", "shown"), [("/help", False), ("/4711", True)])
+def test_who_is_awaited_sees_a_command_that_nobody_knows_and_the_customer_gets_the_help(
+    stage: Stage, command: str, shown: bool
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    customers.asked_for_help(stage.desk, stage.update(), ANA, command)
+    assert (f"<blockquote>{command}</blockquote>" in stage.told()[-1]) is shown
+    assert "/human" in stage.heard()[-1]
