@@ -79,8 +79,8 @@ class Scheduler:
         if self._ticked is not None and now - self._ticked > HESITATE_SECONDS / 2:
             self.hesitate()
         self._ticked = now
-        by_age = (self.give_up_late, self.enqueue_stuck, self.enqueue_runs)
-        for chore in (self.compare_clocks, *by_age, self.retrain, self.remind):
+        by_age = (self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.remind)
+        for chore in (self.compare_clocks, *by_age, self.retrain):
             if self._clock_differs and chore in by_age:
                 continue
             try:
