@@ -266,7 +266,7 @@ def card_keyboard(
     post: bool = False,
     why: bool = False,
 ) -> dict[str, Any]:
-    """The buttons of a card: the likeliest answers, relabel, and on a card take and resolve.
+    """The buttons of a card: likely answers, relabel, and on a card take and resolve.
 
     One more opens a card that has something to explain; `why` is for one that is open.
     """
@@ -274,7 +274,7 @@ def card_keyboard(
     rows: list[list[Button]] = []
     prediction = session.get(PredictionRow, message.id)
     if conversation.state is not ConversationState.RESOLVED:
-        for name in _answerable(desk, prediction)[:SUGGESTIONS]:
+        for name in _suggested(desk, prediction)[:SUGGESTIONS]:
             title = intent_title(desk, name, language)
             rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
     last = [Button(say("button-relabel", language), RELABEL, "0")]
@@ -312,13 +312,20 @@ def label_keyboard(
     return keyboard(session, rows, conversation, message)
 
 
-def _answerable(desk: Desk, prediction: PredictionRow | None) -> list[str]:
-    if prediction is None:
-        return []
-    names = [entry["name"] for entry in prediction.ranking]
+def _suggested(desk: Desk, prediction: PredictionRow | None) -> list[str]:
+    """The intents whose answers one tap sends: the likeliest, and what could be asked back about.
+
+    A tap also teaches, more than anything else: what is unlikely is not held out for it.
+    """
+    ranking = prediction.ranking if prediction is not None else []
+    likely = [
+        entry["name"]
+        for place, entry in enumerate(ranking)
+        if place == 0 or entry["confidence"] >= desk.pack.policy.clarify_from
+    ]
     return [
         name
-        for name in names
+        for name in likely
         if (known := desk.pack.intents.get(name)) and known.answer is not None
     ]
 

@@ -323,7 +323,7 @@ def test_pressing_an_answer_three_times_counts_towards_the_same_answer(stage: St
 
 
 def test_a_thumb_down_and_then_a_person_hands_over_the_question_itself(stage: Stage) -> None:
-    message_id = stage.ask("where are my roses", others=[("refund", 0.02)])
+    message_id = stage.ask("where are my roses", others=[("refund", 0.15)])
     stage.press(stage.token("down"))
     stage.press(stage.token("person", "down"))
     assert stage.conversation().state is ConversationState.WAITING
@@ -360,7 +360,7 @@ def test_a_plain_post_keeps_its_form_whatever_is_pressed_under_it(
     card: tuple[Stage, int],
 ) -> None:
     stage, _ = card
-    second = stage.ask("and now?", confidence=0.9, others=[("refund", 0.05)])
+    second = stage.ask("and now?", confidence=0.8, others=[("refund", 0.15)])
     stage.send_all()
     (post,) = stage.deliveries(key=f"post:{second}")
     under = {"message_id": second}
