@@ -67,6 +67,17 @@ def post_card(
     _post(session, desk, customer, conversation, message, CARD_KEY)
 
 
+def post_state_card(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> None:
+    """Give a conversation that an operator's `message` opens its card, unless it has one.
+
+    It holds what was said before (nothing in a new conversation), the state and the buttons.
+    """
+    if status_card(session, desk, conversation) is None:
+        _post(session, desk, customer, conversation, message, CARD_KEY)
+
+
 def post_message(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
 ) -> None:
@@ -161,7 +172,8 @@ def _post_whole(
     shown_text: str,
 ) -> None:
     """Post the whole of a message, once, whose card or post has room for its beginning only."""
-    if f"<blockquote>{html(message.text)}</blockquote>" in shown_text:
+    whole = f"<blockquote>{html(message.text)}</blockquote>" in shown_text
+    if whole or message.author is Author.OPERATOR:
         return
     operators_text(
         session,
@@ -193,6 +205,10 @@ def card_text(
     decision = session.get(DecisionRow, message.id)
     prediction = session.get(PredictionRow, message.id)
     name = html(customer.name)
+    if message.author is Author.OPERATOR:
+        head = f"💬 <b>{say('card-opened', language)}</b> · {name}"
+        history = _history(session, message)
+        return "\n".join([head, *history, f"\n{_state_line(session, desk, conversation)}"])
     if post or (decision is not None and decision.action is Action.SILENT):
         head = f"💬 <b>{say('new-message', language, customer=name)}</b>"
     else:
@@ -270,24 +286,24 @@ def card_keyboard(
 
     One more opens a card that has something to explain; `why` is for one that is open.
     """
-    language = desk.language
+    language, resolved = desk.language, conversation.state is ConversationState.RESOLVED
     rows: list[list[Button]] = []
+    last = []
     prediction = session.get(PredictionRow, message.id)
-    if conversation.state is not ConversationState.RESOLVED:
-        for name in _suggested(desk, prediction)[:SUGGESTIONS]:
+    if message.author is Author.CUSTOMER:
+        for name in [] if resolved else _suggested(desk, prediction)[:SUGGESTIONS]:
             title = intent_title(desk, name, language)
             rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
-    last = [Button(say("button-relabel", language), RELABEL, "0")]
+        last.append(Button(say("button-relabel", language), RELABEL, "0"))
     if not post and conversation.state in (ConversationState.BOT, ConversationState.WAITING):
         last.append(Button(say("button-take", language), TAKE))
-    if not post and conversation.state is not ConversationState.RESOLVED:
+    if not post and not resolved:
         last.append(Button(say("button-resolve", language), RESOLVE))
     if why:
         last.append(Button(say("button-less", language), CARD))
     elif not post and prediction is not None:
         last.append(Button(say("button-why", language), WHY))
-    rows.append(last)
-    return keyboard(session, rows, conversation, message)
+    return keyboard(session, [*rows, last] if last else rows, conversation, message)
 
 
 def label_keyboard(

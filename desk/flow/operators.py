@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, MessageState, Role
+from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import add_delivery, clean, operators_text
 from desk.flow.conversations import open_conversation
 from desk.flow.desk import Desk
@@ -43,17 +44,8 @@ def operator_wrote(
             return
         conversation = open_conversation(session, desk, customer)
         take_over(session, desk, customer, conversation, operator)
-        message = Message(
-            conversation_id=conversation.id,
-            inbox_id=inbox_id,
-            author=Author.OPERATOR,
-            text=clean(text),
-            telegram_id=telegram_id,
-            state=MessageState.DECIDED,
-            created_at=desk.clock(),
-        )
-        session.add(message)
-        session.flush()
+        message = _said(session, desk, conversation, inbox_id, text, telegram_id)
+        post_state_card(session, desk, customer, conversation, message)
         happened(session, "operator.wrote", message=message.id, conversation=conversation.id)
         add_delivery(
             session,
@@ -88,6 +80,9 @@ def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         take_over(session, desk, customer, conversation, operator)
+        if status_card(session, desk, conversation) is None:
+            message = _said(session, desk, conversation, inbox_id, "/take")
+            post_state_card(session, desk, customer, conversation, message)
 
 
 def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -152,6 +147,28 @@ def _enter_topic(
         .with_for_update()
     )
     return operator, customer, conversation or open_conversation(session, desk, customer)
+
+
+def _said(
+    session: Session,
+    desk: Desk,
+    conversation: Conversation,
+    inbox_id: int,
+    text: str,
+    telegram_id: int | None = None,
+) -> Message:
+    message = Message(
+        conversation_id=conversation.id,
+        inbox_id=inbox_id,
+        author=Author.OPERATOR,
+        text=clean(text),
+        telegram_id=telegram_id,
+        state=MessageState.DECIDED,
+        created_at=desk.clock(),
+    )
+    session.add(message)
+    session.flush()
+    return message
 
 
 def _customer_of(session: Session, desk: Desk, thread_id: int) -> Customer | None:

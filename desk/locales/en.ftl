@@ -36,6 +36,7 @@ card-bot = the bot answers again
 card-waiting = waiting for a person
 card-taken = taken by { $operator }
 card-resolved = resolved by { $operator }
+card-opened = Opened again
 new-message = { $customer } wrote
 sent-answer = { $operator } sent the answer “{ $title }”
 relabelled = { $operator } labelled the message “{ $title }”

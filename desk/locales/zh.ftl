@@ -32,6 +32,7 @@ card-bot = 由机器人继续回复
 card-waiting = 等待人工
 card-taken = { $operator } 已接手
 card-resolved = { $operator } 已解决
+card-opened = 对话已重新打开
 new-message = { $customer } 写道
 sent-answer = { $operator } 发送了答案“{ $title }”
 relabelled = { $operator } 把消息标为“{ $title }”

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -78,7 +79,7 @@ def test_human_while_a_person_is_in_charge_says_nothing_more(stage: Stage) -> No
     heard = stage.heard()
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     assert stage.heard() == heard
-    assert "Needs a person" in stage.told()[-1]
+    assert "the customer asked for a person" in stage.told()[-1]
 
 
 def test_a_delivery_already_under_way_goes_back_cancelled_once_a_person_is_there(
@@ -199,13 +200,37 @@ def test_taking_what_a_person_has_says_who_it_is(stage: Stage) -> None:
     assert stage.conversation().operator_id == OSCAR
 
 
-def test_writing_after_resolving_opens_a_conversation_that_is_the_operators(stage: Stage) -> None:
-    stage.ask("roses?")
-    stage.topic()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+def reopen_by_writing(stage: Stage) -> None:
     stage.reply("one more thing")
+
+
+def reopen_by_taking(stage: Stage) -> None:
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+
+
+@pytest.mark.parametrize("reopen", [reopen_by_writing, reopen_by_taking])
+def test_a_conversation_that_an_operator_opens_again_has_a_card_to_resolve(
+    stage: Stage, reopen: Callable[[Stage], None]
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    reopen(stage)
     assert len(stage.conversations()) == 2
     assert stage.conversation().state is ConversationState.HUMAN
+    card = next(row for row in stage.send_all() if row.key.startswith("card:"))
+    assert card.payload["text"] == "💬 <b>Opened again</b> · Ana\n\n🧑‍💼 taken by Oscar"
+    assert card.topic_of == stage.customer().id
+    assert _labels(card) == ["Resolve"]
+    stage.ask("ah, good")
+    assert "<blockquote>ah, good</blockquote>" in stage.told()[-1]
+    assert not stage.deliveries(OPERATOR_CHAT, state=DeliveryState.PENDING, key=card.key)
+    stage.press(stage.token("resolve", conversation_id=stage.conversation().id), by=OSCAR)
+    assert stage.conversation().state is ConversationState.RESOLVED
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert (edit.payload["message_id"], _labels(edit)) == (card.telegram_id, [])
+    assert "resolved by Oscar" in edit.payload["text"]
 
 
 def test_the_sent_card_shows_who_took_it_and_then_that_it_is_resolved(stage: Stage) -> None:
@@ -507,12 +532,15 @@ def test_a_person_who_came_without_being_called_gets_a_card_to_resolve(stage: St
     stage.ask("roses?")
     stage.topic()
     stage.reply("I'm here")
-    first, second = stage.ask("thanks"), stage.ask("bye")
-    (card,) = stage.deliveries(key=f"card:{first}")
-    assert "Ana wrote" in card.payload["text"]
+    stage.reply("What can I do?")
+    (card,) = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
+    assert "👤 roses?" in card.payload["text"]
     assert "taken by Oscar" in card.payload["text"]
-    assert _labels(card)[-2:] == ["Resolve", "Why?"]
-    assert _labels(stage.deliveries(key=f"post:{second}")[0])[-1] == "Relabel…"
+    assert _labels(card) == ["Resolve"]
+    thanks = stage.ask("thanks")
+    (post,) = stage.deliveries(key=f"post:{thanks}")
+    assert "Ana wrote" in post.payload["text"]
+    assert _labels(post)[-1] == "Relabel…"
 
 
 # ---- Anonymous administrators ----
