@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from aiogram import F, Router
+from aiogram.enums import ContentType
 from aiogram.filters import Command
 from aiogram.types import Message
 
@@ -24,6 +25,10 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(resolve, Command("resolve"))
     router.message.register(retrain, Command("retrain"))
     router.message.register(help_, Command("help"))
+    topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
+    topic_reopened = F.content_type == ContentType.FORUM_TOPIC_REOPENED
+    router.message.register(close, F.is_topic_message, topic_closed)
+    router.message.register(reopen, F.is_topic_message, topic_reopened)
     # What starts with a slash is meant for a bot, ours or another, and never for the customer.
     router.message.register(
         write, F.is_topic_message, F.content_type.not_in(NOTICES), ~F.text.startswith("/")
@@ -68,6 +73,16 @@ async def resolve(message: Message, desk: Desk, inbox_id: int) -> None:
         await asyncio.to_thread(operators.resolved, desk, inbox_id, _user(message), thread_id)
     else:
         await help_(message, desk, inbox_id)
+
+
+async def close(message: Message, desk: Desk, inbox_id: int) -> None:
+    thread_id = message.message_thread_id or 0
+    await asyncio.to_thread(operators.closed_topic, desk, inbox_id, _user(message), thread_id)
+
+
+async def reopen(message: Message, desk: Desk, inbox_id: int) -> None:
+    thread_id = message.message_thread_id or 0
+    await asyncio.to_thread(operators.reopened_topic, desk, inbox_id, _user(message), thread_id)
 
 
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:

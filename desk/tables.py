@@ -20,6 +20,7 @@ from sqlalchemy import (
     TextClause,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -168,6 +169,8 @@ class Customer(Base):
     language: Mapped[str | None] = mapped_column(String(16))
     topic_chat_id: Mapped[int | None]
     topic_id: Mapped[int | None]
+    # The default is the database's, too: a bot of the version before goes on during an update.
+    topic_closed: Mapped[bool] = mapped_column(default=False, server_default=false())
     gone: Mapped[bool] = mapped_column(default=False)
     flooded_at: Mapped[datetime | None]
     """When a message of theirs was last held back because they wrote too many."""

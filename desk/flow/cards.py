@@ -204,16 +204,8 @@ def card_text(
     language = desk.language
     decision = session.get(DecisionRow, message.id)
     prediction = session.get(PredictionRow, message.id)
-    name = html(customer.name)
     if message.author is Author.OPERATOR:
-        head = f"💬 <b>{say('card-opened', language)}</b> · {name}"
-        history = _history(session, message)
-        return "\n".join([head, *history, f"\n{_state_line(session, desk, conversation)}"])
-    if post or (decision is not None and decision.action is Action.SILENT):
-        head = f"💬 <b>{say('new-message', language, customer=name)}</b>"
-    else:
-        name += f" (@{html(customer.username)})" if customer.username else ""
-        head = f"🔔 <b>{say('card-title', language)}</b> · {name}"
+        return _opened(session, desk, customer, conversation, message)
     tail = []
     if prediction is not None:
         tail.append(_prediction_line(desk, prediction))
@@ -229,6 +221,7 @@ def card_text(
     if not post:
         tail.append(f"\n{_state_line(session, desk, conversation)}")
 
+    head = _head(desk, customer, decision, post=post)
     said, history = message.text, [] if post else _history(session, message)
     if length(plain(_assembled(desk, head, [], said, tail))) > LIMIT:
         said = shorten(said, EXCERPT)
@@ -237,6 +230,23 @@ def card_text(
         if not history or length(plain(text)) <= LIMIT:
             return text
         del history[0]
+
+
+def _head(desk: Desk, customer: Customer, decision: DecisionRow | None, *, post: bool) -> str:
+    name = html(customer.name)
+    if post or (decision is not None and decision.action is Action.SILENT):
+        return f"💬 <b>{say('new-message', desk.language, customer=name)}</b>"
+    name += f" (@{html(customer.username)})" if customer.username else ""
+    return f"🔔 <b>{say('card-title', desk.language)}</b> · {name}"
+
+
+def _opened(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> str:
+    """The card of a conversation that an operator's message has opened."""
+    head = f"💬 <b>{say('card-opened', desk.language)}</b> · {html(customer.name)}"
+    state = _state_line(session, desk, conversation)
+    return "\n".join([head, *_history(session, message), f"\n{state}"])
 
 
 def _assembled(desk: Desk, head: str, history: list[str], said: str, tail: list[str]) -> str:

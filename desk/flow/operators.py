@@ -72,17 +72,8 @@ def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         found = _enter_topic(session, desk, inbox_id, user_id, thread_id)
         if found is None:
             return
-        operator, customer, conversation = found
-        if conversation.state is ConversationState.RESOLVED:
-            conversation = open_conversation(session, desk, customer)
-        if conversation.state is ConversationState.HUMAN:
-            text = already_taken(session, desk, conversation)
-            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
-            return
-        take_over(session, desk, customer, conversation, operator)
-        if status_card(session, desk, conversation) is None:
-            message = _said(session, desk, conversation, inbox_id, "/take")
-            post_state_card(session, desk, customer, conversation, message)
+        operator, customer, _ = found
+        _take(session, desk, inbox_id, thread_id, operator, customer, "/take")
 
 
 def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -97,6 +88,39 @@ def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         resolve(session, desk, customer, conversation, operator)
+
+
+def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
+    """Somebody has closed a customer's topic; an operator resolves the conversation with that.
+
+    It stays closed until something is to be posted there.
+    """
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        customer = _customer_of(session, desk, thread_id)
+        if customer is None:
+            return
+        customer.topic_closed = True
+        operator, conversation = session.get(Operator, user_id), _newest(session, customer)
+        if operator is None or conversation is None:
+            return
+        if conversation.state is not ConversationState.RESOLVED:
+            resolve(session, desk, customer, conversation, operator)
+
+
+def reopened_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
+    """Somebody has reopened a customer's topic; an operator takes the conversation with that."""
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        customer = _customer_of(session, desk, thread_id)
+        if customer is None:
+            return
+        customer.topic_closed = False
+        operator = session.get(Operator, user_id)
+        if operator is not None:
+            _take(session, desk, inbox_id, thread_id, operator, customer, "[forum topic reopened]")
 
 
 def ordered_training(desk: Desk, inbox_id: int, user_id: int) -> tuple[int, int] | None:
@@ -139,14 +163,40 @@ def _enter_topic(
         text = say(_refusal(operator, user_id), desk.language, user=str(user_id))
         _tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return None
-    conversation = session.scalar(
+    conversation = _newest(session, customer) or open_conversation(session, desk, customer)
+    return operator, customer, conversation
+
+
+def _newest(session: Session, customer: Customer) -> Conversation | None:
+    """The customer's open conversation, else the last one that was resolved; locked."""
+    return session.scalar(
         select(Conversation)
         .where(Conversation.customer_id == customer.id)
         .order_by(Conversation.state == ConversationState.RESOLVED, Conversation.id.desc())
         .limit(1)
         .with_for_update()
     )
-    return operator, customer, conversation or open_conversation(session, desk, customer)
+
+
+def _take(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    thread_id: int,
+    operator: Operator,
+    customer: Customer,
+    act: str,
+) -> None:
+    """Put the operator in charge; a conversation that this opens begins with the `act`."""
+    conversation = open_conversation(session, desk, customer)
+    if conversation.state is ConversationState.HUMAN:
+        text = already_taken(session, desk, conversation)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        return
+    take_over(session, desk, customer, conversation, operator)
+    if status_card(session, desk, conversation) is None:
+        message = _said(session, desk, conversation, inbox_id, act)
+        post_state_card(session, desk, customer, conversation, message)
 
 
 def _said(

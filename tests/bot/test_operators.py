@@ -128,6 +128,59 @@ async def test_take_and_resolve_work_as_commands_in_the_topic(
     assert rows.all(Conversation)[0].state is ConversationState.RESOLVED
 
 
+async def change_topic(world: World, card: dict[str, Any], act: str, operator: int = OLGA) -> None:
+    await world.ask("POST", f"operators/{operator}/topics/{card['message_thread_id']}/{act}", {})
+
+
+async def test_closing_a_topic_resolves_and_the_next_card_reopens_it(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    await world.write_topic(card["message_thread_id"], "I am on it, Ann.")
+    await change_topic(world, card, "close")
+    await world.said(OPERATORS_CHAT, "resolved by Olga")
+    question = await world.write(ann, "when do you open?")
+    await decider.decide(("opening_hours", 0.99))
+    assert "Monday" in (await world.reply(question))["text"], "the bot answers again"
+    assert (await world.topics())[0]["closed"]
+    again = await card_of(world, decider, ann, "outrageous again")
+    assert again["message_thread_id"] == card["message_thread_id"]
+    assert [topic["closed"] for topic in await world.topics()] == [False]
+    assert len(await world.calls("reopenForumTopic")) == 1
+    await rows.until(Customer, topic_closed=False)
+
+
+async def test_reopening_a_topic_takes_the_conversation(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    await change_topic(world, card, "close")
+    await world.said(OPERATORS_CHAT, "resolved by Olga")
+    await change_topic(world, card, "reopen")
+    opened = (await world.said(OPERATORS_CHAT, "Opened again"))[-1]
+    assert "taken by Olga" in opened["text"]
+    assert rows.all(Customer)[0].topic_closed is False
+    assert not await world.calls("reopenForumTopic")
+    await change_topic(world, card, "close")
+    await rows.until(Conversation, count=2, state=ConversationState.RESOLVED)
+
+
+async def test_a_topic_that_was_closed_by_nobody_of_the_desk_is_reopened_for_what_comes(
+    bot: Running, world: World, decider: Decider, rows: Rows, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    simulator.world.groups[OPERATORS_CHAT].members[OMAR].status = "administrator"
+    simulator.world.groups[OPERATORS_CHAT].members[OMAR].rights["can_manage_topics"] = True
+    await change_topic(world, card, "close", OMAR)
+    await rows.until(Customer, topic_closed=True)
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    await world.said(OPERATORS_CHAT, "look")
+    assert not (await world.topics())[0]["closed"]
+
+
 async def test_a_press_by_one_who_is_no_operator_is_refused(
     bot: Running, world: World, decider: Decider, rows: Rows
 ) -> None:

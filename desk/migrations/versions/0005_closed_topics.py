@@ -1,0 +1,21 @@
+"""closed topics: whose topic an operator has closed"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    closed = sa.Column("topic_closed", sa.Boolean(), server_default=sa.false(), nullable=False)
+    op.add_column("customers", closed)
+
+
+def downgrade() -> None:
+    # Not in batch mode: on SQLite that makes the table anew, which others refer to.
+    op.drop_column("customers", "topic_closed")
