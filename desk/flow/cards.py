@@ -22,6 +22,7 @@ from desk.flow.composing import (
     intent_title,
     keyboard,
     length,
+    operator_name,
     operators_text,
     plain,
     shorten,
@@ -36,7 +37,6 @@ from desk.tables import (
     DeliveryRow,
     Feedback,
     Message,
-    Operator,
     PredictionRow,
 )
 from desk.texts import say
@@ -272,8 +272,7 @@ def _traces(session: Session, desk: Desk, message: Message) -> list[str]:
     )
     lines = []
     for row in list(session.scalars(query))[::-1]:
-        who = session.get(Operator, row.by)
-        name = shorten((who.name if who else "") or str(row.by), 64)
+        name = operator_name(session, row.by)
         title = intent_title(desk, row.intent or "", desk.language)
         if row.kind is FeedbackKind.RELABEL:
             note = "🏷 " + say("relabelled", desk.language, operator=name, title=title)
@@ -305,9 +304,9 @@ def card_keyboard(
             title = intent_title(desk, name, language)
             rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
         last.append(Button(say("button-relabel", language), RELABEL, "0"))
-    if not post and conversation.state in (ConversationState.BOT, ConversationState.WAITING):
-        last.append(Button(say("button-take", language), TAKE))
     if not post and not resolved:
+        # A colleague may take what somebody has already.
+        last.append(Button(say("button-take", language), TAKE))
         last.append(Button(say("button-resolve", language), RESOLVE))
     if why:
         last.append(Button(say("button-less", language), CARD))
@@ -427,8 +426,8 @@ def _history(session: Session, message: Message) -> list[str]:
 
 def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str:
     language = desk.language
-    who = session.get(Operator, conversation.operator_id) if conversation.operator_id else None
-    name = html(who.name or str(who.user_id)) if who else "–"
+    who = conversation.operator_id
+    name = html(operator_name(session, who)) if who is not None else "–"
     match conversation.state:
         case ConversationState.BOT:
             return "🤖 " + say("card-bot", language)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Action, ConversationState, DeliveryState, MessageState
 from desk.flow.cards import FILE_KEY, post_card, post_message
-from desk.flow.composing import add_delivery, customer_text
+from desk.flow.composing import add_delivery, customer_text, operator_name
 from desk.flow.desk import Desk
 from desk.flow.noting import decided, happened
 from desk.flow.refreshing import refresh_card
@@ -87,10 +87,33 @@ def handover_text(desk: Desk, customer: Customer) -> str:
     return say("handover-closed", customer.language, when=opening.strftime("%Y-%m-%d %H:%M %Z"))
 
 
-def already_taken(session: Session, desk: Desk, conversation: Conversation) -> str:
-    """The words for whoever wants to take a conversation that a person has."""
-    owner = session.get(Operator, conversation.operator_id)
-    return say("already-taken", desk.language, operator=owner.name if owner else "?")
+def is_in_charge(conversation: Conversation, operator: Operator) -> bool:
+    """Whether this very operator has the conversation."""
+    human = conversation.state is ConversationState.HUMAN
+    return human and conversation.operator_id == operator.user_id
+
+
+def take(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    operator: Operator,
+) -> str:
+    """An operator who is not in charge takes a conversation, be it from a colleague.
+
+    Returns what the colleague has to be told; empty where nobody had it.
+    """
+    words, owner = "", conversation.operator_id
+    if conversation.state is ConversationState.HUMAN and owner is not None:
+        words = say(
+            "taken-from",
+            desk.language,
+            operator=operator_name(session, operator.user_id),
+            previous=operator_name(session, owner),
+        )
+    take_over(session, desk, customer, conversation, operator)
+    return words
 
 
 def take_over(
@@ -100,12 +123,13 @@ def take_over(
     conversation: Conversation,
     operator: Operator,
 ) -> None:
-    """A person is in charge from now on: what the bot had not yet sent is void."""
-    if conversation.state is ConversationState.HUMAN:
+    """A person is in charge from now on, or another one: what the bot had not yet sent is void."""
+    if is_in_charge(conversation, operator):
         return
+    if conversation.state is not ConversationState.HUMAN:
+        conversation.taken_at = desk.clock()
     conversation.state = ConversationState.HUMAN
     conversation.operator_id = operator.user_id
-    conversation.taken_at = desk.clock()
     happened(session, "conversation.taken", conversation=conversation.id)
     session.execute(
         update(DeliveryRow)

@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, MessageState, Role
 from desk.flow.cards import post_state_card, status_card
-from desk.flow.composing import add_delivery, clean, operators_text
+from desk.flow.composing import add_delivery, clean, operator_name, operators_text
 from desk.flow.conversations import open_conversation
 from desk.flow.desk import Desk
-from desk.flow.handoff import already_taken, resolve, take_over
+from desk.flow.handoff import is_in_charge, resolve, take, take_over
 from desk.flow.intake import claim
 from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
@@ -138,7 +138,7 @@ def ordered_training(desk: Desk, inbox_id: int, user_id: int) -> tuple[int, int]
             text = say("retrain-busy", desk.language, run=str(running.id))
             operators_text(session, desk, f"told:{inbox_id}", text)
             return None
-        run = new_run(session, operator.name or str(user_id), desk.clock())
+        run = new_run(session, operator_name(session, user_id), desk.clock())
         text = say("retrain-queued", desk.language, run=str(run.id))
         operators_text(session, desk, f"told:{inbox_id}", text)
         return run.id, run.attempt
@@ -189,11 +189,14 @@ def _take(
 ) -> None:
     """Put the operator in charge; a conversation that this opens begins with the `act`."""
     conversation = open_conversation(session, desk, customer)
-    if conversation.state is ConversationState.HUMAN:
-        text = already_taken(session, desk, conversation)
+    if is_in_charge(conversation, operator):
+        name = operator_name(session, operator.user_id)
+        text = say("already-taken", desk.language, operator=name)
         _tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return
-    take_over(session, desk, customer, conversation, operator)
+    words = take(session, desk, customer, conversation, operator)
+    if words:
+        _tell(session, desk, f"told:{inbox_id}", thread_id, words)
     if status_card(session, desk, conversation) is None:
         message = _said(session, desk, conversation, inbox_id, act)
         post_state_card(session, desk, customer, conversation, message)

@@ -58,6 +58,7 @@ anonymous-admin = You write anonymously. To act as an operator, write as yoursel
 admins-only = Only admins can do that.
 nothing-here = This topic belongs to no customer.
 already-taken = { $operator } has already taken this.
+taken-from = { $operator } took over from { $previous }.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 button-void = That button is no longer valid.

@@ -54,6 +54,7 @@ anonymous-admin = 您正在匿名发言。若要作为客服操作，请以本�
 admins-only = 只有管理员可以操作。
 nothing-here = 这个话题不属于任何客户。
 already-taken = { $operator } 已经接手。
+taken-from = { $operator } 从 { $previous } 接手了对话。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 button-void = 这个按钮已失效。

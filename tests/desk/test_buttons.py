@@ -273,13 +273,34 @@ def test_take_and_resolve_by_button(card: tuple[Stage, int]) -> None:
     stage, _ = card
     stage.press(stage.token("take"), by=OLGA)
     assert stage.conversation().operator_id == OLGA
-    again = stage.press(stage.token("take"), by=OSCAR)
+    again = stage.press(stage.token("take"), by=OLGA)
     assert (again.alert, again.text) == (True, "Olga has already taken this.")
     stage.press(stage.token("resolve"), by=OSCAR)
     assert stage.conversation().state is ConversationState.RESOLVED
     for action in ("take", "resolve"):
         late = stage.press(stage.token(action), by=OSCAR)
         assert (late.alert, late.text) == (True, "This conversation is already resolved.")
+
+
+def test_a_colleague_takes_over_with_the_button_of_a_taken_card(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    stage.press(stage.token("take"), by=OLGA)
+    pressed = stage.press(stage.token("take"), by=OSCAR)
+    assert (pressed.alert, pressed.text) == (False, "Oscar took over from Olga.")
+    assert stage.conversation().operator_id == OSCAR
+    assert "Oscar took over from Olga." in stage.told(), "Olga is to see it, too"
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "taken by Oscar" in edit.payload["text"]
+
+
+def test_a_colleagues_one_tap_answer_takes_over(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    stage.press(stage.token("take"), by=OLGA)
+    stage.press(stage.token("send", "refund"), by=OSCAR, telegram_id=1)
+    assert stage.conversation().operator_id == OSCAR
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "taken by Oscar" in edit.payload["text"]
+    assert "Oscar sent the answer" in edit.payload["text"]
 
 
 def test_a_customers_old_buttons_work_after_their_conversation_was_resolved(stage: Stage) -> None:

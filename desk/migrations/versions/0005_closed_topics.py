@@ -12,8 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    closed = sa.Column("topic_closed", sa.Boolean(), server_default=sa.false(), nullable=False)
-    op.add_column("customers", closed)
+    op.add_column(
+        "customers",
+        sa.Column("topic_closed", sa.Boolean(), server_default=sa.false(), nullable=False),
+    )
 
 
 def downgrade() -> None:
