@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiogram import F, Router
 from aiogram.enums import ContentType
 from aiogram.filters import Command
-from aiogram.types import Message
+from aiogram.types import Message, TelegramObject
 
 from bot.customers import NOTICES, said
 from bot.jobs import Jobs
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow import operators
+from desk.flow import operators, roster
 from desk.flow.desk import Desk
 
 
 def make_router(operator_chat_id: int) -> Router:
     router = Router(name="operators")
     router.message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
+    router.message.middleware(_keep_name)
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, F.caption.startswith("/"))
     router.message.register(take, Command("take"))
@@ -40,6 +43,18 @@ def _a_person(message: Message) -> bool:
     """Not a bot. Who writes as the group itself or as a channel is told why that fails."""
     user = message.from_user
     return user is not None and (message.sender_chat is not None or not user.is_bot)
+
+
+async def _keep_name(
+    handler: Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]],
+    event: TelegramObject,
+    data: dict[str, Any],
+) -> Any:
+    """Learn from what operators write how they are called."""
+    if isinstance(event, Message) and event.from_user is not None and event.sender_chat is None:
+        user = event.from_user
+        await asyncio.to_thread(roster.keep_name, data["desk"], user.id, user.full_name)
+    return await handler(event, data)
 
 
 async def write(message: Message, desk: Desk, inbox_id: int) -> None:

@@ -251,6 +251,20 @@ async def test_an_agent_may_answer_but_not_train(
     assert not rows.all(RunRow)
 
 
+@pytest.mark.parametrize("act", ["press", "write"])
+async def test_an_agent_who_was_added_by_id_is_called_by_the_name_they_have_in_telegram(
+    act: str, bot: Running, world: World, decider: Decider, desk: Desk
+) -> None:
+    roster.add_operator(desk, OMAR, Role.AGENT)
+    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    if act == "press":
+        pressed = await world.press(card, "Answer: Where is my order?", OMAR)
+        assert pressed["text"] == "Omar sent the answer “Where is my order?”"
+    else:
+        await world.write_topic(card["message_thread_id"], "hello Ann", OMAR)
+    await world.said(OPERATORS_CHAT, "taken by Omar")
+
+
 async def test_an_admin_orders_training_once(
     bot: Running, world: World, rows: Rows, redis: Redis
 ) -> None:
