@@ -22,6 +22,9 @@ def make_router(operator_chat_id: int) -> Router:
     router = Router(name="operators")
     router.message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
     router.message.middleware(_keep_name)
+    router.message.register(note, F.is_topic_message, F.text.startswith("//"))
+    router.message.register(note, F.is_topic_message, F.caption.startswith("//"))
+    router.message.register(note, F.is_topic_message, Command("note"))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, F.caption.startswith("/"))
     router.message.register(take, Command("take"))
@@ -72,6 +75,11 @@ async def write(message: Message, desk: Desk, inbox_id: int) -> None:
 async def keep_back(message: Message, desk: Desk, inbox_id: int) -> None:
     thread_id = message.message_thread_id or 0
     await asyncio.to_thread(operators.sent_file_with_command, desk, inbox_id, thread_id)
+
+
+async def note(message: Message, desk: Desk, inbox_id: int) -> None:
+    thread_id = message.message_thread_id or 0
+    await asyncio.to_thread(operators.noted, desk, inbox_id, thread_id)
 
 
 async def take(message: Message, desk: Desk, inbox_id: int) -> None:

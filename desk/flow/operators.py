@@ -66,6 +66,13 @@ def sent_file_with_command(desk: Desk, inbox_id: int, thread_id: int) -> None:
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
 
 
+def noted(desk: Desk, inbox_id: int, thread_id: int) -> None:
+    """A note for colleagues: it stands in the topic and goes nowhere, and that is said."""
+    with desk.store.writing() as session:
+        if claim(session, desk, inbox_id):
+            _tell(session, desk, f"told:{inbox_id}", thread_id, say("noted", desk.language))
+
+
 def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
     """/take in a topic."""
     with desk.store.writing() as session:

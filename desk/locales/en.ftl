@@ -63,6 +63,7 @@ already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 button-void = That button is no longer valid.
 customer-gone = The customer has blocked the bot; nothing was sent.
+noted = 📝 A note for colleagues: not sent to the customer.
 caption-command = This file was not sent and nothing was done: its caption begins with a slash. Send the file without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
 not-delivered = A message to the customer could not be delivered: { $error }
@@ -77,8 +78,9 @@ retrain-rejected-best = Training run { $run }: the candidate's accuracy ({ $new 
 retrain-rejected-sentiment = Training run { $run }: the candidate is worse at sentiments (macro-F1 { $new } against { $old }); the old model stays.
 retrain-failed = Training run { $run } failed: { $error }
 operator-help =
-    Write in a customer's topic to answer; the bot stays silent there until you press Resolve.
+    Write in a customer's topic to answer. All that you write there is sent to the customer, except notes and commands; the bot stays silent there until you press Resolve.
 
+    // or /note, then text – a note for colleagues, which is not sent
     /take – take the conversation of this topic
     /resolve – close it; the bot answers again
     /retrain – train on the feedback (admins)

@@ -59,6 +59,7 @@ already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 button-void = 这个按钮已失效。
 customer-gone = 客户已屏蔽机器人，消息未发送。
+noted = 📝 同事备注：没有发给客户。
 caption-command = 文件未发送，命令也未执行：说明文字以斜杠开头。请去掉斜杠再发送文件，命令请单独发送。
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
 not-delivered = 有一条消息未能送达客户：{ $error }
@@ -73,8 +74,9 @@ retrain-rejected-best = 训练任务 { $run }：候选模型准确率（{ $new }
 retrain-rejected-sentiment = 训练任务 { $run }：候选模型的情绪识别较差（宏 F1 { $new } 对 { $old }），保留旧模型。
 retrain-failed = 训练任务 { $run } 失败：{ $error }
 operator-help =
-    在客户的话题里写字即可回复；按“解决”之前机器人不会再说话。
+    在客户的话题里写字即可回复。除备注和命令外，您写的一切都会发给客户；按“解决”之前机器人不会再说话。
 
+    // 或 /note 加文字 – 给同事看的备注，不会发给客户
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
     /retrain – 用反馈训练（管理员）

@@ -331,6 +331,26 @@ async def test_what_an_operator_sends_reaches_the_customer_whatever_kind_it_is(
     assert copied["params"]["message_id"] == sent.message_id
 
 
+async def test_a_note_for_colleagues_is_not_sent_and_leaves_the_conversation_as_it_is(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    thread = card["message_thread_id"]
+    notes = ["// she called as well", "/note she called as well", "//", "/note@frontdesk_bot"]
+    for number, text in enumerate(notes, 1):
+        await world.write_topic(thread, text)
+        told = await world.said(OPERATORS_CHAT, "not sent to the customer", count=number)
+        assert told[-1]["message_thread_id"] == thread
+    body = {"caption": "// her invoice", "thread": thread}
+    await world.ask("POST", f"operators/{OLGA}/photo", body)
+    await world.said(OPERATORS_CHAT, "not sent to the customer", count=len(notes) + 1)
+    assert not await world.calls("copyMessage", ann)
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    await world.write_topic(thread, "what is noteworthy // and what not")
+    await world.said(ann, "noteworthy // and")
+
+
 async def test_another_group_gets_its_id_and_nothing_else(
     bot: Running, world: World, simulator: Simulator, rows: Rows
 ) -> None:
