@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -48,6 +48,7 @@ START_SECONDS = 10.0
 STOP_SECONDS = 2.0
 SYNC_SECONDS = 600.0
 COMMANDS = ("start", "help", "human")
+OPERATORS_COMMANDS = ("take", "resolve", "note", "retrain", "help", "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,7 @@ async def _introduce(options: BotOptions, telegram: Telegram) -> User:
         await asyncio.to_thread(announcing.announce_waiting, desk)
     await _set_mode(options, telegram)
     await _set_commands(telegram)
+    await _set_operators_commands(desk, telegram)
     return me
 
 
@@ -234,15 +236,32 @@ async def _set_mode(options: BotOptions, telegram: Telegram) -> None:
 async def _set_commands(telegram: Telegram) -> None:
     for language in ("en", "zh"):
         params: dict[str, Any] = {
-            "commands": [
-                {"command": name, "description": say(f"command-{name}", language)}
-                for name in COMMANDS
-            ],
+            "commands": _commands(COMMANDS, language),
             "scope": {"type": "all_private_chats"},
         }
         if language != "en":  # English is what everybody else sees
             params["language_code"] = language
         await telegram.call("setMyCommands", params)
+
+
+async def _set_operators_commands(desk: Desk, telegram: Telegram) -> None:
+    if desk.operator_chat_id is None:
+        return
+    params = {
+        "commands": _commands(OPERATORS_COMMANDS, desk.language),
+        "scope": {"type": "chat", "chat_id": desk.operator_chat_id},
+    }
+    try:
+        await telegram.call("setMyCommands", params)
+    except RefusedError as error:
+        if error.away or error.retry_after is not None:
+            raise
+        # Commands work without it, and a bot out of its group is to serve customers.
+        log.warning("commands_not_set", error=error.description)
+
+
+def _commands(names: Sequence[str], language: str) -> list[dict[str, str]]:
+    return [{"command": name, "description": say(f"command-{name}", language)} for name in names]
 
 
 async def _beat(heartbeat: Heartbeat, stop: asyncio.Event) -> None:

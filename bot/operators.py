@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiogram import F, Router
 from aiogram.enums import ContentType
-from aiogram.filters import Command
+from aiogram.filters import Command, CommandObject
 from aiogram.types import Message, TelegramObject
 
 from bot.customers import NOTICES, said
@@ -24,13 +25,14 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.middleware(_keep_name)
     router.message.register(note, F.is_topic_message, F.text.startswith("//"))
     router.message.register(note, F.is_topic_message, F.caption.startswith("//"))
-    router.message.register(note, F.is_topic_message, Command("note"))
+    router.message.register(note, Command("note"))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, F.caption.startswith("/"))
     router.message.register(take, Command("take"))
     router.message.register(resolve, Command("resolve"))
     router.message.register(retrain, Command("retrain"))
     router.message.register(help_, Command("help"))
+    router.message.register(answer_unknown, F.text, Command(re.compile("")))
     topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
     topic_reopened = F.content_type == ContentType.FORUM_TOPIC_REOPENED
     router.message.register(close, F.is_topic_message, topic_closed)
@@ -78,8 +80,10 @@ async def keep_back(message: Message, desk: Desk, inbox_id: int) -> None:
 
 
 async def note(message: Message, desk: Desk, inbox_id: int) -> None:
-    thread_id = message.message_thread_id or 0
-    await asyncio.to_thread(operators.noted, desk, inbox_id, thread_id)
+    if message.is_topic_message and message.message_thread_id:
+        await asyncio.to_thread(operators.noted, desk, inbox_id, message.message_thread_id)
+    else:
+        await help_(message, desk, inbox_id)
 
 
 async def take(message: Message, desk: Desk, inbox_id: int) -> None:
@@ -109,13 +113,27 @@ async def reopen(message: Message, desk: Desk, inbox_id: int) -> None:
 
 
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:
-    run = await asyncio.to_thread(operators.ordered_training, desk, inbox_id, _user(message))
+    run = await asyncio.to_thread(
+        operators.ordered_training, desk, inbox_id, _user(message), _topic(message)
+    )
     await jobs.train(run)
 
 
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
-    thread_id = message.message_thread_id if message.is_topic_message else None
-    await asyncio.to_thread(operators.help_wanted, desk, inbox_id, thread_id)
+    await asyncio.to_thread(operators.help_wanted, desk, inbox_id, _topic(message))
+
+
+async def answer_unknown(
+    message: Message, desk: Desk, inbox_id: int, command: CommandObject
+) -> None:
+    await asyncio.to_thread(
+        operators.mistyped, desk, inbox_id, _topic(message), command.prefix + command.command
+    )
+
+
+def _topic(message: Message) -> int | None:
+    """The topic to answer in; None for General."""
+    return message.message_thread_id if message.is_topic_message else None
 
 
 def _user(message: Message) -> int:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, MessageState, Role
 from desk.flow.cards import post_state_card, status_card
-from desk.flow.composing import add_delivery, clean, operator_name, operators_text
+from desk.flow.composing import add_delivery, clean, operator_name, shorten
 from desk.flow.conversations import open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import is_in_charge, resolve, take, take_over
@@ -130,24 +130,29 @@ def reopened_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> N
             _take(session, desk, inbox_id, thread_id, operator, customer, "[forum topic reopened]")
 
 
-def ordered_training(desk: Desk, inbox_id: int, user_id: int) -> tuple[int, int] | None:
-    """/retrain: returns the (run id, attempt) to enqueue after the commit, if one was made."""
+def ordered_training(
+    desk: Desk, inbox_id: int, user_id: int, thread_id: int | None = None
+) -> tuple[int, int] | None:
+    """/retrain: returns the (run id, attempt) to enqueue after the commit, if one was made.
+
+    It is answered in the topic where it was written, or else in General.
+    """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return None
         operator = session.get(Operator, user_id)
         if operator is None or operator.role is not Role.ADMIN:
             key = "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "admins-only"
-            operators_text(session, desk, f"told:{inbox_id}", say(key, desk.language))
+            _tell(session, desk, f"told:{inbox_id}", thread_id, say(key, desk.language))
             return None
         running = running_training(session)
         if running is not None:
             text = say("retrain-busy", desk.language, run=str(running.id))
-            operators_text(session, desk, f"told:{inbox_id}", text)
+            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return None
         run = new_run(session, operator_name(session, user_id), desk.clock())
         text = say("retrain-queued", desk.language, run=str(run.id))
-        operators_text(session, desk, f"told:{inbox_id}", text)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return run.id, run.attempt
 
 
@@ -157,6 +162,16 @@ def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
         if claim(session, desk, inbox_id):
             text = say("operator-help", desk.language)
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+
+
+def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> None:
+    """A command that there is not: said where it was written, once in a while."""
+    with desk.store.writing() as session:
+        if claim(session, desk, inbox_id):
+            command = shorten(clean(command), 33)
+            span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
+            text = say("command-unknown", desk.language, command=command)
+            _tell(session, desk, f"told:{command}:{thread_id}:{span}", thread_id, text)
 
 
 def _enter_topic(

@@ -80,10 +80,13 @@ retrain-failed = Training run { $run } failed: { $error }
 operator-help =
     Write in a customer's topic to answer. All that you write there is sent to the customer, except notes and commands; the bot stays silent there until you press Resolve.
 
+    On a card, “Answer: …” sends that answer at once and teaches it; “Relabel…” only teaches which topic the message is about.
+
     // or /note, then text – a note for colleagues, which is not sent
     /take – take the conversation of this topic
     /resolve – close it; the bot answers again
     /retrain – train on the feedback (admins)
+    /id – this group's ID
     /help – this text
 
 # Why a message came to a person
@@ -113,3 +116,9 @@ sentiment-positive = positive
 command-start = Show the topics
 command-help = What can I do here?
 command-human = Talk to a person
+command-unknown = { $command } is no command of this bot; nothing was done and nothing was sent. /help lists them.
+command-take = Take the conversation of this topic
+command-resolve = Resolve it: the bot answers again
+command-note = A note for colleagues, not sent
+command-retrain = Train on the feedback (admins)
+command-id = Show this group's ID

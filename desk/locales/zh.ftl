@@ -76,10 +76,13 @@ retrain-failed = 训练任务 { $run } 失败：{ $error }
 operator-help =
     在客户的话题里写字即可回复。除备注和命令外，您写的一切都会发给客户；按“解决”之前机器人不会再说话。
 
+    卡片上的“回答：…”会立即发送该答案并用于训练；“更改标签…”只用于训练，不发送任何内容。
+
     // 或 /note 加文字 – 给同事看的备注，不会发给客户
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
     /retrain – 用反馈训练（管理员）
+    /id – 本群的 ID
     /help – 本说明
 
 rule-confident = 机器人有把握
@@ -108,3 +111,9 @@ sentiment-positive = 正面
 command-start = 显示常见问题
 command-help = 我能做什么？
 command-human = 联系人工客服
+command-unknown = { $command } 不是本机器人的命令，未执行任何操作，也未发送。命令列表：/help
+command-take = 接手这个话题的对话
+command-resolve = 结束对话，机器人重新回答
+command-note = 给同事看的备注，不会发给客户
+command-retrain = 用反馈训练（管理员）
+command-id = 显示本群的 ID

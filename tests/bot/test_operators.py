@@ -19,7 +19,7 @@ from simulator import people
 from simulator.app import Simulator
 from simulator.model import ADMIN_RIGHTS, Chat, Member
 from simulator.world import OPERATORS_CHAT
-from tests.bot.conftest import OLGA, OMAR, Decider, Rows, Running, World, eventually
+from tests.bot.conftest import OLGA, OMAR, Decider, Rows, Running, Starter, World, eventually
 from tests.desk.acting import role_of
 
 
@@ -144,7 +144,8 @@ async def test_closing_a_topic_resolves_and_the_next_card_reopens_it(
     await decider.decide(("opening_hours", 0.99))
     assert "Monday" in (await world.reply(question))["text"], "the bot answers again"
     assert (await world.topics())[0]["closed"]
-    again = await card_of(world, decider, ann, "outrageous again")
+    await card_of(world, decider, ann, "outrageous again")
+    again = (await world.said(OPERATORS_CHAT, "outrageous again"))[-1]
     assert again["message_thread_id"] == card["message_thread_id"]
     assert [topic["closed"] for topic in await world.topics()] == [False]
     assert len(await world.calls("reopenForumTopic")) == 1
@@ -276,9 +277,49 @@ async def test_an_admin_orders_training_once(
     assert len(rows.all(RunRow)) == 1
 
 
-async def test_help_in_the_operators_chat_lists_their_commands(bot: Running, world: World) -> None:
+async def test_retrain_in_a_topic_is_answered_there(
+    bot: Running, world: World, decider: Decider, desk: Desk
+) -> None:
+    roster.add_operator(desk, OMAR, Role.AGENT, "Omar")
+    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    for operator, answer in ((OMAR, "Only admins"), (OLGA, "is queued"), (OLGA, "under way")):
+        await world.write_topic(card["message_thread_id"], "/retrain", operator)
+        (told,) = await world.said(OPERATORS_CHAT, answer)
+        assert told["message_thread_id"] == card["message_thread_id"]
+
+
+async def test_help_in_the_operators_chat_lists_what_they_can_do(
+    bot: Running, world: World
+) -> None:
     await world.write_topic(None, "/help")
-    assert "/retrain" in (await world.said(OPERATORS_CHAT))[0]["text"]
+    told = (await world.said(OPERATORS_CHAT))[0]["text"]
+    for named in ("/take", "/resolve", "/note", "/retrain", "/id", "Relabel…", "Answer: …"):
+        assert named in told
+
+
+async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_theirs(
+    bot: Running, simulator: Simulator
+) -> None:
+    listed = {
+        scope[0]: [command["command"] for command in commands]
+        for scope, commands in simulator.world.bots[0].commands.items()
+    }
+    operators = ["take", "resolve", "note", "retrain", "help", "id"]
+    assert listed[f"chat:{OPERATORS_CHAT}"] == operators
+    assert listed["all_private_chats"] == ["start", "help", "human"]
+
+
+async def test_a_bot_that_may_not_list_operators_commands_starts_all_the_same(
+    world: World, start_bot: Starter
+) -> None:
+    customers_two = {"method": "setMyCommands", "times": 2}
+    await world.fault("slow", **customers_two, seconds=0)
+    refusal = "Bad Request: chat not found"
+    await world.fault("error", method="setMyCommands", status=400, description=refusal)
+    await start_bot()
+    assert not (await world.calls("setMyCommands"))[-1]["ok"]
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"), "/human")
 
 
 async def test_chatter_in_general_and_commands_for_other_bots_reach_nobody(
@@ -288,11 +329,29 @@ async def test_chatter_in_general_and_commands_for_other_bots_reach_nobody(
     card = await card_of(world, decider, ann, "outrageous")
     before = len(rows.all(DeliveryRow))
     await world.write_topic(None, "coffee, anyone?")
-    await world.write_topic(card["message_thread_id"], "/weather")
+    await world.write_topic(None, "/weather@other_bot")
     await world.write_topic(card["message_thread_id"], "/take@other_bot")
     await eventually(lambda: not rows.all(Inbox, state=InboxState.NEW))
     await rows.until(Inbox, count=4, state=InboxState.DONE)
     assert len(rows.all(DeliveryRow)) == before
+
+
+async def test_a_mistyped_command_is_answered_where_it_was_written_and_reaches_nobody(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    for thread, text in ((card["message_thread_id"], "/resovle"), (None, "/retrian now")):
+        await world.write_topic(thread, text)
+        await world.write_topic(thread, text)
+        (told,) = await world.said(OPERATORS_CHAT, f"{text.split()[0]} is no command")
+        assert told.get("message_thread_id") == thread
+    await world.write_topic(card["message_thread_id"], "/ sorry")
+    await world.said(OPERATORS_CHAT, "/ is no command")
+    await world.write_topic(None, "/help")
+    await world.said(OPERATORS_CHAT, "/retrain")
+    assert len(await world.said(OPERATORS_CHAT, "is no command", count=3)) == 3, "once each"
+    assert not await world.calls("copyMessage", ann)
 
 
 async def test_an_operators_photo_in_the_topic_reaches_the_customer(
