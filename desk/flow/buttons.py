@@ -233,17 +233,17 @@ def _take(press: _Press, operator: Operator) -> Pressed:
         return Pressed(say("already-taken", desk.language, operator=name), alert=True)
     words = take(session, desk, press.customer, conversation, operator)
     if words:
-        _note(press, words)
+        _note(press, html(words))
     return Pressed(words)
 
 
-def _note(press: _Press, text: str) -> None:
-    """Tell colleagues, in the customer's topic, what a press has done."""
+def _note(press: _Press, markup: str) -> None:
+    """Tell colleagues, in the customer's topic, what a press has done (Telegram HTML)."""
     operators_text(
         press.session,
         press.desk,
         f"note:{press.inbox_id}",
-        html(text),
+        markup,
         customer=press.customer,
         conversation=press.conversation,
     )
@@ -281,7 +281,7 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     title = intent_title(desk, intent, desk.language)
     name = operator_name(session, operator.user_id)
     note = say("sent-answer", desk.language, operator=name, title=title)
-    _note(press, f"✉️ {note}")
+    _note(press, f"✉️ {html(note)}\n{text}")
     return Pressed(note)
 
 

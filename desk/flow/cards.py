@@ -300,7 +300,9 @@ def card_keyboard(
     last = []
     prediction = session.get(PredictionRow, message.id)
     if message.author is Author.CUSTOMER:
-        for name in [] if resolved else _suggested(desk, prediction)[:SUGGESTIONS]:
+        for name in (
+            [] if resolved else _suggested(session, desk, message, prediction)[:SUGGESTIONS]
+        ):
             title = intent_title(desk, name, language)
             rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
         last.append(Button(say("button-relabel", language), RELABEL, "0"))
@@ -337,11 +339,15 @@ def label_keyboard(
     return keyboard(session, rows, conversation, message)
 
 
-def _suggested(desk: Desk, prediction: PredictionRow | None) -> list[str]:
+def _suggested(
+    session: Session, desk: Desk, message: Message, prediction: PredictionRow | None
+) -> list[str]:
     """The intents whose answers one tap sends: the likeliest, and what could be asked back about.
 
-    A tap also teaches, more than anything else: what is unlikely is not held out for it.
+    A tap also teaches, more than anything else: what is unlikely is not held out for it. Where an
+    operator has labelled the message, it is that intent's answer alone.
     """
+    label = _label(session, message)
     ranking = prediction.ranking if prediction is not None else []
     likely = [
         entry["name"]
@@ -350,9 +356,22 @@ def _suggested(desk: Desk, prediction: PredictionRow | None) -> list[str]:
     ]
     return [
         name
-        for name in likely
+        for name in (likely if label is None else [label])
         if (known := desk.pack.intents.get(name)) and known.answer is not None
     ]
+
+
+def _label(session: Session, message: Message) -> str | None:
+    """The intent with which an operator has labelled a message last, if one has."""
+    if turn(session).with_feedback.get(message.id) is False:
+        return None
+    query = (
+        select(Feedback.intent)
+        .where(Feedback.message_id == message.id, Feedback.kind == FeedbackKind.RELABEL)
+        .order_by(Feedback.created_at.desc(), Feedback.id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
 
 
 def _prediction_line(desk: Desk, prediction: PredictionRow) -> str:

@@ -190,7 +190,10 @@ def test_a_one_tap_answer_goes_out_labels_and_takes_over(card: tuple[Stage, int]
     assert not answer.from_bot, "a person's word: a take-over does not cancel it"
     assert stage.feedback() == [(message_id, "one_tap_answer", "refund", OSCAR)]
     assert stage.conversation().state is ConversationState.HUMAN
-    assert "Oscar sent the answer" in stage.told()[-1]
+    assert stage.told()[-1] == (
+        "✉️ Oscar sent the answer “I want my money back”\n"
+        "Send us a photo and you get your money back."
+    )
 
 
 def test_a_one_tap_answer_tapped_twice_goes_out_once(card: tuple[Stage, int]) -> None:
@@ -414,6 +417,20 @@ def test_a_label_stands_on_the_card_for_colleagues(card: tuple[Stage, int]) -> N
     stage.press(stage.token("label", "order_status"), by=OSCAR)
     edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
     assert "🏷 Oscar labelled the message “Where is my order?”" in edit.payload["text"]
+
+
+def test_a_label_puts_its_answer_on_the_card(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    for intent, offered in (
+        ("complaint", []),
+        ("opening_hours", ["Answer: Opening hours"]),
+    ):
+        stage.press(stage.token("relabel"), by=OSCAR)
+        stage.press(stage.token("label", intent), by=OSCAR)
+        edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+        assert [label for label in _labels(edit) if label.startswith("Answer")] == offered
+    stage.press(stage.token("send", "opening_hours"), by=OSCAR)
+    assert stage.heard()[-1] == "We are open Monday to Friday, nine to six."
 
 
 def test_a_one_tap_answer_tapped_again_says_so_and_teaches_nothing(
