@@ -48,7 +48,7 @@ START_SECONDS = 10.0
 STOP_SECONDS = 2.0
 SYNC_SECONDS = 600.0
 COMMANDS = ("start", "help", "human")
-OPERATORS_COMMANDS = ("take", "resolve", "note", "retrain", "help", "id")
+OPERATORS_COMMANDS = ("take", "resolve", "note", "ban", "unban", "retrain", "help", "id")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(keep_back, F.is_topic_message, F.caption.startswith("/"))
     router.message.register(take, Command("take"))
     router.message.register(resolve, Command("resolve"))
+    router.message.register(ban, Command("ban"))
+    router.message.register(unban, Command("unban"))
     router.message.register(retrain, Command("retrain"))
     router.message.register(help_, Command("help"))
     router.message.register(answer_unknown, F.text, Command(re.compile("")))
@@ -98,6 +100,22 @@ async def resolve(message: Message, desk: Desk, inbox_id: int) -> None:
     if message.is_topic_message and message.message_thread_id:
         thread_id = message.message_thread_id
         await asyncio.to_thread(operators.resolved, desk, inbox_id, _user(message), thread_id)
+    else:
+        await help_(message, desk, inbox_id)
+
+
+async def ban(message: Message, desk: Desk, inbox_id: int) -> None:
+    if message.is_topic_message and message.message_thread_id:
+        thread_id = message.message_thread_id
+        await asyncio.to_thread(operators.banned, desk, inbox_id, _user(message), thread_id)
+    else:
+        await help_(message, desk, inbox_id)
+
+
+async def unban(message: Message, desk: Desk, inbox_id: int) -> None:
+    if message.is_topic_message and message.message_thread_id:
+        thread_id = message.message_thread_id
+        await asyncio.to_thread(operators.unbanned, desk, inbox_id, _user(message), thread_id)
     else:
         await help_(message, desk, inbox_id)
 

@@ -172,6 +172,8 @@ class Customer(Base):
     # The default is the database's, too: a bot of the version before goes on during an update.
     topic_closed: Mapped[bool] = mapped_column(default=False, server_default=false())
     gone: Mapped[bool] = mapped_column(default=False)
+    banned_at: Mapped[datetime | None]
+    """Since when all that they send is stored and meets silence, by an admin's decision."""
     flooded_at: Mapped[datetime | None]
     """When a message of theirs was last held back because they wrote too many."""
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

@@ -101,7 +101,7 @@ def pressed(
         if button.action in FOR_CUSTOMERS:
             if user_id != customer.chat_id or chat_id != customer.chat_id:
                 return _void(session, desk, user_id, chat_id)
-            return _by_customer(press)
+            return Pressed() if customer.banned_at is not None else _by_customer(press)
         operator = session.get(Operator, user_id)
         if operator is None or chat_id != desk.operator_chat_id or message is None:
             text = say("operators-only", desk.language, user=str(user_id))

@@ -453,6 +453,8 @@ def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str
         case ConversationState.HUMAN:
             return "🧑‍💼 " + say("card-taken", language, operator=name)
         case ConversationState.RESOLVED:
+            if session.get_one(Customer, conversation.customer_id).banned_at is not None:
+                return "🚫 " + say("card-banned", language, operator=name)
             return "✅ " + say("card-resolved", language, operator=name)
         case ConversationState.WAITING:
             line = "⏳ " + say("card-waiting", language)

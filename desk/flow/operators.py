@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, MessageState, Role
+from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import add_delivery, clean, operator_name, shorten
 from desk.flow.conversations import open_conversation
@@ -38,8 +39,9 @@ def operator_wrote(
             key = f"told:{why}:{thread_id}:{whom}:{span}"
             _tell(session, desk, key, thread_id, say(why, desk.language, user=str(user_id)))
             return
-        if customer.gone:
-            text = say("customer-gone", desk.language)
+        if customer.gone or customer.banned_at is not None:
+            why = "customer-gone" if customer.gone else "customer-banned"
+            text = say(why, desk.language)
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         conversation = open_conversation(session, desk, customer)
@@ -95,6 +97,32 @@ def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         resolve(session, desk, customer, conversation, operator)
+
+
+def banned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
+    """/ban in a topic, by an admin: nothing is shown or answered of its customer any more."""
+    with desk.store.writing() as session:
+        found = _enter_topic(session, desk, inbox_id, user_id, thread_id, Role.ADMIN)
+        if found is None:
+            return
+        operator, customer, conversation = found
+        if customer.banned_at is None:
+            ban(session, desk, customer, conversation, operator)
+        text = say("customer-banned", desk.language)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+
+
+def unbanned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
+    """/unban in a topic, by an admin."""
+    with desk.store.writing() as session:
+        found = _enter_topic(session, desk, inbox_id, user_id, thread_id, Role.ADMIN)
+        if found is None:
+            return
+        _, customer, conversation = found
+        if customer.banned_at is not None:
+            unban(session, desk, customer, conversation)
+        text = say("customer-unbanned", desk.language)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
 
 
 def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -175,8 +203,17 @@ def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> 
 
 
 def _enter_topic(
-    session: Session, desk: Desk, inbox_id: int, user_id: int, thread_id: int
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    user_id: int,
+    thread_id: int,
+    role: Role | None = None,
 ) -> tuple[Operator, Customer, Conversation] | None:
+    """Who acts in whose topic, and the newest conversation there; None if that is refused.
+
+    With a `role` others than that are refused.
+    """
     if not claim(session, desk, inbox_id):
         return None
     operator = session.get(Operator, user_id)
@@ -184,6 +221,9 @@ def _enter_topic(
     if operator is None or customer is None:
         text = say(_refusal(operator, user_id), desk.language, user=str(user_id))
         _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        return None
+    if role is not None and operator.role is not role:
+        _tell(session, desk, f"told:{inbox_id}", thread_id, say("admins-only", desk.language))
         return None
     conversation = _newest(session, customer) or open_conversation(session, desk, customer)
     return operator, customer, conversation
@@ -210,6 +250,10 @@ def _take(
     act: str,
 ) -> None:
     """Put the operator in charge; a conversation that this opens begins with the `act`."""
+    if customer.banned_at is not None:
+        text = say("customer-banned", desk.language)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        return
     conversation = open_conversation(session, desk, customer)
     if is_in_charge(conversation, operator):
         name = operator_name(session, operator.user_id)

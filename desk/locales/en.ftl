@@ -36,6 +36,7 @@ card-bot = the bot answers again
 card-waiting = waiting for a person
 card-taken = taken by { $operator }
 card-resolved = resolved by { $operator }
+card-banned = banned by { $operator }
 card-opened = Opened again
 new-message = { $customer } wrote
 sent-answer = { $operator } sent the answer “{ $title }”
@@ -62,6 +63,8 @@ taken-from = { $operator } took over from { $previous }.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 button-void = That button is no longer valid.
+customer-banned = This customer is banned: nothing they send is shown or answered, and nothing is sent to them. /unban takes that back.
+customer-unbanned = This customer is not banned: what they write is answered.
 customer-gone = The customer has blocked the bot; nothing was sent.
 noted = 📝 A note for colleagues: not sent to the customer.
 caption-command = This file was not sent and nothing was done: its caption begins with a slash. Send the file without that, and a command by itself.
@@ -85,6 +88,7 @@ operator-help =
     // or /note, then text – a note for colleagues, which is not sent
     /take – take the conversation of this topic
     /resolve – close it; the bot answers again
+    /ban, /unban – hear nothing more from this customer, or hear them again (admins)
     /retrain – train on the feedback (admins)
     /id – this group's ID
     /help – this text
@@ -122,3 +126,5 @@ command-resolve = Resolve it: the bot answers again
 command-note = A note for colleagues, not sent
 command-retrain = Train on the feedback (admins)
 command-id = Show this group's ID
+command-ban = Ban this customer (admins)
+command-unban = Take a ban back (admins)

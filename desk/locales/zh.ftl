@@ -32,6 +32,7 @@ card-bot = 由机器人继续回复
 card-waiting = 等待人工
 card-taken = { $operator } 已接手
 card-resolved = { $operator } 已解决
+card-banned = { $operator } 已封禁
 card-opened = 对话已重新打开
 new-message = { $customer } 写道
 sent-answer = { $operator } 发送了答案“{ $title }”
@@ -58,6 +59,8 @@ taken-from = { $operator } 从 { $previous } 接手了对话。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 button-void = 这个按钮已失效。
+customer-banned = 该客户已被封禁：其消息不再显示、不再回复，也不会向其发送任何内容。撤销：/unban
+customer-unbanned = 该客户未被封禁：其消息会正常处理。
 customer-gone = 客户已屏蔽机器人，消息未发送。
 noted = 📝 同事备注：没有发给客户。
 caption-command = 文件未发送，命令也未执行：说明文字以斜杠开头。请去掉斜杠再发送文件，命令请单独发送。
@@ -81,6 +84,7 @@ operator-help =
     // 或 /note 加文字 – 给同事看的备注，不会发给客户
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
+    /ban、/unban – 封禁这位客户或撤销封禁（管理员）
     /retrain – 用反馈训练（管理员）
     /id – 本群的 ID
     /help – 本说明
@@ -117,3 +121,5 @@ command-resolve = 结束对话，机器人重新回答
 command-note = 给同事看的备注，不会发给客户
 command-retrain = 用反馈训练（管理员）
 command-id = 显示本群的 ID
+command-ban = 封禁这位客户（管理员）
+command-unban = 撤销封禁（管理员）

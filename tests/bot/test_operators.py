@@ -293,7 +293,7 @@ async def test_help_in_the_operators_chat_lists_what_they_can_do(
 ) -> None:
     await world.write_topic(None, "/help")
     told = (await world.said(OPERATORS_CHAT))[0]["text"]
-    for named in ("/take", "/resolve", "/note", "/retrain", "/id", "Relabel…", "Answer: …"):
+    for named in ("/take", "/resolve", "/note", "/ban", "/retrain", "/id", "Relabel…", "Answer: …"):
         assert named in told
 
 
@@ -304,7 +304,7 @@ async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_
         scope[0]: [command["command"] for command in commands]
         for scope, commands in simulator.world.bots[0].commands.items()
     }
-    operators = ["take", "resolve", "note", "retrain", "help", "id"]
+    operators = ["take", "resolve", "note", "ban", "unban", "retrain", "help", "id"]
     assert listed[f"chat:{OPERATORS_CHAT}"] == operators
     assert listed["all_private_chats"] == ["start", "help", "human"]
 
@@ -334,6 +334,23 @@ async def test_chatter_in_general_and_commands_for_other_bots_reach_nobody(
     await eventually(lambda: not rows.all(Inbox, state=InboxState.NEW))
     await rows.until(Inbox, count=4, state=InboxState.DONE)
     assert len(rows.all(DeliveryRow)) == before
+
+
+async def test_ban_in_a_topic_silences_its_customer_until_unban(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "buy my pills")
+    await world.write_topic(card["message_thread_id"], "/ban")
+    await world.said(OPERATORS_CHAT, "banned by Olga")
+    await world.said(OPERATORS_CHAT, "This customer is banned")
+    last = await world.write(ann, "more pills")
+    await rows.until(Inbox, count=3, state=InboxState.DONE)
+    await world.write_topic(card["message_thread_id"], "/unban")
+    await world.said(OPERATORS_CHAT, "not banned")
+    assert not await world.said(OPERATORS_CHAT, "more pills", count=0)
+    assert not await world.said(ann, after=last["message_id"], count=0)
+    await world.reply(await world.write(ann, "/help"), "/human")
 
 
 async def test_a_mistyped_command_is_answered_where_it_was_written_and_reaches_nobody(

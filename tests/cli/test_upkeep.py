@@ -166,6 +166,16 @@ def test_doctor_shows_parked_updates_and_gives_them_another_round(
     assert len(new_rows(desk, 1)) == 1
 
 
+def test_doctor_counts_who_is_banned(desk: Desk, frontdesk: Command) -> None:
+    with desk.store.writing() as session:
+        for number in range(3):
+            banned_at = desk.clock() if number else None
+            session.add(Customer(chat_id=number, name="Ann", banned_at=banned_at))
+    found = checks(frontdesk("doctor", "--json"))
+    assert found["customers"]["status"] == Status.OK
+    assert found["customers"]["detail"].startswith("2 banned")
+
+
 def test_doctor_names_every_parked_update_and_quotes_no_customer(
     desk: Desk, frontdesk: Command
 ) -> None:

@@ -1,4 +1,4 @@
-"""closed topics: whose topic an operator has closed"""
+"""topics and bans: whose topic was closed, and who is banned"""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ def upgrade() -> None:
         "customers",
         sa.Column("topic_closed", sa.Boolean(), server_default=sa.false(), nullable=False),
     )
+    op.add_column("customers", sa.Column("banned_at", sa.DateTime(timezone=True), nullable=True))
 
 
 def downgrade() -> None:
     # Not in batch mode: on SQLite that makes the table anew, which others refer to.
+    op.drop_column("customers", "banned_at")
     op.drop_column("customers", "topic_closed")
