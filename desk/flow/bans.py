@@ -5,11 +5,12 @@ from __future__ import annotations
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from desk import metrics
 from desk.domain import ConversationState, DeliveryState, MessageState
 from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY
 from desk.flow.desk import Desk
 from desk.flow.handoff import resolve
-from desk.flow.noting import happened
+from desk.flow.noting import counted, happened
 from desk.flow.refreshing import refresh_card
 from desk.tables import IS_PENDING, Conversation, Customer, DeliveryRow, Message, Operator
 
@@ -41,7 +42,7 @@ def ban(
         .execution_options(synchronize_session=False)
     )
     shows = or_(*(DeliveryRow.key.startswith(key) for key in (POST_KEY, FILE_KEY, TEXT_KEY)))
-    session.execute(
+    dropped = session.execute(
         update(DeliveryRow)
         .where(
             DeliveryRow.conversation_id.in_(theirs),
@@ -49,8 +50,11 @@ def ban(
             or_(DeliveryRow.from_bot.is_(True), and_(DeliveryRow.topic_of == customer.id, shows)),
         )
         .values(state=DeliveryState.CANCELLED)
+        .returning(DeliveryRow.id)
         .execution_options(synchronize_session=False)
     )
+    for _ in dropped.all():
+        counted(session, metrics.DELIVERIES, "cancelled")
     if conversation.state is ConversationState.RESOLVED:
         conversation.operator_id = operator.user_id
         refresh_card(session, desk, customer, conversation)

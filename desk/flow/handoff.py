@@ -126,10 +126,9 @@ def take_over(
     """A person is in charge from now on, or another one: what the bot had not yet sent is void."""
     if is_in_charge(conversation, operator):
         return
-    if conversation.state is not ConversationState.HUMAN:
-        conversation.taken_at = desk.clock()
     conversation.state = ConversationState.HUMAN
     conversation.operator_id = operator.user_id
+    conversation.taken_at = desk.clock()
     happened(session, "conversation.taken", conversation=conversation.id)
     session.execute(
         update(DeliveryRow)
