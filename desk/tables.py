@@ -169,8 +169,8 @@ class Customer(Base):
     language: Mapped[str | None] = mapped_column(String(16))
     topic_chat_id: Mapped[int | None]
     topic_id: Mapped[int | None]
-    # The default is the database's, too: a bot of the version before goes on during an update.
-    topic_closed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # The default is the database's: a bot of the version before goes on during an update.
+    topic_closed: Mapped[bool] = mapped_column(server_default=false())
     gone: Mapped[bool] = mapped_column(default=False)
     banned_at: Mapped[datetime | None]
     """Since when all that they send is stored and meets silence, by an admin's decision."""
