@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 START_SECONDS = 10.0
 COMMANDS = ("start", "help", "human")
+OPERATORS_COMMANDS = ("take", "resolve", "note", "ban", "unban", "retrain", "help", "id")
 
 
 async def introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> User:
@@ -70,6 +72,7 @@ async def _introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> Us
         await asyncio.to_thread(announcing.announce_waiting, desk)
     await _set_mode(telegram, hook)
     await _set_commands(desk, telegram)
+    await _set_operators_commands(desk, telegram)
     return me
 
 
@@ -104,12 +107,29 @@ async def _set_commands(desk: Desk, telegram: Telegram) -> None:
     for phone in (None, *LANGUAGES):
         language = desk.pack.language(phone)
         params: dict[str, Any] = {
-            "commands": [
-                {"command": name, "description": say(f"command-{name}", language)}
-                for name in COMMANDS
-            ],
+            "commands": _commands(COMMANDS, language),
             "scope": {"type": "all_private_chats"},
         }
         if phone is not None:
             params["language_code"] = phone
         await telegram.call("setMyCommands", params)
+
+
+async def _set_operators_commands(desk: Desk, telegram: Telegram) -> None:
+    if desk.operator_chat_id is None:
+        return
+    params = {
+        "commands": _commands(OPERATORS_COMMANDS, desk.language),
+        "scope": {"type": "chat", "chat_id": desk.operator_chat_id},
+    }
+    try:
+        await telegram.call("setMyCommands", params)
+    except RefusedError as error:
+        if error.away or error.retry_after is not None:
+            raise
+        # Commands work without it, and a bot out of its group is to serve customers.
+        log.warning("commands_not_set", error=error.description)
+
+
+def _commands(names: Sequence[str], language: str) -> list[dict[str, str]]:
+    return [{"command": name, "description": say(f"command-{name}", language)} for name in names]

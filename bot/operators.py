@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiogram import F, Router
-from aiogram.filters import Command
-from aiogram.types import Message
+from aiogram.enums import ContentType
+from aiogram.filters import Command, CommandObject
+from aiogram.types import Message, TelegramObject
 
 from bot.customers import NOTICES, said
 from bot.jobs import Jobs
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow import operators
+from desk.flow import operators, roster
 from desk.flow.desk import Desk
 
 
 def make_router(operator_chat_id: int) -> Router:
     router = Router(name="operators")
     router.message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
+    router.message.middleware(_keep_name)
+    router.message.register(note, F.is_topic_message, F.text.startswith("//"))
+    router.message.register(note, F.is_topic_message, F.caption.startswith("//"))
+    router.message.register(note, Command("note"))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, F.caption.startswith("/"))
     router.message.register(take, Command("take"))
     router.message.register(resolve, Command("resolve"))
+    router.message.register(ban, Command("ban"))
+    router.message.register(unban, Command("unban"))
     router.message.register(retrain, Command("retrain"))
     router.message.register(help_, Command("help"))
+    router.message.register(answer_unknown, F.text, Command(re.compile("")))
+    topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
+    topic_reopened = F.content_type == ContentType.FORUM_TOPIC_REOPENED
+    router.message.register(close, F.is_topic_message, topic_closed)
+    router.message.register(reopen, F.is_topic_message, topic_reopened)
     # What starts with a slash is meant for a bot, ours or another, and never for the customer.
     router.message.register(
         write, F.is_topic_message, F.content_type.not_in(NOTICES), ~F.text.startswith("/")
@@ -35,6 +50,18 @@ def _a_person(message: Message) -> bool:
     """Not a bot. Who writes as the group itself or as a channel is told why that fails."""
     user = message.from_user
     return user is not None and (message.sender_chat is not None or not user.is_bot)
+
+
+async def _keep_name(
+    handler: Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]],
+    event: TelegramObject,
+    data: dict[str, Any],
+) -> Any:
+    """Learn from what operators write how they are called."""
+    if isinstance(event, Message) and event.from_user is not None and event.sender_chat is None:
+        user = event.from_user
+        await asyncio.to_thread(roster.keep_name, data["desk"], user.id, user.full_name)
+    return await handler(event, data)
 
 
 async def write(message: Message, desk: Desk, inbox_id: int) -> None:
@@ -54,6 +81,13 @@ async def keep_back(message: Message, desk: Desk, inbox_id: int) -> None:
     await asyncio.to_thread(operators.sent_file_with_command, desk, inbox_id, thread_id)
 
 
+async def note(message: Message, desk: Desk, inbox_id: int) -> None:
+    if message.is_topic_message and message.message_thread_id:
+        await asyncio.to_thread(operators.noted, desk, inbox_id, message.message_thread_id)
+    else:
+        await help_(message, desk, inbox_id)
+
+
 async def take(message: Message, desk: Desk, inbox_id: int) -> None:
     if message.is_topic_message and message.message_thread_id:
         thread_id = message.message_thread_id
@@ -70,14 +104,54 @@ async def resolve(message: Message, desk: Desk, inbox_id: int) -> None:
         await help_(message, desk, inbox_id)
 
 
+async def ban(message: Message, desk: Desk, inbox_id: int) -> None:
+    if message.is_topic_message and message.message_thread_id:
+        thread_id = message.message_thread_id
+        await asyncio.to_thread(operators.banned, desk, inbox_id, _user(message), thread_id)
+    else:
+        await help_(message, desk, inbox_id)
+
+
+async def unban(message: Message, desk: Desk, inbox_id: int) -> None:
+    if message.is_topic_message and message.message_thread_id:
+        thread_id = message.message_thread_id
+        await asyncio.to_thread(operators.unbanned, desk, inbox_id, _user(message), thread_id)
+    else:
+        await help_(message, desk, inbox_id)
+
+
+async def close(message: Message, desk: Desk, inbox_id: int) -> None:
+    thread_id = message.message_thread_id or 0
+    await asyncio.to_thread(operators.closed_topic, desk, inbox_id, _user(message), thread_id)
+
+
+async def reopen(message: Message, desk: Desk, inbox_id: int) -> None:
+    thread_id = message.message_thread_id or 0
+    await asyncio.to_thread(operators.reopened_topic, desk, inbox_id, _user(message), thread_id)
+
+
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:
-    run = await asyncio.to_thread(operators.ordered_training, desk, inbox_id, _user(message))
+    run = await asyncio.to_thread(
+        operators.ordered_training, desk, inbox_id, _user(message), _topic(message)
+    )
     jobs.train(run)
 
 
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
-    thread_id = message.message_thread_id if message.is_topic_message else None
-    await asyncio.to_thread(operators.help_wanted, desk, inbox_id, thread_id)
+    await asyncio.to_thread(operators.help_wanted, desk, inbox_id, _topic(message))
+
+
+async def answer_unknown(
+    message: Message, desk: Desk, inbox_id: int, command: CommandObject
+) -> None:
+    await asyncio.to_thread(
+        operators.mistyped, desk, inbox_id, _topic(message), command.prefix + command.command
+    )
+
+
+def _topic(message: Message) -> int | None:
+    """The topic to answer in; None for General."""
+    return message.message_thread_id if message.is_topic_message else None
 
 
 def _user(message: Message) -> int:

@@ -8,7 +8,7 @@ from aiogram import F, Router
 from aiogram.types import CallbackQuery
 
 from bot.answers import Answers
-from desk.flow import buttons
+from desk.flow import buttons, roster
 from desk.flow.desk import Desk
 
 
@@ -21,13 +21,16 @@ def make_router() -> Router:
 async def press(query: CallbackQuery, desk: Desk, inbox_id: int, answers: Answers) -> None:
     if query.message is None or query.data is None:
         return
+    user, chat = query.from_user, query.message.chat
+    if chat.id == desk.operator_chat_id:
+        await asyncio.to_thread(roster.keep_name, desk, user.id, user.full_name)
     pressed = await asyncio.to_thread(
         buttons.pressed,
         desk,
         inbox_id,
         query.data,
-        query.from_user.id,
-        query.message.chat.id,
+        user.id,
+        chat.id,
         query.message.message_id,
     )
     answers.answer(query.id, pressed.text, alert=pressed.alert)

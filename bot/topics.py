@@ -36,6 +36,8 @@ class Topics:
 
     async def send(self, delivery: Delivery, params: Params, send: Send) -> Any:
         """Send into the topic of `delivery.topic_of`; raises `TelegramError`."""
+        if delivery.thread_id is not None and delivery.topic_closed:
+            await self._reopen(delivery, delivery.thread_id)
         thread_id = delivery.thread_id or await self._make(delivery)
         mended: set[str] = set()
         while True:
@@ -49,7 +51,7 @@ class Topics:
                     raise
                 mended.add(trouble)
                 if trouble == "closed":
-                    await self._reopen(delivery.chat_id, thread_id)
+                    await self._reopen(delivery, thread_id)
                 else:
                     # With topics switched off each seems gone: forgotten only for another.
                     thread_id = await self._make(delivery)
@@ -79,13 +81,16 @@ class Topics:
         if delivery.topic_of is not None:
             await asyncio.to_thread(topics.topic_made, self._desk, delivery.topic_of, thread_id)
 
-    async def _reopen(self, chat_id: int, thread_id: int) -> None:
-        params = {"chat_id": chat_id, "message_thread_id": thread_id}
+    async def _reopen(self, delivery: Delivery, thread_id: int) -> None:
+        params = {"chat_id": delivery.chat_id, "message_thread_id": thread_id}
         try:
             await self._manage("reopenForumTopic", params)
         except RefusedError as error:
-            if not error.says("TOPIC_NOT_MODIFIED"):
+            # One that is gone is made again when it is written into.
+            if not error.says("TOPIC_NOT_MODIFIED") and _trouble(error) != "gone":
                 raise
+        if delivery.topic_of is not None:
+            await asyncio.to_thread(topics.topic_reopened, self._desk, delivery.topic_of)
 
     async def _manage(self, method: str, params: Params) -> Any:
         """A call about the topic itself: when its answer is lost, no message has been sent yet.

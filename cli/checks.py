@@ -272,7 +272,7 @@ def work(settings: Settings) -> Iterator[Finding]:
     desk = usable_desk(settings)
     if desk is None:
         return
-    from desk.flow import delivering, intake, watching
+    from desk.flow import bans, delivering, intake, watching
 
     parked = intake.parked(desk)
     hint = "frontdesk doctor --retry gives them another round"
@@ -305,6 +305,9 @@ def work(settings: Settings) -> Iterator[Finding]:
     hints += ["The bot's log names them (delivery_failed, delivery.uncertain)"] if untold else []
     # Those given up of which the operators were told are no warning: it could never go away.
     yield Finding("deliveries", Status.WARN if hints else Status.OK, detail, ". ".join(hints))
+    banned = bans.count_banned(desk)
+    if banned:
+        yield Finding("customers", Status.OK, f"{banned} banned: what they send meets silence")
     desk.store.dispose()
 
 

@@ -180,6 +180,8 @@ class Delivery:
     topic_of: int | None
     """The customer whose forum topic this goes to, or None."""
     thread_id: int | None
+    topic_closed: bool
+    """Whether somebody has closed that topic: then it is reopened first."""
     attempts: int
     uncertain: bool
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     TextClause,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -171,7 +172,11 @@ class Customer(Base):
     language: Mapped[str | None] = mapped_column(String(16))
     topic_chat_id: Mapped[int | None]
     topic_id: Mapped[int | None]
+    # The default is the database's: a bot of the version before goes on during an update.
+    topic_closed: Mapped[bool] = mapped_column(server_default=false())
     gone: Mapped[bool] = mapped_column(default=False)
+    banned_at: Mapped[datetime | None]
+    """Since when all that they send is stored and meets silence, by an admin's decision."""
     flooded_at: Mapped[datetime | None]
     """When a message of theirs was last held back because they wrote too many."""
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

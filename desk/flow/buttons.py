@@ -20,6 +20,7 @@ from desk.flow.composing import (
     html,
     intent_title,
     language_of,
+    operator_name,
     operators_text,
     person_button,
 )
@@ -27,7 +28,7 @@ from desk.flow.conversations import current_conversation
 from desk.flow.customers import held_back, pass_on
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
-from desk.flow.handoff import already_taken, call_person, resolve, take_over
+from desk.flow.handoff import call_person, is_in_charge, resolve, take, take_over
 from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.flow.refreshing import edit_card
@@ -106,7 +107,7 @@ def pressed(
         if button.action in FOR_CUSTOMERS:
             if user_id != customer.chat_id or chat_id != customer.chat_id:
                 return _void(session, desk, user_id, chat_id)
-            return _by_customer(press)
+            return Pressed() if customer.banned_at is not None else _by_customer(press)
         operator = session.get(Operator, user_id)
         if operator is None or chat_id != desk.operator_chat_id or message is None:
             text = say("operators-only", desk.language, user=str(user_id))
@@ -253,9 +254,7 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
         case composing.TAKE:
             if conversation.state is ConversationState.RESOLVED:
                 return Pressed(say("already-resolved", desk.language), alert=True)
-            if conversation.state is ConversationState.HUMAN:
-                return Pressed(already_taken(session, desk, conversation), alert=True)
-            take_over(session, desk, press.customer, conversation, operator)
+            return _take(press, operator)
         case composing.RESOLVE:
             if conversation.state is ConversationState.RESOLVED:
                 return Pressed(say("already-resolved", desk.language), alert=True)
@@ -278,6 +277,29 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
     return Pressed()
 
 
+def _take(press: _Press, operator: Operator) -> Pressed:
+    session, desk, conversation = press.session, press.desk, press.conversation
+    if is_in_charge(conversation, operator):
+        name = operator_name(session, operator.user_id)
+        return Pressed(say("already-taken", desk.language, operator=name), alert=True)
+    words = take(session, desk, press.customer, conversation, operator)
+    if words:
+        _note(press, html(words))
+    return Pressed(words)
+
+
+def _note(press: _Press, markup: str) -> None:
+    """Tell colleagues, in the customer's topic, what a press has done (Telegram HTML)."""
+    operators_text(
+        press.session,
+        press.desk,
+        f"note:{press.inbox_id}",
+        markup,
+        customer=press.customer,
+        conversation=press.conversation,
+    )
+
+
 def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed:
     session, desk, customer = press.session, press.desk, press.customer
     intent = press.button.argument
@@ -292,7 +314,7 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     if customer.gone:
         return Pressed(say("customer-gone", desk.language), alert=True)
     note_feedback(press, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
-    apart = press.conversation.state is ConversationState.HUMAN or is_post(session, message)
+    apart = is_in_charge(press.conversation, operator) or is_post(session, message)
     take_over(session, desk, customer, press.conversation, operator)
     if apart:  # otherwise the take-over has brought the card up to date
         edit_card(session, desk, customer, press.conversation, message, press.telegram_id)
@@ -308,15 +330,9 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
         author=Author.OPERATOR,
     )
     title = intent_title(desk, intent, desk.language)
-    note = say("sent-answer", desk.language, operator=operator.name or "?", title=title)
-    operators_text(
-        session,
-        desk,
-        f"note:{press.inbox_id}",
-        "✉️ " + html(note),
-        customer=customer,
-        conversation=press.conversation,
-    )
+    name = operator_name(session, operator.user_id)
+    note = say("sent-answer", desk.language, operator=name, title=title)
+    _note(press, f"✉️ {html(note)}\n{text}")
     return Pressed(note)
 
 
@@ -326,7 +342,8 @@ def _label(press: _Press, message: Message, operator: Operator) -> Pressed:
     note_feedback(press, message, FeedbackKind.RELABEL, operator.user_id, intent)
     edit_card(session, desk, press.customer, press.conversation, message, press.telegram_id)
     title = intent_title(desk, intent, desk.language)
-    return Pressed(say("relabelled", desk.language, operator=operator.name or "?", title=title))
+    name = operator_name(session, operator.user_id)
+    return Pressed(say("relabelled", desk.language, operator=name, title=title))
 
 
 def note_feedback(

@@ -23,6 +23,7 @@ from desk.flow.composing import (
     intent_title,
     keyboard,
     length,
+    operator_name,
     operators_text,
     plain,
     shorten,
@@ -38,7 +39,6 @@ from desk.tables import (
     DeliveryRow,
     Feedback,
     Message,
-    Operator,
     PredictionRow,
 )
 from desk.texts import say
@@ -69,6 +69,17 @@ def post_card(
     A conversation's newest card is the one that shows its state and follows it.
     """
     _post(session, desk, customer, conversation, message, CARD_KEY)
+
+
+def post_state_card(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> None:
+    """Give a conversation that an operator's `message` opens its card, unless it has one.
+
+    It holds what was said before (nothing in a new conversation), the state and the buttons.
+    """
+    if status_card(session, desk, conversation) is None:
+        _post(session, desk, customer, conversation, message, CARD_KEY)
 
 
 def post_message(
@@ -165,7 +176,8 @@ def _post_whole(
     shown_text: str,
 ) -> None:
     """Post the whole of a message, once, whose card or post has room for its beginning only."""
-    if f"<blockquote>{html(message.text)}</blockquote>" in shown_text:
+    whole = f"<blockquote>{html(message.text)}</blockquote>" in shown_text
+    if whole or message.author is Author.OPERATOR:
         return
     operators_text(
         session,
@@ -196,12 +208,8 @@ def card_text(
     language = desk.language
     decision = session.get(DecisionRow, message.id)
     prediction = session.get(PredictionRow, message.id)
-    name = html(customer.name)
-    if post or (decision is not None and decision.action is Action.SILENT):
-        head = f"💬 <b>{say('new-message', language, customer=name)}</b>"
-    else:
-        name += f" (@{html(customer.username)})" if customer.username else ""
-        head = f"🔔 <b>{say('card-title', language)}</b> · {name}"
+    if message.author is Author.OPERATOR:
+        return _opened(session, desk, customer, conversation, message)
     tail = []
     if prediction is not None:
         tail.append(_prediction_line(desk, prediction))
@@ -217,6 +225,7 @@ def card_text(
     if not post:
         tail.append(f"\n{_state_line(session, desk, conversation)}")
 
+    head = _head(desk, customer, decision, post=post)
     said, history = message.text, [] if post else _history(session, message)
     if length(plain(_assembled(desk, head, [], said, tail))) > LIMIT:
         said = shorten(said, EXCERPT)
@@ -225,6 +234,23 @@ def card_text(
         if not history or length(plain(text)) <= LIMIT:
             return text
         del history[0]
+
+
+def _head(desk: Desk, customer: Customer, decision: DecisionRow | None, *, post: bool) -> str:
+    name = html(customer.name)
+    if post or (decision is not None and decision.action is Action.SILENT):
+        return f"💬 <b>{say('new-message', desk.language, customer=name)}</b>"
+    name += f" (@{html(customer.username)})" if customer.username else ""
+    return f"🔔 <b>{say('card-title', desk.language)}</b> · {name}"
+
+
+def _opened(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> str:
+    """The card of a conversation that an operator's message has opened."""
+    head = f"💬 <b>{say('card-opened', desk.language)}</b> · {html(customer.name)}"
+    state = _state_line(session, desk, conversation)
+    return "\n".join([head, *_history(session, message), f"\n{state}"])
 
 
 def _assembled(desk: Desk, head: str, history: list[str], said: str, tail: list[str]) -> str:
@@ -250,8 +276,7 @@ def _traces(session: Session, desk: Desk, message: Message) -> list[str]:
     )
     lines = []
     for row in list(session.scalars(query))[::-1]:
-        who = session.get(Operator, row.by)
-        name = shorten((who.name if who else "") or str(row.by), 64)
+        name = operator_name(session, row.by)
         title = intent_title(desk, row.intent or "", desk.language)
         if row.kind is FeedbackKind.RELABEL:
             note = "🏷 " + say("relabelled", desk.language, operator=name, title=title)
@@ -270,30 +295,32 @@ def card_keyboard(
     post: bool = False,
     why: bool = False,
 ) -> dict[str, Any]:
-    """The buttons of a card: the likeliest answers, relabel, and on a card take and resolve.
+    """The buttons of a card: likely answers, relabel, and on a card take and resolve.
 
     What was never meant for the model (a file, a command, a tap) teaches it nothing: no relabel.
     One more opens a card that has something to explain; `why` is for one that is open.
     """
-    language = desk.language
+    language, resolved = desk.language, conversation.state is ConversationState.RESOLVED
     rows: list[list[Button]] = []
+    last = []
     prediction = session.get(PredictionRow, message.id)
-    if conversation.state is not ConversationState.RESOLVED:
-        for name in _answerable(desk, prediction)[:SUGGESTIONS]:
+    if message.author is Author.CUSTOMER:
+        for name in (
+            [] if resolved else _suggested(session, desk, message, prediction)[:SUGGESTIONS]
+        ):
             title = intent_title(desk, name, language)
             rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
-    last = [Button(say("button-relabel", language), RELABEL, "0")] if message.attempt else []
-    if not post and conversation.state in (ConversationState.BOT, ConversationState.WAITING):
+        if message.attempt:
+            last.append(Button(say("button-relabel", language), RELABEL, "0"))
+    if not post and not resolved:
+        # A colleague may take what somebody has already.
         last.append(Button(say("button-take", language), TAKE))
-    if not post and conversation.state is not ConversationState.RESOLVED:
         last.append(Button(say("button-resolve", language), RESOLVE))
     if why:
         last.append(Button(say("button-less", language), CARD))
     elif not post and prediction is not None:
         last.append(Button(say("button-why", language), WHY))
-    if last:
-        rows.append(last)
-    return keyboard(session, rows, conversation, message)
+    return keyboard(session, [*rows, last] if last else rows, conversation, message)
 
 
 def label_keyboard(
@@ -318,15 +345,39 @@ def label_keyboard(
     return keyboard(session, rows, conversation, message)
 
 
-def _answerable(desk: Desk, prediction: PredictionRow | None) -> list[str]:
-    if prediction is None:
-        return []
-    names = [entry["name"] for entry in prediction.ranking]
+def _suggested(
+    session: Session, desk: Desk, message: Message, prediction: PredictionRow | None
+) -> list[str]:
+    """The intents whose answers one tap sends: the likeliest, and what could be asked back about.
+
+    A tap also teaches, more than anything else: what is unlikely is not held out for it. Where an
+    operator has labelled the message, it is that intent's answer alone.
+    """
+    label = _label(session, message)
+    ranking = prediction.ranking if prediction is not None else []
+    likely = [
+        entry["name"]
+        for place, entry in enumerate(ranking)
+        if place == 0 or entry["confidence"] >= desk.pack.policy.clarify_from
+    ]
     return [
         name
-        for name in names
+        for name in (likely if label is None else [label])
         if (known := desk.pack.intents.get(name)) and known.answer is not None
     ]
+
+
+def _label(session: Session, message: Message) -> str | None:
+    """The intent with which an operator has labelled a message last, if one has."""
+    if turn(session).with_feedback.get(message.id) is False:
+        return None
+    query = (
+        select(Feedback.intent)
+        .where(Feedback.message_id == message.id, Feedback.kind == FeedbackKind.RELABEL)
+        .order_by(Feedback.created_at.desc(), Feedback.id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
 
 
 def _prediction_line(desk: Desk, prediction: PredictionRow) -> str:
@@ -410,8 +461,8 @@ def _history(session: Session, message: Message) -> list[str]:
 
 def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str:
     language = desk.language
-    who = session.get(Operator, conversation.operator_id) if conversation.operator_id else None
-    name = html(who.name or str(who.user_id)) if who else "–"
+    who = conversation.operator_id
+    name = html(operator_name(session, who)) if who is not None else "–"
     match conversation.state:
         case ConversationState.BOT:
             return "🤖 " + say("card-bot", language)
@@ -420,6 +471,8 @@ def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str
         case ConversationState.RESOLVED if conversation.operator_id is None:
             return "✅ " + say("card-quiet", language, hours=desk.pack.policy.quiet_hours)
         case ConversationState.RESOLVED:
+            if session.get_one(Customer, conversation.customer_id).banned_at is not None:
+                return "🚫 " + say("card-banned", language, operator=name)
             return "✅ " + say("card-resolved", language, operator=name)
         case ConversationState.WAITING:
             line = "⏳ " + say("card-waiting", language)

@@ -15,7 +15,7 @@ from desk.domain import Author, Button
 from desk.flow.batch import add_row, turn
 from desk.flow.desk import Desk
 from desk.pack import PackButton
-from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message
+from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message, Operator
 from desk.texts import say
 
 Keyboard = Sequence[Sequence[Button]]
@@ -190,6 +190,12 @@ def operators_text(
         message=message,
         topic_of=customer,
     )
+
+
+def operator_name(session: Session, user_id: int) -> str:
+    """How colleagues call an operator: by name, or by id where it is unknown."""
+    operator = session.get(Operator, user_id)
+    return shorten((operator.name if operator else "") or str(user_id), 64)
 
 
 def pack_buttons(desk: Desk, buttons: Iterable[PackButton], language: str) -> list[list[Button]]:

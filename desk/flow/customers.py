@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, MessageState, Person
+from desk.flow.bans import is_banned
 from desk.flow.cards import post_message
 from desk.flow.composing import (
     SHOW_INTENT,
@@ -50,7 +51,7 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
     see the payload); once one is in charge, they hear of it and the bot is silent.
     """
     with desk.store.writing() as session:
-        if not claim(session, desk, inbox_id):
+        if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return
         customer, conversation = enter(session, desk, person)
         text = f"/start {payload}".rstrip()
@@ -84,7 +85,7 @@ def asked_for_help(desk: Desk, inbox_id: int, person: Person, text: str = "/help
     A person in charge hears of it and the bot is silent; one who is awaited sees what is not /help.
     """
     with desk.store.writing() as session:
-        if not claim(session, desk, inbox_id):
+        if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return
         customer, conversation = enter(session, desk, person)
         message = _said(session, desk, conversation, inbox_id, None, text)
@@ -102,7 +103,7 @@ def asked_for_help(desk: Desk, inbox_id: int, person: Person, text: str = "/help
 def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> None:
     """/human: a person is called at once, and in the midst of a flood, too, but only once there."""
     with desk.store.writing() as session:
-        if not claim(session, desk, inbox_id):
+        if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return
         customer, conversation = enter(session, desk, person)
         message = _said(session, desk, conversation, inbox_id, None, text)
@@ -120,12 +121,12 @@ def wrote(
     """A customer's text becomes a pending message.
 
     Returns the (message id, attempt) to enqueue after the commit. None if there is nothing to
-    enqueue: the update was handled before, or an earlier message of the conversation is still
-    pending, whose decision will bring this one up. So replies keep the order of the questions
-    with any number of workers. What floods the bot is kept and not read.
+    enqueue: the update was handled before, the customer is banned, or an earlier message of the
+    conversation is still pending, whose decision will bring this one up. So replies keep the order
+    of the questions with any number of workers. What floods the bot is kept and not read.
     """
     with desk.store.writing() as session:
-        if not claim(session, desk, inbox_id):
+        if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return None
         customer, conversation = enter(session, desk, person)
         first = first_pending(session, conversation.id) is None
@@ -200,7 +201,7 @@ def sent_file(
     With `asked` the caption is /human, which calls a person in the midst of a flood, too.
     """
     with desk.store.writing() as session:
-        if not claim(session, desk, inbox_id):
+        if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return
         customer, conversation = enter(session, desk, person)
         if gesture and conversation.state is ConversationState.BOT:

@@ -147,6 +147,7 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
         message_id=row.message_id,
         topic_of=topic_of,
         thread_id=topic.topic_id if topic else None,
+        topic_closed=topic is not None and topic.topic_closed,
         attempts=row.attempts,
         uncertain=row.uncertain,
     )

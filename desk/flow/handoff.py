@@ -15,6 +15,7 @@ from desk.flow.composing import (
     html,
     language_of,
     length,
+    operator_name,
     plain,
     shorten,
 )
@@ -103,10 +104,33 @@ def _with_answer(desk: Desk, customer: Customer, intent: str, handover: str) -> 
     return f"{answer}\n\n{handover}"
 
 
-def already_taken(session: Session, desk: Desk, conversation: Conversation) -> str:
-    """The words for whoever wants to take a conversation that a person has."""
-    owner = session.get(Operator, conversation.operator_id)
-    return say("already-taken", desk.language, operator=owner.name if owner else "?")
+def is_in_charge(conversation: Conversation, operator: Operator) -> bool:
+    """Whether this very operator has the conversation."""
+    human = conversation.state is ConversationState.HUMAN
+    return human and conversation.operator_id == operator.user_id
+
+
+def take(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    operator: Operator,
+) -> str:
+    """An operator who is not in charge takes a conversation, be it from a colleague.
+
+    Returns what the colleague has to be told; empty where nobody had it.
+    """
+    words, owner = "", conversation.operator_id
+    if conversation.state is ConversationState.HUMAN and owner is not None:
+        words = say(
+            "taken-from",
+            desk.language,
+            operator=operator_name(session, operator.user_id),
+            previous=operator_name(session, owner),
+        )
+    take_over(session, desk, customer, conversation, operator)
+    return words
 
 
 def take_over(
@@ -116,8 +140,8 @@ def take_over(
     conversation: Conversation,
     operator: Operator,
 ) -> None:
-    """A person is in charge from now on: what the bot had not yet sent is void."""
-    if conversation.state is ConversationState.HUMAN:
+    """A person is in charge from now on, or another one: what the bot had not yet sent is void."""
+    if is_in_charge(conversation, operator):
         return
     conversation.state = ConversationState.HUMAN
     conversation.operator_id = operator.user_id

@@ -6,10 +6,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, MessageState, Role
-from desk.flow.composing import add_delivery, clean, operators_text
+from desk.flow.bans import ban, unban
+from desk.flow.cards import post_state_card, status_card
+from desk.flow.composing import add_delivery, clean, operator_name, shorten
 from desk.flow.conversations import open_conversation
 from desk.flow.desk import Desk
-from desk.flow.handoff import already_taken, resolve, take_over
+from desk.flow.handoff import is_in_charge, resolve, take, take_over
 from desk.flow.intake import claim
 from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
@@ -37,23 +39,15 @@ def operator_wrote(
             key = f"told:{why}:{thread_id}:{whom}:{span}"
             _tell(session, desk, key, thread_id, say(why, desk.language, user=str(user_id)))
             return
-        if customer.gone:
-            text = say("customer-gone", desk.language)
+        if customer.gone or customer.banned_at is not None:
+            why = "customer-gone" if customer.gone else "customer-banned"
+            text = say(why, desk.language)
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         conversation = open_conversation(session, desk, customer)
         take_over(session, desk, customer, conversation, operator)
-        message = Message(
-            conversation_id=conversation.id,
-            inbox_id=inbox_id,
-            author=Author.OPERATOR,
-            text=clean(text),
-            telegram_id=telegram_id,
-            state=MessageState.DECIDED,
-            created_at=desk.clock(),
-        )
-        session.add(message)
-        session.flush()
+        message = _said(session, desk, conversation, inbox_id, text, telegram_id)
+        post_state_card(session, desk, customer, conversation, message)
         happened(session, "operator.wrote", message=message.id, conversation=conversation.id)
         add_delivery(
             session,
@@ -74,20 +68,21 @@ def sent_file_with_command(desk: Desk, inbox_id: int, thread_id: int) -> None:
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
 
 
+def noted(desk: Desk, inbox_id: int, thread_id: int) -> None:
+    """A note for colleagues: it stands in the topic and goes nowhere, and that is said."""
+    with desk.store.writing() as session:
+        if claim(session, desk, inbox_id):
+            _tell(session, desk, f"told:{inbox_id}", thread_id, say("noted", desk.language))
+
+
 def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
     """/take in a topic."""
     with desk.store.writing() as session:
         found = _enter_topic(session, desk, inbox_id, user_id, thread_id)
         if found is None:
             return
-        operator, customer, conversation = found
-        if conversation.state is ConversationState.RESOLVED:
-            conversation = open_conversation(session, desk, customer)
-        if conversation.state is ConversationState.HUMAN:
-            text = already_taken(session, desk, conversation)
-            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
-            return
-        take_over(session, desk, customer, conversation, operator)
+        operator, customer, _ = found
+        _take(session, desk, inbox_id, thread_id, operator, customer, "/take")
 
 
 def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -104,24 +99,88 @@ def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         resolve(session, desk, customer, conversation, operator)
 
 
-def ordered_training(desk: Desk, inbox_id: int, user_id: int) -> tuple[int, int] | None:
-    """/retrain: returns the (run id, attempt) to enqueue after the commit, if one was made."""
+def banned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
+    """/ban in a topic, by an admin: nothing is shown or answered of its customer any more."""
+    with desk.store.writing() as session:
+        found = _enter_topic(session, desk, inbox_id, user_id, thread_id, Role.ADMIN)
+        if found is None:
+            return
+        operator, customer, conversation = found
+        if customer.banned_at is None:
+            ban(session, desk, customer, conversation, operator)
+        text = say("customer-banned", desk.language)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+
+
+def unbanned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
+    """/unban in a topic, by an admin."""
+    with desk.store.writing() as session:
+        found = _enter_topic(session, desk, inbox_id, user_id, thread_id, Role.ADMIN)
+        if found is None:
+            return
+        _, customer, conversation = found
+        if customer.banned_at is not None:
+            unban(session, desk, customer, conversation)
+        text = say("customer-unbanned", desk.language)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+
+
+def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
+    """Somebody has closed a customer's topic; an operator resolves the conversation with that.
+
+    It stays closed until something is to be posted there.
+    """
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        customer = _customer_of(session, desk, thread_id)
+        if customer is None:
+            return
+        customer.topic_closed = True
+        operator, conversation = session.get(Operator, user_id), _newest(session, customer)
+        if operator is None or conversation is None:
+            return
+        if conversation.state is not ConversationState.RESOLVED:
+            resolve(session, desk, customer, conversation, operator)
+
+
+def reopened_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
+    """Somebody has reopened a customer's topic; an operator takes the conversation with that."""
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        customer = _customer_of(session, desk, thread_id)
+        if customer is None:
+            return
+        customer.topic_closed = False
+        operator = session.get(Operator, user_id)
+        if operator is not None:
+            _take(session, desk, inbox_id, thread_id, operator, customer, "[forum topic reopened]")
+
+
+def ordered_training(
+    desk: Desk, inbox_id: int, user_id: int, thread_id: int | None = None
+) -> tuple[int, int] | None:
+    """/retrain: returns the (run id, attempt) to enqueue after the commit, if one was made.
+
+    It is answered in the topic where it was written, or else in General.
+    """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return None
         operator = session.get(Operator, user_id)
         if operator is None or operator.role is not Role.ADMIN:
             key = "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "admins-only"
-            operators_text(session, desk, f"told:{inbox_id}", say(key, desk.language))
+            _tell(session, desk, f"told:{inbox_id}", thread_id, say(key, desk.language))
             return None
         running = running_training(session)
         if running is not None:
             text = say("retrain-busy", desk.language, run=str(running.id))
-            operators_text(session, desk, f"told:{inbox_id}", text)
+            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return None
-        run = new_run(session, operator.name or str(user_id), desk.clock())
+        run = new_run(session, operator_name(session, user_id), desk.clock())
         text = say("retrain-queued", desk.language, run=str(run.id))
-        operators_text(session, desk, f"told:{inbox_id}", text)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return run.id, run.attempt
 
 
@@ -133,9 +192,28 @@ def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
             _tell(session, desk, f"told:{inbox_id}", thread_id, text)
 
 
+def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> None:
+    """A command that there is not: said where it was written, once in a while."""
+    with desk.store.writing() as session:
+        if claim(session, desk, inbox_id):
+            command = shorten(clean(command), 33)
+            span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
+            text = say("command-unknown", desk.language, command=command)
+            _tell(session, desk, f"told:{command}:{thread_id}:{span}", thread_id, text)
+
+
 def _enter_topic(
-    session: Session, desk: Desk, inbox_id: int, user_id: int, thread_id: int
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    user_id: int,
+    thread_id: int,
+    role: Role | None = None,
 ) -> tuple[Operator, Customer, Conversation] | None:
+    """Who acts in whose topic, and the newest conversation there; None if that is refused.
+
+    With a `role` others than that are refused.
+    """
     if not claim(session, desk, inbox_id):
         return None
     operator = session.get(Operator, user_id)
@@ -144,14 +222,72 @@ def _enter_topic(
         text = say(_refusal(operator, user_id), desk.language, user=str(user_id))
         _tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return None
-    conversation = session.scalar(
+    if role is not None and operator.role is not role:
+        _tell(session, desk, f"told:{inbox_id}", thread_id, say("admins-only", desk.language))
+        return None
+    conversation = _newest(session, customer) or open_conversation(session, desk, customer)
+    return operator, customer, conversation
+
+
+def _newest(session: Session, customer: Customer) -> Conversation | None:
+    """The customer's open conversation, else the last one that was resolved; locked."""
+    return session.scalar(
         select(Conversation)
         .where(Conversation.customer_id == customer.id)
         .order_by(Conversation.state == ConversationState.RESOLVED, Conversation.id.desc())
         .limit(1)
         .with_for_update()
     )
-    return operator, customer, conversation or open_conversation(session, desk, customer)
+
+
+def _take(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    thread_id: int,
+    operator: Operator,
+    customer: Customer,
+    act: str,
+) -> None:
+    """Put the operator in charge; a conversation that this opens begins with the `act`."""
+    if customer.banned_at is not None:
+        text = say("customer-banned", desk.language)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        return
+    conversation = open_conversation(session, desk, customer)
+    if is_in_charge(conversation, operator):
+        name = operator_name(session, operator.user_id)
+        text = say("already-taken", desk.language, operator=name)
+        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        return
+    words = take(session, desk, customer, conversation, operator)
+    if words:
+        _tell(session, desk, f"told:{inbox_id}", thread_id, words)
+    if status_card(session, desk, conversation) is None:
+        message = _said(session, desk, conversation, inbox_id, act)
+        post_state_card(session, desk, customer, conversation, message)
+
+
+def _said(
+    session: Session,
+    desk: Desk,
+    conversation: Conversation,
+    inbox_id: int,
+    text: str,
+    telegram_id: int | None = None,
+) -> Message:
+    message = Message(
+        conversation_id=conversation.id,
+        inbox_id=inbox_id,
+        author=Author.OPERATOR,
+        text=clean(text),
+        telegram_id=telegram_id,
+        state=MessageState.DECIDED,
+        created_at=desk.clock(),
+    )
+    session.add(message)
+    session.flush()
+    return message
 
 
 def _customer_of(session: Session, desk: Desk, thread_id: int) -> Customer | None:

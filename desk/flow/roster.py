@@ -44,6 +44,18 @@ def add_operator(desk: Desk, user_id: int, role: Role, name: str = "") -> None:
             operator.name = clean(name)[:256]
 
 
+def keep_name(desk: Desk, user_id: int, name: str) -> None:
+    """Call an operator who was added by id alone by the name that their own update gives."""
+    with desk.store.reading() as session:
+        known = session.get(Operator, user_id)
+        if known is None or known.name or not name:
+            return
+    with desk.store.writing() as session:
+        operator = session.get(Operator, user_id)
+        if operator is not None and not operator.name:
+            operator.name = clean(name)[:256]
+
+
 def remove_operator(desk: Desk, user_id: int) -> None:
     """Remove an operator.
 

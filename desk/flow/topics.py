@@ -34,6 +34,13 @@ def topic_made(desk: Desk, customer_id: int, thread_id: int | None) -> None:
             )
         customer = session.get_one(Customer, customer_id)
         customer.topic_chat_id, customer.topic_id = chat_id, thread_id
+        customer.topic_closed = False
+
+
+def topic_reopened(desk: Desk, customer_id: int) -> None:
+    """Remember that the customer's topic, which somebody had closed, is open again."""
+    with desk.store.writing() as session:
+        session.get_one(Customer, customer_id).topic_closed = False
 
 
 def topic_name(desk: Desk, customer_id: int) -> str:

@@ -108,6 +108,8 @@ waiting-digest =
         [one] A customer is waiting for a person: { $customer }, for { $span }.
        *[other] { $count } customers are waiting for a person. { $customer } has waited longest: { $span }.
     }
+card-banned = banned by { $operator }
+card-opened = Opened again
 new-message = { $customer } wrote
 sent-answer = { $operator } sent the answer “{ $title }”
 relabelled = { $operator } labelled the message “{ $title }”
@@ -128,12 +130,15 @@ operators-only = Only operators can do that. An admin can add you: frontdesk ope
 anonymous-admin = You write anonymously. To act as an operator, write as yourself: switch that off for yourself in the group's administrators, or choose yourself instead of a channel.
 admins-only = Only admins can do that.
 nothing-here = This topic belongs to no customer.
-already-taken = { $operator } has already taken this.
+taken-from = { $operator } took over from { $previous }.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 button-void = That button is no longer valid.
 customer-left = The customer has blocked the bot while waiting for a person. No answer reaches them until they write again.
+customer-banned = This customer is banned: nothing they send is shown or answered, and nothing is sent to them. /unban takes that back.
+customer-unbanned = This customer is not banned: what they write is answered.
 customer-gone = The customer has blocked the bot; nothing was sent.
+noted = 📝 A note for colleagues: not sent to the customer.
 caption-command = This file was not sent and nothing was done: its caption begins with a slash. Send the file without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
 not-delivered = A message to the customer could not be delivered: { $error }
@@ -148,11 +153,16 @@ retrain-rejected-best = Training run { $run }: the candidate's accuracy ({ $new 
 retrain-rejected-sentiment = Training run { $run }: the candidate is worse at sentiments (macro-F1 { $new } against { $old }); the old model stays.
 retrain-failed = Training run { $run } failed: { $error }
 operator-help =
-    Write in a customer's topic to answer; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
+    Write in a customer's topic to answer. All that you write there is sent to the customer, except notes and commands; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
 
+    On a card, “Answer: …” sends that answer at once and teaches it; “Relabel…” only teaches which topic the message is about.
+
+    // or /note, then text – a note for colleagues, which is not sent
     /take – take the conversation of this topic
     /resolve – close it; the bot answers again
+    /ban, /unban – hear nothing more from this customer, or hear them again (admins)
     /retrain – train on the feedback (admins)
+    /id – this group's ID
     /help – this text
 
 # Why a message came to a person
@@ -182,3 +192,11 @@ sentiment-positive = positive
 command-start = Show the topics
 command-help = What can I do here?
 command-human = Talk to a person
+command-unknown = { $command } is no command of this bot; nothing was done and nothing was sent. /help lists them.
+command-take = Take the conversation of this topic
+command-resolve = Resolve it: the bot answers again
+command-note = A note for colleagues, not sent
+command-retrain = Train on the feedback (admins)
+command-id = Show this group's ID
+command-ban = Ban this customer (admins)
+command-unban = Take a ban back (admins)

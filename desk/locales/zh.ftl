@@ -74,6 +74,8 @@ card-resolved = { $operator } 已解决
 card-quiet = { $hours } 小时无人发言，已自动关闭
 waiting-reminder = ⏰ { $customer } 等待人工已有 { $span }。
 waiting-digest = ⏰ 有 { $count } 位客户在等待人工，其中 { $customer } 等得最久：{ $span }。
+card-banned = { $operator } 已封禁
+card-opened = 对话已重新打开
 new-message = { $customer } 写道
 sent-answer = { $operator } 发送了答案“{ $title }”
 relabelled = { $operator } 把消息标为“{ $title }”
@@ -94,12 +96,15 @@ operators-only = 只有客服可以操作。管理员可以添加您：frontdesk
 anonymous-admin = 您正在匿名发言。若要作为客服操作，请以本人身份发言：在群管理员设置中为自己关闭匿名，或不再以频道身份发言。
 admins-only = 只有管理员可以操作。
 nothing-here = 这个话题不属于任何客户。
-already-taken = { $operator } 已经接手。
+taken-from = { $operator } 从 { $previous } 接手了对话。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 button-void = 这个按钮已失效。
 customer-left = 客户在等待人工时屏蔽了机器人。在其再次来信之前，任何回复都无法送达。
+customer-banned = 该客户已被封禁：其消息不再显示、不再回复，也不会向其发送任何内容。撤销：/unban
+customer-unbanned = 该客户未被封禁：其消息会正常处理。
 customer-gone = 客户已屏蔽机器人，消息未发送。
+noted = 📝 同事备注：没有发给客户。
 caption-command = 文件未发送，命令也未执行：说明文字以斜杠开头。请去掉斜杠再发送文件，命令请单独发送。
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
 not-delivered = 有一条消息未能送达客户：{ $error }
@@ -114,11 +119,16 @@ retrain-rejected-best = 训练任务 { $run }：候选模型准确率（{ $new }
 retrain-rejected-sentiment = 训练任务 { $run }：候选模型的情绪识别较差（宏 F1 { $new } 对 { $old }），保留旧模型。
 retrain-failed = 训练任务 { $run } 失败：{ $error }
 operator-help =
-    在客户的话题里写字即可回复；按“解决”之前机器人不会再说话，除非客户沉默很久之后再来。
+    在客户的话题里写字即可回复。除备注和命令外，您写的一切都会发给客户；按“解决”之前机器人不会再说话，除非客户沉默很久之后再来。
 
+    卡片上的“回答：…”会立即发送该答案并用于训练；“更改标签…”只用于训练，不发送任何内容。
+
+    // 或 /note 加文字 – 给同事看的备注，不会发给客户
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
+    /ban、/unban – 封禁这位客户或撤销封禁（管理员）
     /retrain – 用反馈训练（管理员）
+    /id – 本群的 ID
     /help – 本说明
 
 rule-confident = 机器人有把握
@@ -147,3 +157,11 @@ sentiment-positive = 正面
 command-start = 显示常见问题
 command-help = 我能做什么？
 command-human = 联系人工客服
+command-unknown = { $command } 不是本机器人的命令，未执行任何操作，也未发送。命令列表：/help
+command-take = 接手这个话题的对话
+command-resolve = 结束对话，机器人重新回答
+command-note = 给同事看的备注，不会发给客户
+command-retrain = 用反馈训练（管理员）
+command-id = 显示本群的 ID
+command-ban = 封禁这位客户（管理员）
+command-unban = 撤销封禁（管理员）

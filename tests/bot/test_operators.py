@@ -19,7 +19,7 @@ from simulator import people
 from simulator.app import Simulator
 from simulator.model import ADMIN_RIGHTS, Chat, Member
 from simulator.world import OPERATORS_CHAT
-from tests.bot.conftest import OLGA, OMAR, Decider, Rows, Running, World, eventually
+from tests.bot.conftest import OLGA, OMAR, Decider, Rows, Running, Starter, World, eventually
 from tests.desk.acting import role_of
 
 
@@ -31,7 +31,7 @@ def labels(message: dict[str, Any]) -> list[str]:
 async def card_of(world: World, decider: Decider, customer: int, text: str) -> dict[str, Any]:
     """Have the bot hand a message over; returns its card."""
     await world.write(customer, text)
-    await decider.decide(("complaint", 0.8), ("order_status", 0.1), ("refund", 0.05))
+    await decider.decide(("complaint", 0.8), ("order_status", 0.15), ("refund", 0.05))
     return (await world.said(OPERATORS_CHAT, "Needs a person"))[-1]
 
 
@@ -43,7 +43,7 @@ async def test_the_card_shows_everything_and_one_tap_answers_and_labels(
     for shown in (
         "this is <b>outrageous</b> & late",
         "Make a complaint 80%",
-        "Where is my order? 10%",
+        "Where is my order? 15%",
         "neutral 90%",
         "this topic always goes to a person",
         "v1",
@@ -52,7 +52,6 @@ async def test_the_card_shows_everything_and_one_tap_answers_and_labels(
         assert shown in card["text"]
     assert labels(card) == [
         "Answer: Where is my order?",
-        "Answer: I want my money back",
         "Relabel…",
         "Take",
         "Resolve",
@@ -129,6 +128,60 @@ async def test_take_and_resolve_work_as_commands_in_the_topic(
     assert rows.all(Conversation)[0].state is ConversationState.RESOLVED
 
 
+async def change_topic(world: World, card: dict[str, Any], act: str, operator: int = OLGA) -> None:
+    await world.ask("POST", f"operators/{operator}/topics/{card['message_thread_id']}/{act}", {})
+
+
+async def test_closing_a_topic_resolves_and_the_next_card_reopens_it(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    await world.write_topic(card["message_thread_id"], "I am on it, Ann.")
+    await change_topic(world, card, "close")
+    await world.said(OPERATORS_CHAT, "resolved by Olga")
+    question = await world.write(ann, "when do you open?")
+    await decider.decide(("opening_hours", 0.99))
+    assert "Monday" in (await world.reply(question))["text"], "the bot answers again"
+    assert (await world.topics())[0]["closed"]
+    await card_of(world, decider, ann, "outrageous again")
+    again = (await world.said(OPERATORS_CHAT, "outrageous again"))[-1]
+    assert again["message_thread_id"] == card["message_thread_id"]
+    assert [topic["closed"] for topic in await world.topics()] == [False]
+    assert len(await world.calls("reopenForumTopic")) == 1
+    await rows.until(Customer, topic_closed=False)
+
+
+async def test_reopening_a_topic_takes_the_conversation(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    await change_topic(world, card, "close")
+    await world.said(OPERATORS_CHAT, "resolved by Olga")
+    await change_topic(world, card, "reopen")
+    opened = (await world.said(OPERATORS_CHAT, "Opened again"))[-1]
+    assert "taken by Olga" in opened["text"]
+    assert rows.all(Customer)[0].topic_closed is False
+    assert not await world.calls("reopenForumTopic")
+    await change_topic(world, card, "close")
+    await rows.until(Conversation, count=2, state=ConversationState.RESOLVED)
+
+
+async def test_a_topic_that_was_closed_by_nobody_of_the_desk_is_reopened_for_what_comes(
+    bot: Running, world: World, decider: Decider, rows: Rows, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    simulator.world.groups[OPERATORS_CHAT].members[OMAR].status = "administrator"
+    simulator.world.groups[OPERATORS_CHAT].members[OMAR].rights["can_manage_topics"] = True
+    await change_topic(world, card, "close", OMAR)
+    await rows.until(Customer, topic_closed=True)
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    await world.said(OPERATORS_CHAT, "look")
+    assert not (await world.topics())[0]["closed"]
+
+
 async def test_a_press_by_one_who_is_no_operator_is_refused(
     bot: Running, world: World, decider: Decider, rows: Rows
 ) -> None:
@@ -199,6 +252,20 @@ async def test_an_agent_may_answer_but_not_train(
     assert not rows.all(RunRow)
 
 
+@pytest.mark.parametrize("act", ["press", "write"])
+async def test_an_agent_who_was_added_by_id_is_called_by_the_name_they_have_in_telegram(
+    act: str, bot: Running, world: World, decider: Decider, desk: Desk
+) -> None:
+    roster.add_operator(desk, OMAR, Role.AGENT)
+    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    if act == "press":
+        pressed = await world.press(card, "Answer: Where is my order?", OMAR)
+        assert pressed["text"] == "Omar sent the answer “Where is my order?”"
+    else:
+        await world.write_topic(card["message_thread_id"], "hello Ann", OMAR)
+    await world.said(OPERATORS_CHAT, "taken by Omar")
+
+
 async def test_an_admin_orders_training_once(
     bot: Running, world: World, rows: Rows, redis: Redis
 ) -> None:
@@ -210,9 +277,49 @@ async def test_an_admin_orders_training_once(
     assert len(rows.all(RunRow)) == 1
 
 
-async def test_help_in_the_operators_chat_lists_their_commands(bot: Running, world: World) -> None:
+async def test_retrain_in_a_topic_is_answered_there(
+    bot: Running, world: World, decider: Decider, desk: Desk
+) -> None:
+    roster.add_operator(desk, OMAR, Role.AGENT, "Omar")
+    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    for operator, answer in ((OMAR, "Only admins"), (OLGA, "is queued"), (OLGA, "under way")):
+        await world.write_topic(card["message_thread_id"], "/retrain", operator)
+        (told,) = await world.said(OPERATORS_CHAT, answer)
+        assert told["message_thread_id"] == card["message_thread_id"]
+
+
+async def test_help_in_the_operators_chat_lists_what_they_can_do(
+    bot: Running, world: World
+) -> None:
     await world.write_topic(None, "/help")
-    assert "/retrain" in (await world.said(OPERATORS_CHAT))[0]["text"]
+    told = (await world.said(OPERATORS_CHAT))[0]["text"]
+    for named in ("/take", "/resolve", "/note", "/ban", "/retrain", "/id", "Relabel…", "Answer: …"):
+        assert named in told
+
+
+async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_theirs(
+    bot: Running, simulator: Simulator
+) -> None:
+    listed = {
+        scope[0]: [command["command"] for command in commands]
+        for scope, commands in simulator.world.bots[0].commands.items()
+    }
+    operators = ["take", "resolve", "note", "ban", "unban", "retrain", "help", "id"]
+    assert listed[f"chat:{OPERATORS_CHAT}"] == operators
+    assert listed["all_private_chats"] == ["start", "help", "human"]
+
+
+async def test_a_bot_that_may_not_list_operators_commands_starts_all_the_same(
+    world: World, start_bot: Starter
+) -> None:
+    customers_two = {"method": "setMyCommands", "times": 2}
+    await world.fault("slow", **customers_two, seconds=0)
+    refusal = "Bad Request: chat not found"
+    await world.fault("error", method="setMyCommands", status=400, description=refusal)
+    await start_bot()
+    assert not (await world.calls("setMyCommands"))[-1]["ok"]
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"), "/human")
 
 
 async def test_chatter_in_general_and_commands_for_other_bots_reach_nobody(
@@ -222,11 +329,46 @@ async def test_chatter_in_general_and_commands_for_other_bots_reach_nobody(
     card = await card_of(world, decider, ann, "outrageous")
     before = len(rows.all(DeliveryRow))
     await world.write_topic(None, "coffee, anyone?")
-    await world.write_topic(card["message_thread_id"], "/weather")
+    await world.write_topic(None, "/weather@other_bot")
     await world.write_topic(card["message_thread_id"], "/take@other_bot")
     await eventually(lambda: not rows.all(Inbox, state=InboxState.NEW))
     await rows.until(Inbox, count=4, state=InboxState.DONE)
     assert len(rows.all(DeliveryRow)) == before
+
+
+async def test_ban_in_a_topic_silences_its_customer_until_unban(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "buy my pills")
+    await world.write_topic(card["message_thread_id"], "/ban")
+    await world.said(OPERATORS_CHAT, "banned by Olga")
+    await world.said(OPERATORS_CHAT, "This customer is banned")
+    last = await world.write(ann, "more pills")
+    await rows.until(Inbox, count=3, state=InboxState.DONE)
+    await world.write_topic(card["message_thread_id"], "/unban")
+    await world.said(OPERATORS_CHAT, "not banned")
+    assert not await world.said(OPERATORS_CHAT, "more pills", count=0)
+    assert not await world.said(ann, after=last["message_id"], count=0)
+    await world.reply(await world.write(ann, "/help"), "/human")
+
+
+async def test_a_mistyped_command_is_answered_where_it_was_written_and_reaches_nobody(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    for thread, text in ((card["message_thread_id"], "/resovle"), (None, "/retrian now")):
+        await world.write_topic(thread, text)
+        await world.write_topic(thread, text)
+        (told,) = await world.said(OPERATORS_CHAT, f"{text.split()[0]} is no command")
+        assert told.get("message_thread_id") == thread
+    await world.write_topic(card["message_thread_id"], "/ sorry")
+    await world.said(OPERATORS_CHAT, "/ is no command")
+    await world.write_topic(None, "/help")
+    await world.said(OPERATORS_CHAT, "/retrain")
+    assert len(await world.said(OPERATORS_CHAT, "is no command", count=3)) == 3, "once each"
+    assert not await world.calls("copyMessage", ann)
 
 
 async def test_an_operators_photo_in_the_topic_reaches_the_customer(
@@ -263,6 +405,26 @@ async def test_what_an_operator_sends_reaches_the_customer_whatever_kind_it_is(
     sent = people.write(telegram, group, telegram.users[OLGA], topic=topic, extra=extra)
     (copied,) = await eventually(lambda: world.calls("copyMessage", ann))
     assert copied["params"]["message_id"] == sent.message_id
+
+
+async def test_a_note_for_colleagues_is_not_sent_and_leaves_the_conversation_as_it_is(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    thread = card["message_thread_id"]
+    notes = ["// she called as well", "/note she called as well", "//", "/note@frontdesk_bot"]
+    for number, text in enumerate(notes, 1):
+        await world.write_topic(thread, text)
+        told = await world.said(OPERATORS_CHAT, "not sent to the customer", count=number)
+        assert told[-1]["message_thread_id"] == thread
+    body = {"caption": "// her invoice", "thread": thread}
+    await world.ask("POST", f"operators/{OLGA}/photo", body)
+    await world.said(OPERATORS_CHAT, "not sent to the customer", count=len(notes) + 1)
+    assert not await world.calls("copyMessage", ann)
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    await world.write_topic(thread, "what is noteworthy // and what not")
+    await world.said(ann, "noteworthy // and")
 
 
 async def test_another_group_gets_its_id_and_nothing_else(

@@ -218,6 +218,16 @@ def test_doctor_says_how_many_wait_for_a_person_and_warns_beyond_the_sla(
     assert found["detail"].startswith("1 for a person")
 
 
+def test_doctor_counts_who_is_banned(desk: Desk, frontdesk: Command) -> None:
+    with desk.store.writing() as session:
+        for number in range(3):
+            banned_at = desk.clock() if number else None
+            session.add(Customer(chat_id=number, name="Ann", banned_at=banned_at))
+    found = checks(frontdesk("doctor", "--json"))
+    assert found["customers"]["status"] == Status.OK
+    assert found["customers"]["detail"].startswith("2 banned")
+
+
 def test_doctor_names_every_parked_update_and_quotes_no_customer(
     desk: Desk, frontdesk: Command
 ) -> None:

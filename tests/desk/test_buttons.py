@@ -240,7 +240,10 @@ def test_a_one_tap_answer_goes_out_labels_and_takes_over(card: tuple[Stage, int]
     assert not answer.from_bot, "a person's word: a take-over does not cancel it"
     assert stage.feedback() == [(message_id, "one_tap_answer", "refund", OSCAR)]
     assert stage.conversation().state is ConversationState.HUMAN
-    assert "Oscar sent the answer" in stage.told()[-1]
+    assert stage.told()[-1] == (
+        "✉️ Oscar sent the answer “I want my money back”\n"
+        "Send us a photo and you get your money back."
+    )
 
 
 def test_a_one_tap_answer_tapped_twice_goes_out_once(card: tuple[Stage, int]) -> None:
@@ -333,13 +336,34 @@ def test_take_and_resolve_by_button(card: tuple[Stage, int]) -> None:
     stage, _ = card
     stage.press(stage.token("take"), by=OLGA)
     assert stage.conversation().operator_id == OLGA
-    again = stage.press(stage.token("take"), by=OSCAR)
+    again = stage.press(stage.token("take"), by=OLGA)
     assert (again.alert, again.text) == (True, "Olga has already taken this.")
     stage.press(stage.token("resolve"), by=OSCAR)
     assert stage.conversation().state is ConversationState.RESOLVED
     for action in ("take", "resolve"):
         late = stage.press(stage.token(action), by=OSCAR)
         assert (late.alert, late.text) == (True, "This conversation is already resolved.")
+
+
+def test_a_colleague_takes_over_with_the_button_of_a_taken_card(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    stage.press(stage.token("take"), by=OLGA)
+    pressed = stage.press(stage.token("take"), by=OSCAR)
+    assert (pressed.alert, pressed.text) == (False, "Oscar took over from Olga.")
+    assert stage.conversation().operator_id == OSCAR
+    assert "Oscar took over from Olga." in stage.told(), "Olga is to see it, too"
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "taken by Oscar" in edit.payload["text"]
+
+
+def test_a_colleagues_one_tap_answer_takes_over(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    stage.press(stage.token("take"), by=OLGA)
+    stage.press(stage.token("send", "refund"), by=OSCAR, telegram_id=1)
+    assert stage.conversation().operator_id == OSCAR
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "taken by Oscar" in edit.payload["text"]
+    assert "Oscar sent the answer" in edit.payload["text"]
 
 
 def test_a_customers_old_buttons_work_after_their_conversation_was_resolved(stage: Stage) -> None:
@@ -383,7 +407,7 @@ def test_pressing_an_answer_three_times_counts_towards_the_same_answer(stage: St
 
 
 def test_a_thumb_down_and_then_a_person_hands_over_the_question_itself(stage: Stage) -> None:
-    message_id = stage.ask("where are my roses", others=[("refund", 0.02)])
+    message_id = stage.ask("where are my roses", others=[("refund", 0.15)])
     stage.press(stage.token("down"))
     stage.press(stage.token("person", "down"))
     assert stage.conversation().state is ConversationState.WAITING
@@ -471,7 +495,7 @@ def test_a_plain_post_keeps_its_form_whatever_is_pressed_under_it(
     card: tuple[Stage, int],
 ) -> None:
     stage, _ = card
-    second = stage.ask("and now?", confidence=0.9, others=[("refund", 0.05)])
+    second = stage.ask("and now?", confidence=0.8, others=[("refund", 0.15)])
     stage.send_all()
     (post,) = stage.deliveries(key=f"post:{second}")
     under = {"message_id": second}
@@ -504,6 +528,20 @@ def test_a_label_stands_on_the_card_for_colleagues(card: tuple[Stage, int]) -> N
     stage.press(stage.token("label", "order_status"), by=OSCAR)
     edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
     assert "🏷 Oscar labelled the message “Where is my order?”" in edit.payload["text"]
+
+
+def test_a_label_puts_its_answer_on_the_card(card: tuple[Stage, int]) -> None:
+    stage, _ = card
+    for intent, offered in (
+        ("complaint", []),
+        ("opening_hours", ["Answer: Opening hours"]),
+    ):
+        stage.press(stage.token("relabel"), by=OSCAR)
+        stage.press(stage.token("label", intent), by=OSCAR)
+        edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+        assert [label for label in _labels(edit) if label.startswith("Answer")] == offered
+    stage.press(stage.token("send", "opening_hours"), by=OSCAR)
+    assert stage.heard()[-1] == "We are open Monday to Friday, nine to six."
 
 
 def test_a_one_tap_answer_tapped_again_says_so_and_teaches_nothing(

@@ -169,12 +169,17 @@ def test_the_card_shows_what_was_said_before(stage: Stage) -> None:
     assert "🤖 Bouquets take 2 days, Ana." in card.payload["text"]
 
 
+def _offered(stage: Stage) -> list[str]:
+    """The labels of the newest card's buttons."""
+    card = stage.deliveries(OPERATOR_CHAT)[-1]
+    rows = card.payload["reply_markup"]["inline_keyboard"]
+    return [button["text"] for row in rows for button in row]
+
+
 def test_the_card_offers_the_likeliest_answers_that_there_are(stage: Stage) -> None:
-    others = [("refund", 0.2), ("opening_hours", 0.1), ("greeting", 0.05), ("order_status", 0.01)]
-    stage.ask("rude", intent="complaint", confidence=0.6, others=others)
-    (card,) = stage.deliveries(OPERATOR_CHAT)
-    labels = [b["text"] for line in card.payload["reply_markup"]["inline_keyboard"] for b in line]
-    assert labels == [
+    others = [("refund", 0.2), ("opening_hours", 0.19), ("greeting", 0.18), ("order_status", 0.17)]
+    stage.ask("rude", intent="complaint", confidence=0.26, others=others)
+    assert _offered(stage) == [
         "Answer: I want my money back",
         "Answer: Opening hours",
         "Answer: Say hello",
@@ -183,6 +188,23 @@ def test_the_card_offers_the_likeliest_answers_that_there_are(stage: Stage) -> N
         "Resolve",
         "Why?",
     ]
+
+
+def test_the_card_offers_no_answer_about_which_the_bot_would_not_ask_back(stage: Stage) -> None:
+    others = [("refund", 0.15), ("opening_hours", 0.149), ("greeting", 0.0)]
+    stage.ask("you are rude", intent="complaint", confidence=0.7, others=others)
+    assert _offered(stage)[:2] == ["Answer: I want my money back", "Relabel…"]
+
+
+def test_the_card_of_a_sure_complaint_offers_no_answer_at_all(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint", confidence=1.0, others=[("refund", 0.0)])
+    assert _offered(stage)[0] == "Relabel…"
+
+
+def test_the_card_offers_the_answer_of_the_likeliest_intent_however_unsure(stage: Stage) -> None:
+    stage.ask("rude", intent="refund", confidence=0.1, sentiment="negative")
+    stage.ask("rude", intent="refund", confidence=0.1, sentiment="negative")
+    assert _offered(stage)[:2] == ["Answer: I want my money back", "Relabel…"]
 
 
 def test_outside_working_hours_the_customer_hears_when_the_team_is_back(

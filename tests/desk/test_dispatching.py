@@ -150,7 +150,7 @@ def test_files_that_can_not_be_copied_take_their_turn_too(stage: Stage, clock: C
 def test_operators_see_what_they_did_before_what_customers_wrote(
     stage: Stage, clock: Clock
 ) -> None:
-    called = stage.ask("you are rude", intent="complaint", others=[("order_status", 0.02)])
+    called = stage.ask("you are rude", intent="complaint", others=[("order_status", 0.15)])
     assert _to_operators(stage, clock) == f"card:{called}"
     flood = [f"post:{stage.ask(f'and {number}')}" for number in range(3)]
     operators.help_wanted(stage.desk, stage.update(), None)

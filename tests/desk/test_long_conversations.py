@@ -84,7 +84,6 @@ def test_a_card_shows_the_last_six_that_were_said_and_none_that_never_left(stage
     stage.ask("hi", intent="greeting")
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
-    stage.ask("hello?")
     card = stage.told()[-1]
     shown = [line[0] for line in card.splitlines() if line.startswith(("👤", "🤖"))]
     assert shown == ["🤖", "👤", "🤖", "👤", "🤖", "👤"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -80,7 +81,7 @@ def test_human_while_a_person_is_in_charge_says_nothing_more(stage: Stage) -> No
     heard = stage.heard()
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     assert stage.heard() == heard
-    assert "Needs a person" in stage.told()[-1]
+    assert "the customer asked for a person" in stage.told()[-1]
 
 
 def test_a_delivery_already_under_way_goes_back_cancelled_once_a_person_is_there(
@@ -192,22 +193,57 @@ def test_resolving_twice_says_so(stage: Stage) -> None:
     assert stage.told()[-1] == "This conversation is already resolved."
 
 
-def test_taking_what_a_person_has_says_who_it_is(stage: Stage) -> None:
+def test_taking_what_one_has_says_so(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
+    for _ in range(2):
+        operators.took(stage.desk, stage.update(), OSCAR, 77)
+    assert stage.told()[-1] == "Oscar has already taken this."
+
+
+def test_a_colleague_takes_over_with_the_command(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     operators.took(stage.desk, stage.update(), OLGA, 77)
-    assert stage.told()[-1] == "Oscar has already taken this."
-    assert stage.conversation().operator_id == OSCAR
+    assert stage.conversation().operator_id == OLGA
+    assert "Olga took over from Oscar." in stage.told()
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "taken by Olga" in edit.payload["text"]
 
 
-def test_writing_after_resolving_opens_a_conversation_that_is_the_operators(stage: Stage) -> None:
-    stage.ask("roses?")
-    stage.topic()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+def reopen_by_writing(stage: Stage) -> None:
     stage.reply("one more thing")
+
+
+def reopen_by_taking(stage: Stage) -> None:
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+
+
+@pytest.mark.parametrize("reopen", [reopen_by_writing, reopen_by_taking])
+def test_a_conversation_that_an_operator_opens_again_has_a_card_to_resolve(
+    stage: Stage, reopen: Callable[[Stage], None]
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    reopen(stage)
     assert len(stage.conversations()) == 2
     assert stage.conversation().state is ConversationState.HUMAN
+    card = next(row for row in stage.send_all() if row.key.startswith("card:"))
+    assert card.payload["text"] == "💬 <b>Opened again</b> · Ana\n\n🧑‍💼 taken by Oscar"
+    assert card.topic_of == stage.customer().id
+    assert _labels(card) == ["Take", "Resolve"]
+    stage.ask("ah, good")
+    assert "<blockquote>ah, good</blockquote>" in stage.told()[-1]
+    assert not stage.deliveries(OPERATOR_CHAT, state=DeliveryState.PENDING, key=card.key)
+    stage.press(stage.token("resolve", conversation_id=stage.conversation().id), by=OSCAR)
+    assert stage.conversation().state is ConversationState.RESOLVED
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert (edit.payload["message_id"], _labels(edit)) == (card.telegram_id, [])
+    assert "resolved by Oscar" in edit.payload["text"]
 
 
 def test_the_sent_card_shows_who_took_it_and_then_that_it_is_resolved(stage: Stage) -> None:
@@ -225,12 +261,16 @@ def test_the_sent_card_shows_who_took_it_and_then_that_it_is_resolved(stage: Sta
     assert labels == ["Relabel…", "Why?"]
 
 
-def test_the_second_operator_changes_nothing_about_who_took_it(stage: Stage) -> None:
-    stage.ask("roses?")
+def test_a_colleague_who_replies_has_the_conversation_from_then_on(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
     stage.topic()
+    stage.send_all()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
-    stage.reply("me too", user_id=OLGA)
-    assert stage.conversation().operator_id == OSCAR
+    told = len(stage.told())
+    stage.reply("let me", user_id=OLGA)
+    assert stage.conversation().operator_id == OLGA
+    (edit,) = stage.told()[told:]
+    assert "taken by Olga" in edit
 
 
 @pytest.mark.parametrize("act", ["wrote", "took", "resolved"])
@@ -528,7 +568,7 @@ def test_a_card_still_in_the_queue_is_rewritten_and_not_edited(stage: Stage) -> 
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     (card,) = stage.deliveries(OPERATOR_CHAT)
     assert "taken by Oscar" in card.payload["text"]
-    assert _labels(card) == ["Relabel…", "Resolve", "Why?"]
+    assert _labels(card) == ["Relabel…", "Take", "Resolve", "Why?"]
 
 
 def test_a_card_that_was_being_sent_at_the_take_over_is_brought_up_to_date(stage: Stage) -> None:
@@ -546,12 +586,15 @@ def test_a_person_who_came_without_being_called_gets_a_card_to_resolve(stage: St
     stage.ask("roses?")
     stage.topic()
     stage.reply("I'm here")
-    first, second = stage.ask("thanks"), stage.ask("bye")
-    (card,) = stage.deliveries(key=f"card:{first}")
-    assert "Ana wrote" in card.payload["text"]
+    stage.reply("What can I do?")
+    (card,) = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
+    assert "👤 roses?" in card.payload["text"]
     assert "taken by Oscar" in card.payload["text"]
-    assert _labels(card)[-2:] == ["Resolve", "Why?"]
-    assert _labels(stage.deliveries(key=f"post:{second}")[0])[-1] == "Relabel…"
+    assert _labels(card) == ["Take", "Resolve"]
+    thanks = stage.ask("thanks")
+    (post,) = stage.deliveries(key=f"post:{thanks}")
+    assert "Ana wrote" in post.payload["text"]
+    assert _labels(post)[-1] == "Relabel…"
 
 
 # ---- Anonymous administrators ----

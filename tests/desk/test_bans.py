@@ -1,0 +1,127 @@
+"""A banned customer: an admin hears nothing more from them, and they nothing more from the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from desk.domain import ConversationState, DeliveryState, InboxState
+from desk.flow import bans, buttons, customers, operators
+from desk.tables import Inbox
+from tests.conftest import OPERATOR_CHAT
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
+
+
+@pytest.fixture
+def spam(stage: Stage) -> Stage:
+    """A conversation with a card before the operators."""
+    stage.ask("buy my pills", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    return stage
+
+
+def ban(stage: Stage, by: int = OLGA) -> None:
+    operators.banned(stage.desk, stage.update(), by, 77)
+
+
+def press(stage: Stage) -> None:
+    token = stage.token("intent", "opening_hours")
+    buttons.pressed(stage.desk, stage.update(ANA.chat_id), token, ANA.chat_id, ANA.chat_id, 1)
+
+
+ACTS: dict[str, Callable[[Stage], object]] = {
+    "text": lambda stage: stage.write("more pills"),
+    "start": lambda stage: customers.started(stage.desk, stage.update(), ANA),
+    "help": lambda stage: customers.asked_for_help(stage.desk, stage.update(), ANA),
+    "person": lambda stage: customers.asked_for_person(stage.desk, stage.update(), ANA, "/human"),
+    "file": lambda stage: customers.sent_file(stage.desk, stage.update(), ANA, 5, "pills"),
+    "press": press,
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_what_a_banned_customer_does_is_done_and_meets_silence(stage: Stage, act: str) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    stage.topic()
+    stage.send_all()
+    ban(stage)
+    stage.send_all()
+    said, deliveries = len(stage.said()), len(stage.deliveries())
+    ACTS[act](stage)
+    assert len(stage.deliveries()) == deliveries
+    assert len(stage.said()) == said
+    assert len(stage.conversations()) == 1
+    last = stage.update() - 1
+    assert stage.row(Inbox, last).state is InboxState.DONE
+
+
+def test_the_card_says_that_the_customer_is_banned_and_by_whom(spam: Stage) -> None:
+    ban(spam)
+    assert spam.conversation().state is ConversationState.RESOLVED
+    edit = spam.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "banned by Olga" in edit.payload["text"]
+    assert "This customer is banned" in spam.told()[-1]
+    assert bans.count_banned(spam.desk) == 1
+
+
+def test_a_customer_is_banned_after_their_conversation_was_resolved_too(spam: Stage) -> None:
+    operators.resolved(spam.desk, spam.update(), OSCAR, 77)
+    ban(spam)
+    edit = spam.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "banned by Olga" in edit.payload["text"]
+    assert spam.write("more pills") is None
+
+
+def test_what_waits_of_a_customer_at_the_ban_is_neither_answered_nor_shown(spam: Stage) -> None:
+    spam.ask("and these", intent="greeting")
+    customers.sent_file(spam.desk, spam.update(), ANA, 5, "a picture")
+    job = spam.write("more pills")
+    assert job is not None
+    ban(spam)
+    spam.decide((job, predict("more pills")))
+    assert spam.pending_count() == 0
+    sent = [row.method for row in spam.send_all()]
+    assert sent == ["editMessageText", "sendMessage"], "the card, and the answer to /ban"
+    shown = [row for row in spam.deliveries() if row.key.startswith(("post:", "file:"))]
+    assert {row.state for row in shown} == {DeliveryState.CANCELLED}
+
+
+def test_others_are_heard_while_one_is_banned(spam: Stage) -> None:
+    ban(spam)
+    spam.ask("roses?", BEN)
+    assert len(spam.heard(BEN)) == 1
+
+
+def test_a_customer_who_is_banned_no_more_is_answered_again(spam: Stage) -> None:
+    ban(spam)
+    operators.unbanned(spam.desk, spam.update(), OLGA, 77)
+    edit = spam.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "resolved by Olga" in edit.payload["text"]
+    heard = len(spam.heard())
+    spam.ask("when are you open?", intent="opening_hours")
+    assert len(spam.heard()) == heard + 1
+    assert bans.count_banned(spam.desk) == 0
+
+
+@pytest.mark.parametrize(
+    ("who", "answer"), [(OSCAR, "Only admins can do that."), (STRANGER, "Only operators")]
+)
+def test_only_admins_ban(spam: Stage, who: int, answer: str) -> None:
+    ban(spam, who)
+    assert spam.told()[-1].startswith(answer)
+    assert spam.customer().banned_at is None
+    assert spam.conversation().state is ConversationState.WAITING
+
+
+def test_nothing_is_sent_to_a_banned_customer_and_that_is_said(spam: Stage) -> None:
+    ban(spam)
+    spam.reply("hello?")
+    assert "/unban" in spam.told()[-1]
+    told = len(spam.told())
+    operators.took(spam.desk, spam.update(), OSCAR, 77)
+    assert len(spam.told()) == told + 1
+    assert "/unban" in spam.told()[-1]
+    assert not spam.deliveries(ANA.chat_id, method="copyMessage")
+    assert spam.conversation().state is ConversationState.RESOLVED
