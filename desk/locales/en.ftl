@@ -130,6 +130,7 @@ operators-only = Only operators can do that. An admin can add you: frontdesk ope
 anonymous-admin = You write anonymously. To act as an operator, write as yourself: switch that off for yourself in the group's administrators, or choose yourself instead of a channel.
 admins-only = Only admins can do that.
 nothing-here = This topic belongs to no customer.
+already-taken = { $operator } has already taken this.
 taken-from = { $operator } took over from { $previous }.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.

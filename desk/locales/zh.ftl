@@ -96,6 +96,7 @@ operators-only = 只有客服可以操作。管理员可以添加您：frontdesk
 anonymous-admin = 您正在匿名发言。若要作为客服操作，请以本人身份发言：在群管理员设置中为自己关闭匿名，或不再以频道身份发言。
 admins-only = 只有管理员可以操作。
 nothing-here = 这个话题不属于任何客户。
+already-taken = { $operator } 已经接手。
 taken-from = { $operator } 从 { $previous } 接手了对话。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
