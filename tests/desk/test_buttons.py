@@ -427,7 +427,7 @@ def test_a_thumb_down_and_then_a_person_hands_over_the_question_itself(stage: St
 
 
 def test_a_person_button_hands_over_the_question_and_shows_which_it_was(stage: Stage) -> None:
-    message_id = stage.ask("where are my roses", others=[("refund", 0.02)])
+    message_id = stage.ask("where are my roses", others=[("refund", 0.2)])
     (answer,) = stage.send_all()
     stage.press(stage.token("person"), telegram_id=answer.telegram_id or 0)
     card, post = stage.deliveries(OPERATOR_CHAT)
