@@ -42,8 +42,8 @@ def call_person(
     """Hand a conversation over: note the decision, call the operators, tell the customer once.
 
     A message that the bot has answered before keeps its decision's row, with the new rule (and
-    intent, where one is given). What
-    the pack answers to an intent that needs a person is said with it, before everything else.
+    intent, where one is given). What the pack answers to an intent that needs a person is said
+    with it, before everything else.
     """
     decision = session.get(DecisionRow, message.id)
     if decision is None:
