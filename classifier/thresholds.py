@@ -7,7 +7,7 @@ the same predictions, and choosing the best of many flatters. So the thresholds 
 order fixed beforehand, from high to low, and the walk ends at the first that fails: whatever is
 passed on the way is proven, all together, with the same confidence (fixed sequence testing, as in
 Angelopoulos, Bates, Candès, Jordan and Lei 2021, "Learn then Test"). A single early error must not
-end it all, so three walks start at different places and share the chance of being wrong.
+end it all, so two walks start at different places and share the chance of being wrong.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from classifier.vocabulary import OUT_OF_SCOPE
 CONFIDENCE = 0.95
 """The chance, at least, that a proven promise holds."""
 RISK = 1 - CONFIDENCE
-STARTS = (1 / 8, 1 / 4, 1 / 2)
+STARTS = (1 / 4, 1 / 2)
 """Where the walks start: at these shares of the predictions, the most confident first."""
 LOWEST_THRESHOLD = 0.5
 """Below it an answer is as likely wrong as right, whatever a small held-out set says."""
