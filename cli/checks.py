@@ -45,6 +45,10 @@ class Finding:
 
 def all_checks(settings: Settings) -> Iterator[Finding]:
     """Every check, the ground first; one that can't run because of another says so."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from desk.store import cause
+
     yield from python()
     for check in (
         *(torch, pack, database, clock, redis, models, telegram, port),
@@ -55,6 +59,8 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
         except OSError as error:
             # The others can still tell something.
             yield _hindered(check.__name__, error)
+        except SQLAlchemyError as error:
+            yield Finding(check.__name__, Status.FAIL, f"the database failed: {cause(error)}")
 
 
 def _hindered(check: str, error: OSError) -> Finding:

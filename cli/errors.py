@@ -46,8 +46,9 @@ def explain(error: Exception) -> tuple[str, int] | None:
     # Only the modules that were imported can have raised theirs; importing more costs seconds.
     module = type(error).__module__.partition(".")[0]
     if module == "sqlalchemy":
-        cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
-        return f"The database failed: {cause}. `frontdesk doctor` looks into it.", FAILED
+        from desk.store import cause
+
+        return f"The database failed: {cause(error)}. `frontdesk doctor` looks into it.", FAILED
     if module == "redis":
         return f"Redis failed: {error}. Check REDIS_URL and that the server runs.", FAILED
     if isinstance(error, OSError):

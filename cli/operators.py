@@ -44,7 +44,9 @@ def list_(json_: JsonOption = False) -> None:
 @operators.command(epilog="Example: frontdesk operators add 9003 --name Ada --role admin")
 def add(
     user_id: UserId,
-    role: Annotated[Role, typer.Option(help="An admin may order training.")] = Role.AGENT,
+    role: Annotated[
+        Role, typer.Option(help="An admin may order training and ban customers.")
+    ] = Role.AGENT,
     name: Annotated[str, typer.Option(help="How colleagues and notes call them.")] = "",
 ) -> None:
     """Add an operator, or change their role."""

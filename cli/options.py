@@ -69,9 +69,10 @@ def unknown_labels(classifier: Classifier, examples: list[Example], source: Path
         return {}
     few = ", ".join(list(unknown)[:5]) + (", …" if len(unknown) > 5 else "")
     if len(unknown) == len(asked):
+        own = ", ".join(known[:5]) + (", …" if len(known) > 5 else "")
         raise CommandError(
             f"Model {classifier.version} knows none of the intents of {source} ({few}); its own "
-            f"are {', '.join(known[:5])}, …. Rename the labels, or take another model."
+            f"are {own}. Rename the labels, or take another model."
         )
     notices().print(
         f"Model {classifier.version} does not know {len(unknown)} of the {len(asked)} intents of "

@@ -44,5 +44,5 @@ def html_problems(text: str) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """A text in which `&`, `<` and `>` are no markup."""
+    """A person's text, safe inside Telegram's HTML (never put it into an attribute)."""
     return html.escape(text, quote=False)

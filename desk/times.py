@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from desk.pack import WEEKDAYS
 from desk.texts import say
-
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def span(minutes: int, language: str | None) -> str:

@@ -34,7 +34,7 @@ from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.pack import Pack
 from desk.store import DATABASE_AWAY, cause
-from desk.validation.near import normalised
+from desk.validation.near import exact_key, normalised
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.device import end_if_broken
@@ -279,20 +279,24 @@ def training_examples(
     Texts of the frozen test set are left out, so that the gate's comparison stays honest.
     """
     frozen = {normalised(example.text) for example in test}
-    taught = {normalised(item.text): item for item in learned}
+    taught = {exact_key(item.text): item for item in learned}
     known = set()
     examples = []
     for example in pack:
-        key = normalised(example.text)
+        key = exact_key(example.text)
         known.add(key)
         item = taught.get(key)
-        if key in frozen:
+        if normalised(example.text) in frozen:
             continue
         if item is None or item.kind not in learning.OPERATORS_WORD:
             examples.append(example)
         else:
             examples.append(Example(example.text, item.intent, example.sentiment))
-    new = [item for key, item in taught.items() if key not in known | frozen]
+    new = [
+        item
+        for key, item in taught.items()
+        if key not in known and normalised(item.text) not in frozen
+    ]
     return examples + [Example(item.text, item.intent, None) for item in new]
 
 
@@ -328,7 +332,7 @@ def run(
             except StaleRunError:
                 outcomes.append("stale")
                 continue
-            except Exception as error:  # the run is marked failed by now
+            except Exception as error:  # a run that had begun is marked failed; another begins anew
                 log.exception("run.failed", run=run_id)
                 end_if_broken(error)
                 outcomes.append(error)

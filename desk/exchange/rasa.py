@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from classifier import yaml_text
+from classifier.nlu import VERSION
 from classifier.vocabulary import SENTIMENTS
 from desk.exchange import markup
 from desk.exchange.files import read_text
@@ -21,7 +22,6 @@ from desk.exchange.material import Answer, ExchangeError, Material, Notice
 from desk.exchange.names import original
 from desk.pack import Pack
 
-VERSION = "3.1"
 USED = frozenset({"nlu", "responses", "slots"})
 UNUSED = ("stories", "rules", "forms", "actions", "entities", "e2e_actions")
 _SKIPPED = frozenset({"tests", "train_test_split"})
@@ -127,7 +127,7 @@ def _root(path: Path) -> yaml.Node | None:
         yaml_text.check(text)
         root: yaml.Node | None = yaml_text.LOADER(text).get_single_node()
     except yaml_text.YamlLimitError as error:
-        raise ExchangeError(f"{path}: is no file of Rasa: {error}") from None
+        raise ExchangeError(f"{path}:{error.line}: is no file of Rasa: {error}") from None
     except yaml.MarkedYAMLError as error:
         said = "; ".join(filter(None, (error.context, error.problem)))
         mark = error.problem_mark or error.context_mark

@@ -7,8 +7,9 @@ what got stuck, `reminding` tells operators of who waits for them, `learning` tu
 examples and runs.
 
 Beside that way: `leases` say which process does it, `roster` who is an operator, `topics` where a
-customer's forum topic is, `announcing` calls the operators of a new chat, `backlog` counts what
-waits.
+customer's forum topic is, `bans` who meets silence, `announcing` calls the operators of a new chat,
+`backlog` counts what waits, `clocks` compare this host's with the database's, `restoring` is what a
+backup put back needs.
 
 What they share: `desk`; `conversations`, which end when they are `quiet`, and their `handoff` from
 the bot to people, with what a `handover` may promise; `cards` before the operators, and

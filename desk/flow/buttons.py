@@ -17,7 +17,6 @@ from desk.flow.composing import (
     clean,
     customer_text,
     has_delivery,
-    html,
     intent_title,
     language_of,
     operator_name,
@@ -43,6 +42,7 @@ from desk.tables import (
     Message,
     Operator,
 )
+from desk.telegram_html import escaped as html
 from desk.texts import say
 
 FOR_CUSTOMERS = frozenset(

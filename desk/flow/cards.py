@@ -19,7 +19,6 @@ from desk.flow.composing import (
     TAKE,
     WHY,
     has_delivery,
-    html,
     intent_title,
     keyboard,
     length,
@@ -41,6 +40,7 @@ from desk.tables import (
     Message,
     PredictionRow,
 )
+from desk.telegram_html import escaped as html
 from desk.texts import say
 
 SUGGESTIONS = 3

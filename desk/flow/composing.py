@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from html import escape, unescape
+from html import unescape
 from typing import Any
 
 from sqlalchemy import select
@@ -16,6 +16,7 @@ from desk.flow.batch import add_row, turn
 from desk.flow.desk import Desk
 from desk.pack import PackButton
 from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message, Operator
+from desk.telegram_html import escaped as html
 from desk.texts import say
 
 Keyboard = Sequence[Sequence[Button]]
@@ -33,11 +34,6 @@ CARD = "card"
 WHY = "why"
 TAKE = "take"
 RESOLVE = "resolve"
-
-
-def html(text: str) -> str:
-    """A person's text, safe inside Telegram's HTML (never put it into an attribute)."""
-    return escape(text, quote=False)
 
 
 def plain(markup: str) -> str:

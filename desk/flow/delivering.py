@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
-from desk.flow.composing import html, operators_text, shorten
+from desk.flow.composing import operators_text, shorten
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person
 from desk.flow.noting import counted
@@ -18,6 +18,7 @@ from desk.flow.refreshing import edit_card
 from desk.policy import NOT_DELIVERED
 from desk.store import after_commit
 from desk.tables import Conversation, Customer, DeliveryRow, Message
+from desk.telegram_html import escaped as html
 from desk.texts import say
 
 BARE_TEXT = 1000

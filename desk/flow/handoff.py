@@ -12,7 +12,6 @@ from desk.flow.composing import (
     add_delivery,
     answer_text,
     customer_text,
-    html,
     language_of,
     length,
     operator_name,
@@ -25,6 +24,7 @@ from desk.flow.noting import counted, decided, happened
 from desk.flow.refreshing import refresh_card
 from desk.policy import INTENT_NEEDS_PERSON, LATE
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message, Operator
+from desk.telegram_html import escaped as html
 from desk.texts import say
 
 

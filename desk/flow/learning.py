@@ -11,12 +11,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError, FeedbackKind, Run, RunState
-from desk.flow.composing import html, operators_text
+from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
 from desk.masking import mask
 from desk.tables import Feedback, Message, RunRow
+from desk.telegram_html import escaped as html
 from desk.texts import say
-from desk.validation.near import normalised
+from desk.validation.near import exact_key
 
 # Whose word counts when they differ: an operator's label, then a customer's choice, then a thumb.
 AUTHORITY = {
@@ -88,7 +89,7 @@ def resolve_conflicts(said: Iterable[Learned]) -> list[Learned]:
     """One example a text: what has the greater authority, then what is newer."""
     best: dict[str, Learned] = {}
     for example in said:
-        key = normalised(example.text)
+        key = exact_key(example.text)
         known = best.get(key)
         if known is None or (AUTHORITY[example.kind], example.at) >= (
             AUTHORITY[known.kind],

@@ -10,9 +10,10 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
-from desk.flow.composing import has_delivery, html, operators_text
+from desk.flow.composing import has_delivery, operators_text
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer
+from desk.telegram_html import escaped as html
 from desk.texts import say
 from desk.times import span
 

@@ -17,7 +17,7 @@ from classifier import registry
 from classifier.data import Example, content_hash, read_examples
 from desk.domain import FeedbackKind, RunState
 from desk.flow import learning
-from desk.flow.learning import Learned
+from desk.flow.learning import Learned, resolve_conflicts
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import Stage
 from tests.workers.models import tiny_base
@@ -46,6 +46,18 @@ def test_an_operators_word_replaces_the_packs_label_and_new_texts_join(clock: Cl
         Example("Where is it", "refund", "negative"),
         Example("hi", "greeting", None),
         Example("open today?", "hours", None),
+    ]
+
+
+def test_texts_that_differ_by_what_means_something_are_taught_apart(clock: Clock) -> None:
+    pack = [Example("thanks :)", "thanks", "positive"), Example("thanks :(", "thanks")]
+    said = (("thanks :(", "complaint"), ("c#", "hours"), ("c", "thanks"))
+    taught = resolve_conflicts(learned(*each, clock) for each in said)
+    assert training_examples(pack, taught, []) == [
+        Example("thanks :)", "thanks", "positive"),
+        Example("thanks :(", "complaint"),
+        Example("c#", "hours"),
+        Example("c", "thanks"),
     ]
 
 
