@@ -53,6 +53,19 @@ def announce_waiting(desk: Desk) -> None:
                 .order_by(Message.id.desc())
                 .limit(1)
             )
+            if (
+                message is None
+            ):  # a button called a person for a question of an earlier conversation
+                message = session.scalar(
+                    select(Message)
+                    .join(DeliveryRow, DeliveryRow.message_id == Message.id)
+                    .where(
+                        DeliveryRow.conversation_id == conversation.id,
+                        DeliveryRow.key.startswith("handover:"),
+                    )
+                    .order_by(DeliveryRow.id.desc())
+                    .limit(1)
+                )
             if message is not None:
                 customer = session.get_one(Customer, conversation.customer_id)
                 _forget_posts(session, desk, message)

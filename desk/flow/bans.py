@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from desk import metrics
 from desk.domain import ConversationState, DeliveryState, MessageState
-from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY
+from desk.flow.cards import UNHEARD_KEYS
 from desk.flow.desk import Desk
 from desk.flow.handoff import resolve
 from desk.flow.noting import counted, happened
@@ -41,13 +41,14 @@ def ban(
         .values(state=MessageState.DECIDED)
         .execution_options(synchronize_session=False)
     )
-    shows = or_(*(DeliveryRow.key.startswith(key) for key in (POST_KEY, FILE_KEY, TEXT_KEY)))
+    shows = or_(*(DeliveryRow.key.startswith(key) for key in UNHEARD_KEYS))
+    theirs_to_hear = DeliveryRow.chat_id == customer.chat_id
     dropped = session.execute(
         update(DeliveryRow)
         .where(
             DeliveryRow.conversation_id.in_(theirs),
             DeliveryRow.state == DeliveryState.PENDING,
-            or_(DeliveryRow.from_bot.is_(True), and_(DeliveryRow.topic_of == customer.id, shows)),
+            or_(theirs_to_hear, and_(DeliveryRow.topic_of == customer.id, shows)),
         )
         .values(state=DeliveryState.CANCELLED)
         .returning(DeliveryRow.id)

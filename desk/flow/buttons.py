@@ -23,7 +23,7 @@ from desk.flow.composing import (
     operators_text,
     person_button,
 )
-from desk.flow.conversations import current_conversation
+from desk.flow.conversations import current_conversation, find_open
 from desk.flow.customers import held_back, pass_on
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
@@ -120,6 +120,8 @@ def _void(session: Session, desk: Desk, user_id: int, chat_id: int) -> Pressed:
     if chat_id == desk.operator_chat_id:
         return Pressed(say("button-void", desk.language), alert=True)
     customer = session.scalar(select(Customer).where(Customer.chat_id == user_id))
+    if customer is not None and customer.banned_at is not None:
+        return Pressed()
     language = language_of(desk, customer) if customer else desk.language
     return Pressed(say("button-expired", language), alert=True)
 
@@ -153,8 +155,8 @@ def _by_customer(press: _Press) -> Pressed:
         return _call_person(press, conversation, message, question, INTENT_NEEDS_PERSON, intent)
     text = answer_text(desk, customer, intent)
     if text is None:  # the pack has dropped the intent since
-        call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON, intent)
-        return Pressed()
+        question = _handed_over(press) if asked is not None else None
+        return _call_person(press, conversation, message, question, ASKED_FOR_PERSON, intent)
     customer_text(
         session,
         key,
@@ -198,13 +200,15 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
         if press.conversation.last_intents[:1] == [press.button.argument]:
             press.conversation.last_intents = []  # it did help, so it was not given in vain
         return Pressed(say("thumb-thanks", language))
-    if press.conversation.state is ConversationState.BOT:
+    # That of the answer may be over since, because it was quiet.
+    conversation = find_open(session, customer) or press.conversation
+    if conversation.state is ConversationState.BOT:
         # Said once an answer, however often the thumb is pressed before it is gone.
         customer_text(
             session,
             f"sorry:{press.button.message_id}",
             customer,
-            press.conversation,
+            conversation,
             say("thumb-sorry", language),
             [[person_button(language, composing.THUMB_DOWN)]],
             message=press.message,
@@ -280,6 +284,7 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
 def _take(press: _Press, operator: Operator) -> Pressed:
     session, desk, conversation = press.session, press.desk, press.conversation
     if is_in_charge(conversation, operator):
+        conversation.taken_at = desk.clock()  # an act, though a small one: it is not quiet
         name = operator_name(session, operator.user_id)
         return Pressed(say("already-taken", desk.language, operator=name), alert=True)
     words = take(session, desk, press.customer, conversation, operator)

@@ -56,6 +56,8 @@ EXCERPT = 1500
 CARD_KEY, POST_KEY, FILE_KEY, TEXT_KEY = CUSTOMER_KEYS = ("card:", "post:", "file:", "text:")
 """How the keys of what shows a customer's message begin (card, plain post, copied file, the whole
 of a long text); the message's id follows."""
+UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, "remind:", "left:")
+"""How the keys begin of what is not shown of a customer who is banned."""
 KIND = re.compile(r"\[([a-z ]+)\]")
 """The text that stands for what was sent without one: `bot.customers.said`."""
 SPEAKERS = {Author.CUSTOMER: "👤", Author.BOT: "🤖", Author.OPERATOR: "🧑‍💼"}

@@ -107,8 +107,7 @@ def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> No
             return
         customer, conversation = enter(session, desk, person)
         message = _said(session, desk, conversation, inbox_id, None, text)
-        called = conversation.state is not ConversationState.BOT
-        if called:
+        if conversation.state is not ConversationState.BOT:
             if held_back(session, desk, customer, conversation, message):
                 return
             _show_undecided(session, desk, customer, conversation)

@@ -11,6 +11,7 @@ from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
 from desk.flow.composing import operators_text, shorten
+from desk.flow.conversations import find_open
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person
 from desk.flow.noting import counted
@@ -162,6 +163,8 @@ def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
         customer = session.scalar(
             select(Customer).where(Customer.chat_id == row.chat_id).with_for_update()
         )
+        # Before the delivery is locked, as everywhere.
+        conversation = find_open(session, customer) if customer is not None else None
         if not _under_way(session, row, attempt):
             return
         _give_up(session, row, error, "gone")
@@ -169,8 +172,11 @@ def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
             return
         told, customer.gone = customer.gone, True
         theirs = not row.from_bot and row.method not in IDEMPOTENT_METHODS
-        has_topic = customer.topic_id is not None
-        if has_topic and customer.topic_chat_id == desk.operator_chat_id and (theirs or not told):
+        has_topic = (
+            customer.topic_id is not None and customer.topic_chat_id == desk.operator_chat_id
+        )
+        waits = conversation is not None and conversation.state is ConversationState.WAITING
+        if (has_topic or waits) and (theirs or not told):
             text = "⚠️ " + html(say("customer-gone", desk.language))
             operators_text(session, desk, f"gone:{row.id}", text, customer=customer)
 
@@ -202,11 +208,14 @@ def failed_barely(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
 def retry_failed(desk: Desk) -> int:
     """Give refused deliveries another round; returns how many there were.
 
-    Whoever has blocked the bot has to write first: theirs would only fail again. What the bot
+    Whoever has blocked the bot has to write first: theirs would only fail again; who is banned gets
+    nothing. What the bot
     itself had to say is left out where a person has taken over since, and a day later. What may
     have arrived twice by now (`given_up` in `counts`) is not sent a third time.
     """
-    gone = select(Customer.chat_id).where(Customer.gone.is_(True))
+    gone = select(Customer.chat_id).where(
+        or_(Customer.gone.is_(True), Customer.banned_at.is_not(None))
+    )
     over = select(Conversation.id).where(
         or_(Conversation.taken_at.is_not(None), Conversation.state == ConversationState.RESOLVED)
     )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from desk import metrics
 from desk.domain import ConversationState, Delivery, DeliveryState
-from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS
+from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS, UNHEARD_KEYS
 from desk.flow.delivering import IDEMPOTENT_METHODS
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
@@ -59,7 +59,7 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
     with desk.store.writing() as session:
         check(session, lease)
         for row in session.scalars(query.with_for_update(skip_locked=True)).all():
-            if row.from_bot and _overtaken(session, row):
+            if _overtaken(session, row):
                 row.state = DeliveryState.CANCELLED
                 cancelled = True
                 counted(session, metrics.DELIVERIES, "cancelled")
@@ -119,13 +119,19 @@ def _due(desk: Desk) -> ColumnElement[bool]:
 
 
 def _overtaken(session: Session, row: DeliveryRow) -> bool:
-    """Whether a person has taken over what the delivery answers, be it resolved since or not.
+    """Whether a person has taken over what the bot answers, be it resolved since or not; or has
+    banned the customer to whom the delivery goes, or whose words it shows.
 
     Asked of the state, not of the clock: those of two hosts may differ. In a conversation that a
     person has resolved the bot says nothing new.
     """
     conversation = session.get(Conversation, row.conversation_id) if row.conversation_id else None
     if conversation is None:
+        return False
+    customer = session.get_one(Customer, conversation.customer_id)
+    if customer.banned_at is not None:
+        return row.chat_id == customer.chat_id or row.key.startswith(UNHEARD_KEYS)
+    if not row.from_bot:
         return False
     resolved = conversation.state is ConversationState.RESOLVED
     return conversation.state is ConversationState.HUMAN or (

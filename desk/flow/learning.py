@@ -238,8 +238,8 @@ def _announce(
     desk: Desk, run_id: int, attempt: int, version: str | None, report: dict[str, Any] | None
 ) -> bool:
     with desk.store.writing() as session:
-        run = session.get(RunRow, run_id, with_for_update=True)
-        if run is None or run.attempt != attempt or run.state is not RunState.RUNNING:
+        run = _held(session, run_id, attempt, RunState.RUNNING)
+        if run is None:
             return False
         run.version, run.report = version, report or {}
         return True

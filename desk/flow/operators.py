@@ -256,6 +256,7 @@ def _take(
         return
     conversation = open_conversation(session, desk, customer)
     if is_in_charge(conversation, operator):
+        conversation.taken_at = desk.clock()  # an act, though a small one: it is not quiet
         name = operator_name(session, operator.user_id)
         text = say("already-taken", desk.language, operator=name)
         _tell(session, desk, f"told:{inbox_id}", thread_id, text)

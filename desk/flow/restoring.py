@@ -61,6 +61,6 @@ def forget_people(desk: Desk, bot_id: int) -> None:
         session.execute(
             update(Customer)
             .where(Customer.id.in_(ours))
-            .values(topic_id=None, topic_chat_id=None)
+            .values(topic_id=None, topic_chat_id=None, topic_closed=False, banned_at=None)
             .execution_options(synchronize_session=False)
         )

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from desk.domain import ConversationState, DeliveryState, InboxState
-from desk.flow import bans, buttons, customers, operators
-from desk.tables import Inbox
+from desk.flow import bans, buttons, customers, delivering, operators
+from desk.tables import DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
 
@@ -125,3 +125,21 @@ def test_nothing_is_sent_to_a_banned_customer_and_that_is_said(spam: Stage) -> N
     assert "/unban" in spam.told()[-1]
     assert not spam.deliveries(ANA.chat_id, method="copyMessage")
     assert spam.conversation().state is ConversationState.RESOLVED
+
+
+def test_what_was_under_way_at_the_ban_is_not_sent_again(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    (taken,) = [each for each in stage.take() if each.chat_id == ANA.chat_id]
+    ban(stage)
+    delivering.again(stage.desk, taken.id, taken.attempts, 0, "429")
+    stage.send_all()
+    assert stage.row(DeliveryRow, taken.id).state is DeliveryState.CANCELLED
+
+
+def test_a_retry_sends_nothing_to_a_banned_customer(spam: Stage) -> None:
+    spam.reply("wait")
+    (row,) = [each for each in spam.take() if each.chat_id == ANA.chat_id]
+    delivering.failed(spam.desk, row.id, row.attempts, "refused")
+    ban(spam)
+    assert delivering.retry_failed(spam.desk) == 0
