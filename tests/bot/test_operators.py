@@ -15,6 +15,7 @@ from desk.domain import ConversationState, FeedbackKind, InboxState, Role
 from desk.flow import roster
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, RunRow
+from desk.texts import LANGUAGES
 from simulator import people
 from simulator.app import Simulator
 from simulator.model import ADMIN_RIGHTS, Chat, Member
@@ -312,8 +313,8 @@ async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_
 async def test_a_bot_that_may_not_list_operators_commands_starts_all_the_same(
     world: World, start_bot: Starter
 ) -> None:
-    customers_two = {"method": "setMyCommands", "times": 2}
-    await world.fault("slow", **customers_two, seconds=0)
+    customers_commands = {"method": "setMyCommands", "times": 1 + len(LANGUAGES)}
+    await world.fault("slow", **customers_commands, seconds=0)
     refusal = "Bad Request: chat not found"
     await world.fault("error", method="setMyCommands", status=400, description=refusal)
     await start_bot()
