@@ -89,6 +89,7 @@ def test_two_bots(stack: Stack) -> None:
         stack.remove(second)
 
 
+@pytest.mark.skipif(not LONG, reason="it waits for leases and polls: a minute and a half")
 def test_bot_cut_off(stack: Stack) -> None:
     first = stack["bot"]
     assert stack.postgres is not None

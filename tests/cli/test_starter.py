@@ -35,6 +35,14 @@ def test_the_starter_model_knows_nine_in_ten_messages_of_the_test_set(evaluation
     assert {"accuracy", "macro_f1", "ece", "sentiment_accuracy"} <= found.keys()
 
 
+def test_the_starter_model_answers_without_a_person_and_keeps_its_promise(
+    evaluation: Result,
+) -> None:
+    found = evaluation.json()
+    assert found["coverage"] >= 0.3
+    assert found["coverage_error"] <= 0.05
+
+
 def test_the_starter_model_reads_sentiment(evaluation: Result) -> None:
     assert evaluation.json()["sentiment_macro_f1"] >= 0.85
 
