@@ -133,7 +133,7 @@ class World:
         contains: str = "",
         count: int = 1,
         after: int = 0,
-        timeout: float = 5.0,
+        timeout: float = 30.0,
     ) -> list[Json]:
         """What the bot said in a chat, once there are so many messages."""
         deadline = asyncio.get_running_loop().time() + timeout
@@ -151,7 +151,7 @@ class World:
                 )
             await asyncio.sleep(0.01)
 
-    async def reply(self, to: Json, contains: str = "", timeout: float = 5.0) -> Json:
+    async def reply(self, to: Json, contains: str = "", timeout: float = 30.0) -> Json:
         """The first thing the bot says in a chat after a message."""
         chat, after = to["chat_id"], to["message_id"]
         return (await self.said(chat, contains, after=after, timeout=timeout))[0]
@@ -284,7 +284,7 @@ class Rows:
             return list(session.scalars(query))
 
     async def until(
-        self, table: type[Base], count: int = 1, timeout: float = 5.0, **values: Any
+        self, table: type[Base], count: int = 1, timeout: float = 30.0, **values: Any
     ) -> list[Any]:
         """The rows with these values, once there are so many."""
 
@@ -302,7 +302,7 @@ def rows(store: Store) -> Rows:
     return Rows(store)
 
 
-async def eventually(look: Callable[[], Any], timeout: float = 5.0) -> Any:
+async def eventually(look: Callable[[], Any], timeout: float = 30.0) -> Any:
     """The first true result of `look` (a function or coroutine function) within the time."""
     deadline = asyncio.get_running_loop().time() + timeout
     while True:

@@ -169,12 +169,12 @@ async def test_a_token_that_is_refused_for_a_while_makes_the_bot_unready_and_doe
     health.PROCESS.need(["telegram"])
     await start_bot()
     ann = await world.customer()
-    await world.fault("error", method="getUpdates", status=401, description="Unauthorized", times=2)
+    await world.fault("error", method="getUpdates", status=401, description="Unauthorized", times=3)
     asked = await world.write(ann, "/help")
-    await eventually(health.PROCESS.missing)
-    assert health.PROCESS.missing() == {"telegram": "does not accept the token"}
+    refused = {"telegram": "does not accept the token"}
+    await eventually(lambda: health.PROCESS.missing() == refused)
     await world.reply(asked)
-    assert health.PROCESS.missing() == {}
+    await eventually(lambda: health.PROCESS.missing() == {})
 
 
 async def test_a_revoked_token_ends_the_bot_with_a_sentence(

@@ -28,7 +28,7 @@ def settings(models_dir: Path, pack_dir: Path, tiny_base: Path) -> dict[str, str
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Frontdesk on PostgreSQL, both behind proxies. Skips without PostgreSQL, but fails in CI."""
     try:
