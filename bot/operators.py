@@ -28,17 +28,17 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(note, Command("note"))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, F.caption.startswith("/"))
-    router.message.register(take, Command("take"))
-    router.message.register(resolve, Command("resolve"))
-    router.message.register(ban, Command("ban"))
-    router.message.register(unban, Command("unban"))
+    router.message.register(in_topic(operators.took), Command("take"))
+    router.message.register(in_topic(operators.resolved), Command("resolve"))
+    router.message.register(in_topic(operators.banned), Command("ban"))
+    router.message.register(in_topic(operators.unbanned), Command("unban"))
     router.message.register(retrain, Command("retrain"))
     router.message.register(help_, Command("help"))
     router.message.register(answer_unknown, F.text, Command(re.compile("")))
     topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
     topic_reopened = F.content_type == ContentType.FORUM_TOPIC_REOPENED
-    router.message.register(close, F.is_topic_message, topic_closed)
-    router.message.register(reopen, F.is_topic_message, topic_reopened)
+    router.message.register(in_topic(operators.closed_topic), F.is_topic_message, topic_closed)
+    router.message.register(in_topic(operators.reopened_topic), F.is_topic_message, topic_reopened)
     # What starts with a slash is meant for a bot, ours or another, and never for the customer.
     router.message.register(
         write, F.is_topic_message, F.content_type.not_in(NOTICES), ~F.text.startswith("/")
@@ -82,52 +82,22 @@ async def keep_back(message: Message, desk: Desk, inbox_id: int) -> None:
 
 
 async def note(message: Message, desk: Desk, inbox_id: int) -> None:
-    if message.is_topic_message and message.message_thread_id:
-        await asyncio.to_thread(operators.noted, desk, inbox_id, message.message_thread_id)
+    if thread_id := _topic(message):
+        await asyncio.to_thread(operators.noted, desk, inbox_id, thread_id)
     else:
         await help_(message, desk, inbox_id)
 
 
-async def take(message: Message, desk: Desk, inbox_id: int) -> None:
-    if message.is_topic_message and message.message_thread_id:
-        thread_id = message.message_thread_id
-        await asyncio.to_thread(operators.took, desk, inbox_id, _user(message), thread_id)
-    else:
-        await help_(message, desk, inbox_id)
+def in_topic(act: Callable[[Desk, int, int, int], None]) -> Callable[..., Awaitable[None]]:
+    """A command about the customer of a topic; in General it is answered with the help."""
 
+    async def handle(message: Message, desk: Desk, inbox_id: int) -> None:
+        if thread_id := _topic(message):
+            await asyncio.to_thread(act, desk, inbox_id, _user(message), thread_id)
+        else:
+            await help_(message, desk, inbox_id)
 
-async def resolve(message: Message, desk: Desk, inbox_id: int) -> None:
-    if message.is_topic_message and message.message_thread_id:
-        thread_id = message.message_thread_id
-        await asyncio.to_thread(operators.resolved, desk, inbox_id, _user(message), thread_id)
-    else:
-        await help_(message, desk, inbox_id)
-
-
-async def ban(message: Message, desk: Desk, inbox_id: int) -> None:
-    if message.is_topic_message and message.message_thread_id:
-        thread_id = message.message_thread_id
-        await asyncio.to_thread(operators.banned, desk, inbox_id, _user(message), thread_id)
-    else:
-        await help_(message, desk, inbox_id)
-
-
-async def unban(message: Message, desk: Desk, inbox_id: int) -> None:
-    if message.is_topic_message and message.message_thread_id:
-        thread_id = message.message_thread_id
-        await asyncio.to_thread(operators.unbanned, desk, inbox_id, _user(message), thread_id)
-    else:
-        await help_(message, desk, inbox_id)
-
-
-async def close(message: Message, desk: Desk, inbox_id: int) -> None:
-    thread_id = message.message_thread_id or 0
-    await asyncio.to_thread(operators.closed_topic, desk, inbox_id, _user(message), thread_id)
-
-
-async def reopen(message: Message, desk: Desk, inbox_id: int) -> None:
-    thread_id = message.message_thread_id or 0
-    await asyncio.to_thread(operators.reopened_topic, desk, inbox_id, _user(message), thread_id)
+    return handle
 
 
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:

@@ -23,7 +23,7 @@ from desk.flow.composing import (
     operators_text,
     person_button,
 )
-from desk.flow.conversations import current_conversation, find_open
+from desk.flow.conversations import add_message, current_conversation, find_open
 from desk.flow.customers import held_back, pass_on
 from desk.flow.deciding import remember_answer
 from desk.flow.desk import Desk
@@ -373,16 +373,10 @@ def note_feedback(
 
 def _tapped(press: _Press, conversation: Conversation) -> Message:
     """A press is something the customer said, and shows up so in the conversation."""
-    message = Message(
-        conversation_id=conversation.id,
-        inbox_id=press.inbox_id,
-        author=Author.CUSTOMER,
-        text=_button_text(press),
-        created_at=press.desk.clock(),
+    text = _button_text(press)
+    return add_message(
+        press.session, press.desk, conversation, press.inbox_id, Author.CUSTOMER, text
     )
-    press.session.add(message)
-    press.session.flush()
-    return message
 
 
 def _button_text(press: _Press) -> str:

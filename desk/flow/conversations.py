@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from desk.domain import ConversationState, Person
+from desk.domain import Author, ConversationState, MessageState, Person
 from desk.flow.composing import clean
 from desk.flow.desk import Desk
 from desk.flow.quiet import close_if_quiet
@@ -67,6 +67,31 @@ def find_open(session: Session, customer: Customer) -> Conversation | None:
         )
         .with_for_update()
     )
+
+
+def add_message(
+    session: Session,
+    desk: Desk,
+    conversation: Conversation,
+    inbox_id: int,
+    author: Author,
+    text: str,
+    telegram_id: int | None = None,
+) -> Message:
+    """What a person said; nothing of it waits for a decision, unless the caller has it so."""
+    message = Message(
+        conversation_id=conversation.id,
+        inbox_id=inbox_id,
+        author=author,
+        text=clean(text),
+        telegram_id=telegram_id,
+        state=MessageState.DECIDED,
+        attempt=0,
+        created_at=desk.clock(),
+    )
+    session.add(message)
+    session.flush()
+    return message
 
 
 def first_pending(session: Session, conversation_id: int) -> Message | None:

@@ -13,14 +13,13 @@ from desk.flow.cards import post_message
 from desk.flow.composing import (
     SHOW_INTENT,
     called,
-    clean,
     customer_text,
     language_of,
     operators_text,
     person_button,
     topic_buttons,
 )
-from desk.flow.conversations import begin_attempt, enter, find_open, first_pending
+from desk.flow.conversations import add_message, begin_attempt, enter, find_open, first_pending
 from desk.flow.deciding import answer
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
@@ -334,17 +333,6 @@ def _said(
     telegram_id: int | None,
     text: str,
 ) -> Message:
-    message = Message(
-        conversation_id=conversation.id,
-        inbox_id=inbox_id,
-        author=Author.CUSTOMER,
-        text=clean(text),
-        telegram_id=telegram_id,
-        state=MessageState.DECIDED,
-        attempt=0,
-        created_at=desk.clock(),
-    )
-    session.add(message)
-    session.flush()
+    message = add_message(session, desk, conversation, inbox_id, Author.CUSTOMER, text, telegram_id)
     happened(session, "message.stored", message=message.id, conversation=conversation.id)
     return message

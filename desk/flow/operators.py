@@ -5,17 +5,17 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, MessageState, Role
+from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, Role
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import add_delivery, clean, operator_name, shorten
-from desk.flow.conversations import open_conversation
+from desk.flow.conversations import add_message, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import is_in_charge, resolve, take, take_over
 from desk.flow.intake import claim
 from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
-from desk.tables import Conversation, Customer, Message, Operator
+from desk.tables import Conversation, Customer, Operator
 from desk.texts import say
 
 REFUSED_FOR_SECONDS = 600
@@ -46,7 +46,9 @@ def operator_wrote(
             return
         conversation = open_conversation(session, desk, customer)
         take_over(session, desk, customer, conversation, operator)
-        message = _said(session, desk, conversation, inbox_id, text, telegram_id)
+        message = add_message(
+            session, desk, conversation, inbox_id, Author.OPERATOR, text, telegram_id
+        )
         post_state_card(session, desk, customer, conversation, message)
         happened(session, "operator.wrote", message=message.id, conversation=conversation.id)
         add_delivery(
@@ -265,30 +267,8 @@ def _take(
     if words:
         _tell(session, desk, f"told:{inbox_id}", thread_id, words)
     if status_card(session, desk, conversation) is None:
-        message = _said(session, desk, conversation, inbox_id, act)
+        message = add_message(session, desk, conversation, inbox_id, Author.OPERATOR, act)
         post_state_card(session, desk, customer, conversation, message)
-
-
-def _said(
-    session: Session,
-    desk: Desk,
-    conversation: Conversation,
-    inbox_id: int,
-    text: str,
-    telegram_id: int | None = None,
-) -> Message:
-    message = Message(
-        conversation_id=conversation.id,
-        inbox_id=inbox_id,
-        author=Author.OPERATOR,
-        text=clean(text),
-        telegram_id=telegram_id,
-        state=MessageState.DECIDED,
-        created_at=desk.clock(),
-    )
-    session.add(message)
-    session.flush()
-    return message
 
 
 def _customer_of(session: Session, desk: Desk, thread_id: int) -> Customer | None:

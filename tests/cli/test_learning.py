@@ -94,7 +94,7 @@ def test_train_json_is_pure_and_progress_goes_to_stderr(place: Place) -> None:
     found = result.json()
     assert found["model"] == "m"
     assert found["promoted"] is False
-    assert found["test"]["accuracy"] >= 0
+    assert found["test"]["rows"] == 18
     assert "epoch 1" in result.err
 
 

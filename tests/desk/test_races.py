@@ -6,10 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from desk.domain import Author, ConversationState, DeliveryState, Incoming, Person
@@ -32,6 +31,24 @@ def _together(*acts: Callable[[], object]) -> None:
     with ThreadPoolExecutor(len(acts)) as pool:
         for future in [pool.submit(begin, act) for act in acts]:
             future.result()
+
+
+def _until_it_waits(stage: Stage) -> None:
+    """Until another session waits for a lock of this one.
+
+    SQLite queues writers before they read anything: there a moment is enough.
+    """
+    if stage.desk.store.sqlite:
+        time.sleep(0.1)
+        return
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    deadline = time.monotonic() + 30
+    while True:
+        with stage.desk.store.reading() as session:
+            if session.scalar(waiting):
+                return
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.02)
 
 
 def _sent_to(stage: Stage, person: Person) -> list[DeliveryRow]:
@@ -172,8 +189,7 @@ def test_a_press_that_waited_for_a_take_over_sees_the_person(stage: Stage) -> No
             waiting = pool.submit(
                 buttons.pressed, stage.desk, inbox_id, token, ANA.chat_id, ANA.chat_id, 1
             )
-            with suppress(TimeoutError):
-                waiting.result(0.3)
+            _until_it_waits(stage)
             take_over(session, stage.desk, customer, conversation, session.get_one(Operator, OSCAR))
         pressed.append(waiting.result(30))
     assert pressed[0].alert
@@ -274,8 +290,7 @@ def test_a_batch_reads_who_is_in_charge_under_the_lock(
         with stage.desk.store.writing() as session:
             session.execute(update(Conversation).values(state=state))
             waiting = pool.submit(stage.decide, (job, predict()))
-            with suppress(TimeoutError):
-                waiting.result(0.3)
+            _until_it_waits(stage)
         waiting.result(30)
     assert stage.heard() == []
 
@@ -289,7 +304,7 @@ def test_what_is_noted_as_sent_while_another_sender_begins_stays_sent(stage: Sta
             row.state = DeliveryState.SENT
             session.flush()
             began = pool.submit(stage.recover)
-            time.sleep(0.3)  # it has to have read what is being sent by now
+            _until_it_waits(stage)
         began.result(10)
     assert stage.row(DeliveryRow, delivery.id).state is DeliveryState.SENT
 

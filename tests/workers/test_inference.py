@@ -125,16 +125,24 @@ def test_the_same_job_done_twice_gives_one_reply(
 
 
 def test_the_sender_is_woken_after_the_commit(
-    stage: Stage, connection: Redis, worker: BatchWorker
+    stage: Stage, connection: Redis, worker: BatchWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = stage.write("where is my order")
     assert job is not None
     queues.enqueue_classify(connection, [job])
+    tell, seen = queues.decided, []
+
+    def told(connection: Redis, following: list[tuple[int, int]]) -> None:
+        seen.append(stage.message(job[0]).state)
+        tell(connection, following)
+
+    monkeypatch.setattr(queues, "decided", told)
     with connection.pubsub(ignore_subscribe_messages=True) as ear:
         ear.subscribe(queues.WAKE_SENDER)
-        assert ear.get_message(timeout=1) is None
+        ear.get_message(timeout=5)  # that it listens
         work_off(worker)
         assert ear.get_message(timeout=5) is not None
+    assert seen == [MessageState.DECIDED]
 
 
 def test_a_new_champion_serves_from_the_next_batch_on(
