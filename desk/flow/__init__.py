@@ -12,9 +12,9 @@ customer's forum topic is, `bans` who meets silence, `announcing` calls the oper
 backup put back needs.
 
 What they share: `desk`; `conversations`, which end when they are `quiet`, and their `handoff` from
-the bot to people, with what a `handover` may promise; `cards` before the operators, and
-`refreshing` them; `composing` deliveries, and a `batch` of them; `noting` what is counted and
-logged.
+the bot to people, with what a `handover` may promise; `cards` before the operators, their
+`card_keyboards`, and `refreshing` them; `composing` deliveries, and a `batch` of them; `noting`
+what is counted and logged.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash
 between the two can't repeat or lose it.

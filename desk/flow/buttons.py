@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, FeedbackKind, Pressed
 from desk.flow import composing
-from desk.flow.cards import CARD_KEY, is_post, label_keyboard, post_message
+from desk.flow.card_keyboards import label_keyboard
+from desk.flow.cards import CARD_KEY, is_post, post_message
 from desk.flow.composing import (
     add_delivery,
     answer_buttons,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -14,13 +13,11 @@ from desk.domain import (
     DeliveryState,
     DeskError,
     Person,
-    Role,
-    RunState,
 )
-from desk.flow import announcing, customers, delivering, dispatching, learning, operators, roster
+from desk.flow import customers, delivering, learning, operators
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict, role_of
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
 
 
 def test_what_an_operator_writes_in_a_topic_reaches_its_customer(stage: Stage) -> None:
@@ -384,84 +381,7 @@ def test_an_agent_can_not_order_training(stage: Stage) -> None:
     assert stage.told() == ["Only admins can do that."]
 
 
-def test_operators_are_added_changed_and_removed(stage: Stage) -> None:
-    roster.add_operator(stage.desk, 42, Role.AGENT, "Uma")
-    assert role_of(stage.desk, 42) is Role.AGENT
-    roster.add_operator(stage.desk, 42, Role.ADMIN)
-    assert role_of(stage.desk, 42) is Role.ADMIN
-    names = {row.user_id: row.name for row in roster.list_operators(stage.desk)}
-    assert names[42] == "Uma"
-    roster.remove_operator(stage.desk, 42)
-    assert role_of(stage.desk, 42) is None
-    with pytest.raises(DeskError, match="42 is no operator"):
-        roster.remove_operator(stage.desk, 42)
-
-
-def test_the_chats_admins_become_admins_and_lose_it_with_their_rights(stage: Stage) -> None:
-    roster.sync_admins(stage.desk, [(1, "Root"), (2, "Two"), (OSCAR, "Oscar Again")])
-    assert role_of(stage.desk, 1) is Role.ADMIN
-    with pytest.raises(DeskError, match="would be back within minutes"):
-        roster.remove_operator(stage.desk, 1)
-    assert role_of(stage.desk, 1) is Role.ADMIN
-    roster.sync_admins(stage.desk, [(1, "Root")])
-    assert role_of(stage.desk, 2) is None
-    assert role_of(stage.desk, OSCAR) is Role.AGENT, "the desk was told, not the chat"
-
-
 # ---- Training runs ----
-
-
-def test_a_run_begins_once_and_ends_with_a_verdict_for_the_operators(stage: Stage) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli")
-    assert learning.start_run(stage.desk, run_id, attempt)
-    report = {"candidate_accuracy": 0.912, "champion_accuracy": 0.9}
-    assert learning.finish_run(
-        stage.desk, run_id, attempt, RunState.PROMOTED, version="v2", report=report
-    )
-    assert not learning.finish_run(stage.desk, run_id, attempt, RunState.FAILED)
-    assert "v2 is no worse on the frozen test (91.2% against 90.0%" in stage.told()[-1]
-    run = learning.get_run(stage.desk, run_id)
-    assert (run.state, run.version, run.requested_by) == (RunState.PROMOTED, "v2", "cli")
-    assert not learning.start_run(stage.desk, run_id, attempt)
-
-
-def test_a_runs_stale_attempt_has_no_say(stage: Stage) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli")
-    learning.start_run(stage.desk, run_id, attempt)
-    assert learning.restart_run(stage.desk, run_id) == (run_id, 2)
-    assert not learning.start_run(stage.desk, run_id, attempt)
-    assert learning.start_run(stage.desk, run_id, 2)
-    assert not learning.finish_run(stage.desk, run_id, attempt, RunState.PROMOTED, version="old")
-    assert learning.finish_run(stage.desk, run_id, 2, RunState.REJECTED)
-    assert learning.restart_run(stage.desk, run_id) is None
-
-
-@pytest.mark.parametrize(
-    ("state", "report", "error", "says"),
-    [
-        (RunState.PROMOTED, {"candidate_accuracy": 0.9}, None, "is now in use (90.0%"),
-        (
-            RunState.REJECTED,
-            {"candidate_accuracy": 0.8, "champion_accuracy": 0.9},
-            None,
-            "worse (80.0% against 90.0%)",
-        ),
-        (RunState.FAILED, {}, "disk <full>", "failed: disk &lt;full&gt;"),
-    ],
-)
-def test_each_verdict_has_its_words(
-    stage: Stage, state: RunState, report: dict[str, float], error: str | None, says: str
-) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli")
-    learning.start_run(stage.desk, run_id, attempt)
-    learning.finish_run(stage.desk, run_id, attempt, state, report=report, error=error)
-    assert says in stage.told()[-1]
-
-
-def test_a_run_that_does_not_exist_is_named(stage: Stage) -> None:
-    with pytest.raises(DeskError, match="There is no training run 5"):
-        learning.get_run(stage.desk, 5)
-    assert not learning.start_run(stage.desk, 5, 1)
 
 
 def test_a_persons_reply_comes_after_the_answer_that_was_already_leaving(stage: Stage) -> None:
@@ -475,64 +395,6 @@ def test_a_persons_reply_comes_after_the_answer_that_was_already_leaving(stage: 
     delivering.sent(stage.desk, leaving.id, leaving.attempts, 1)
     later = stage.take()
     assert [d.method for d in later if d.chat_id == ANA.chat_id] == ["copyMessage"]
-
-
-def test_who_waits_from_before_there_was_an_operators_chat_is_announced_once(stage: Stage) -> None:
-    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
-    message_id = alone.ask("you are rude", intent="complaint")
-    announcing.announce_waiting(alone.desk)
-    assert alone.deliveries(key=f"card:{message_id}") == []
-
-    for _ in range(2):
-        announcing.announce_waiting(stage.desk)
-        (card,) = stage.deliveries(OPERATOR_CHAT)
-        assert card.key == f"card:{message_id}"
-        assert "you are rude" in card.payload["text"]
-
-
-def test_who_waits_is_announced_in_the_new_group_when_the_operators_move(stage: Stage) -> None:
-    message_id = stage.ask("you are rude", intent="complaint")
-    stage.send_all()
-    for chat in (-100999, -100888, -100999):
-        moved = replace(stage.desk, operator_chat_id=chat)
-        before = len(stage.deliveries())
-        for _ in range(2):
-            announcing.announce_waiting(moved)
-        (card,) = stage.deliveries(key=f"card:{message_id}")
-        assert (card.chat_id, card.state) == (chat, DeliveryState.PENDING)
-        assert len(stage.deliveries()) == before + 1
-        (taken,) = dispatching.take(moved, (), 9, stage.lease)
-        delivering.sent(moved, taken.id, taken.attempts, 5)
-
-
-def test_files_from_before_there_was_an_operators_chat_are_copied_behind_the_card(
-    stage: Stage,
-) -> None:
-    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
-    alone.ask("roses?")
-    customers.sent_file(alone.desk, alone.update(), ANA, 55, "[photo]")
-    alone.ask("well?")
-    customers.sent_file(alone.desk, alone.update(), ANA, 57, "[photo]")
-    announcing.announce_waiting(stage.desk)
-    announcing.announce_waiting(stage.desk)
-    first, second = [m.id for m in stage.said() if m.text == "[photo]"]
-    shown = stage.deliveries(OPERATOR_CHAT)
-    assert [row.key for row in shown] == [f"card:{second}", f"file:{first}", f"file:{second}"]
-    assert [row.payload for row in shown[1:]] == [
-        {"from_chat_id": ANA.chat_id, "message_id": 55},
-        {"from_chat_id": ANA.chat_id, "message_id": 57},
-    ]
-    assert shown[1].topic_of == stage.customer().id
-
-
-def test_files_go_along_when_the_operators_move(stage: Stage) -> None:
-    customers.sent_file(stage.desk, stage.update(), ANA, 55, "[photo]")
-    stage.ask("well?")
-    stage.send_all()
-    for chat in range(-100999, -100980):  # each time there is one more that it was shown in
-        moved = Stage(replace(stage.desk, operator_chat_id=chat))
-        announcing.announce_waiting(moved.desk)
-        assert [row.method for row in moved.send_all()] == ["sendMessage", "copyMessage"]
 
 
 # ---- One card shows the state ----
@@ -610,19 +472,3 @@ def test_who_writes_anonymously_is_told_to_stop_that_and_never_to_add_that_id(
     operators.ordered_training(stage.desk, stage.update(), ANONYMOUS_ADMIN)
     assert len(stage.told()) == 3
     assert all("You write anonymously" in text for text in stage.told())
-
-
-@pytest.mark.parametrize(
-    ("user_id", "whom"),
-    [
-        (ANONYMOUS_ADMIN, "every administrator who writes anonymously"),
-        (136_817_688, "everybody who writes in the name of a channel"),
-        (777_000, "Telegram itself"),
-    ],
-)
-def test_an_id_that_several_people_write_under_is_nobody_to_add(
-    stage: Stage, user_id: int, whom: str
-) -> None:
-    with pytest.raises(DeskError, match=f"{user_id} stands for {whom}.*add the id of their own"):
-        roster.add_operator(stage.desk, user_id, Role.AGENT)
-    assert user_id not in [operator.user_id for operator in roster.list_operators(stage.desk)]

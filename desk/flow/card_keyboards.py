@@ -1,0 +1,127 @@
+"""The buttons of cards: answers to send with one tap, labels, and who has the conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.domain import Author, Button, ConversationState, FeedbackKind
+from desk.flow.batch import turn
+from desk.flow.composing import (
+    CARD,
+    LABEL,
+    RELABEL,
+    RESOLVE,
+    SEND_ANSWER,
+    TAKE,
+    WHY,
+    intent_title,
+    keyboard,
+)
+from desk.flow.desk import Desk
+from desk.tables import (
+    Conversation,
+    Feedback,
+    Message,
+    PredictionRow,
+)
+from desk.texts import say
+
+SUGGESTIONS = 3
+LABELS_A_PAGE = 16
+
+
+def card_keyboard(
+    session: Session,
+    desk: Desk,
+    conversation: Conversation,
+    message: Message,
+    *,
+    post: bool = False,
+    why: bool = False,
+) -> dict[str, Any]:
+    """The buttons of a card: likely answers, relabel, and on a card take and resolve.
+
+    What was never meant for the model (a file, a command, a tap) teaches it nothing: no relabel.
+    One more opens a card that has something to explain; `why` is for one that is open.
+    """
+    language, resolved = desk.language, conversation.state is ConversationState.RESOLVED
+    rows: list[list[Button]] = []
+    last = []
+    prediction = session.get(PredictionRow, message.id)
+    if message.author is Author.CUSTOMER:
+        for name in (
+            [] if resolved else _suggested(session, desk, message, prediction)[:SUGGESTIONS]
+        ):
+            title = intent_title(desk, name, language)
+            rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
+        if message.attempt:
+            last.append(Button(say("button-relabel", language), RELABEL, "0"))
+    if not post and not resolved:
+        # A colleague may take what somebody has already.
+        last.append(Button(say("button-take", language), TAKE))
+        last.append(Button(say("button-resolve", language), RESOLVE))
+    if why:
+        last.append(Button(say("button-less", language), CARD))
+    elif not post and prediction is not None:
+        last.append(Button(say("button-why", language), WHY))
+    return keyboard(session, [*rows, last] if last else rows, conversation, message)
+
+
+def label_keyboard(
+    session: Session, desk: Desk, conversation: Conversation, message: Message, page: int
+) -> dict[str, Any]:
+    """A page of all intents to label a message with, the model's favourites first."""
+    language = desk.language
+    prediction = session.get(PredictionRow, message.id)
+    ranked = [entry["name"] for entry in prediction.ranking] if prediction else []
+    names = [name for name in ranked if name in desk.pack.intents]
+    names += [name for name in desk.pack.intents if name not in names]
+    pages = max(1, -(-len(names) // LABELS_A_PAGE))
+    page = max(0, min(page, pages - 1))
+    shown = names[page * LABELS_A_PAGE : (page + 1) * LABELS_A_PAGE]
+    buttons = [Button(intent_title(desk, name, language), LABEL, name) for name in shown]
+    rows = [buttons[index : index + 2] for index in range(0, len(buttons), 2)]
+    last = [Button(say("button-back", language), CARD)]
+    if pages > 1:
+        following = str((page + 1) % pages)
+        last.append(Button(say("button-more", language), RELABEL, following))
+    rows.append(last)
+    return keyboard(session, rows, conversation, message)
+
+
+def _suggested(
+    session: Session, desk: Desk, message: Message, prediction: PredictionRow | None
+) -> list[str]:
+    """The intents whose answers one tap sends: the likeliest, and what could be asked back about.
+
+    A tap also teaches, more than anything else: what is unlikely is not held out for it. Where an
+    operator has labelled the message, it is that intent's answer alone.
+    """
+    label = _label(session, message)
+    ranking = prediction.ranking if prediction is not None else []
+    likely = [
+        entry["name"]
+        for place, entry in enumerate(ranking)
+        if place == 0 or entry["confidence"] >= desk.pack.policy.clarify_from
+    ]
+    return [
+        name
+        for name in (likely if label is None else [label])
+        if (known := desk.pack.intents.get(name)) and known.answer is not None
+    ]
+
+
+def _label(session: Session, message: Message) -> str | None:
+    """The intent with which an operator has labelled a message last, if one has."""
+    if turn(session).with_feedback.get(message.id) is False:
+        return None
+    query = (
+        select(Feedback.intent)
+        .where(Feedback.message_id == message.id, Feedback.kind == FeedbackKind.RELABEL)
+        .order_by(Feedback.created_at.desc(), Feedback.id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)

@@ -1,0 +1,65 @@
+"""Training runs: each begins once, and the operators hear its verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from desk.domain import (
+    DeskError,
+    RunState,
+)
+from desk.flow import learning
+from tests.desk.acting import Stage
+
+
+def test_a_run_begins_once_and_ends_with_a_verdict_for_the_operators(stage: Stage) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli")
+    assert learning.start_run(stage.desk, run_id, attempt)
+    report = {"candidate_accuracy": 0.912, "champion_accuracy": 0.9}
+    assert learning.finish_run(
+        stage.desk, run_id, attempt, RunState.PROMOTED, version="v2", report=report
+    )
+    assert not learning.finish_run(stage.desk, run_id, attempt, RunState.FAILED)
+    assert "v2 is no worse on the frozen test (91.2% against 90.0%" in stage.told()[-1]
+    run = learning.get_run(stage.desk, run_id)
+    assert (run.state, run.version, run.requested_by) == (RunState.PROMOTED, "v2", "cli")
+    assert not learning.start_run(stage.desk, run_id, attempt)
+
+
+def test_a_runs_stale_attempt_has_no_say(stage: Stage) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli")
+    learning.start_run(stage.desk, run_id, attempt)
+    assert learning.restart_run(stage.desk, run_id) == (run_id, 2)
+    assert not learning.start_run(stage.desk, run_id, attempt)
+    assert learning.start_run(stage.desk, run_id, 2)
+    assert not learning.finish_run(stage.desk, run_id, attempt, RunState.PROMOTED, version="old")
+    assert learning.finish_run(stage.desk, run_id, 2, RunState.REJECTED)
+    assert learning.restart_run(stage.desk, run_id) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "error", "says"),
+    [
+        (RunState.PROMOTED, {"candidate_accuracy": 0.9}, None, "is now in use (90.0%"),
+        (
+            RunState.REJECTED,
+            {"candidate_accuracy": 0.8, "champion_accuracy": 0.9},
+            None,
+            "worse (80.0% against 90.0%)",
+        ),
+        (RunState.FAILED, {}, "disk <full>", "failed: disk &lt;full&gt;"),
+    ],
+)
+def test_each_verdict_has_its_words(
+    stage: Stage, state: RunState, report: dict[str, float], error: str | None, says: str
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli")
+    learning.start_run(stage.desk, run_id, attempt)
+    learning.finish_run(stage.desk, run_id, attempt, state, report=report, error=error)
+    assert says in stage.told()[-1]
+
+
+def test_a_run_that_does_not_exist_is_named(stage: Stage) -> None:
+    with pytest.raises(DeskError, match="There is no training run 5"):
+        learning.get_run(stage.desk, 5)
+    assert not learning.start_run(stage.desk, 5, 1)
