@@ -86,7 +86,8 @@ def test_square_brackets_in_paths_are_printed_as_they_are(
 
 def test_train_json_is_pure_and_progress_goes_to_stderr(place: Place) -> None:
     data = write_jsonl(place.folder / "data.jsonl", make_examples(each=12))
-    test = write_jsonl(place.folder / "test.jsonl", make_examples(seed=7, each=6))
+    unseen = make_examples(seed=7, each=6)
+    test = write_jsonl(place.folder / "test.jsonl", unseen)
     result = place.run(
         "train", "--data", str(data), "--out", "m", "--test", str(test), "--epochs", "1", "--json"
     )
@@ -94,7 +95,7 @@ def test_train_json_is_pure_and_progress_goes_to_stderr(place: Place) -> None:
     found = result.json()
     assert found["model"] == "m"
     assert found["promoted"] is False
-    assert found["test"]["rows"] == 18
+    assert found["test"]["rows"] == len(unseen)
     assert "epoch 1" in result.err
 
 
