@@ -27,7 +27,8 @@ class Calibration:
 
     `thresholds` has the intents with one of their own, `threshold` is for all others; they keep the
     promise of `target_error`, the share of automatic answers that may be wrong, and of
-    `target_errors` for single intents. 1 where nothing is proven: a person answers. `held_out` is
+    `target_errors` for single intents. 1 where nothing is proven, and for intents that are never
+    answered automatically (`Recipe.never_answered`): a person answers. `held_out` is
     the number of examples that all of this was fitted on, `languages` those of the training texts.
     """
 
@@ -61,7 +62,7 @@ class Calibration:
         people = sorted(name for name, value in self.thresholds.items() if value >= NEVER)
         if self.threshold >= NEVER:
             people.append("all intents without a threshold of their own")
-        return f"{proven} Not proven, so left to people: {', '.join(people)}." if people else proven
+        return f"{proven} Left to people: {', '.join(people)}." if people else proven
 
     def as_dict(self) -> dict[str, Any]:
         return {

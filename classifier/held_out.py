@@ -156,6 +156,7 @@ def calibrate(
             (first == truth[rows])[passed],
             recipe.target_error,
             recipe.target_errors,
+            [name for name in recipe.never_answered if name in labels.intents],
         )
     if outputs.sentiment is not None:
         truth = indices(held_out.examples, labels.sentiments, sentiment=True)

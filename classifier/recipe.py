@@ -42,6 +42,7 @@ class Recipe:
         predicted by models trained on the others. The model itself is trained on all examples.
     target_error: share of automatic answers that may be wrong, which sets the thresholds
     target_errors: the same for single intents
+    never_answered: intents that people answer, however sure the model is of them
     seed: of shuffling, initial heads and dropout
     """
 
@@ -68,6 +69,7 @@ class Recipe:
     rounds: int | None = None
     target_error: float = 0.05
     target_errors: Mapping[str, float] = field(default_factory=dict)
+    never_answered: tuple[str, ...] = ()
     seed: int = 1
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -85,6 +85,7 @@ def choose_thresholds(
     correct: Bools,
     target: float,
     targets: Mapping[str, float],
+    never: Collection[str] = (),
 ) -> tuple[float, dict[str, float]]:
     """(threshold for all, thresholds of single intents).
 
@@ -95,14 +96,16 @@ def choose_thresholds(
     risk, so they hold together with a chance of `CONFIDENCE`. Where nothing is proven, too few
     predictions or too many wrong, the threshold is `NEVER`. So it is for an intent among the others
     that is wrong more often than `target` for certain, lest the others' proof speak for it: without
-    one that is worse than all of them together, they can only be better. Predictions of
-    out-of-scope labels are never answered and so not counted.
+    one that is worse than all of them together, they can only be better. What is predicted as out
+    of scope, or as an intent of `never`, is no automatic answer whatever its confidence: it is not
+    counted, neither right nor wrong.
     """
     names = np.array(first, dtype=object)
-    inside = np.array([name not in OUT_OF_SCOPE for name in first], dtype=bool)
-    rest = inside.copy()
-    own: dict[str, float] = {}
-    alone, risk = _alone(Counter(names[inside].tolist()), target, targets)
+    unanswered = OUT_OF_SCOPE.union(never)
+    rest = np.array([name not in unanswered for name in first], dtype=bool)
+    own = dict.fromkeys(never, NEVER)
+    targets = {intent: aim for intent, aim in targets.items() if intent not in own}
+    alone, risk = _alone(Counter(names[rest].tolist()), target, targets)
     for intent in sorted({*alone, *targets}):
         mine = rest & (names == intent)
         aim = targets.get(intent, target)

@@ -26,6 +26,7 @@ from cli.screen import JsonOption, percent, print_json, results, training_progre
 if TYPE_CHECKING:
     from classifier import Prediction
     from classifier.data import Example
+    from classifier.recipe import Recipe
     from desk.settings import Settings
 
 MEASURES = (
@@ -97,9 +98,12 @@ def evaluate(
         check_report_target(out)
     version = None
     if cross_validate:
+        from classifier.recipe import Recipe
+        from workers.recipe import recipe_of
+
         # As `train`: a file says nothing of the errors that answers may have.
-        target = None if data else load_pack(settings).targets()
-        predictions, measures = _cross_validate(settings, examples, cross_validate, target)
+        recipe = Recipe() if data else recipe_of(load_pack(settings))
+        predictions, measures = _cross_validate(settings, examples, cross_validate, recipe)
         title = f"Cross-validation, {cross_validate} folds"
     else:
         classifier = load_model(settings, model)
@@ -143,12 +147,10 @@ def _cross_validate(
     settings: Settings,
     examples: list[Example],
     count: int,
-    targets: tuple[float, dict[str, float]] | None,
+    recipe: Recipe,
 ) -> tuple[list[Prediction], dict[str, Any]]:
     from classifier.folds import cross_validate
-    from classifier.recipe import Recipe
 
-    recipe = Recipe(target_error=targets[0], target_errors=targets[1]) if targets else Recipe()
     with wrong_settings(), _ended_in_order():
         return cross_validate(
             examples,

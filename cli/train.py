@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,11 +98,12 @@ def _from_file(
     from classifier import registry
     from classifier.data import read_examples
     from classifier.recipe import Recipe
+    from workers.recipe import recipe_of
 
-    recipe = Recipe(seed=seed, epochs=epochs)
-    if data is None:  # a file says nothing of the errors that answers may have
-        target_error, target_errors = load_pack(settings).targets()
-        recipe = replace(recipe, target_error=target_error, target_errors=target_errors)
+    if data is None:
+        recipe = recipe_of(load_pack(settings), seed=seed, epochs=epochs)
+    else:  # a file says nothing of the errors that answers may have
+        recipe = Recipe(seed=seed, epochs=epochs)
     source = data or settings.pack_dir / "examples.jsonl"
     examples = read_examples(source)
     held = test or (None if data else settings.pack_dir / "test.jsonl")

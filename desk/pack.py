@@ -319,6 +319,12 @@ class Pack(_Strict):
         }
         return self.policy.target_error, single
 
+    def never_answered(self) -> tuple[str, ...]:
+        """The intents that always get a person: nothing the bot says of these is its answer."""
+        return tuple(
+            name for name, intent in self.intents.items() if intent.escalate is Escalate.ALWAYS
+        )
+
     def language(self, wanted: str | None) -> str:
         """The pack's language for a customer's IETF tag such as `en-GB`."""
         short = (wanted or "").split("-")[0].lower()

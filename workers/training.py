@@ -24,7 +24,6 @@ from classifier import Classifier, Prediction, registry
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
 from classifier.evaluate import evaluate
-from classifier.recipe import Recipe
 from classifier.registry import ModelError
 from classifier.training import train_version
 from desk import faultpoints, metrics, queues
@@ -32,13 +31,13 @@ from desk.domain import DeskError, RunState
 from desk.flow import learning
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
-from desk.pack import Pack
 from desk.store import DATABASE_AWAY, cause
 from desk.validation.near import exact_key, normalised
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.device import end_if_broken
 from workers.gate import Verdict, judge
+from workers.recipe import recipe_of
 
 log = structlog.get_logger(__name__)
 
@@ -208,7 +207,7 @@ class Trainer:
             examples,
             self.models_dir,
             base=self.base_model,
-            recipe=recipe(self.desk.pack),
+            recipe=recipe_of(self.desk.pack),
             progress=step,
             device=self.device,
             notes={"learned": len(learned), "pack": self.desk.pack.name},
@@ -260,12 +259,6 @@ class Trainer:
                 log.warning("database.unreachable", run=run_id, reason=cause(error))
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
-
-
-def recipe(pack: Pack) -> Recipe:
-    """How a pack wants its models trained: the errors that its automatic answers may have."""
-    target_error, target_errors = pack.targets()
-    return Recipe(target_error=target_error, target_errors=target_errors)
 
 
 def training_examples(

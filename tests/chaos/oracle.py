@@ -307,11 +307,13 @@ class _Chat:
         """Telegram has refused it, or may have carried it out; and somebody looks after it."""
         if not row.error:
             yield f"delivery {row.id} failed without a reason."
-        gone = self.customer is not None and self.customer.gone
-        if not row.uncertain and not any(_same(row, call) for call in self.refused):
+        refused = [call for call in self.refused if _same(row, call)]
+        if not row.uncertain and not refused:
             yield f"delivery {row.id} failed, but Telegram has not refused it."
         conversation = self.conversations.get(row.conversation_id or 0)
-        if row.message_id is None or conversation is None or gone:
+        # Nobody is called for who had blocked the bot then, though they may be back by now.
+        blocked = any(call["error"]["error_code"] == 403 for call in refused)
+        if row.message_id is None or conversation is None or blocked:
             return
         if conversation.escalated_at is None and conversation.taken_at is None:
             yield f"delivery {row.id} failed, and no person was called."

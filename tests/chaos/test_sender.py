@@ -65,6 +65,10 @@ def test_customer_has_blocked_the_bot(stack: Stack) -> None:
     with stack.store.reading() as session:
         assert session.scalars(select(Customer.gone).where(Customer.chat_id == customer)).one()
     assert all(row.attempts == 1 for row in _deliveries(stack, customer))
+    stack.simulator.post(f"/sim/customers/{customer}/unblock", {})
+    stack.says(customer, WHERE)
+    # What was refused then is no answer to call a person for now.
+    assert stack.good([customer]).shown == 1
 
 
 def test_permanent_refusal_calls_a_person(stack: Stack) -> None:

@@ -307,6 +307,21 @@ def test_an_intent_whose_own_target_cannot_be_proven_goes_to_people() -> None:
     assert overall == NEVER
 
 
+def test_what_always_goes_to_people_neither_proves_nor_disproves_automatic_answers() -> None:
+    confidence, correct = right(200)
+    expected = choose_thresholds(confidence, ["a", "b"] * 100, correct, TARGET, {})
+    for said in (True, False):
+        overall, own = choose_thresholds(
+            np.concatenate([confidence, np.full(500, 0.95)]),
+            ["a", "b"] * 100 + ["complaint"] * 500,
+            np.concatenate([correct, np.full(500, said)]),
+            TARGET,
+            {"complaint": 0.2},
+            never=["complaint"],
+        )
+        assert (overall, own) == (expected[0], {"complaint": NEVER})
+
+
 def test_out_of_scope_predictions_count_for_nothing() -> None:
     confidence, correct = right(200)
     expected = choose_thresholds(confidence, ["a", "b"] * 100, correct, TARGET, {})

@@ -170,10 +170,12 @@ def test_train_aims_at_the_errors_that_the_pack_allows_and_with_a_file_at_the_us
     model = frontdesk("train", "--epochs", "1", "--json").json()["model"]
     recipe = registry.verify(Path(model))["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.2, {"refund": 0.05})
+    assert recipe["never_answered"] == ["person"]
     data, out = strict / "examples.jsonl", place.folder / "m"
     assert frontdesk("train", "--epochs", "1", "--data", str(data), "--out", str(out)).code == 0
     recipe = registry.verify(out)["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.05, {})
+    assert recipe["never_answered"] == []
 
 
 def test_train_on_a_pack_with_mistakes_names_them(

@@ -136,6 +136,7 @@ def test_cross_validation_says_mean_and_spread_on_the_packs_examples(
     result = frontdesk("evaluate", "--cross-validate", "5")
     # A pack says what its answers may get wrong, in the folds' models as in its own.
     assert asked[0]["recipe"].target_error == 0.2
+    assert asked[0]["recipe"].never_answered == ("person",)
     assert result.code == 0, result.err
     assert "Cross-validation, 5 folds on 48 examples" in result.out
     assert "examples.jsonl" in result.out

@@ -49,6 +49,10 @@ def test_the_errors_that_answers_may_have_are_the_packs(pack: Pack, pack_folder:
     assert load(pack_folder).targets() == (0.05, {"refund": 0.01})
 
 
+def test_what_the_bot_never_answers_is_what_always_calls_a_person(pack: Pack) -> None:
+    assert pack.never_answered() == ("complaint", "talk_to_person")
+
+
 def test_the_starter_pack_loads() -> None:
     assert load(Path("packs/retail")).name == "retail"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import time
 
 import pytest
@@ -16,6 +18,7 @@ from desk.flow import clocks, customers, learning, watching
 from desk.tables import Feedback, Message
 from tests.conftest import Clock
 from tests.desk.acting import ANA, OLGA, Stage
+from workers.connection import client
 from workers.scheduler import Scheduler
 
 
@@ -319,6 +322,23 @@ def test_a_run_that_could_give_no_sign_in_an_outage_is_not_begun_anew_at_once(
     scheduler.hesitate()
     scheduler.tick()
     assert not learning.still_running(stage.desk, run_id, attempt), "this one is dead"
+
+
+def test_people_are_called_for_late_messages_while_redis_answers_nothing(
+    stage: Stage, connection: Redis, redis_url: str, clock: Clock
+) -> None:
+    silent = client(redis_url, answer_within=0.5)
+    scheduler = Scheduler(stage.desk, silent, reply_deadline=20, retrain_at=None)
+    stage.write("where is it?")
+    clock.move(seconds=21)
+    server = connection.info("server")["process_id"]
+    os.kill(server, signal.SIGSTOP)
+    try:
+        scheduler.tick()
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert stage.conversation().state is ConversationState.WAITING
+    silent.close()
 
 
 def test_operators_are_reminded_of_who_waits_for_a_person_by_one_of_two_schedulers(

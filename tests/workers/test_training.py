@@ -114,6 +114,7 @@ def test_the_errors_that_the_packs_answers_may_have_steer_the_training(
     version = learning.get_run(stage.desk, run_id).version
     recipe = registry.verify(trainer.models_dir / str(version))["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.2, {"refund": 0.05})
+    assert recipe["never_answered"] == ["complaint", "talk_to_person"]
 
 
 def test_a_candidate_that_the_gate_rejects_leaves_the_champion(
