@@ -27,9 +27,10 @@ class Calibration:
 
     `thresholds` has the intents with one of their own, `threshold` is for all others; they keep the
     promise of `target_error`, the share of automatic answers that may be wrong, and of
-    `target_errors` for single intents. 1 where nothing is proven, and for intents that are never
-    answered automatically (`Recipe.never_answered`): a person answers. `held_out` is
-    the number of examples that all of this was fitted on, `languages` those of the training texts.
+    `target_errors` for single intents. 1 where nothing is proven, and for `never_answered`, the
+    intents that people answer however sure the model is, which are no part of the promise.
+    `held_out` is the number of examples that all of this was fitted on, `languages` those of the
+    training texts.
     """
 
     intent_temperature: float = 1.0
@@ -38,6 +39,7 @@ class Calibration:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     target_error: float = 0.05
     target_errors: Mapping[str, float] = field(default_factory=dict)
+    never_answered: tuple[str, ...] = ()
     held_out: int = 0
     languages: tuple[str, ...] = ()
 
@@ -59,10 +61,11 @@ class Calibration:
             f"Of the automatic answers at most {100 * self.target_error:.3g} % are wrong{others}: "
             "so much is proven, with 95 % confidence, for texts of the kind held out."
         )
-        people = sorted(name for name, value in self.thresholds.items() if value >= NEVER)
+        unproven = {name for name, value in self.thresholds.items() if value >= NEVER}
+        people = sorted(unproven.difference(self.never_answered))
         if self.threshold >= NEVER:
             people.append("all intents without a threshold of their own")
-        return f"{proven} Left to people: {', '.join(people)}." if people else proven
+        return f"{proven} Not proven, so left to people: {', '.join(people)}." if people else proven
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -74,6 +77,7 @@ class Calibration:
             "thresholds": dict(sorted(self.thresholds.items())),
             "target_error": self.target_error,
             "target_errors": dict(sorted(self.target_errors.items())),
+            "never_answered": list(self.never_answered),
             "held_out": self.held_out,
             "languages": list(self.languages),
         }
@@ -89,6 +93,8 @@ class Calibration:
                 thresholds={str(k): float(v) for k, v in value["thresholds"].items()},
                 target_error=float(value["target_error"]),
                 target_errors={str(k): float(v) for k, v in value["target_errors"].items()},
+                # Models trained before 28 November 2026 have none.
+                never_answered=tuple(str(name) for name in value.get("never_answered", ())),
                 held_out=int(value["held_out"]),
                 languages=tuple(str(name) for name in value["languages"]),
             )

@@ -132,6 +132,7 @@ def calibrate(
             languages=spoken,
         )
         return calibration, Scope()
+    never = tuple(name for name in recipe.never_answered if name in labels.intents)
     outputs = held_out.outputs
     temperature = sentiment_temperature = 1.0
     overall: float = NEVER
@@ -156,7 +157,7 @@ def calibrate(
             (first == truth[rows])[passed],
             recipe.target_error,
             recipe.target_errors,
-            [name for name in recipe.never_answered if name in labels.intents],
+            never,
         )
     if outputs.sentiment is not None:
         truth = indices(held_out.examples, labels.sentiments, sentiment=True)
@@ -169,6 +170,7 @@ def calibrate(
         thresholds=own,
         target_error=recipe.target_error,
         target_errors=recipe.target_errors,
+        never_answered=never,
         held_out=len(held_out.examples),
         languages=spoken,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,16 @@ THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97,
 
 
 def preview(
-    outcomes: IntentOutcomes, target: float, intent: str | None = None, at: float | None = None
+    outcomes: IntentOutcomes,
+    target: float,
+    intent: str | None = None,
+    at: float | None = None,
+    never: Collection[str] = (),
 ) -> dict[str, Any]:
     """What thresholds would mean on rows that the model was not trained on; ready for JSON.
 
-    With `intent`, only the rows that the model takes for that intent count. Returned are
+    With `intent`, only the rows that the model takes for that intent count. What it takes for one
+    of `never` is not answered, whatever its confidence. Returned are
 
     rows: how many count
     own: the model's own thresholds, each intent with its own, all together
@@ -35,8 +41,10 @@ def preview(
 
     Raises `DataError` where no row is taken for the intent, or for any.
     """
-    can = outcomes.answerable
+    if intent in never:
+        raise DataError(f"the intent {intent!r} always goes to a person: it has no threshold")
     first = np.array(outcomes.first, dtype=object)
+    can = outcomes.answerable & ~np.isin(first, list(never))
     counted = np.full(len(first), True) if intent is None else first == intent
     if not (counted & can).any():
         seen = ", ".join(sorted(set(first[can]))) or "none"

@@ -10,7 +10,9 @@ from typing import Any
 FEW = 400
 """Below this many examples the sentiment counts twice."""
 SMALL = 1200
-"""Below this many examples each one counts: for the fit, and for the calibration."""
+"""Below this many examples each one counts."""
+HELD_OUT = 2000
+"""So many held-out examples say enough for the thresholds; of fewer, all are held out."""
 LARGE = 5000
 """From this many on, a tenth of the examples says enough for the calibration."""
 
@@ -108,14 +110,16 @@ class Recipe:
         views = self.views or (2 if small else 1)
         # Few examples need many passes: the number of steps matters more than that of epochs.
         if small:
-            passes, rounds, rate = min(round(280 / math.sqrt(max(examples, 1))), 30), 5, 6e-5
+            passes, rate = min(round(280 / math.sqrt(max(examples, 1))), 30), 6e-5
         elif examples < LARGE:
-            passes, rounds, rate = 5, 3, 1.5e-4
+            passes, rate = 5, 1.5e-4
         else:
-            passes, rounds, rate = 6, 1, 1e-4
+            passes, rate = 6, 1e-4
         if not small and not intents:
             # Three sentiments are learnt sooner than many intents, and overfitted sooner.
             passes, rate = 3, 1e-4
+        folds = 10 if examples >= LARGE else 5
+        needed = math.ceil(folds * HELD_OUT / max(examples, 1))
         chosen = {
             "epochs": max(1, passes // views),
             "batch_size": 32 if examples < LARGE else 64,
@@ -126,8 +130,8 @@ class Recipe:
             "views": views,
             "group": 1 if small else 4,
             "names": examples < 30 * intents,
-            "folds": 10 if examples >= LARGE else 5,
-            "rounds": rounds,
+            "folds": folds,
+            "rounds": 1 if examples >= LARGE else min(folds, needed),
         }
         given = {name: value for name, value in asdict(self).items() if value is not None}
         return SettledRecipe(**{**chosen, **given, "max_tokens": min(self.max_tokens, longest)})

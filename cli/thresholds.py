@@ -70,7 +70,8 @@ def thresholds(
         )
     promised = classifier.calibration
     own = promised.target_errors.get(intent or "", promised.target_error)
-    found = preview(outcomes, own if target is None else target, intent, at)
+    wanted = own if target is None else target
+    found = preview(outcomes, wanted, intent, at, promised.never_answered)
     if json_:
         scope = {"intent": intent} if intent else {}
         print_json({"model": classifier.version, "data": str(source), **scope, **found})

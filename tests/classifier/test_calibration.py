@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,7 @@ def calibration() -> Calibration:
         thresholds={"a": 0.9},
         target_error=0.05,
         target_errors={"a": 0.01},
+        never_answered=("c",),
         held_out=70,
         languages=("de", "en"),
     )
@@ -112,7 +114,15 @@ def test_calibration_out_of_range_or_garbled_is_refused(
 
 
 def test_calibration_that_lacks_an_entry_is_refused(calibration: Calibration) -> None:
-    for name in calibration.as_dict():
+    for name in calibration.as_dict().keys() - {"never_answered"}:
         rest = {key: value for key, value in calibration.as_dict().items() if key != name}
         with pytest.raises(ValueError, match=f"lacks or garbles '{name}'"):
             Calibration.from_dict(rest)
+
+
+def test_a_model_that_was_trained_before_people_had_intents_of_their_own_is_read(
+    calibration: Calibration,
+) -> None:
+    before = calibration.as_dict()
+    del before["never_answered"]
+    assert Calibration.from_dict(before) == replace(calibration, never_answered=())

@@ -69,11 +69,15 @@ def test_a_card_has_the_measures_of_both_sets_and_a_dash_for_what_was_not_measur
         ),
         (
             Calibration(threshold=0.8, thresholds={"b": 1.0}, target_errors={"a": 0.3, "b": 0.005}),
-            "for texts of the kind held out. Left to people: b.",
+            "for texts of the kind held out. Not proven, so left to people: b.",
         ),
         (
             Calibration(threshold=1.0, thresholds={"a": 0.7, "b": 1.0}),
-            "Left to people: b, all intents without a threshold of their own.",
+            "left to people: b, all intents without a threshold of their own.",
+        ),
+        (
+            Calibration(threshold=0.8, thresholds={"b": 1.0}, never_answered=("b",)),
+            "texts of the kind held out.\n",
         ),
         (Calibration(), "prove no promise"),
         (Calibration(threshold=1.0, thresholds={"a": 1.0}), "prove no promise"),

@@ -71,12 +71,12 @@ def test_the_models_own_thresholds_are_shown_together_and_by_intent() -> None:
 
 def test_the_chosen_threshold_is_proven_as_in_training_and_not_the_best_of_many() -> None:
     rows = outcomes(ROWS)
-    found = preview(rows, 0.055)["chosen"]
+    found = preview(rows, 0.052)["chosen"]
     # From 0.72 on one of 91 is wrong, which the plain bound allows.
-    assert binomial_upper_bound(1, 91) <= 0.055
+    assert binomial_upper_bound(1, 91) <= 0.052
     assert (found["threshold"], found["answered"]) == (0.85, 70)
     can = rows.answerable
-    assert found["threshold"] == proven_threshold(rows.confidence[can], rows.correct[can], 0.055)
+    assert found["threshold"] == proven_threshold(rows.confidence[can], rows.correct[can], 0.052)
     assert preview(rows, 0.01)["chosen"] is None
 
 
@@ -109,6 +109,15 @@ def test_a_text_out_of_the_models_scope_is_not_answered_at_any_threshold() -> No
     found = outcomes(ROWS)
     outside = replace(found, answerable=found.answerable & (np.array(found.first) != "b"))
     assert preview(outside, 0.03)["thresholds"][0]["answered"] == 81
+
+
+def test_what_always_goes_to_a_person_is_not_answered_at_any_threshold() -> None:
+    found = preview(outcomes(ROWS), 0.03, never=["b"])
+    assert found["thresholds"][0]["answered"] == 81
+    assert [row["intent"] for row in found["intents"]] == ["a"]
+    assert found["rows"] == 100
+    with pytest.raises(DataError, match="'b' always goes to a person"):
+        preview(outcomes(ROWS), 0.03, "b", never=["b"])
 
 
 def test_an_intent_that_no_text_is_taken_for_is_told_with_those_that_are() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from classifier.thresholds import (
     CONFIDENCE,
     LOWEST_THRESHOLD,
     NEVER,
-    STARTS,
+    WALKS,
     choose_thresholds,
     fewest,
     proven_threshold,
@@ -22,8 +23,9 @@ SETS = 200
 BROKEN = 19
 """Of so many sets, at most: 5 %, and three standard deviations for having tried only these."""
 TARGET = 0.03
-EACH = 1 - (1 - CONFIDENCE) / len(STARTS)
-"""The confidence of each walk."""
+(LATE, LATES_RISK), (EARLY, EARLYS_RISK) = WALKS
+SURE, SURER = (1 - part * (1 - CONFIDENCE) for part in (LATES_RISK, EARLYS_RISK))
+"""The confidence of the late walk, and of the early one."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def test_many_proofs_share_the_risk_so_that_all_of_them_hold_together() -> None:
 
 
 def test_it_takes_as_many_flawless_predictions_as_fewest_says() -> None:
-    assert (1 - TARGET) ** fewest(TARGET) <= 1 - EACH < (1 - TARGET) ** (fewest(TARGET) - 1)
+    assert (1 - TARGET) ** fewest(TARGET) <= 1 - SURE < (1 - TARGET) ** (fewest(TARGET) - 1)
     for target in (0.01, TARGET, 0.2):
         count = fewest(target)
         confidence = np.linspace(0.6, 0.99, count)
@@ -142,7 +144,7 @@ def test_one_error_more_than_the_bound_allows_raises_the_threshold() -> None:
     for wrong in range(1, 30):
         # All of them at the end of the line, where the walks end.
         correct = np.arange(800) < 800 - wrong
-        all_proven = binomial_upper_bound(wrong, 800, EACH) <= TARGET
+        all_proven = binomial_upper_bound(wrong, 800, SURE) <= TARGET
         found = proven_threshold(confidence, correct, TARGET)
         assert found is not None
         assert (found == 0.6) == all_proven
@@ -151,23 +153,34 @@ def test_one_error_more_than_the_bound_allows_raises_the_threshold() -> None:
 def test_a_walk_ends_at_the_first_threshold_that_fails() -> None:
     # 35 errors behind the start of the last walk: there the bound is above 3 %, and at the end of
     # all 2,000 it is below again. Who goes on looks at more thresholds than the proof allows.
-    last = round(max(STARTS) * 2000)
+    last = math.ceil(LATE * 2000)
     confidence = np.linspace(0.99, 0.6, 2000)
     correct = np.full(2000, True)
     correct[last + 1 : last + 36] = False
-    assert binomial_upper_bound(35, 2000, EACH) < TARGET
+    assert binomial_upper_bound(35, 2000, SURE) < TARGET
     found = proven_threshold(confidence, correct, TARGET)
     assert found is not None
     assert confidence[last + 36] < found < confidence[last]
 
 
 def test_early_errors_do_not_end_every_walk() -> None:
-    first = round(min(STARTS) * 2000)
+    first = math.ceil(EARLY * 2000)
     confidence = np.linspace(0.99, 0.6, 2000)
     correct = np.full(2000, True)
-    correct[first - 12 : first] = False
-    assert binomial_upper_bound(12, first, EACH) > TARGET
+    correct[first - 10 : first] = False
+    assert binomial_upper_bound(10, first, SURER) > TARGET
     assert proven_threshold(confidence, correct, TARGET) == 0.6
+
+
+def test_where_only_the_surest_are_right_the_early_walk_finds_them() -> None:
+    late = math.ceil(LATE * 2000)
+    confidence = np.linspace(0.99, 0.6, 2000)
+    correct = np.full(2000, True)
+    correct[late - 40 :: 2] = False
+    assert binomial_upper_bound(20, late, SURE) > TARGET
+    found = proven_threshold(confidence, correct, TARGET)
+    assert found is not None
+    assert confidence[late] < found < confidence[math.ceil(EARLY * 2000)]
 
 
 def test_a_tie_is_let_in_whole_or_not_at_all() -> None:
@@ -256,7 +269,7 @@ def test_an_intent_with_too_few_predictions_goes_to_people_whatever_the_others_p
 
 
 def test_no_proof_for_all_others_speaks_for_an_intent_that_is_wrong_too_often() -> None:
-    confidence, correct = right(34 * 30)
+    confidence, correct = right(34 * 45)
     first = [f"intent {row % 34}" for row in range(len(confidence))]
     sure, wrong = np.full(10, 0.97), np.full(10, False)
 

@@ -341,8 +341,20 @@ def test_a_recipe_settles_on_more_epochs_for_fewer_examples_and_keeps_what_is_se
     moods = Recipe().settle(10_000)
     assert moods.epochs is not None
     assert moods.epochs < many.epochs, "sentiments alone are overfitted sooner"
-    assert few.rounds == few.folds  # each of few examples is held out once
     assert Recipe(epochs=3, rounds=2).settle(200).epochs == 3
     assert Recipe(epochs=3, rounds=2).settle(200).rounds == 2
     assert all(getattr(few, f.name) is not None for f in fields(few))
     assert Recipe(max_tokens=900).settle(200, longest=512).max_tokens == 512
+
+
+@pytest.mark.parametrize(
+    ("examples", "held_out"), [(10, 10), (1200, 1200), (2000, 2000), (3000, 2400), (4999, 2999)]
+)
+def test_of_fewer_than_5000_examples_2000_are_held_out_or_all(examples: int, held_out: int) -> None:
+    settled = Recipe().settle(examples, intents=20)
+    assert round(examples * settled.rounds / settled.folds) == held_out
+
+
+def test_of_many_examples_a_tenth_is_held_out() -> None:
+    settled = Recipe().settle(5000, intents=20)
+    assert (settled.rounds, settled.folds) == (1, 10)
