@@ -51,7 +51,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
 
     yield from python()
     for check in (
-        *(torch, pack, database, clock, redis, models, telegram, port),
+        *(torch, pack, database, clock, redis, models, learnt, telegram, port),
         *(disk, work, waiting, turns, signs_of_life),
     ):
         try:
@@ -205,6 +205,40 @@ def models(settings: Settings) -> Iterator[Finding]:
     if serving is not None and not (folder / serving).is_dir():
         detail = f"the champion {serving} is gone"
         yield Finding("models", Status.FAIL, detail, "frontdesk models promote VERSION")
+
+
+def learnt(settings: Settings) -> Iterator[Finding]:
+    """Whether the champion was trained on the pack as it stands now: an edited pack is not."""
+    from classifier import registry
+    from classifier.data import DataError, read_examples
+    from classifier.registry import ModelError
+    from classifier.vocabulary import OUT_OF_SCOPE
+    from desk.pack import PackError, load
+
+    try:
+        serving = registry.champion(settings.models_dir)
+        if serving is None:
+            return
+        manifest = registry.verify(settings.models_dir / serving)
+        found = load(settings.pack_dir)
+        examples = read_examples(settings.pack_dir / "examples.jsonl")
+    except (ModelError, PackError, DataError, FileNotFoundError):
+        return  # told by the other checks, and by validate
+    known = OUT_OF_SCOPE.union(manifest["data"]["intents"])
+    named = {example.intent for example in examples if example.intent is not None}
+    left = set(manifest["recipe"].get("never_answered", ()))
+    answered = found.intents.keys() - set(found.never_answered())
+    differences = {
+        "has never seen the examples of": named - known,
+        "leaves to people what the pack has answers for by now": left & answered,
+    }
+    hint = "frontdesk train --from-feedback"
+    for difference, intents in differences.items():
+        if intents:
+            detail = f"the champion {difference}: {', '.join(sorted(intents))}"
+            yield Finding("learnt", Status.WARN, detail, hint)
+    if not any(differences.values()):
+        yield Finding("learnt", Status.OK, "the champion knows the intents of the pack")
 
 
 def telegram(settings: Settings) -> Iterator[Finding]:

@@ -132,6 +132,33 @@ def test_doctor_finds_a_damaged_champion(
     assert "rollback" in checks(result)["models"]["hint"]
 
 
+def test_doctor_tells_what_a_pack_has_that_the_champion_was_not_trained_for(
+    place: Place,
+    pack_dir: Path,
+    models_dir: Path,
+    frontdesk: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert checks(frontdesk("doctor", "--json"))["learnt"]["status"] == "ok"
+    edited = Path(shutil.copytree(pack_dir, place.folder / "edited"))
+    with (edited / "examples.jsonl").open("a") as rows:
+        rows.write('{"text": "do you sell gift cards?", "intent": "gift_card"}\n')
+    monkeypatch.setenv("PACK", str(edited))
+    found = checks(frontdesk("doctor", "--json"))["learnt"]
+    assert found["status"] == "warn"
+    assert found["detail"] == "the champion has never seen the examples of: gift_card"
+    assert found["hint"] == "frontdesk train --from-feedback"
+    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    manifest = models / "champion" / "manifest.json"
+    trained = json.loads(manifest.read_text())
+    trained["recipe"]["never_answered"] = ["person", "refund"]
+    manifest.write_text(json.dumps(trained))
+    monkeypatch.setenv("MODELS_DIR", str(models))
+    monkeypatch.setenv("PACK", str(pack_dir))
+    found = checks(frontdesk("doctor", "--json"))["learnt"]
+    assert found["detail"].endswith("what the pack has answers for by now: refund")
+
+
 def test_doctor_finds_an_outdated_database_and_redis_away(
     place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
