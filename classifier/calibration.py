@@ -93,7 +93,7 @@ class Calibration:
                 thresholds={str(k): float(v) for k, v in value["thresholds"].items()},
                 target_error=float(value["target_error"]),
                 target_errors={str(k): float(v) for k, v in value["target_errors"].items()},
-                # Models trained before 28 November 2026 have none.
+                # Older models have none.
                 never_answered=tuple(str(name) for name in value.get("never_answered", ())),
                 held_out=int(value["held_out"]),
                 languages=tuple(str(name) for name in value["languages"]),

@@ -39,7 +39,7 @@ def preview(
     which the error on other data of the same kind does not exceed, with 95 % confidence
     (`binomial_upper_bound`).
 
-    Raises `DataError` where no row is taken for the intent, or for any.
+    Raises `DataError` where no row is taken for the intent, or for any, and for one of `never`.
     """
     if intent in never:
         raise DataError(f"the intent {intent!r} always goes to a person: it has no threshold")
