@@ -16,7 +16,7 @@ from tests.chaos.stack import Stack
 from tests.databases import NoPostgresError
 
 # A quarter of the acts are no updates of a customer.
-ACTS, CUSTOMERS, RATE = (14_000, 300, 30.0) if LONG else (300, 30, 15.0)
+ACTS, CUSTOMERS, RATE = (14_000, 300, 45.0) if LONG else (300, 30, 15.0)
 
 
 @pytest.fixture
