@@ -55,10 +55,10 @@ types: install-dev ## mypy, strict
 imports: install-dev ## which package may import which
 	$(BIN)/lint-imports
 
-# What waits for real processes by the clock, and the starter's training beside it, keep the cores to themselves.
+# The fault suite, the hosts and the starter's training have the cores to themselves.
 ALONE := tests/chaos tests/hosts tests/cli/test_starter.py
 
-unit: install-dev ## pytest alone
+unit: install-dev ## all tests, two files at once
 	$(BIN)/pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
 	$(BIN)/pytest $(ALONE)
 

@@ -62,6 +62,8 @@ class Calibration:
             "so much is proven, with 95 % confidence, for texts of the kind held out."
         )
         unproven = {name for name, value in self.thresholds.items() if value >= NEVER}
+        if self.never_answered:
+            proven += f" Always left to people: {', '.join(sorted(self.never_answered))}."
         people = sorted(unproven.difference(self.never_answered))
         if self.threshold >= NEVER:
             people.append("all intents without a threshold of their own")

@@ -125,14 +125,15 @@ def calibrate(
 ) -> tuple[Calibration, Scope]:
     """Temperatures, thresholds and scope by what is held out; `examples` are all there are."""
     spoken = main_languages(e.text for e in examples if e.intent not in OUT_OF_SCOPE)
+    never = tuple(name for name in recipe.never_answered if name in labels.intents)
     if held_out is None:
         calibration = Calibration(
             target_error=recipe.target_error,
             target_errors=recipe.target_errors,
+            never_answered=never,
             languages=spoken,
         )
         return calibration, Scope()
-    never = tuple(name for name in recipe.never_answered if name in labels.intents)
     outputs = held_out.outputs
     temperature = sentiment_temperature = 1.0
     overall: float = NEVER

@@ -10,11 +10,11 @@ from typing import Any
 FEW = 400
 """Below this many examples the sentiment counts twice."""
 SMALL = 1200
-"""Below this many examples each one counts."""
+"""Below this many examples the fit takes each of them twice a step, and more epochs."""
 HELD_OUT = 2000
-"""So many held-out examples say enough for the thresholds; of fewer, all are held out."""
+"""At least so many are held out, for the thresholds; where there are fewer, all of them."""
 LARGE = 5000
-"""From this many on, a tenth of the examples says enough for the calibration."""
+"""From this many on a tenth is held out: another tenth would take minutes to fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Recipe:
         if not small and not intents:
             # Three sentiments are learnt sooner than many intents, and overfitted sooner.
             passes, rate = 3, 1e-4
-        folds = 10 if examples >= LARGE else 5
+        folds = self.folds or (10 if examples >= LARGE else 5)
         needed = math.ceil(folds * HELD_OUT / max(examples, 1))
         chosen = {
             "epochs": max(1, passes // views),

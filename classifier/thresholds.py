@@ -28,8 +28,9 @@ CONFIDENCE = 0.95
 """The chance, at least, that a proven promise holds."""
 RISK = 1 - CONFIDENCE
 WALKS = ((1 / 3, 0.8), (1 / 6, 0.2))
-"""Where each walk starts, as a share of the predictions, the most confident first; and its share of
-the risk. Measured against others in benchmarks/RESULTS.md."""
+"""Where each walk starts, as a share of the predictions, the most confident first (or at the fewest
+that could prove the target, where that is later); and its share of the risk. Measured against
+others in benchmarks/RESULTS.md."""
 LOWEST_THRESHOLD = 0.5
 """Below it an answer is as likely wrong as right, whatever a small held-out set says."""
 NEVER = 1.0
@@ -61,7 +62,8 @@ def proven_threshold(
     allowed = int((confidences >= LOWEST_THRESHOLD).sum())
     best: int | None = None
     for begin, part in WALKS:
-        # The place depends on the number of predictions alone, not on what they got right.
+        # The place depends on the number of predictions alone, not on what they got right. (That an
+        # intent which failed alone is among all others depends on it, but makes passing harder.)
         rows = max(math.ceil(begin * len(correct)), _flawless(target, part * risk))
         for place in range(int(np.searchsorted(answered, rows)), allowed):
             bound = binomial_upper_bound(int(wrong[place]), int(answered[place]), 1 - part * risk)
@@ -102,14 +104,13 @@ def choose_thresholds(
     predictions or too many wrong, the threshold is `NEVER`. So it is for an intent among the others
     that is wrong more often than `target` for certain, lest the others' proof speak for it: without
     one that is worse than all of them together, they can only be better. What is predicted as out
-    of scope, or as an intent of `never`, is no automatic answer whatever its confidence: it is not
-    counted, neither right nor wrong.
+    of scope, or as an intent of `never`, is not counted, neither right nor wrong: the promise
+    is about the others.
     """
     names = np.array(first, dtype=object)
     unanswered = OUT_OF_SCOPE.union(never)
     rest = np.array([name not in unanswered for name in first], dtype=bool)
     own = dict.fromkeys(never, NEVER)
-    targets = {intent: aim for intent, aim in targets.items() if intent not in own}
     alone, risk = _alone(Counter(names[rest].tolist()), target, targets)
     for intent in sorted({*alone, *targets}):
         mine = rest & (names == intent)

@@ -208,7 +208,7 @@ def models(settings: Settings) -> Iterator[Finding]:
 
 
 def learnt(settings: Settings) -> Iterator[Finding]:
-    """Whether the champion was trained on the pack as it stands now: an edited pack is not."""
+    """Whether the champion was trained on the intents of the pack as it stands now."""
     from classifier import registry
     from classifier.data import DataError, read_examples
     from classifier.registry import ModelError
@@ -219,26 +219,33 @@ def learnt(settings: Settings) -> Iterator[Finding]:
         serving = registry.champion(settings.models_dir)
         if serving is None:
             return
-        manifest = registry.verify(settings.models_dir / serving)
+        manifest = registry.read_manifest(settings.models_dir / serving)
         found = load(settings.pack_dir)
         examples = read_examples(settings.pack_dir / "examples.jsonl")
-    except (ModelError, PackError, DataError, FileNotFoundError):
+    except (ModelError, PackError, DataError):
         return  # told by the other checks, and by validate
-    known = OUT_OF_SCOPE.union(manifest["data"]["intents"])
-    named = {example.intent for example in examples if example.intent is not None}
-    left = set(manifest["recipe"].get("never_answered", ()))
-    answered = found.intents.keys() - set(found.never_answered())
-    differences = {
-        "has never seen the examples of": named - known,
-        "leaves to people what the pack has answers for by now": left & answered,
-    }
     hint = "frontdesk train --from-feedback"
+    try:
+        trained = set(manifest["data"]["intents"])
+        left = trained.intersection(manifest["recipe"].get("never_answered", ()))
+    except (AttributeError, KeyError, TypeError):
+        detail = "the champion's manifest does not say what it was trained on"
+        yield Finding("learnt", Status.WARN, detail, hint)
+        return
+    named = {example.intent for example in examples if example.intent is not None}
+    for_people = set(found.never_answered())
+    differences = {
+        "has never seen the examples of": named - trained - OUT_OF_SCOPE,
+        "never answers unasked what the pack would": left & found.intents.keys() - for_people,
+        "was proved on answers that now go to people": trained & for_people - left,
+    }
     for difference, intents in differences.items():
         if intents:
             detail = f"the champion {difference}: {', '.join(sorted(intents))}"
             yield Finding("learnt", Status.WARN, detail, hint)
     if not any(differences.values()):
-        yield Finding("learnt", Status.OK, "the champion knows the intents of the pack")
+        detail = "the champion was trained on the pack's intents that have examples"
+        yield Finding("learnt", Status.OK, detail)
 
 
 def telegram(settings: Settings) -> Iterator[Finding]:

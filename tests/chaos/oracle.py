@@ -312,7 +312,9 @@ class _Chat:
             yield f"delivery {row.id} failed, but Telegram has not refused it."
         conversation = self.conversations.get(row.conversation_id or 0)
         # Nobody is called for who had blocked the bot then, though they may be back by now.
-        blocked = any(call["error"]["error_code"] == 403 for call in refused)
+        blocked = "403" in (row.error or "") and any(
+            call["error"]["error_code"] == 403 for call in refused
+        )
         if row.message_id is None or conversation is None or blocked:
             return
         if conversation.escalated_at is None and conversation.taken_at is None:

@@ -163,10 +163,14 @@ def test_texts_that_are_refused_as_unfamiliar_do_not_count_against_the_threshold
 
 def test_without_held_out_examples_only_the_promise_and_the_languages_are_noted() -> None:
     rows = [Example("where has my parcel gone this week?", "a")] * 3
-    recipe = Recipe(target_error=0.05, target_errors={"a": 0.01})
+    recipe = Recipe(target_error=0.05, target_errors={"a": 0.01}, never_answered=("b", "unknown"))
     calibration, scope = calibrate(None, rows, LABELS, recipe)
-    expected = Calibration(target_error=0.05, target_errors={"a": 0.01}, languages=("en",))
-    assert calibration == expected
+    assert calibration == Calibration(
+        target_error=0.05,
+        target_errors={"a": 0.01},
+        never_answered=("b",),
+        languages=("en",),
+    )
     assert calibration.threshold == NEVER
     assert scope == Scope()
 

@@ -130,6 +130,10 @@ def test_many_proofs_share_the_risk_so_that_all_of_them_hold_together() -> None:
     assert broken <= BROKEN
 
 
+def test_the_walks_share_the_whole_risk_and_no_more() -> None:
+    assert sum(part for _, part in WALKS) == pytest.approx(1)
+
+
 def test_it_takes_as_many_flawless_predictions_as_fewest_says() -> None:
     assert (1 - TARGET) ** fewest(TARGET) <= 1 - SURE < (1 - TARGET) ** (fewest(TARGET) - 1)
     for target in (0.01, TARGET, 0.2):

@@ -348,9 +348,12 @@ def test_a_recipe_settles_on_more_epochs_for_fewer_examples_and_keeps_what_is_se
 
 
 @pytest.mark.parametrize(
-    ("examples", "held_out"), [(10, 10), (1200, 1200), (2000, 2000), (3000, 2400), (4999, 2999)]
+    ("examples", "held_out"),
+    [(10, 10), (1200, 1200), (2499, 2499), (2500, 2000), (3000, 2400), (4999, 2999)],
 )
-def test_of_fewer_than_5000_examples_2000_are_held_out_or_all(examples: int, held_out: int) -> None:
+def test_of_fewer_than_5000_examples_at_least_2000_are_held_out_or_all(
+    examples: int, held_out: int
+) -> None:
     settled = Recipe().settle(examples, intents=20)
     assert round(examples * settled.rounds / settled.folds) == held_out
 

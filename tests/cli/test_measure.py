@@ -284,6 +284,9 @@ def test_thresholds_of_one_intent(frontdesk: Command) -> None:
     found = frontdesk("thresholds", "--intent", "refund", "--json").json()
     assert (found["intent"], found["rows"]) == ("refund", found["intents"][0]["answered"])
     assert "that are taken for refund" in frontdesk("thresholds", "--intent", "refund").out
+    result = frontdesk("thresholds", "--intent", "person")
+    assert result.code == 1
+    assert "always goes to a person" in result.err
     result = frontdesk("thresholds", "--intent", "refunds")
     assert result.code == 1
     assert "those it does: person, refund, where" in result.err

@@ -148,15 +148,25 @@ def test_doctor_tells_what_a_pack_has_that_the_champion_was_not_trained_for(
     assert found["status"] == "warn"
     assert found["detail"] == "the champion has never seen the examples of: gift_card"
     assert found["hint"] == "frontdesk train --from-feedback"
-    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
-    manifest = models / "champion" / "manifest.json"
-    trained = json.loads(manifest.read_text())
-    trained["recipe"]["never_answered"] = ["person", "refund"]
-    manifest.write_text(json.dumps(trained))
-    monkeypatch.setenv("MODELS_DIR", str(models))
     monkeypatch.setenv("PACK", str(pack_dir))
-    found = checks(frontdesk("doctor", "--json"))["learnt"]
-    assert found["detail"].endswith("what the pack has answers for by now: refund")
+    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    monkeypatch.setenv("MODELS_DIR", str(models))
+
+    def said(**change: object) -> str:
+        manifest = models / "champion" / "manifest.json"
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+        found = frontdesk("doctor", "--json")
+        assert "disk" in checks(found)
+        return str(checks(found)["learnt"]["detail"])
+
+    says = "the champion never answers unasked what the pack would: refund"
+    assert said(recipe={"never_answered": ["person", "refund", "unknown"]}) == says
+    # As one that was trained before there was such a list.
+    assert said(recipe={}) == "the champion was proved on answers that now go to people: person"
+    assert "does not say what it was trained on" in said(data=None)
+    (edited / "examples.jsonl").unlink()
+    monkeypatch.setenv("PACK", str(edited))
+    assert "learnt" not in checks(frontdesk("doctor", "--json"))
 
 
 def test_doctor_finds_an_outdated_database_and_redis_away(
