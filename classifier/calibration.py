@@ -27,10 +27,10 @@ class Calibration:
 
     `thresholds` has the intents with one of their own, `threshold` is for all others; they keep the
     promise of `target_error`, the share of automatic answers that may be wrong, and of
-    `target_errors` for single intents. 1 where nothing is proven, and for `never_answered`, the
-    intents that people answer however sure the model is, which are no part of the promise.
-    `held_out` is the number of examples that all of this was fitted on, `languages` those of the
-    training texts.
+    `target_errors` for single intents. 1 where nothing is proven: a person answers. So it is for
+    `never_answered`, the intents that people answer however sure the model is, which are no part of
+    the promise. `held_out` is the number of examples that all of this was fitted on, `languages`
+    those of the training texts.
     """
 
     intent_temperature: float = 1.0
@@ -45,6 +45,8 @@ class Calibration:
 
     def threshold_for(self, intent: str) -> float:
         """The confidence from which this intent may be answered automatically."""
+        if intent in self.never_answered:
+            return NEVER
         return self.thresholds.get(intent, self.threshold)
 
     @property
@@ -61,10 +63,9 @@ class Calibration:
             f"Of the automatic answers at most {100 * self.target_error:.3g} % are wrong{others}: "
             "so much is proven, with 95 % confidence, for texts of the kind held out."
         )
-        unproven = {name for name, value in self.thresholds.items() if value >= NEVER}
         if self.never_answered:
             proven += f" Always left to people: {', '.join(sorted(self.never_answered))}."
-        people = sorted(unproven.difference(self.never_answered))
+        people = sorted(name for name, value in self.thresholds.items() if value >= NEVER)
         if self.threshold >= NEVER:
             people.append("all intents without a threshold of their own")
         return f"{proven} Not proven, so left to people: {', '.join(people)}." if people else proven

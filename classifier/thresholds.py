@@ -62,8 +62,7 @@ def proven_threshold(
     allowed = int((confidences >= LOWEST_THRESHOLD).sum())
     best: int | None = None
     for begin, part in WALKS:
-        # The place depends on the number of predictions alone, not on what they got right. (That an
-        # intent which failed alone is among all others depends on it, but makes passing harder.)
+        # The place depends on the number of predictions alone, not on what they got right.
         rows = max(math.ceil(begin * len(correct)), _flawless(target, part * risk))
         for place in range(int(np.searchsorted(answered, rows)), allowed):
             bound = binomial_upper_bound(int(wrong[place]), int(answered[place]), 1 - part * risk)
@@ -110,7 +109,8 @@ def choose_thresholds(
     names = np.array(first, dtype=object)
     unanswered = OUT_OF_SCOPE.union(never)
     rest = np.array([name not in unanswered for name in first], dtype=bool)
-    own = dict.fromkeys(never, NEVER)
+    own: dict[str, float] = {}
+    targets = {intent: aim for intent, aim in targets.items() if intent not in never}
     alone, risk = _alone(Counter(names[rest].tolist()), target, targets)
     for intent in sorted({*alone, *targets}):
         mine = rest & (names == intent)
@@ -126,6 +126,7 @@ def choose_thresholds(
             own[intent] = NEVER
         if intent in own:
             rest &= ~mine
+    # An intent that failed alone is among these, which makes passing harder, never easier.
     overall = proven_threshold(confidence[rest], correct[rest], target, risk)
     if overall is None:
         return NEVER, own

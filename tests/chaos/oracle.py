@@ -312,7 +312,7 @@ class _Chat:
             yield f"delivery {row.id} failed, but Telegram has not refused it."
         conversation = self.conversations.get(row.conversation_id or 0)
         # Nobody is called for who had blocked the bot then, though they may be back by now.
-        blocked = "403" in (row.error or "") and any(
+        blocked = (row.error or "").startswith("403") and any(
             call["error"]["error_code"] == 403 for call in refused
         )
         if row.message_id is None or conversation is None or blocked:

@@ -12,6 +12,7 @@ from classifier.calibration import (
     fit_temperature,
     softmax,
 )
+from classifier.thresholds import NEVER
 
 
 def synthetic(rows: int = 4000, labels: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +88,7 @@ def calibration() -> Calibration:
 def test_calibration_survives_json(calibration: Calibration) -> None:
     again = Calibration.from_dict(json.loads(json.dumps(calibration.as_dict())))
     assert again == calibration
-    assert (again.threshold_for("a"), again.threshold_for("b")) == (0.9, 0.8)
+    assert [again.threshold_for(name) for name in "abc"] == [0.9, 0.8, NEVER]
 
 
 @pytest.mark.parametrize(

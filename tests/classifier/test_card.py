@@ -76,7 +76,7 @@ def test_a_card_has_the_measures_of_both_sets_and_a_dash_for_what_was_not_measur
             "left to people: b, all intents without a threshold of their own.",
         ),
         (
-            Calibration(threshold=0.8, thresholds={"b": 1.0}, never_answered=("b",)),
+            Calibration(threshold=0.8, never_answered=("b",)),
             "texts of the kind held out. Always left to people: b.\n",
         ),
         (Calibration(), "prove no promise"),

@@ -138,8 +138,8 @@ def test_what_is_held_out_sets_temperature_thresholds_and_scope() -> None:
     left = replace(recipe, never_answered=("a", "unknown"))
     calibration, _ = calibrate(HeldOut(examples, outputs), examples, LABELS, left)
     assert calibration.never_answered == ("a",)
-    assert calibration.thresholds["a"] == NEVER
-    assert calibration.thresholds["b"] < NEVER
+    assert calibration.threshold_for("a") == NEVER
+    assert calibration.threshold_for("b") < NEVER
 
 
 def test_texts_that_are_refused_as_unfamiliar_do_not_count_against_the_thresholds() -> None:
