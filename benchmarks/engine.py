@@ -130,7 +130,7 @@ def made(texts: Sequence[str], base_name: str = DEFAULT_BASE) -> dict[str, bytes
     names = [f"intent {number}" for number in range(INTENTS)]
     labels = Labels(tuple(names), ("negative", "neutral", "positive"))
     torch.manual_seed(1)
-    model = TwoHeadedBert(load_encoder(base, 0.0), labels)
+    model = TwoHeadedBert(load_encoder(base, tokenizer, 0.0), labels)
     content = {"intents": labels.intents, "sentiments": labels.sentiments}
     # A memory of its own as a trained one has it, since looking things up there costs time too.
     examples = [Example(text, names[row % INTENTS]) for row, text in enumerate(texts)]
@@ -142,7 +142,9 @@ def made(texts: Sequence[str], base_name: str = DEFAULT_BASE) -> dict[str, bytes
     assert neighbours is not None
     scope = Scope(offset=(0.0,) * len(layers), scale=(1.0,) * len(layers), layers=layers)
     return {
-        "config.json": json.dumps(base.config).encode(),
+        "config.json": json.dumps(
+            base.config | {"vocab_size": model.encoder.shape.vocab_size}
+        ).encode(),
         "tokenizer.json": tokenizer.to_str().encode(),
         "model.safetensors": safetensors.torch.save(model.tensors(), {"format": "pt"}),
         "labels.json": json.dumps(content).encode(),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from classifier.emoji import add_emoji, with_emoji
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -73,10 +75,12 @@ def find_base(name: str = DEFAULT_BASE) -> BaseModel:
     return BaseModel(name, path, config, sha256)
 
 
-def load_encoder(base: BaseModel, dropout: float) -> BertEncoder:
-    """The base model's encoder with its pretrained weights. Raises `BaseModelError`."""
+def load_encoder(base: BaseModel, tokenizer: Tokenizer, dropout: float) -> BertEncoder:
+    """The base model's encoder with its pretrained weights, and an embedding for each emoji that
+    `load_tokenizer` has made a token of. Raises `BaseModelError`."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+    from torch.nn import Embedding
 
     from classifier.bert import BertEncoder, BertShape, load_checkpoint
 
@@ -89,11 +93,23 @@ def load_encoder(base: BaseModel, dropout: float) -> BertEncoder:
         load_checkpoint(encoder, tensors)
     except (ValueError, SafetensorError) as error:
         raise BaseModelError(f"base model {base.name}: {error}") from error
+    words = with_emoji(encoder.words.weight.detach(), _own_tokenizer(base), tokenizer)
+    encoder.words = Embedding(words.shape[0], words.shape[1], _weight=words)
+    encoder.shape = replace(encoder.shape, vocab_size=len(words))
     return encoder
 
 
 def load_tokenizer(base: BaseModel) -> Tokenizer:
-    """The base model's tokenizer, without padding or truncation. Raises `BaseModelError`."""
+    """The base model's tokenizer, with emoji added, without padding or truncation.
+
+    Raises `BaseModelError`.
+    """
+    tokenizer = _own_tokenizer(base)
+    add_emoji(tokenizer)
+    return tokenizer
+
+
+def _own_tokenizer(base: BaseModel) -> Tokenizer:
     from tokenizers import Tokenizer
     from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 

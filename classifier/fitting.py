@@ -61,7 +61,8 @@ def fit(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.seed)
         rng = random.Random(recipe.seed)
-        model = TwoHeadedBert(load_encoder(base, recipe.dropout), labels, recipe.dropout)
+        encoder = load_encoder(base, tokenizer, recipe.dropout)
+        model = TwoHeadedBert(encoder, labels, recipe.dropout)
         # Only the words that occur get gradients; to update the others' rows, with nothing, took
         # about a fifth of the time of a step.
         vocabulary = model.encoder.words.weight.data

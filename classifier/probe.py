@@ -66,8 +66,8 @@ def embed(texts: Sequence[str], *, base: str = DEFAULT_BASE, device: str = "auto
     """
     place = pick_device(device)
     model = find_base(base)
-    encoder = load_encoder(model, 0.0).eval().to(place, fast_dtype(place))
     tokenizer = load_tokenizer(model)
+    encoder = load_encoder(model, tokenizer, 0.0).eval().to(place, fast_dtype(place))
     tokenizer.enable_truncation(min(MOST_TOKENS, encoder.shape.max_position_embeddings))
     sequences = tokenise(tokenizer, texts)
     means = np.empty((2, len(texts), encoder.shape.hidden_size), np.float32)

@@ -147,7 +147,7 @@ def train_to_directory(
         "seconds": round(time.perf_counter() - started, 2),
     }
     files = {
-        "config.json": _json(pretrained.config),
+        "config.json": _json(pretrained.config | {"vocab_size": model.encoder.shape.vocab_size}),
         "tokenizer.json": tokenizer.to_str().encode(),
         "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"}),
         **_knowledge(final),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from tokenizers import Tokenizer
 
 from classifier import base as base_module
 from classifier.base import BaseModelError, find_base, load_encoder, load_tokenizer
@@ -17,6 +18,11 @@ from classifier.bert import BertEncoder, BertShape, load_checkpoint, to_checkpoi
 @pytest.fixture
 def base_copy(tiny_base: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_base, tmp_path / "base"))
+
+
+def load(directory: Path) -> BertEncoder:
+    base = find_base(str(directory))
+    return load_encoder(base, load_tokenizer(base), 0.0)
 
 
 def change_config(directory: Path, **changes: Any) -> None:
@@ -89,7 +95,7 @@ def test_a_base_without_a_config_is_refused(base_copy: Path) -> None:
 def test_weights_that_are_not_safetensors_are_refused(base_copy: Path, content: bytes) -> None:
     (base_copy / "model.safetensors").write_bytes(content)
     with pytest.raises(BaseModelError):
-        load_encoder(find_base(str(base_copy)), 0.0)
+        load(base_copy)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -99,7 +105,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(base_copy: Path, value:
     tensors[name][0, 1] = value
     safetensors.torch.save_file(tensors, base_copy / "model.safetensors")
     with pytest.raises(BaseModelError, match=f"base: {name} holds NaN or infinity"):
-        load_encoder(find_base(str(base_copy)), 0.0)
+        load(base_copy)
 
 
 def test_a_base_that_reads_next_to_nothing_is_refused_by_name(base_copy: Path) -> None:
@@ -120,13 +126,13 @@ def test_weights_that_do_not_fit_the_config_are_refused(base_copy: Path) -> None
     with pytest.raises(
         BaseModelError, match=r"layers\.0\.up\.weight is \(64, 32\), not \(48, 32\)"
     ):
-        load_encoder(find_base(str(base_copy)), 0.0)
+        load(base_copy)
 
 
 def test_weights_that_lack_a_layer_are_refused(base_copy: Path) -> None:
     change_config(base_copy, num_hidden_layers=3)
     with pytest.raises(BaseModelError, match=r"lack 'encoder\.layer\.2"):
-        load_encoder(find_base(str(base_copy)), 0.0)
+        load(base_copy)
 
 
 def test_a_broken_tokenizer_is_refused(base_copy: Path) -> None:
@@ -136,7 +142,7 @@ def test_a_broken_tokenizer_is_refused(base_copy: Path) -> None:
 
 
 def test_a_base_with_a_vocabulary_file_alone_gets_its_tokenizer_from_that(base_copy: Path) -> None:
-    whole = load_tokenizer(find_base(str(base_copy)))
+    whole = Tokenizer.from_file(str(base_copy / "tokenizer.json"))
     words = [word for word, _ in sorted(whole.get_vocab().items(), key=lambda item: item[1])]
     (base_copy / "tokenizer.json").unlink()
     (base_copy / "vocab.txt").write_text("\n".join(words) + "\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from classifier.base import find_base, load_encoder
+from classifier.base import find_base, load_encoder, load_tokenizer
 from classifier.batching import pad
 from classifier.bert import BertEncoder, Dropout
 from classifier.model import IntentHead, TwoHeadedBert, mean_pool
@@ -17,7 +17,8 @@ TEXTS = [[2, 17, 45, 9, 3], [2, 3], [2, *range(20, 50), 3], [7], [2, 8, 3]]
 
 @pytest.fixture
 def encoder(tiny_base: Path) -> BertEncoder:
-    return load_encoder(find_base(str(tiny_base)), 0.0).eval()
+    base = find_base(str(tiny_base))
+    return load_encoder(base, load_tokenizer(base), 0.0).eval()
 
 
 def padded(texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:

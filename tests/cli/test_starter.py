@@ -53,3 +53,11 @@ def test_what_the_readme_lets_a_newcomer_try_is_read_as_the_readme_says(starter:
     assert parcel["intent"]["name"] == "order_status"
     assert parcel["sentiment"]["name"] == "neutral"
     assert person["intent"]["name"] == "talk_to_person"
+
+
+def test_an_angry_emoji_is_not_read_as_praise_nor_impatience_as_anger(starter: Place) -> None:
+    angry = ["charged me twice, i want my money NOW😡", "where is my order 🤬", "nothing came 😤"]
+    *found, impatient = starter.run("classify", *angry, "where is my parcel??", "--json").json()
+    assert [one["sentiment"]["name"] for one in found] == ["negative"] * 3
+    assert impatient["intent"]["name"] == "order_status"
+    assert impatient["sentiment"]["name"] == "neutral"

@@ -1,0 +1,170 @@
+"""Emoji as words of a BERT, whose vocabulary has next to none of them.
+
+Else all were one unknown token, praise or rage, together with the word before them where no space
+stands between: "refund me NOW😡" was "refund me [UNK]". Here each becomes a token of its own, whose
+embedding begins as the mean of a few plain words' (emoji from what describes them: Eisner et al.
+2016, "emoji2vec").
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tokenizers import AddedToken, Regex, Tokenizer
+from tokenizers.normalizers import Normalizer, Replace, Sequence
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MEANT = {
+    "furious": "😡😤👿💢",
+    "furious swearing": "🤬",
+    "angry": "😠",
+    "fuck": "🖕",
+    "annoyed": "🙄😒😑",
+    "disappointed": "😞",
+    "sad": "😔🙁☹😥😢",
+    "worried": "😟😰🫤",
+    "upset": "😖😣",
+    "exhausted": "😫😩",
+    "crying": "😭😿",
+    "please": "🥺",
+    "afraid": "😨",
+    "shocked": "😱🤯😧😦😮😲🙀",
+    "embarrassed": "😳🫣",
+    "stressed": "😓",
+    "frustrated": "🤦",
+    "no idea": "🤷",
+    "dizzy": "😵🥴",
+    "disgusting": "🤢🤮",
+    "sick": "🤒🤧😷",
+    "joke": "🤡",
+    "shit": "💩",
+    "bad": "👎",
+    "broken heart": "💔",
+    "confused": "😕",
+    "doubtful": "🤨🧐",
+    "thinking": "🤔💭",
+    "awkward": "😬",
+    "irony": "🙃",
+    "oops": "😅🙈🫠",
+    "laughing": "😂🤣😆😹",
+    "happy": "😀😃😄😁😊☺😸😺",
+    "smile": "🙂",
+    "grateful": "🥲🥹",
+    "innocent": "😇",
+    "love": "😍🥰🤩❤💕💖💗💓💞💘💝💙💚💛🧡💜🤎🖤🤍🩷🩵❣🫶😻",
+    "kiss": "😘😗😚😙💋😽",
+    "delicious": "😋🤤",
+    "wink": "😉😏",
+    "playful": "😜😝😛🤪",
+    "cool": "😎🤙",
+    "hug": "🤗🫂",
+    "celebrate": "🥳🎉🎊🍾🥂",
+    "good": "👍",
+    "applause": "👏",
+    "hooray": "🙌",
+    "thanks please": "🙏",
+    "strong": "💪",
+    "perfect": "👌💯",
+    "great": "🔥",
+    "beautiful": "✨💐🌹🌸🌷🌺🌻",
+    "star": "⭐🌟",
+    "done": "✅☑✔",
+    "wrong": "❌✖",
+    "forbidden": "🚫⛔",
+    "!": "❗❕‼",
+    "?": "❓❔⁉",
+    "warning": "⚠",
+    "alarm": "🚨",
+    "help": "🆘",
+    "hello": "👋",
+    "hope": "🤞",
+    "agreed": "🤝",
+    "looking": "👀",
+    "dead": "💀☠",
+    "asleep": "😴",
+    "bored": "🥱",
+    "tired": "😪",
+    "silent": "🤐🤫",
+    "parcel": "📦",
+    "delivery": "🚚🚛",
+    "card": "💳",
+    "money": "💰💵💶💷🤑",
+    "money gone": "💸",
+    "gift": "🎁",
+    "email": "📧📩✉",
+    "phone": "📞☎📱",
+    "time": "⏰🕐⏱",
+    "waiting": "⏳⌛",
+    "date": "📅📆",
+}
+"""Words, and the emoji that customers write for them. Most of Unicode's names say what a picture
+shows and not what it is for: 😤 is its "face with look of triumph"."""
+
+BLOCKS = (
+    range(0x2600, 0x27C0),
+    range(0x1F300, 0x1F650),
+    range(0x1F680, 0x1F700),
+    range(0x1F90C, 0x1FA00),
+    range(0x1FA70, 0x1FB00),
+)
+"""Of Unicode, where the other emoji stand among other pictures."""
+FILLING = frozenset({"black", "button", "face", "heavy", "mark", "sign", "symbol", "white", "with"})
+"""Words of Unicode's names that tell no emoji from another."""
+VARIANTS = "\u200d?[♀♂\U0001f3fb-\U0001f3ff]"
+"""Sexes and colours of skin, which stand behind an emoji: they say nothing of an intent."""
+
+
+@cache
+def emoji_words() -> Mapping[str, str]:
+    """Each emoji, one character, and the words that it begins as; in a fixed order."""
+    named = {
+        character: _plain(unicodedata.name(character))
+        for block in BLOCKS
+        for character in map(chr, block)
+        if unicodedata.category(character) == "So" and character not in VARIANTS
+    }
+    meant = {character: words for words, emoji in MEANT.items() for character in emoji}
+    return dict(sorted((named | meant).items()))
+
+
+def add_emoji(tokenizer: Tokenizer) -> None:
+    """Make each emoji that the tokenizer does not know a token of its own."""
+    unknown = tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "")
+    if unknown is None:
+        return
+    emoji = list(emoji_words())
+    found = tokenizer.encode_batch_fast(emoji, add_special_tokens=False)
+    new = [one for one, its in zip(emoji, found, strict=True) if its.ids == [unknown]]
+    # Not normalised, since normalisers may take an emoji for an accent, or apart.
+    tokenizer.add_tokens([AddedToken(one, normalized=False) for one in new])
+    others: list[Normalizer] = [tokenizer.normalizer] if tokenizer.normalizer else []
+    tokenizer.normalizer = Sequence([Replace(Regex(VARIANTS), ""), *others])
+
+
+def with_emoji(embeddings: Tensor, own: Tokenizer, tokenizer: Tokenizer) -> Tensor:
+    """The embeddings (words, hidden) of a base's `own` tokenizer, and of the emoji that `tokenizer`
+    was given besides, each the mean of its words' and as long as most words' are."""
+    meant = emoji_words()
+    new = {
+        place: tokenizer.encode(meant[token.content], add_special_tokens=False).ids
+        for place, token in tokenizer.get_added_tokens_decoder().items()
+        if token.content in meant and own.token_to_id(token.content) is None
+    }
+    size = max(len(embeddings), tokenizer.get_vocab_size())
+    grown = embeddings.new_zeros(size, embeddings.shape[1])
+    grown[: len(embeddings)] = embeddings
+    usual = embeddings.norm(dim=1).median()
+    for place, words in new.items():
+        mean = embeddings[words].mean(dim=0)
+        grown[place] = mean * (usual / mean.norm().clamp(min=1e-12))
+    return grown
+
+
+def _plain(name: str) -> str:
+    words = name.lower().replace("-", " ").split()
+    return " ".join([word for word in words if word not in FILLING] or words)
