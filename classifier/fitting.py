@@ -247,7 +247,8 @@ def _loss(
     logits: Logits, mean: Tensor, intents: Tensor, sentiments: Tensor, recipe: SettledRecipe
 ) -> Tensor:
     loss = _cross_entropy(logits.intent, intents, recipe.label_smoothing)
-    mood = _cross_entropy(logits.sentiment, sentiments, recipe.label_smoothing)
+    # Of three labels a tenth is much: confidences went wrong in a way that no temperature mends.
+    mood = _cross_entropy(logits.sentiment, sentiments, 0.0)
     loss = loss + recipe.sentiment_weight * mood
     if recipe.contrast and logits.intent is not None:
         loss = loss + recipe.contrast * contrastive(mean, intents, recipe.contrast_temperature)

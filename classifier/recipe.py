@@ -29,7 +29,7 @@ class Recipe:
     radius: Euclidean distance, over all weights together, that a step climbs before it takes the
         gradient to go down by; 0: none
     weight_decay: of weight matrices (not of biases and norms)
-    label_smoothing: share of the target's weight that is spread over all labels
+    label_smoothing: share of an intent's weight as a target that is spread over all intents
     contrast: weight of the contrastive loss beside the others, which have weight 1
     contrast_temperature: of that loss
     views: how often a step computes each text, each time with other dropout
