@@ -262,6 +262,16 @@ def test_the_recipes_losses_count(
     assert not same(fitted(base, tokenizer), fitted(base, tokenizer, changed))
 
 
+@pytest.mark.parametrize(("kind", "counts"), [("intent", True), ("sentiment", False)])
+def test_labels_are_smoothed_for_intents_and_not_for_sentiments(
+    base: BaseModel, tokenizer: Tokenizer, kind: str, counts: bool
+) -> None:
+    rows = [Example(e.text, **{kind: getattr(e, kind)}) for e in ROWS]
+    plain = fitted(base, tokenizer, replace(SHORT, label_smoothing=0.0), rows)
+    smoothed = fitted(base, tokenizer, replace(SHORT, label_smoothing=0.3), rows)
+    assert same(plain, smoothed) is not counts
+
+
 def test_words_that_never_occur_keep_their_pretrained_weights(
     base: BaseModel, tokenizer: Tokenizer
 ) -> None:
