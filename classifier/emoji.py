@@ -101,22 +101,39 @@ MEANT = {
     "time": "⏰🕐⏱",
     "waiting": "⏳⌛",
     "date": "📅📆",
+    # Two of these letters make a flag.
+    "country": "".join(map(chr, range(0x1F1E6, 0x1F200))),
 }
 """Words, and the emoji that customers write for them. Most of Unicode's names say what a picture
 shows and not what it is for: 😤 is its "face with look of triumph"."""
 
 BLOCKS = (
+    range(0x2194, 0x219A),
+    range(0x21A9, 0x21AB),
+    range(0x231A, 0x231C),
+    range(0x23E9, 0x23FB),
+    range(0x25B6, 0x25B7),
+    range(0x25C0, 0x25C1),
     range(0x2600, 0x27C0),
+    range(0x2B05, 0x2B08),
+    range(0x2B1B, 0x2B1D),
+    range(0x2B50, 0x2B51),
+    range(0x2B55, 0x2B56),
+    range(0x1F170, 0x1F252),
     range(0x1F300, 0x1F650),
     range(0x1F680, 0x1F700),
+    range(0x1F7E0, 0x1F7EC),
     range(0x1F90C, 0x1FA00),
     range(0x1FA70, 0x1FB00),
 )
-"""Of Unicode, where the other emoji stand among other pictures."""
+"""Of Unicode, where the other emoji stand, alone or among other pictures. Not its lines and shapes,
+which stand in long rows."""
 FILLING = frozenset({"black", "button", "face", "heavy", "mark", "sign", "symbol", "white", "with"})
 """Words of Unicode's names that tell no emoji from another."""
-VARIANTS = "\u200d?[♀♂\U0001f3fb-\U0001f3ff]"
-"""Sexes and colours of skin, which stand behind an emoji: they say nothing of an intent."""
+SEXES = "♀♂"
+VARIANTS = f"\u200d?[{SEXES}\U0001f3fb-\U0001f3ff]|[\ufe0f\u20e3]"
+"""What stands behind an emoji and says nothing of an intent: sexes, colours of skin, and how it is
+drawn."""
 
 
 @cache
@@ -126,16 +143,23 @@ def emoji_words() -> Mapping[str, str]:
         character: _plain(unicodedata.name(character))
         for block in BLOCKS
         for character in map(chr, block)
-        if unicodedata.category(character) == "So" and character not in VARIANTS
+        if unicodedata.category(character) == "So" and character not in SEXES
     }
     meant = {character: words for words, emoji in MEANT.items() for character in emoji}
     return dict(sorted((named | meant).items()))
 
 
 def add_emoji(tokenizer: Tokenizer) -> None:
-    """Make each emoji that the tokenizer does not know a token of its own."""
+    """Make each emoji that the tokenizer does not know a token of its own.
+
+    None where it knows every character, or has gaps in its ids.
+    """
     unknown = tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "")
     if unknown is None:
+        return
+    taken = tokenizer.get_vocab().values()
+    if max(taken) >= len(taken):
+        # A vocab.txt with a line twice leaves a gap, and new tokens would get ids that are taken.
         return
     emoji = list(emoji_words())
     found = tokenizer.encode_batch_fast(emoji, add_special_tokens=False)

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
+from tokenizers.normalizers import BertNormalizer
 
 from classifier.base import find_base, load_encoder, load_tokenizer
 from classifier.bert import BertEncoder
@@ -25,6 +26,11 @@ OWN = int(BASE.config["vocab_size"])
 @pytest.fixture(scope="module")
 def encoder() -> BertEncoder:
     return load_encoder(BASE, TOKENIZER, 0.0)
+
+
+@pytest.fixture
+def base_copy(tiny_base: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_base, tmp_path / "base"))
 
 
 def tokens(text: str, tokenizer: Tokenizer = TOKENIZER) -> list[str]:
@@ -44,6 +50,34 @@ def test_an_emoji_is_a_token_of_its_own_and_leaves_the_word_before_it_one() -> N
 def test_colours_of_skin_and_sexes_make_no_difference() -> None:
     assert tokens("ok 👍🏽") == tokens("ok 👍") == ["ok", "👍"]
     assert tokens("again 🤦🏻‍♀️") == tokens("again 🤦‍♂️") == tokens("again 🤦")
+
+
+def test_flags_signs_and_keycaps_leave_the_words_beside_them() -> None:
+    assert tokens("now🇩🇪") == ["now", "🇩", "🇪"]
+    assert tokens("now🆗 back↩️ late⌚") == ["now", "🆗", "back", "↩", "late", "⌚"]
+    assert tokens("press 1️⃣") == ["press", "1"]
+
+
+def test_a_cased_base_sees_the_emoji_alone_however_it_is_drawn(base_copy: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(base_copy / "tokenizer.json"))
+    tokenizer.normalizer = BertNormalizer(lowercase=False)
+    tokenizer.save(str(base_copy / "tokenizer.json"))
+    cased = load_tokenizer(find_base(str(base_copy)))
+    assert tokens("❤️ 🤷‍♀️ ☎️ 👨‍👩‍👧", cased) == ["❤", "🤷", "☎", "👨", "👩", "👧"]
+
+
+def test_a_vocabulary_with_a_word_twice_keeps_its_words_and_gets_no_emoji(base_copy: Path) -> None:
+    own = Tokenizer.from_file(str(base_copy / "tokenizer.json"))
+    words = [word for word, _ in sorted(own.get_vocab().items(), key=lambda item: item[1])]
+    words[-3] = words[-5]
+    (base_copy / "tokenizer.json").unlink()
+    (base_copy / "vocab.txt").write_text("\n".join(words) + "\n")
+    base = find_base(str(base_copy))
+    tokenizer = load_tokenizer(base)
+    rows = load_encoder(base, tokenizer, 0.0).words.weight.data
+    kept = safetensors.torch.load_file(base_copy / "model.safetensors")
+    assert tokenizer.id_to_token(len(words) - 1) == words[-1]
+    assert torch.equal(rows, kept["embeddings.word_embeddings.weight"])
 
 
 def test_what_is_no_emoji_keeps_its_tokens() -> None:
@@ -70,42 +104,36 @@ def test_the_bases_own_words_keep_their_embeddings(encoder: BertEncoder) -> None
     )
 
 
-def test_a_base_that_knows_an_emoji_keeps_its_own_embedding_of_it(
-    tiny_base: Path, tmp_path: Path
-) -> None:
-    knowing = Path(shutil.copytree(tiny_base, tmp_path / "base"))
-    tokenizer = Tokenizer.from_file(str(knowing / "tokenizer.json"))
+def test_a_base_that_knows_an_emoji_keeps_its_own_embedding_of_it(base_copy: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(base_copy / "tokenizer.json"))
     tokenizer.add_tokens(["😡"])
-    tokenizer.save(str(knowing / "tokenizer.json"))
-    config = json.loads((knowing / "config.json").read_text())
+    tokenizer.save(str(base_copy / "tokenizer.json"))
+    config = json.loads((base_copy / "config.json").read_text())
     size = tokenizer.get_vocab_size()
-    (knowing / "config.json").write_text(json.dumps(config | {"vocab_size": size}))
-    tensors = safetensors.torch.load_file(knowing / "model.safetensors")
+    (base_copy / "config.json").write_text(json.dumps(config | {"vocab_size": size}))
+    tensors = safetensors.torch.load_file(base_copy / "model.safetensors")
     name = "embeddings.word_embeddings.weight"
     own = torch.full((1, config["hidden_size"]), 0.25)
     tensors[name] = torch.cat([tensors[name], own])
-    safetensors.torch.save_file(tensors, knowing / "model.safetensors")
+    safetensors.torch.save_file(tensors, base_copy / "model.safetensors")
 
-    base = find_base(str(knowing))
+    base = find_base(str(base_copy))
     tokenizer = load_tokenizer(base)
     rows = load_encoder(base, tokenizer, 0.0).words.weight.data
     assert torch.equal(rows[tokenizer.token_to_id("😡")], own[0])
     assert not torch.equal(rows[tokenizer.token_to_id("😠")], own[0])
 
 
-def test_spare_rows_of_a_base_become_emoji_before_any_is_added(
-    tiny_base: Path, tmp_path: Path
-) -> None:
-    roomy = Path(shutil.copytree(tiny_base, tmp_path / "base"))
-    config = json.loads((roomy / "config.json").read_text())
+def test_spare_rows_of_a_base_become_emoji_before_any_is_added(base_copy: Path) -> None:
+    config = json.loads((base_copy / "config.json").read_text())
     size = config["vocab_size"] + 3
-    (roomy / "config.json").write_text(json.dumps(config | {"vocab_size": size}))
-    tensors = safetensors.torch.load_file(roomy / "model.safetensors")
+    (base_copy / "config.json").write_text(json.dumps(config | {"vocab_size": size}))
+    tensors = safetensors.torch.load_file(base_copy / "model.safetensors")
     name = "embeddings.word_embeddings.weight"
     tensors[name] = torch.cat([tensors[name], torch.zeros(3, config["hidden_size"])])
-    safetensors.torch.save_file(tensors, roomy / "model.safetensors")
+    safetensors.torch.save_file(tensors, base_copy / "model.safetensors")
 
-    base = find_base(str(roomy))
+    base = find_base(str(base_copy))
     tokenizer = load_tokenizer(base)
     encoder = load_encoder(base, tokenizer, 0.0)
     assert encoder.shape.vocab_size == len(encoder.words.weight) == tokenizer.get_vocab_size()
