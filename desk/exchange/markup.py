@@ -21,8 +21,6 @@ _MARKS = {
     "strong": "**",
     "i": "_",
     "em": "_",
-    "code": "`",
-    "pre": "`",
     "s": "~~",
     "del": "~~",
     "strike": "~~",
@@ -30,10 +28,11 @@ _MARKS = {
 _SPECIAL = re.compile(r"[\\*`~\[\]]|(?<![^\W_])_|_(?![^\W_])")
 _MARKDOWN = re.compile(
     r"""\\(?P<escaped>[!-/:-@\[-`{-~])
-      | `(?P<code>[^`\n]+)`
-      | \[(?P<words>[^\]\n]+)\]\((?P<url>[^\s()]+(?:\([^\s()]*\)[^\s()]*)*)\)
+      | (?<![^\\]`)(?P<fence>`{3,}+)\n(?P<pre>.+?)\n(?P=fence)(?!`)
+      | (?<![^\\]`)(?P<ticks>`++)(?P<code>[^\n]+?)(?<!`)(?P=ticks)(?!`)
+      | \[(?P<words>(?:\\.|[^\[\]\\\n])++)\]\((?P<url>[^\s()]+(?:\([^\s()]*\)[^\s()]*)*)\)
       | (?P<mark>\*\*|~~|(?<![^\W_])_(?=\S)|(?<=\S)_(?![^\W_]))""",
-    re.VERBOSE,
+    re.VERBOSE | re.DOTALL,
 )
 _MARKED = {"**": "b", "~~": "s", "_": "i"}
 
@@ -90,8 +89,11 @@ def _from_markdown(text: str) -> str:
         end = found.end()
         if found["escaped"]:
             parts.append(escaped(found["escaped"]))
+        elif found["pre"]:
+            parts.append(f"<pre>{escaped(found['pre'])}</pre>")
         elif found["code"]:
-            parts.append(f"<code>{escaped(found['code'])}</code>")
+            code = re.sub(r"^ (`.*|.*`) $", r"\1", found["code"])
+            parts.append(f"<code>{escaped(code)}</code>")
         elif found["words"]:
             words = _from_markdown(found["words"])
             parts.append(f'<a href="{html.escape(found["url"])}">{words}</a>')
@@ -107,25 +109,45 @@ class _MarkdownWriter(HTMLParser):
         super().__init__()
         self.parts: list[str] = []
         self._links: list[str] = []
-        self._code = False
+        self._code_of = ""
+        self._code: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._code_of:
+            return
         if tag == "a":
             self._links.append(dict(attrs).get("href") or "")
             self.parts.append("[")
         elif tag in ("code", "pre"):
-            self._code = True
+            self._code_of, self._code = tag, []
         self.parts.append(_MARKS.get(tag, ""))
 
     def handle_endtag(self, tag: str) -> None:
+        if self._code_of:
+            if tag == self._code_of:
+                self.parts.append(_fenced("".join(self._code), block=tag == "pre"))
+                self._code_of = ""
+            return
         self.parts.append(_MARKS.get(tag, ""))
         if tag == "a":
             self.parts.append(f"]({self._links.pop()})")
-        elif tag in ("code", "pre"):
-            self._code = False
 
     def handle_data(self, data: str) -> None:
-        self.parts.append(data if self._code else _SPECIAL.sub(r"\\\g<0>", data))
+        if self._code_of:
+            self._code.append(data)
+        else:
+            self.parts.append(_SPECIAL.sub(r"\\\g<0>", data))
+
+
+def _fenced(code: str, *, block: bool) -> str:
+    """Code between more backticks than stand in it."""
+    longest = max((len(run) for run in re.findall("`+", code)), default=0)
+    if block:
+        fence = "`" * max(3, longest + 1)
+        return f"{fence}\n{code}\n{fence}"
+    fence = "`" * (longest + 1)
+    space = " " if code.startswith("`") or code.endswith("`") else ""
+    return f"{fence}{space}{code}{space}{fence}"
 
 
 class _ZammadReader(HTMLParser):
@@ -144,6 +166,8 @@ class _ZammadReader(HTMLParser):
             self._break()
         if tag == "li":
             self._parts.append("• ")
+        if tag in ("td", "th"):
+            self._parts.append(" ")
         kept = _KEPT.get(tag)
         if kept == "a":
             url = dict(attrs).get("href") or ""
@@ -174,8 +198,12 @@ class _ZammadReader(HTMLParser):
     def result(self) -> str:
         while self._opened:
             self._close()
-        lines = re.sub(r" *\n *", "\n", "".join(self._parts))
-        return re.sub(r"\n{3,}", "\n\n", lines).strip()
+        # What is preformatted keeps its spaces and its lines.
+        pieces = re.split(r"(<pre>.*?</pre>)", "".join(self._parts), flags=re.DOTALL)
+        for place in range(0, len(pieces), 2):
+            lines = re.sub(r" {2,}", " ", re.sub(r" *\n *", "\n", pieces[place]))
+            pieces[place] = re.sub(r"\n{3,}", "\n\n", lines)
+        return "".join(pieces).strip()
 
     def _close(self) -> str:
         tag = self._opened.pop()

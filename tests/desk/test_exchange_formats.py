@@ -267,6 +267,11 @@ def test_canned_answers_are_in_the_markup_of_their_system(pack: Pack) -> None:
         "snake_case _private_ __init__",
         "<b>bold <i>and italic</i></b>, <s>gone</s>",
         "<code>a_b*c</code>",
+        "<code>a`b</code> and <code>`c``</code>",
+        "<pre>if a:\n    b = `c`\n\n\n\nend</pre>",
+        "a `<code>tick</code>",
+        "<pre>```\nfence\n```</pre>",
+        '<a href="https://x.example/z">form [A] \\ more</a>',
         '<a href="https://x.example/a_(b)?c=1&amp;d=*">l_i_nk</a>',
         "&lt;b&gt; is no tag; a &amp; b",
         "one\ntwo\n\nthree 🌿",
@@ -276,6 +281,13 @@ def test_an_answers_markup_survives_both_systems(text: str) -> None:
     assert markup.from_chatwoot(markup.to_chatwoot(text)) == text
     assert markup.from_zammad(markup.to_zammad(text)) == text
     assert html_problems(text) == []
+
+
+def test_the_cells_of_a_table_stay_apart() -> None:
+    table = (
+        "<table><tr><th>Express</th><td>5 EUR</td></tr><tr><td> Post </td><td>2</td></tr></table>"
+    )
+    assert markup.from_zammad(table) == "Express 5 EUR\nPost 2"
 
 
 def test_what_another_system_would_fill_in_is_noticed() -> None:
