@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import DeviceOption, ModelOption, load_model, settings_for
-from cli.screen import JsonOption, print_json
+from cli.screen import JsonOption, as_json, print_json
 
 if TYPE_CHECKING:
     from classifier import Prediction
@@ -47,7 +46,7 @@ def classify(
         for batch in _lines():
             for prediction in classifier(batch):
                 if json_:
-                    print(json.dumps(prediction.as_dict(), ensure_ascii=False), flush=True)
+                    print(as_json(prediction.as_dict()), flush=True)
                 else:
                     print(said(prediction), flush=True)
         return
@@ -62,11 +61,12 @@ def classify(
 
 def _lines() -> Iterator[list[str]]:
     """Lines of standard input: many at once from a file, one at a time from a person."""
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+    # With a mark of its byte order, as files of Windows begin, and without.
+    sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")  # type: ignore[union-attr]
     at_once = 1 if sys.stdin.isatty() else LINES_AT_ONCE
     batch: list[str] = []
     for line in sys.stdin:
-        batch.append(line.rstrip("\n"))
+        batch.append(line.rstrip("\r\n"))
         if len(batch) >= at_once:
             yield batch
             batch = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -92,6 +93,9 @@ _verb(doctor.doctor, "frontdesk doctor")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code: 0, 1 for a failure, 2 for wrong settings or usage."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A result with a character that the output can't take is still a result.
+        sys.stdout.reconfigure(errors="replace")
     try:
         app(arguments, prog_name="frontdesk")
     except SystemExit as end:

@@ -13,7 +13,11 @@ from desk.domain import Role
 operators = typer.Typer(no_args_is_help=True, help="List, add and remove operators.")
 
 
-UserId = Annotated[int, typer.Argument(help="Telegram user id, as the bot tells it to a stranger.")]
+UserId = Annotated[
+    int,
+    # Groups have negative ids, and Telegram promises 52 bits.
+    typer.Argument(min=1, max=2**52, help="Telegram user id, as the bot tells it to a stranger."),
+]
 
 
 @operators.command("list", epilog="Example: frontdesk operators list --json")

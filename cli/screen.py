@@ -18,7 +18,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 
 def print_json(value: Any) -> None:
     """The one thing that a verb with --json writes to standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    print(as_json(value, indent=2))
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """A value as JSON that standard output can take."""
+    # Where the output can't take every character, JSON has a way to write them all the same.
+    narrow = not (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(value, ensure_ascii=narrow, indent=indent, default=str)
 
 
 def notices() -> Console:

@@ -25,16 +25,26 @@ _MARKS = {
     "del": "~~",
     "strike": "~~",
 }
-_SPECIAL = re.compile(r"[\\*`~\[\]]|(?<![^\W_])_|_(?![^\W_])")
+_SPECIAL = re.compile(r"[\\*`~\[\]]|(?<![^\W_])_|_(?![^\W_])|<(?=https?:|mailto:)")
 _MARKDOWN = re.compile(
     r"""\\(?P<escaped>[!-/:-@\[-`{-~])
+      | \\(?P<broken>\n)
+      | <(?P<bare>(?:https?://|mailto:)[^\s<>]+)>
       | (?<![^\\]`)(?P<fence>`{3,}+)\n(?P<pre>.+?)\n(?P=fence)(?!`)
       | (?<![^\\]`)(?P<ticks>`++)(?P<code>[^\n]+?)(?<!`)(?P=ticks)(?!`)
       | \[(?P<words>(?:\\.|[^\[\]\\\n])++)\]\((?P<url>[^\s()]+(?:\([^\s()]*\)[^\s()]*)*)\)
-      | (?P<mark>\*\*|~~|(?<![^\W_])_(?=\S)|(?<=\S)_(?![^\W_]))""",
+      | (?P<mark>\*{1,3}|~~|__?)""",
     re.VERBOSE | re.DOTALL,
 )
-_MARKED = {"**": "b", "~~": "s", "_": "i"}
+_MARKED = {
+    "***": ("<b><i>", "</i></b>"),
+    "**": ("<b>", "</b>"),
+    "__": ("<b>", "</b>"),
+    "~~": ("<s>", "</s>"),
+    "_": ("<i>", "</i>"),
+    "*": ("<i>", "</i>"),
+}
+"""What opens and what closes."""
 
 
 def foreign_variable(text: str) -> str | None:
@@ -83,25 +93,51 @@ def to_zammad(text: str) -> str:
 
 
 def _from_markdown(text: str) -> str:
-    parts, opened, end = [], set[str](), 0
+    parts: list[str] = []
+    opened: list[tuple[str, int]] = []
+    end = 0
     for found in _MARKDOWN.finditer(text):
         parts.append(escaped(text[end : found.start()]))
         end = found.end()
-        if found["escaped"]:
-            parts.append(escaped(found["escaped"]))
-        elif found["pre"]:
-            parts.append(f"<pre>{escaped(found['pre'])}</pre>")
-        elif found["code"]:
-            code = re.sub(r"^ (`.*|.*`) $", r"\1", found["code"])
-            parts.append(f"<code>{escaped(code)}</code>")
-        elif found["words"]:
-            words = _from_markdown(found["words"])
-            parts.append(f'<a href="{html.escape(found["url"])}">{words}</a>')
+        mark = found["mark"]
+        if not mark:
+            parts.append(_element(found))
+            continue
+        before, after = text[: found.start()][-1:], text[end : end + 1]
+        if opened and opened[-1][0] == mark and _touches(mark, before, after):
+            opened.pop()
+            parts.append(_MARKED[mark][1])
+        elif _touches(mark, after, before):
+            opened.append((mark, len(parts)))
+            parts.append(_MARKED[mark][0])
         else:
-            tag = _MARKED[found["mark"]]
-            parts.append(f"</{tag}>" if tag in opened else f"<{tag}>")
-            opened ^= {tag}
+            parts.append(mark)
+    for mark, place in opened:  # what is never closed is no mark
+        parts[place] = mark
     return "".join((*parts, escaped(text[end:])))
+
+
+def _touches(mark: str, inner: str, outer: str) -> bool:
+    """Whether a mark touches what it marks, as those must that plain texts have for themselves;
+    underscores, unlike stars, never within a word."""
+    if mark in ("**", "~~"):
+        return True
+    return bool(inner.strip()) and not (mark[0] == "_" and outer.isalnum())
+
+
+def _element(found: re.Match[str]) -> str:
+    """What is no mark around other text, as a pack has it."""
+    if found["escaped"] or found["broken"]:
+        return escaped(found["escaped"] or found["broken"])
+    if found["bare"]:
+        return f'<a href="{html.escape(found["bare"])}">{escaped(found["bare"])}</a>'
+    if found["pre"]:
+        return f"<pre>{escaped(found['pre'])}</pre>"
+    if found["code"]:
+        code = re.sub(r"^ (`.*|.*`) $", r"\1", found["code"])
+        return f"<code>{escaped(code)}</code>"
+    url = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", found["url"])
+    return f'<a href="{html.escape(url)}">{_from_markdown(found["words"])}</a>'
 
 
 class _MarkdownWriter(HTMLParser):
@@ -111,10 +147,14 @@ class _MarkdownWriter(HTMLParser):
         self._links: list[str] = []
         self._code_of = ""
         self._code: list[str] = []
+        self._before: list[str] = []
+        self._quoted = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._code_of:
             return
+        if tag == "blockquote":
+            self._before, self.parts = self.parts, []
         if tag == "a":
             self._links.append(dict(attrs).get("href") or "")
             self.parts.append("[")
@@ -131,11 +171,20 @@ class _MarkdownWriter(HTMLParser):
         self.parts.append(_MARKS.get(tag, ""))
         if tag == "a":
             self.parts.append(f"]({self._links.pop()})")
+        elif tag == "blockquote":
+            before, quote = "".join(self._before).rstrip("\n"), "".join(self.parts)
+            lines = "\n".join(f"> {line}".rstrip() for line in quote.strip().split("\n"))
+            self.parts = [f"{before}\n\n" if before else "", lines]
+            self._quoted = True
 
     def handle_data(self, data: str) -> None:
         if self._code_of:
             self._code.append(data)
-        else:
+            return
+        if self._quoted:
+            data = "\n\n" + data.lstrip("\n")
+            self._quoted = False
+        if data:
             self.parts.append(_SPECIAL.sub(r"\\\g<0>", data))
 
 

@@ -129,6 +129,8 @@ def _root(path: Path) -> yaml.Node | None:
     except yaml_text.YamlLimitError as error:
         raise ExchangeError(f"{path}:{error.line}: is no file of Rasa: {error}") from None
     except yaml.MarkedYAMLError as error:
+        if error.context == "expected a single document in the stream":
+            return None  # a project's other files, Kubernetes' say: Rasa's have one
         said = "; ".join(filter(None, (error.context, error.problem)))
         mark = error.problem_mark or error.context_mark
         raise ExchangeError(

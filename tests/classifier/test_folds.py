@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from classifier import folds as folds_module
 from classifier import training
 from classifier.data import DataError, Example
 from classifier.evaluate import evaluate
@@ -115,6 +116,25 @@ def test_every_text_is_predicted_by_a_model_that_has_not_read_it(
     assert found["mean"]["accuracy"] == pytest.approx(sum(accuracy) / 2)
     assert found["sd"]["accuracy"] == pytest.approx(abs(accuracy[0] - accuracy[1]) / 2**0.5)
     assert folders(temporary) == []
+
+
+def test_a_fold_that_answered_nothing_is_not_counted_as_right(
+    tiny_base: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = iter([(0.5, 0.2), (0.0, 0.0)])
+
+    def measured(predictions: Any, examples: Any) -> dict[str, Any]:
+        coverage, wrong = next(shares, (0.25, 0.2))
+        return evaluate(predictions, examples) | {"coverage": coverage, "coverage_error": wrong}
+
+    monkeypatch.setattr(folds_module, "evaluate", measured)
+    _, measures = cross_validate(
+        make_examples(each=8), 2, base=str(tiny_base), recipe=TINY, device="cpu", progress=quiet
+    )
+    found = measures["cross_validation"]
+    assert found["mean"]["coverage"] == 0.25
+    assert found["mean"]["coverage_error"] == 0.2
+    assert "coverage_error" not in found["each"][1]
 
 
 def test_a_cross_validation_that_is_interrupted_leaves_nothing(

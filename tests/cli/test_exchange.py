@@ -247,6 +247,15 @@ def test_a_bad_source_is_told_and_nothing_is_written(
         assert everything() == before
 
 
+def test_files_of_several_documents_in_a_projects_folder_are_passed_over(
+    frontdesk: Command,
+) -> None:
+    write("bot/nlu.yml", NLU)
+    write("bot/deploy/k8s.yml", "kind: Service\n---\nkind: Deployment\n")
+    assert frontdesk("import", "bot", "--into", "mine").code == 0
+    assert "k8s" not in Path("mine/pack.yml").read_text()
+
+
 def test_a_folder_without_a_pack_is_refused(frontdesk: Command) -> None:
     write("nlu.yml", NLU)
     result = frontdesk("import", "nlu.yml", "--into", ".")

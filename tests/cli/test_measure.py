@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -310,6 +312,24 @@ def test_thresholds_need_intents(place: Place, frontdesk: Command) -> None:
     result = frontdesk("thresholds", "--data", str(data))
     assert result.code == 1
     assert "no intents in common" in result.err
+
+
+def test_texts_from_a_file_of_windows_are_read_as_they_are(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = "\ufeffrefund the cup\r\n日本語\r\n".encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(written)))
+    lines = frontdesk("classify", "-", "--json").out.splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["refund the cup", "日本語"]
+
+
+@pytest.mark.parametrize(("options", "said"), [((), "?"), (("--json",), "\\u65e5")])
+def test_a_result_is_printed_where_the_output_can_not_take_all_of_it(
+    place: Place, options: tuple[str, ...], said: str
+) -> None:
+    result = place.run("classify", "日", *options, PYTHONIOENCODING="ascii")
+    assert result.code == 0, result.err
+    assert said in result.out
 
 
 def test_classify_explains_itself(frontdesk: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,15 @@ def test_chat_refuses_an_empty_message(frontdesk: Command, text: str) -> None:
     assert "The message is empty" in result.err
 
 
+@pytest.mark.parametrize("id_", ["0", "-1001234567890", "99999999999999999999999"])
+def test_an_id_that_no_person_has_makes_no_operator(shared: Place, id_: str) -> None:
+    before = shared.run("operators", "list").out
+    refused = shared.run("operators", "add", "--", id_)
+    assert refused.code == 2
+    assert "user_id" in refused.err.lower()
+    assert shared.run("operators", "list").out == before
+
+
 def test_up_registers_the_simulated_operators(shared: Place) -> None:
     rows = shared.run("operators", "list", "--json").json()
     assert {(row["user_id"], row["name"], row["role"]) for row in rows} >= {

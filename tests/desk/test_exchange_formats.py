@@ -275,12 +275,37 @@ def test_canned_answers_are_in_the_markup_of_their_system(pack: Pack) -> None:
         '<a href="https://x.example/a_(b)?c=1&amp;d=*">l_i_nk</a>',
         "&lt;b&gt; is no tag; a &amp; b",
         "one\ntwo\n\nthree 🌿",
+        "&lt;https://x.example&gt;",
     ],
 )
 def test_an_answers_markup_survives_both_systems(text: str) -> None:
     assert markup.from_chatwoot(markup.to_chatwoot(text)) == text
     assert markup.from_zammad(markup.to_zammad(text)) == text
     assert html_problems(text) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (
+            "Open *daily*.\\\nOr ***always***, __there__",
+            "Open <i>daily</i>.\nOr <b><i>always</i></b>, <b>there</b>",
+        ),
+        ("<https://x.example/h>", '<a href="https://x.example/h">https://x.example/h</a>'),
+        ("[map](https://x.example/\\_m)", '<a href="https://x.example/_m">map</a>'),
+        ("2 * 3 * 4, **never closed *x*", "2 * 3 * 4, **never closed <i>x</i>"),
+        ("**a *b** c*", "**a *b** c*"),
+        ("**Note: **call us", "<b>Note: </b>call us"),
+    ],
+)
+def test_what_chatwoots_editor_writes_is_read(written: str, meant: str) -> None:
+    assert markup.from_chatwoot(written) == meant
+    assert html_problems(meant) == []
+
+
+def test_a_quote_stands_apart_in_markdown() -> None:
+    quoted = markup.to_chatwoot("so:\n<blockquote>one\n<b>two</b></blockquote>three")
+    assert quoted == "so:\n\n> one\n> **two**\n\nthree"
 
 
 def test_the_cells_of_a_table_stay_apart() -> None:
