@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 """What may stand between cells: a spreadsheet takes no commas where these are decimal signs."""
+
+
+_FORMULA = re.compile(r"'*[=+\-@＝＋－＠\t\r]")
 
 
 class CsvError(ValueError):
@@ -18,6 +22,16 @@ class CsvError(ValueError):
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
         self.line = line
+
+
+def guarded(cell: str) -> str:
+    """A cell with an apostrophe before what a spreadsheet would take for a formula."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """A cell as it was before `guarded`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def separator_of(content: str) -> str:

@@ -14,7 +14,6 @@ import csv
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,6 @@ from classifier.vocabulary import SENTIMENTS
 COLUMNS = ("text", "intent", "label", "sentiment")
 MAX_CHARACTERS = 100_000
 """A longer text is cut here: a model reads its first hundred or so words in any case."""
-_FORMULA = re.compile(r"'*[=+\-@＝＋－＠\t\r]")
 
 
 class DataError(ValueError):
@@ -90,7 +88,7 @@ def dump_csv(examples: Iterable[Example]) -> str:
     writer = csv.writer(lines)  # lines end in CR LF, so a text with either is put in quotes
     writer.writerow(("text", "intent", "sentiment"))
     for example in examples:
-        writer.writerow([_guarded(cell or "") for cell in _row(example).values()])
+        writer.writerow([csv_text.guarded(cell or "") for cell in _row(example).values()])
     return lines.getvalue()
 
 
@@ -106,14 +104,6 @@ def csv_header(path: str | Path) -> list[str]:
 
 def _row(example: Example) -> dict[str, str | None]:
     return {"text": example.text, "intent": example.intent, "sentiment": example.sentiment}
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def content_hash(examples: Iterable[Example]) -> str:
@@ -169,7 +159,7 @@ def _csv_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for line, cells in csv_text.rows(content):
             where = f"{path}:{line}"
             if header:
-                yield where, dict(zip(header, map(_unguarded, cells), strict=True))
+                yield where, dict(zip(header, map(csv_text.unguarded, cells), strict=True))
             else:
                 header = cells
                 _check_header(where, header)

@@ -103,7 +103,7 @@ def _from_markdown(text: str) -> str:
         if not mark:
             parts.append(_element(found))
             continue
-        before, after = text[: found.start()][-1:], text[end : end + 1]
+        before, after = text[found.start() - 1 : found.start()], text[end : end + 1]
         if opened and opened[-1][0] == mark and _touches(mark, before, after):
             opened.pop()
             parts.append(_MARKED[mark][1])

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from classifier import csv_text
 from desk.validation.checks import covers, leaks
 from desk.validation.encodings import repaired
 from desk.validation.near import exact_key, normalised
@@ -68,8 +69,7 @@ class Mending:
         rows = []
         for row in data.rows:
             text = (repaired(row.written) or row.written).strip()
-            # A cell that begins with such a sign is a formula to a spreadsheet.
-            if text == row.written or (data.csv and text.startswith(("=", "+", "-", "@"))):
+            if text == row.written or (data.csv and csv_text.guarded(text) != text):
                 rows.append(row)
                 continue
             mended = replace(row, written=text, key=exact_key(text), near_key=normalised(text))

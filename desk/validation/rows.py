@@ -187,7 +187,8 @@ class DataFile:
                 elif problem := csv_text.miscounted(cells, header):
                     self.error(Kind.ROW, line, f"this row {problem}")
                 else:
-                    yield record, line, dict(zip(header, cells, strict=True))
+                    plain = map(csv_text.unguarded, cells)
+                    yield record, line, dict(zip(header, plain, strict=True))
         except csv_text.CsvError as error:
             self.records.append(content[sum(map(len, self.records)) :])
             self.error(Kind.ROW, error.line, f"this {error}; the rest was not looked at")
@@ -270,7 +271,10 @@ class DataFile:
                 f"the text has {len(text)} characters; a message has at most {MOST_TEXT}",
             )
         if text != text.strip():
-            self.warn(Kind.SPACES, line, "there are spaces around the text; --fix removes them")
+            bare = text.strip()
+            left = self.csv and csv_text.guarded(bare) != bare
+            mend = "take them away" if left else "--fix removes them"
+            self.warn(Kind.SPACES, line, f"there are spaces around the text; {mend}")
         if REPLACEMENT in text:
             self.warn(
                 Kind.ENCODING,

@@ -33,6 +33,21 @@ def test_a_sound_file_is_clean(tmp_path: Path) -> None:
     assert check_files(data).findings == []
 
 
+def test_a_text_kept_from_being_a_formula_is_that_text(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("text,intent\n'-20% off code,a\n-20% off code,b\nhello,a\nbye,b\n")
+    (found,) = _errors(data)
+    assert (found.kind, found.line) == (Kind.TWO_LABELS, 3)
+
+
+def test_spaces_that_are_left_are_not_promised_to_go(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("text,intent\n =x y,a\n hello,b\n")
+    said = [each.message for each in check_files(data).findings if each.kind is Kind.SPACES]
+    assert ["--fix" in each for each in said] == [False, True]
+    assert [change.line for change in Mending(*check_files(data).files).changes] == [3]
+
+
 def test_a_csv_of_a_spreadsheet_is_clean(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     rows = [f'"{text}, please",{intent}' for text, intent in _plenty("a") + _plenty("b")]
