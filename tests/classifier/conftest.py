@@ -35,6 +35,12 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture
+def base_copy(tiny_base: Path, tmp_path: Path) -> Path:
+    """As `tiny_base`, for a test to change."""
+    return Path(shutil.copytree(tiny_base, tmp_path / "base"))
+
+
 @pytest.fixture(scope="session")
 def trained(
     tiny_base: Path, examples: list[Example], tmp_path_factory: pytest.TempPathFactory

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,6 @@ from tokenizers import Tokenizer
 from classifier import base as base_module
 from classifier.base import BaseModelError, find_base, load_encoder, load_tokenizer
 from classifier.bert import BertEncoder, BertShape, load_checkpoint, to_checkpoint
-
-
-@pytest.fixture
-def base_copy(tiny_base: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_base, tmp_path / "base"))
 
 
 def load(directory: Path) -> BertEncoder:

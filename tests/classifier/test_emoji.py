@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -26,11 +25,6 @@ OWN = int(BASE.config["vocab_size"])
 @pytest.fixture(scope="module")
 def encoder() -> BertEncoder:
     return load_encoder(BASE, TOKENIZER, 0.0)
-
-
-@pytest.fixture
-def base_copy(tiny_base: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_base, tmp_path / "base"))
 
 
 def tokens(text: str, tokenizer: Tokenizer = TOKENIZER) -> list[str]:
