@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
+from unicodedata import east_asian_width
 
 from classifier.arrays import Float64
 from classifier.evaluate import Outcomes
@@ -115,7 +116,7 @@ def confusion_matrix(outcomes: Outcomes) -> str:
     support = Counter(outcomes.truth)
     place = {label: number for number, label in enumerate(labels)}
     cell, font = (36, 13) if len(labels) <= 12 else (22, 12) if len(labels) <= 32 else (13, 10)
-    room = min(LONGEST_LABEL, max(map(len, labels))) * font * 0.56 + 10
+    room = max(_ems(shorten(label)) for label in labels) * font + 10
     size = cell * len(labels)
     lines = "".join(
         f"M{room:.1f} {room + at:.1f}h{size}M{room + at:.1f} {room:.1f}v{size}"
@@ -226,6 +227,17 @@ def _left_tick(y: float, text: str) -> str:
 
 def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> str:
     return f'<line class="{name}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _ems(text: str) -> float:
+    """About how wide a text is, in sizes of its font: a page can't know its reader's fonts."""
+    return sum(map(_em, text))
+
+
+def _em(character: str) -> float:
+    if character in "MWmw" or east_asian_width(character) in "WF":
+        return 1.0
+    return 0.75 if character.isupper() else 0.62
 
 
 def _box(x: float, y: float, width: float, height: float, name: str, tip: str) -> str:

@@ -30,10 +30,12 @@ HOSTILE = (
 VOID = {"meta", "img", "br"}
 
 
-def make(classes: int = 5, rows: int = 60, text: str = "text {}") -> tuple[list[Any], list[Any]]:
+def make(
+    classes: int = 5, rows: int = 60, text: str = "text {}", name: str = "intent_{:02}"
+) -> tuple[list[Any], list[Any]]:
     """Made-up predictions, about four of five right, of intents and sentiments."""
     rng = np.random.default_rng(classes)
-    names = [*(f"intent_{n:02}" for n in range(classes - 1)), "out_of_scope"]
+    names = [*(name.format(n) for n in range(classes - 1)), "out_of_scope"]
     predictions, examples = [], []
     for row in range(rows):
         true = int(rng.integers(classes))
@@ -173,10 +175,39 @@ def test_a_training_that_makes_a_page_loads_no_plotting_library() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(
+in_a_browser = pytest.mark.skipif(
     not shutil.which(CHROMIUM) and not os.environ.get("CI"),
     reason=f"there is no {CHROMIUM} here (in CI this fails instead)",
 )
+
+
+@in_a_browser
+@pytest.mark.parametrize(
+    "name", ["number_{}_of_some_more", "MY_WAREHOUSE_WWWW_{}", "退款申请查询{}"]
+)
+def test_the_names_beside_a_matrix_are_seen_whole(tmp_path: Path, name: str) -> None:
+    (tmp_path / "page.html").write_bytes(html_report(*make(name=name), "page"))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        opened = browser.new_page()
+        opened.goto((tmp_path / "page.html").as_uri())
+        overhang = opened.evaluate(
+            """() => {
+                const matrix = document.querySelector("svg:has(.cell)")
+                const edge = matrix.getBoundingClientRect()
+                const names = [...matrix.querySelectorAll("text.end, text.start")]
+                const boxes = names.map((name) => name.getBoundingClientRect())
+                return boxes.map((box) => Math.max(edge.left - box.left, edge.top - box.top))
+            }"""
+        )
+        browser.close()
+    assert len(overhang) == 10
+    assert max(overhang) <= 0
+
+
+@in_a_browser
 def test_in_a_browser_the_table_sorts_and_no_text_runs(tmp_path: Path) -> None:
     predictions, examples = make(12, 300, text=HOSTILE + " {}")
     page = html_report(predictions, examples, "honest")
