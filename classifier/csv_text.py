@@ -11,8 +11,6 @@ from contextlib import contextmanager
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 """What may stand between cells: a spreadsheet takes no commas where these are decimal signs."""
-
-
 _FORMULA = re.compile(r"'*[=+\-@＝＋－＠\t\r]")
 
 

@@ -69,6 +69,7 @@ class Mending:
         rows = []
         for row in data.rows:
             text = (repaired(row.written) or row.written).strip()
+            # What a spreadsheet would take for a formula stays as whoever wrote it has it.
             if text == row.written or (data.csv and csv_text.guarded(text) != text):
                 rows.append(row)
                 continue
