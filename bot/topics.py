@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 Params = dict[str, Any]
 Send = Callable[[Params], Awaitable[Any]]
 
+DELETE_TOPIC = "deleteForumTopic"
 RIGHTS_LOST = ("not enough rights", "CHAT_ADMIN_REQUIRED", "not a forum")
 """How Telegram says that the bot may not do in the operators' chat what it has to, or can't while
 topics are switched off."""
@@ -87,7 +88,7 @@ class Topics:
             await self._manage("reopenForumTopic", params)
         except RefusedError as error:
             # One that is gone is made again when it is written into.
-            if not error.says("TOPIC_NOT_MODIFIED") and _trouble(error) != "gone":
+            if not error.says("TOPIC_NOT_MODIFIED") and not is_gone(error):
                 raise
         if delivery.topic_of is not None:
             await asyncio.to_thread(topics.topic_reopened, self._desk, delivery.topic_of)
@@ -107,11 +108,13 @@ class Topics:
             raise
 
 
+def is_gone(error: RefusedError) -> bool:
+    """Whether Telegram says that there is no such topic (any more)."""
+    gone = ("message thread not found", "TOPIC_DELETED", "TOPIC_ID_INVALID")
+    return error.code == 400 and error.says(*gone)
+
+
 def _trouble(error: RefusedError) -> str | None:
-    if error.code != 400:
-        return None
-    if error.says("TOPIC_CLOSED"):
+    if error.code == 400 and error.says("TOPIC_CLOSED"):
         return "closed"
-    if error.says("message thread not found", "TOPIC_DELETED", "TOPIC_ID_INVALID"):
-        return "gone"
-    return None
+    return "gone" if is_gone(error) else None

@@ -36,6 +36,18 @@ def wrong_settings() -> Iterator[None]:
         raise MisconfiguredError(str(error)) from None
 
 
+@contextmanager
+def wrong_target() -> Iterator[None]:
+    """Around the look at where a result is to be written: another place is the caller's to name."""
+    from classifier.data import DataError
+    from classifier.registry import ModelError
+
+    try:
+        yield
+    except (DataError, ModelError) as error:
+        raise MisconfiguredError(str(error)) from None
+
+
 def explain(error: Exception) -> tuple[str, int] | None:
     """(sentence, exit code) for an error that has an explanation; None for a bug of ours."""
     if isinstance(error, CommandError):

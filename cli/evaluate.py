@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_pack
-from cli.errors import CommandError, MisconfiguredError, wrong_settings
+from cli.errors import CommandError, MisconfiguredError, wrong_settings, wrong_target
 from cli.options import (
     DeviceOption,
     ModelOption,
@@ -95,7 +95,8 @@ def evaluate(
         from classifier.report import check_report_target
 
         # Before minutes of training, not after.
-        check_report_target(out)
+        with wrong_target():
+            check_report_target(out)
     version = None
     if cross_validate:
         from classifier.recipe import Recipe

@@ -25,6 +25,7 @@ from cli import (
     up,
     validate,
 )
+from cli.customers import customers
 from cli.errors import FAILED, explain
 from cli.models import models
 from cli.operators import operators
@@ -85,6 +86,7 @@ _verb(
 )
 app.add_typer(models, name="models", epilog="Example: frontdesk models list")
 app.add_typer(operators, name="operators", epilog="Example: frontdesk operators list")
+app.add_typer(customers, name="customers", epilog="Example: frontdesk customers list ana")
 _verb(migrate.migrate, "frontdesk migrate")
 _verb(backup.backup, "frontdesk backup backups/2026-03-02")
 _verb(backup.restore, "frontdesk restore backups/2026-03-02")

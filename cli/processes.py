@@ -81,6 +81,7 @@ def scheduler(wait: WaitOption = WAIT) -> None:
         settings.data_dir,
         settings.reply_deadline,
         settings.retrain_at,
+        settings.retention_days,
     )
 
 

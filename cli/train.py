@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_pack, load_settings, open_desk, redis_url
-from cli.errors import CommandError, MisconfiguredError, wrong_settings
+from cli.errors import CommandError, MisconfiguredError, wrong_settings, wrong_target
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def _from_file(
     held = test or (None if data else settings.pack_dir / "test.jsonl")
     test_examples = read_examples(held) if held and (test or held.is_file()) else None
     if out is not None:
-        registry.check_target(out)
+        with wrong_target():
+            registry.check_target(out)
     if not quiet:
         console = notices()
         said = f"{len(examples):,} examples from {source}, base model {settings.base_model}"

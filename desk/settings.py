@@ -135,6 +135,12 @@ class Settings(BaseSettings):
         pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
         description="Time of the nightly retraining (UTC, HH:MM); `off` to leave it out.",
     )
+    retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36500,
+        description="Days of silence after which a customer is erased; without it all is kept.",
+    )
     log_level: str = Field(
         "INFO",
         pattern=r"^(DEBUG|INFO|WARNING|ERROR)$",

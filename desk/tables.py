@@ -23,6 +23,7 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from desk.domain import (
@@ -180,6 +181,12 @@ class Customer(Base):
     flooded_at: Mapped[datetime | None]
     """When a message of theirs was last held back because they wrote too many."""
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+    @hybrid_property
+    def erased(self) -> bool:
+        """Whether nothing of theirs is left; a private chat's id is above 0, theirs was replaced
+        by one that no chat has."""
+        return self.chat_id < 0
 
 
 class Conversation(Base):

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from desk import faultpoints, health, metrics, queues
 from desk.domain import DeskError, RunState
-from desk.flow import clocks, deciding, learning, leases, reminding, watching
+from desk.flow import clocks, deciding, erasing, learning, leases, reminding, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
@@ -40,6 +40,8 @@ HESITATE_SECONDS = 20.0
 trains could not give a sign of life either, and gives the next within ten seconds."""
 REDIS_SECONDS = 5.0
 """A Redis that does not answer for so long is away: calling people must not wait for it."""
+ERASE_SECONDS = 3600.0
+ERASE_AT_ONCE = 20
 ALONE_SECONDS = 8.0
 """A message tried alone that is not done by then has killed its worker, or has frozen it."""
 
@@ -60,12 +62,20 @@ class Scheduler:
     """The chores, each safe to repeat and to miss."""
 
     def __init__(
-        self, desk: Desk, connection: Redis, reply_deadline: float, retrain_at: time | None
+        self,
+        desk: Desk,
+        connection: Redis,
+        reply_deadline: float,
+        retrain_at: time | None,
+        retention_days: int | None = None,
     ) -> None:
         self._desk = desk
         self._connection = connection
         self._reply_deadline = reply_deadline
         self._retrain_at = retrain_at
+        self._retention = None if retention_days is None else timedelta(days=retention_days)
+        self._erase_from = 0.0
+        self._emptied_until = 0
         self._ticked: float | None = None
         self._sure_from = 0.0
         self._clock_differs = False
@@ -79,7 +89,10 @@ class Scheduler:
         if self._ticked is not None and now - self._ticked > HESITATE_SECONDS / 2:
             self.hesitate()
         self._ticked = now
-        by_age = (self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.remind)
+        by_age = (
+            *(self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.remind),
+            self.erase_old,
+        )
         for chore in (self.compare_clocks, *by_age, self.retrain):
             if self._clock_differs and chore in by_age:
                 continue
@@ -204,6 +217,21 @@ class Scheduler:
             log.info("operators.reminded", conversations=reminded, opening=announced)
             self._connection.publish(queues.WAKE_SENDER, "")
 
+    def erase_old(self) -> None:
+        """Once an hour what is older than `RETENTION_DAYS` is erased, a little in each tick."""
+        if self._retention is None or monotonic() < self._erase_from:
+            return
+        before = self._desk.clock() - self._retention
+        erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE)
+        looked_until = erasing.empty_updates(self._desk, before, self._emptied_until)
+        if erased:
+            log.info("customers.erased", customers=erased)
+            self._connection.publish(queues.WAKE_SENDER, "")
+        if looked_until is not None:
+            self._emptied_until = looked_until
+        elif not erased:
+            self._erase_from = monotonic() + ERASE_SECONDS
+
     def _fates(self, jobs: Sequence[tuple[str, float]]) -> list[Fate]:
         """What has become of each job, given its id and how many seconds it may take.
 
@@ -232,7 +260,12 @@ class Scheduler:
 
 
 def run(
-    desk: Desk, redis_url: str, data_dir: Path, reply_deadline: float, retrain_at: str | None
+    desk: Desk,
+    redis_url: str,
+    data_dir: Path,
+    reply_deadline: float,
+    retrain_at: str | None,
+    retention_days: int | None,
 ) -> None:
     """Do the chores every second until SIGTERM or SIGINT, one scheduler at a time.
 
@@ -241,9 +274,10 @@ def run(
     heartbeat = Heartbeat(data_dir, "scheduler")
     stop = _stop_on_signals()
     at = time.fromisoformat(retrain_at) if retrain_at else None
-    scheduler = Scheduler(desk, client(redis_url, answer_within=REDIS_SECONDS), reply_deadline, at)
+    redis = client(redis_url, answer_within=REDIS_SECONDS)
+    scheduler = Scheduler(desk, redis, reply_deadline, at, retention_days)
     turn = Turn(desk)
-    log.info("scheduler.started", retrain_at=retrain_at)
+    log.info("scheduler.started", retrain_at=retrain_at, retention_days=retention_days)
     while not stop():
         if turn.is_mine():
             scheduler.tick()

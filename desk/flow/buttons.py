@@ -89,6 +89,8 @@ def pressed(
             return _void(session, desk, user_id, chat_id)
         asked = session.get_one(Conversation, button.conversation_id)
         customer = session.get_one(Customer, asked.customer_id, with_for_update=True)
+        if customer.erased:
+            return _void(session, desk, user_id, chat_id)
         # Read again under the lock: a person may have taken over while we waited for it.
         conversation = session.get_one(
             Conversation, asked.id, with_for_update=True, populate_existing=True

@@ -28,7 +28,8 @@ BOTS_WORDS_KEEP = timedelta(days=1)
 """So long after it was due, what the bot had to say is still worth sending."""
 PERHAPS_ARRIVED = "it may have arrived"
 """Stands in the error of what was given up because nobody knows whether its second try arrived."""
-IDEMPOTENT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup"})
+IDEMPOTENT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup", "deleteForumTopic"})
+"""May be repeated without harm; they change what is there, and make no new message."""
 
 _TWICE_IN_DOUBT = and_(
     DeliveryRow.state == DeliveryState.FAILED,

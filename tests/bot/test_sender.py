@@ -20,7 +20,7 @@ from bot.app import BotOptions
 from bot.telegram import Telegram, _result
 from desk import queues
 from desk.domain import ConversationState, DeliveryState
-from desk.flow import delivering, dispatching
+from desk.flow import delivering, dispatching, erasing
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow
@@ -421,6 +421,66 @@ async def test_a_closed_topic_is_reopened(bot: Running, world: World, ann: int) 
     await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
     assert (await world.said(OPERATORS_CHAT, "look"))[0]["message_thread_id"] == thread
     assert not (await world.topics())[0]["closed"]
+
+
+async def with_a_resolved_topic(world: World, customer: int) -> int:
+    """Have an operator answer a customer and resolve it; returns the topic."""
+    await world.reply(await world.write(customer, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    thread: int = card["message_thread_id"]
+    await world.write_topic(thread, "what is it?")
+    await world.said(customer, "what is it?")
+    await world.write_topic(thread, "/resolve")
+    await world.said(OPERATORS_CHAT, "resolved by")
+    return thread
+
+
+async def erased(desk: Desk, redis: Redis, rows: Rows, customer: int) -> DeliveryRow:
+    """Erase a customer; the delivery that deletes their topic, once it has an end."""
+    (found,) = await rows.until(Customer, chat_id=customer)
+    while True:
+        try:
+            await asyncio.to_thread(erasing.erase, desk, found.id)
+            break
+        except erasing.UnderWayError:
+            await asyncio.sleep(0.05)
+    redis.publish(queues.WAKE_SENDER, "")
+    key = f"erased:{found.id}"
+    return await state(rows, key, DeliveryState.SENT, DeliveryState.FAILED)
+
+
+async def test_an_erased_customers_topic_is_deleted(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    await with_a_resolved_topic(world, ann)
+    assert (await erased(desk, redis, rows, ann)).state is DeliveryState.SENT
+    assert await world.topics() == []
+    await world.write(ann, "/human")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[-1]
+    (topic,) = await world.topics()
+    assert topic["message_thread_id"] == card["message_thread_id"]
+
+
+async def test_a_topic_that_somebody_has_deleted_before_counts_as_deleted(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    thread = await with_a_resolved_topic(world, ann)
+    await world.ask("POST", f"operators/{OLGA}/topics/{thread}/delete", {})
+    assert (await erased(desk, redis, rows, ann)).state is DeliveryState.SENT
+
+
+async def test_a_bot_that_may_not_delete_topics_goes_on_with_everything_else(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    await with_a_resolved_topic(world, ann)
+    rights = {"bot": {"rights": {"can_delete_messages": False}}}
+    await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", rights)
+    row = await erased(desk, redis, rows, ann)
+    assert (row.state, row.attempts) == (DeliveryState.FAILED, 1)
+    assert "not enough rights" in (row.error or "")
+    bob = await world.customer("Bob")
+    await world.write(bob, "/human")
+    assert (await world.said(OPERATORS_CHAT, "Bob"))[0]["message_thread_id"]
 
 
 async def test_cards_wait_while_topics_are_off_and_a_customers_topic_is_kept(

@@ -126,7 +126,7 @@ def test_train_does_not_overwrite(place: Place, frontdesk: Command) -> None:
     (place.folder / "m" / "precious").touch()
     data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
     result = frontdesk("train", "--data", str(data), "--out", str(place.folder / "m"))
-    assert result.code == 1
+    assert result.code == 2
     assert "is not empty; choose a new directory" in result.err
 
 

@@ -55,7 +55,7 @@ def test_a_report_does_not_replace_what_is_none(place: Place, frontdesk: Command
     (place.folder / "report").mkdir()
     (place.folder / "report" / "precious").touch()
     result = frontdesk("evaluate", "--cross-validate", "2", "--out", "report")
-    assert result.code == 1
+    assert result.code == 2
     assert "choose a new folder" in result.err
     # It is told before the training, not after.
     assert "Fold" not in result.err

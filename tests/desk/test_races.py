@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from desk.domain import Author, ConversationState, DeliveryState, Incoming, Person
-from desk.flow import buttons, customers, deciding, intake, operators, roster, watching
+from desk.domain import Author, ConversationState, DeliveryState, DeskError, Incoming, Person
+from desk.flow import buttons, customers, deciding, erasing, intake, operators, roster, watching
 from desk.flow.handoff import take_over
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
 from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows, predict, role_of
@@ -320,3 +322,41 @@ def test_two_bots_that_start_at_once_both_learn_who_is_an_administrator(stage: S
 def test_a_token_that_no_database_takes_is_an_unknown_one(stage: Stage) -> None:
     stage.ask("where are my roses")
     assert stage.press("no\x00thing").text
+
+
+def test_erasing_beside_all_that_goes_on_leaves_nothing_half_erased(stage: Stage) -> None:
+    def erase(customer_id: int) -> None:
+        with suppress(DeskError):  # they have just written, or are being answered
+            erasing.erase(stage.desk, customer_id)
+
+    def decide(job: tuple[int, int] | None) -> None:
+        if job is not None:
+            stage.decide((job, predict("peonies, too")))
+
+    for number in range(ROUNDS):
+        person = Person(chat_id=700 + number, name="Uma")
+        stage.ask("peonies", person)
+        customer, inbox_id = stage.customer(person).id, stage.update()
+        _together(
+            partial(erase, customer),
+            stage.send_all,
+            lambda inbox_id=inbox_id, person=person: decide(
+                customers.wrote(stage.desk, inbox_id, person, 9, "peonies, too")
+            ),
+        )
+        stage.send_all()
+        first = stage.row(Customer, customer)
+        said = [
+            message.text
+            for message in stage.all(
+                select(Message)
+                .join(Conversation, Conversation.id == Message.conversation_id)
+                .where(Conversation.customer_id == customer)
+            )
+        ]
+        assert all(said) or not any(said)
+        assert (first.name == "Uma") is any(said) is not first.erased
+        # Unless what they wrote meanwhile was erased with the rest, it is answered.
+        theirs = Customer.chat_id == person.chat_id
+        for now in stage.all(select(Customer).where(theirs)):
+            assert len(_sent_to(stage, person)) == (1 if now.id != customer else 2)

@@ -9,15 +9,17 @@ from datetime import time
 import pytest
 import structlog
 from redis import Redis
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
-from desk.domain import Action, ConversationState, FeedbackKind, RunState, Trial
+from desk.domain import Action, ConversationState, FeedbackKind, Person, RunState, Trial
 from desk.flow import clocks, customers, learning, watching
-from desk.tables import Feedback, Message
+from desk.tables import Customer, Feedback, Inbox, Message
 from tests.conftest import Clock
 from tests.desk.acting import ANA, OLGA, Stage
+from workers import scheduler as module
 from workers.connection import client
 from workers.scheduler import Scheduler
 
@@ -358,3 +360,56 @@ def test_operators_are_reminded_of_who_waits_for_a_person_by_one_of_two_schedule
     assert woken is not None
     assert woken["type"] == "message"
     wakes.close()
+
+
+def test_the_silent_are_erased_once_an_hour_and_their_updates_emptied(
+    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    keeping = Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=None)
+    erasing = Scheduler(
+        stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
+    )
+    for number in range(3):
+        stage.ask("roses?", Person(chat_id=700 + number, name=f"P{number}"))
+    stage.send_all()
+    with stage.desk.store.writing() as session:
+        session.execute(update(Inbox).values(received_at=clock()))
+    monkeypatch.setattr(module, "ERASE_AT_ONCE", 2)
+    clock.move(seconds=86400 * 31)
+    keeping.tick()
+    assert names(stage) == ["P0", "P1", "P2"]
+    erasing.tick()
+    assert names(stage) == ["", "", "P2"], "a little in each tick"
+    erasing.tick()
+    assert names(stage) == ["", "", ""]
+    assert [row.payload for row in stage.all(select(Inbox))] == [{}, {}, {}]
+    erasing.tick()
+    stage.ask("tulips?", Person(chat_id=800, name="P3"))
+    stage.send_all()
+    clock.move(seconds=86400 * 31)
+    now = 3590.0
+    erasing.tick()
+    assert names(stage)[-1] == "P3", "an hour has not passed"
+    now = 3610.0
+    erasing.tick()
+    assert names(stage)[-1] == ""
+
+
+def test_nothing_is_erased_by_a_clock_that_is_wrong(
+    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = Scheduler(
+        stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
+    )
+    stage.ask("roses?", ANA)
+    stage.send_all()
+    clock.move(seconds=86400 * 31)
+    monkeypatch.setattr(clocks, "offset", lambda _: 86400.0 * 31)
+    scheduler.tick()
+    assert names(stage) == ["Ana"]
+
+
+def names(stage: Stage) -> list[str]:
+    return [customer.name for customer in stage.all(select(Customer).order_by(Customer.id))]

@@ -1,0 +1,155 @@
+"""`frontdesk customers`: what is kept of them, for them to have, and its erasure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.compose import load_settings, open_desk
+from cli.errors import CommandError, MisconfiguredError
+from cli.screen import JsonOption, as_json, notices, print_json, results
+
+if TYPE_CHECKING:
+    from desk.flow.erasing import Erased
+    from desk.settings import Settings
+
+customers = typer.Typer(no_args_is_help=True, help="Find customers, hand out their data, erase it.")
+
+Who = Annotated[str, typer.Argument(metavar="WHO", help="Telegram id or @username.")]
+
+
+@customers.command("list", epilog="Example: frontdesk customers list ana --json")
+def list_(
+    part: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="Part of a name or username, or an id.")
+    ] = "",
+    json_: JsonOption = False,
+) -> None:
+    """Customers, those who came first before."""
+    from desk.flow.dossier import find
+
+    found = find(open_desk(load_settings()), part)
+    if json_:
+        print_json(
+            [
+                {
+                    "telegram_id": customer.chat_id,
+                    "username": customer.username,
+                    "name": customer.name,
+                    "first_seen": customer.created_at.isoformat(),
+                }
+                for customer in found
+            ]
+        )
+        return
+    if not found:
+        notices().print("Nobody by that name." if part else "No customers yet.")
+    for customer in found:
+        username = f" (@{customer.username})" if customer.username else ""
+        line = f"{customer.chat_id:>12}  {customer.created_at:%Y-%m-%d}  {customer.name}{username}"
+        results().print(line, markup=False)
+
+
+@customers.command(epilog="Example: frontdesk customers export @ana --out ana.json")
+def export(
+    who: Who,
+    out: Annotated[
+        Path | None, typer.Option(help="A new file, readable by you alone (default: the screen).")
+    ] = None,
+) -> None:
+    """All that is kept of a customer, as JSON: for one who asks what you know of them."""
+    from desk.flow.dossier import record, the_one
+
+    desk = open_desk(load_settings())
+    kept = record(desk, the_one(desk, who).id)
+    if out is None:
+        print_json(kept)
+        return
+    try:
+        # Made for its owner: somebody's whole conversations are in it.
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise MisconfiguredError(f"{out} exists already; name a file to be made.") from None
+    except OSError as error:
+        raise MisconfiguredError(f"{out} can't be made: {error.strerror}.") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(as_json(kept, indent=2))
+    notices().print(f"Written to {out}.", markup=False)
+
+
+@customers.command(epilog="Example: frontdesk customers erase @ana")
+def erase(
+    who: Who,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Erase what is kept of a customer, for good, and delete their topic.
+
+    What was counted of them stays, without words, names or ids. Should they write again, they
+    are a new customer.
+    """
+    from desk.flow import erasing
+    from desk.flow.dossier import the_one
+
+    settings = load_settings()
+    desk = open_desk(settings)
+    customer = the_one(desk, who)
+    if not yes:
+        _ask(f"Erase all of {customer.name} ({customer.chat_id})?", customer.banned_at is not None)
+    erased = erasing.erase(desk, customer.id)
+    models = _models_since(settings, erased)
+    if json_:
+        print_json(
+            {
+                "conversations": erased.conversations,
+                "messages": erased.messages,
+                "topic": erased.topic,
+                "models": models,
+            }
+        )
+        return
+    results().print(
+        f"Erased: {erased.messages} messages in {erased.conversations} conversations.", markup=False
+    )
+    for remark in _remarks(erased, models):
+        notices().print(remark, markup=False)
+
+
+def _ask(question: str, banned: bool) -> None:
+    if not sys.stdin.isatty():
+        raise MisconfiguredError("Nobody is here to be asked whether to erase. Add --yes.")
+    if banned:
+        notices().print("They are banned: the ban goes, too.")
+    if not typer.confirm(question, err=True):
+        raise CommandError("Nothing was erased.")
+
+
+def _models_since(settings: Settings, erased: Erased) -> list[str]:
+    """Versions that may have been trained on texts of theirs."""
+    from classifier import registry
+
+    if erased.taught_since is None:
+        return []
+    since = f"{erased.taught_since:%Y%m%d-%H%M%S}"
+    return [each.name for each in registry.versions(settings.models_dir) if each.name >= since]
+
+
+def _remarks(erased: Erased, models: list[str]) -> list[str]:
+    said = []
+    if erased.topic:
+        said.append(
+            "The bot deletes their topic next; it needs the right “Delete messages” for that. "
+            "If it has not: delete the topic by hand."
+        )
+    if models:
+        said.append(
+            "The bot was taught with messages of theirs, so models trained since then may hold "
+            "them, masked. Train anew (frontdesk train --from-feedback), then remove these folders "
+            f"in MODELS_DIR: {', '.join(models)}."
+        )
+    said.append("Backups that you made before still have everything.")
+    return said

@@ -1,0 +1,140 @@
+"""`frontdesk customers`, from the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from classifier import registry
+from desk.domain import FeedbackKind, Incoming, MessageState, Person
+from desk.flow import customers, intake
+from desk.flow.desk import Desk
+from desk.pack import load
+from desk.store import Store
+from desk.tables import Customer, Feedback, Message
+from tests.cli.conftest import Place, Result
+
+Command = Callable[..., Result]
+
+ADA = Person(chat_id=501, name="Ada [/b] [red]", username="ada")
+BEN = Person(chat_id=502, name="Ben", username="ben")
+
+
+@pytest.fixture
+def desk(place: Place, frontdesk: Command) -> Iterator[Desk]:
+    """A desk with two customers, of whom Ada has written."""
+    assert frontdesk("migrate").code == 0
+    store = Store(f"sqlite:///{place.data_dir / 'simulator.db'}")
+    desk = Desk(store, load(Path(place.settings["PACK"])), operator_chat_id=-1001)
+    for number, person in enumerate((ADA, BEN), start=1):
+        text = f"where is parcel {number}"
+        update = {"update_id": number, "message": {"text": text}}
+        intake.store_updates(desk, [Incoming(1, number, person.chat_id, update)])
+        assert customers.wrote(desk, number, person, 40, text)
+    with store.writing() as session:
+        for message in session.query(Message):
+            message.state = MessageState.DECIDED
+    yield desk
+    store.dispose()
+
+
+def names(desk: Desk) -> list[str]:
+    with desk.store.reading() as session:
+        return [row.name for row in session.query(Customer).order_by(Customer.id)]
+
+
+def test_customers_are_listed_and_found(desk: Desk, frontdesk: Command) -> None:
+    assert [row["telegram_id"] for row in frontdesk("customers", "list", "--json").json()] == [
+        501,
+        502,
+    ]
+    shown = frontdesk("customers", "list", "ADA").out
+    assert "Ada [/b] [red] (@ada)" in shown
+    assert "Ben" not in shown
+    nobody = frontdesk("customers", "list", "zoe")
+    assert (nobody.code, nobody.out) == (0, "")
+    assert "Nobody by that name" in nobody.err
+
+
+def test_what_is_kept_of_one_goes_to_the_screen_or_to_a_file_for_oneself(
+    desk: Desk, frontdesk: Command, tmp_path: Path
+) -> None:
+    kept = frontdesk("customers", "export", "@ada").json()
+    assert kept["conversations"][0]["messages"][0]["text"] == "where is parcel 1"
+    out = tmp_path / "ada.json"
+    assert frontdesk("customers", "export", "501", "--out", str(out)).code == 0
+    assert json.loads(out.read_text(encoding="utf-8")) == kept
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
+def test_an_export_overwrites_nothing_and_says_where_it_can_not_be(
+    desk: Desk, frontdesk: Command, tmp_path: Path
+) -> None:
+    there = tmp_path / "ada.json"
+    there.write_text("mine", encoding="utf-8")
+    refused = frontdesk("customers", "export", "@ada", "--out", str(there))
+    assert (refused.code, there.read_text(encoding="utf-8")) == (2, "mine")
+    assert "exists already" in refused.err
+    nowhere = frontdesk("customers", "export", "@ada", "--out", str(tmp_path / "no" / "ada.json"))
+    assert nowhere.code == 2
+    assert "can't be made" in nowhere.err
+
+
+def test_one_is_erased_and_the_other_is_not(desk: Desk, frontdesk: Command) -> None:
+    done = frontdesk("customers", "erase", "@ada", "--yes")
+    assert done.code == 0
+    assert "1 messages in 1 conversations" in done.out
+    assert "Backups" in done.err
+    assert names(desk) == ["", "Ben"]
+    again = frontdesk("customers", "erase", "@ada", "--yes")
+    assert again.code == 1
+    assert "customers list" in again.err
+
+
+def test_without_anybody_to_ask_nothing_is_erased(desk: Desk, frontdesk: Command) -> None:
+    refused = frontdesk("customers", "erase", "@ada")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert names(desk) == [ADA.name, "Ben"]
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_who_is_there_is_asked_and_told_of_a_ban(
+    desk: Desk, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    with desk.store.writing() as session:
+        session.query(Customer).filter_by(chat_id=501).one().banned_at = desk.clock()
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda question, **_: answer and "501" in question)
+    result = frontdesk("customers", "erase", "@ada")
+    assert "the ban goes, too" in result.err
+    assert result.code == (0 if answer else 1)
+    assert names(desk)[0] == ("" if answer else ADA.name)
+
+
+def test_models_that_may_have_learned_from_them_are_named(
+    desk: Desk, place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models = tmp_path / "own-models"
+    shutil.copytree(place.settings["MODELS_DIR"], models, symlinks=True)
+    monkeypatch.setenv("MODELS_DIR", str(models))
+    (before,) = registry.versions(models)
+    with desk.store.writing() as session:
+        session.add(Feedback(message_id=1, kind=FeedbackKind.RELABEL, intent="where", by=9001))
+    after = registry.new_version_name()
+    shutil.copytree(before.path, models / after)
+    assert frontdesk("customers", "erase", "@ben", "--yes", "--json").json()["models"] == []
+    erased = frontdesk("customers", "erase", "@ada", "--yes", "--json").json()
+    assert erased == {"conversations": 1, "messages": 1, "topic": False, "models": [after]}
+
+
+def test_before_the_first_migration_it_says_what_to_run(frontdesk: Command) -> None:
+    for verb in (("list",), ("export", "@ada"), ("erase", "@ada", "--yes")):
+        result = frontdesk("customers", *verb)
+        assert result.code == 1
+        assert "frontdesk migrate" in result.err

@@ -1,0 +1,408 @@
+"""Erasure: nothing that says who a customer was or what they wrote is left in any table."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from desk.domain import (
+    ConversationState,
+    DeliveryState,
+    DeskError,
+    FeedbackKind,
+    InboxState,
+    Incoming,
+    MessageState,
+    Person,
+)
+from desk.flow import customers, delivering, erasing, intake, operators, reminding
+from desk.flow.learning import learned
+from desk.tables import Base, Conversation, Customer, DeliveryRow, Feedback, Inbox, Message
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import BEN, BOT, OLGA, OSCAR, Stage, predict
+
+UMA = Person(
+    chat_id=77001234, name="Uma Quill", username="umaquill", language="en", first_name="Uma"
+)
+SECRETS = ("77001234", "Uma", "Quill", "umaquill", "peonies", "17 Elm Road")
+
+
+def everything(stage: Stage) -> str:
+    """All that is in the database, as one text."""
+    with stage.desk.store.engine.connect() as connection:
+        return "\n".join(
+            json.dumps([str(value) for value in row])
+            for table in Base.metadata.sorted_tables
+            for row in connection.execute(table.select())
+        )
+
+
+def left_of_uma(stage: Stage) -> list[str]:
+    found = everything(stage)
+    return [secret for secret in SECRETS if secret in found]
+
+
+def uma_says(stage: Stage, text: str) -> int:
+    """An update as Telegram sends it: with who writes, and what."""
+    number = 5000 + len(stage.all(select(Inbox)))
+    who = {"id": UMA.chat_id, "first_name": "Uma", "username": "umaquill"}
+    payload = {"update_id": number, "message": {"chat": {"id": UMA.chat_id}, "from": who}}
+    payload["message"] |= {"message_id": number, "text": text}
+    return store(stage, number, UMA.chat_id, payload)
+
+
+def store(stage: Stage, number: int, chat_id: int, payload: dict[str, Any]) -> int:
+    intake.store_updates(stage.desk, [Incoming(BOT, number, chat_id, payload)])
+    return int(stage.one(select(Inbox.id).where(Inbox.update_id == number)))
+
+
+def uma_asks(stage: Stage, text: str, **prediction: Any) -> int:
+    job = customers.wrote(stage.desk, uma_says(stage, text), UMA, 41, text)
+    assert job is not None
+    stage.decide((job, predict(text, **prediction)))
+    return job[0]
+
+
+def uma_presses(stage: Stage, action: str, argument: str | None = None) -> None:
+    stage.press(stage.token(action, argument), by=UMA.chat_id)
+
+
+@pytest.fixture
+def uma(stage: Stage) -> Stage:
+    """A customer with all that there can be: answers, a thumb, a card, an operator's words, a file,
+    a reminder; and somebody else, who has nothing to do with it."""
+    stage.ask("where is my order", BEN)
+    stage.topic(BEN, 78)
+    uma_asks(stage, "where are my peonies, I am at 17 Elm Road")
+    uma_presses(stage, "up")
+    uma_asks(stage, "the peonies are dead, I am furious", intent="complaint")
+    stage.topic(UMA)
+    stage.send_all()
+    reply = {
+        "chat": {"id": OPERATOR_CHAT},
+        "message_thread_id": 77,
+        "message_id": 9,
+        "text": "I am sorry about the peonies",
+    }
+    operators.operator_wrote(
+        stage.desk,
+        store(stage, 9001, OPERATOR_CHAT, {"message": reply}),
+        *(OSCAR, 77, 9, "I am sorry about the peonies"),
+    )
+    customers.sent_file(stage.desk, uma_says(stage, "my peonies"), UMA, 43, "my peonies")
+    stage.send_all()
+    operators.resolved(stage.desk, stage.update(OPERATOR_CHAT), OSCAR, 77)
+    stage.send_all()
+    return stage
+
+
+def test_nothing_that_names_them_or_that_they_wrote_is_left(uma: Stage) -> None:
+    assert left_of_uma(uma) == list(SECRETS)
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert left_of_uma(uma) == []
+
+
+def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_stand(
+    uma: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = uma.deliveries(OPERATOR_CHAT, method="sendMessage")[-1].telegram_id
+    about = {
+        "a press at their card": {
+            "callback_query": {"message": {"chat": {}, "message_id": card, "text": "peonies"}}
+        },
+        "a reply to it, without a topic": {
+            "message": {"text": "who is Uma?", "reply_to_message": {"message_id": card}}
+        },
+        "a note in their topic": {"message": {"message_thread_id": 99, "text": "/note Quill"}},
+        "an edit there": {"edited_message": {"message_thread_id": 99, "text": "peonies!"}},
+    }
+    theirs = [
+        store(uma, 9100 + number, OPERATOR_CHAT, payload)
+        for number, payload in enumerate(about.values())
+    ]
+    others = store(uma, 9200, OPERATOR_CHAT, {"message": {"message_thread_id": 78, "text": "hi"}})
+    for id_ in (*theirs, others):
+        intake.done(uma.desk, id_)
+    uma.topic(UMA, 99)
+    in_the_new_topic = {"message": {"message_thread_id": 99, "text": "peonies"}}
+    look, looks = erasing._Mentions.look, 0
+
+    def and_somebody_acts(self: Any, session: Any) -> None:
+        nonlocal looks
+        look(self, session)
+        looks += 1
+        if looks == 1:
+            theirs.append(store(uma, 9300, OPERATOR_CHAT, in_the_new_topic))
+            intake.done(uma.desk, theirs[-1])
+
+    monkeypatch.setattr(erasing._Mentions, "look", and_somebody_acts)
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert [uma.row(Inbox, id_).payload for id_ in theirs] == [{}] * (len(about) + 1)
+    assert left_of_uma(uma) == [], "what an operator wrote in the topic of before, too"
+    assert uma.row(Inbox, others).payload["message"]["text"] == "hi"
+
+
+def test_somebody_else_keeps_everything(uma: Stage) -> None:
+    before = [m.text for m in uma.all(select(Message)) if m.text]
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert uma.customer(BEN).name == "Ben"
+    assert uma.heard(BEN)
+    kept = [m.text for m in uma.all(select(Message)) if m.text]
+    assert kept == [text for text in before if text in kept]
+    assert "where is my order" in kept
+
+
+def test_what_was_counted_stays(uma: Stage) -> None:
+    messages, sent = len(uma.all(select(Message))), len(uma.deliveries(state=DeliveryState.SENT))
+    feedback = len(uma.feedback())
+    erased = erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert (erased.conversations, erased.messages) == (1, 6)
+    assert len(uma.all(select(Message))) == messages
+    assert len(uma.deliveries(state=DeliveryState.SENT)) == sent
+    assert len(uma.feedback()) == feedback
+
+
+def test_what_they_taught_is_no_example_any_more_and_it_is_told_since_when_it_was(
+    uma: Stage, clock: Clock
+) -> None:
+    (lesson,) = learned(uma.desk)
+    assert "peonies" in lesson.text
+    erased = erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert erased.taught_since == lesson.at
+    assert learned(uma.desk) == []
+
+
+def test_their_topic_is_deleted_first_of_all_that_goes_to_the_operators(uma: Stage) -> None:
+    uma.ask("hm", BEN, intent="complaint")
+    assert erasing.erase(uma.desk, uma.customer(UMA).id).topic
+    first = next(delivery for delivery in uma.take() if delivery.chat_id == OPERATOR_CHAT)
+    assert (first.method, first.payload) == ("deleteForumTopic", {"message_thread_id": 77})
+
+
+def test_whoever_writes_again_is_a_new_customer_and_old_buttons_are_void(uma: Stage) -> None:
+    old = uma.customer(UMA).id
+    thumb, take = uma.token("up"), uma.token("take")
+    erasing.erase(uma.desk, old)
+    before, deliveries = uma.row(Customer, old), len(uma.deliveries())
+    assert before.erased
+    assert before.topic_id is None
+    assert "no longer" in uma.press(thumb, by=UMA.chat_id).text
+    assert "no longer" in uma.press(take, by=OSCAR).text
+    assert len(uma.deliveries()) == deliveries
+    uma.ask("hello again", UMA)
+    assert uma.customer(UMA).id != old
+    assert uma.conversation(UMA).state is ConversationState.BOT
+    assert uma.customer(UMA).topic_id is None
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_one_who_waits_for_a_person_or_has_one_is_not_dropped(stage: Stage, taken: bool) -> None:
+    uma_asks(stage, "you are rude", intent="complaint")
+    stage.topic(UMA)
+    if taken:
+        operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    with pytest.raises(DeskError, match="Resolve it first"):
+        erasing.erase(stage.desk, stage.customer(UMA).id)
+    assert "rude" in everything(stage)
+
+
+def test_one_who_has_just_written_is_not_dropped(stage: Stage) -> None:
+    uma_asks(stage, "where are my roses")
+    stage.send_all()
+    customer = stage.customer(UMA).id
+    arrived = uma_says(stage, "and my peonies?")
+    with pytest.raises(erasing.UnderWayError, match="just written"):
+        erasing.erase(stage.desk, customer)
+    customers.wrote(stage.desk, arrived, UMA, 44, "and my peonies?")
+    with pytest.raises(erasing.UnderWayError, match="just written"):
+        erasing.erase(stage.desk, customer)
+    assert stage.pending_count() == 1
+
+
+def test_while_a_message_to_them_is_on_its_way_nothing_changes(stage: Stage) -> None:
+    uma_asks(stage, "where are my peonies")
+    uma_asks(stage, "and my roses")
+    (delivery,) = stage.take()
+    before = everything(stage)
+    with pytest.raises(erasing.UnderWayError, match="being answered"):
+        erasing.erase(stage.desk, stage.customer(UMA).id)
+    assert everything(stage) == before
+    delivering.sent(stage.desk, delivery.id, delivery.attempts, 7)
+    erasing.erase(stage.desk, stage.customer(UMA).id)
+    assert stage.take() == [], "what still waited is not sent any more"
+    (conversation,) = stage.all(select(Conversation))
+    assert conversation.state is ConversationState.RESOLVED
+    assert "peonies" not in everything(stage)
+
+
+def test_what_telegram_refused_is_not_tried_again_and_its_notice_is_not_sent(uma: Stage) -> None:
+    uma.reply("more peonies")
+    (refused,) = uma.take(busy=[OPERATOR_CHAT])
+    operators.resolved(uma.desk, uma.update(), OSCAR, 77)
+    uma.send_all()
+    delivering.failed(uma.desk, refused.id, refused.attempts, "Bad Request: peonies")
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    row = uma.row(DeliveryRow, refused.id)
+    assert (row.state, row.error) == (DeliveryState.CANCELLED, None)
+    assert delivering.retry_failed(uma.desk) == 0
+    assert [row.method for row in uma.send_all()] == ["deleteForumTopic"]
+
+
+def test_the_reminder_to_everybody_that_names_them_is_emptied(stage: Stage, clock: Clock) -> None:
+    clock.set(datetime(2026, 3, 3, 22, 0, tzinfo=UTC))
+    customers.asked_for_person(stage.desk, uma_says(stage, "/human"), UMA, "/human")
+    stage.topic(UMA)
+    clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
+    assert reminding.announce(stage.desk)
+    assert "Uma" in stage.told()[-1]
+    stage.send_all()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    erasing.erase(stage.desk, stage.customer(UMA).id)
+    assert left_of_uma(stage) == []
+
+
+def test_a_parked_update_of_theirs_is_over_with_its_words(uma: Stage) -> None:
+    parked = uma_says(uma, "peonies at which a handler failed")
+    intake.failed(uma.desk, parked, "ValueError: peonies", final=True)
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert intake.parked(uma.desk) == []
+    assert left_of_uma(uma) == []
+
+
+def test_an_update_that_comes_again_after_it_is_still_known(uma: Stage) -> None:
+    update_id = uma.one(select(Inbox.update_id).where(Inbox.chat_id == UMA.chat_id).limit(1))
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert intake.store_updates(uma.desk, [Incoming(BOT, update_id, UMA.chat_id, {})]) == 0
+
+
+def test_nobody_is_erased_twice(uma: Stage) -> None:
+    customer = uma.customer(UMA).id
+    erasing.erase(uma.desk, customer)
+    for unknown in (customer, 424242):
+        with pytest.raises(DeskError, match="no such customer"):
+            erasing.erase(uma.desk, unknown)
+
+
+# ---- Those who fell silent ----
+
+
+def silence(stage: Stage, days: float, clock: Clock) -> int:
+    """So many days later, what is older than thirty is erased; returns how many customers."""
+    clock.move(seconds=86400 * days)
+    before = clock() - timedelta(days=30)
+    return erasing.erase_silent(stage.desk, before, limit=10)
+
+
+def test_after_so_many_days_of_silence_a_customer_is_erased(uma: Stage, clock: Clock) -> None:
+    assert silence(uma, 29.9, clock) == 0
+    uma.ask("still there?", BEN)
+    assert silence(uma, 0.2, clock) == 1
+    assert uma.customer(BEN).name == "Ben"
+    (uma_row,) = [row for row in uma.all(select(Customer)) if row.erased]
+    assert uma_row.name == ""
+    assert silence(uma, 0.1, clock) == 0
+
+
+def test_what_a_silent_customer_taught_stays_masked(stage: Stage, clock: Clock) -> None:
+    uma_asks(stage, "where are my peonies? write to uma@quill.example")
+    uma_presses(stage, "up")
+    uma_asks(stage, "and a rose for Quill", intent="refund")
+    customers.sent_file(stage.desk, uma_says(stage, ""), UMA, 43, "a photo of Quill")
+    photo = stage.said()[-1].id
+    with stage.desk.store.writing() as session:
+        session.add(Feedback(message_id=photo, kind=FeedbackKind.RELABEL, intent="refund", by=OLGA))
+    stage.topic(UMA)
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    before = learned(stage.desk)
+    assert silence(stage, 31, clock) == 1
+    assert learned(stage.desk) == before
+    assert [lesson.text for lesson in before] == ["where are my peonies? write to [email]"]
+    texts = [row.text for row in stage.all(select(Message)) if row.text]
+    assert texts == ["where are my peonies? write to [email]"]
+
+
+@pytest.mark.parametrize("why", ["waits", "banned", "parked", "undecided", "taken lately"])
+def test_silent_or_not_some_are_kept(stage: Stage, clock: Clock, why: str) -> None:
+    if why == "undecided":
+        stage.write("hello?", UMA)
+    else:
+        uma_asks(stage, "you are rude", intent="complaint")
+        stage.topic(UMA)
+        stage.send_all()
+    if why == "parked":
+        intake.failed(stage.desk, uma_says(stage, "hm"), "ValueError", final=True)
+    if why == "banned":
+        operators.banned(stage.desk, stage.update(), OLGA, 77)
+    elif why == "parked":
+        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    if why == "taken lately":
+        clock.move(seconds=86400 * 20)
+        operators.took(stage.desk, stage.update(), OSCAR, 77)
+        stage.send_all()
+        clock.move(seconds=-86400 * 9)
+    assert silence(stage, 31, clock) == 0
+    assert stage.customer(UMA).name == "Uma Quill"
+
+
+def test_a_customer_who_is_being_answered_holds_up_no_other(stage: Stage, clock: Clock) -> None:
+    uma_asks(stage, "where are my peonies")
+    stage.take()
+    stage.ask("and mine", BEN)
+    stage.send_all()
+    assert silence(stage, 31, clock) == 1
+    assert stage.customer(UMA).name == "Uma Quill"
+
+
+def test_a_conversation_that_an_operator_forgot_to_resolve_does_not_keep_them(
+    uma: Stage, clock: Clock
+) -> None:
+    operators.took(uma.desk, uma.update(), OSCAR, 77)
+    uma.send_all()
+    assert silence(uma, 31, clock) == 2
+    with uma.desk.store.writing() as session:
+        session.execute(update(Inbox).values(received_at=clock() - timedelta(days=31)))
+    erasing.empty_updates(uma.desk, clock() - timedelta(days=30), 0)
+    # Of the one text that taught something: masking finds neither flowers nor streets.
+    assert left_of_uma(uma) == ["peonies", "17 Elm Road"]
+
+
+def test_old_updates_are_emptied_and_keep_their_keys(
+    uma: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "CHUNK", 4)
+    clock.move(seconds=86400)
+    parked, fresh = uma_says(uma, "odd"), uma_says(uma, "new")
+    intake.failed(uma.desk, parked, "ValueError", final=True)
+    clock.move(seconds=86400)
+    before, number = clock() - timedelta(days=0.5), len(uma.all(select(Inbox)))
+    late = uma_says(uma, "later")
+    at: int | None = 0
+    while at is not None:
+        at = erasing.empty_updates(uma.desk, before, at)
+    rows = uma.all(select(Inbox).order_by(Inbox.id))
+    full = [row.id for row in rows if row.payload or row.chat_id]
+    assert full == [parked, fresh, late]
+    assert len(rows) == number + 1
+    assert {row.state for row in rows if row.id not in full} == {InboxState.DONE}
+
+
+def test_a_message_decided_after_its_customer_was_erased_changes_nothing(
+    stage: Stage,
+) -> None:
+    job = customers.wrote(stage.desk, uma_says(stage, "peonies?"), UMA, 41, "peonies?")
+    assert job is not None
+    stage.decide((job, predict("peonies?")))
+    stage.send_all()
+    erasing.erase(stage.desk, stage.customer(UMA).id)
+    before = everything(stage)
+    assert stage.decide((job, predict("peonies?"))) == []
+    assert everything(stage) == before
+    assert stage.message(job[0]).state is MessageState.DECIDED
