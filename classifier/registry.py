@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +286,46 @@ def rollback(models: str | Path) -> str:
         _point(models, CHAMPION, previous)
         _write_history(models, past[:-1])
     return previous
+
+
+def remove(models: str | Path, version: str) -> None:
+    """Delete a version; there is no way back to it then.
+
+    Raises `ModelError` for the champion, the candidate, and what is no version here. One that is
+    killed in between leaves a rest that `sweep` removes.
+    """
+    models = Path(models)
+    directory = _directory(models, version)
+    if not directory.is_dir():
+        raise ModelError(f"{directory}: there is no such version; see `frontdesk models list`")
+    with _locked(models):
+        if version == champion(models):
+            raise ModelError(f"{version} serves: promote another one first, or roll back")
+        if version == candidate(models):
+            raise ModelError(f"{version} waits for the gate; try again when its run is over")
+        champions = [each for each in history(models) if each["version"] != version]
+        rest = models / f".{version}.partial"
+        try:
+            directory.rename(rest)
+            _write_history(models, champions)
+            shutil.rmtree(rest)
+        except OSError as error:
+            raise ModelError(f"{directory}: could not be removed ({error.strerror})") from error
+
+
+def superfluous(models: str | Path, keep: int) -> list[Version]:
+    """Versions that nobody needs: not the last `keep` champions, the one that serves included, nor
+    the candidate, nor one of the last hour, which may be about to become it. Oldest first."""
+    models = Path(models)
+    last = [str(entry["version"]) for entry in history(models)[-keep:]]
+    fresh = new_version_name(datetime.now(UTC) - timedelta(hours=1))
+    return [
+        version
+        for version in versions(models)
+        if not (version.is_champion or version.is_candidate)
+        and version.name not in last
+        and version.name < fresh
+    ]
 
 
 def history(models: str | Path) -> list[dict[str, Any]]:

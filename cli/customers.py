@@ -148,8 +148,8 @@ def _remarks(erased: Erased, models: list[str]) -> list[str]:
     if models:
         said.append(
             "The bot was taught with messages of theirs, so models trained since then may hold "
-            "them, masked. Train anew (frontdesk train --from-feedback), then remove these folders "
-            f"in MODELS_DIR: {', '.join(models)}."
+            "them, masked. Train anew (frontdesk train --from-feedback), then: frontdesk models "
+            f"remove {' '.join(models)}"
         )
     said.append("Backups that you made before still have everything.")
     return said

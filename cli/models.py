@@ -12,7 +12,7 @@ from cli.screen import JsonOption, notices, percent, print_json, results
 if TYPE_CHECKING:
     from classifier.registry import Version
 
-models = typer.Typer(no_args_is_help=True, help="List model versions, promote one, roll back.")
+models = typer.Typer(no_args_is_help=True, help="List versions, promote one, roll back, remove.")
 
 
 @models.command("list", epilog="Example: frontdesk models list --json")
@@ -60,6 +60,46 @@ def rollback() -> None:
     before = registry.champion(settings.models_dir)
     version = registry.rollback(settings.models_dir)
     results().print(f"{version} serves again (before: {before}).")
+
+
+@models.command(epilog="Example: frontdesk models remove 20261123-143000-ab12cd")
+def remove(
+    versions: Annotated[
+        list[str], typer.Argument(metavar="VERSION…", help="Versions of `models list`.")
+    ],
+) -> None:
+    """Delete versions for good; the champion and the candidate can't be."""
+    from classifier import registry
+
+    settings = load_settings()
+    for version in versions:
+        registry.remove(settings.models_dir, version)
+        results().print(f"{version} is removed.")
+
+
+@models.command(epilog="Example: frontdesk models prune --keep 5 --dry-run")
+def prune(
+    keep: Annotated[
+        int, typer.Option(min=1, help="So many of the last champions stay, to roll back to.")
+    ] = 3,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed, and do nothing.")
+    ] = False,
+) -> None:
+    """Delete the versions that nobody needs any more: rejected ones and champions of long ago.
+
+    The champion, the candidate and what is younger than an hour stay.
+    """
+    from classifier import registry
+
+    settings = load_settings()
+    found = registry.superfluous(settings.models_dir, keep)
+    for version in found:
+        if not dry_run:
+            registry.remove(settings.models_dir, version.name)
+        results().print(f"{version.name} {'would be' if dry_run else 'is'} removed.")
+    if not found:
+        notices().print("There is nothing to remove.")
 
 
 def _row(version: Version) -> dict[str, Any]:

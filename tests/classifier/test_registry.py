@@ -273,6 +273,77 @@ def test_rollback_refuses_a_damaged_earlier_champion(tmp_path: Path) -> None:
     assert registry.champion(tmp_path) == second
 
 
+def test_a_removed_version_is_gone_and_rollback_passes_over_it(tmp_path: Path) -> None:
+    first, second, third = (add(tmp_path) for _ in range(3))
+    for name in (first, second, third):
+        registry.promote(tmp_path, name)
+    registry.remove(tmp_path, second)
+    assert {version.name for version in registry.versions(tmp_path)} == {first, third}
+    assert not [path for path in tmp_path.iterdir() if second in path.name]
+    assert registry.rollback(tmp_path) == first
+
+
+def test_what_serves_or_waits_for_the_gate_is_not_removed_nor_what_is_no_version(
+    tmp_path: Path,
+) -> None:
+    first, second = add(tmp_path), add(tmp_path)
+    registry.promote(tmp_path, first)
+    registry.set_candidate(tmp_path, second)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    for name, says in (
+        (first, "serves"),
+        (second, "waits for the gate"),
+        (registry.new_version_name(), "no such version"),
+        ("precious", "is no version"),
+        ("../precious", "is no version"),
+        (registry.CHAMPION, "is no version"),
+    ):
+        with pytest.raises(ModelError, match=says):
+            registry.remove(tmp_path, name)
+    assert precious.is_dir()
+    assert {version.name for version in registry.versions(tmp_path)} == {first, second}
+
+
+def test_a_removal_that_is_killed_leaves_a_rest_that_is_swept_and_no_half_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = add(tmp_path), add(tmp_path)
+    registry.promote(tmp_path, second)
+    with monkeypatch.context() as patch:
+
+        def killed(_: Path) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(registry.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            registry.remove(tmp_path, first)
+    assert [version.name for version in registry.versions(tmp_path)] == [second]
+    (rest,) = [path for path in tmp_path.iterdir() if first in path.name]
+    long_ago = datetime.now(UTC) - timedelta(days=30)
+    os.utime(rest, (long_ago.timestamp(), long_ago.timestamp()))
+    registry.sweep(tmp_path)
+    assert not rest.exists()
+
+
+def test_superfluous_is_what_neither_serves_nor_waits_nor_is_new_nor_served_lately(
+    tmp_path: Path,
+) -> None:
+    now = datetime.now(UTC)
+    old = [registry.new_version_name(now - timedelta(days=9 - n)) for n in range(6)]
+    fresh = registry.new_version_name(now - timedelta(minutes=59))
+    for name in (*old, fresh):
+        add(tmp_path, name)
+    for name in (old[0], old[1], old[3], old[4]):
+        registry.promote(tmp_path, name)
+    registry.set_candidate(tmp_path, old[5])
+    for keep, expected in ((1, [0, 1, 2, 3]), (2, [0, 1, 2]), (4, [2]), (9, [2])):
+        found = [version.name for version in registry.superfluous(tmp_path, keep)]
+        assert found == [old[number] for number in expected]
+    registry.rollback(tmp_path)  # from then on old[4] is one of those that were taken back
+    assert old[4] in [version.name for version in registry.superfluous(tmp_path, 2)]
+
+
 def test_a_crash_between_history_and_pointer_does_not_confuse_rollback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

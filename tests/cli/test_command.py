@@ -33,6 +33,8 @@ VERBS = [
     ["models", "list"],
     ["models", "promote"],
     ["models", "rollback"],
+    ["models", "remove"],
+    ["models", "prune"],
     ["operators", "list"],
     ["operators", "add"],
     ["operators", "remove"],

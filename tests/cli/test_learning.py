@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,29 @@ def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk:
     assert back.code == 0
     assert registry.champion(own_models) == first
     assert frontdesk("models", "rollback").code == 1
+
+
+def test_versions_are_removed_by_name_or_because_nobody_needs_them(
+    own_models: Path, frontdesk: Command
+) -> None:
+    serving = registry.champion(own_models)
+    assert serving is not None
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    old, older, oldest = (
+        registry.new_version_name(yesterday - timedelta(days=n)) for n in range(3)
+    )
+    for name in (old, older, oldest):
+        shutil.copytree(own_models / serving, own_models / name)
+    assert frontdesk("models", "remove", oldest).code == 0
+    refused = frontdesk("models", "remove", serving)
+    assert refused.code == 1
+    assert "promote another one first" in refused.err
+    asked = frontdesk("models", "prune", "--dry-run").out
+    assert asked == f"{older} would be removed.\n{old} would be removed.\n"
+    assert frontdesk("models", "prune").out == asked.replace("would be", "is")
+    assert [version.name for version in registry.versions(own_models)] == [serving]
+    assert "nothing to remove" in frontdesk("models", "prune").err
+    assert frontdesk("models", "prune", "--keep", "0").code == 2
 
 
 def test_promoting_what_is_not_there_says_where_to_look(frontdesk: Command) -> None:
