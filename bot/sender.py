@@ -21,7 +21,7 @@ from bot.telegram import (
     UnreachableError,
 )
 from bot.tenure import Tenure
-from bot.topics import DELETE_TOPIC, RIGHTS_LOST, Params, Topics, is_gone
+from bot.topics import DELETE_TOPIC, DELETING_REFUSED, RIGHTS_LOST, Params, Topics, is_gone
 from bot.waiting import backoff, pause
 from desk import faultpoints, metrics
 from desk.domain import Delivery
@@ -207,8 +207,8 @@ class Sender:
             await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
         elif (
             own
-            # That right is another one, without which everything else works.
-            and delivery.method != DELETE_TOPIC
+            # That takes a right of its own, without which everything else works.
+            and not (delivery.method == DELETE_TOPIC and error.says(*DELETING_REFUSED))
             and (error.code == 403 or error.migrate_to or error.says(*_CHAT_LOST))
             and not await self._is_source_gone(delivery, error)
         ):

@@ -39,6 +39,8 @@ class Example:
     text: str
     intent: str | None = None
     sentiment: str | None = None
+    private: bool = False
+    """Whether it is somebody's own words: learned from, and quoted nowhere."""
 
 
 def read_examples(path: str | Path, *, labelled: bool = True) -> list[Example]:

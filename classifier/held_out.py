@@ -92,15 +92,18 @@ def remember(
     classifier: Classifier, examples: Sequence[Example]
 ) -> tuple[tuple[Layer, ...], Neighbours | None]:
     """A model's own view of the examples it was trained on: the scope's layers, and who is near to
-    whom; neither where no example has an intent."""
+    whom; neither where no example has an intent. Those that are private are nobody's neighbours."""
     known = [example for example in examples if example.intent is not None]
     if not known:
         return (), None
     pooled = classifier.forward([example.text for example in known]).pooled
     names = classifier.labels.intents
-    texts, intents = [e.text for e in known], [e.intent or "" for e in known]
     layers = fit_layers(pooled, indices(known, names), names)
-    return layers, Neighbours.of(texts, intents, pooled[-1])
+    rows = [row for row, example in enumerate(known) if not example.private]
+    if not rows:
+        return layers, None
+    texts, intents = [known[row].text for row in rows], [known[row].intent or "" for row in rows]
+    return layers, Neighbours.of(texts, intents, pooled[-1][rows])
 
 
 def together(parts: Sequence[HeldOut]) -> HeldOut | None:

@@ -47,6 +47,9 @@ from classifier.recipe import Recipe, SettledRecipe
 from classifier.report import html_report
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Labels, Prediction
 
+PRIVATE = "(private)"
+"""Stands in a report for what nobody may quote."""
+
 Progress = Callable[[int, int, int, float], None]
 """Called after each step with (epoch, step, of, loss): the epoch from 1, the step from 1 to `of`
 over the whole run, and that step's loss."""
@@ -155,7 +158,7 @@ def train_to_directory(
         "MODEL_CARD.md": model_card(about, metrics, calibration).encode(),
         "report.html": html_report(
             validated,
-            asked_of,
+            [replace(e, text=PRIVATE) if e.private else e for e in asked_of],
             f"Model {version}",
             remarks=held_out_remarks(len(asked_of), calibration),
         ),
@@ -201,7 +204,7 @@ def _predicted(held_out: HeldOut | None, model: Classifier) -> list[Prediction]:
     if held_out is None:
         return []
     return predictions(
-        [e.text for e in held_out.examples],
+        [PRIVATE if e.private else e.text for e in held_out.examples],
         held_out.outputs,
         model.labels,
         model.calibration,

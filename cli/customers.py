@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -11,11 +12,10 @@ import typer
 
 from cli.compose import load_settings, open_desk
 from cli.errors import CommandError, MisconfiguredError
-from cli.screen import JsonOption, as_json, notices, print_json, results
+from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
     from desk.flow.erasing import Erased
-    from desk.settings import Settings
 
 customers = typer.Typer(no_args_is_help=True, help="Find customers, hand out their data, erase it.")
 
@@ -50,7 +50,8 @@ def list_(
         notices().print("Nobody by that name." if part else "No customers yet.")
     for customer in found:
         username = f" (@{customer.username})" if customer.username else ""
-        line = f"{customer.chat_id:>12}  {customer.created_at:%Y-%m-%d}  {customer.name}{username}"
+        name = shown(customer.name) + username
+        line = f"{customer.chat_id:>12}  {customer.created_at:%Y-%m-%d}  {name}"
         results().print(line, markup=False)
 
 
@@ -76,8 +77,13 @@ def export(
         raise MisconfiguredError(f"{out} exists already; name a file to be made.") from None
     except OSError as error:
         raise MisconfiguredError(f"{out} can't be made: {error.strerror}.") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(as_json(kept, indent=2))
+    try:
+        # Half a surrogate, which Telegram's JSON may hold, becomes its escape, as JSON writes it.
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            json.dump(kept, file, ensure_ascii=False, indent=2)
+    except BaseException:
+        out.unlink()
+        raise
     notices().print(f"Written to {out}.", markup=False)
 
 
@@ -85,6 +91,9 @@ def export(
 def erase(
     who: Who,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also one who waits for a person, or has one.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Erase what is kept of a customer, for good, and delete their topic.
@@ -92,29 +101,34 @@ def erase(
     What was counted of them stays, without words, names or ids. Should they write again, they
     are a new customer.
     """
+    from classifier import registry
     from desk.flow import erasing
     from desk.flow.dossier import the_one
 
     settings = load_settings()
     desk = open_desk(settings)
     customer = the_one(desk, who)
+    # Before anything is done: a folder that can't be read must not hide what was.
+    there = [version.name for version in registry.versions(settings.models_dir)]
     if not yes:
-        _ask(f"Erase all of {customer.name} ({customer.chat_id})?", customer.banned_at is not None)
-    erased = erasing.erase(desk, customer.id)
-    models = _models_since(settings, erased)
+        question = f"Erase {customer.chat_id}, {shown(customer.name)}, and all that was said?"
+        _ask(question, customer.banned_at is not None)
+    erased = erasing.erase(desk, customer.id, force=force)
+    desk.store.clear_log()
+    models = _models_since(erased, there)
     if json_:
         print_json(
             {
                 "conversations": erased.conversations,
                 "messages": erased.messages,
                 "topic": erased.topic,
+                "taught_since": erased.taught_since and erased.taught_since.isoformat(),
                 "models": models,
             }
         )
-        return
-    results().print(
-        f"Erased: {erased.messages} messages in {erased.conversations} conversations.", markup=False
-    )
+    else:
+        said = f"Erased: {erased.messages} messages in {erased.conversations} conversations."
+        results().print(said)
     for remark in _remarks(erased, models):
         notices().print(remark, markup=False)
 
@@ -128,28 +142,36 @@ def _ask(question: str, banned: bool) -> None:
         raise CommandError("Nothing was erased.")
 
 
-def _models_since(settings: Settings, erased: Erased) -> list[str]:
+def _models_since(erased: Erased, versions: list[str]) -> list[str]:
     """Versions that may have been trained on texts of theirs."""
-    from classifier import registry
-
     if erased.taught_since is None:
         return []
     since = f"{erased.taught_since:%Y%m%d-%H%M%S}"
-    return [each.name for each in registry.versions(settings.models_dir) if each.name >= since]
+    return [version for version in versions if version >= since]
 
 
 def _remarks(erased: Erased, models: list[str]) -> list[str]:
+    """What the erasure does not reach, and what to do about it."""
     said = []
     if erased.topic:
         said.append(
-            "The bot deletes their topic next; it needs the right “Delete messages” for that. "
-            "If it has not: delete the topic by hand."
+            "The bot deletes their topic next, for which it needs the right “Delete messages”. If "
+            "it lacks that, delete the topic by hand, or give it the right and run: frontdesk "
+            "doctor --retry"
         )
     if models:
         said.append(
-            "The bot was taught with messages of theirs, so models trained since then may hold "
-            "them, masked. Train anew (frontdesk train --from-feedback), then: frontdesk models "
-            f"remove {' '.join(models)}"
+            "Models may have learned from messages of theirs. Train anew (frontdesk train "
+            f"--from-feedback), then: frontdesk models remove {' '.join(models)}"
         )
-    said.append("Backups that you made before still have everything.")
+    elif erased.taught_since is not None:
+        said.append(
+            "Models may have learned from messages of theirs, and MODELS_DIR has none here. Where "
+            "training runs, remove those made since "
+            f"{erased.taught_since:%Y-%m-%d}: frontdesk models list"
+        )
+    said.append(
+        "It does not reach: backups made before, their own chat with the bot, and what stands in "
+        "the operators' group outside their topic."
+    )
     return said

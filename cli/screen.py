@@ -42,6 +42,11 @@ def escape(text: str) -> str:
     return markup.escape(text)
 
 
+def shown(name: str) -> str:
+    """A name that somebody gave themselves, without what would write over the line it stands in."""
+    return "".join(sign if sign.isprintable() else "�" for sign in name)
+
+
 def results() -> Console:
     """Where results for people go."""
     from rich.console import Console

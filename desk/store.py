@@ -209,6 +209,16 @@ class Store:
                 raise _too_new(str(error.__cause__.argument)) from None
             raise
 
+    def clear_log(self) -> None:
+        """Write SQLite's log into the file and empty it, where nobody reads just now: it has what
+        was there before, too. A server's log is its own."""
+        if self.sqlite:
+            connection = self.engine.raw_connection()  # within a transaction it would fail
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                connection.close()
+
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -335,6 +345,7 @@ def _prepare_sqlite(engine: Engine) -> None:
         _use_wal(cursor)
         cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged update survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA secure_delete=ON")  # what is erased is not left in free pages
         cursor.close()
 
     @event.listens_for(engine, "begin")

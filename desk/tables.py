@@ -184,8 +184,8 @@ class Customer(Base):
 
     @hybrid_property
     def erased(self) -> bool:
-        """Whether nothing of theirs is left; a private chat's id is above 0, theirs was replaced
-        by one that no chat has."""
+        """Whether nothing of theirs is left: a private chat's id is above 0, and theirs was
+        replaced."""
         return self.chat_id < 0
 
 

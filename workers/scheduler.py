@@ -40,8 +40,9 @@ HESITATE_SECONDS = 20.0
 trains could not give a sign of life either, and gives the next within ten seconds."""
 REDIS_SECONDS = 5.0
 """A Redis that does not answer for so long is away: calling people must not wait for it."""
-ERASE_SECONDS = 3600.0
+ERASE_SECONDS = 86400.0
 ERASE_AT_ONCE = 20
+"""So many customers in a tick: a second of work where each has thousands of messages."""
 ALONE_SECONDS = 8.0
 """A message tried alone that is not done by then has killed its worker, or has frozen it."""
 
@@ -75,7 +76,7 @@ class Scheduler:
         self._retrain_at = retrain_at
         self._retention = None if retention_days is None else timedelta(days=retention_days)
         self._erase_from = 0.0
-        self._emptied_until = 0
+        self._emptied_until: int | None = 0
         self._ticked: float | None = None
         self._sure_from = 0.0
         self._clock_differs = False
@@ -218,19 +219,19 @@ class Scheduler:
             self._connection.publish(queues.WAKE_SENDER, "")
 
     def erase_old(self) -> None:
-        """Once an hour what is older than `RETENTION_DAYS` is erased, a little in each tick."""
+        """Once a day what is older than `RETENTION_DAYS` is erased, a little in each tick."""
         if self._retention is None or monotonic() < self._erase_from:
             return
         before = self._desk.clock() - self._retention
+        if self._emptied_until is not None:
+            self._emptied_until = erasing.empty_updates(self._desk, before, self._emptied_until)
         erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE)
-        looked_until = erasing.empty_updates(self._desk, before, self._emptied_until)
         if erased:
             log.info("customers.erased", customers=erased)
             self._connection.publish(queues.WAKE_SENDER, "")
-        if looked_until is not None:
-            self._emptied_until = looked_until
-        elif not erased:
-            self._erase_from = monotonic() + ERASE_SECONDS
+        elif self._emptied_until is None:
+            # From the first one again: one that was parked may be handled by then.
+            self._erase_from, self._emptied_until = monotonic() + ERASE_SECONDS, 0
 
     def _fates(self, jobs: Sequence[tuple[str, float]]) -> list[Fate]:
         """What has become of each job, given its id and how many seconds it may take.

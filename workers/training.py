@@ -290,7 +290,8 @@ def training_examples(
         for key, item in taught.items()
         if key not in known and normalised(item.text) not in frozen
     ]
-    return examples + [Example(item.text, item.intent, None) for item in new]
+    # Theirs alone: no card of another customer, no report and no file of the model quotes them.
+    return examples + [Example(item.text, item.intent, private=True) for item in new]
 
 
 def train(run_id: int, attempt: int) -> None:

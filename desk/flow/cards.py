@@ -47,7 +47,9 @@ EXCERPT = 1500
 CARD_KEY, POST_KEY, FILE_KEY, TEXT_KEY = CUSTOMER_KEYS = ("card:", "post:", "file:", "text:")
 """How the keys of what shows a customer's message begin (card, plain post, copied file, the whole
 of a long text); the message's id follows."""
-UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, "remind:", "left:")
+REMIND_KEY = "remind:"
+"""How those of reminders begin."""
+UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, REMIND_KEY, "left:")
 """How the keys begin of what is not shown of a customer who is banned."""
 KIND = re.compile(r"\[([a-z ]+)\]")
 """The text that stands for what was sent without one: `bot.customers.said`."""

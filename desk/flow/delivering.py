@@ -229,12 +229,15 @@ def retry_failed(desk: Desk) -> int:
     )
     with desk.store.writing() as session:
         rows = session.scalars(
-            select(DeliveryRow).where(
+            select(DeliveryRow)
+            .where(
                 DeliveryRow.state == DeliveryState.FAILED,
                 not_(_TWICE_IN_DOUBT),
                 DeliveryRow.chat_id.not_in(gone),
                 not_(late),
             )
+            .order_by(DeliveryRow.id)
+            .with_for_update(of=DeliveryRow)
         ).all()
         for row in rows:
             # The attempts go on counting: an older one must not be taken for a new one.

@@ -78,10 +78,10 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
 def _next_to_operators(session: Session, desk: Desk) -> int | None:
     """What goes next to the operators' chat, which takes 20 messages a minute.
 
-    Edits go first, for they cost none of these; then calls for help; then what the bot itself has
-    to say, such as its answers to operators; then what customers wrote, each conversation in its
-    turn, so that no flood holds up the others. Within a conversation their words keep their order;
-    nothing overtakes what is under way or was told to wait.
+    Edits and deletions go first, for they cost none of these; then calls for help; then what the
+    bot itself has to say, such as its answers to operators; then what customers wrote, each
+    conversation in its turn, so that no flood holds up the others. Within a conversation their
+    words keep their order; nothing overtakes what is under way or was told to wait.
     """
     here = and_(DeliveryRow.chat_id == desk.operator_chat_id, IS_UNFINISHED)
     held_up = or_(DeliveryRow.state == DeliveryState.SENDING, ~_due(desk))

@@ -21,8 +21,8 @@ from desk.tables import (
     PredictionRow,
 )
 
-LARGEST = 2**63 - 1
-"""What a database takes for an id."""
+LONGEST = 18
+"""Telegram's ids have fewer digits, and a database takes no more."""
 
 
 def find(desk: Desk, part: str = "") -> list[Customer]:
@@ -42,15 +42,15 @@ def find(desk: Desk, part: str = "") -> list[Customer]:
 
 def the_one(desk: Desk, who: str) -> Customer:
     """The customer with a Telegram id or `@username`; raises `DeskError` unless it is just one."""
-    if who.isdecimal():
-        is_meant = Customer.chat_id == min(int(who), LARGEST)
+    if who.isdecimal() and len(who) <= LONGEST:
+        is_meant = Customer.chat_id == int(who)
     else:
         is_meant = func.lower(Customer.username) == who.removeprefix("@").lower()
     with desk.store.reading() as session:
         found = session.scalars(select(Customer).where(~Customer.erased, is_meant)).all()
     if not found:
         raise DeskError(
-            f"No customer is {who}. Name one by Telegram id or @username; `frontdesk customers "
+            f"No customer is “{who}”. Name one by Telegram id or @username; `frontdesk customers "
             "list NAME` finds both."
         )
     if len(found) > 1:

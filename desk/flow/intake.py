@@ -177,7 +177,8 @@ def parked(desk: Desk) -> list[tuple[int, int, str]]:
 def retry_parked(desk: Desk) -> int:
     """Give every parked update another round; returns how many there were."""
     with desk.store.writing() as session:
-        rows = session.scalars(select(Inbox).where(Inbox.state == InboxState.PARKED)).all()
+        query = select(Inbox).where(Inbox.state == InboxState.PARKED).order_by(Inbox.id)
+        rows = session.scalars(query.with_for_update()).all()
         for row in rows:
             row.state, row.attempts, row.done_at = InboxState.NEW, 0, None
         return len(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -58,31 +58,46 @@ def learned(desk: Desk) -> list[Learned]:
     wrong: it silences an earlier thumb up of that message and gives no label itself. Only what
     was sent to be classified is a customer's own words: commands, photos and tapped titles are not.
     """
+    with desk.store.reading() as session:
+        rows = taught(session)
+    return resolve_conflicts(
+        Learned(mask(message.text, desk.pack.phone_regions), row.intent, row.kind, row.created_at)
+        for row, message in rows
+        if row.intent in desk.pack.intents and row.intent is not None
+    )
+
+
+def taught(
+    session: Session, conversation_ids: Collection[int] | None = None
+) -> list[tuple[Feedback, Message]]:
+    """The feedback that gives a label to a customer's own words, with these; oldest first.
+
+    In these conversations, or in all.
+    """
     query = (
-        select(Feedback, Message.text)
+        select(Feedback, Message)
         .join(Message, Message.id == Feedback.message_id)
         .where(Message.attempt > 0)
         .order_by(Feedback.id)
     )
-    with desk.store.reading() as session:
-        rows = [(feedback, text) for feedback, text in session.execute(query)]
+    if conversation_ids is not None:
+        query = query.where(Message.conversation_id.in_(conversation_ids))
+    rows = [(feedback, message) for feedback, message in session.execute(query)]
     disliked = {
         row.message_id: row.created_at for row, _ in rows if row.kind is FeedbackKind.THUMB_DOWN
     }
-    said = [
-        Learned(mask(text, desk.pack.phone_regions), row.intent, row.kind, row.created_at)
-        for row, text in rows
+    return [
+        (row, message)
+        for row, message in rows
         if row.kind in AUTHORITY
-        and row.intent in desk.pack.intents
         and row.intent is not None
-        and text.strip()
+        and message.text.strip()
         and not (
             row.kind is FeedbackKind.THUMB_UP
             and row.message_id in disliked
             and row.created_at <= disliked[row.message_id]
         )
     ]
-    return resolve_conflicts(said)
 
 
 def resolve_conflicts(said: Iterable[Learned]) -> list[Learned]:

@@ -10,6 +10,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
+from desk.flow.cards import REMIND_KEY
 from desk.flow.composing import has_delivery, operators_text
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer
@@ -21,6 +22,9 @@ SINGLE_REMINDERS = 5
 """When more are due at once, one digest stands for all: the group takes 20 messages a minute."""
 MOST = 1000
 """No more than that are reminded of at once; the others follow a second later."""
+OPENED_KEY = "opened:"
+DIGEST_KEYS = (OPENED_KEY, REMIND_KEY)
+"""How the keys begin of what tells everybody who has waited longest."""
 
 WAITING = (
     select(Conversation)
@@ -86,7 +90,7 @@ def announce(desk: Desk) -> bool:
     opened = desk.pack.hours.opened(desk.clock())
     if desk.operator_chat_id is None or opened is None:
         return False
-    key = f"opened:{opened.timestamp():.0f}"
+    key = f"{OPENED_KEY}{opened.timestamp():.0f}"
     before = Conversation.escalated_at < opened
     with desk.store.reading() as session:
         if has_delivery(session, key):
@@ -167,13 +171,12 @@ def _post_digest(
         customer=html(customer.name),
         span=_waited(desk, longest),
     )
-    # It names that one, though it goes to no topic.
-    operators_text(session, desk, key, text, conversation=longest)
+    operators_text(session, desk, key, text)
 
 
 def _key(conversation: Conversation) -> str:
     """Of a reminder: one for each time a person was called."""
-    return f"remind:{conversation.id}:{_since(conversation).timestamp():.0f}"
+    return f"{REMIND_KEY}{conversation.id}:{_since(conversation).timestamp():.0f}"
 
 
 def _waited(desk: Desk, conversation: Conversation) -> str:

@@ -483,6 +483,28 @@ async def test_a_bot_that_may_not_delete_topics_goes_on_with_everything_else(
     assert (await world.said(OPERATORS_CHAT, "Bob"))[0]["message_thread_id"]
 
 
+async def test_a_topics_deletion_waits_while_the_bot_is_out_of_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.2)
+    await with_a_resolved_topic(world, ann)
+    await world.fault(
+        "error",
+        method="deleteForumTopic",
+        status=403,
+        description="Forbidden: bot was kicked from the supergroup chat",
+    )
+    row = await erased(desk, redis, rows, ann)
+    assert (row.state, row.attempts) == (DeliveryState.SENT, 2)
+    assert await world.topics() == []
+
+
 async def test_cards_wait_while_topics_are_off_and_a_customers_topic_is_kept(
     monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
 ) -> None:

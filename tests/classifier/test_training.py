@@ -17,7 +17,7 @@ from classifier.data import DataError, Example, content_hash
 from classifier.engine import Classifier
 from classifier.recipe import Recipe
 from classifier.registry import ModelError
-from classifier.training import find_labels, train_to_directory, train_version
+from classifier.training import PRIVATE, find_labels, train_to_directory, train_version
 from tests.classifier.disks import fill_disk
 from tests.classifier.tiny import TINY, make_examples
 
@@ -85,6 +85,26 @@ def test_what_was_held_out_calibrates_the_model_that_saw_all(trained: Any) -> No
     assert classifier.neighbours is not None
     # All examples, not only those that the last round was trained on.
     assert set(classifier.neighbours.texts) == {e.text for e in make_examples()}
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_private_examples_are_learned_from_and_quoted_in_no_file(
+    tiny_base: Path, tmp_path: Path, public: bool
+) -> None:
+    wrong = [f"quill number {number}" for number in range(12)]
+    rows = [Example(text, intent) for text in wrong for intent in ("refund", "where")]
+    theirs = [replace(row, private=True) for row in rows]
+    ours = make_examples(each=12) if public else []
+    out = tmp_path / "out"
+    metrics = train_to_directory(
+        [*ours, *theirs], out, base=str(tiny_base), recipe=SHORT, device="cpu"
+    )
+    assert metrics["examples"] == len(ours) + len(theirs)
+    for path in out.iterdir():
+        assert b"quill" not in path.read_bytes(), path.name
+    assert PRIVATE in (out / "report.html").read_text(encoding="utf-8")
+    near = Classifier.load(out, "cpu")(["quill number 3"])[0].neighbours
+    assert len(near) == (3 if public else 0)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(

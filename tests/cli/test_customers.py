@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from classifier import registry
-from desk.domain import FeedbackKind, Incoming, MessageState, Person
+from desk.domain import ConversationState, FeedbackKind, Incoming, MessageState, Person
 from desk.flow import customers, intake
 from desk.flow.desk import Desk
 from desk.pack import load
 from desk.store import Store
-from desk.tables import Customer, Feedback, Message
+from desk.tables import Conversation, Customer, Feedback, Inbox, Message
 from tests.cli.conftest import Place, Result
 
 Command = Callable[..., Result]
@@ -89,11 +91,72 @@ def test_one_is_erased_and_the_other_is_not(desk: Desk, frontdesk: Command) -> N
     done = frontdesk("customers", "erase", "@ada", "--yes")
     assert done.code == 0
     assert "1 messages in 1 conversations" in done.out
-    assert "Backups" in done.err
+    assert "backups" in done.err
     assert names(desk) == ["", "Ben"]
     again = frontdesk("customers", "erase", "@ada", "--yes")
     assert again.code == 1
     assert "customers list" in again.err
+
+
+def test_one_who_waits_for_a_person_is_erased_by_force_alone(
+    desk: Desk, frontdesk: Command
+) -> None:
+    with desk.store.writing() as session:
+        session.query(Conversation).filter_by(id=1).one().state = ConversationState.WAITING
+    refused = frontdesk("customers", "erase", "@ada", "--yes")
+    assert refused.code == 1
+    assert "--force" in refused.err
+    assert names(desk)[0] == ADA.name
+    assert frontdesk("customers", "erase", "@ada", "--yes", "--force").code == 0
+    assert names(desk)[0] == ""
+
+
+def test_what_was_erased_is_not_in_the_files_of_the_database(
+    desk: Desk, place: Place, frontdesk: Command
+) -> None:
+    files = [place.data_dir / name for name in ("simulator.db", "simulator.db-wal")]
+
+    def found() -> bool:
+        return any(b"where is parcel 1" in path.read_bytes() for path in files if path.exists())
+
+    assert found()
+    assert frontdesk("customers", "erase", "@ada", "--yes").code == 0
+    assert not found(), "nor in free pages, nor in the log, though the desk is open still"
+
+
+def test_a_name_that_would_write_over_the_question_does_not(
+    desk: Desk, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with desk.store.writing() as session:
+        session.query(Customer).filter_by(chat_id=501).one().name = "Ada\x1b[2K\rErase Ben?"
+    asked = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda question, **_: asked.append(question))
+    assert frontdesk("customers", "erase", "@ada").code == 1
+    (question,) = asked
+    assert question.isprintable()
+    assert question.startswith("Erase 501, Ada")
+    assert "\x1b" not in frontdesk("customers", "list").out
+
+
+def test_half_a_surrogate_of_an_update_is_exported_and_a_full_disk_leaves_no_file(
+    desk: Desk, frontdesk: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with desk.store.writing() as session:
+        session.query(Inbox).filter_by(id=1).one().payload = {"text": "\ud83d and Größe"}
+    out = tmp_path / "ada.json"
+
+    def fill_disk(_kept: object, file: IO[str], **_: object) -> None:
+        file.write("{")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cli.customers.json.dump", fill_disk)
+        assert frontdesk("customers", "export", "@ada", "--out", str(out)).code == 1
+    assert not out.exists()
+    assert frontdesk("customers", "export", "@ada", "--out", str(out)).code == 0
+    kept = json.loads(out.read_text(encoding="utf-8"))
+    assert kept["updates"] == [{"text": "\ud83d and Größe"}]
 
 
 def test_without_anybody_to_ask_nothing_is_erased(desk: Desk, frontdesk: Command) -> None:
@@ -128,9 +191,22 @@ def test_models_that_may_have_learned_from_them_are_named(
         session.add(Feedback(message_id=1, kind=FeedbackKind.RELABEL, intent="where", by=9001))
     after = registry.new_version_name()
     shutil.copytree(before.path, models / after)
-    assert frontdesk("customers", "erase", "@ben", "--yes", "--json").json()["models"] == []
+    untaught = frontdesk("customers", "erase", "@ben", "--yes", "--json").json()
+    assert (untaught["models"], untaught["taught_since"]) == ([], None)
     erased = frontdesk("customers", "erase", "@ada", "--yes", "--json").json()
+    assert erased.pop("taught_since")
     assert erased == {"conversations": 1, "messages": 1, "topic": False, "models": [after]}
+
+
+def test_where_no_models_are_to_be_seen_it_is_said_what_may_have_learned(
+    desk: Desk, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with desk.store.writing() as session:
+        session.add(Feedback(message_id=1, kind=FeedbackKind.RELABEL, intent="where", by=9001))
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path / "nowhere"))
+    erased = frontdesk("customers", "erase", "@ada", "--yes", "--json")
+    assert erased.json()["models"] == []
+    assert "Where training runs, remove those made since" in erased.err
 
 
 def test_before_the_first_migration_it_says_what_to_run(frontdesk: Command) -> None:

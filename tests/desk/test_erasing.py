@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,11 +20,13 @@ from desk.domain import (
     MessageState,
     Person,
 )
-from desk.flow import customers, delivering, erasing, intake, operators, reminding
+from desk.flow import bans, customers, delivering, erasing, intake, operators, reminding
+from desk.flow.composing import operators_text
 from desk.flow.learning import learned
+from desk.flow.mentions import Mentions
 from desk.tables import Base, Conversation, Customer, DeliveryRow, Feedback, Inbox, Message
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import BEN, BOT, OLGA, OSCAR, Stage, predict
+from tests.desk.acting import BEN, BOT, OLGA, OSCAR, Stage, add_deliveries, predict
 
 UMA = Person(
     chat_id=77001234, name="Uma Quill", username="umaquill", language="en", first_name="Uma"
@@ -117,6 +120,12 @@ def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_st
         "a reply to it, without a topic": {
             "message": {"text": "who is Uma?", "reply_to_message": {"message_id": card}}
         },
+        "a card of theirs that was pinned": {
+            "message": {"pinned_message": {"message_id": card, "text": "peonies"}}
+        },
+        "a note in their topic of before": {
+            "message": {"message_thread_id": 77, "text": "// Quill"}
+        },
         "a note in their topic": {"message": {"message_thread_id": 99, "text": "/note Quill"}},
         "an edit there": {"edited_message": {"message_thread_id": 99, "text": "peonies!"}},
     }
@@ -125,11 +134,18 @@ def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_st
         for number, payload in enumerate(about.values())
     ]
     others = store(uma, 9200, OPERATOR_CHAT, {"message": {"message_thread_id": 78, "text": "hi"}})
-    for id_ in (*theirs, others):
+    press = {"callback_query": {"message": {"message_thread_id": 78, "message_id": 3}}}
+    another = store(uma, 9201, OPERATOR_CHAT, press)
+    for id_ in (*theirs, others, another):
         intake.done(uma.desk, id_)
+    # One of theirs that never arrived, and so has no number.
+    (cancelled,) = add_deliveries(uma, "never", chat_id=OPERATOR_CHAT)
+    with uma.desk.store.writing() as session:
+        row = session.get_one(DeliveryRow, cancelled)
+        row.state, row.conversation_id = DeliveryState.CANCELLED, uma.conversation(UMA).id
     uma.topic(UMA, 99)
     in_the_new_topic = {"message": {"message_thread_id": 99, "text": "peonies"}}
-    look, looks = erasing._Mentions.look, 0
+    look, looks = Mentions.look, 0
 
     def and_somebody_acts(self: Any, session: Any) -> None:
         nonlocal looks
@@ -139,21 +155,30 @@ def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_st
             theirs.append(store(uma, 9300, OPERATOR_CHAT, in_the_new_topic))
             intake.done(uma.desk, theirs[-1])
 
-    monkeypatch.setattr(erasing._Mentions, "look", and_somebody_acts)
+    monkeypatch.setattr(Mentions, "look", and_somebody_acts)
     erasing.erase(uma.desk, uma.customer(UMA).id)
     assert [uma.row(Inbox, id_).payload for id_ in theirs] == [{}] * (len(about) + 1)
     assert left_of_uma(uma) == [], "what an operator wrote in the topic of before, too"
     assert uma.row(Inbox, others).payload["message"]["text"] == "hi"
+    assert uma.row(Inbox, another).payload == press
 
 
 def test_somebody_else_keeps_everything(uma: Stage) -> None:
-    before = [m.text for m in uma.all(select(Message)) if m.text]
+    bens = uma.conversation(BEN).id
+
+    def of_ben() -> list[object]:
+        messages = uma.all(select(Message).where(Message.conversation_id == bens))
+        return [
+            uma.customer(BEN).name,
+            uma.conversation(BEN).state,
+            [(message.text, message.telegram_id) for message in messages],
+            [(row.payload, row.chat_id) for row in uma.deliveries(conversation_id=bens)],
+        ]
+
+    before = of_ben()
+    assert "where is my order" in str(before)
     erasing.erase(uma.desk, uma.customer(UMA).id)
-    assert uma.customer(BEN).name == "Ben"
-    assert uma.heard(BEN)
-    kept = [m.text for m in uma.all(select(Message)) if m.text]
-    assert kept == [text for text in before if text in kept]
-    assert "where is my order" in kept
+    assert of_ben() == before
 
 
 def test_what_was_counted_stays(uma: Stage) -> None:
@@ -172,7 +197,8 @@ def test_what_they_taught_is_no_example_any_more_and_it_is_told_since_when_it_wa
     (lesson,) = learned(uma.desk)
     assert "peonies" in lesson.text
     erased = erasing.erase(uma.desk, uma.customer(UMA).id)
-    assert erased.taught_since == lesson.at
+    assert erased.taught_since is not None
+    assert erased.taught_since <= lesson.at
     assert learned(uma.desk) == []
 
 
@@ -197,6 +223,37 @@ def test_whoever_writes_again_is_a_new_customer_and_old_buttons_are_void(uma: St
     assert uma.customer(UMA).id != old
     assert uma.conversation(UMA).state is ConversationState.BOT
     assert uma.customer(UMA).topic_id is None
+
+
+def test_since_when_they_taught_does_not_move_when_they_say_it_again(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("where are my roses", BEN)
+    stage.press(stage.token("up"), by=BEN.chat_id)
+    clock.move(seconds=86400)
+    uma_asks(stage, "where are my peonies")
+    first = stage.said()[-1].created_at
+    uma_presses(stage, "up")
+    clock.move(seconds=86400)
+    uma_presses(stage, "up")
+    stage.send_all()
+    assert erasing.erase(stage.desk, stage.customer(UMA).id).taught_since == first
+
+
+def test_erased_by_force_is_who_waits_too(stage: Stage) -> None:
+    uma_asks(stage, "the peonies are dead", intent="complaint")
+    stage.send_all()
+    erasing.erase(stage.desk, stage.customer(UMA).id, force=True)
+    assert left_of_uma(stage) == []
+    (conversation,) = stage.all(select(Conversation))
+    assert conversation.state is ConversationState.RESOLVED
+
+
+def test_a_ban_goes_with_the_rest(uma: Stage) -> None:
+    operators.banned(uma.desk, uma.update(), OLGA, 77)
+    uma.send_all()
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert bans.count_banned(uma.desk) == 0
 
 
 @pytest.mark.parametrize("taken", [False, True])
@@ -224,12 +281,32 @@ def test_one_who_has_just_written_is_not_dropped(stage: Stage) -> None:
     assert stage.pending_count() == 1
 
 
+def test_what_an_operator_has_written_to_them_is_handled_first(uma: Stage) -> None:
+    words = {"message": {"message_thread_id": 77, "message_id": 12, "text": "peonies on Friday"}}
+    arrived = store(uma, 9400, OPERATOR_CHAT, words)
+    with pytest.raises(erasing.UnderWayError, match="operator has written"):
+        erasing.erase(uma.desk, uma.customer(UMA).id)
+    operators.operator_wrote(uma.desk, arrived, OSCAR, 77, 12, "peonies on Friday")
+    operators.resolved(uma.desk, uma.update(), OSCAR, 77)
+    uma.send_all()
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert left_of_uma(uma) == []
+
+
+def test_what_the_bot_still_had_to_say_in_their_topic_is_not_said(uma: Stage) -> None:
+    operators.resolved(uma.desk, uma.update(), OSCAR, 77)
+    told = uma.deliveries(OPERATOR_CHAT, state=DeliveryState.PENDING)
+    assert [row.payload["message_thread_id"] for row in told] == [77]
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert [row.method for row in uma.send_all()] == ["deleteForumTopic"]
+
+
 def test_while_a_message_to_them_is_on_its_way_nothing_changes(stage: Stage) -> None:
     uma_asks(stage, "where are my peonies")
     uma_asks(stage, "and my roses")
     (delivery,) = stage.take()
     before = everything(stage)
-    with pytest.raises(erasing.UnderWayError, match="being answered"):
+    with pytest.raises(erasing.UnderWayError, match="being sent"):
         erasing.erase(stage.desk, stage.customer(UMA).id)
     assert everything(stage) == before
     delivering.sent(stage.desk, delivery.id, delivery.attempts, 7)
@@ -260,11 +337,15 @@ def test_the_reminder_to_everybody_that_names_them_is_emptied(stage: Stage, cloc
     clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
     assert reminding.announce(stage.desk)
     assert "Uma" in stage.told()[-1]
-    stage.send_all()
     operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    with pytest.raises(erasing.UnderWayError, match="reminder"):
+        erasing.erase(stage.desk, stage.customer(UMA).id)
     stage.send_all()
+    with stage.desk.store.writing() as session:
+        operators_text(session, stage.desk, "opened:1", "1 customer is waiting: Zoe")
     erasing.erase(stage.desk, stage.customer(UMA).id)
     assert left_of_uma(stage) == []
+    assert "Zoe" in stage.told()[-1]
 
 
 def test_a_parked_update_of_theirs_is_over_with_its_words(uma: Stage) -> None:
@@ -316,7 +397,9 @@ def test_what_a_silent_customer_taught_stays_masked(stage: Stage, clock: Clock) 
     customers.sent_file(stage.desk, uma_says(stage, ""), UMA, 43, "a photo of Quill")
     photo = stage.said()[-1].id
     with stage.desk.store.writing() as session:
-        session.add(Feedback(message_id=photo, kind=FeedbackKind.RELABEL, intent="refund", by=OLGA))
+        row = Feedback(message_id=photo, kind=FeedbackKind.RELABEL, intent="refund", by=OLGA)
+        row.created_at = clock()
+        session.add(row)
     stage.topic(UMA)
     operators.resolved(stage.desk, stage.update(), OSCAR, 77)
     stage.send_all()
@@ -328,7 +411,34 @@ def test_what_a_silent_customer_taught_stays_masked(stage: Stage, clock: Clock) 
     assert texts == ["where are my peonies? write to [email]"]
 
 
-@pytest.mark.parametrize("why", ["waits", "banned", "parked", "undecided", "taken lately"])
+def test_who_waits_where_there_are_no_operators_is_erased_in_the_end(
+    stage: Stage, clock: Clock
+) -> None:
+    nobody = Stage(replace(stage.desk, operator_chat_id=None), first_update=100)
+    customers.asked_for_person(nobody.desk, uma_says(nobody, "/human"), UMA, "/human")
+    nobody.send_all()
+    assert nobody.conversation(UMA).state is ConversationState.WAITING
+    assert silence(nobody, 31, clock) == 1
+
+
+def test_what_was_disliked_in_the_end_is_no_lesson_to_keep(stage: Stage, clock: Clock) -> None:
+    uma_asks(stage, "where are my peonies")
+    uma_presses(stage, "up")
+    clock.move(seconds=5)
+    uma_presses(stage, "down")
+    operators.resolved(stage.desk, stage.update(), OSCAR, stage.topic(UMA))
+    stage.send_all()
+    assert silence(stage, 31, clock) == 1
+    assert not any(row.text for row in stage.all(select(Message)))
+
+
+WHY_KEPT = (
+    *("waits", "banned", "parked", "undecided", "taken lately"),
+    *("not answered", "not sent", "thumb lately"),
+)
+
+
+@pytest.mark.parametrize("why", WHY_KEPT)
 def test_silent_or_not_some_are_kept(stage: Stage, clock: Clock, why: str) -> None:
     if why == "undecided":
         stage.write("hello?", UMA)
@@ -343,10 +453,23 @@ def test_silent_or_not_some_are_kept(stage: Stage, clock: Clock, why: str) -> No
     elif why == "parked":
         operators.resolved(stage.desk, stage.update(), OSCAR, 77)
     stage.send_all()
+    if why in ("taken lately", "not sent"):
+        stage.reply("I am sorry")
     if why == "taken lately":
+        stage.send_all()
         clock.move(seconds=86400 * 20)
+        operators.took(stage.desk, stage.update(), OLGA, 77)
+        stage.send_all()
+        clock.move(seconds=-86400 * 9)
+    if why == "not answered":
         operators.took(stage.desk, stage.update(), OSCAR, 77)
         stage.send_all()
+    if why == "thumb lately":
+        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        uma_asks(stage, "where are my roses")
+        stage.send_all()
+        clock.move(seconds=86400 * 20)
+        uma_presses(stage, "up")
         clock.move(seconds=-86400 * 9)
     assert silence(stage, 31, clock) == 0
     assert stage.customer(UMA).name == "Uma Quill"

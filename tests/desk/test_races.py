@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -17,6 +18,7 @@ from desk.domain import Author, ConversationState, DeliveryState, DeskError, Inc
 from desk.flow import buttons, customers, deciding, erasing, intake, operators, roster, watching
 from desk.flow.handoff import take_over
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
+from tests.conftest import Clock
 from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows, predict, role_of
 
 ROUNDS = 8
@@ -360,3 +362,25 @@ def test_erasing_beside_all_that_goes_on_leaves_nothing_half_erased(stage: Stage
         theirs = Customer.chat_id == person.chat_id
         for now in stage.all(select(Customer).where(theirs)):
             assert len(_sent_to(stage, person)) == (1 if now.id != customer else 2)
+
+
+def test_who_is_written_to_while_the_silent_are_erased_is_not(stage: Stage, clock: Clock) -> None:
+    stage.ask("where are my roses")
+    stage.send_all()
+    clock.move(seconds=86400 * 31)
+    before = clock() - timedelta(days=30)
+    with ThreadPoolExecutor(1) as pool:
+        with stage.desk.store.writing() as session:
+            customer = session.scalars(select(Customer).with_for_update()).one()
+            words = Message(
+                conversation_id=stage.conversation().id,
+                author=Author.OPERATOR,
+                text="They leave today",
+                created_at=clock(),
+            )
+            session.add(words)
+            session.flush()
+            waiting = pool.submit(erasing.erase_silent, stage.desk, before, 10)
+            _until_it_waits(stage)
+        assert waiting.result() == 0
+    assert stage.row(Customer, customer.id).name == "Ana"

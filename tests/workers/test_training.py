@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +46,7 @@ def test_an_operators_word_replaces_the_packs_label_and_new_texts_join(clock: Cl
     assert training_examples(pack, taught, []) == [
         Example("Where is it", "refund", "negative"),
         Example("hi", "greeting", None),
-        Example("open today?", "hours", None),
+        Example("open today?", "hours", private=True),
     ]
 
 
@@ -56,8 +57,8 @@ def test_texts_that_differ_by_what_means_something_are_taught_apart(clock: Clock
     assert training_examples(pack, taught, []) == [
         Example("thanks :)", "thanks", "positive"),
         Example("thanks :(", "complaint"),
-        Example("c#", "hours"),
-        Example("c", "thanks"),
+        Example("c#", "hours", private=True),
+        Example("c", "thanks", private=True),
     ]
 
 
@@ -67,7 +68,10 @@ def test_a_customers_word_does_not_replace_the_packs_label(
 ) -> None:
     pack = [Example("Where is it", "order_status", "negative")]
     taught = [learned("where is it", "refund", clock, kind), learned("hm?", "hours", clock, kind)]
-    assert training_examples(pack, taught, []) == [*pack, Example("hm?", "hours", None)]
+    assert training_examples(pack, taught, []) == [
+        *pack,
+        Example("hm?", "hours", private=True),
+    ]
 
 
 def test_texts_of_the_frozen_test_set_are_never_trained_on(clock: Clock) -> None:
@@ -95,6 +99,18 @@ def test_the_first_run_promotes_its_model_and_the_operators_are_told(
     assert run.report["candidate_accuracy"] is not None
     assert run.report["test"] == content_hash(read_examples(FLORIST / "test.jsonl"))
     assert any(run.version in text for text in stage.told() if run.version)
+
+
+def test_a_models_files_hold_no_word_of_a_customer(trainer: Trainer, stage: Stage) -> None:
+    for number in range(6):
+        stage.ask(f"Quill wants roses {number}", intent="order_status")
+        stage.press(stage.token("up"))
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    trainer.run(run_id, attempt)
+    version = trainer.models_dir / str(learning.get_run(stage.desk, run_id).version)
+    assert json.loads((version / "manifest.json").read_text())["notes"]["learned"] == 6
+    for path in version.iterdir():
+        assert b"Quill" not in path.read_bytes(), path.name
 
 
 def test_the_errors_that_the_packs_answers_may_have_steer_the_training(
