@@ -20,6 +20,7 @@ from cli import (
     exchange,
     migrate,
     processes,
+    report,
     thresholds,
     train,
     up,
@@ -84,6 +85,7 @@ _verb(
     "frontdesk export --from packs/retail --format rasa my-rasa-bot/data",
     "frontdesk export --from packs/retail/test.jsonl --format csv test.csv",
 )
+_verb(report.report, "frontdesk report --days 30", "frontdesk report --json")
 app.add_typer(models, name="models", epilog="Example: frontdesk models list")
 app.add_typer(operators, name="operators", epilog="Example: frontdesk operators list")
 app.add_typer(customers, name="customers", epilog="Example: frontdesk customers list ana")

@@ -30,6 +30,7 @@ VERBS = [
     ["validate"],
     ["import"],
     ["export"],
+    ["report"],
     ["models", "list"],
     ["models", "promote"],
     ["models", "rollback"],

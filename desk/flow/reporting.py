@@ -1,0 +1,171 @@
+"""What the desk did in a time: who wrote, what became of it, and what the model got wrong.
+
+The model's errors are known where people said what a message was. That is mostly where it was
+unsure, so their share is no measure of all its answers: `frontdesk evaluate` is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.orm import Session
+
+from desk.domain import Action, Author, FeedbackKind, MessageState
+from desk.flow.desk import Desk
+from desk.flow.learning import AUTHORITY
+from desk.tables import Conversation, DecisionRow, Feedback, Message, PredictionRow
+
+
+@dataclass(frozen=True, slots=True)
+class OfIntent:
+    """What became of the messages that the model took for one intent."""
+
+    intent: str
+    predicted: int
+    answered: int
+    """By the bot, at once."""
+    labelled: int
+    """People said what they were, ..."""
+    wrong: int
+    """... and it was something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A message of which people said what it was, and what the model had said."""
+
+    at: datetime
+    text: str
+    predicted: str
+    confidence: float | None
+    intent: str
+    """What people say it was."""
+    by: FeedbackKind
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    customers: int
+    conversations: int
+    decisions: dict[Action, int]
+    rules: dict[Action, dict[str, int]]
+    """The same by rule, the most frequent first."""
+    thumbs_up: int
+    thumbs_down: int
+    labelled: int
+    wrong: list[Judged]
+    """The newest first; of the messages `labelled`."""
+    intents: list[OfIntent]
+    """The most frequent first."""
+
+    @property
+    def automated(self) -> float | None:
+        """The share that the bot answered of what it had to say something to."""
+        asked = sum(self.decisions[action] for action in Action if action is not Action.SILENT)
+        return self.decisions[Action.ANSWER] / asked if asked else None
+
+
+def report(desk: Desk, since: datetime) -> Report:
+    """What became of the messages that customers wrote since that moment."""
+    # By when they were written: together with the state that is indexed.
+    in_time = and_(
+        Message.state == MessageState.DECIDED,
+        Message.created_at >= since,
+        Message.author == Author.CUSTOMER,
+    )
+    with desk.store.reading() as session:
+        customers, conversations = session.execute(
+            select(
+                func.count(Conversation.customer_id.distinct()),
+                func.count(Conversation.id.distinct()),
+            )
+            .join(Message, Message.conversation_id == Conversation.id)
+            .where(in_time)
+        ).one()
+        rules = _rules(session, in_time)
+        predicted = _predicted(session, in_time)
+        labels, thumbs = _judged(session, in_time)
+    wrong = [each for each in labels if each.predicted != each.intent]
+    labelled = Counter(each.predicted for each in labels)
+    mistaken = Counter(each.predicted for each in wrong)
+    return Report(
+        customers=customers,
+        conversations=conversations,
+        decisions={action: sum(rules[action].values()) for action in Action},
+        rules=rules,
+        thumbs_up=thumbs[FeedbackKind.THUMB_UP],
+        thumbs_down=thumbs[FeedbackKind.THUMB_DOWN],
+        labelled=len(labels),
+        wrong=sorted(wrong, key=lambda each: each.at, reverse=True),
+        intents=[
+            OfIntent(intent, number, answered, labelled[intent], mistaken[intent])
+            for intent, number, answered in predicted
+        ],
+    )
+
+
+def _rules(session: Session, in_time: ColumnElement[bool]) -> dict[Action, dict[str, int]]:
+    number = func.count()
+    rows = session.execute(
+        select(DecisionRow.action, DecisionRow.rule, number)
+        .join(Message, Message.id == DecisionRow.message_id)
+        .where(in_time)
+        .group_by(DecisionRow.action, DecisionRow.rule)
+        .order_by(number.desc(), DecisionRow.rule)
+    )
+    found: dict[Action, dict[str, int]] = {action: {} for action in Action}
+    for action, rule, times in rows:
+        found[action][rule] = times
+    return found
+
+
+def _predicted(session: Session, in_time: ColumnElement[bool]) -> Sequence[tuple[str, int, int]]:
+    """Each intent, how often it was predicted, and how often of these answered."""
+    number = func.count()
+    answered = func.count().filter(DecisionRow.action == Action.ANSWER)
+    rows = session.execute(
+        select(PredictionRow.intent, number, answered)
+        .join(Message, Message.id == PredictionRow.message_id)
+        .join(DecisionRow, DecisionRow.message_id == Message.id)
+        .where(in_time, PredictionRow.intent.is_not(None))
+        .group_by(PredictionRow.intent)
+        .order_by(number.desc(), PredictionRow.intent)
+    )
+    return [(intent or "", times, of_these) for intent, times, of_these in rows]
+
+
+def _judged(
+    session: Session, in_time: ColumnElement[bool]
+) -> tuple[list[Judged], Counter[FeedbackKind]]:
+    """What people say the messages were, beside what the model said; and the thumbs.
+
+    Of several words on one message that of the greater authority counts, then the newer one.
+    """
+    rows = session.execute(
+        select(Feedback, Message, PredictionRow)
+        .join(Message, Message.id == Feedback.message_id)
+        .join(PredictionRow, PredictionRow.message_id == Message.id)
+        .where(in_time, PredictionRow.intent.is_not(None))
+        .order_by(Feedback.created_at, Feedback.id)
+    )
+    labels: dict[int, Judged] = {}
+    thumbs: dict[int, FeedbackKind] = {}
+    for feedback, message, prediction in rows:
+        if feedback.kind in (FeedbackKind.THUMB_UP, FeedbackKind.THUMB_DOWN):
+            thumbs[message.id] = feedback.kind
+            continue
+        known = labels.get(message.id)
+        if known is None or AUTHORITY[feedback.kind] >= AUTHORITY[known.by]:
+            labels[message.id] = Judged(
+                message.created_at,
+                message.text,
+                prediction.intent or "",
+                prediction.confidence,
+                feedback.intent or "",
+                feedback.kind,
+            )
+    return list(labels.values()), Counter(thumbs.values())
