@@ -21,7 +21,7 @@ from bot.telegram import (
     UnreachableError,
 )
 from bot.tenure import Tenure
-from bot.topics import DELETE_TOPIC, DELETING_REFUSED, RIGHTS_LOST, Params, Topics, is_gone
+from bot.topics import DELETING_REFUSED, RIGHTS_LOST, Params, Topics, is_gone
 from bot.waiting import backoff, pause
 from desk import faultpoints, metrics
 from desk.domain import Delivery
@@ -132,7 +132,7 @@ class Sender:
     async def _deliver(self, delivery: Delivery) -> None:
         # The task has a context of its own: every line below it carries these ids.
         bind_contextvars(delivery=delivery.id, message=delivery.message_id)
-        edit = delivery.method in delivering.IDEMPOTENT_METHODS
+        edit = delivery.method in delivering.EDIT_METHODS
         breakdowns = self._breakdowns.pop(delivery.id, 0)
         try:
             try:
@@ -167,7 +167,7 @@ class Sender:
         if not self._tenure.sure():
             raise LostLeaseError("the lease was not renewed in time")
         params = {"chat_id": delivery.chat_id} | delivery.payload
-        edit = delivery.method in delivering.IDEMPOTENT_METHODS
+        edit = delivery.method in delivering.EDIT_METHODS
         if delivery.topic_of is not None and not edit:
             result = await self._topics.send(delivery, params, send)
         else:
@@ -185,7 +185,7 @@ class Sender:
                 raise
             if error.says("message is not modified"):
                 return None
-            if method == DELETE_TOPIC and is_gone(error):
+            if method == delivering.DELETE_TOPIC and is_gone(error):
                 return None
             simpler = _simpler(params, error)
             if simpler is None:
@@ -208,7 +208,7 @@ class Sender:
         elif (
             own
             # That takes a right of its own, without which everything else works.
-            and not (delivery.method == DELETE_TOPIC and error.says(*DELETING_REFUSED))
+            and not (delivery.method == delivering.DELETE_TOPIC and error.says(*DELETING_REFUSED))
             and (error.code == 403 or error.migrate_to or error.says(*_CHAT_LOST))
             and not await self._is_source_gone(delivery, error)
         ):

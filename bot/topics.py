@@ -18,7 +18,6 @@ log = structlog.get_logger(__name__)
 Params = dict[str, Any]
 Send = Callable[[Params], Awaitable[Any]]
 
-DELETE_TOPIC = "deleteForumTopic"
 DELETING_REFUSED = ("not enough rights", "CHAT_ADMIN_REQUIRED")
 RIGHTS_LOST = ("not enough rights", "CHAT_ADMIN_REQUIRED", "not a forum")
 """How Telegram says that the bot may not do in the operators' chat what it has to, or can't while

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ FILES = (
 """What every version holds beside its manifest; a manifest may list more."""
 FORMAT = 2
 STALE_SECONDS = 600.0
+DAY_SECONDS = 86400.0
 """What is still half written after so long was left by a process that is dead."""
 
 _VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
@@ -244,8 +245,9 @@ def set_candidate(models: str | Path, version: str | None) -> None:
     if version is None:
         (models / CANDIDATE).unlink(missing_ok=True)
         return
-    verify(_directory(models, version))
-    _point(models, CANDIDATE, version)
+    with _locked(_existing(models)):
+        verify(_directory(models, version))
+        _point(models, CANDIDATE, version)
 
 
 def promote(models: str | Path, version: str) -> None:
@@ -254,8 +256,9 @@ def promote(models: str | Path, version: str) -> None:
     A candidate pointer at the same version is removed.
     """
     models = Path(models)
-    verify(_directory(models, version))
-    with _locked(models):
+    with _locked(_existing(models)):
+        # Within the lock: nobody removes it in between.
+        verify(_directory(models, version))
         if champion(models) != version:
             entry = {"version": version, "promoted": datetime.now(UTC).isoformat("T", "seconds")}
             # History before pointer: after a crash between the two, rollback still finds its way,
@@ -271,12 +274,7 @@ def rollback(models: str | Path) -> str:
 
     Raises `ModelError` where there is none, or it no longer verifies.
     """
-    models = Path(models)
-    if not models.is_dir():
-        raise ModelError(
-            f"{models}: there is no such directory of models (MODELS_DIR); `frontdesk train` makes "
-            "it with its first model"
-        )
+    models = _existing(models)
     with _locked(models):
         past = _history_to_champion(models)
         if len(past) < 2:
@@ -303,11 +301,16 @@ def remove(models: str | Path, version: str) -> None:
             raise ModelError(f"{version} serves: promote another one first, or roll back")
         if version == candidate(models):
             raise ModelError(f"{version} waits for the gate; try again when its run is over")
-        champions = [each for each in history(models) if each["version"] != version]
+        past = history(models)
+        champions = [entry for entry in past if entry["version"] != version]
+        # First, and only where it must: a full disk is when one removes. What is there and not in
+        # the history does no harm.
+        if champions != past:
+            _write_history(models, champions)
         rest = models / f".{version}.partial"
         try:
             directory.rename(rest)
-            _write_history(models, champions)
+            os.utime(rest)  # or a training that begins now would sweep it, too
             shutil.rmtree(rest)
         except OSError as error:
             raise ModelError(f"{directory}: could not be removed ({error.strerror})") from error
@@ -315,16 +318,20 @@ def remove(models: str | Path, version: str) -> None:
 
 def superfluous(models: str | Path, keep: int) -> list[Version]:
     """Versions that nobody needs: not the last `keep` champions, the one that serves included, nor
-    the candidate, nor one of the last hour, which may be about to become it. Oldest first."""
-    models = Path(models)
+    the candidate, nor one of the last day, which may be about to be promoted. Oldest first.
+
+    Raises `ModelError` where there is no such directory.
+    """
+    models = _existing(models)
     last = [str(entry["version"]) for entry in history(models)[-keep:]]
-    fresh = new_version_name(datetime.now(UTC) - timedelta(hours=1))
+    yesterday = time.time() - DAY_SECONDS
     return [
         version
         for version in versions(models)
         if not (version.is_champion or version.is_candidate)
         and version.name not in last
-        and version.name < fresh
+        # By when it was saved: a name is of when its training began.
+        and version.path.stat().st_mtime < yesterday
     ]
 
 
@@ -371,6 +378,16 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _existing(models: str | Path) -> Path:
+    models = Path(models)
+    if not models.is_dir():
+        raise ModelError(
+            f"{models}: there is no such directory of models (MODELS_DIR); `frontdesk train` makes "
+            "it with its first model"
+        )
+    return models
 
 
 def _directory(models: Path, version: str) -> Path:

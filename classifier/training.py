@@ -157,8 +157,11 @@ def train_to_directory(
         "metrics.json": _json(metrics),
         "MODEL_CARD.md": model_card(about, metrics, calibration).encode(),
         "report.html": html_report(
-            validated,
-            [replace(e, text=PRIVATE) if e.private else e for e in asked_of],
+            [
+                replace(said, text=PRIVATE) if e.private else said
+                for said, e in zip(validated, asked_of, strict=True)
+            ],
+            asked_of,
             f"Model {version}",
             remarks=held_out_remarks(len(asked_of), calibration),
         ),
@@ -204,7 +207,7 @@ def _predicted(held_out: HeldOut | None, model: Classifier) -> list[Prediction]:
     if held_out is None:
         return []
     return predictions(
-        [PRIVATE if e.private else e.text for e in held_out.examples],
+        [e.text for e in held_out.examples],
         held_out.outputs,
         model.labels,
         model.calibration,

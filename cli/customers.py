@@ -104,6 +104,7 @@ def erase(
     from classifier import registry
     from desk.flow import erasing
     from desk.flow.dossier import the_one
+    from desk.flow.watching import unfinished_runs
 
     settings = load_settings()
     desk = open_desk(settings)
@@ -114,23 +115,32 @@ def erase(
         question = f"Erase {customer.chat_id}, {shown(customer.name)}, and all that was said?"
         _ask(question, customer.banned_at is not None)
     erased = erasing.erase(desk, customer.id, force=force)
-    desk.store.clear_log()
     models = _models_since(erased, there)
+    runs = [] if erased.taught_since is None else [run[0] for run in unfinished_runs(desk)]
     if json_:
         print_json(
             {
+                "telegram_id": customer.chat_id,
                 "conversations": erased.conversations,
                 "messages": erased.messages,
                 "topic": erased.topic,
                 "taught_since": erased.taught_since and erased.taught_since.isoformat(),
                 "models": models,
+                "runs": runs,
             }
         )
     else:
-        said = f"Erased: {erased.messages} messages in {erased.conversations} conversations."
-        results().print(said)
-    for remark in _remarks(erased, models):
+        results().print(
+            f"{customer.chat_id} is erased: {erased.messages} messages in {erased.conversations} "
+            "conversations."
+        )
+    for remark in _remarks(erased, models, runs):
         notices().print(remark, markup=False)
+    if not desk.store.clear_log():
+        notices().print(
+            "SQLite's log could not be emptied, since somebody reads just now, a backup perhaps; "
+            "it has the old pages until it is written over."
+        )
 
 
 def _ask(question: str, banned: bool) -> None:
@@ -150,7 +160,7 @@ def _models_since(erased: Erased, versions: list[str]) -> list[str]:
     return [version for version in versions if version >= since]
 
 
-def _remarks(erased: Erased, models: list[str]) -> list[str]:
+def _remarks(erased: Erased, models: list[str], runs: list[int]) -> list[str]:
     """What the erasure does not reach, and what to do about it."""
     said = []
     if erased.topic:
@@ -170,8 +180,13 @@ def _remarks(erased: Erased, models: list[str]) -> list[str]:
             "training runs, remove those made since "
             f"{erased.taught_since:%Y-%m-%d}: frontdesk models list"
         )
+    if runs:
+        said.append(
+            f"Training run {runs[0]} is under way and may have read them, too: remove its version "
+            "when it is over."
+        )
     said.append(
-        "It does not reach: backups made before, their own chat with the bot, and what stands in "
-        "the operators' group outside their topic."
+        "It does not reach: backups and logs of before, their own chat with the bot, and what "
+        "stands in the operators' group outside their topic."
     )
     return said

@@ -72,7 +72,9 @@ def remove(
     from classifier import registry
 
     settings = load_settings()
-    for version in versions:
+    kept = (registry.champion(settings.models_dir), registry.candidate(settings.models_dir))
+    # What can't be removed first: then nothing is.
+    for version in sorted(versions, key=lambda version: version not in kept):
         registry.remove(settings.models_dir, version)
         results().print(f"{version} is removed.")
 
@@ -86,9 +88,9 @@ def prune(
         bool, typer.Option("--dry-run", help="Say what would be removed, and do nothing.")
     ] = False,
 ) -> None:
-    """Delete the versions that nobody needs any more: rejected ones and champions of long ago.
+    """Delete the versions that nobody needs: rejected, never promoted, and champions of long ago.
 
-    The champion, the candidate and what is younger than an hour stay.
+    The champion, the candidate and what is younger than a day stay.
     """
     from classifier import registry
 

@@ -47,17 +47,15 @@ def _print(found: Report, title: str) -> None:
     decided = sum(found.decisions.values())
     console.print(
         f"[bold]{title}[/]: {found.customers:,} customers, {found.conversations:,} conversations, "
-        f"{decided:,} messages"
+        f"{decided:,} messages decided"
     )
-    if not decided:
-        return
     silent = found.decisions[Action.SILENT]
     names = {
         Action.ANSWER: "answered by the bot",
         Action.CLARIFY: "asked back",
         Action.ESCALATE: "to a person",
     }
-    for action, name in names.items():
+    for action, name in names.items() if decided else ():
         number = found.decisions[action]
         share = percent(number / (decided - silent)) if decided > silent else "–"
         console.print(f"{number:>7,} {share:>7}  {name}")

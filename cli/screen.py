@@ -32,7 +32,7 @@ def notices() -> Console:
     """Where progress and remarks go."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def escape(text: str) -> str:
@@ -42,16 +42,17 @@ def escape(text: str) -> str:
     return markup.escape(text)
 
 
-def shown(name: str) -> str:
-    """A name that somebody gave themselves, without what would write over the line it stands in."""
-    return "".join(sign if sign.isprintable() else "�" for sign in name)
+def shown(text: str) -> str:
+    """Somebody's name or words, without what would write over the line in which they stand."""
+    joins = "\u200d"  # what makes one emoji of several
+    return "".join(sign if sign.isprintable() or sign == joins else "�" for sign in text)
 
 
 def results() -> Console:
     """Where results for people go."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def complain(sentence: str) -> None:

@@ -209,15 +209,21 @@ class Store:
                 raise _too_new(str(error.__cause__.argument)) from None
             raise
 
-    def clear_log(self) -> None:
-        """Write SQLite's log into the file and empty it, where nobody reads just now: it has what
-        was there before, too. A server's log is its own."""
-        if self.sqlite:
-            connection = self.engine.raw_connection()  # within a transaction it would fail
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            finally:
-                connection.close()
+    def clear_log(self) -> bool:
+        """Write SQLite's log into the file and empty it: it has what was there before, too.
+
+        False where that can't be done now, since somebody reads. A server's log is its own.
+        """
+        if not self.sqlite:
+            return True
+        connection = self.engine.raw_connection()  # within a transaction it would fail
+        try:
+            busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:
+            return False
+        finally:
+            connection.close()
+        return not busy
 
     def dispose(self) -> None:
         """Close all connections."""

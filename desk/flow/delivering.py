@@ -28,8 +28,10 @@ BOTS_WORDS_KEEP = timedelta(days=1)
 """So long after it was due, what the bot had to say is still worth sending."""
 PERHAPS_ARRIVED = "it may have arrived"
 """Stands in the error of what was given up because nobody knows whether its second try arrived."""
-IDEMPOTENT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup", "deleteForumTopic"})
-"""May be repeated without harm; they change what is there, and make no new message."""
+EDIT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup"})
+DELETE_TOPIC = "deleteForumTopic"
+IDEMPOTENT_METHODS = EDIT_METHODS | {DELETE_TOPIC}
+"""May be repeated without harm."""
 
 _TWICE_IN_DOUBT = and_(
     DeliveryRow.state == DeliveryState.FAILED,
@@ -210,9 +212,8 @@ def retry_failed(desk: Desk) -> int:
     """Give refused deliveries another round; returns how many there were.
 
     Whoever has blocked the bot has to write first: theirs would only fail again; who is banned gets
-    nothing. What the bot
-    itself had to say is left out where a person has taken over since, and a day later. What may
-    have arrived twice by now (`given_up` in `counts`) is not sent a third time.
+    nothing. What the bot itself had to say is left out where a person has taken over since, and a
+    day later. What may have arrived twice by now (`given_up` in `counts`) is not sent a third time.
     """
     gone = select(Customer.chat_id).where(
         or_(Customer.gone.is_(True), Customer.banned_at.is_not(None))

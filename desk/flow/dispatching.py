@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from desk import metrics
 from desk.domain import ConversationState, Delivery, DeliveryState
 from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS, UNHEARD_KEYS
-from desk.flow.delivering import IDEMPOTENT_METHODS
+from desk.flow.delivering import DELETE_TOPIC, EDIT_METHODS
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
@@ -21,7 +21,7 @@ from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, Delive
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 IN_TURN = 3
-"""The last rank in the operators' chat."""
+"""The rank of customers' words in the operators' chat."""
 
 
 def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) -> list[Delivery]:
@@ -78,13 +78,15 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
 def _next_to_operators(session: Session, desk: Desk) -> int | None:
     """What goes next to the operators' chat, which takes 20 messages a minute.
 
-    Edits and deletions go first, for they cost none of these; then calls for help; then what the
-    bot itself has to say, such as its answers to operators; then what customers wrote, each
-    conversation in its turn, so that no flood holds up the others. Within a conversation their
-    words keep their order; nothing overtakes what is under way or was told to wait.
+    Edits go first, for they cost none of these; then calls for help; then what the bot itself has
+    to say, such as its answers to operators; then what customers wrote, each conversation in its
+    turn, so that no flood holds up the others; then topics are deleted, for which nobody waits.
+    Within a conversation their words keep their order; nothing overtakes what is under way, or
+    was told to wait, but a deletion that was.
     """
     here = and_(DeliveryRow.chat_id == desk.operator_chat_id, IS_UNFINISHED)
-    held_up = or_(DeliveryRow.state == DeliveryState.SENDING, ~_due(desk))
+    deletes = DeliveryRow.method == DELETE_TOPIC
+    held_up = or_(DeliveryRow.state == DeliveryState.SENDING, and_(~_due(desk), ~deletes))
     if session.scalar(select(DeliveryRow.id).where(here, held_up).limit(1)) is not None:
         return None
     from_customer = or_(*(DeliveryRow.key.startswith(key) for key in CUSTOMER_KEYS))
@@ -94,7 +96,8 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
         .group_by(DeliveryRow.conversation_id)
     )
     rank = case(
-        (DeliveryRow.method.in_(IDEMPOTENT_METHODS), 0),
+        (DeliveryRow.method.in_(EDIT_METHODS), 0),
+        (deletes, IN_TURN + 1),
         (DeliveryRow.key.startswith(CARD_KEY), 1),
         (~from_customer, 2),
         else_=IN_TURN,
@@ -130,7 +133,9 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
         return False
     customer = session.get_one(Customer, conversation.customer_id)
     if customer.banned_at is not None:
-        return row.chat_id == customer.chat_id or row.key.startswith(UNHEARD_KEYS)
+        # What names them beside others goes to no topic.
+        shows = row.topic_of is not None and row.key.startswith(UNHEARD_KEYS)
+        return row.chat_id == customer.chat_id or shows
     if not row.from_bot:
         return False
     resolved = conversation.state is ConversationState.RESOLVED

@@ -21,7 +21,7 @@ from desk.tables import (
     PredictionRow,
 )
 
-LONGEST = 18
+LONGEST_ID = 18
 """Telegram's ids have fewer digits, and a database takes no more."""
 
 
@@ -42,7 +42,7 @@ def find(desk: Desk, part: str = "") -> list[Customer]:
 
 def the_one(desk: Desk, who: str) -> Customer:
     """The customer with a Telegram id or `@username`; raises `DeskError` unless it is just one."""
-    if who.isdecimal() and len(who) <= LONGEST:
+    if who.isdecimal() and len(who) <= LONGEST_ID:
         is_meant = Customer.chat_id == int(who)
     else:
         is_meant = func.lower(Customer.username) == who.removeprefix("@").lower()

@@ -11,18 +11,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, Update, and_, cast, or_, select, update
+from sqlalchemy import ColumnElement, Text, Update, and_, cast, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState, DeliveryState, DeskError, InboxState, MessageState
 from desk.flow.composing import add_delivery
+from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
-from desk.flow.learning import taught
+from desk.flow.learning import AUTHORITY, taught
 from desk.flow.mentions import Mentions
 from desk.flow.reminding import DIGEST_KEYS
 from desk.flow.silence import is_silent
 from desk.masking import mask
-from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, Message
+from desk.tables import (
+    IS_UNFINISHED,
+    Conversation,
+    Customer,
+    DeliveryRow,
+    Feedback,
+    Inbox,
+    Message,
+)
 from desk.telegram_html import escaped as html
 
 CHUNK = 1000
@@ -64,7 +73,6 @@ def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
         _refuse_undone(session, customer, mentions)
         for start in range(0, len(mentions.updates), CHUNK):
             _empty(session, Inbox.id.in_(mentions.updates[start : start + CHUNK]))
-        _empty_digests(session, customer)
         return _forget(session, desk, customer, keep_taught=False)
 
 
@@ -156,7 +164,7 @@ def _lock_conversations(session: Session, customer: Customer) -> list[int]:
 
 
 def _empty(session: Session, which: ColumnElement[bool]) -> None:
-    # A parked one has nothing left that could be tried again.
+    """Empty those of these updates that are handled, or parked: they have nothing left to try."""
     nothing: dict[str, Any] = {
         "payload": {},
         "chat_id": None,
@@ -166,31 +174,18 @@ def _empty(session: Session, which: ColumnElement[bool]) -> None:
     _in_bulk(session, update(Inbox).where(which, Inbox.state != InboxState.NEW).values(nothing))
 
 
-def _empty_digests(session: Session, customer: Customer) -> None:
-    """Empty the reminders to everybody that name them; raise `UnderWayError` for one on its way."""
-    digests = session.scalars(
-        select(DeliveryRow).where(
-            DeliveryRow.conversation_id.is_(None),
-            or_(*(DeliveryRow.key.startswith(key) for key in DIGEST_KEYS)),
-        )
-    )
-    for digest in digests.all():
-        if customer.name and html(customer.name) in digest.payload.get("text", ""):
-            if digest.state in (DeliveryState.PENDING, DeliveryState.SENDING):
-                raise UnderWayError(
-                    "A reminder that names this customer is about to be sent. Try again in a "
-                    "moment, while the bot runs."
-                )
-            digest.payload = {}
-
-
 def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bool) -> Erased:
     """Take words, names and ids out of all rows of a customer, who is locked."""
     conversations = _lock_conversations(session, customer)
+    _unname_digests(session, customer, conversations)
     _stop_sending(session, customer, conversations)
-    lessons = taught(session, conversations)
-    taught_ids = {message.id for _, message in lessons}
-    since = min((message.created_at for _, message in lessons), default=None)
+    taught_ids = {message.id for _, message in taught(session, conversations)}
+    # What was taken back may have been learned before.
+    since = session.scalar(
+        select(func.min(Message.created_at))
+        .join(Feedback, Feedback.message_id == Message.id)
+        .where(Message.conversation_id.in_(conversations), Feedback.kind.in_(AUTHORITY))
+    )
     messages = session.scalars(
         select(Message).where(Message.conversation_id.in_(conversations))
     ).all()
@@ -228,7 +223,7 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
             session,
             f"erased:{customer.id}",
             topic_chat,
-            "deleteForumTopic",
+            DELETE_TOPIC,
             {"message_thread_id": topic},
         )
     return Erased(len(conversations), len(messages), since, topic is not None)
@@ -240,18 +235,33 @@ def _nobodys_chat(customer: Customer) -> int:
     return -customer.id
 
 
+def _unname_digests(session: Session, customer: Customer, conversations: Sequence[int]) -> None:
+    """Take their name out of reminders to everybody that still wait: others are meant, too."""
+    digests = session.scalars(
+        select(DeliveryRow)
+        .where(
+            DeliveryRow.conversation_id.in_(conversations),
+            DeliveryRow.topic_of.is_(None),
+            DeliveryRow.state == DeliveryState.PENDING,
+            or_(*(DeliveryRow.key.startswith(key) for key in DIGEST_KEYS)),
+        )
+        .with_for_update()
+    )
+    for digest in digests.all():
+        text = digest.payload["text"].replace(html(customer.name), "…", 1)
+        digest.payload, digest.conversation_id = {**digest.payload, "text": text}, None
+    session.flush()
+
+
 def _stop_sending(session: Session, customer: Customer, conversations: Sequence[int]) -> None:
     """Empty what was sent and cancel what was not; raise `UnderWayError` for what is just sent."""
     theirs = or_(
         DeliveryRow.conversation_id.in_(conversations), DeliveryRow.chat_id == customer.chat_id
     )
-    unfinished = (DeliveryState.PENDING, DeliveryState.SENDING)
     told = [
         row.id
         for row in session.scalars(
-            select(DeliveryRow).where(
-                DeliveryRow.state.in_(unfinished), DeliveryRow.chat_id == customer.topic_chat_id
-            )
+            select(DeliveryRow).where(IS_UNFINISHED, DeliveryRow.chat_id == customer.topic_chat_id)
         )
         if row.payload.get("message_thread_id") == customer.topic_id
     ]

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from desk import metrics
 from desk.domain import DeliveryState
-from desk.flow.delivering import IDEMPOTENT_METHODS, PERHAPS_ARRIVED, failed
+from desk.flow.delivering import EDIT_METHODS, IDEMPOTENT_METHODS, PERHAPS_ARRIVED, failed
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
@@ -73,7 +73,7 @@ def recently_sent(desk: Desk, seconds: float) -> list[tuple[int, float]]:
     """
     now = desk.clock()
     columns = select(DeliveryRow.chat_id, DeliveryRow.sent_at).where(
-        DeliveryRow.method.not_in(IDEMPOTENT_METHODS)
+        DeliveryRow.method.not_in(EDIT_METHODS)
     )
     # By id, which is indexed; in that order they were sent, but for some that had to wait.
     newest = columns.where(DeliveryRow.state == DeliveryState.SENT).order_by(DeliveryRow.id.desc())

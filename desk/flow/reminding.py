@@ -171,7 +171,8 @@ def _post_digest(
         customer=html(customer.name),
         span=_waited(desk, longest),
     )
-    operators_text(session, desk, key, text)
+    # Its conversation, which it names, though it goes to no topic.
+    operators_text(session, desk, key, text, conversation=longest)
 
 
 def _key(conversation: Conversation) -> str:

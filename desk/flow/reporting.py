@@ -19,6 +19,8 @@ from desk.flow.desk import Desk
 from desk.flow.learning import AUTHORITY
 from desk.tables import Conversation, DecisionRow, Feedback, Message, PredictionRow
 
+THUMBS = (FeedbackKind.THUMB_UP, FeedbackKind.THUMB_DOWN)
+
 
 @dataclass(frozen=True, slots=True)
 class OfIntent:
@@ -88,7 +90,8 @@ def report(desk: Desk, since: datetime) -> Report:
         ).one()
         rules = _rules(session, in_time)
         predicted = _predicted(session, in_time)
-        labels, thumbs = _judged(session, in_time)
+        labels = _labels(session, in_time)
+        thumbs = _thumbs(session, since)
     wrong = [each for each in labels if each.predicted != each.intent]
     labelled = Counter(each.predicted for each in labels)
     mistaken = Counter(each.predicted for each in wrong)
@@ -138,10 +141,8 @@ def _predicted(session: Session, in_time: ColumnElement[bool]) -> Sequence[tuple
     return [(intent or "", times, of_these) for intent, times, of_these in rows]
 
 
-def _judged(
-    session: Session, in_time: ColumnElement[bool]
-) -> tuple[list[Judged], Counter[FeedbackKind]]:
-    """What people say the messages were, beside what the model said; and the thumbs.
+def _labels(session: Session, in_time: ColumnElement[bool]) -> list[Judged]:
+    """What people say the messages were, beside what the model said.
 
     Of several words on one message that of the greater authority counts, then the newer one.
     """
@@ -149,15 +150,11 @@ def _judged(
         select(Feedback, Message, PredictionRow)
         .join(Message, Message.id == Feedback.message_id)
         .join(PredictionRow, PredictionRow.message_id == Message.id)
-        .where(in_time, PredictionRow.intent.is_not(None))
+        .where(in_time, PredictionRow.intent.is_not(None), Feedback.kind.not_in(THUMBS))
         .order_by(Feedback.created_at, Feedback.id)
     )
     labels: dict[int, Judged] = {}
-    thumbs: dict[int, FeedbackKind] = {}
     for feedback, message, prediction in rows:
-        if feedback.kind in (FeedbackKind.THUMB_UP, FeedbackKind.THUMB_DOWN):
-            thumbs[message.id] = feedback.kind
-            continue
         known = labels.get(message.id)
         if known is None or AUTHORITY[feedback.kind] >= AUTHORITY[known.by]:
             labels[message.id] = Judged(
@@ -168,4 +165,14 @@ def _judged(
                 feedback.intent or "",
                 feedback.kind,
             )
-    return list(labels.values()), Counter(thumbs.values())
+    return list(labels.values())
+
+
+def _thumbs(session: Session, since: datetime) -> Counter[FeedbackKind]:
+    """The last thumb on each answer; those of the menu have no prediction."""
+    rows = session.execute(
+        select(Feedback.message_id, Feedback.kind)
+        .where(Feedback.created_at >= since, Feedback.kind.in_(THUMBS))
+        .order_by(Feedback.created_at, Feedback.id)
+    )
+    return Counter(dict(rows.all()).values())

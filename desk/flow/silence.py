@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, false, or_, select
-from sqlalchemy.orm import aliased
 
 from desk.domain import Author, ConversationState, InboxState, MessageState
 from desk.flow.desk import Desk
@@ -43,29 +42,21 @@ def is_silent(desk: Desk, before: datetime) -> ColumnElement[bool]:
         .join(Conversation, Conversation.id == Message.conversation_id)
         .where(theirs, Feedback.created_at >= before)
     )
-    later = aliased(Message)
-    replied = select(later.id).where(
-        later.conversation_id == Message.conversation_id,
-        later.author == Author.OPERATOR,
-        later.id > Message.id,
+    replied = select(Message.id).where(
+        Message.conversation_id == Conversation.id, Message.author == Author.OPERATOR
     )
-    unanswered = (
-        select(Message.id)
-        .join(Conversation, Conversation.id == Message.conversation_id)
-        .where(
-            theirs,
-            Conversation.state == ConversationState.HUMAN,
-            Message.author == Author.CUSTOMER,
-            ~replied.exists(),
-        )
+    # Taken by somebody who has never said a word since. One who was answered and says thanks for
+    # it waits for nothing.
+    unanswered = select(Conversation.id).where(
+        theirs, Conversation.state == ConversationState.HUMAN, ~replied.exists()
     )
     under_way = select(Conversation.id).where(
         theirs,
         or_(
             Conversation.opened_at >= before,
             Conversation.taken_at >= before,
-            # Where there are no operators nobody will ever come.
-            Conversation.state == ConversationState.WAITING
+            # Where there are no operators nobody will ever come, nor is there a way to those gone.
+            and_(Conversation.state == ConversationState.WAITING, ~Customer.gone)
             if desk.operator_chat_id is not None
             else false(),
         ),

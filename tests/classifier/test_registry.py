@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,11 @@ def add(models: Path, name: str | None = None) -> str:
     name = name or registry.new_version_name()
     registry.save(models / name, files(), {"version": name})
     return name
+
+
+def age(path: Path, by: timedelta) -> None:
+    then = (datetime.now(UTC) - by).timestamp()
+    os.utime(path, (then, then))
 
 
 def test_a_saved_model_verifies_and_returns_its_manifest(tmp_path: Path) -> None:
@@ -310,6 +317,7 @@ def test_a_removal_that_is_killed_leaves_a_rest_that_is_swept_and_no_half_model(
 ) -> None:
     first, second = add(tmp_path), add(tmp_path)
     registry.promote(tmp_path, second)
+    age(tmp_path / first, timedelta(days=30))
     with monkeypatch.context() as patch:
 
         def killed(_: Path) -> None:
@@ -320,10 +328,54 @@ def test_a_removal_that_is_killed_leaves_a_rest_that_is_swept_and_no_half_model(
             registry.remove(tmp_path, first)
     assert [version.name for version in registry.versions(tmp_path)] == [second]
     (rest,) = [path for path in tmp_path.iterdir() if first in path.name]
-    long_ago = datetime.now(UTC) - timedelta(days=30)
-    os.utime(rest, (long_ago.timestamp(), long_ago.timestamp()))
+    registry.sweep(tmp_path)
+    assert rest.exists(), "whoever removes it may still be at it"
+    age(rest, timedelta(days=30))
     registry.sweep(tmp_path)
     assert not rest.exists()
+
+
+def test_a_full_disk_does_not_keep_a_version_from_being_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (add(tmp_path) for _ in range(3))
+    registry.promote(tmp_path, first)
+    registry.promote(tmp_path, second)
+    fill_disk(monkeypatch, at=2)  # the first is the lock
+    registry.remove(tmp_path, third)
+    fill_disk(monkeypatch, at=2)
+    with pytest.raises(ModelError, match=r"history\.json: could not be saved"):
+        registry.remove(tmp_path, first)
+    assert {version.name for version in registry.versions(tmp_path)} == {first, second}
+
+
+def test_a_version_that_is_removed_meanwhile_does_not_become_the_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = add(tmp_path), add(tmp_path)
+    registry.promote(tmp_path, first)
+    locked = registry._locked
+
+    @contextlib.contextmanager
+    def after_a_removal(models: Path) -> Iterator[None]:
+        monkeypatch.setattr(registry, "_locked", locked)
+        registry.remove(models, second)
+        with locked(models):
+            yield
+
+    for promote in (registry.promote, registry.set_candidate):
+        if not (tmp_path / second).exists():
+            add(tmp_path, second)
+        monkeypatch.setattr(registry, "_locked", after_a_removal)
+        with pytest.raises(ModelError):
+            promote(tmp_path, second)
+        assert registry.champion(tmp_path) == first
+        assert registry.candidate(tmp_path) is None
+
+
+def test_where_no_models_are_nothing_is_superfluous_and_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such directory of models"):
+        registry.superfluous(tmp_path / "nowhere", 3)
 
 
 def test_superfluous_is_what_neither_serves_nor_waits_nor_is_new_nor_served_lately(
@@ -331,9 +383,11 @@ def test_superfluous_is_what_neither_serves_nor_waits_nor_is_new_nor_served_late
 ) -> None:
     now = datetime.now(UTC)
     old = [registry.new_version_name(now - timedelta(days=9 - n)) for n in range(6)]
-    fresh = registry.new_version_name(now - timedelta(minutes=59))
+    # Named when its training began, which took days.
+    fresh = registry.new_version_name(now - timedelta(days=20))
     for name in (*old, fresh):
         add(tmp_path, name)
+        age(tmp_path / name, timedelta(hours=23 if name == fresh else 25))
     for name in (old[0], old[1], old[3], old[4]):
         registry.promote(tmp_path, name)
     registry.set_candidate(tmp_path, old[5])

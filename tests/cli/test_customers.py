@@ -14,7 +14,7 @@ import pytest
 
 from classifier import registry
 from desk.domain import ConversationState, FeedbackKind, Incoming, MessageState, Person
-from desk.flow import customers, intake
+from desk.flow import customers, intake, learning
 from desk.flow.desk import Desk
 from desk.pack import load
 from desk.store import Store
@@ -90,7 +90,7 @@ def test_an_export_overwrites_nothing_and_says_where_it_can_not_be(
 def test_one_is_erased_and_the_other_is_not(desk: Desk, frontdesk: Command) -> None:
     done = frontdesk("customers", "erase", "@ada", "--yes")
     assert done.code == 0
-    assert "1 messages in 1 conversations" in done.out
+    assert done.out == "501 is erased: 1 messages in 1 conversations.\n"
     assert "backups" in done.err
     assert names(desk) == ["", "Ben"]
     again = frontdesk("customers", "erase", "@ada", "--yes")
@@ -195,7 +195,34 @@ def test_models_that_may_have_learned_from_them_are_named(
     assert (untaught["models"], untaught["taught_since"]) == ([], None)
     erased = frontdesk("customers", "erase", "@ada", "--yes", "--json").json()
     assert erased.pop("taught_since")
-    assert erased == {"conversations": 1, "messages": 1, "topic": False, "models": [after]}
+    assert erased == {
+        "telegram_id": 501,
+        "conversations": 1,
+        "messages": 1,
+        "topic": False,
+        "models": [after],
+        "runs": [],
+    }
+
+
+def test_a_training_run_under_way_may_have_read_them(desk: Desk, frontdesk: Command) -> None:
+    with desk.store.writing() as session:
+        session.add(Feedback(message_id=1, kind=FeedbackKind.RELABEL, intent="where", by=9001))
+    run, _ = learning.order_run(desk, "nightly")
+    erased = frontdesk("customers", "erase", "@ada", "--yes", "--json")
+    assert erased.json()["runs"] == [run]
+    assert f"Training run {run} is under way" in erased.err
+
+
+def test_while_somebody_reads_the_database_it_is_said_that_the_log_has_old_pages(
+    desk: Desk, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desk.store.BUSY_SECONDS", 0)
+    with desk.store.reading() as session:
+        session.query(Customer).count()
+        erased = frontdesk("customers", "erase", "@ada", "--yes")
+    assert erased.code == 0
+    assert "log could not be emptied" in erased.err
 
 
 def test_where_no_models_are_to_be_seen_it_is_said_what_may_have_learned(

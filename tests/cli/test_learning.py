@@ -332,9 +332,11 @@ def test_versions_are_removed_by_name_or_because_nobody_needs_them(
     )
     for name in (old, older, oldest):
         shutil.copytree(own_models / serving, own_models / name)
+        os.utime(own_models / name, (0, 0))
     assert frontdesk("models", "remove", oldest).code == 0
-    refused = frontdesk("models", "remove", serving)
+    refused = frontdesk("models", "remove", old, serving)
     assert refused.code == 1
+    assert (own_models / old).is_dir(), "all of them, or none"
     assert "promote another one first" in refused.err
     asked = frontdesk("models", "prune", "--dry-run").out
     assert asked == f"{older} would be removed.\n{old} would be removed.\n"

@@ -19,7 +19,7 @@ from tests.desk.acting import predict
 Command = Callable[..., Result]
 SAID = (
     ("where is my parcel", "where", 0.9, None),
-    ("my money [/b] back\x1b[2K", "where", 0.81, "refund"),
+    ("my money [/b] :cat: back\x1b[2K", "where", 0.81, "refund"),
     ("i want it back", "refund", 0.9, "refund"),
     ("a person!", "person", 0.99, None),
 )
@@ -52,14 +52,14 @@ def test_the_report_says_what_became_of_messages_and_what_was_wrong(
     result = frontdesk("report")
     assert (result.code, result.err) == (0, "")
     lines = [line.split() for line in result.out.splitlines()]
-    assert "4 customers, 4 conversations, 4 messages" in result.out
+    assert "4 customers, 4 conversations, 4 messages decided" in result.out
     assert ["3", "75.0%", "answered", "by", "the", "bot"] in lines
     assert ["1", "25.0%", "to", "a", "person"] in lines
     assert ["1", "intent_needs_person"] in lines
     assert "People labelled 2; the model had 1 of these right" in result.out
     assert ["where", "2", "2", "1", "of", "1"] in lines
     assert ["person", "1", "0", "–"] in lines
-    assert "my money [/b] back�[2K  where (81.0%) → refund" in result.out
+    assert "my money [/b] :cat: back�[2K  where (81.0%) → refund" in result.out
 
 
 def test_scripts_get_all_of_it(desk: Desk, frontdesk: Command) -> None:

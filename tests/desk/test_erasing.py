@@ -31,6 +31,7 @@ from tests.desk.acting import BEN, BOT, OLGA, OSCAR, Stage, add_deliveries, pred
 UMA = Person(
     chat_id=77001234, name="Uma Quill", username="umaquill", language="en", first_name="Uma"
 )
+ZOE = Person(chat_id=503, name="Zoe")
 SECRETS = ("77001234", "Uma", "Quill", "umaquill", "peonies", "17 Elm Road")
 
 
@@ -202,11 +203,23 @@ def test_what_they_taught_is_no_example_any_more_and_it_is_told_since_when_it_wa
     assert learned(uma.desk) == []
 
 
-def test_their_topic_is_deleted_first_of_all_that_goes_to_the_operators(uma: Stage) -> None:
-    uma.ask("hm", BEN, intent="complaint")
+def test_their_topic_is_deleted_after_all_that_operators_wait_for(uma: Stage, clock: Clock) -> None:
     assert erasing.erase(uma.desk, uma.customer(UMA).id).topic
-    first = next(delivery for delivery in uma.take() if delivery.chat_id == OPERATOR_CHAT)
-    assert (first.method, first.payload) == ("deleteForumTopic", {"message_thread_id": 77})
+    (deletion,) = uma.deliveries(method="deleteForumTopic")
+    assert (deletion.chat_id, deletion.payload) == (OPERATOR_CHAT, {"message_thread_id": 77})
+    uma.ask("you are rude", BEN, intent="complaint")
+    card = uma.take(busy=[BEN.chat_id])[0]
+    assert "Needs a person" in card.payload["text"]
+    delivering.sent(uma.desk, card.id, card.attempts, 600)
+    taken = uma.take(busy=[BEN.chat_id])[0]
+    assert taken.id == deletion.id
+    delivering.again(uma.desk, taken.id, taken.attempts, 60, "Too Many Requests")
+    customers.asked_for_person(uma.desk, uma.update(), ZOE, "/human")
+    assert "Zoe" in uma.told()[-1]
+    assert "sendMessage" in [row.method for row in uma.send_all() if row.chat_id == OPERATOR_CHAT]
+    assert uma.row(DeliveryRow, deletion.id).state is DeliveryState.PENDING
+    clock.move(seconds=61)
+    assert [row.method for row in uma.send_all()] == ["deleteForumTopic"]
 
 
 def test_whoever_writes_again_is_a_new_customer_and_old_buttons_are_void(uma: Stage) -> None:
@@ -330,22 +343,50 @@ def test_what_telegram_refused_is_not_tried_again_and_its_notice_is_not_sent(uma
     assert [row.method for row in uma.send_all()] == ["deleteForumTopic"]
 
 
-def test_the_reminder_to_everybody_that_names_them_is_emptied(stage: Stage, clock: Clock) -> None:
+@pytest.fixture
+def reminded(stage: Stage, clock: Clock) -> Stage:
+    """Uma and Ben have been waiting since before the desk opened, and everybody is to hear it."""
     clock.set(datetime(2026, 3, 3, 22, 0, tzinfo=UTC))
-    customers.asked_for_person(stage.desk, uma_says(stage, "/human"), UMA, "/human")
+    for person in (UMA, BEN):
+        customers.asked_for_person(stage.desk, uma_says(stage, "/human"), person, "/human")
     stage.topic(UMA)
     clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
     assert reminding.announce(stage.desk)
-    assert "Uma" in stage.told()[-1]
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
-    with pytest.raises(erasing.UnderWayError, match="reminder"):
-        erasing.erase(stage.desk, stage.customer(UMA).id)
-    stage.send_all()
-    with stage.desk.store.writing() as session:
-        operators_text(session, stage.desk, "opened:1", "1 customer is waiting: Zoe")
-    erasing.erase(stage.desk, stage.customer(UMA).id)
-    assert left_of_uma(stage) == []
-    assert "Zoe" in stage.told()[-1]
+    return stage
+
+
+def test_the_reminder_to_everybody_that_named_them_is_emptied(reminded: Stage) -> None:
+    assert "Uma" in reminded.told()[-1]
+    reminded.send_all()
+    operators.resolved(reminded.desk, reminded.update(), OSCAR, 77)
+    reminded.send_all()
+    with reminded.desk.store.writing() as session:
+        operators_text(session, reminded.desk, "opened:1", "1 customer is waiting: Zoe")
+    erasing.erase(reminded.desk, reminded.customer(UMA).id)
+    assert left_of_uma(reminded) == []
+    assert "Zoe" in reminded.told()[-1]
+
+
+def test_one_that_still_waits_goes_out_without_their_name(reminded: Stage) -> None:
+    operators.resolved(reminded.desk, reminded.update(), OSCAR, 77)
+    erasing.erase(reminded.desk, reminded.customer(UMA).id)
+    assert left_of_uma(reminded) == []
+    sent = [row.payload.get("text", "") for row in reminded.send_all()]
+    assert "⏰ 2 customers are waiting for a person. … has waited longest: 11 hours." in sent
+
+
+def test_one_that_still_waits_goes_out_though_they_are_banned(stage: Stage, clock: Clock) -> None:
+    clock.set(datetime(2026, 3, 3, 10, 0, tzinfo=UTC))
+    crowd = [Person(chat_id=700 + number, name=f"P{number}") for number in range(6)]
+    for person in (UMA, *crowd):
+        customers.asked_for_person(stage.desk, stage.update(), person, "/human")
+        clock.move(seconds=1)
+    stage.topic(UMA)
+    clock.move(minutes=20)
+    assert reminding.remind(stage.desk) == 7
+    operators.banned(stage.desk, stage.update(), OLGA, 77)
+    sent = [row.payload.get("text", "") for row in stage.send_all()]
+    assert any(text.startswith("⏰ 7 customers") for text in sent)
 
 
 def test_a_parked_update_of_theirs_is_over_with_its_words(uma: Stage) -> None:
@@ -436,6 +477,41 @@ WHY_KEPT = (
     *("waits", "banned", "parked", "undecided", "taken lately"),
     *("not answered", "not sent", "thumb lately"),
 )
+
+
+@pytest.mark.parametrize("thanks", [True, False])
+def test_who_was_answered_is_not_kept_by_a_last_word_of_thanks(
+    stage: Stage, clock: Clock, thanks: bool
+) -> None:
+    uma_asks(stage, "the peonies are dead", intent="complaint")
+    stage.topic(UMA)
+    stage.reply("I am sorry, new ones are on their way")
+    if thanks:
+        uma_asks(stage, "thanks!", intent="greeting")
+    stage.send_all()
+    assert stage.conversation(UMA).state is ConversationState.HUMAN
+    assert silence(stage, 31, clock) == 1
+
+
+def test_who_blocked_the_bot_while_waiting_is_waited_for_no_more(
+    stage: Stage, clock: Clock
+) -> None:
+    uma_asks(stage, "the peonies are dead", intent="complaint")
+    stage.send_all()
+    customers.blocked(stage.desk, uma_says(stage, ""), UMA.chat_id, gone=True)
+    stage.send_all()
+    assert silence(stage, 31, clock) == 1
+
+
+def test_what_was_taken_back_may_have_been_learned_before(stage: Stage, clock: Clock) -> None:
+    uma_asks(stage, "where are my peonies")
+    uma_presses(stage, "up")
+    clock.move(seconds=86400)
+    uma_presses(stage, "down")
+    operators.resolved(stage.desk, stage.update(), OSCAR, stage.topic(UMA))
+    stage.send_all()
+    erased = erasing.erase(stage.desk, stage.customer(UMA).id)
+    assert erased.taught_since == stage.said()[0].created_at
 
 
 @pytest.mark.parametrize("why", WHY_KEPT)

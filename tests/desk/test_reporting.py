@@ -109,6 +109,14 @@ def test_the_last_thumb_on_an_answer_counts(stage: Stage, clock: Clock) -> None:
     assert (found.thumbs_up, found.thumbs_down, found.labelled) == (1, 1, 0)
 
 
+def test_a_thumb_on_an_answer_of_the_menu_counts_too(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    stage.press(stage.token("intent", "order_status"))
+    stage.press(stage.token("up"))
+    found = of_last_week(stage)
+    assert (found.thumbs_up, found.intents) == (1, [])
+
+
 def test_what_was_written_before_is_left_out(stage: Stage, clock: Clock) -> None:
     message = stage.ask("give it back", intent="complaint")
     label(stage, message, "refund")
