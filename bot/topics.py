@@ -19,7 +19,8 @@ Params = dict[str, Any]
 Send = Callable[[Params], Awaitable[Any]]
 
 DELETING_REFUSED = ("not enough rights", "CHAT_ADMIN_REQUIRED")
-RIGHTS_LOST = ("not enough rights", "CHAT_ADMIN_REQUIRED", "not a forum")
+"""How Telegram says that the bot may not delete a topic."""
+RIGHTS_LOST = (*DELETING_REFUSED, "not a forum")
 """How Telegram says that the bot may not do in the operators' chat what it has to, or can't while
 topics are switched off."""
 

@@ -48,8 +48,8 @@ FILES = (
 """What every version holds beside its manifest; a manifest may list more."""
 FORMAT = 2
 STALE_SECONDS = 600.0
-DAY_SECONDS = 86400.0
 """What is still half written after so long was left by a process that is dead."""
+DAY_SECONDS = 86400.0
 
 _VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
