@@ -131,8 +131,8 @@ def erase(
         )
     else:
         results().print(
-            f"{customer.chat_id} is erased: {erased.messages} messages in {erased.conversations} "
-            "conversations."
+            f"{customer.chat_id} is erased (conversations: {erased.conversations}, messages: "
+            f"{erased.messages})."
         )
     for remark in _remarks(erased, models, runs):
         notices().print(remark, markup=False)

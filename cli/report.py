@@ -46,8 +46,8 @@ def _print(found: Report, title: str) -> None:
     console = results()
     decided = sum(found.decisions.values())
     console.print(
-        f"[bold]{title}[/]: {found.customers:,} customers, {found.conversations:,} conversations, "
-        f"{decided:,} messages decided"
+        f"[bold]{title}[/]: customers {found.customers:,}, conversations "
+        f"{found.conversations:,}, messages decided {decided:,}"
     )
     silent = found.decisions[Action.SILENT]
     names = {

@@ -90,7 +90,7 @@ def test_an_export_overwrites_nothing_and_says_where_it_can_not_be(
 def test_one_is_erased_and_the_other_is_not(desk: Desk, frontdesk: Command) -> None:
     done = frontdesk("customers", "erase", "@ada", "--yes")
     assert done.code == 0
-    assert done.out == "501 is erased: 1 messages in 1 conversations.\n"
+    assert done.out == "501 is erased (conversations: 1, messages: 1).\n"
     assert "backups" in done.err
     assert names(desk) == ["", "Ben"]
     again = frontdesk("customers", "erase", "@ada", "--yes")
