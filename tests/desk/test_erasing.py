@@ -29,10 +29,15 @@ from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import BEN, BOT, OLGA, OSCAR, Stage, add_deliveries, predict
 
 UMA = Person(
-    chat_id=77001234, name="Uma Quill", username="umaquill", language="en", first_name="Uma"
+    chat_id=77001234,
+    name="Umbrielle Quill",
+    username="umaquill",
+    language="en",
+    first_name="Umbrielle",
 )
 ZOE = Person(chat_id=503, name="Zoe")
-SECRETS = ("77001234", "Uma", "Quill", "umaquill", "peonies", "17 Elm Road")
+# Too long to come about in a random token.
+SECRETS = ("77001234", "Umbrielle", "Quill", "umaquill", "peonies", "17 Elm Road")
 
 
 def everything(stage: Stage) -> str:
@@ -53,7 +58,7 @@ def left_of_uma(stage: Stage) -> list[str]:
 def uma_says(stage: Stage, text: str) -> int:
     """An update as Telegram sends it: with who writes, and what."""
     number = 5000 + len(stage.all(select(Inbox)))
-    who = {"id": UMA.chat_id, "first_name": "Uma", "username": "umaquill"}
+    who = {"id": UMA.chat_id, "first_name": "Umbrielle", "username": "umaquill"}
     payload = {"update_id": number, "message": {"chat": {"id": UMA.chat_id}, "from": who}}
     payload["message"] |= {"message_id": number, "text": text}
     return store(stage, number, UMA.chat_id, payload)
@@ -356,7 +361,7 @@ def reminded(stage: Stage, clock: Clock) -> Stage:
 
 
 def test_the_reminder_to_everybody_that_named_them_is_emptied(reminded: Stage) -> None:
-    assert "Uma" in reminded.told()[-1]
+    assert "Umbrielle" in reminded.told()[-1]
     reminded.send_all()
     operators.resolved(reminded.desk, reminded.update(), OSCAR, 77)
     reminded.send_all()
@@ -548,7 +553,7 @@ def test_silent_or_not_some_are_kept(stage: Stage, clock: Clock, why: str) -> No
         uma_presses(stage, "up")
         clock.move(seconds=-86400 * 9)
     assert silence(stage, 31, clock) == 0
-    assert stage.customer(UMA).name == "Uma Quill"
+    assert stage.customer(UMA).name == "Umbrielle Quill"
 
 
 def test_a_customer_who_is_being_answered_holds_up_no_other(stage: Stage, clock: Clock) -> None:
@@ -557,7 +562,7 @@ def test_a_customer_who_is_being_answered_holds_up_no_other(stage: Stage, clock:
     stage.ask("and mine", BEN)
     stage.send_all()
     assert silence(stage, 31, clock) == 1
-    assert stage.customer(UMA).name == "Uma Quill"
+    assert stage.customer(UMA).name == "Umbrielle Quill"
 
 
 def test_a_conversation_that_an_operator_forgot_to_resolve_does_not_keep_them(
