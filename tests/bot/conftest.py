@@ -23,12 +23,12 @@ from bot.limits import Limits
 from bot.telegram import Telegram
 from classifier.vocabulary import Prediction, Scored
 from desk import queues
-from desk.domain import MessageState, PendingMessage
+from desk.domain import DeliveryState, MessageState, PendingMessage
 from desk.flow import deciding, intake
 from desk.flow.desk import Desk
 from desk.pack import Pack
 from desk.store import Store
-from desk.tables import Base, Message
+from desk.tables import Base, DeliveryRow, Message
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.redis_servers import embedded_redis
@@ -177,6 +177,14 @@ async def world(simulator: Simulator) -> AsyncIterator[World]:
         yield World(simulator.url, session)
 
 
+@pytest.fixture
+async def ann(world: World) -> int:
+    """A customer who has opened the chat."""
+    customer = await world.customer("Ann")
+    await world.write(customer, "/help")
+    return customer
+
+
 @dataclass
 class Running:
     """A bot under way."""
@@ -313,3 +321,14 @@ async def eventually(look: Callable[[], Any], timeout: float = 30.0) -> Any:
             return found
         assert asyncio.get_running_loop().time() < deadline, "it did not come about in time"
         await asyncio.sleep(0.01)
+
+
+async def state(rows: Rows, key: str, *states: DeliveryState) -> DeliveryRow:
+    """The delivery of that key, once it is in one of the states."""
+
+    def look() -> DeliveryRow | None:
+        (row,) = rows.all(DeliveryRow, key=key)
+        return row if row.state in states else None
+
+    found: DeliveryRow = await eventually(look)
+    return found
