@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from desk.domain import (
     ConversationState,
     DeliveryState,
     DeskError,
-    FeedbackKind,
-    InboxState,
     Incoming,
     MessageState,
     Person,
@@ -24,89 +20,20 @@ from desk.flow import bans, customers, delivering, erasing, intake, operators, r
 from desk.flow.composing import operators_text
 from desk.flow.learning import learned
 from desk.flow.mentions import Mentions
-from desk.tables import Base, Conversation, Customer, DeliveryRow, Feedback, Inbox, Message
+from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import BEN, BOT, OLGA, OSCAR, Stage, add_deliveries, predict
-
-UMA = Person(
-    chat_id=77001234,
-    name="Umbrielle Quill",
-    username="umaquill",
-    language="en",
-    first_name="Umbrielle",
+from tests.desk.leavings import (
+    SECRETS,
+    UMA,
+    ZOE,
+    everything,
+    left_of_uma,
+    store,
+    uma_asks,
+    uma_presses,
+    uma_says,
 )
-ZOE = Person(chat_id=503, name="Zoe")
-# Too long to come about in a random token.
-SECRETS = ("77001234", "Umbrielle", "Quill", "umaquill", "peonies", "17 Elm Road")
-
-
-def everything(stage: Stage) -> str:
-    """All that is in the database, as one text."""
-    with stage.desk.store.engine.connect() as connection:
-        return "\n".join(
-            json.dumps([str(value) for value in row])
-            for table in Base.metadata.sorted_tables
-            for row in connection.execute(table.select())
-        )
-
-
-def left_of_uma(stage: Stage) -> list[str]:
-    found = everything(stage)
-    return [secret for secret in SECRETS if secret in found]
-
-
-def uma_says(stage: Stage, text: str) -> int:
-    """An update as Telegram sends it: with who writes, and what."""
-    number = 5000 + len(stage.all(select(Inbox)))
-    who = {"id": UMA.chat_id, "first_name": "Umbrielle", "username": "umaquill"}
-    payload = {"update_id": number, "message": {"chat": {"id": UMA.chat_id}, "from": who}}
-    payload["message"] |= {"message_id": number, "text": text}
-    return store(stage, number, UMA.chat_id, payload)
-
-
-def store(stage: Stage, number: int, chat_id: int, payload: dict[str, Any]) -> int:
-    intake.store_updates(stage.desk, [Incoming(BOT, number, chat_id, payload)])
-    return int(stage.one(select(Inbox.id).where(Inbox.update_id == number)))
-
-
-def uma_asks(stage: Stage, text: str, **prediction: Any) -> int:
-    job = customers.wrote(stage.desk, uma_says(stage, text), UMA, 41, text)
-    assert job is not None
-    stage.decide((job, predict(text, **prediction)))
-    return job[0]
-
-
-def uma_presses(stage: Stage, action: str, argument: str | None = None) -> None:
-    stage.press(stage.token(action, argument), by=UMA.chat_id)
-
-
-@pytest.fixture
-def uma(stage: Stage) -> Stage:
-    """A customer with all that there can be: answers, a thumb, a card, an operator's words, a file,
-    a reminder; and somebody else, who has nothing to do with it."""
-    stage.ask("where is my order", BEN)
-    stage.topic(BEN, 78)
-    uma_asks(stage, "where are my peonies, I am at 17 Elm Road")
-    uma_presses(stage, "up")
-    uma_asks(stage, "the peonies are dead, I am furious", intent="complaint")
-    stage.topic(UMA)
-    stage.send_all()
-    reply = {
-        "chat": {"id": OPERATOR_CHAT},
-        "message_thread_id": 77,
-        "message_id": 9,
-        "text": "I am sorry about the peonies",
-    }
-    operators.operator_wrote(
-        stage.desk,
-        store(stage, 9001, OPERATOR_CHAT, {"message": reply}),
-        *(OSCAR, 77, 9, "I am sorry about the peonies"),
-    )
-    customers.sent_file(stage.desk, uma_says(stage, "my peonies"), UMA, 43, "my peonies")
-    stage.send_all()
-    operators.resolved(stage.desk, stage.update(OPERATOR_CHAT), OSCAR, 77)
-    stage.send_all()
-    return stage
 
 
 def test_nothing_that_names_them_or_that_they_wrote_is_left(uma: Stage) -> None:
@@ -414,188 +341,6 @@ def test_nobody_is_erased_twice(uma: Stage) -> None:
     for unknown in (customer, 424242):
         with pytest.raises(DeskError, match="no such customer"):
             erasing.erase(uma.desk, unknown)
-
-
-# ---- Those who fell silent ----
-
-
-def silence(stage: Stage, days: float, clock: Clock) -> int:
-    """So many days later, what is older than thirty is erased; returns how many customers."""
-    clock.move(seconds=86400 * days)
-    before = clock() - timedelta(days=30)
-    return erasing.erase_silent(stage.desk, before, limit=10)
-
-
-def test_after_so_many_days_of_silence_a_customer_is_erased(uma: Stage, clock: Clock) -> None:
-    assert silence(uma, 29.9, clock) == 0
-    uma.ask("still there?", BEN)
-    assert silence(uma, 0.2, clock) == 1
-    assert uma.customer(BEN).name == "Ben"
-    (uma_row,) = [row for row in uma.all(select(Customer)) if row.erased]
-    assert uma_row.name == ""
-    assert silence(uma, 0.1, clock) == 0
-
-
-def test_what_a_silent_customer_taught_stays_masked(stage: Stage, clock: Clock) -> None:
-    uma_asks(stage, "where are my peonies? write to uma@quill.example")
-    uma_presses(stage, "up")
-    uma_asks(stage, "and a rose for Quill", intent="refund")
-    customers.sent_file(stage.desk, uma_says(stage, ""), UMA, 43, "a photo of Quill")
-    photo = stage.said()[-1].id
-    with stage.desk.store.writing() as session:
-        row = Feedback(message_id=photo, kind=FeedbackKind.RELABEL, intent="refund", by=OLGA)
-        row.created_at = clock()
-        session.add(row)
-    stage.topic(UMA)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
-    stage.send_all()
-    before = learned(stage.desk)
-    assert silence(stage, 31, clock) == 1
-    assert learned(stage.desk) == before
-    assert [lesson.text for lesson in before] == ["where are my peonies? write to [email]"]
-    texts = [row.text for row in stage.all(select(Message)) if row.text]
-    assert texts == ["where are my peonies? write to [email]"]
-
-
-def test_who_waits_where_there_are_no_operators_is_erased_in_the_end(
-    stage: Stage, clock: Clock
-) -> None:
-    nobody = Stage(replace(stage.desk, operator_chat_id=None), first_update=100)
-    customers.asked_for_person(nobody.desk, uma_says(nobody, "/human"), UMA, "/human")
-    nobody.send_all()
-    assert nobody.conversation(UMA).state is ConversationState.WAITING
-    assert silence(nobody, 31, clock) == 1
-
-
-def test_what_was_disliked_in_the_end_is_no_lesson_to_keep(stage: Stage, clock: Clock) -> None:
-    uma_asks(stage, "where are my peonies")
-    uma_presses(stage, "up")
-    clock.move(seconds=5)
-    uma_presses(stage, "down")
-    operators.resolved(stage.desk, stage.update(), OSCAR, stage.topic(UMA))
-    stage.send_all()
-    assert silence(stage, 31, clock) == 1
-    assert not any(row.text for row in stage.all(select(Message)))
-
-
-WHY_KEPT = (
-    *("waits", "banned", "parked", "undecided", "taken lately"),
-    *("not answered", "not sent", "thumb lately"),
-)
-
-
-@pytest.mark.parametrize("thanks", [True, False])
-def test_who_was_answered_is_not_kept_by_a_last_word_of_thanks(
-    stage: Stage, clock: Clock, thanks: bool
-) -> None:
-    uma_asks(stage, "the peonies are dead", intent="complaint")
-    stage.topic(UMA)
-    stage.reply("I am sorry, new ones are on their way")
-    if thanks:
-        uma_asks(stage, "thanks!", intent="greeting")
-    stage.send_all()
-    assert stage.conversation(UMA).state is ConversationState.HUMAN
-    assert silence(stage, 31, clock) == 1
-
-
-def test_who_blocked_the_bot_while_waiting_is_waited_for_no_more(
-    stage: Stage, clock: Clock
-) -> None:
-    uma_asks(stage, "the peonies are dead", intent="complaint")
-    stage.send_all()
-    customers.blocked(stage.desk, uma_says(stage, ""), UMA.chat_id, gone=True)
-    stage.send_all()
-    assert silence(stage, 31, clock) == 1
-
-
-def test_what_was_taken_back_may_have_been_learned_before(stage: Stage, clock: Clock) -> None:
-    uma_asks(stage, "where are my peonies")
-    uma_presses(stage, "up")
-    clock.move(seconds=86400)
-    uma_presses(stage, "down")
-    operators.resolved(stage.desk, stage.update(), OSCAR, stage.topic(UMA))
-    stage.send_all()
-    erased = erasing.erase(stage.desk, stage.customer(UMA).id)
-    assert erased.taught_since == stage.said()[0].created_at
-
-
-@pytest.mark.parametrize("why", WHY_KEPT)
-def test_silent_or_not_some_are_kept(stage: Stage, clock: Clock, why: str) -> None:
-    if why == "undecided":
-        stage.write("hello?", UMA)
-    else:
-        uma_asks(stage, "you are rude", intent="complaint")
-        stage.topic(UMA)
-        stage.send_all()
-    if why == "parked":
-        intake.failed(stage.desk, uma_says(stage, "hm"), "ValueError", final=True)
-    if why == "banned":
-        operators.banned(stage.desk, stage.update(), OLGA, 77)
-    elif why == "parked":
-        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
-    stage.send_all()
-    if why in ("taken lately", "not sent"):
-        stage.reply("I am sorry")
-    if why == "taken lately":
-        stage.send_all()
-        clock.move(seconds=86400 * 20)
-        operators.took(stage.desk, stage.update(), OLGA, 77)
-        stage.send_all()
-        clock.move(seconds=-86400 * 9)
-    if why == "not answered":
-        operators.took(stage.desk, stage.update(), OSCAR, 77)
-        stage.send_all()
-    if why == "thumb lately":
-        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
-        uma_asks(stage, "where are my roses")
-        stage.send_all()
-        clock.move(seconds=86400 * 20)
-        uma_presses(stage, "up")
-        clock.move(seconds=-86400 * 9)
-    assert silence(stage, 31, clock) == 0
-    assert stage.customer(UMA).name == "Umbrielle Quill"
-
-
-def test_a_customer_who_is_being_answered_holds_up_no_other(stage: Stage, clock: Clock) -> None:
-    uma_asks(stage, "where are my peonies")
-    stage.take()
-    stage.ask("and mine", BEN)
-    stage.send_all()
-    assert silence(stage, 31, clock) == 1
-    assert stage.customer(UMA).name == "Umbrielle Quill"
-
-
-def test_a_conversation_that_an_operator_forgot_to_resolve_does_not_keep_them(
-    uma: Stage, clock: Clock
-) -> None:
-    operators.took(uma.desk, uma.update(), OSCAR, 77)
-    uma.send_all()
-    assert silence(uma, 31, clock) == 2
-    with uma.desk.store.writing() as session:
-        session.execute(update(Inbox).values(received_at=clock() - timedelta(days=31)))
-    erasing.empty_updates(uma.desk, clock() - timedelta(days=30), 0)
-    # Of the one text that taught something: masking finds neither flowers nor streets.
-    assert left_of_uma(uma) == ["peonies", "17 Elm Road"]
-
-
-def test_old_updates_are_emptied_and_keep_their_keys(
-    uma: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(erasing, "CHUNK", 4)
-    clock.move(seconds=86400)
-    parked, fresh = uma_says(uma, "odd"), uma_says(uma, "new")
-    intake.failed(uma.desk, parked, "ValueError", final=True)
-    clock.move(seconds=86400)
-    before, number = clock() - timedelta(days=0.5), len(uma.all(select(Inbox)))
-    late = uma_says(uma, "later")
-    at: int | None = 0
-    while at is not None:
-        at = erasing.empty_updates(uma.desk, before, at)
-    rows = uma.all(select(Inbox).order_by(Inbox.id))
-    full = [row.id for row in rows if row.payload or row.chat_id]
-    assert full == [parked, fresh, late]
-    assert len(rows) == number + 1
-    assert {row.state for row in rows if row.id not in full} == {InboxState.DONE}
 
 
 def test_a_message_decided_after_its_customer_was_erased_changes_nothing(
