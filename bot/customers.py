@@ -14,7 +14,7 @@ from bot.indicator import Indicator
 from bot.jobs import Jobs
 from desk import faultpoints
 from desk.domain import Person
-from desk.flow import customers
+from desk.flow import customers, edits
 from desk.flow.desk import Desk
 
 NOTICES = frozenset(
@@ -80,6 +80,19 @@ NOTICES = frozenset(
 """What Telegram itself says in a chat. Everything else is sent by a person, also what there is no
 name for yet: better that one is called for nothing than that something is met with silence."""
 
+CHANGEABLE = frozenset(
+    {
+        ContentType.ANIMATION,
+        ContentType.AUDIO,
+        ContentType.DOCUMENT,
+        ContentType.PHOTO,
+        ContentType.TEXT,
+        ContentType.VIDEO,
+        ContentType.VOICE,
+    }
+)
+"""What has a text or a caption to be edited. A location that moves is told of as an edit, too."""
+
 GESTURES = frozenset({ContentType.DICE, ContentType.STICKER})
 """What asks for nothing, unless a caption does. A video without sound comes as an animation."""
 
@@ -99,6 +112,8 @@ def make_router() -> Router:
     router.message.register(write, F.text)
     router.message.register(send_file, F.content_type.not_in(NOTICES), Command("human"))
     router.message.register(send_file, F.content_type.not_in(NOTICES))
+    router.edited_message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
+    router.edited_message.register(rewrite, F.content_type.in_(CHANGEABLE))
     router.my_chat_member.register(block, F.chat.type == ChatType.PRIVATE)
     return router
 
@@ -127,13 +142,46 @@ async def write(
     message: Message, desk: Desk, inbox_id: int, jobs: Jobs, indicator: Indicator
 ) -> object:
     waiting = await asyncio.to_thread(
-        customers.wrote, desk, inbox_id, _person(message), message.message_id, said(message)
+        customers.wrote,
+        desk,
+        inbox_id,
+        _person(message),
+        message.message_id,
+        said(message),
+        _quoted(message),
     )
+    _classify(message, waiting, jobs, indicator)
+    return NOTHING_TO_SEND
+
+
+async def rewrite(
+    message: Message, desk: Desk, inbox_id: int, jobs: Jobs, indicator: Indicator
+) -> None:
+    waiting = await asyncio.to_thread(
+        edits.customer_changed,
+        desk,
+        inbox_id,
+        message.chat.id,
+        message.message_id,
+        said(message),
+    )
+    _classify(message, waiting, jobs, indicator)
+
+
+def _classify(
+    message: Message, waiting: tuple[int, int] | None, jobs: Jobs, indicator: Indicator
+) -> None:
     if waiting is not None:
         faultpoints.point("lane.before_enqueue")
         jobs.classify([waiting])
         indicator.start(message.chat.id, waiting[0])
-    return NOTHING_TO_SEND
+
+
+def _quoted(message: Message) -> str | None:
+    """What a message replies to by itself: the part that its author marked, or the whole."""
+    if message.quote is not None:
+        return message.quote.text
+    return said(message.reply_to_message) if message.reply_to_message is not None else None
 
 
 async def send_file(

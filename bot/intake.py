@@ -19,7 +19,7 @@ from desk.domain import Incoming
 log = structlog.get_logger(__name__)
 
 # Telegram sends nothing else: whatever is added here needs a handler in bot/routers.py.
-ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member")
+ALLOWED_UPDATES = ("message", "edited_message", "callback_query", "my_chat_member")
 POLL_SECONDS = 25
 UNSURE_SECONDS = 15.0
 """Between two looks of a bot that may have lost its lease: another one's poll ends at each."""

@@ -12,10 +12,10 @@ from aiogram.enums import ContentType
 from aiogram.filters import Command, CommandObject
 from aiogram.types import Message, TelegramObject
 
-from bot.customers import NOTICES, said
+from bot.customers import CHANGEABLE, NOTICES, said
 from bot.jobs import Jobs
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow import operators, roster
+from desk.flow import edits, operators, roster
 from desk.flow.desk import Desk
 
 
@@ -33,6 +33,7 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(in_topic(operators.banned), Command("ban"))
     router.message.register(in_topic(operators.unbanned), Command("unban"))
     router.message.register(retrain, Command("retrain"))
+    router.message.register(queue, Command("queue"))
     router.message.register(help_, Command("help"))
     router.message.register(answer_unknown, F.text, Command(re.compile("")))
     topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
@@ -43,6 +44,8 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(
         write, F.is_topic_message, F.content_type.not_in(NOTICES), ~F.text.startswith("/")
     )
+    router.edited_message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
+    router.edited_message.register(rewrite, F.is_topic_message, F.content_type.in_(CHANGEABLE))
     return router
 
 
@@ -73,6 +76,19 @@ async def write(message: Message, desk: Desk, inbox_id: int) -> None:
         message.message_thread_id or 0,
         message.message_id,
         said(message),
+        message.reply_to_message.message_id if message.reply_to_message is not None else None,
+    )
+
+
+async def rewrite(message: Message, desk: Desk, inbox_id: int) -> None:
+    await asyncio.to_thread(
+        edits.operator_changed,
+        desk,
+        inbox_id,
+        _user(message),
+        message.message_thread_id or 0,
+        message.message_id,
+        edits.Rewritten(said(message), *_rewriting(message)),
     )
 
 
@@ -107,6 +123,10 @@ async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> No
     jobs.train(run)
 
 
+async def queue(message: Message, desk: Desk, inbox_id: int) -> None:
+    await asyncio.to_thread(operators.queue_wanted, desk, inbox_id, _topic(message))
+
+
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
     await asyncio.to_thread(operators.help_wanted, desk, inbox_id, _topic(message))
 
@@ -117,6 +137,18 @@ async def answer_unknown(
     await asyncio.to_thread(
         operators.mistyped, desk, inbox_id, _topic(message), command.prefix + command.command
     )
+
+
+def _rewriting(message: Message) -> tuple[str, dict[str, Any]]:
+    """The method that makes a copy of a message say what it says now, and its parameters."""
+    name, method, marks = "text", "editMessageText", message.entities
+    if message.text is None:
+        name, method, marks = "caption", "editMessageCaption", message.caption_entities
+    payload: dict[str, Any] = {name: message.text or message.caption or ""}
+    if marks:
+        dumped = [mark.model_dump(mode="json", exclude_none=True) for mark in marks]
+        payload["entities" if name == "text" else "caption_entities"] = dumped
+    return method, payload
 
 
 def _topic(message: Message) -> int | None:

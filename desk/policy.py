@@ -34,6 +34,8 @@ UNPROCESSABLE = "unprocessable"
 """The classifier failed or died over it, alone, and would again."""
 NOT_DELIVERED = "not_delivered"
 """Telegram refused what the bot had to say."""
+CHANGED = "changed"
+"""The customer has edited what was handled before."""
 
 
 def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:

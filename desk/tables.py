@@ -236,6 +236,8 @@ class Message(Base):
     author: Mapped[Author]
     text: Mapped[str] = mapped_column(Text)
     telegram_id: Mapped[int | None]
+    quoted: Mapped[str | None] = mapped_column(Text)
+    """The beginning of what it replies to, where a customer replied to a message by itself."""
     delivery_key: Mapped[str | None] = mapped_column(String(96))
     """The `DeliveryRow.key` under which it goes to the customer, where the bot wrote it."""
     state: Mapped[MessageState] = mapped_column(default=MessageState.DECIDED)

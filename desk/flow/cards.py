@@ -22,7 +22,7 @@ from desk.flow.composing import (
 )
 from desk.flow.desk import Desk
 from desk.pack import Escalate
-from desk.policy import ATTACHMENT, OTHER_LANGUAGE, threshold
+from desk.policy import ATTACHMENT, CHANGED, OTHER_LANGUAGE, threshold
 from desk.tables import (
     IS_CARD,
     Conversation,
@@ -205,7 +205,7 @@ def card_text(
     prediction = session.get(PredictionRow, message.id)
     if message.author is Author.OPERATOR:
         return _opened(session, desk, customer, conversation, message)
-    tail = []
+    tail = _quotation(message)
     if prediction is not None:
         tail.append(_prediction_line(desk, prediction))
     elif not post:
@@ -233,6 +233,8 @@ def card_text(
 
 def _head(desk: Desk, customer: Customer, decision: DecisionRow | None, *, post: bool) -> str:
     name = html(customer.name)
+    if decision is not None and decision.rule == CHANGED:
+        return f"✏️ <b>{say('changed-message', desk.language, customer=name)}</b>"
     if post or (decision is not None and decision.action is Action.SILENT):
         return f"💬 <b>{say('new-message', desk.language, customer=name)}</b>"
     name += f" (@{html(customer.username)})" if customer.username else ""
@@ -253,6 +255,12 @@ def _assembled(desk: Desk, head: str, history: list[str], said: str, tail: list[
     if history:
         lines += [f"\n<i>{say('card-history', desk.language)}</i>", *history, ""]
     return "\n".join([*lines, f"<blockquote>{html(said)}</blockquote>", *tail])
+
+
+def _quotation(message: Message) -> list[str]:
+    """What a message replies to, in one line."""
+    words = " ".join((message.quoted or "").split())
+    return [f"↩️ <i>{html(words)}</i>"] if words else []
 
 
 def _traces(session: Session, desk: Desk, message: Message) -> list[str]:

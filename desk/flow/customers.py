@@ -13,10 +13,12 @@ from desk.flow.cards import post_message
 from desk.flow.composing import (
     SHOW_INTENT,
     called,
+    clean,
     customer_text,
     language_of,
     operators_text,
     person_button,
+    shorten,
     topic_buttons,
 )
 from desk.flow.conversations import add_message, begin_attempt, enter, find_open, first_pending
@@ -38,6 +40,8 @@ from desk.policy import (
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
 from desk.texts import say
 
+QUOTED = 200
+"""So much is kept of what a message replies to, in UTF-16 units."""
 FLOOD_SPAN = timedelta(minutes=1)
 """A flood ends when nothing was held back for that long."""
 
@@ -109,14 +113,19 @@ def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> No
         if conversation.state is not ConversationState.BOT:
             if held_back(session, desk, customer, conversation, message):
                 return
-            _show_undecided(session, desk, customer, conversation)
+            show_undecided(session, desk, customer, conversation)
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
 
 
 def wrote(
-    desk: Desk, inbox_id: int, person: Person, telegram_id: int, text: str
+    desk: Desk,
+    inbox_id: int,
+    person: Person,
+    telegram_id: int,
+    text: str,
+    quoted: str | None = None,
 ) -> tuple[int, int] | None:
-    """A customer's text becomes a pending message.
+    """A customer's text becomes a pending message; `quoted` is what it replies to by itself.
 
     Returns the (message id, attempt) to enqueue after the commit. None if there is nothing to
     enqueue: the update was handled before, the customer is banned, or an earlier message of the
@@ -129,6 +138,7 @@ def wrote(
         customer, conversation = enter(session, desk, person)
         first = first_pending(session, conversation.id) is None
         message = _said(session, desk, conversation, inbox_id, telegram_id, text)
+        message.quoted = quoted and shorten(clean(quoted), QUOTED)
         # To a person who is awaited or in charge everything is shown, in its order.
         alone = conversation.state is ConversationState.BOT
         if alone and held_back(session, desk, customer, conversation, message):
@@ -216,7 +226,7 @@ def sent_file(
         else:
             # Called already, and each picture of an album comes as an update of its own.
             _leave_to_person(session, conversation, message)
-        _show_undecided(session, desk, customer, conversation)
+        show_undecided(session, desk, customer, conversation)
         copy_file(session, desk, customer, conversation, message)
 
 
@@ -290,12 +300,12 @@ def pass_on(
     message: Message,
 ) -> None:
     """Show a command or a press, which the bot leaves to them, to who is awaited or in charge."""
-    _show_undecided(session, desk, customer, conversation)
+    show_undecided(session, desk, customer, conversation)
     _leave_to_person(session, conversation, message)
     post_message(session, desk, customer, conversation, message)
 
 
-def _show_undecided(
+def show_undecided(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation
 ) -> None:
     """Show the person who is awaited or in charge the texts that still wait for the worker.

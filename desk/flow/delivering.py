@@ -26,9 +26,13 @@ BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
 BOTS_WORDS_KEEP = timedelta(days=1)
 """So long after it was due, what the bot had to say is still worth sending."""
+WRITTEN_KEY = "operator:"
+"""How the key of a copy of an operator's message begins; the message's id follows."""
+CHANGE_KEY = "changed:"
+"""How that of a change to such a copy begins; so does the message's id."""
 PERHAPS_ARRIVED = "it may have arrived"
 """Stands in the error of what was given up because nobody knows whether its second try arrived."""
-EDIT_METHODS = frozenset({"editMessageText", "editMessageReplyMarkup"})
+EDIT_METHODS = frozenset({"editMessageText", "editMessageCaption", "editMessageReplyMarkup"})
 DELETE_TOPIC = "deleteForumTopic"
 IDEMPOTENT_METHODS = EDIT_METHODS | {DELETE_TOPIC}
 """May be repeated without harm."""
@@ -117,7 +121,8 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
     """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
-        if row.conversation_id is None or row.method in IDEMPOTENT_METHODS:
+        change = row.key.startswith(CHANGE_KEY)
+        if row.conversation_id is None or (row.method in IDEMPOTENT_METHODS and not change):
             # A keyboard that could not be changed withholds nothing from the customer.
             if _under_way(session, row, attempt):
                 _give_up(session, row, error, "failed")
@@ -148,11 +153,12 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                 )
         elif row.chat_id == customer.chat_id:
             message = _undelivered(session, row)
-            if conversation.state is ConversationState.BOT and message is not None:
+            if conversation.state is ConversationState.BOT and message is not None and not change:
                 call_person(
                     session, desk, customer, conversation, message, NOT_DELIVERED, tell=False
                 )
-            text = "⚠️ " + html(shorten(say("not-delivered", desk.language, error=error), 1000))
+            what = "change-not-delivered" if change else "not-delivered"
+            text = "⚠️ " + html(shorten(say(what, desk.language, error=error), 1000))
             operators_text(session, desk, f"failed:{row.id}", text, customer=customer)
 
 
@@ -234,6 +240,8 @@ def retry_failed(desk: Desk) -> int:
             .where(
                 DeliveryRow.state == DeliveryState.FAILED,
                 not_(_TWICE_IN_DOUBT),
+                # A later change may have arrived since.
+                not_(DeliveryRow.key.startswith(CHANGE_KEY)),
                 DeliveryRow.chat_id.not_in(gone),
                 not_(late),
             )

@@ -13,13 +13,16 @@ from sqlalchemy.orm import Session, aliased
 from desk import metrics
 from desk.domain import ConversationState, Delivery, DeliveryState
 from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS, UNHEARD_KEYS
-from desk.flow.delivering import DELETE_TOPIC, EDIT_METHODS
+from desk.flow.delivering import CHANGE_KEY, DELETE_TOPIC, EDIT_METHODS, WRITTEN_KEY
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
+from desk.flow.overview import overview
 from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
+QUEUE_KEY = "queue:"
+"""How the key of an answer to /queue begins: it says how things stand when it is sent."""
 IN_TURN = 3
 """The rank of customers' words in the operators' chat."""
 
@@ -126,8 +129,10 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
     banned the customer to whom the delivery goes, or whose words it shows.
 
     Asked of the state, not of the clock: those of two hosts may differ. In a conversation that a
-    person has resolved the bot says nothing new.
+    person has resolved the bot says nothing new. Nor is anything changed that never arrived.
     """
+    if row.key.startswith(CHANGE_KEY) and _copy_of(session, row) is None:
+        return True
     conversation = session.get(Conversation, row.conversation_id) if row.conversation_id else None
     if conversation is None:
         return False
@@ -144,7 +149,23 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
     )
 
 
+def _copy_of(session: Session, row: DeliveryRow) -> int | None:
+    """Under which id the customer has the operator's message of a delivery.
+
+    Whatever is sent there before a change of it has come to its end when that is taken.
+    """
+    return session.scalar(
+        select(DeliveryRow.telegram_id).where(DeliveryRow.key == f"{WRITTEN_KEY}{row.message_id}")
+    )
+
+
 def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
+    payload = row.payload
+    if row.key.startswith(CHANGE_KEY):
+        payload = {**payload, "message_id": _copy_of(session, row)}
+    elif row.key.startswith(QUEUE_KEY):
+        # Names of many customers, which no row keeps.
+        payload = {**payload, "text": overview(session, desk)}
     # A topic is made and known in the operators' chat of now only.
     topic_of = row.topic_of if row.chat_id == desk.operator_chat_id else None
     topic = session.get(Customer, topic_of) if topic_of is not None else None
@@ -154,7 +175,7 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
         id=row.id,
         chat_id=row.chat_id,
         method=row.method,
-        payload=row.payload,
+        payload=payload,
         message_id=row.message_id,
         topic_of=topic_of,
         thread_id=topic.topic_id if topic else None,

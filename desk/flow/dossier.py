@@ -120,6 +120,8 @@ def _said(session: Session, conversations: Sequence[int]) -> dict[int, list[dict
             "author": str(message.author),
             "text": message.text,
         }
+        if message.quoted is not None:
+            line["replies_to"] = message.quoted
         if prediction is not None:
             line["prediction"] = {
                 "intent": prediction.intent,

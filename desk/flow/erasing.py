@@ -192,7 +192,7 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
     for message in messages:
         kept = keep_taught and message.id in taught_ids
         message.text = mask(message.text, desk.pack.phone_regions) if kept else ""
-        message.telegram_id = None
+        message.telegram_id = message.quoted = None
     _in_bulk(
         session,
         update(Feedback)

@@ -31,7 +31,7 @@ RULES = {
         *(policy.LATE, policy.UNPROCESSABLE, policy.NOT_DELIVERED),
     ),
     Action.SILENT: (
-        *(policy.PERSON_IN_CHARGE, policy.WAITING_FOR_PERSON, policy.FLOOD),
+        *(policy.PERSON_IN_CHARGE, policy.WAITING_FOR_PERSON, policy.FLOOD, policy.CHANGED),
         *(policy.LATE, policy.UNPROCESSABLE),
     ),
 }

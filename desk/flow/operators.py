@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Any
+
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, Role
@@ -10,12 +12,14 @@ from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import add_delivery, clean, operator_name, shorten
 from desk.flow.conversations import add_message, open_conversation
+from desk.flow.delivering import WRITTEN_KEY
 from desk.flow.desk import Desk
+from desk.flow.dispatching import QUEUE_KEY
 from desk.flow.handoff import is_in_charge, resolve, take, take_over
 from desk.flow.intake import claim
 from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
-from desk.tables import Conversation, Customer, Operator
+from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
 from desk.texts import say
 
 REFUSED_FOR_SECONDS = 600
@@ -23,26 +27,35 @@ REFUSED_FOR_SECONDS = 600
 
 
 def operator_wrote(
-    desk: Desk, inbox_id: int, user_id: int, thread_id: int, telegram_id: int, text: str
+    desk: Desk,
+    inbox_id: int,
+    user_id: int,
+    thread_id: int,
+    telegram_id: int,
+    text: str,
+    reply_to: int | None = None,
 ) -> None:
-    """What an operator writes in a topic reaches its customer; the bot falls silent there."""
+    """What an operator writes in a topic reaches its customer; the bot falls silent there.
+
+    What replies to a message by itself, there does so with the customer.
+    """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
         operator = session.get(Operator, user_id)
-        customer = _customer_of(session, desk, thread_id)
+        customer = customer_of(session, desk, thread_id)
         if operator is None or customer is None:
             why = _refusal(operator, user_id)
             # In a customer's topic each writer has to know; in any other, one answer does for all.
             whom = user_id if customer is not None else 0
             span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
             key = f"told:{why}:{thread_id}:{whom}:{span}"
-            _tell(session, desk, key, thread_id, say(why, desk.language, user=str(user_id)))
+            tell(session, desk, key, thread_id, say(why, desk.language, user=str(user_id)))
             return
         if customer.gone or customer.banned_at is not None:
             why = "customer-gone" if customer.gone else "customer-banned"
             text = say(why, desk.language)
-            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         conversation = open_conversation(session, desk, customer)
         take_over(session, desk, customer, conversation, operator)
@@ -53,10 +66,14 @@ def operator_wrote(
         happened(session, "operator.wrote", message=message.id, conversation=conversation.id)
         add_delivery(
             session,
-            f"operator:{message.id}",
+            f"{WRITTEN_KEY}{message.id}",
             customer.chat_id,
             "copyMessage",
-            {"from_chat_id": desk.operator_chat_id, "message_id": telegram_id},
+            {
+                "from_chat_id": desk.operator_chat_id,
+                "message_id": telegram_id,
+                **_reply_parameters(session, desk, customer, reply_to),
+            },
             conversation=conversation,
             message=message,
         )
@@ -67,14 +84,14 @@ def sent_file_with_command(desk: Desk, inbox_id: int, thread_id: int) -> None:
     with desk.store.writing() as session:
         if claim(session, desk, inbox_id):
             text = say("caption-command", desk.language)
-            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, f"told:{inbox_id}", thread_id, text)
 
 
 def noted(desk: Desk, inbox_id: int, thread_id: int) -> None:
     """A note for colleagues: it stands in the topic and goes nowhere, and that is said."""
     with desk.store.writing() as session:
         if claim(session, desk, inbox_id):
-            _tell(session, desk, f"told:{inbox_id}", thread_id, say("noted", desk.language))
+            tell(session, desk, f"told:{inbox_id}", thread_id, say("noted", desk.language))
 
 
 def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -96,7 +113,7 @@ def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         operator, customer, conversation = found
         if conversation.state is ConversationState.RESOLVED:
             text = say("already-resolved", desk.language)
-            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         resolve(session, desk, customer, conversation, operator)
 
@@ -111,7 +128,7 @@ def banned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         if customer.banned_at is None:
             ban(session, desk, customer, conversation, operator)
         text = say("customer-banned", desk.language)
-        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, f"told:{inbox_id}", thread_id, text)
 
 
 def unbanned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -124,7 +141,7 @@ def unbanned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         if customer.banned_at is not None:
             unban(session, desk, customer, conversation)
         text = say("customer-unbanned", desk.language)
-        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, f"told:{inbox_id}", thread_id, text)
 
 
 def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -135,7 +152,7 @@ def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> Non
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
-        customer = _customer_of(session, desk, thread_id)
+        customer = customer_of(session, desk, thread_id)
         if customer is None:
             return
         customer.topic_closed = True
@@ -151,7 +168,7 @@ def reopened_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> N
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
             return
-        customer = _customer_of(session, desk, thread_id)
+        customer = customer_of(session, desk, thread_id)
         if customer is None:
             return
         customer.topic_closed = False
@@ -173,17 +190,32 @@ def ordered_training(
         operator = session.get(Operator, user_id)
         if operator is None or operator.role is not Role.ADMIN:
             key = "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "admins-only"
-            _tell(session, desk, f"told:{inbox_id}", thread_id, say(key, desk.language))
+            tell(session, desk, f"told:{inbox_id}", thread_id, say(key, desk.language))
             return None
         running = running_training(session)
         if running is not None:
             text = say("retrain-busy", desk.language, run=str(running.id))
-            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return None
         run = new_run(session, operator_name(session, user_id), desk.clock())
         text = say("retrain-queued", desk.language, run=str(run.id))
-        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return run.id, run.attempt
+
+
+def queue_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
+    """/queue in the operators' chat: who waits, as things stand when the answer is sent."""
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id) or desk.operator_chat_id is None:
+            return
+        payload: dict[str, object] = {
+            "parse_mode": "HTML",
+            "link_preview_options": {"is_disabled": True},
+        }
+        if thread_id is not None:
+            payload["message_thread_id"] = thread_id
+        key = f"{QUEUE_KEY}{inbox_id}"
+        add_delivery(session, key, desk.operator_chat_id, "sendMessage", payload)
 
 
 def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
@@ -191,7 +223,7 @@ def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
     with desk.store.writing() as session:
         if claim(session, desk, inbox_id):
             text = say("operator-help", desk.language)
-            _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, f"told:{inbox_id}", thread_id, text)
 
 
 def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> None:
@@ -201,7 +233,7 @@ def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> 
             command = shorten(clean(command), 33)
             span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
             text = say("command-unknown", desk.language, command=command)
-            _tell(session, desk, f"told:{command}:{thread_id}:{span}", thread_id, text)
+            tell(session, desk, f"told:{command}:{thread_id}:{span}", thread_id, text)
 
 
 def _enter_topic(
@@ -219,13 +251,13 @@ def _enter_topic(
     if not claim(session, desk, inbox_id):
         return None
     operator = session.get(Operator, user_id)
-    customer = _customer_of(session, desk, thread_id)
+    customer = customer_of(session, desk, thread_id)
     if operator is None or customer is None:
         text = say(_refusal(operator, user_id), desk.language, user=str(user_id))
-        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return None
     if role is not None and operator.role is not role:
-        _tell(session, desk, f"told:{inbox_id}", thread_id, say("admins-only", desk.language))
+        tell(session, desk, f"told:{inbox_id}", thread_id, say("admins-only", desk.language))
         return None
     conversation = _newest(session, customer) or open_conversation(session, desk, customer)
     return operator, customer, conversation
@@ -254,30 +286,66 @@ def _take(
     """Put the operator in charge; a conversation that this opens begins with the `act`."""
     if customer.banned_at is not None:
         text = say("customer-banned", desk.language)
-        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return
     conversation = open_conversation(session, desk, customer)
     if is_in_charge(conversation, operator):
         conversation.taken_at = desk.clock()  # an act, though a small one: it is not quiet
         name = operator_name(session, operator.user_id)
         text = say("already-taken", desk.language, operator=name)
-        _tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, f"told:{inbox_id}", thread_id, text)
         return
     words = take(session, desk, customer, conversation, operator)
     if words:
-        _tell(session, desk, f"told:{inbox_id}", thread_id, words)
+        tell(session, desk, f"told:{inbox_id}", thread_id, words)
     if status_card(session, desk, conversation) is None:
         message = add_message(session, desk, conversation, inbox_id, Author.OPERATOR, act)
         post_state_card(session, desk, customer, conversation, message)
 
 
-def _customer_of(session: Session, desk: Desk, thread_id: int) -> Customer | None:
+def customer_of(session: Session, desk: Desk, thread_id: int) -> Customer | None:
     """Whose topic this is in the operators' chat; other chats number theirs alike."""
     return session.scalar(
         select(Customer)
         .where(Customer.topic_chat_id == desk.operator_chat_id, Customer.topic_id == thread_id)
         .with_for_update()
     )
+
+
+def _reply_parameters(
+    session: Session, desk: Desk, customer: Customer, reply_to: int | None
+) -> dict[str, Any]:
+    """What makes a message to the customer a reply to what stands in their topic under that id.
+
+    Nothing where the customer has no such message: a notice of the bot was replied to, or, as
+    Telegram has it of whatever is written in a topic, the topic itself.
+    """
+    if reply_to is None:
+        return {}
+    posted = (
+        select(Message.id)
+        .join(DeliveryRow, DeliveryRow.message_id == Message.id)
+        .where(
+            DeliveryRow.chat_id == desk.operator_chat_id,
+            DeliveryRow.telegram_id == reply_to,
+        )
+    )
+    written = and_(Message.author == Author.OPERATOR, Message.telegram_id == reply_to)
+    message = session.scalar(
+        select(Message)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(Conversation.customer_id == customer.id, or_(Message.id.in_(posted), written))
+    )
+    if message is None:
+        return {}
+    theirs = message.telegram_id
+    if message.author is Author.OPERATOR:
+        theirs = session.scalar(
+            select(DeliveryRow.telegram_id).where(DeliveryRow.key == f"{WRITTEN_KEY}{message.id}")
+        )
+    if theirs is None:
+        return {}
+    return {"reply_parameters": {"message_id": theirs, "allow_sending_without_reply": True}}
 
 
 def _refusal(operator: Operator | None, user_id: int) -> str:
@@ -290,7 +358,8 @@ def _refusal(operator: Operator | None, user_id: int) -> str:
     return "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "operators-only"
 
 
-def _tell(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
+def tell(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
+    """Say something in a topic of the operators' chat, or in General; once for each key."""
     if desk.operator_chat_id is None:
         return
     payload: dict[str, object] = {"text": text}

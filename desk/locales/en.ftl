@@ -108,9 +108,28 @@ waiting-digest =
         [one] A customer is waiting for a person: { $customer }, for { $span }.
        *[other] { $count } customers are waiting for a person. { $customer } has waited longest: { $span }.
     }
+queue-waiting =
+    { $count ->
+        [0] Nobody is waiting for a person.
+        [one] One customer is waiting for a person:
+       *[other] { $count } customers are waiting for a person:
+    }
+queue-unanswered =
+    { $count ->
+        [0] { $taken ->
+            [one] In the one conversation that a colleague has, the customer is answered.
+           *[other] In all { $taken } conversations that colleagues have, the customer is answered.
+        }
+       *[other] { $taken ->
+            [one] In the one conversation that a colleague has, the customer wrote last:
+           *[other] In { $count } of { $taken } conversations that colleagues have, the customer wrote last:
+        }
+    }
+queue-more = … and { $count } more
 card-banned = banned by { $operator }
 card-opened = Opened again
 new-message = { $customer } wrote
+changed-message = { $customer } changed a message
 sent-answer = { $operator } sent the answer “{ $title }”
 relabelled = { $operator } labelled the message “{ $title }”
 button-send = Answer: { $title }
@@ -143,6 +162,10 @@ noted = 📝 A note for colleagues: not sent to the customer.
 caption-command = This file was not sent and nothing was done: its caption begins with a slash. Send the file without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
 not-delivered = A message to the customer could not be delivered: { $error }
+change-not-delivered = A change to a message could not be delivered, so the customer still has it as it was: { $error }
+change-is-command = This change was not sent: what begins with a slash stays here. The customer still has the message as it was.
+change-of-nothing-sent = The customer has not got this message, so the change was not sent either. To say it to them, write it anew.
+change-of-file = The new file was not sent: the customer still has the first one. Send it anew.
 disturbance-operators = ⚠️ The database does not answer. What customers write is kept by Telegram and handled once it is back; whoever writes is told once. See: frontdesk doctor
 update-parked = Update { $inbox } could not be handled and was set aside. See: frontdesk doctor
 retrain-queued = Training run { $run } is queued.
@@ -162,6 +185,7 @@ operator-help =
     /take – take the conversation of this topic
     /resolve – close it; the bot answers again
     /ban, /unban – hear nothing more from this customer, or hear them again (admins)
+    /queue – who waits, and for how long
     /retrain – train on the feedback (admins)
     /id – this group's ID
     /help – this text
@@ -182,6 +206,7 @@ rule-attachment = the customer sent a file
 rule-thumb_down = the answer did not help
 rule-late = the classifier did not answer in time
 rule-flood = the customer wrote too many messages at once
+rule-changed = the customer edited what they had written before
 rule-unprocessable = the classifier fails at this message
 rule-not_delivered = the bot's message could not be delivered
 rule-not_classified = no intent model is loaded
@@ -197,6 +222,7 @@ command-unknown = { $command } is no command of this bot; nothing was done and n
 command-take = Take the conversation of this topic
 command-resolve = Resolve it: the bot answers again
 command-note = A note for colleagues, not sent
+command-queue = Who waits, and for how long
 command-retrain = Train on the feedback (admins)
 command-id = Show this group's ID
 command-ban = Ban this customer (admins)

@@ -74,9 +74,21 @@ card-resolved = { $operator } 已解决
 card-quiet = { $hours } 小时无人发言，已自动关闭
 waiting-reminder = ⏰ { $customer } 等待人工已有 { $span }。
 waiting-digest = ⏰ 有 { $count } 位客户在等待人工，其中 { $customer } 等得最久：{ $span }。
+queue-waiting =
+    { $count ->
+        [0] 没有客户在等待人工。
+       *[other] 有 { $count } 位客户在等待人工：
+    }
+queue-unanswered =
+    { $count ->
+        [0] 由同事负责的 { $taken } 个对话都已回复。
+       *[other] 由同事负责的 { $taken } 个对话中，有 { $count } 个客户最后发言、尚未回复：
+    }
+queue-more = ……另有 { $count } 位
 card-banned = { $operator } 已封禁
 card-opened = 对话已重新打开
 new-message = { $customer } 写道
+changed-message = { $customer } 修改了消息
 sent-answer = { $operator } 发送了答案“{ $title }”
 relabelled = { $operator } 把消息标为“{ $title }”
 button-send = 回答：{ $title }
@@ -109,6 +121,10 @@ noted = 📝 同事备注：没有发给客户。
 caption-command = 文件未发送，命令也未执行：说明文字以斜杠开头。请去掉斜杠再发送文件，命令请单独发送。
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
 not-delivered = 有一条消息未能送达客户：{ $error }
+change-not-delivered = 有一处修改未能送达，客户看到的仍是原来的消息：{ $error }
+change-is-command = 这次修改没有发送：以斜杠开头的内容只留在这里。客户看到的仍是原来的消息。
+change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
+change-of-file = 新文件没有发送，客户看到的仍是原来的文件。请重新发送。
 disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegram 保留，恢复后会继续处理；每位来信的客户会收到一次通知。请运行：frontdesk doctor
 update-parked = 更新 { $inbox } 无法处理，已搁置。请运行：frontdesk doctor
 retrain-queued = 训练任务 { $run } 已排队。
@@ -128,6 +144,7 @@ operator-help =
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
     /ban、/unban – 封禁这位客户或撤销封禁（管理员）
+    /queue – 谁在等待，等了多久
     /retrain – 用反馈训练（管理员）
     /id – 本群的 ID
     /help – 本说明
@@ -147,6 +164,7 @@ rule-attachment = 客户发送了文件
 rule-thumb_down = 答案没有帮助
 rule-late = 分类器没有及时回应
 rule-flood = 客户短时间内发送的消息过多
+rule-changed = 客户修改了之前写的内容
 rule-unprocessable = 分类器无法处理这条消息
 rule-not_delivered = 机器人的消息未能送达
 rule-not_classified = 没有加载意图模型
@@ -162,6 +180,7 @@ command-unknown = { $command } 不是本机器人的命令，未执行任何操�
 command-take = 接手这个话题的对话
 command-resolve = 结束对话，机器人重新回答
 command-note = 给同事看的备注，不会发给客户
+command-queue = 谁在等待，等了多久
 command-retrain = 用反馈训练（管理员）
 command-id = 显示本群的 ID
 command-ban = 封禁这位客户（管理员）

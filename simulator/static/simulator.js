@@ -26,6 +26,7 @@ const ICONS = {
   desk: "M4 13a8 8 0 0 1 16 0v4a2 2 0 0 1-2 2h-1v-6h3M4 13v4a2 2 0 0 0 2 2h1v-6H4",
   smile: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM8.5 14.5c1.8 2.3 5.2 2.3 7 0M9 9.5v.01M15 9.5v.01",
   edit: "M5 19l1-4L16.5 4.5l3 3L9 18z",
+  reply: "M10 8V4L3 11l7 7v-4c5 0 8 1.5 10.5 5C20 13 16.5 8.5 10 8z",
 };
 const PERSONAS = [
   { first_name: "Ada", last_name: "Lovelace", username: "ada", language_code: "en" },
@@ -269,6 +270,8 @@ function reactions(message, where) {
     emoji === "👍" ? icon("like") : emoji, count > 1 ? String(count) : null)));
 }
 
+const tool = (name, title, onclick) => el("button", { type: "button", class: "react", title, ariaLabel: title, onclick }, icon(name));
+
 function bubble(message, where, first, last) {
   const notice = service(message);
   if (notice) return el("div", { class: "pill" }, notice);
@@ -284,8 +287,11 @@ function bubble(message, where, first, last) {
     : null;
   const liked = message.reactions.some((entry) => entry.reaction.some((one) => one.emoji === "👍")
     && entry.user_id === (where === "phone" ? ui.customer : ui.actor));
-  const like = mine ? null : el("button", { type: "button", class: "react", title: "React with 👍", "aria-label": "React with thumbs up",
-    onclick: () => act(where, "/react", { message_id: message.message_id, emoji: liked ? null : "👍" }) }, icon("like"));
+  const editable = mine && !message.forward_origin && message.text;
+  const tools = mine
+    ? [editable && tool("edit", "Edit", () => editDialog(message, where))]
+    : [tool("reply", "Reply", () => replyDialog(message, where)),
+      tool("like", "React with thumbs up", () => act(where, "/react", { message_id: message.message_id, emoji: liked ? null : "👍" }))];
   const body = el("div", { class: "bubble" }, name,
     origin ? el("div", { class: "forwarded" }, `Forwarded from ${fullName(origin)}`) : null,
     plain ? el("span", { class: "quote" }, el("b", {}, fullName(plain.from)), el("span", {}, summary(plain))) : null,
@@ -296,9 +302,9 @@ function bubble(message, where, first, last) {
   const side = where === "room" && !mine ? (last ? avatar(message.from) : el("span", { class: "gap" })) : null;
   const edges = `${first ? " first" : ""}${last ? " last" : ""}`;
   const row = el("div", { class: `row ${mine ? "out" : "in"}${edges}` }, side,
-    el("div", { class: "stack" }, body, keys(message, where)), like);
+    el("div", { class: "stack" }, body, keys(message, where)), tools.filter(Boolean));
   row.dataset.message = message.message_id;
-  if (mine && !message.forward_origin && message.text) row.addEventListener("dblclick", () => editDialog(message, where));
+  if (editable) row.addEventListener("dblclick", () => editDialog(message, where));
   return row;
 }
 
@@ -538,7 +544,7 @@ function drawRoom() {
   avatar(user), user.first_name)));
 }
 
-const sendInRoom = (text) => act("room", "/send", { text, thread: ui.topic === GENERAL ? undefined : ui.topic });
+const sendInRoom = (text, reply_to) => act("room", "/send", { text, reply_to, thread: ui.topic === GENERAL ? undefined : ui.topic });
 
 // Dialogs ----------------------------------------------------------------------------------
 
@@ -566,6 +572,8 @@ const customerDialog = () => {
 };
 const editDialog = (message, where) => dialog("Edit message", "", [["text", "Text", message.text]], "Save",
   ({ text }) => act(where, "/edit", { message_id: message.message_id, text }));
+const replyDialog = (message, where) => dialog("Reply", summary(message), [["text", "Text", ""]], "Send",
+  ({ text }) => (where === "phone" ? act("phone", "/send", { text, reply_to: message.message_id }) : sendInRoom(text, message.message_id)));
 const renameDialog = (topic) => dialog("Rename the topic", "", [["name", "Name", topic.name]], "Rename",
   ({ name }) => act("room", `/topics/${topic.message_thread_id}/rename`, { name }));
 const resetDialog = () => dialog("Start over?", "All customers, messages, topics and faults are forgotten. A bot that is connected stays so.",

@@ -227,12 +227,14 @@ async def test_a_poison_update_is_retried_and_parked_while_others_go_on(
     wrote = customers.wrote
     tries = 0
 
-    def poisoned(desk: Any, inbox_id: int, person: Any, telegram_id: int, text: str) -> Any:
+    def poisoned(
+        desk: Any, inbox_id: int, person: Any, telegram_id: int, text: str, quoted: Any
+    ) -> Any:
         nonlocal tries
         if text == "poison":
             tries += 1
             raise ValueError("can't read 'poison'")
-        return wrote(desk, inbox_id, person, telegram_id, text)
+        return wrote(desk, inbox_id, person, telegram_id, text, quoted)
 
     monkeypatch.setattr(customers, "wrote", poisoned)
     ann, bob = await world.customer("Ann"), await world.customer("Bob")

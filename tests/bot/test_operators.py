@@ -294,7 +294,17 @@ async def test_help_in_the_operators_chat_lists_what_they_can_do(
 ) -> None:
     await world.write_topic(None, "/help")
     told = (await world.said(OPERATORS_CHAT))[0]["text"]
-    for named in ("/take", "/resolve", "/note", "/ban", "/retrain", "/id", "Relabel…", "Answer: …"):
+    for named in (
+        "/take",
+        "/resolve",
+        "/note",
+        "/ban",
+        "/queue",
+        "/retrain",
+        "/id",
+        "Relabel…",
+        "Answer: …",
+    ):
         assert named in told
 
 
@@ -305,7 +315,7 @@ async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_
         scope[0]: [command["command"] for command in commands]
         for scope, commands in simulator.world.bots[0].commands.items()
     }
-    operators = ["take", "resolve", "note", "ban", "unban", "retrain", "help", "id"]
+    operators = ["take", "resolve", "note", "ban", "unban", "queue", "retrain", "help", "id"]
     assert listed[f"chat:{OPERATORS_CHAT}"] == operators
     assert listed["all_private_chats"] == ["start", "help", "human"]
 
@@ -488,3 +498,17 @@ def other_group(simulator: Simulator, chat_id: int = -1002) -> int:
         rights = dict.fromkeys(ADMIN_RIGHTS, True)
         group.members[user.id] = Member(user, "administrator", rights)
     return group.id
+
+
+async def test_queue_says_in_general_and_in_topics_who_waits(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    await world.write_topic(None, "/queue")
+    assert (await world.said(OPERATORS_CHAT, "Nobody is waiting"))[0]["text"].startswith("⏳")
+    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    await world.write_topic(card["message_thread_id"], "/queue")
+    answer = (await world.said(OPERATORS_CHAT, "One customer is waiting"))[0]
+    assert answer["message_thread_id"] == card["message_thread_id"]
+    assert "• Ann – a minute" in answer["text"]
+    (link,) = [mark for mark in answer["entities"] if mark["type"] == "text_link"]
+    assert link["url"].endswith(f"/{card['message_thread_id']}")

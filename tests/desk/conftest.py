@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from desk.flow import customers, operators
+from desk.flow import customers, edits, operators
 from desk.flow.desk import Desk
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import BEN, OSCAR, Stage
@@ -39,6 +39,15 @@ def uma(stage: Stage) -> Stage:
         store(stage, 9001, OPERATOR_CHAT, {"message": reply}),
         *(OSCAR, 77, 9, "I am sorry about the peonies"),
     )
+    reply["text"] = "I am very sorry about the peonies"
+    edits.operator_changed(
+        stage.desk,
+        store(stage, 9002, OPERATOR_CHAT, {"edited_message": reply}),
+        *(OSCAR, 77, 9),
+        edits.Rewritten(reply["text"], "editMessageText", {"text": reply["text"]}),
+    )
+    changed = "the peonies are dead and brown"
+    edits.customer_changed(stage.desk, uma_says(stage, changed), UMA.chat_id, 41, changed)
     customers.sent_file(stage.desk, uma_says(stage, "my peonies"), UMA, 43, "my peonies")
     stage.send_all()
     operators.resolved(stage.desk, stage.update(OPERATOR_CHAT), OSCAR, 77)

@@ -57,7 +57,9 @@ def store(stage: Stage, number: int, chat_id: int, payload: dict[str, Any]) -> i
 
 
 def uma_asks(stage: Stage, text: str, **prediction: Any) -> int:
-    job = customers.wrote(stage.desk, uma_says(stage, text), UMA, 41, text)
+    """She writes, in reply to something about her peonies."""
+    number = uma_says(stage, text)
+    job = customers.wrote(stage.desk, number, UMA, 41, text, "Your peonies are in the oven")
     assert job is not None
     stage.decide((job, predict(text, **prediction)))
     return job[0]

@@ -118,7 +118,7 @@ def test_what_was_counted_stays(uma: Stage) -> None:
     messages, sent = len(uma.all(select(Message))), len(uma.deliveries(state=DeliveryState.SENT))
     feedback = len(uma.feedback())
     erased = erasing.erase(uma.desk, uma.customer(UMA).id)
-    assert (erased.conversations, erased.messages) == (1, 6)
+    assert (erased.conversations, erased.messages) == (1, 7)
     assert len(uma.all(select(Message))) == messages
     assert len(uma.deliveries(state=DeliveryState.SENT)) == sent
     assert len(uma.feedback()) == feedback

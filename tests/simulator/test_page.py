@@ -224,3 +224,26 @@ async def test_a_phones_width_shows_one_pane_at_a_time(
     await expect(page.locator(".topics")).to_be_visible()
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width == 390, "nothing sticks out"
+
+
+async def test_people_reply_to_messages_and_edit_their_own(
+    page: Page, bot: Bot, control: Control
+) -> None:
+    ada = await control.customer("Ada")
+    phone = page.locator(".phone")
+    asked = await bot.call("sendMessage", chat_id=ada, text="Which order?")
+    await phone.locator(".row.in").hover()
+    await phone.get_by_role("button", name="Reply").click()
+    await expect(page.locator("#dialog p")).to_have_text("Which order?")
+    await page.locator("#dialog input").fill("4711")
+    await page.locator("#dialog").get_by_role("button", name="Send").click()
+    await expect(phone.locator(".out .quote")).to_contain_text("Which order?")
+    said = (await control.get(f"chats/{ada}/messages?from=people"))[-1]
+    assert said["reply_to_message"]["message_id"] == asked["message_id"]
+
+    await phone.locator(".row.out").last.hover()
+    await phone.locator(".row.out").last.get_by_role("button", name="Edit").click()
+    await page.locator("#dialog input").fill("4712")
+    await page.locator("#dialog").get_by_role("button", name="Save").click()
+    await expect(phone.locator(".out .text").last).to_have_text("4712")
+    await expect(phone.locator(".out .time").last).to_contain_text("edited")

@@ -1,0 +1,147 @@
+"""Edits and replies cross between customers and operators, through a simulated Telegram."""
+
+from __future__ import annotations
+
+from desk.texts import say
+from simulator.app import Simulator
+from simulator.people import existing
+from simulator.world import OPERATORS_CHAT
+from tests.bot.conftest import OLGA, Decider, Json, Running, World, eventually
+from tests.bot.test_operators import card_of
+
+
+async def message_in(world: World, chat: int, message_id: int) -> Json:
+    found: list[Json] = await world.ask("GET", f"chats/{chat}/messages")
+    return next(message for message in found if message["message_id"] == message_id)
+
+
+async def test_an_operators_edit_reaches_the_customer_with_its_formatting(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    wrote = await world.write_topic(card["message_thread_id"], "they come on Monday")
+    copy = (await world.said(ann, "they come on Monday"))[0]
+    body = {"message_id": wrote["message_id"], "text": "they come on https://florist.example"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    changed = (await world.said(ann, "they come on https"))[0]
+    assert changed["message_id"] == copy["message_id"]
+    (edit,) = await world.calls("editMessageText", ann)
+    assert edit["params"]["entities"] == [{"type": "url", "offset": 13, "length": 23}]
+
+
+async def test_an_operators_edit_of_a_caption_reaches_the_customer(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    body = {"thread": card["message_thread_id"], "caption": "your boquet"}
+    sent = await world.ask("POST", f"operators/{OLGA}/photo", body)
+    copy = (await world.said(ann, "your boquet"))[0]
+    body = {"message_id": sent["message_id"], "text": "your bouquet"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    changed = (await world.said(ann, "your bouquet"))[0]
+    assert changed["message_id"] == copy["message_id"]
+    await world.ask("POST", f"operators/{OLGA}/edit", {**body, "text": ""})
+
+    async def without_caption() -> bool:
+        return "caption" not in await message_in(world, ann, copy["message_id"])
+
+    await eventually(without_caption)
+
+
+async def test_a_customers_edit_is_shown_to_who_is_awaited(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    wrote = await world.write(ann, "outrageous")
+    await decider.decide(("complaint", 0.8))
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    body = {"message_id": wrote["message_id"], "text": "outrageous, order 4711"}
+    await world.ask("POST", f"customers/{ann}/edit", body)
+    post = (await world.said(OPERATORS_CHAT, "Ann changed a message"))[0]
+    assert "outrageous, order 4711" in post["text"]
+    assert post["message_thread_id"] == card["message_thread_id"]
+
+
+async def test_a_customers_edit_after_the_bot_asked_back_is_answered(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    wrote = await world.write(ann, "flowers")
+    await decider.decide(("order_status", 0.4))
+    await world.said(ann, "mean")
+    body = {"message_id": wrote["message_id"], "text": "when do you open?"}
+    await world.ask("POST", f"customers/{ann}/edit", body)
+    await decider.decide(("opening_hours", 0.99))
+    await world.said(ann, "Monday")
+
+
+async def test_a_reply_to_a_card_is_a_reply_to_the_customers_message(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    first = await world.write(ann, "outrageous")
+    await decider.decide(("complaint", 0.8))
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    thread = card["message_thread_id"]
+    body = {"text": "about this one:", "thread": thread, "reply_to": card["message_id"]}
+    own = await world.ask("POST", f"operators/{OLGA}/send", body)
+    reply = (await world.said(ann, "about this one"))[0]
+    assert reply["reply_to_message"]["message_id"] == first["message_id"]
+    # And a reply to a colleague's words is one to their copy.
+    body = {"text": "as I said", "thread": thread, "reply_to": own["message_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", body)
+    second = (await world.said(ann, "as I said"))[0]
+    assert second["reply_to_message"]["message_id"] == reply["message_id"]
+
+
+async def test_what_replies_to_nothing_of_the_customers_is_sent_as_it_is(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    thread = card["message_thread_id"]
+    await world.write_topic(thread, "// she called twice")
+    notice = (await world.said(OPERATORS_CHAT, say("noted", "en")[:10]))[0]
+    body = {"text": "hello Ann", "thread": thread, "reply_to": notice["message_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", body)
+    # In a topic Telegram has it that every message replies to the topic's first one.
+    await world.write_topic(thread, "hello again")
+    for text in ("hello Ann", "hello again"):
+        assert "reply_to_message" not in (await world.said(ann, text))[0]
+
+
+async def test_a_reply_to_a_message_that_the_customer_deleted_is_sent_all_the_same(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    first = await world.write(ann, "outrageous")
+    await decider.decide(("complaint", 0.8))
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    (chat,) = [chat for chat in simulator.world.privates.values() if chat.id == ann]
+    simulator.world.delete(existing(chat, first["message_id"]))
+    body = {"text": "about this one:", "thread": card["message_thread_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", body | {"reply_to": card["message_id"]})
+    assert "reply_to_message" not in (await world.said(ann, "about this one"))[0]
+
+
+async def test_what_a_customer_replies_to_stands_below_their_words(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    await world.write(ann, "where is my order?")
+    await decider.decide(("order_status", 0.99))
+    answer = (await world.said(ann, "Bouquets"))[0]
+    body = {"text": "not <b>true</b>!", "reply_to": answer["message_id"]}
+    await world.ask("POST", f"customers/{ann}/send", body)
+    await decider.decide(("complaint", 0.8))
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    assert "not <b>true</b>!\n↩️ Bouquets take 2 days" in card["text"]
+    # Once the operators have it, as a plain post, too.
+    await world.write_topic(card["message_thread_id"], "Is it pink?")
+    asked = (await world.said(ann, "Is it pink?"))[0]
+    body = {"text": "yes", "reply_to": asked["message_id"]}
+    await world.ask("POST", f"customers/{ann}/send", body)
+    await decider.decide(("greeting", 0.2))
+    assert "yes\n↩️ Is it pink?" in (await world.said(OPERATORS_CHAT, "yes"))[-1]["text"]

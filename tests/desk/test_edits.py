@@ -1,0 +1,344 @@
+"""What was written is edited afterwards, by customers and by operators."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from desk.domain import ConversationState, DeliveryState, InboxState, MessageState
+from desk.flow import customers, delivering, edits, operators
+from desk.flow.desk import Desk
+from desk.flow.edits import Rewritten
+from desk.tables import Inbox, Message
+from desk.texts import say
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
+
+THEIRS, OWN = 41, 9
+"""Ids of the message that is edited: a customer's in their chat, an operator's in the group."""
+
+
+def ana_writes(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int, int] | None:
+    return customers.wrote(stage.desk, stage.update(), ANA, telegram_id, text)
+
+
+def ana_edits(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int, int] | None:
+    return edits.customer_changed(stage.desk, stage.update(), ANA.chat_id, telegram_id, text)
+
+
+def ana_asks(stage: Stage, text: str, **prediction: Any) -> int:
+    job = ana_writes(stage, text)
+    assert job is not None
+    stage.decide((job, predict(text, **prediction)))
+    return job[0]
+
+
+def ana_waits(stage: Stage) -> None:
+    """A person is called, and the card is in Ana's topic."""
+    ana_asks(stage, "my roses are dead", intent="complaint")
+    stage.topic()
+    stage.send_all()
+
+
+def update(stage: Stage, body: dict[str, Any]) -> int:
+    """Store an update with such a message."""
+    number = stage.update()
+    with stage.desk.store.writing() as session:
+        session.get_one(Inbox, number).payload = {"message": body}
+    return number
+
+
+def all_done(stage: Stage) -> bool:
+    return {row.state for row in stage.all(select(Inbox))} == {InboxState.DONE}
+
+
+def oscar_writes(stage: Stage, text: str, **file: Any) -> None:
+    number = update(stage, {"text": text, **file})
+    operators.operator_wrote(stage.desk, number, OSCAR, 77, OWN, text)
+
+
+def oscar_edits(
+    stage: Stage, text: str, *, user_id: int = OSCAR, thread_id: int = 77, **file: Any
+) -> None:
+    rewritten = Rewritten(text, "editMessageText", {"text": text})
+    number = update(stage, {"text": text, **file})
+    edits.operator_changed(stage.desk, number, user_id, thread_id, OWN, rewritten)
+
+
+# ---- Customers ----
+
+
+def test_what_waits_for_the_model_is_read_as_it_is_now(stage: Stage) -> None:
+    first = ana_writes(stage, "where is my oder")
+    assert first is not None
+    again = ana_edits(stage, "where is my order")
+    assert again == (first[0], first[1] + 1)
+    # The worker had read the old words: what it makes of them is of no attempt that counts.
+    stage.decide((first, predict("where is my oder", intent="refund")))
+    assert stage.message(first[0]).state is MessageState.PENDING
+    stage.decide((again, predict("where is my order")))
+    assert stage.message(first[0]).text == "where is my order"
+    assert len(stage.heard()) == 1
+
+
+def test_an_edit_of_what_waits_behind_another_message_brings_nothing_forward(stage: Stage) -> None:
+    first = ana_writes(stage, "hello")
+    assert ana_writes(stage, "where is my oder", 42) is None
+    assert ana_edits(stage, "where is my order", 42) is None
+    assert first is not None
+    (following,) = stage.decide((first, predict("hello", intent="greeting")))
+    assert stage.message(following[0]).text == "where is my order"
+
+
+def test_what_the_bot_has_just_asked_back_about_is_read_anew(stage: Stage) -> None:
+    ana_asks(stage, "flowers", confidence=0.3)
+    asked = len(stage.heard())
+    job = ana_edits(stage, "where are my flowers")
+    assert job is not None
+    stage.decide((job, predict("where are my flowers")))
+    assert len(stage.heard()) == asked + 1
+    assert stage.decision(job[0]).rule == "confident"
+    assert [said.text for said in stage.said()] == ["flowers", "where are my flowers"]
+
+
+def test_what_was_asked_back_about_before_another_message_is_not_read_anew(stage: Stage) -> None:
+    ana_asks(stage, "flowers", confidence=0.3)
+    stage.ask("where is my order")
+    heard = stage.heard()
+    assert ana_edits(stage, "where are my flowers") is None
+    assert stage.heard() == heard
+    assert stage.pending_count() == 0
+
+
+def test_what_the_bot_has_answered_it_answers_no_second_time(stage: Stage) -> None:
+    ana_asks(stage, "where is my oder")
+    heard = stage.heard()
+    assert ana_edits(stage, "where is my order") is None
+    assert stage.heard() == heard
+    assert stage.told() == []
+    changed = stage.said()[-1]
+    assert (changed.text, stage.decision(changed.id).rule) == ("where is my order", "changed")
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_who_is_awaited_or_in_charge_is_shown_what_a_message_has_become(
+    stage: Stage, taken: bool
+) -> None:
+    ana_waits(stage)
+    if taken:
+        stage.reply("I am on it")
+    stage.send_all()
+    heard = stage.heard()
+    assert ana_edits(stage, "my roses are dead & brown") is None
+    (post,) = stage.send_all()
+    assert post.chat_id == OPERATOR_CHAT
+    assert post.payload["text"] == (
+        "✏️ <b>Ana changed a message</b>\n<blockquote>my roses are dead &amp; brown</blockquote>"
+    )
+    assert stage.heard() == heard
+
+
+def test_an_edit_comes_after_the_text_that_still_waits_for_the_model(stage: Stage) -> None:
+    ana_waits(stage)
+    ana_writes(stage, "are you there?", 42)
+    ana_edits(stage, "my roses are brown")
+    shown = [row.payload["text"] for row in stage.send_all()]
+    assert ["are you there?" in shown[0], "my roses are brown" in shown[1]] == [True, True]
+    assert stage.pending_count() == 0
+
+
+def test_the_second_edit_of_a_message_is_compared_with_the_first(stage: Stage) -> None:
+    ana_waits(stage)
+    ana_edits(stage, "my roses are brown")
+    ana_edits(stage, "my roses are brown")
+    ana_edits(stage, "my roses are dead")
+    shown = [row.payload["text"] for row in stage.send_all()]
+    assert ["brown" in shown[0], "dead" in shown[1]] == [True, True]
+    assert len(shown) == 2
+
+
+@pytest.mark.parametrize("what", ["the same words", "nobody's", "banned", "resolved", "unknown"])
+def test_an_edit_that_means_nothing_to_the_desk_leaves_nothing(stage: Stage, what: str) -> None:
+    ana_waits(stage)
+    text, telegram_id = "other words", THEIRS
+    if what == "the same words":
+        text = "my roses are dead"
+    elif what == "nobody's":
+        telegram_id = 999
+    elif what == "banned":
+        operators.banned(stage.desk, stage.update(), OLGA, 77)
+    elif what == "resolved":
+        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    said = len(stage.said())
+    if what == "unknown":
+        number = stage.update()
+        assert edits.customer_changed(stage.desk, number, BEN.chat_id, THEIRS, text) is None
+    else:
+        assert ana_edits(stage, text, telegram_id) is None
+    assert len(stage.said()) == said
+    assert stage.send_all() == []
+    assert all_done(stage)
+
+
+def test_an_edit_in_a_conversation_that_fell_quiet_opens_no_new_one(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(datetime.now(UTC))  # what the bot says is dated by the real clock
+    ana_asks(stage, "flowers", confidence=0.3)
+    stage.send_all()
+    clock.move(hours=25)
+    assert ana_edits(stage, "where are my flowers") is None
+    assert len(stage.conversations()) == 1
+    assert stage.pending_count() == 0
+
+
+def test_edits_count_in_a_flood(desk: Desk) -> None:
+    stage = Stage(replace(desk, flood_per_minute=2))
+    stage.ask("hello", intent="greeting")
+    ana_asks(stage, "flowers", confidence=0.3)
+    assert ana_edits(stage, "where are my flowers") is None
+    assert stage.decision(stage.said()[-1].id).rule == "flood"
+    assert stage.heard()[-1] == say("flood", "en")
+
+
+# ---- Operators ----
+
+
+def test_an_operators_edit_changes_what_the_customer_has(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    (copy, *_) = [row for row in stage.send_all() if row.method == "copyMessage"]
+    oscar_edits(stage, "they come on Tuesday")
+    (change,) = stage.take()
+    assert (change.chat_id, change.method) == (ANA.chat_id, "editMessageText")
+    assert change.payload == {"text": "they come on Tuesday", "message_id": copy.telegram_id}
+    kept = stage.one(select(Message).where(Message.telegram_id == OWN))
+    assert kept.text == "they come on Tuesday"
+
+
+def test_an_edit_waits_for_the_copy_that_it_changes(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
+    oscar_edits(stage, "they come on Tuesday")
+    assert [one.chat_id for one in stage.take() if one.chat_id == ANA.chat_id] == []
+    delivering.sent(stage.desk, copy.id, copy.attempts, 5005)
+    (change,) = [one for one in stage.take() if one.chat_id == ANA.chat_id]
+    assert change.payload["message_id"] == 5005
+
+
+def test_an_edit_of_what_never_arrived_is_not_sent(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
+    delivering.failed(stage.desk, copy.id, copy.attempts, "refused")
+    oscar_edits(stage, "they come on Tuesday")
+    assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+    (change,) = stage.deliveries(ANA.chat_id, method="editMessageText")
+    assert change.state is DeliveryState.CANCELLED
+
+
+def test_an_edit_that_telegram_refuses_is_told_and_not_tried_again(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    stage.send_all()
+    oscar_edits(stage, "they come on Tuesday")
+    (change,) = stage.take()
+    delivering.failed(stage.desk, change.id, change.attempts, "message to edit not found")
+    assert "change to a message could not be delivered" in stage.told()[-1]
+    # By then another edit may have arrived.
+    assert delivering.retry_failed(stage.desk) == 0
+
+
+def test_an_edit_leaves_the_conversation_as_it_is(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    oscar_edits(stage, "they come on Tuesday")
+    assert stage.conversation().state is ConversationState.RESOLVED
+    assert [row.method for row in stage.send_all()] == ["editMessageText"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("/resolve", "change-is-command"), ("// for colleagues", "change-is-command")],
+)
+def test_what_begins_with_a_slash_now_stays_in_the_topic(
+    stage: Stage, text: str, told: str
+) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    stage.send_all()
+    oscar_edits(stage, text)
+    assert stage.told()[-1] == say(told, "en")
+    assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
+
+
+def test_a_note_made_into_an_answer_is_not_sent_and_that_is_told(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_edits(stage, "they come on Monday")
+    assert stage.told()[-1] == say("change-of-nothing-sent", "en")
+    assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
+
+
+def test_a_note_that_stays_one_is_nobodys_business(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_edits(stage, "// she called twice")
+    assert stage.send_all() == []
+
+
+def test_a_replaced_file_is_not_sent_and_that_is_told(stage: Stage) -> None:
+    ana_waits(stage)
+    first = [{"file_unique_id": "small"}, {"file_unique_id": "invoice-1"}]
+    oscar_writes(stage, "your invoice", photo=first)
+    stage.send_all()
+    oscar_edits(stage, "your invoice!", photo=first)
+    assert [row.chat_id for row in stage.send_all()] == [ANA.chat_id]
+    oscar_edits(stage, "your invoice!", document={"file_unique_id": "invoice-2"})
+    assert stage.told()[-1] == say("change-of-file", "en")
+    assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
+
+
+@pytest.mark.parametrize("why", ["customer-gone", "customer-banned"])
+def test_to_whom_nothing_is_sent_no_edit_is(stage: Stage, why: str) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    stage.send_all()
+    if why == "customer-gone":
+        customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    else:
+        operators.banned(stage.desk, stage.update(), OLGA, 77)
+    stage.send_all()
+    oscar_edits(stage, "they come on Tuesday")
+    assert stage.told()[-1] == say(why, "en")
+    assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
+
+
+@pytest.mark.parametrize(("user_id", "thread_id"), [(STRANGER, 77), (OSCAR, 78)])
+def test_edits_of_others_and_elsewhere_change_nothing(
+    stage: Stage, user_id: int, thread_id: int
+) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    stage.send_all()
+    oscar_edits(stage, "they never come", user_id=user_id, thread_id=thread_id)
+    assert stage.send_all() == []
+    assert all_done(stage)
+
+
+def test_an_edit_in_another_customers_topic_does_not_reach_this_one(stage: Stage) -> None:
+    """Telegram's ids are unique in the group, but nothing here may rest on that."""
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    stage.ask("my tulips are dead", BEN, intent="complaint")
+    stage.topic(BEN, 78)
+    stage.send_all()
+    oscar_edits(stage, "they come on Tuesday", thread_id=78)
+    assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
+    assert stage.told()[-1] == say("change-of-nothing-sent", "en")

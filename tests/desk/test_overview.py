@@ -1,0 +1,123 @@
+"""/queue: who waits for a person, and who for the next word of the person they have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from desk.domain import Person
+from desk.flow import customers, delivering, erasing, operators
+from desk.flow.overview import SHOWN
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OSCAR, Stage
+
+
+def call(stage: Stage, person: Person, thread_id: int | None = None) -> None:
+    """A customer waits for a person."""
+    stage.ask("my roses are dead", person, intent="complaint")
+    if thread_id is not None:
+        stage.topic(person, thread_id)
+    stage.send_all()
+
+
+def queue(stage: Stage, thread_id: int | None = None) -> str:
+    """What /queue is answered with."""
+    operators.queue_wanted(stage.desk, stage.update(OPERATOR_CHAT), thread_id)
+    (delivery,) = stage.take()
+    delivering.sent(stage.desk, delivery.id, delivery.attempts, 4000)
+    assert delivery.chat_id == OPERATOR_CHAT
+    assert delivery.payload.get("message_thread_id") == thread_id
+    return str(delivery.payload["text"])
+
+
+def test_nobody_waits_where_nobody_was_called(stage: Stage) -> None:
+    stage.ask("where is my order")
+    stage.send_all()
+    assert queue(stage) == "⏳ Nobody is waiting for a person."
+
+
+def test_who_waits_is_named_longest_first_and_late_ones_are_marked(
+    stage: Stage, clock: Clock
+) -> None:
+    call(stage, BEN, 78)
+    clock.move(minutes=stage.desk.pack.sla.first_reply_minutes - 5)
+    call(stage, Person(503, "<Cy> & Co"), 79)
+    clock.move(minutes=6)
+    late = stage.desk.pack.sla.first_reply_minutes + 1
+    assert queue(stage, 5).splitlines() == [
+        "⏳ 2 customers are waiting for a person:",
+        f'• <a href="https://t.me/c/1234567890/78">Ben</a> – {late} minutes ⏰',
+        '• <a href="https://t.me/c/1234567890/79">&lt;Cy&gt; &amp; Co</a> – 6 minutes',
+    ]
+
+
+def test_the_answer_says_how_things_stand_when_it_is_sent(stage: Stage) -> None:
+    call(stage, ANA, 77)
+    operators.queue_wanted(stage.desk, stage.update(OPERATOR_CHAT), None)
+    assert "text" not in stage.deliveries(OPERATOR_CHAT)[-1].payload
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    (delivery,) = stage.take()
+    assert delivery.payload["text"] == "⏳ Nobody is waiting for a person."
+
+
+def test_of_conversations_that_people_have_those_unanswered_are_named(
+    stage: Stage, clock: Clock
+) -> None:
+    call(stage, ANA, 77)
+    call(stage, BEN, 78)
+    stage.reply("I am on it", thread_id=77)
+    stage.reply("I am on it", thread_id=78)
+    stage.send_all()
+    assert "In all 2 conversations that colleagues have, the customer is answered." in queue(stage)
+    job = stage.write("are you still there?")
+    assert job is not None
+    customers.asked_for_help(stage.desk, stage.update(), ANA)
+    clock.move(minutes=12)
+    stage.send_all()
+    lines = queue(stage).splitlines()
+    assert lines[0] == "⏳ Nobody is waiting for a person."
+    assert lines[2:] == [
+        "🧑‍💼 In 1 of 2 conversations that colleagues have, the customer wrote last:",
+        '• <a href="https://t.me/c/1234567890/77">Ana</a> – 12 minutes · Oscar',
+    ]
+
+
+def test_a_one_tap_answer_counts_as_one(stage: Stage) -> None:
+    stage.ask("my roses are dead", intent="complaint", others=[("refund", 0.3)])
+    stage.topic()
+    stage.send_all()
+    stage.press(stage.token("send", "refund"), by=OSCAR)
+    stage.send_all()
+    assert "In the one conversation that a colleague has, the customer is answered." in queue(stage)
+
+
+def test_who_has_blocked_the_bot_waits_no_more(stage: Stage) -> None:
+    call(stage, ANA, 77)
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    stage.send_all()
+    assert "Nobody is waiting" in queue(stage)
+
+
+def test_of_many_the_first_are_named_and_the_others_counted(stage: Stage, clock: Clock) -> None:
+    for number in range(SHOWN + 3):
+        call(stage, Person(600 + number, f"Customer {number}"))
+        clock.move(seconds=1)
+    text = queue(stage)
+    assert f"Customer {SHOWN - 1}" in text
+    assert f"Customer {SHOWN} " not in text
+    assert text.endswith("… and 3 more")
+
+
+def test_a_name_leads_nowhere_without_a_topic_in_this_chat(stage: Stage) -> None:
+    call(stage, ANA, 77)
+    moved = Stage(replace(stage.desk, operator_chat_id=-1009), first_update=50)
+    operators.queue_wanted(moved.desk, moved.update(-1009), None)
+    (delivery,) = moved.take()
+    assert "• Ana – a minute" in delivery.payload["text"]
+
+
+def test_no_row_keeps_the_names(stage: Stage) -> None:
+    call(stage, ANA, 77)
+    assert "Ana" in queue(stage)
+    stage.send_all()
+    erasing.erase(stage.desk, stage.customer().id, force=True)
+    assert all("Ana" not in str(row.payload) for row in stage.deliveries())
