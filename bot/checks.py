@@ -48,6 +48,16 @@ async def chat_problems(telegram: Telegram, chat_id: int, bot_id: int) -> list[s
     return _problems(chat_id, chat, member)
 
 
+async def keeps_topics(telegram: Telegram, chat_id: int, bot_id: int) -> bool:
+    """Whether the bot lacks the right to delete topics, those of customers who are erased.
+
+    Raises `TelegramError`.
+    """
+    params = {"chat_id": chat_id, "user_id": bot_id}
+    member = await telegram.call("getChatMember", params)
+    return member.get("status") != "creator" and not member.get("can_delete_messages")
+
+
 def trouble(telegram: Telegram, error: TelegramError) -> str:
     """A call that failed for another reason than a setting, as a sentence."""
     if not isinstance(error, RefusedError):

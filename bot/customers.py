@@ -80,19 +80,6 @@ NOTICES = frozenset(
 """What Telegram itself says in a chat. Everything else is sent by a person, also what there is no
 name for yet: better that one is called for nothing than that something is met with silence."""
 
-CHANGEABLE = frozenset(
-    {
-        ContentType.ANIMATION,
-        ContentType.AUDIO,
-        ContentType.DOCUMENT,
-        ContentType.PHOTO,
-        ContentType.TEXT,
-        ContentType.VIDEO,
-        ContentType.VOICE,
-    }
-)
-"""What has a text or a caption to be edited. A location that moves is told of as an edit, too."""
-
 GESTURES = frozenset({ContentType.DICE, ContentType.STICKER})
 """What asks for nothing, unless a caption does. A video without sound comes as an animation."""
 
@@ -113,7 +100,7 @@ def make_router() -> Router:
     router.message.register(send_file, F.content_type.not_in(NOTICES), Command("human"))
     router.message.register(send_file, F.content_type.not_in(NOTICES))
     router.edited_message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
-    router.edited_message.register(rewrite, F.content_type.in_(CHANGEABLE))
+    router.edited_message.register(rewrite, F.content_type.not_in(NOTICES))
     router.my_chat_member.register(block, F.chat.type == ChatType.PRIVATE)
     return router
 

@@ -12,11 +12,24 @@ from aiogram.enums import ContentType
 from aiogram.filters import Command, CommandObject
 from aiogram.types import Message, TelegramObject
 
-from bot.customers import CHANGEABLE, NOTICES, said
+from bot.customers import NOTICES, said
 from bot.jobs import Jobs
 from desk.domain import ANONYMOUS_ADMIN
 from desk.flow import edits, operators, roster
 from desk.flow.desk import Desk
+
+CHANGEABLE = frozenset(
+    {
+        ContentType.ANIMATION,
+        ContentType.AUDIO,
+        ContentType.DOCUMENT,
+        ContentType.PHOTO,
+        ContentType.TEXT,
+        ContentType.VIDEO,
+        ContentType.VOICE,
+    }
+)
+"""What has a text or a caption that can be changed in a copy."""
 
 
 def make_router(operator_chat_id: int) -> Router:
@@ -76,7 +89,7 @@ async def write(message: Message, desk: Desk, inbox_id: int) -> None:
         message.message_thread_id or 0,
         message.message_id,
         said(message),
-        message.reply_to_message.message_id if message.reply_to_message is not None else None,
+        _replied_to(message),
     )
 
 
@@ -148,7 +161,23 @@ def _rewriting(message: Message) -> tuple[str, dict[str, Any]]:
     if marks:
         dumped = [mark.model_dump(mode="json", exclude_none=True) for mark in marks]
         payload["entities" if name == "text" else "caption_entities"] = dumped
+    # What a copy takes over by itself.
+    if message.link_preview_options is not None and name == "text":
+        payload["link_preview_options"] = message.link_preview_options.model_dump(
+            mode="json", exclude_none=True
+        )
+    if message.show_caption_above_media and name == "caption":
+        payload["show_caption_above_media"] = True
     return method, payload
+
+
+def _replied_to(message: Message) -> int | None:
+    """What a message replies to. In a topic Telegram has it that all that replies to nothing
+    replies to the topic itself."""
+    answered = message.reply_to_message
+    if answered is None or answered.message_id == message.message_thread_id:
+        return None
+    return answered.message_id
 
 
 def _topic(message: Message) -> int | None:

@@ -29,6 +29,7 @@ from desk.flow import delivering, dispatching, recovering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
 from desk.flow.leases import LostLeaseError
+from desk.flow.overview import QUEUE_KEY, overview
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +147,7 @@ class Sender:
         except LostAnswerError as error:
             await self._broke_down(delivery, error, breakdowns, lost=True)
         except (SQLAlchemyError, LostLeaseError) as error:
-            # Only a topic's number is read and written while sending: nothing has left yet.
+            # Only a topic's number, and who waits, is asked while sending: nothing has left yet.
             await self._again(delivery, type(error).__name__)
         except Exception as error:
             log.exception("delivery_broken")
@@ -167,6 +168,8 @@ class Sender:
         if not self._tenure.sure():
             raise LostLeaseError("the lease was not renewed in time")
         params = {"chat_id": delivery.chat_id} | delivery.payload
+        if delivery.key.startswith(QUEUE_KEY):
+            params["text"] = await asyncio.to_thread(overview, self._desk)
         edit = delivery.method in delivering.EDIT_METHODS
         if delivery.topic_of is not None and not edit:
             result = await self._topics.send(delivery, params, send)

@@ -254,7 +254,7 @@ def telegram(settings: Settings) -> Iterator[Finding]:
         yield Finding("telegram", Status.OK, detail)
         return
     try:
-        from cli.telegram import telegram_problems, webhook_problem
+        from cli.telegram import keeps_topics, telegram_problems, webhook_problem
 
         problems = telegram_problems(settings)
     except ImportError:
@@ -269,6 +269,10 @@ def telegram(settings: Settings) -> Iterator[Finding]:
     elif not problems:
         detail = "token, operators' chat, topics and rights are right"
         yield Finding("telegram", Status.OK, detail)
+        if settings.retention_days is not None and keeps_topics(settings):
+            detail = "RETENTION_DAYS erases customers, but their topics stay in the group"
+            hint = "Give the bot the right “Delete messages” there"
+            yield Finding("telegram", Status.WARN, detail, hint)
     if settings.webhook_url is not None and not problems:
         undelivered = webhook_problem(settings)
         hint = "Look at certificate, proxy and firewall; a bot that runs sets it again by itself"

@@ -41,6 +41,29 @@ def webhook_problem(settings: Settings) -> str | None:
         return str(error)
 
 
+def keeps_topics(settings: Settings) -> bool:
+    """Whether the topics of customers who are erased stay, because the bot lacks the right.
+
+    Needs BOT_TOKEN and OPERATOR_CHAT_ID; False while Telegram is away.
+    """
+    return asyncio.run(_keeps_topics(settings))
+
+
+async def _keeps_topics(settings: Settings) -> bool:
+    from bot import checks
+    from bot.telegram import Telegram, TelegramError
+
+    if settings.bot_token is None or settings.operator_chat_id is None:
+        return False
+    token = settings.bot_token.get_secret_value()
+    async with Telegram(token, settings.telegram_api_url) as telegram:
+        try:
+            me = await checks.who_am_i(telegram)
+            return await checks.keeps_topics(telegram, settings.operator_chat_id, me["id"])
+        except (TelegramError, checks.WrongSettingsError):
+            return False
+
+
 async def _webhook_problem(settings: Settings) -> str | None:
     from bot import checks, webhook
     from bot.telegram import Telegram, TelegramError

@@ -218,6 +218,7 @@ class Run:
                     "champion, and the next start trains the starter model anew."
                 ) from None
             self.say(f"  [green]●[/] {'model':<10} {serving}")
+            self._warn_of_another_pack(serving)
             return
         self.say(
             "  [yellow]●[/] model      none yet: training the starter model, "
@@ -228,6 +229,26 @@ class Run:
         if status:
             raise CommandError("The starter model could not be trained; the reason stands above.")
         self._tell("model", str(registry.champion(self.settings.models_dir)), True)
+
+    def _warn_of_another_pack(self, serving: str) -> None:
+        """Say where the champion knows fewer than half of the pack's intents: it can answer little
+        of what the pack is for."""
+        from classifier import registry
+        from desk.pack import load
+
+        pack = load(self.settings.pack_dir)
+        manifest = registry.read_manifest(self.settings.models_dir / serving)
+        try:
+            known = pack.intents.keys() & manifest["data"]["intents"]
+        except (KeyError, TypeError):
+            return  # `doctor` says that it does not know
+        if 2 * len(known) < len(pack.intents):
+            what = (
+                f"knows {len(known)} of the {len(pack.intents)} intents of {pack.name}: it was "
+                f"trained for another pack. Each wants a MODELS_DIR of its own, such as "
+                f"models-{pack.name}; the first start there trains one."
+            )
+            self._tell("model", what, False)
 
     def _start_simulator(self, desk: Desk, port: int) -> Child:
         simulator = Simulator(f"http://{HOST}:{port}")

@@ -172,6 +172,7 @@ class Delivery:
     """A delivery the sender has taken up; `payload` holds the method's parameters."""
 
     id: int
+    key: str
     chat_id: int
     method: str
     payload: dict[str, Any]

@@ -9,7 +9,7 @@ from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import post_card
 from desk.flow.desk import Desk
 from desk.flow.handoff import copy_file
-from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, FLOOD, WAITING_FOR_PERSON
+from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, CHANGED, FLOOD, WAITING_FOR_PERSON
 from desk.tables import IS_CARD, Conversation, Customer, DecisionRow, DeliveryRow, Message
 
 OLD_KEY = "old:"
@@ -48,7 +48,7 @@ def announce_waiting(desk: Desk) -> None:
                 .where(
                     Message.conversation_id == conversation.id,
                     Message.author == Author.CUSTOMER,
-                    DecisionRow.rule != FLOOD,
+                    DecisionRow.rule.not_in([FLOOD, CHANGED]),
                 )
                 .order_by(Message.id.desc())
                 .limit(1)

@@ -152,8 +152,8 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                     conversation=conversation,
                 )
         elif row.chat_id == customer.chat_id:
-            message = _undelivered(session, row)
-            if conversation.state is ConversationState.BOT and message is not None and not change:
+            message = None if change else _undelivered(session, row)
+            if conversation.state is ConversationState.BOT and message is not None:
                 call_person(
                     session, desk, customer, conversation, message, NOT_DELIVERED, tell=False
                 )
@@ -180,7 +180,8 @@ def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
         if customer is None:
             return
         told, customer.gone = customer.gone, True
-        theirs = not row.from_bot and row.method not in IDEMPOTENT_METHODS
+        change = row.key.startswith(CHANGE_KEY)
+        theirs = not row.from_bot and (change or row.method not in IDEMPOTENT_METHODS)
         has_topic = (
             customer.topic_id is not None and customer.topic_chat_id == desk.operator_chat_id
         )
@@ -240,8 +241,6 @@ def retry_failed(desk: Desk) -> int:
             .where(
                 DeliveryRow.state == DeliveryState.FAILED,
                 not_(_TWICE_IN_DOUBT),
-                # A later change may have arrived since.
-                not_(DeliveryRow.key.startswith(CHANGE_KEY)),
                 DeliveryRow.chat_id.not_in(gone),
                 not_(late),
             )
@@ -286,7 +285,10 @@ def _under_way(session: Session, row: DeliveryRow, attempt: int, *states: Delive
 
 
 def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
-    row.state, row.error = DeliveryState.FAILED, error[:2000]
+    # A change is over with that: tried again, it might undo a later one.
+    change = row.key.startswith(CHANGE_KEY)
+    row.state = DeliveryState.CANCELLED if change else DeliveryState.FAILED
+    row.error = error[:2000]
     counted(session, metrics.DELIVERIES, outcome)
 
 

@@ -17,12 +17,9 @@ from desk.flow.delivering import CHANGE_KEY, DELETE_TOPIC, EDIT_METHODS, WRITTEN
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
-from desk.flow.overview import overview
 from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
-QUEUE_KEY = "queue:"
-"""How the key of an answer to /queue begins: it says how things stand when it is sent."""
 IN_TURN = 3
 """The rank of customers' words in the operators' chat."""
 
@@ -163,9 +160,6 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
     payload = row.payload
     if row.key.startswith(CHANGE_KEY):
         payload = {**payload, "message_id": _copy_of(session, row)}
-    elif row.key.startswith(QUEUE_KEY):
-        # Names of many customers, which no row keeps.
-        payload = {**payload, "text": overview(session, desk)}
     # A topic is made and known in the operators' chat of now only.
     topic_of = row.topic_of if row.chat_id == desk.operator_chat_id else None
     topic = session.get(Customer, topic_of) if topic_of is not None else None
@@ -173,6 +167,7 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
         topic = None
     return Delivery(
         id=row.id,
+        key=row.key,
         chat_id=row.chat_id,
         method=row.method,
         payload=payload,

@@ -8,20 +8,20 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Action, Author, ConversationState, MessageState
-from desk.flow.bans import is_banned
+from desk.domain import Action, Author, ConversationState, DeliveryState, MessageState, Trial
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
 from desk.flow.customers import held_back, show_undecided
 from desk.flow.delivering import CHANGE_KEY
 from desk.flow.desk import Desk
+from desk.flow.handoff import copy_file
 from desk.flow.intake import claim
 from desk.flow.noting import decided, happened
-from desk.flow.operators import customer_of, tell
+from desk.flow.operators import customer_of, tell, written_in_topic
 from desk.flow.quiet import close_if_quiet
 from desk.policy import CHANGED
-from desk.tables import Conversation, Customer, DecisionRow, Inbox, Message, Operator
+from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
 
 FILES = ("animation", "audio", "document", "photo", "video", "voice")
@@ -41,64 +41,92 @@ class Rewritten:
 def customer_changed(
     desk: Desk, inbox_id: int, chat_id: int, telegram_id: int, text: str
 ) -> tuple[int, int] | None:
-    """A customer has changed a message of the conversation that is open.
+    """A customer has changed a message.
 
-    One that waits for the model is read as it is now. One to which the bot has just asked back is
-    read anew, for that may be the reply. Who is awaited or in charge is shown what it has become.
-    Otherwise it was answered, and is only kept.
+    One that waits for the model is read as it is now. In the conversation that is open, one to
+    which the bot has just asked back is read anew, for that may be the reply; and who is awaited or
+    in charge is shown what it has become. Otherwise it was answered, and is only kept.
 
     Returns the (message id, attempt) to enqueue after the commit, if there is one.
     """
     with desk.store.writing() as session:
-        if not claim(session, desk, inbox_id) or is_banned(session, chat_id):
+        if not claim(session, desk, inbox_id):
             return None
         customer = session.scalar(
             select(Customer).where(Customer.chat_id == chat_id).with_for_update()
         )
-        conversation = find_open(session, customer) if customer is not None else None
-        if customer is None or conversation is None:
+        if customer is None:
+            # Words of a stranger, or of one who was erased: nothing would ever lead to them.
+            row = session.get_one(Inbox, inbox_id)
+            row.payload, row.chat_id = {}, None
             return None
         written = session.scalar(
             select(Message)
+            .join(Conversation, Conversation.id == Message.conversation_id)
             .where(
-                Message.conversation_id == conversation.id,
+                Conversation.customer_id == customer.id,
                 Message.author == Author.CUSTOMER,
                 Message.telegram_id == telegram_id,
             )
             .order_by(Message.id.desc())
             .limit(1)
-            .with_for_update()
         )
-        text = clean(text)
-        # Telegram tells of other changes, too, such as a link's preview.
-        if written is None or written.text == text:
+        if customer.banned_at is not None or written is None:
+            return None
+        text, replaced = clean(text), _replaced_file(session, written, inbox_id)
+        if written.text == text and not replaced:
+            return None  # Telegram tells of other changes, too, such as a link's preview
+        if written.state is MessageState.PENDING:
+            written.text, written.trial = text, Trial.NONE
+            happened(
+                session,
+                "message.changed",
+                message=written.id,
+                conversation=written.conversation_id,
+            )
+            first = first_pending(session, written.conversation_id) is written
+            return begin_attempt(written, desk.clock()) if first else None
+        conversation = find_open(session, customer)
+        if conversation is None or conversation.id != written.conversation_id:
             return None
         if close_if_quiet(session, desk, customer, conversation):
             return None
-        if written.state is MessageState.PENDING:
-            written.text = text
-            happened(session, "message.changed", message=written.id, conversation=conversation.id)
-            first = first_pending(session, conversation.id) is written
-            return begin_attempt(written, desk.clock()) if first else None
-        alone = conversation.state is ConversationState.BOT
-        asked_back = alone and _was_asked_back(session, written)
-        message = add_message(
-            session, desk, conversation, inbox_id, Author.CUSTOMER, text, telegram_id
-        )
-        happened(session, "message.changed", message=message.id, conversation=conversation.id)
-        if asked_back:
-            if held_back(session, desk, customer, conversation, message):
-                return None
-            message.state = MessageState.PENDING
-            return begin_attempt(message, desk.clock())
-        if not alone:
-            show_undecided(session, desk, customer, conversation)
-        session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=CHANGED))
-        decided(session, message.id, Action.SILENT, CHANGED)
-        session.flush()
-        if not alone:
-            post_message(session, desk, customer, conversation, message)
-        return None
+        return _said_anew(session, desk, customer, conversation, written, inbox_id, text, replaced)
+
+
+def _said_anew(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    written: Message,
+    inbox_id: int,
+    text: str,
+    replaced: bool,
+) -> tuple[int, int] | None:
+    """What a handled message has become, as a further one of the open conversation."""
+    alone = conversation.state is ConversationState.BOT
+    asked_back = alone and _was_asked_back(session, written)
+    message = add_message(
+        session, desk, conversation, inbox_id, Author.CUSTOMER, text, written.telegram_id
+    )
+    message.quoted = written.quoted
+    happened(session, "message.changed", message=message.id, conversation=conversation.id)
+    if asked_back:
+        if held_back(session, desk, customer, conversation, message):
+            return None
+        message.state = MessageState.PENDING
+        return begin_attempt(message, desk.clock())
+    if not alone:
+        show_undecided(session, desk, customer, conversation)
+    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=CHANGED))
+    decided(session, message.id, Action.SILENT, CHANGED)
+    session.flush()
+    if not alone:
+        post_message(session, desk, customer, conversation, message)
+        if replaced:
+            copy_file(session, desk, customer, conversation, message)
+    return None
 
 
 def operator_changed(
@@ -111,7 +139,8 @@ def operator_changed(
 ) -> None:
     """An operator has changed what they wrote in a topic: what the customer got is changed, too.
 
-    They are told where that is not done. Who is in charge stays as it is.
+    A copy that has not left yet takes the change along. They are told where the customer does not
+    get it. Who is in charge stays as it is.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or session.get(Operator, user_id) is None:
@@ -119,27 +148,25 @@ def operator_changed(
         customer = customer_of(session, desk, thread_id)
         if customer is None:
             return
-        # Conversations before the delivery's row, as everywhere.
-        message = session.scalar(
-            select(Message)
-            .join(Conversation, Conversation.id == Message.conversation_id)
-            .where(
-                Conversation.customer_id == customer.id,
-                Message.author == Author.OPERATOR,
-                Message.telegram_id == telegram_id,
-            )
-            .with_for_update(of=Message)
-        )
         text = clean(rewritten.text)
-        refusal = _refusal(session, customer, message, text, inbox_id)
+        message, copy = written_in_topic(session, desk, customer, telegram_id) or (None, None)
+        if message is None or copy is None:
+            if not text.startswith("/"):
+                # Once for each message: Telegram tells of changes that nobody sees, too.
+                key = f"told:{CHANGE_KEY}{thread_id}:{telegram_id}"
+                tell(session, desk, key, thread_id, say("change-of-nothing-sent", desk.language))
+            return
+        session.refresh(copy, with_for_update=True)
+        refusal = _refusal(session, customer, message, copy, text, inbox_id)
         if refusal is not None:
             tell(session, desk, f"told:{inbox_id}", thread_id, say(refusal, desk.language))
-        if message is None or refusal is not None or text.startswith("/"):
             return
         message.text = text
         happened(
             session, "operator.changed", message=message.id, conversation=message.conversation_id
         )
+        if copy.state is DeliveryState.PENDING:
+            return
         add_delivery(
             session,
             f"{CHANGE_KEY}{message.id}:{inbox_id}",
@@ -166,28 +193,43 @@ def _was_asked_back(session: Session, message: Message) -> bool:
 
 
 def _refusal(
-    session: Session, customer: Customer, message: Message | None, text: str, inbox_id: int
+    session: Session,
+    customer: Customer,
+    message: Message,
+    copy: DeliveryRow,
+    text: str,
+    inbox_id: int,
 ) -> str | None:
-    """Why a change does not reach the customer, as the name of a text; None where it does, or
-    where nobody expects it to."""
+    """Why a change does not reach the customer, as the name of a text; None where it does."""
+    waits = copy.state is DeliveryState.PENDING
     if text.startswith("/"):
-        return "change-is-command" if message is not None else None
-    if message is None:
+        if copy.state not in (DeliveryState.PENDING, DeliveryState.FAILED):
+            return "change-is-command"
+        # It would leave as it is now.
+        copy.state = DeliveryState.CANCELLED
+        return "change-is-command" if copy.uncertain else "change-took-back"
+    if copy.state in (DeliveryState.FAILED, DeliveryState.CANCELLED):
         return "change-of-nothing-sent"
     if customer.gone:
         return "customer-gone"
     if customer.banned_at is not None:
         return "customer-banned"
-    if message.inbox_id is not None:
-        before, now = (_file(session.get(Inbox, id_)) for id_ in (message.inbox_id, inbox_id))
-        if before is not None and before != now:
-            return "change-of-file"
+    if not waits and _replaced_file(session, message, inbox_id):
+        return "change-of-file"
     return None
 
 
-def _file(row: Inbox | None) -> str | None:
+def _replaced_file(session: Session, message: Message, inbox_id: int) -> bool:
+    """Whether the update of a change holds another file than the message did, or one at last."""
+    before = session.get(Inbox, message.inbox_id) if message.inbox_id is not None else None
+    if before is None or not before.payload:
+        return False  # long ago, and forgotten
+    return _file(before) != _file(session.get_one(Inbox, inbox_id))
+
+
+def _file(row: Inbox) -> str | None:
     """The lasting id of the file that an update's message holds."""
-    for body in row.payload.values() if row is not None else ():
+    for body in row.payload.values():
         for kind in FILES if isinstance(body, dict) else ():
             found = body.get(kind)
             largest = found[-1] if isinstance(found, list) and found else found

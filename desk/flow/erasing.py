@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, Update, and_, cast, func, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState, DeliveryState, DeskError, InboxState, MessageState
@@ -80,13 +81,15 @@ def erase_silent(desk: Desk, before: datetime, limit: int) -> int:
     """Erase customers who have said nothing since, and to whom no person has; returns how many.
 
     What they taught stays, masked. Kept is who waits for an answer, and who is banned, for the ban
-    would go, too. Their updates are left to `empty_updates`.
+    would go, too. Their updates are left to `empty_updates`. An error over one of them is raised
+    once the others are done.
     """
     silent = is_silent(desk, before)
     with desk.store.reading() as session:
         query = select(Customer.id).where(silent).order_by(Customer.id).limit(limit)
         found = session.scalars(query).all()
     number = 0
+    trouble: Exception | None = None
     for customer_id in found:
         try:
             with desk.store.writing() as session:
@@ -99,7 +102,14 @@ def erase_silent(desk: Desk, before: datetime, limit: int) -> int:
                 _forget(session, desk, customer, keep_taught=True)
         except UnderWayError:
             continue
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - those behind don't wait until it is mended
+            trouble = error
+            continue
         number += 1
+    if trouble is not None:
+        raise trouble
     return number
 
 

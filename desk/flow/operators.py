@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, Role
@@ -14,11 +14,11 @@ from desk.flow.composing import add_delivery, clean, operator_name, shorten
 from desk.flow.conversations import add_message, open_conversation
 from desk.flow.delivering import WRITTEN_KEY
 from desk.flow.desk import Desk
-from desk.flow.dispatching import QUEUE_KEY
 from desk.flow.handoff import is_in_charge, resolve, take, take_over
 from desk.flow.intake import claim
 from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
+from desk.flow.overview import QUEUE_KEY
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
 from desk.texts import say
 
@@ -312,36 +312,56 @@ def customer_of(session: Session, desk: Desk, thread_id: int) -> Customer | None
     )
 
 
+def written_in_topic(
+    session: Session, desk: Desk, customer: Customer, telegram_id: int
+) -> tuple[Message, DeliveryRow] | None:
+    """The message with that id which an operator wrote to this customer, and its copy.
+
+    In the operators' chat of now: another numbers its messages alike.
+    """
+    query = (
+        select(Message, DeliveryRow)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .join(DeliveryRow, DeliveryRow.message_id == Message.id)
+        .where(
+            Conversation.customer_id == customer.id,
+            Message.author == Author.OPERATOR,
+            Message.telegram_id == telegram_id,
+            DeliveryRow.key.startswith(WRITTEN_KEY),
+        )
+        .order_by(Message.id.desc())
+    )
+    for message, copy in session.execute(query):
+        if copy.payload.get("from_chat_id") == desk.operator_chat_id:
+            return message, copy
+    return None
+
+
 def _reply_parameters(
     session: Session, desk: Desk, customer: Customer, reply_to: int | None
 ) -> dict[str, Any]:
     """What makes a message to the customer a reply to what stands in their topic under that id.
 
-    Nothing where the customer has no such message: a notice of the bot was replied to, or, as
-    Telegram has it of whatever is written in a topic, the topic itself.
+    Nothing where the customer has no such message, as where a notice of the bot was replied to.
     """
     if reply_to is None:
         return {}
-    posted = (
-        select(Message.id)
-        .join(DeliveryRow, DeliveryRow.message_id == Message.id)
-        .where(
-            DeliveryRow.chat_id == desk.operator_chat_id,
-            DeliveryRow.telegram_id == reply_to,
-        )
-    )
-    written = and_(Message.author == Author.OPERATOR, Message.telegram_id == reply_to)
-    message = session.scalar(
-        select(Message)
-        .join(Conversation, Conversation.id == Message.conversation_id)
-        .where(Conversation.customer_id == customer.id, or_(Message.id.in_(posted), written))
-    )
-    if message is None:
-        return {}
-    theirs = message.telegram_id
-    if message.author is Author.OPERATOR:
+    written = written_in_topic(session, desk, customer, reply_to)
+    if written is not None:
+        theirs = written[1].telegram_id
+    else:
         theirs = session.scalar(
-            select(DeliveryRow.telegram_id).where(DeliveryRow.key == f"{WRITTEN_KEY}{message.id}")
+            select(Message.telegram_id)
+            .join(Conversation, Conversation.id == Message.conversation_id)
+            .join(DeliveryRow, DeliveryRow.message_id == Message.id)
+            .where(
+                Conversation.customer_id == customer.id,
+                Message.author == Author.CUSTOMER,
+                DeliveryRow.chat_id == desk.operator_chat_id,
+                DeliveryRow.telegram_id == reply_to,
+            )
+            .order_by(DeliveryRow.id.desc())
+            .limit(1)
         )
     if theirs is None:
         return {}

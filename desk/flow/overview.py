@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from desk.domain import Author, ConversationState
 from desk.flow.composing import operator_name, shorten
@@ -17,6 +18,9 @@ from desk.telegram_html import escaped as html
 from desk.texts import say
 from desk.times import span
 
+QUEUE_KEY = "queue:"
+"""How the key of an answer begins. Its text is made when it is sent, and names many customers: no
+row keeps it."""
 SHOWN = 15
 """So many customers are named of each kind, those first who have waited longest."""
 NAME = 48
@@ -25,55 +29,67 @@ Waits = tuple[Customer, datetime, str]
 """Who waits, since when, and what is said of it behind."""
 
 
-def overview(session: Session, desk: Desk) -> str:
+def overview(desk: Desk) -> str:
     """How things stand now, as Telegram HTML; each name leads to the customer's topic."""
     language = desk.language
-    called = session.scalar(select(func.count()).select_from(CALLED.order_by(None).subquery())) or 0
-    waiting = session.execute(
-        WAITING.with_only_columns(Customer, Conversation.escalated_at).limit(SHOWN)
-    )
-    lines = ["⏳ " + say("queue-waiting", language, count=called)]
-    lines += _lines(
-        desk,
-        [
+    with desk.store.reading() as session:
+        called = _count(session, CALLED)
+        waiting = session.execute(
+            WAITING.with_only_columns(Customer, Conversation.escalated_at).limit(SHOWN)
+        )
+        late = [
             (customer, since, " ⏰" if is_late(desk, since) else "")
             for customer, since in waiting
             if since is not None
-        ],
-        called,
-    )
-    taken, unanswered = _with_person(session)
-    if taken:
-        counts = {"count": len(unanswered), "taken": taken}
-        lines += ["", "🧑‍💼 " + say("queue-unanswered", language, **counts)]
-        lines += _lines(desk, unanswered[:SHOWN], len(unanswered))
+        ]
+        lines = ["⏳ " + say("queue-waiting", language, count=called), *_lines(desk, late, called)]
+        has_person = Conversation.state == ConversationState.HUMAN
+        taken = session.scalar(select(func.count(Conversation.id)).where(has_person))
+        if taken:
+            unanswered = _unanswered()
+            count = _count(session, unanswered)
+            waits = [
+                (customer, since, f" · {html(operator_name(session, who))}" if who else "")
+                for customer, since, who in session.execute(unanswered.limit(SHOWN))
+            ]
+            text = say("queue-unanswered", language, count=count, taken=taken)
+            lines += ["", f"🧑\u200d💼 {text}", *_lines(desk, waits, count)]
     return "\n".join(lines)
 
 
-def _with_person(session: Session) -> tuple[int, list[Waits]]:
-    """How many conversations a person has, and in which the customer spoke last, longest first."""
-    has_person = Conversation.state == ConversationState.HUMAN
-    newest = (
-        select(func.max(Message.id).label("id"))
-        .join(Conversation, Conversation.id == Message.conversation_id)
-        .where(has_person, Message.author != Author.BOT)
-        .group_by(Message.conversation_id)
-        .subquery()
+def _count(session: Session, rows: Select[*tuple[Any, ...]]) -> int:
+    return session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
+
+
+def _unanswered() -> Select[Customer, datetime, int | None]:
+    """Customers to whom nobody has replied in a conversation that a person has, since when, and
+    whose it is."""
+    written = aliased(Message)
+    answered = (
+        select(func.max(written.id))
+        .where(
+            written.conversation_id == Conversation.id,
+            written.author == Author.OPERATOR,
+            # A command that opened the conversation is no word to the customer.
+            or_(written.telegram_id.is_not(None), written.delivery_key.is_not(None)),
+        )
+        .correlate(Conversation)
+        .scalar_subquery()
     )
-    query = (
-        select(Customer, Message.created_at, Conversation.operator_id)
-        .join(newest, newest.c.id == Message.id)
-        .join(Conversation, Conversation.id == Message.conversation_id)
-        .join(Customer, Customer.id == Conversation.customer_id)
-        .where(Message.author == Author.CUSTOMER, Customer.gone.is_(False))
-        .order_by(Message.id)
+    since = func.min(Message.created_at)
+    return (
+        select(Customer, since, Conversation.operator_id)
+        .join(Conversation, Conversation.customer_id == Customer.id)
+        .join(Message, Message.conversation_id == Conversation.id)
+        .where(
+            Conversation.state == ConversationState.HUMAN,
+            Customer.gone.is_(False),
+            Message.author == Author.CUSTOMER,
+            Message.id > func.coalesce(answered, 0),
+        )
+        .group_by(Customer.id, Conversation.id)
+        .order_by(since, Conversation.id)
     )
-    unanswered: list[Waits] = [
-        (who, since, f" · {html(operator_name(session, operator))}" if operator else "")
-        for who, since, operator in session.execute(query)
-    ]
-    taken = session.scalar(select(func.count(Conversation.id)).where(has_person))
-    return taken or 0, unanswered
 
 
 def _lines(desk: Desk, waits: Sequence[Waits], of: int) -> list[str]:

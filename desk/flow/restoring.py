@@ -10,7 +10,7 @@ from desk.flow.delivering import IDEMPOTENT_METHODS
 from desk.flow.desk import Desk
 from desk.flow.dispatching import UNFINISHED
 from desk.store import Store
-from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Lease
+from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Lease, Message
 
 
 def lease_in_force(store: Store) -> tuple[str, str] | None:
@@ -43,11 +43,13 @@ def mark_uncertain(store: Store) -> int:
 def forget_people(desk: Desk, bot_id: int) -> None:
     """Resolve the conversations of this bot's customers and let go of their topics.
 
-    Whoever is met again is a new person then, whom no operator has in charge.
+    Whoever is met again is a new person then, whom no operator has in charge. And messages are
+    numbered anew: an old one must not be taken for one of those to come.
     """
     ours = select(Customer.id).where(
         Customer.chat_id.in_(select(Inbox.chat_id).where(Inbox.bot_id == bot_id))
     )
+    theirs = select(Conversation.id).where(Conversation.customer_id.in_(ours))
     with desk.store.writing() as session:
         session.execute(
             update(Conversation)
@@ -58,6 +60,13 @@ def forget_people(desk: Desk, bot_id: int) -> None:
             .values(state=ConversationState.RESOLVED, resolved_at=desk.clock())
             .execution_options(synchronize_session=False)
         )
+        for table in (Message, DeliveryRow):
+            session.execute(
+                update(table)
+                .where(table.conversation_id.in_(theirs))
+                .values(telegram_id=None)
+                .execution_options(synchronize_session=False)
+            )
         session.execute(
             update(Customer)
             .where(Customer.id.in_(ours))

@@ -123,6 +123,7 @@ file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发�
 not-delivered = 有一条消息未能送达客户：{ $error }
 change-not-delivered = 有一处修改未能送达，客户看到的仍是原来的消息：{ $error }
 change-is-command = 这次修改没有发送：以斜杠开头的内容只留在这里。客户看到的仍是原来的消息。
+change-took-back = 这条消息现在以斜杠开头，因此没有发送。
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
 change-of-file = 新文件没有发送，客户看到的仍是原来的文件。请重新发送。
 disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegram 保留，恢复后会继续处理；每位来信的客户会收到一次通知。请运行：frontdesk doctor

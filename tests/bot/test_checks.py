@@ -15,6 +15,7 @@ from bot import checks, introduction
 from bot.app import BotOptions
 from bot.telegram import RefusedError, Telegram
 from bot.webhook import Webhook
+from cli.checks import telegram
 from cli.errors import MisconfiguredError
 from cli.telegram import check_telegram
 from desk import metrics
@@ -210,6 +211,31 @@ async def test_every_missing_right_is_named_at_once(world: World, simulator: Sim
     topics, rights = await chat_problems(simulator)
     assert "has no topics" in topics
     assert "make it an administrator with the right “Manage topics”" in rights
+
+
+async def test_doctor_warns_where_topics_of_erased_customers_would_stay(
+    world: World, simulator: Simulator
+) -> None:
+    settings = Settings(
+        _env_file=None,
+        bot_token=DEFAULT_TOKEN,
+        operator_chat_id=OPERATORS_CHAT,
+        telegram_api_url=simulator.url,
+        retention_days=90,
+    )
+
+    async def found(settings: Settings) -> list[str]:
+        return [one.detail for one in await asyncio.to_thread(lambda: [*telegram(settings)])]
+
+    right = "token, operators' chat, topics and rights are right"
+    assert await found(settings) == [right]
+    change = {"bot": {"rights": {"can_delete_messages": False}}}
+    await world.ask("PATCH", CHAT, change)
+    assert await found(settings) == [
+        right,
+        "RETENTION_DAYS erases customers, but their topics stay in the group",
+    ]
+    assert await found(settings.model_copy(update={"retention_days": None})) == [right]
 
 
 async def test_a_plain_member_is_not_enough(world: World, simulator: Simulator) -> None:

@@ -11,7 +11,7 @@ from redis import Redis
 from bot.lanes import CONCURRENCY
 from bot.limits import CHAT_BURST
 from desk import queues
-from desk.domain import ConversationState, FeedbackKind, InboxState, Role
+from desk.domain import ConversationState, DeliveryState, FeedbackKind, InboxState, Role
 from desk.flow import roster
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, RunRow
@@ -512,3 +512,16 @@ async def test_queue_says_in_general_and_in_topics_who_waits(
     assert "• Ann – a minute" in answer["text"]
     (link,) = [mark for mark in answer["entities"] if mark["type"] == "text_link"]
     assert link["url"].endswith(f"/{card['message_thread_id']}")
+
+
+async def test_an_answer_to_queue_that_can_not_be_made_holds_up_nobody(
+    bot: Running, world: World, monkeypatch: pytest.MonkeyPatch, rows: Rows
+) -> None:
+    def broken(desk: Desk) -> str:
+        raise ValueError("nobody foresaw that")
+
+    monkeypatch.setattr("bot.sender.overview", broken)
+    await world.write_topic(None, "/queue")
+    await eventually(lambda: rows.all(DeliveryRow, state=DeliveryState.FAILED))
+    await world.write_topic(None, "/help")
+    await world.said(OPERATORS_CHAT, "/retrain")

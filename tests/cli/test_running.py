@@ -22,7 +22,7 @@ from desk.heartbeat import age
 from desk.pack import load
 from desk.store import Store
 from desk.tables import Customer
-from tests.cli.conftest import ANSWER, Place, Result, make_examples, write_jsonl
+from tests.cli.conftest import ANSWER, ROOT, Place, Result, make_examples, write_jsonl
 from tests.cli.test_supervisor import lives
 
 Command = Callable[..., Result]
@@ -407,6 +407,15 @@ def test_a_damaged_champion_is_named_before_the_workers_start(
     assert result.code == 1
     assert "calibration.json" in result.err
     assert "frontdesk models rollback" in result.err
+
+
+def test_a_champion_of_another_pack_is_told_at_the_start(place: Place, pack_dir: Path) -> None:
+    for folder, told in ((ROOT / "packs" / "insurance", True), (pack_dir, False)):
+        process = place.up(PACK=str(folder))
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+        said = " ".join(out.split())
+        assert ("such as models-insurance; the first start there trains one" in said) is told
 
 
 def test_a_first_start_trains_the_starter_model(place: Place) -> None:

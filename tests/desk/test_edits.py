@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from desk.domain import ConversationState, DeliveryState, InboxState, MessageState
-from desk.flow import customers, delivering, edits, operators
+from desk.domain import ConversationState, DeliveryState, InboxState, MessageState, Trial
+from desk.flow import customers, delivering, edits, operators, restoring
 from desk.flow.desk import Desk
 from desk.flow.edits import Rewritten
 from desk.tables import Inbox, Message
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
+from tests.desk.acting import ANA, BEN, BOT, OLGA, OSCAR, STRANGER, Stage, predict
 
 THEIRS, OWN = 41, 9
 """Ids of the message that is edited: a customer's in their chat, an operator's in the group."""
 
 
 def ana_writes(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int, int] | None:
-    return customers.wrote(stage.desk, stage.update(), ANA, telegram_id, text)
+    return customers.wrote(stage.desk, stage.update(ANA.chat_id), ANA, telegram_id, text)
 
 
 def ana_edits(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int, int] | None:
@@ -161,6 +161,53 @@ def test_the_second_edit_of_a_message_is_compared_with_the_first(stage: Stage) -
     assert len(shown) == 2
 
 
+def test_what_a_message_replies_to_stands_below_its_edit_too(stage: Stage) -> None:
+    ana_waits(stage)
+    job = customers.wrote(stage.desk, stage.update(), ANA, 42, "no", "Are they pink?")
+    assert job is not None
+    stage.decide((job, predict("no")))
+    ana_edits(stage, "never", 42)
+    shown = [row.payload["text"] for row in stage.send_all()]
+    assert ["↩️ <i>Are they pink?</i>" in text for text in shown] == [True, True]
+
+
+def test_what_still_waits_in_a_resolved_conversation_is_read_as_it_is_now(stage: Stage) -> None:
+    ana_waits(stage)
+    job = ana_writes(stage, "and my oder?", 42)
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert job is not None
+    assert ana_edits(stage, "and my order?", 42) == (job[0], job[1] + 1)
+    assert stage.message(job[0]).text == "and my order?"
+
+
+def test_new_words_are_not_what_a_worker_died_of(stage: Stage) -> None:
+    job = ana_writes(stage, "poison")
+    assert job is not None
+    with stage.desk.store.writing() as session:
+        session.get_one(Message, job[0]).trial = Trial.ALONE
+    ana_edits(stage, "where is my order")
+    assert stage.message(job[0]).trial == Trial.NONE
+
+
+def test_a_file_that_a_customer_replaced_is_shown(stage: Stage) -> None:
+    ana_waits(stage)
+    photo = [{"file_unique_id": "roses"}]
+    sent = update(stage, {"photo": photo})
+    customers.sent_file(stage.desk, sent, ANA, 43, "[photo]")
+    stage.send_all()
+    for unique, shown in (("roses", []), ("tulips", ["sendMessage", "copyMessage"])):
+        number = update(stage, {"photo": [{"file_unique_id": unique}]})
+        edits.customer_changed(stage.desk, number, ANA.chat_id, 43, "[photo]")
+        assert [row.method for row in stage.send_all()] == shown
+
+
+def test_the_words_of_nobody_are_not_kept(stage: Stage) -> None:
+    """Where a customer was erased, nothing would ever lead to them."""
+    number = update(stage, {"text": "I am Ana, of 17 Elm Road"})
+    edits.customer_changed(stage.desk, number, ANA.chat_id, THEIRS, "I am Ana, of 17 Elm Road")
+    assert stage.row(Inbox, number).payload == {}
+
+
 @pytest.mark.parametrize("what", ["the same words", "nobody's", "banned", "resolved", "unknown"])
 def test_an_edit_that_means_nothing_to_the_desk_leaves_nothing(stage: Stage, what: str) -> None:
     ana_waits(stage)
@@ -232,12 +279,31 @@ def test_an_edit_waits_for_the_copy_that_it_changes(stage: Stage) -> None:
     assert change.payload["message_id"] == 5005
 
 
-def test_an_edit_of_what_never_arrived_is_not_sent(stage: Stage) -> None:
+def test_a_copy_that_has_not_left_takes_the_change_along(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    oscar_edits(stage, "they come on Tuesday")
+    # Telegram copies what the message says by then.
+    assert [row.method for row in stage.send_all() if row.chat_id == ANA.chat_id] == ["copyMessage"]
+    assert stage.one(select(Message).where(Message.telegram_id == OWN)).text.endswith("Tuesday")
+
+
+def test_an_edit_of_what_never_arrived_is_not_sent_and_that_is_told(stage: Stage) -> None:
     ana_waits(stage)
     oscar_writes(stage, "they come on Monday")
     (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
     delivering.failed(stage.desk, copy.id, copy.attempts, "refused")
     oscar_edits(stage, "they come on Tuesday")
+    assert stage.told()[-1] == say("change-of-nothing-sent", "en")
+    assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+
+
+def test_an_edit_of_what_is_refused_meanwhile_is_not_sent(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
+    oscar_edits(stage, "they come on Tuesday")
+    delivering.failed(stage.desk, copy.id, copy.attempts, "refused")
     assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
     (change,) = stage.deliveries(ANA.chat_id, method="editMessageText")
     assert change.state is DeliveryState.CANCELLED
@@ -251,8 +317,9 @@ def test_an_edit_that_telegram_refuses_is_told_and_not_tried_again(stage: Stage)
     (change,) = stage.take()
     delivering.failed(stage.desk, change.id, change.attempts, "message to edit not found")
     assert "change to a message could not be delivered" in stage.told()[-1]
-    # By then another edit may have arrived.
+    # By then another edit may have arrived. And `doctor` has nothing to warn of for ever.
     assert delivering.retry_failed(stage.desk) == 0
+    assert delivering.counts(stage.desk).get("failed", 0) == 0
 
 
 def test_an_edit_leaves_the_conversation_as_it_is(stage: Stage) -> None:
@@ -280,6 +347,46 @@ def test_what_begins_with_a_slash_now_stays_in_the_topic(
     assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
 
 
+@pytest.mark.parametrize("was", ["pending", "failed"])
+def test_what_is_made_a_note_before_it_left_is_not_sent_at_all(stage: Stage, was: str) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "she is lying")
+    if was == "failed":
+        (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
+        delivering.failed(stage.desk, copy.id, copy.attempts, "refused")
+    oscar_edits(stage, "// she is lying")
+    assert stage.told()[-1] == say("change-took-back", "en")
+    delivering.retry_failed(stage.desk)
+    assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+
+
+def test_what_may_have_left_and_is_made_a_note_does_not_leave_again(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "she is lying")
+    (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
+    delivering.again(stage.desk, copy.id, copy.attempts, 0, "answer lost", uncertain=True)
+    oscar_edits(stage, "// she is lying")
+    assert stage.told()[-1] == say("change-is-command", "en")
+    assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+
+
+@pytest.mark.parametrize("moved", ["group", "world"])
+def test_another_group_numbers_its_messages_alike(stage: Stage, moved: str) -> None:
+    """Neither an edit nor a reply may meet what stood under that number before."""
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    stage.send_all()
+    if moved == "group":
+        stage = Stage(replace(stage.desk, operator_chat_id=-1009), first_update=500)
+    else:
+        restoring.forget_people(stage.desk, BOT)
+    stage.topic()
+    oscar_edits(stage, "she called twice")
+    operators.operator_wrote(stage.desk, stage.update(), OSCAR, 77, 60, "hello", OWN)
+    (copy,) = [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+    assert (copy.method, "reply_parameters" in copy.payload) == ("copyMessage", False)
+
+
 def test_a_note_made_into_an_answer_is_not_sent_and_that_is_told(stage: Stage) -> None:
     ana_waits(stage)
     oscar_edits(stage, "they come on Monday")
@@ -293,6 +400,13 @@ def test_a_note_that_stays_one_is_nobodys_business(stage: Stage) -> None:
     assert stage.send_all() == []
 
 
+def test_a_note_is_told_once_however_often_it_changes(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_edits(stage, "they come on Monday")
+    oscar_edits(stage, "they come on Tuesday")
+    assert stage.told().count(say("change-of-nothing-sent", "en")) == 1
+
+
 def test_a_replaced_file_is_not_sent_and_that_is_told(stage: Stage) -> None:
     ana_waits(stage)
     first = [{"file_unique_id": "small"}, {"file_unique_id": "invoice-1"}]
@@ -301,6 +415,13 @@ def test_a_replaced_file_is_not_sent_and_that_is_told(stage: Stage) -> None:
     oscar_edits(stage, "your invoice!", photo=first)
     assert [row.chat_id for row in stage.send_all()] == [ANA.chat_id]
     oscar_edits(stage, "your invoice!", document={"file_unique_id": "invoice-2"})
+    assert stage.told()[-1] == say("change-of-file", "en")
+    # Nor is one that comes to a text.
+    operators.operator_wrote(stage.desk, update(stage, {"text": "hi"}), OSCAR, 77, OWN + 1, "hi")
+    stage.send_all()
+    rewritten = Rewritten("hi", "editMessageCaption", {"caption": "hi"})
+    number = update(stage, {"caption": "hi", "photo": first})
+    edits.operator_changed(stage.desk, number, OSCAR, 77, OWN + 1, rewritten)
     assert stage.told()[-1] == say("change-of-file", "en")
     assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from desk.domain import (
     ConversationState,
@@ -14,10 +16,11 @@ from desk.domain import (
     InboxState,
 )
 from desk.flow import customers, erasing, intake, operators
+from desk.flow.desk import Desk
 from desk.flow.learning import learned
 from desk.tables import Customer, Feedback, Inbox, Message
 from tests.conftest import Clock
-from tests.desk.acting import BEN, OLGA, OSCAR, Stage
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage
 from tests.desk.leavings import (
     UMA,
     left_of_uma,
@@ -42,6 +45,25 @@ def test_after_so_many_days_of_silence_a_customer_is_erased(uma: Stage, clock: C
     (uma_row,) = [row for row in uma.all(select(Customer)) if row.erased]
     assert uma_row.name == ""
     assert silence(uma, 0.1, clock) == 0
+
+
+def test_one_who_can_not_be_erased_holds_up_nobody(
+    stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for person in (ANA, BEN):
+        stage.ask("where is my order", person)
+    stage.send_all()
+    forget = erasing._forget
+
+    def broken(session: Session, desk: Desk, customer: Customer, *, keep_taught: bool) -> Any:
+        if customer.name == "Ana":
+            raise ValueError("nobody foresaw that")
+        return forget(session, desk, customer, keep_taught=keep_taught)
+
+    monkeypatch.setattr(erasing, "_forget", broken)
+    with pytest.raises(ValueError, match="nobody foresaw"):
+        silence(stage, 31, clock)
+    assert {row.name for row in stage.all(select(Customer))} == {"Ana", ""}
 
 
 def test_what_a_silent_customer_taught_stays_masked(stage: Stage, clock: Clock) -> None:
