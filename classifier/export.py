@@ -172,7 +172,7 @@ def _both(
     if any(parameter.dtype != torch.float32 for parameter in model.parameters()):
         raise ValueError("the model is not in fp32: export it before a Classifier is made of it")
     try:
-        from classifier.backends import onnx_backend, onnx_graph
+        from classifier.backends import onnx_backend, onnx_graph, steps
     except ImportError as error:
         raise _NoInt8Error(f"{error.name} is not installed") from None
     # Of its own, so that the caller's stays on its device and in its mode.
@@ -181,7 +181,7 @@ def _both(
     ranges = find_ranges(encoder, _batches(tokenizer, [*_some(texts, RANGE_TEXTS), *ODD_TEXTS]))
     weights = {name: tensor.numpy() for name, tensor in encoder.state_dict().items()}
     try:
-        graph = onnx_graph.build(weights, encoder.shape, ranges)
+        graph = onnx_graph.build(weights, encoder.shape, ranges, steps.weight_steps())
         probe = onnx_backend.OnnxBackend(_bytes(graph), tensors).probe()
         graph.metadata_props.add(key=onnx_backend.PROBE, value=json.dumps(probe))
         content = _bytes(graph)

@@ -40,19 +40,20 @@ tenth of the whole time (docs/classifier.md has the figures)."""
 
 
 def build(
-    weights: Mapping[str, Float32], shape: BertShape, ranges: Mapping[str, Range]
+    weights: Mapping[str, Float32], shape: BertShape, ranges: Mapping[str, Range], steps: int
 ) -> ModelProto:
     """The graph of an encoder.
 
     `weights` is the state of a `BertEncoder` as arrays, `ranges` has what enters the products
-    qkv, mix, up and down of each layer, by names such as `layers.0.qkv`.
+    qkv, mix, up and down of each layer, by names such as `layers.0.qkv`. The weights are rounded to
+    so many `steps` on either side of 0 (`classifier.backends.steps`).
 
     Inputs: `x` (texts, tokens, hidden) float32, the summed embeddings before their norm; `mask`
     (texts, tokens) int32, 1 where a token is no padding. Outputs: `before`
     and `states` (texts, tokens, hidden), the hidden states of the last layer but one and of the
     last.
     """
-    graph = _Graph(weights, ranges, shape.layer_norm_eps)
+    graph = _Graph(weights, ranges, shape.layer_norm_eps, steps)
     before = x = graph.norm("x", "norm")
     for number in range(shape.num_hidden_layers):
         before, x = x, graph.layer(x, f"layers.{number}", shape.num_attention_heads)
@@ -83,9 +84,13 @@ def build(
 
 class _Graph:
     def __init__(
-        self, weights: Mapping[str, Float32], ranges: Mapping[str, Range], epsilon: float
+        self,
+        weights: Mapping[str, Float32],
+        ranges: Mapping[str, Range],
+        epsilon: float,
+        steps: int,
     ) -> None:
-        self.weights, self.ranges, self.epsilon = weights, ranges, epsilon
+        self.weights, self.ranges, self.epsilon, self.steps = weights, ranges, epsilon, steps
         self.nodes: list[Any] = []
         self.constants: list[TensorProto] = []
 
@@ -108,7 +113,7 @@ class _Graph:
         factors = self.factors(f"{name}.mix")
         weight[:, 2 * hidden :] /= factors
         bias[2 * hidden :] /= factors
-        quantised, weight_scale = _quantise(weight * self.factors(qkv)[:, None])
+        quantised, weight_scale = _quantise(weight * self.factors(qkv)[:, None], self.steps)
         scale, zero = self.input_scale(qkv)
         inputs = self.add("QuantizeLinear", [self.smooth(x, qkv), scale, zero])
         return self.add(
@@ -131,7 +136,7 @@ class _Graph:
         """A linear layer in int8; `down` and `mix` take inputs that are already smoothed."""
         weight = self.weights[f"{name}.weight"].T * self.factors(name)[:, None]
         weight[self.outliers(name)] = 0
-        quantised, weight_scale = _quantise(weight)
+        quantised, weight_scale = _quantise(weight, self.steps)
         scale, zero = self.input_scale(name)
         if name.endswith(".up"):
             x = self.smooth(x, name)
@@ -218,7 +223,7 @@ class _Graph:
         return output
 
 
-def _quantise(weight: Float32) -> tuple[NDArray[np.int8], Float32]:
+def _quantise(weight: Float32, steps: int) -> tuple[NDArray[np.int8], Float32]:
     """(int8 weight, scale of each output) of a weight (inputs, outputs)."""
-    scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / 127
+    scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / steps
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)

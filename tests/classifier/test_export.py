@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import TensorProto, numpy_helper
 from tokenizers import Tokenizer
 
 from classifier import agreement
 from classifier.backends import onnx_graph
 from classifier.backends.onnx_graph import build
+from classifier.backends.steps import FULL, SAFE, weight_steps
 from classifier.export import ExportReport, export_int8, find_ranges, try_int8
 from classifier.model import TwoHeadedBert
 from classifier.training import find_labels
@@ -198,6 +201,23 @@ def test_the_graph_needs_the_encoders_weights_alone(
 ) -> None:
     ranges = find_ranges(model.encoder, [make_batch([2, 9, 3])])
     weights = {name: t.numpy() for name, t in model.encoder.state_dict().items()}
-    graph = build(weights, model.encoder.shape, ranges)
+    graph = build(weights, model.encoder.shape, ranges, FULL)
     assert [i.name for i in graph.graph.input] == ["x", "mask"]
     assert [o.name for o in graph.graph.output] == ["before", "states"]
+
+
+def test_weights_go_as_far_as_this_processor_can_add_them_up(
+    trained: Any, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def largest(content: bytes | None) -> int:
+        assert content is not None
+        constants = onnx.load_from_string(content).graph.initializer
+        weights = [numpy_helper.to_array(c) for c in constants if c.data_type == TensorProto.INT8]
+        return max(int(np.abs(weight.astype(int)).max()) for weight in weights)
+
+    model = read_model(trained[0])
+    for steps in (weight_steps(), SAFE):
+        monkeypatch.setattr("classifier.backends.steps.weight_steps", partial(int, steps))
+        assert largest(export_int8(model, tokenizer, TEXTS, TEXTS).onnx) == steps
+    # Nothing else can be wrong with a file that every processor computes alike.
+    assert 2 * 255 * SAFE < 2**15 <= 2 * 255 * (SAFE + 1)
