@@ -166,9 +166,9 @@ def _classify(
 
 def _quoted(message: Message) -> str | None:
     """What a message replies to by itself: the part that its author marked, or the whole."""
-    if message.quote is not None:
-        return message.quote.text
-    return said(message.reply_to_message) if message.reply_to_message is not None else None
+    if message.reply_to_message is None:
+        return None  # what is quoted from elsewhere could pretend to be the desk's words
+    return message.quote.text if message.quote is not None else said(message.reply_to_message)
 
 
 async def send_file(

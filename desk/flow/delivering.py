@@ -30,6 +30,8 @@ WRITTEN_KEY = "operator:"
 """How the key of a copy of an operator's message begins; the message's id follows."""
 CHANGE_KEY = "changed:"
 """How that of a change to such a copy begins; so does the message's id."""
+WITHDRAWN = "withdrawn"
+"""In the payload of such a copy: it is not to be sent (again), for its message is a note now."""
 PERHAPS_ARRIVED = "it may have arrived"
 """Stands in the error of what was given up because nobody knows whether its second try arrived."""
 EDIT_METHODS = frozenset({"editMessageText", "editMessageCaption", "editMessageReplyMarkup"})

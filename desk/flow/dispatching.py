@@ -11,13 +11,19 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from desk import metrics
-from desk.domain import ConversationState, Delivery, DeliveryState
+from desk.domain import ConversationState, Delivery, DeliveryState, InboxState
 from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS, UNHEARD_KEYS
-from desk.flow.delivering import CHANGE_KEY, DELETE_TOPIC, EDIT_METHODS, WRITTEN_KEY
+from desk.flow.delivering import (
+    CHANGE_KEY,
+    DELETE_TOPIC,
+    EDIT_METHODS,
+    WITHDRAWN,
+    WRITTEN_KEY,
+)
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
-from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow
+from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow, Inbox
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 IN_TURN = 3
@@ -59,6 +65,8 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
     with desk.store.writing() as session:
         check(session, lease)
         for row in session.scalars(query.with_for_update(skip_locked=True)).all():
+            if _is_edited(session, row):
+                continue
             if _overtaken(session, row):
                 row.state = DeliveryState.CANCELLED
                 cancelled = True
@@ -121,6 +129,20 @@ def _due(desk: Desk) -> ColumnElement[bool]:
     return or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= desk.clock())
 
 
+def _is_edited(session: Session, row: DeliveryRow) -> bool:
+    """Whether the operator has edited what is to be copied, and that is still to be handled: it
+    may be a note by now, and a copy takes what a message says."""
+    if not row.key.startswith(WRITTEN_KEY):
+        return False
+    coming = session.scalars(
+        select(Inbox.payload).where(
+            Inbox.state == InboxState.NEW, Inbox.chat_id == row.payload.get("from_chat_id")
+        )
+    )
+    edited = (payload.get("edited_message") or {} for payload in coming)
+    return row.payload.get("message_id") in {body.get("message_id") for body in edited}
+
+
 def _overtaken(session: Session, row: DeliveryRow) -> bool:
     """Whether a person has taken over what the bot answers, be it resolved since or not; or has
     banned the customer to whom the delivery goes, or whose words it shows.
@@ -129,6 +151,8 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
     person has resolved the bot says nothing new. Nor is anything changed that never arrived.
     """
     if row.key.startswith(CHANGE_KEY) and _copy_of(session, row) is None:
+        return True
+    if row.payload.get(WITHDRAWN):
         return True
     conversation = session.get(Conversation, row.conversation_id) if row.conversation_id else None
     if conversation is None:

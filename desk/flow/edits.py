@@ -13,19 +13,23 @@ from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
 from desk.flow.customers import held_back, show_undecided
-from desk.flow.delivering import CHANGE_KEY
+from desk.flow.delivering import CHANGE_KEY, WITHDRAWN
 from desk.flow.desk import Desk
-from desk.flow.handoff import copy_file
+from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim
 from desk.flow.noting import decided, happened
 from desk.flow.operators import customer_of, tell, written_in_topic
 from desk.flow.quiet import close_if_quiet
-from desk.policy import CHANGED
+from desk.policy import ATTACHMENT, CHANGED
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
 
 FILES = ("animation", "audio", "document", "photo", "video", "voice")
 """What a message may hold beside its text, where that can be changed."""
+
+
+MOST_ATTEMPTS = 20
+"""So often a text that waits is put before the model, whatever it becomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,15 @@ def customer_changed(
         )
         if customer.banned_at is not None or written is None:
             return None
+        # A worker or the scheduler may just begin an attempt at it.
+        session.refresh(written, with_for_update=True)
         text, replaced = clean(text), _replaced_file(session, written, inbox_id)
         if written.text == text and not replaced:
-            return None  # Telegram tells of other changes, too, such as a link's preview
-        if written.state is MessageState.PENDING:
+            # Telegram tells of other changes, too, such as a link's preview, or each step of
+            # whoever shares where they are: of that nothing is kept.
+            session.get_one(Inbox, inbox_id).payload = {}
+            return None
+        if written.state is MessageState.PENDING and not replaced:
             written.text, written.trial = text, Trial.NONE
             happened(
                 session,
@@ -85,7 +94,8 @@ def customer_changed(
                 conversation=written.conversation_id,
             )
             first = first_pending(session, written.conversation_id) is written
-            return begin_attempt(written, desk.clock()) if first else None
+            often = written.attempt >= (desk.flood_per_minute or MOST_ATTEMPTS)
+            return begin_attempt(written, desk.clock()) if first and not often else None
         conversation = find_open(session, customer)
         if conversation is None or conversation.id != written.conversation_id:
             return None
@@ -112,6 +122,13 @@ def _said_anew(
     )
     message.quoted = written.quoted
     happened(session, "message.changed", message=message.id, conversation=conversation.id)
+    if alone and replaced:
+        # As with a file that is sent.
+        if not held_back(session, desk, customer, conversation, message):
+            call_person(session, desk, customer, conversation, message, ATTACHMENT)
+            show_undecided(session, desk, customer, conversation)
+            copy_file(session, desk, customer, conversation, message)
+        return None
     if asked_back:
         if held_back(session, desk, customer, conversation, message):
             return None
@@ -153,20 +170,25 @@ def operator_changed(
         if message is None or copy is None:
             if not text.startswith("/"):
                 # Once for each message: Telegram tells of changes that nobody sees, too.
-                key = f"told:{CHANGE_KEY}{thread_id}:{telegram_id}"
+                key = f"told:{CHANGE_KEY}{desk.operator_chat_id}:{thread_id}:{telegram_id}"
                 tell(session, desk, key, thread_id, say("change-of-nothing-sent", desk.language))
             return
         session.refresh(copy, with_for_update=True)
+        if text.startswith("/") and copy.state is DeliveryState.CANCELLED:
+            return  # as was told
         refusal = _refusal(session, customer, message, copy, text, inbox_id)
         if refusal is not None:
             tell(session, desk, f"told:{inbox_id}", thread_id, say(refusal, desk.language))
             return
         message.text = text
+        copy.payload = {name: value for name, value in copy.payload.items() if name != WITHDRAWN}
         happened(
             session, "operator.changed", message=message.id, conversation=message.conversation_id
         )
         if copy.state is DeliveryState.PENDING:
-            return
+            message.inbox_id = inbox_id  # whose file it takes along
+            if copy.attempts == 0:
+                return
         add_delivery(
             session,
             f"{CHANGE_KEY}{message.id}:{inbox_id}",
@@ -200,15 +222,22 @@ def _refusal(
     text: str,
     inbox_id: int,
 ) -> str | None:
-    """Why a change does not reach the customer, as the name of a text; None where it does."""
+    """Why a change does not reach the customer, as the name of a text; None where it does.
+
+    A copy that would take along what is for colleagues, or be a second one, is called off.
+    """
     waits = copy.state is DeliveryState.PENDING
     if text.startswith("/"):
-        if copy.state not in (DeliveryState.PENDING, DeliveryState.FAILED):
+        if copy.state is DeliveryState.SENT:
             return "change-is-command"
-        # It would leave as it is now.
+        # It would leave as it is now, be it later or once more.
+        if copy.state is DeliveryState.SENDING:
+            copy.payload = {**copy.payload, WITHDRAWN: True}
+            return "change-perhaps-took-back"
         copy.state = DeliveryState.CANCELLED
-        return "change-is-command" if copy.uncertain else "change-took-back"
+        return "change-perhaps-took-back" if copy.uncertain else "change-took-back"
     if copy.state in (DeliveryState.FAILED, DeliveryState.CANCELLED):
+        copy.state = DeliveryState.CANCELLED  # whoever writes it anew says it once
         return "change-of-nothing-sent"
     if customer.gone:
         return "customer-gone"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import Author, ConversationState
@@ -43,10 +43,10 @@ def overview(desk: Desk) -> str:
             if since is not None
         ]
         lines = ["⏳ " + say("queue-waiting", language, count=called), *_lines(desk, late, called)]
-        has_person = Conversation.state == ConversationState.HUMAN
-        taken = session.scalar(select(func.count(Conversation.id)).where(has_person))
+        recent = _with_person(desk)
+        taken = session.scalar(select(func.count(Conversation.id)).join(Customer).where(recent))
         if taken:
-            unanswered = _unanswered()
+            unanswered = _unanswered(recent)
             count = _count(session, unanswered)
             waits = [
                 (customer, since, f" · {html(operator_name(session, who))}" if who else "")
@@ -61,9 +61,21 @@ def _count(session: Session, rows: Select[*tuple[Any, ...]]) -> int:
     return session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
 
 
-def _unanswered() -> Select[Customer, datetime, int | None]:
-    """Customers to whom nobody has replied in a conversation that a person has, since when, and
-    whose it is."""
+def _with_person(desk: Desk) -> ColumnElement[bool]:
+    """Whether a person has a conversation that is not over for being quiet, or for want of a
+    customer."""
+    since = desk.clock() - timedelta(hours=desk.pack.policy.quiet_hours)
+    lately = (
+        select(Message.id)
+        .where(Message.conversation_id == Conversation.id, Message.created_at >= since)
+        .correlate(Conversation)
+        .exists()
+    )
+    return and_(Conversation.state == ConversationState.HUMAN, Customer.gone.is_(False), lately)
+
+
+def _unanswered(recent: ColumnElement[bool]) -> Select[Customer, datetime, int | None]:
+    """Customers to whom nobody has replied in such a conversation, since when, and whose it is."""
     written = aliased(Message)
     answered = (
         select(func.max(written.id))
@@ -82,8 +94,7 @@ def _unanswered() -> Select[Customer, datetime, int | None]:
         .join(Conversation, Conversation.customer_id == Customer.id)
         .join(Message, Message.conversation_id == Conversation.id)
         .where(
-            Conversation.state == ConversationState.HUMAN,
-            Customer.gone.is_(False),
+            recent,
             Message.author == Author.CUSTOMER,
             Message.id > func.coalesce(answered, 0),
         )

@@ -117,8 +117,8 @@ queue-waiting =
 queue-unanswered =
     { $count ->
         [0] { $taken ->
-            [one] In the one conversation that a colleague has, the customer is answered.
-           *[other] In all { $taken } conversations that colleagues have, the customer is answered.
+            [one] The one conversation that a colleague has is answered.
+           *[other] All { $taken } conversations that colleagues have are answered.
         }
        *[other] { $taken ->
             [one] In the one conversation that a colleague has, the customer wrote last:
@@ -164,9 +164,10 @@ file-lost = The customer sent a file that could not be passed on: { $error }. As
 not-delivered = A message to the customer could not be delivered: { $error }
 change-not-delivered = A change to a message could not be delivered, so the customer still has it as it was: { $error }
 change-is-command = This change was not sent: what begins with a slash stays here. The customer still has the message as it was.
+change-perhaps-took-back = This message begins with a slash now: if it has not left yet, it stays here; else the customer has it as it was.
 change-took-back = This message begins with a slash now, so it was not sent at all.
 change-of-nothing-sent = The customer has not got this message, so the change was not sent either. To say it to them, write it anew.
-change-of-file = The new file was not sent: the customer still has the first one. Send it anew.
+change-of-file = The new file was not sent: the customer still has the message as it was. Send it anew.
 disturbance-operators = ⚠️ The database does not answer. What customers write is kept by Telegram and handled once it is back; whoever writes is told once. See: frontdesk doctor
 update-parked = Update { $inbox } could not be handled and was set aside. See: frontdesk doctor
 retrain-queued = Training run { $run } is queued.

@@ -82,7 +82,7 @@ queue-waiting =
 queue-unanswered =
     { $count ->
         [0] 由同事负责的 { $taken } 个对话都已回复。
-       *[other] 由同事负责的 { $taken } 个对话中，有 { $count } 个客户最后发言、尚未回复：
+       *[other] 由同事负责的 { $taken } 个对话中，有 { $count } 个是客户最后发言、尚未回复：
     }
 queue-more = ……另有 { $count } 位
 card-banned = { $operator } 已封禁
@@ -123,9 +123,10 @@ file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发�
 not-delivered = 有一条消息未能送达客户：{ $error }
 change-not-delivered = 有一处修改未能送达，客户看到的仍是原来的消息：{ $error }
 change-is-command = 这次修改没有发送：以斜杠开头的内容只留在这里。客户看到的仍是原来的消息。
+change-perhaps-took-back = 这条消息现在以斜杠开头：如果还没有发出，就不会再发送；否则客户看到的是原来的消息。
 change-took-back = 这条消息现在以斜杠开头，因此没有发送。
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
-change-of-file = 新文件没有发送，客户看到的仍是原来的文件。请重新发送。
+change-of-file = 新文件没有发送，客户看到的仍是原来的消息。请重新发送。
 disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegram 保留，恢复后会继续处理；每位来信的客户会收到一次通知。请运行：frontdesk doctor
 update-parked = 更新 { $inbox } 无法处理，已搁置。请运行：frontdesk doctor
 retrain-queued = 训练任务 { $run } 已排队。

@@ -201,6 +201,30 @@ def test_a_file_that_a_customer_replaced_is_shown(stage: Stage) -> None:
         assert [row.method for row in stage.send_all()] == shown
 
 
+@pytest.mark.parametrize("pending", [True, False])
+def test_a_file_that_comes_to_a_text_calls_a_person(stage: Stage, pending: bool) -> None:
+    sent = update(stage, {"text": "is this normal?"})
+    job = customers.wrote(stage.desk, sent, ANA, THEIRS, "is this normal?")
+    assert job is not None
+    if not pending:
+        stage.decide((job, predict("is this normal?")))
+        stage.send_all()
+    number = update(stage, {"caption": "is this normal?", "photo": [{"file_unique_id": "rose"}]})
+    edits.customer_changed(stage.desk, number, ANA.chat_id, THEIRS, "is this normal?")
+    assert stage.conversation().state is ConversationState.WAITING
+    copies = stage.deliveries(OPERATOR_CHAT, method="copyMessage")
+    assert [row.payload["message_id"] for row in copies] == [THEIRS]
+    assert stage.pending_count() == 0
+
+
+def test_a_text_that_is_edited_on_and_on_is_not_put_before_the_model_each_time(desk: Desk) -> None:
+    stage = Stage(replace(desk, flood_per_minute=3))
+    ana_writes(stage, "where")
+    jobs = [ana_edits(stage, f"where {number}") for number in range(6)]
+    assert [job is not None for job in jobs] == [True, True, False, False, False, False]
+    assert stage.said()[0].text == "where 5"
+
+
 def test_the_words_of_nobody_are_not_kept(stage: Stage) -> None:
     """Where a customer was erased, nothing would ever lead to them."""
     number = update(stage, {"text": "I am Ana, of 17 Elm Road"})
@@ -366,8 +390,49 @@ def test_what_may_have_left_and_is_made_a_note_does_not_leave_again(stage: Stage
     (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
     delivering.again(stage.desk, copy.id, copy.attempts, 0, "answer lost", uncertain=True)
     oscar_edits(stage, "// she is lying")
-    assert stage.told()[-1] == say("change-is-command", "en")
+    assert stage.told()[-1] == say("change-perhaps-took-back", "en")
     assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+    told = len(stage.told())
+    oscar_edits(stage, "// she is lying, I think")
+    assert len(stage.told()) == told
+
+
+@pytest.mark.parametrize("end", ["again", "failed"])
+def test_what_is_made_a_note_while_it_leaves_is_not_sent_once_more(stage: Stage, end: str) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "she is lying")
+    (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
+    oscar_edits(stage, "// she is lying")
+    assert stage.told()[-1] == say("change-perhaps-took-back", "en")
+    if end == "again":
+        delivering.again(stage.desk, copy.id, copy.attempts, 0, "too many requests")
+    else:
+        delivering.failed(stage.desk, copy.id, copy.attempts, "refused")
+        delivering.retry_failed(stage.desk)
+    assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+
+
+def test_nothing_is_copied_whose_edit_is_still_to_be_handled(stage: Stage) -> None:
+    """As when a bot comes back and finds both in its inbox."""
+    ana_waits(stage)
+    oscar_writes(stage, "she is lying")
+    number = stage.update(OPERATOR_CHAT)
+    with stage.desk.store.writing() as session:
+        session.get_one(Inbox, number).payload = {"edited_message": {"message_id": OWN}}
+    assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+    rewritten = Rewritten("// she is lying", "editMessageText", {"text": "// she is lying"})
+    edits.operator_changed(stage.desk, number, OSCAR, 77, OWN, rewritten)
+    assert stage.told()[-1] == say("change-took-back", "en")
+    assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+
+
+def test_a_file_that_was_replaced_before_it_left_is_the_one_that_counts(stage: Stage) -> None:
+    ana_waits(stage)
+    oscar_writes(stage, "your invoice", document={"file_unique_id": "invoice-1"})
+    oscar_edits(stage, "your invoice", document={"file_unique_id": "invoice-2"})
+    stage.send_all()
+    oscar_edits(stage, "your invoice!", document={"file_unique_id": "invoice-2"})
+    assert [row.chat_id for row in stage.send_all()] == [ANA.chat_id]
 
 
 @pytest.mark.parametrize("moved", ["group", "world"])

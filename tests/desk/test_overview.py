@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from desk.domain import Person
 from desk.flow import customers, delivering, erasing, operators
@@ -60,7 +61,7 @@ def test_of_conversations_that_people_have_those_unanswered_are_named(
     stage.reply("I am on it", thread_id=77)
     stage.reply("I am on it", thread_id=78)
     stage.send_all()
-    assert "In all 2 conversations that colleagues have, the customer is answered." in queue(stage)
+    assert "All 2 conversations that colleagues have are answered." in queue(stage)
     for minutes in (12, 20):  # since the first word that nobody replied to
         stage.write("are you still there?")
         clock.move(minutes=minutes)
@@ -79,7 +80,7 @@ def test_a_one_tap_answer_counts_as_one(stage: Stage) -> None:
     stage.send_all()
     stage.press(stage.token("send", "refund"), by=OSCAR)
     stage.send_all()
-    assert "In the one conversation that a colleague has, the customer is answered." in queue(stage)
+    assert "The one conversation that a colleague has is answered." in queue(stage)
 
 
 def test_to_take_a_conversation_is_no_answer(stage: Stage) -> None:
@@ -89,6 +90,17 @@ def test_to_take_a_conversation_is_no_answer(stage: Stage) -> None:
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     stage.send_all()
     assert "In the one conversation that a colleague has, the customer wrote last:" in queue(stage)
+
+
+def test_a_conversation_that_fell_quiet_is_not_counted(stage: Stage, clock: Clock) -> None:
+    call(stage, ANA, 77)
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    assert "colleague" in queue(stage)
+    clock.set(
+        datetime.now(UTC) + timedelta(hours=25)
+    )  # what the bot says has the real clock's time
+    assert queue(stage) == "⏳ Nobody is waiting for a person."
 
 
 def test_who_has_blocked_the_bot_waits_no_more(stage: Stage) -> None:
