@@ -53,8 +53,9 @@ def test_what_the_bot_never_answers_is_what_always_calls_a_person(pack: Pack) ->
     assert pack.never_answered() == ("complaint", "talk_to_person")
 
 
-def test_the_starter_pack_loads() -> None:
-    assert load(Path("packs/retail")).name == "retail"
+def test_the_packs_here_load_under_their_folders_names() -> None:
+    folders = [path for path in Path("packs").iterdir() if path.is_dir()]
+    assert {load(folder).name for folder in folders} == {"insurance", "retail"}
 
 
 def test_a_missing_pack_says_what_to_set(tmp_path: Path) -> None:
@@ -285,7 +286,7 @@ def test_what_the_pack_accepts_telegram_accepts(text: str) -> None:
 
 
 def test_every_answer_of_the_packs_here_is_good_markup() -> None:
-    for folder in (FLORIST, Path("packs/retail")):
+    for folder in (FLORIST, Path("packs/insurance"), Path("packs/retail")):
         pack = load(folder)
         for intent in pack.intents.values():
             for language in intent.answer or {}:
