@@ -12,7 +12,7 @@ GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 .DEFAULT_GOAL := help
 # `python3 -m venv` that fails has made the interpreter already: the next call must not take it.
 .DELETE_ON_ERROR:
-.PHONY: help run install install-dev system lint types imports unit test chaos bench audit secrets clean
+.PHONY: help run install install-dev system lint types imports unit slow test chaos bench audit secrets clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,10 +57,17 @@ imports: install-dev ## which package may import which
 
 # The fault suite, the hosts and the starter's training have the cores to themselves.
 ALONE := tests/chaos tests/hosts tests/cli/test_starter.py
+# Without bf16 in hardware everything takes more than half an hour: what is marked slow is left to
+# `make slow` there.
+QUICK := $(shell grep -qE 'avx512_bf16|amx_bf16' /proc/cpuinfo 2>/dev/null || echo "-m 'not slow'")
 
-unit: install-dev ## all tests, two files at once
-	$(BIN)/pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
-	$(BIN)/pytest $(ALONE)
+unit: install-dev ## all tests, two files at once (without bf16: all but those that `make slow` runs)
+	$(BIN)/pytest -n 2 --dist loadfile $(QUICK) $(ALONE:%=--ignore=%)
+	$(BIN)/pytest $(QUICK) $(ALONE)
+	$(if $(QUICK),@echo "No bf16 in this processor: the tests marked slow were left out; make slow runs them.")
+
+slow: install-dev ## the tests marked slow: the starter, the hosts, the soak and others
+	$(BIN)/pytest -m slow tests
 
 test: system lint types imports unit ## everything that must pass
 

@@ -22,7 +22,7 @@ from desk.flow.desk import Desk
 from desk.pack import Pack
 from desk.store import Store
 from tests.databases import NoPostgresError, PostgresServer, SqliteFiles, running_postgres
-from tests.starter import StarterTraining, multiplies_bf16
+from tests.starter import StarterTraining
 
 # Here, before any test is read: whether a change is good must not hang on chance.
 settings.register_profile("repeatable", derandomize=True)
@@ -61,16 +61,8 @@ class Clock:
 def starter_training(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StarterTraining | None]:
-    """The starter model's training, begun at once where a test wants it: it takes minutes.
-
-    Among other tests it is None on a processor without bf16, where it would take a quarter of an
-    hour of both cores.
-    """
-    files = {item.path.name for item in request.session.items}
-    if "test_starter.py" not in files:
-        yield None
-        return
-    if len(files) > 1 and not multiplies_bf16():
+    """The starter model's training, begun at once where a test wants it: it takes minutes."""
+    if not any(item.path.name == "test_starter.py" for item in request.session.items):
         yield None
         return
     training = StarterTraining.begin(tmp_path_factory.mktemp("starter"))

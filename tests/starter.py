@@ -14,15 +14,6 @@ ROOT = Path(__file__).parents[1]
 SECONDS = 1500
 
 
-def multiplies_bf16() -> bool:
-    """Whether this processor trains in bf16, which takes a third of the time of fp32."""
-    import torch
-
-    from classifier.devices import fast_dtype
-
-    return fast_dtype(torch.device("cpu")) is torch.bfloat16
-
-
 @dataclass
 class StarterTraining:
     """`frontdesk train` with the default settings, in a folder of its own."""

@@ -14,10 +14,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1700)]
 
 
 @pytest.fixture(scope="module")
-def starter(starter_training: StarterTraining | None) -> Iterator[Place]:
+def starter(starter_training: StarterTraining) -> Iterator[Place]:
     """A place whose model is the starter model, trained by the command itself."""
-    if starter_training is None:
-        pytest.skip("this processor has no bf16: run tests/cli/test_starter.py by itself")
     starter_training.wait()
     made = Place(starter_training.folder, starter_training.settings)
     yield made
