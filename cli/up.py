@@ -234,9 +234,8 @@ class Run:
         """Say where the champion knows fewer than half of the pack's intents: it can answer little
         of what the pack is for."""
         from classifier import registry
-        from desk.pack import load
 
-        pack = load(self.settings.pack_dir)
+        pack = self.pack
         manifest = registry.read_manifest(self.settings.models_dir / serving)
         try:
             known = pack.intents.keys() & manifest["data"]["intents"]

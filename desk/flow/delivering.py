@@ -14,7 +14,7 @@ from desk.flow.composing import operators_text, shorten
 from desk.flow.conversations import find_open
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person
-from desk.flow.noting import counted
+from desk.flow.noting import counted, happened
 from desk.flow.refreshing import edit_card
 from desk.policy import NOT_DELIVERED
 from desk.store import after_commit
@@ -191,6 +191,13 @@ def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
         if (has_topic or waits) and (theirs or not told):
             text = "⚠️ " + html(say("customer-gone", desk.language))
             operators_text(session, desk, f"gone:{row.id}", text, customer=customer)
+
+
+def cancel(session: Session, row: DeliveryRow) -> None:
+    """The delivery is not to be sent any more; the caller has locked it."""
+    row.state = DeliveryState.CANCELLED
+    counted(session, metrics.DELIVERIES, "cancelled")
+    happened(session, "delivery.cancelled", delivery=row.id, message=row.message_id)
 
 
 def sent_barely(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:

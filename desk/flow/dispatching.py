@@ -10,7 +10,6 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from desk import metrics
 from desk.domain import ConversationState, Delivery, DeliveryState, InboxState
 from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS, UNHEARD_KEYS
 from desk.flow.delivering import (
@@ -19,10 +18,10 @@ from desk.flow.delivering import (
     EDIT_METHODS,
     WITHDRAWN,
     WRITTEN_KEY,
+    cancel,
 )
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
-from desk.flow.noting import counted, happened
 from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow, Inbox
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
@@ -68,10 +67,8 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
             if _is_edited(session, row):
                 continue
             if _overtaken(session, row):
-                row.state = DeliveryState.CANCELLED
+                cancel(session, row)
                 cancelled = True
-                counted(session, metrics.DELIVERIES, "cancelled")
-                happened(session, "delivery.cancelled", delivery=row.id, message=row.message_id)
                 continue
             row.state = DeliveryState.SENDING
             row.attempts += 1

@@ -13,7 +13,7 @@ from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
 from desk.flow.customers import held_back, show_undecided
-from desk.flow.delivering import CHANGE_KEY, WITHDRAWN
+from desk.flow.delivering import CHANGE_KEY, WITHDRAWN, cancel
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim
@@ -26,8 +26,6 @@ from desk.texts import say
 
 FILES = ("animation", "audio", "document", "photo", "video", "voice")
 """What a message may hold beside its text, where that can be changed."""
-
-
 MOST_ATTEMPTS = 20
 """So often a text that waits is put before the model, whatever it becomes."""
 
@@ -174,9 +172,11 @@ def operator_changed(
                 tell(session, desk, key, thread_id, say("change-of-nothing-sent", desk.language))
             return
         session.refresh(copy, with_for_update=True)
-        if text.startswith("/") and copy.state is DeliveryState.CANCELLED:
-            return  # as was told
-        refusal = _refusal(session, customer, message, copy, text, inbox_id)
+        refusal = (
+            _call_off(session, copy)
+            if text.startswith("/")
+            else _refusal(session, customer, message, copy, inbox_id)
+        )
         if refusal is not None:
             tell(session, desk, f"told:{inbox_id}", thread_id, say(refusal, desk.language))
             return
@@ -214,36 +214,32 @@ def _was_asked_back(session: Session, message: Message) -> bool:
     return last == message.id
 
 
-def _refusal(
-    session: Session,
-    customer: Customer,
-    message: Message,
-    copy: DeliveryRow,
-    text: str,
-    inbox_id: int,
-) -> str | None:
-    """Why a change does not reach the customer, as the name of a text; None where it does.
+def _call_off(session: Session, copy: DeliveryRow) -> str:
+    """Keep a copy from leaving, or from leaving once more: its message is for colleagues now, and
+    it would take that along. Returns the name of the text that says so."""
+    if copy.state is DeliveryState.SENT:
+        return "change-is-command"
+    if copy.state is DeliveryState.SENDING:
+        copy.payload = {**copy.payload, WITHDRAWN: True}
+        return "change-perhaps-took-back"
+    if copy.state is not DeliveryState.CANCELLED:
+        cancel(session, copy)
+    return "change-perhaps-took-back" if copy.uncertain else "change-took-back"
 
-    A copy that would take along what is for colleagues, or be a second one, is called off.
-    """
-    waits = copy.state is DeliveryState.PENDING
-    if text.startswith("/"):
-        if copy.state is DeliveryState.SENT:
-            return "change-is-command"
-        # It would leave as it is now, be it later or once more.
-        if copy.state is DeliveryState.SENDING:
-            copy.payload = {**copy.payload, WITHDRAWN: True}
-            return "change-perhaps-took-back"
-        copy.state = DeliveryState.CANCELLED
-        return "change-perhaps-took-back" if copy.uncertain else "change-took-back"
-    if copy.state in (DeliveryState.FAILED, DeliveryState.CANCELLED):
-        copy.state = DeliveryState.CANCELLED  # whoever writes it anew says it once
+
+def _refusal(
+    session: Session, customer: Customer, message: Message, copy: DeliveryRow, inbox_id: int
+) -> str | None:
+    """Why a change does not reach the customer, as the name of a text; None where it does."""
+    if copy.state is DeliveryState.FAILED:
+        cancel(session, copy)  # or whoever writes it anew would say it twice
+    if copy.state is DeliveryState.CANCELLED:
         return "change-of-nothing-sent"
     if customer.gone:
         return "customer-gone"
     if customer.banned_at is not None:
         return "customer-banned"
-    if not waits and _replaced_file(session, message, inbox_id):
+    if copy.state is not DeliveryState.PENDING and _replaced_file(session, message, inbox_id):
         return "change-of-file"
     return None
 
