@@ -222,7 +222,7 @@ class Run:
             return
         self.say(
             "  [yellow]●[/] model      none yet: training the starter model, "
-            "which takes about five minutes on two cores (once), or a quarter of an hour without bf16"
+            "which takes about five minutes on two cores, or fifteen without bf16 (once)"
         )
         command = [sys.executable, "-m", "cli", "train", *(["--quiet"] if self.quiet else [])]
         status = self.supervisor.run_once(command, environment, "training")
