@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from desk.store import Store
 
 FIRST_ID = 1_000_000_000
-START_TIMEOUT = 900.0
-"""Seconds for everything to start: the first time that includes training a model."""
+START_TIMEOUT = 3600.0
+"""Seconds for everything to start: the first time that includes training a model, which without
+bf16 takes a quarter of an hour and beside other work longer."""
 
 
 def chat(
@@ -162,6 +163,8 @@ def _pipeline(settings: Settings) -> Iterator[str]:
         with _started(settings) as url:
             yield url
         return
+    if not run.get("ready") and run.get("mode") != "telegram":
+        notices().print("[dim]Frontdesk is starting: the message goes out when it is ready …[/]")
     yield _wait_ready(settings, None)
 
 

@@ -190,8 +190,10 @@ def models(settings: Settings) -> Iterator[Finding]:
         yield Finding("models", Status.FAIL, str(error))
         return
     if serving is None:
-        detail = f"no champion in {folder}"
-        yield Finding("models", Status.WARN, detail, "frontdesk train (or frontdesk up)")
+        run = rundir.running(settings.data_dir)
+        starting = run is not None and not run.get("ready")
+        hint = "frontdesk up is training one" if starting else "frontdesk train (or frontdesk up)"
+        yield Finding("models", Status.WARN, f"no champion in {folder}", hint)
     for version in registry.versions(folder):
         name = f"{version.name}{' (champion)' if version.is_champion else ''}"
         try:

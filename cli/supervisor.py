@@ -149,9 +149,10 @@ class Supervisor:
             time.sleep(TICK)
 
     def run_once(self, argv: list[str], env: Mapping[str, str], name: str) -> int:
-        """Run a command to its end in the terminal; returns its exit status.
+        """Run a command to its end in the terminal, the children kept alive meanwhile; returns its
+        exit status.
 
-        Raises `StopRequestedError`; the command is then killed.
+        Raises as `wait_ready` does but for time; the command is then killed.
         """
         self._watch()
         process = subprocess.Popen(
@@ -163,7 +164,7 @@ class Supervisor:
         self._tell_watchman(f"+{int(Stage.WORKERS)} {process.pid}")
         try:
             while (status := process.poll()) is None:
-                self._check_stop()
+                self.turn()
                 time.sleep(TICK)
             return status
         finally:

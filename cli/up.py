@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 READY_TIMEOUT = 90.0
 ROOT = Path(__file__).parents[1]
-LAST = "training"
-"""No message waits for it, and loading its libraries would slow down the others' start."""
+INFERENCE = "inference"
+"""Starts when there is a model: it is ready when it can answer."""
+TRAINING = "training"
+"""Starts last: no message waits for it, and loading its libraries would slow down the others."""
+AFTER_TRAINING = (INFERENCE, TRAINING)
 
 
 def up(
@@ -103,16 +106,22 @@ class Run:
             from cli.telegram import check_telegram
 
             check_telegram(self.settings, desk)
+        trained = self._has_champion()
         redis_url = self._start_redis()
         environment = self._environment(redis_url, port)
-        self._ensure_champion(environment)
         children = []
         if self.simulated:
             children.append(self._start_simulator(desk, port))
-        names = [name for name in PROCESSES if name != LAST]
+        names = [name for name in PROCESSES if name not in AFTER_TRAINING]
         children += [self._start_process(name, environment) for name in names]
+        if not trained:
+            # Nobody is met with silence for the minutes of a training: without a model, people get
+            # each message, as whenever a prediction is late.
+            self.supervisor.wait_ready(children, READY_TIMEOUT)
+            self._train_starter(environment)
+        children.append(self._start_process(INFERENCE, environment))
         self.supervisor.wait_ready(children, READY_TIMEOUT)
-        self._start_process(LAST, environment)
+        self._start_process(TRAINING, environment)
         self.state["ready"] = True
         self._write_state()
         self._say_where(time.monotonic() - started)
@@ -204,25 +213,38 @@ class Run:
             }
         return {**os.environ, **chosen}
 
-    def _ensure_champion(self, environment: dict[str, str]) -> None:
+    def _has_champion(self) -> bool:
+        """Whether there is a model to serve. Raises `CommandError` for one that can't."""
         from classifier import registry
 
         serving = registry.champion(self.settings.models_dir)
-        if serving is not None:
-            try:
-                registry.verify(self.settings.models_dir / serving)
-            except registry.ModelError as error:
-                raise CommandError(
-                    f"The champion can't serve: {error}. Run `frontdesk models rollback` or "
-                    f"`frontdesk models promote VERSION`; or delete {self.settings.models_dir}/"
-                    "champion, and the next start trains the starter model anew."
-                ) from None
-            self.say(f"  [green]●[/] {'model':<10} {serving}")
-            self._warn_of_another_pack(serving)
-            return
+        if serving is None:
+            return False
+        try:
+            registry.verify(self.settings.models_dir / serving)
+        except registry.ModelError as error:
+            raise CommandError(
+                f"The champion can't serve: {error}. Run `frontdesk models rollback` or "
+                f"`frontdesk models promote VERSION`; or delete {self.settings.models_dir}/"
+                "champion, and the next start trains the starter model anew."
+            ) from None
+        self._tell("model", serving, True)
+        self._warn_of_another_pack(serving)
+        return True
+
+    def _train_starter(self, environment: dict[str, str]) -> None:
+        from classifier import registry
+
+        what = (
+            "none yet: training the starter model (once; about five minutes on two cores, or "
+            "fifteen without bf16)"
+        )
+        self._tell("model", what, False)
         self.say(
-            "  [yellow]●[/] model      none yet: training the starter model, "
-            "which takes about five minutes on two cores, or fifteen without bf16 (once)"
+            f"    [bold cyan]{self.state['url']}/[/] is open already: until the model is there, "
+            "people get each message"
+            if self.simulated
+            else "    The bot is there already: until the model is, people get each message"
         )
         command = [sys.executable, "-m", "cli", "train", *(["--quiet"] if self.quiet else [])]
         status = self.supervisor.run_once(command, environment, "training")

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from classifier import registry
 from cli import rundir
@@ -21,7 +22,7 @@ from cli.simulated import Simulator
 from desk.heartbeat import age
 from desk.pack import load
 from desk.store import Store
-from desk.tables import Customer
+from desk.tables import Customer, DecisionRow
 from tests.cli.conftest import ANSWER, ROOT, Place, Result, make_examples, write_jsonl
 from tests.cli.test_supervisor import lives
 
@@ -424,19 +425,48 @@ def test_a_first_start_trains_the_starter_model(place: Place) -> None:
     assert chat(place).json()["model"] == registry.champion(place.folder / "models")
 
 
+def test_while_the_starter_model_is_trained_people_get_the_messages(
+    place: Place, pack_dir: Path
+) -> None:
+    _start_long_training(place, pack_dir, REPLY_DEADLINE="1")
+    found = place.run("doctor", "--json").json()
+    [models] = [one for one in found["checks"] if one["check"] == "models"]
+    assert models["hint"] == "frontdesk up is training one"
+    simulator = Simulator(str((rundir.running(place.data_dir) or {})["url"]))
+    assert simulator.shows_page()
+    simulator.post("/sim/customers", {"first_name": "Ada", "id": 77})
+    sent = simulator.post("/sim/customers/77/send", {"text": "where is my parcel"})
+    path = f"/sim/chats/77/wait?after={sent['message_id']}&from=bot&timeout=20"
+    [told] = simulator.get(path, timeout=25)
+    assert told["text"] != ANSWER
+    store = Store(f"sqlite:///{place.data_dir / 'simulator.db'}")
+    with store.reading() as session:
+        [rule] = session.scalars(select(DecisionRow.rule))
+    assert rule == "late"
+
+
 def test_a_stop_while_the_starter_model_is_trained_leaves_nothing_behind(
     place: Place, pack_dir: Path
 ) -> None:
-    large, models = place.folder / "large", place.folder / "models"
+    process = _start_long_training(place, pack_dir)
+    children = list(place.children().values())
+    stop(process.pid, place, signal.SIGINT)
+    assert process.returncode == 0
+    assert not Path(place.settings["MODELS_DIR"]).exists()
+    assert not any(map(lives, children))
+
+
+def _start_long_training(place: Place, pack_dir: Path, **settings: str) -> subprocess.Popen[str]:
+    """`frontdesk up` in the first epoch of a starter model that takes longer than a test."""
+    large = place.folder / "large"
     shutil.copytree(pack_dir, large)
     write_jsonl(large / "examples.jsonl", make_examples(each=8000))
-    process = place.start("up", MODELS_DIR=str(models), PACK=str(large))
+    place.settings["MODELS_DIR"] = str(place.folder / "models")
+    process = place.start("up", PACK=str(large), **settings)
     assert process.stderr is not None
     while "epoch 1" not in process.stderr.readline():
         assert process.poll() is None
-    stop(process.pid, place, signal.SIGINT)
-    assert process.returncode == 0
-    assert not models.exists()
+    return process
 
 
 def test_a_start_after_a_kill_finds_nothing_in_its_way(place: Place) -> None:

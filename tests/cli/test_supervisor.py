@@ -286,6 +286,24 @@ def test_a_request_to_stop_ends_a_command_that_runs_once(supervisor: Supervisor)
     assert time.monotonic() - started < 5
 
 
+def test_children_are_kept_alive_while_a_command_runs_once(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    # Dies at first, then lives; the command waits for its second life.
+    life = f"import pathlib, time; p = pathlib.Path({str(again)!r})"
+    one = child(
+        f"{life}.with_name('first'); p.exists() and (p.with_name('again').touch(), "
+        "time.sleep(60)); p.touch()"
+    )
+    supervisor.start(one)
+    waits = (
+        f"{life}\nfor _ in range(200):\n  if p.exists(): break\n  time.sleep(0.05)\nelse: exit(3)"
+    )
+    assert supervisor.run_once([sys.executable, "-c", waits], os.environ, "training") == 0
+    assert one.restarts == 1
+
+
 def test_a_log_that_has_grown_large_is_put_aside(tmp_path: Path) -> None:
     large = tmp_path / "bot.log"
     with large.open("wb") as file:
