@@ -100,6 +100,7 @@ def make_router() -> Router:
     router.message.register(send_file, F.content_type.not_in(NOTICES), Command("human"))
     router.message.register(send_file, F.content_type.not_in(NOTICES))
     router.edited_message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
+    router.edited_message.register(human, F.text, Command("human"))
     router.edited_message.register(rewrite, F.content_type.not_in(NOTICES))
     router.my_chat_member.register(block, F.chat.type == ChatType.PRIVATE)
     return router

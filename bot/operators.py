@@ -137,7 +137,9 @@ async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> No
 
 
 async def queue(message: Message, desk: Desk, inbox_id: int) -> None:
-    await asyncio.to_thread(operators.queue_wanted, desk, inbox_id, _topic(message))
+    await asyncio.to_thread(
+        operators.queue_wanted, desk, inbox_id, _user(message), _topic(message)
+    )
 
 
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:

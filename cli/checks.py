@@ -330,9 +330,10 @@ def work(settings: Settings) -> Iterator[Finding]:
     parked = intake.parked(desk)
     hint = "frontdesk doctor --retry gives them another round"
     if parked:
+        closing = f"{hint}; --dismiss closes what fails again"
         shown = ", ".join(f"{id_} ({_kind(error)})" for id_, _, error in parked[:SHOWN])
         detail = f"{len(parked)} parked: {shown}{', …' if len(parked) > SHOWN else ''}"
-        yield Finding("updates", Status.WARN, detail, hint)
+        yield Finding("updates", Status.WARN, detail, closing)
     else:
         yield Finding("updates", Status.OK, "none is parked")
     late = watching.count_overdue(desk, settings.reply_deadline)

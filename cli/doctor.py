@@ -13,7 +13,7 @@ from cli.screen import JsonOption, notices, print_json, results
 
 if TYPE_CHECKING:
     from cli.checks import Finding
-    from desk.flow.desk import Desk
+    from desk.settings import Settings
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -26,6 +26,10 @@ def doctor(
     retry: Annotated[
         bool,
         typer.Option("--retry", help="Give parked updates and refused deliveries another round."),
+    ] = False,
+    dismiss: Annotated[
+        bool,
+        typer.Option("--dismiss", help="Close parked updates: they are never handled."),
     ] = False,
     json_: JsonOption = False,
 ) -> None:
@@ -43,14 +47,7 @@ def doctor(
             raise MisconfiguredError(f"There is no process {process!r}; choose one of {names}.")
         findings = [checks.sign_of_life(settings, process, expected=True)]
     else:
-        if retry:
-            updates, deliveries, left_out = _retry(open_desk(settings))
-            notices().print(f"Another round: {updates} updates, {deliveries} deliveries.")
-            if left_out:
-                notices().print(
-                    f"Left out: {left_out} deliveries that were tried twice and may have arrived; "
-                    "a third try could show them a third time. Look into the chats."
-                )
+        _mend(settings, retry, dismiss)
         findings = []
         for finding in checks.all_checks(settings):
             findings.append(finding)
@@ -78,12 +75,22 @@ def _print(finding: Finding) -> None:
         console.print(f"{'':<16}→ {finding.hint}", markup=False)
 
 
-def _retry(desk: Desk) -> tuple[int, int, int]:
-    """Another round for parked updates and refused deliveries.
-
-    Returns how many of each get one, and how many deliveries do not since they may have arrived.
-    """
+def _mend(settings: Settings, retry: bool, dismiss: bool) -> None:
+    """Another round for parked updates and refused deliveries, or an end to parked updates."""
+    if retry and dismiss:
+        raise MisconfiguredError("Either --retry or --dismiss: try again first, then close.")
+    if not retry and not dismiss:
+        return
     from desk.flow import delivering, intake
 
+    desk = open_desk(settings)
+    if dismiss:
+        notices().print(f"Closed: {intake.dismiss_parked(desk)} updates.")
+        return
     updates, deliveries = intake.retry_parked(desk), delivering.retry_failed(desk)
-    return updates, deliveries, delivering.counts(desk)["given_up"]
+    notices().print(f"Another round: {updates} updates, {deliveries} deliveries.")
+    if left_out := delivering.counts(desk)["given_up"]:
+        notices().print(
+            f"Left out: {left_out} deliveries that were tried twice and may have arrived; "
+            "a third try could show them a third time. Look into the chats."
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ FIRST_BACKOFF = 0.2
 LAST_BACKOFF = 10.0
 HEALTHY_AFTER = 60.0
 LOG_LIMIT = 10_000_000
+"""Bytes of a log from which on it is put aside."""
 WATCHMAN = Path(__file__).with_name("watchman.py")
 
 
@@ -182,6 +184,7 @@ class Supervisor:
             self._watch()
         now = time.monotonic()
         for child in self.children:
+            _bound_log(child)
             if child.due is not None:
                 if now >= child.due:
                     try:
@@ -293,6 +296,15 @@ def open_log(logs: Path, name: str) -> IO[bytes]:
     if path.exists() and path.stat().st_size > LOG_LIMIT:
         path.replace(path.with_suffix(".log.1"))
     return path.open("ab")
+
+
+def _bound_log(child: Child) -> None:
+    """Put a log that has grown large aside, while its process goes on writing at the end of it."""
+    with suppress(OSError):
+        if child.log is not None and child.log.stat().st_size > LOG_LIMIT:
+            shutil.copyfile(child.log, child.log.with_suffix(".log.1"))
+            os.truncate(child.log, 0)
+            child.log_start = 0
 
 
 def last_words(child: Child) -> str:

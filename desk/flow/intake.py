@@ -177,8 +177,20 @@ def parked(desk: Desk) -> list[tuple[int, int, str]]:
 def retry_parked(desk: Desk) -> int:
     """Give every parked update another round; returns how many there were."""
     with desk.store.writing() as session:
-        query = select(Inbox).where(Inbox.state == InboxState.PARKED).order_by(Inbox.id)
-        rows = session.scalars(query.with_for_update()).all()
+        rows = session.scalars(_PARKED.with_for_update()).all()
         for row in rows:
             row.state, row.attempts, row.done_at = InboxState.NEW, 0, None
         return len(rows)
+
+
+def dismiss_parked(desk: Desk) -> int:
+    """Close every parked update: what could not be handled never will be. Returns how many there
+    were. Their errors stay."""
+    with desk.store.writing() as session:
+        rows = session.scalars(_PARKED.with_for_update()).all()
+        for row in rows:
+            row.state = InboxState.DONE
+        return len(rows)
+
+
+_PARKED = select(Inbox).where(Inbox.state == InboxState.PARKED).order_by(Inbox.id)

@@ -203,10 +203,14 @@ def ordered_training(
         return run.id, run.attempt
 
 
-def queue_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
+def queue_wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None = None) -> None:
     """/queue in the operators' chat: who waits, as things stand when the answer is sent."""
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or desk.operator_chat_id is None:
+            return
+        if session.get(Operator, user_id) is None:
+            text = say(_refusal(None, user_id), desk.language, user=str(user_id))
+            tell(session, desk, f"told:{inbox_id}", thread_id, text)
             return
         payload: dict[str, object] = {
             "parse_mode": "HTML",

@@ -77,6 +77,18 @@ async def test_a_customers_edit_after_the_bot_asked_back_is_answered(
     await world.said(ann, "Monday")
 
 
+async def test_an_edit_into_the_command_for_a_person_calls_one(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    wrote = await world.write(ann, "when do you open?")
+    await decider.decide(("opening_hours", 0.99))
+    await world.said(ann, "Monday")
+    body = {"message_id": wrote["message_id"], "text": "/human"}
+    await world.ask("POST", f"customers/{ann}/edit", body)
+    await world.said(OPERATORS_CHAT, "Needs a person")
+
+
 async def test_a_reply_to_a_card_is_a_reply_to_the_customers_message(
     bot: Running, world: World, decider: Decider
 ) -> None:

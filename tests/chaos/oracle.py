@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from cli.simulated import Simulator
 from desk.domain import Action, Author, DeliveryState, InboxState, MessageState
 from desk.flow.composing import plain
-from desk.policy import ASKED_FOR_PERSON, FLOOD, INTENT_NEEDS_PERSON, THUMB_DOWN
+from desk.policy import ASKED_FOR_PERSON, CHANGED, FLOOD, INTENT_NEEDS_PERSON, THUMB_DOWN
 from desk.store import Store
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message
 from desk.texts import say
@@ -121,6 +121,8 @@ def judge(
     if any(left.values()):
         verdict.violations.append(f"Not everything came to an end: {left}.")
     looked_at = datetime.now(UTC)
+    path = f"/sim/chats/{OPERATORS_CHAT}/messages?from=people&limit=100000"
+    changed = [message for message in simulator.get(path, 60) if "edit_date" in message]
     calls, refused = (_calls(simulator, ok) for ok in ("true", "false"))
     with store.reading() as session:
         taps = Counter(
@@ -141,7 +143,7 @@ def judge(
             verdict.shown += len(shown)
             found = _Chat(session, chat, said, shown, sent, calls[chat], verdict)
             found.refused, found.operators = refused[chat], calls[OPERATORS_CHAT]
-            found.looked_at = looked_at
+            found.looked_at, found.changed = looked_at, changed
             verdict.violations += [f"Chat {chat}: {what}" for what in found.violations()]
     return verdict
 
@@ -179,6 +181,8 @@ class _Chat:
         self.operators: list[Json] = []
         """Calls into the operators' chat that were carried out until `looked_at`."""
         self.looked_at = datetime.now(UTC)
+        self.changed: list[Json] = []
+        """What operators wrote and have changed since, in whatever topic."""
         self.customer = session.scalar(select(Customer).where(Customer.chat_id == chat))
         topic = self.customer.topic_id if self.customer else None
         self.resolved = [
@@ -240,6 +244,7 @@ class _Chat:
         yield from self._answered()
         yield from self._passed_on()
         yield from self._in_topic()
+        yield from self._changed()
 
     def _stored_once(self) -> Iterator[str]:
         """Every update was stored once and came to its end."""
@@ -257,6 +262,36 @@ class _Chat:
                 self.verdict.parked += 1
                 if not row.error:
                     yield f"update {row.update_id} is parked without a reason."
+
+    def _changed(self) -> Iterator[str]:
+        """What was changed afterwards was stored; what an operator changed, the customer sees."""
+        stored = {
+            (
+                row.payload["edited_message"].get("message_id"),
+                row.payload["edited_message"].get("text"),
+            )
+            for row in self.inbox
+            if isinstance(row.payload.get("edited_message"), dict)
+        }
+        for message in self.said[1:]:  # of who is not known yet, nothing is kept
+            if "edit_date" in message and (message["message_id"], message["text"]) not in stored:
+                yield f"what became of message {message['message_id']} is not stored."
+        copies = {
+            row.payload["message_id"]: row
+            for row in self.deliveries
+            if row.key.startswith("operator:") and row.state is DeliveryState.SENT
+        }
+        shown = {message["message_id"]: message for message in self.shown}
+        for message in self.changed:
+            copy = copies.get(message["message_id"])
+            if copy is None or copy.telegram_id not in shown:
+                continue
+            changes = self.session.scalars(
+                select(DeliveryRow).where(DeliveryRow.key.startswith(f"changed:{copy.message_id}:"))
+            ).all()
+            refused = any(row.state is not DeliveryState.SENT for row in changes)
+            if shown[copy.telegram_id]["text"] != message["text"] and not refused:
+                yield f"the customer does not see what became of {message['message_id']}."
 
     def _decided(self) -> Iterator[str]:
         """Every text was decided, once; so was every file, and every call for a person."""
@@ -383,6 +418,8 @@ class _Chat:
         by_button = decision.rule in (ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, THUMB_DOWN)
         if len(sent) > 1 and not by_button:
             yield f"message {message.id} has {len(sent)} replies."
+        if decision.rule == CHANGED:
+            return  # it was answered as it was first
         if decision.action is Action.SILENT:
             called = conversation.escalated_at is not None or conversation.taken_at is not None
             noticed = any(row.key.startswith("flood:") for row in self.deliveries)
@@ -398,7 +435,7 @@ class _Chat:
         """What is a person's to answer was put before the operators."""
         cards = {row.key: row for row in self.cards}
         for message, decision in self.messages.values():
-            if decision is None or decision.rule == FLOOD:
+            if decision is None or decision.rule in (CHANGED, FLOOD):
                 continue
             if decision.action not in (Action.ESCALATE, Action.SILENT):
                 continue

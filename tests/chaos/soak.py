@@ -38,6 +38,7 @@ TEXTS = (
 ACTS: dict[str, int] = {
     "text": 780, "press": 90, "file": 15, "start": 20, "help": 10, "human": 15, "person": 5,
     "operator": 25, "resolve": 75, "block": 5, "unblock": 20, "telegram": 5,
+    "edit": 30, "operator edit": 15,
 }  # fmt: skip
 TROUBLES: dict[str, int] = {
     "kill bot": 3, "kill inference": 3, "kill scheduler": 2, "kill redis": 2,
@@ -164,6 +165,8 @@ class Soak:
                 self._press(who, act.draw)
             case "block" | "unblock":
                 self._post(f"/sim/customers/{who}/{act.kind}")
+            case "edit" | "operator edit":
+                self._edit(who, act)
             case "operator" | "resolve":
                 self._operate(act)
             case "telegram":
@@ -178,6 +181,21 @@ class Soak:
                 body = {"message_id": message["message_id"], "data": data, "timeout": 0.2}
                 answer = self._post(f"/sim/customers/{who}/press", **body)
                 self.presses.append(answer["query_id"])
+
+    def _edit(self, who: int, act: Act) -> None:
+        """A customer or the operator changes one of the last words in that chat of their own."""
+        path, author, chat = f"customers/{who}", who, who
+        if act.kind == "operator edit":
+            path, author, chat = f"operators/{OPERATOR}", OPERATOR, OPERATORS_CHAT
+        written = [
+            message
+            for message in self._get(f"/sim/chats/{chat}/messages?from=people&limit=5")
+            if message["from"]["id"] == author and not message.get("text", "/").startswith("/")
+        ]
+        if written:
+            message = written[int(act.draw * len(written))]
+            said = f"{TEXTS[int(act.draw * len(TEXTS))]} {act.draw:.6f}"
+            self._post(f"/sim/{path}/edit", message_id=message["message_id"], text=said)
 
     def _operate(self, act: Act) -> None:
         topics = self._get(f"/sim/chats/{OPERATORS_CHAT}/topics")

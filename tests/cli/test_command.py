@@ -49,6 +49,12 @@ VERBS = [
 ]
 
 
+def test_the_command_says_which_version_it_is(frontdesk: Command) -> None:
+    result = frontdesk("--version")
+    assert result.code == 0
+    assert result.out.startswith("frontdesk 0.")
+
+
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_every_verb_explains_itself_with_an_example(frontdesk: Command, verb: list[str]) -> None:
     result = frontdesk(*verb, "--help")

@@ -313,6 +313,22 @@ def test_a_log_that_has_grown_large_is_put_aside(tmp_path: Path) -> None:
     assert (tmp_path / "bot.log.1").stat().st_size == LOG_LIMIT + 1
 
 
+def test_the_log_of_a_child_that_runs_for_long_is_put_aside_and_goes_on(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    aside = tmp_path / "logs" / "child.log.1"
+    script = (
+        "import pathlib, time\n"
+        f"print('x' * {LOG_LIMIT}, flush=True)\n"
+        f"while not pathlib.Path({str(aside)!r}).exists(): time.sleep(0.02)\n"
+        "time.sleep(0.2); print('still here', flush=True); time.sleep(60)\n"
+    )
+    supervisor.start(child(script))
+    log = tmp_path / "logs" / "child.log"
+    turn_until(supervisor, lambda: log.stat().st_size < 100 and "still here" in log.read_text())
+    assert aside.stat().st_size == LOG_LIMIT + 1
+
+
 @pytest.mark.parametrize("watchman", ["as it was", "killed and replaced"])
 def test_children_do_not_outlive_a_supervisor_that_is_killed(tmp_path: Path, watchman: str) -> None:
     script = f"""

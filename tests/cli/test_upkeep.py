@@ -229,6 +229,16 @@ def test_doctor_shows_parked_updates_and_gives_them_another_round(
     assert len(new_rows(desk, 1)) == 1
 
 
+def test_doctor_closes_parked_updates_that_are_given_up(desk: Desk, frontdesk: Command) -> None:
+    park(desk)
+    assert frontdesk("doctor", "--retry", "--dismiss").code == 2
+    assert len(intake.parked(desk)) == 1
+    result = frontdesk("doctor", "--dismiss", "--json")
+    assert checks(result)["updates"]["status"] == Status.OK
+    assert "Closed: 1 updates" in result.err
+    assert new_rows(desk, 1) == []
+
+
 def test_doctor_says_how_many_wait_for_a_person_and_warns_beyond_the_sla(
     desk: Desk, frontdesk: Command
 ) -> None:

@@ -135,6 +135,16 @@ def test_a_parked_update_can_have_another_round(desk: Desk) -> None:
     assert intake.failed(desk, row.id, "boom") == intake.RETRY_SECONDS[0]
 
 
+def test_a_parked_update_that_nothing_can_mend_is_closed(desk: Desk) -> None:
+    intake.store_updates(desk, _updates(1, 2))
+    row, other = new_rows(desk)
+    intake.failed(desk, row.id, "boom", final=True)
+    assert intake.dismiss_parked(desk) == 1
+    assert intake.parked(desk) == []
+    assert [new.id for new in new_rows(desk)] == [other.id]
+    assert intake.dismiss_parked(desk) == 0
+
+
 def test_a_failure_after_the_update_was_handled_is_ignored(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1))
     row = new_rows(desk)[0]

@@ -9,7 +9,7 @@ from desk.domain import Person
 from desk.flow import customers, delivering, erasing, operators
 from desk.flow.overview import QUEUE_KEY, SHOWN, overview
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage
+from tests.desk.acting import ANA, BEN, OSCAR, STRANGER, Stage
 
 
 def call(stage: Stage, person: Person, thread_id: int | None = None) -> None:
@@ -22,7 +22,7 @@ def call(stage: Stage, person: Person, thread_id: int | None = None) -> None:
 
 def queue(stage: Stage, thread_id: int | None = None) -> str:
     """What /queue is answered with."""
-    operators.queue_wanted(stage.desk, stage.update(OPERATOR_CHAT), thread_id)
+    operators.queue_wanted(stage.desk, stage.update(OPERATOR_CHAT), OSCAR, thread_id)
     (delivery,) = stage.take()
     delivering.sent(stage.desk, delivery.id, delivery.attempts, 4000)
     assert delivery.key.startswith(QUEUE_KEY)
@@ -36,6 +36,13 @@ def test_nobody_waits_where_nobody_was_called(stage: Stage) -> None:
     stage.ask("where is my order")
     stage.send_all()
     assert queue(stage) == "⏳ Nobody is waiting for a person."
+
+
+def test_who_is_no_operator_is_not_told_who_waits(stage: Stage) -> None:
+    call(stage, BEN, 78)
+    operators.queue_wanted(stage.desk, stage.update(OPERATOR_CHAT), STRANGER)
+    (told,) = stage.take()
+    assert told.payload["text"].startswith("Only operators can do that")
 
 
 def test_who_waits_is_named_longest_first_and_late_ones_are_marked(
