@@ -91,16 +91,18 @@ def make_router() -> Router:
     router = Router(name="customers")
     router.message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
     # aiogram looks for commands in captions, too: a file is a file there, and would be lost.
-    router.message.register(start, F.text, CommandStart())
-    router.message.register(help_, F.text, Command("help"))
-    router.message.register(human, F.text, Command("human"))
-    # One that the bot does not know: `/settings`, say. With words behind it, it may be a question.
+    router.message.register(start, F.text, CommandStart(ignore_case=True))
+    router.message.register(human, F.text, Command("human", ignore_case=True))
+    # /help, and what the bot does not know: `/settings`, say. With words behind it, it may be a
+    # question.
     router.message.register(help_, F.text, Command(re.compile(r"\w+"), magic=~F.args))
     router.message.register(write, F.text)
-    router.message.register(send_file, F.content_type.not_in(NOTICES), Command("human"))
+    router.message.register(
+        send_file, F.content_type.not_in(NOTICES), Command("human", ignore_case=True)
+    )
     router.message.register(send_file, F.content_type.not_in(NOTICES))
     router.edited_message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
-    router.edited_message.register(human, F.text, Command("human"))
+    router.edited_message.register(human, F.text, Command("human", ignore_case=True))
     router.edited_message.register(rewrite, F.content_type.not_in(NOTICES))
     router.my_chat_member.register(block, F.chat.type == ChatType.PRIVATE)
     return router

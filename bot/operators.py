@@ -38,16 +38,16 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.middleware(_keep_name)
     router.message.register(note, F.is_topic_message, F.text.startswith("//"))
     router.message.register(note, F.is_topic_message, F.caption.startswith("//"))
-    router.message.register(note, Command("note"))
+    router.message.register(note, Command("note", ignore_case=True))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, F.caption.startswith("/"))
-    router.message.register(in_topic(operators.took), Command("take"))
-    router.message.register(in_topic(operators.resolved), Command("resolve"))
-    router.message.register(in_topic(operators.banned), Command("ban"))
-    router.message.register(in_topic(operators.unbanned), Command("unban"))
-    router.message.register(retrain, Command("retrain"))
-    router.message.register(queue, Command("queue"))
-    router.message.register(help_, Command("help"))
+    router.message.register(in_topic(operators.took), Command("take", ignore_case=True))
+    router.message.register(in_topic(operators.resolved), Command("resolve", ignore_case=True))
+    router.message.register(in_topic(operators.banned), Command("ban", ignore_case=True))
+    router.message.register(in_topic(operators.unbanned), Command("unban", ignore_case=True))
+    router.message.register(retrain, Command("retrain", ignore_case=True))
+    router.message.register(queue, Command("queue", ignore_case=True))
+    router.message.register(help_, Command("help", ignore_case=True))
     router.message.register(answer_unknown, F.text, Command(re.compile("")))
     topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
     topic_reopened = F.content_type == ContentType.FORUM_TOPIC_REOPENED
@@ -137,9 +137,7 @@ async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> No
 
 
 async def queue(message: Message, desk: Desk, inbox_id: int) -> None:
-    await asyncio.to_thread(
-        operators.queue_wanted, desk, inbox_id, _user(message), _topic(message)
-    )
+    await asyncio.to_thread(operators.queue_wanted, desk, inbox_id, _user(message), _topic(message))
 
 
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Author, ConversationState, FeedbackKind, Pressed
+from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, Pressed
 from desk.flow import composing
 from desk.flow.card_keyboards import label_keyboard
 from desk.flow.cards import CARD_KEY, is_post, post_message
@@ -24,12 +24,13 @@ from desk.flow.composing import (
     operators_text,
     person_button,
 )
-from desk.flow.conversations import add_message, current_conversation, find_open
+from desk.flow.conversations import add_message, current_conversation
 from desk.flow.customers import held_back, pass_on
 from desk.flow.deciding import remember_answer
+from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, is_in_charge, resolve, take, take_over
-from desk.flow.intake import claim
+from desk.flow.intake import claim, forget
 from desk.flow.noting import happened
 from desk.flow.refreshing import edit_card
 from desk.pack import Escalate
@@ -61,6 +62,9 @@ CHOSEN_KEY = "chosen:"
 the intent."""
 
 
+NEVER_ARRIVED = (DeliveryState.FAILED, DeliveryState.CANCELLED)
+
+
 @dataclass(frozen=True, slots=True)
 class _Press:
     """A press that passed the checks."""
@@ -90,6 +94,7 @@ def pressed(
         asked = session.get_one(Conversation, button.conversation_id)
         customer = session.get_one(Customer, asked.customer_id, with_for_update=True)
         if customer.erased:
+            forget(session, inbox_id)
             return _void(session, desk, user_id, chat_id)
         # Read again under the lock: a person may have taken over while we waited for it.
         conversation = session.get_one(
@@ -203,8 +208,8 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
         if press.conversation.last_intents[:1] == [press.button.argument]:
             press.conversation.last_intents = []  # it did help, so it was not given in vain
         return Pressed(say("thumb-thanks", language))
-    # That of the answer may be over since, because it was quiet.
-    conversation = find_open(session, customer) or press.conversation
+    # That of the answer may be over since: resolved, or quiet.
+    conversation = current_conversation(session, press.desk, customer)
     if conversation.state is ConversationState.BOT:
         # Said once an answer, however often the thumb is pressed before it is gone.
         customer_text(
@@ -317,10 +322,22 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     if text is None:
         return Pressed(say("button-void", desk.language), alert=True)
     key = f"sent:{message.id}:{intent}"
-    if has_delivery(session, key):
+    before = session.scalar(
+        select(DeliveryRow)
+        .where(or_(DeliveryRow.key == key, DeliveryRow.key.startswith(f"{key}:")))
+        .order_by(DeliveryRow.id.desc())
+        .limit(1)
+        .with_for_update()
+    )
+    arrived = before is not None and (before.state not in NEVER_ARRIVED or before.uncertain)
+    if arrived:
         return Pressed(say("already-sent", desk.language), alert=True)
     if customer.gone:
         return Pressed(say("customer-gone", desk.language), alert=True)
+    if before is not None:
+        key = f"{key}:{press.inbox_id}"
+        if before.state is DeliveryState.FAILED:
+            cancel(session, before)  # or a retry would say it twice
     note_feedback(press, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
     apart = is_in_charge(press.conversation, operator) or is_post(session, message)
     take_over(session, desk, customer, press.conversation, operator)

@@ -26,7 +26,7 @@ from desk.flow.deciding import answer
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.handover import waiting_text
-from desk.flow.intake import claim
+from desk.flow.intake import claim, forget
 from desk.flow.noting import decided, happened
 from desk.pack import Escalate
 from desk.policy import (
@@ -176,6 +176,7 @@ def blocked(desk: Desk, inbox_id: int, chat_id: int, *, gone: bool) -> None:
             select(Customer).where(Customer.chat_id == chat_id).with_for_update()
         )
         if customer is None:
+            forget(session, inbox_id)
             return
         told, customer.gone = customer.gone, gone
         conversation = find_open(session, customer)

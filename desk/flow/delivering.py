@@ -50,6 +50,8 @@ _OPERATORS_TOLD = (
     select(_NOTICE.id)
     .where(
         or_(
+            _NOTICE.key.startswith(literal("failed:") + cast(DeliveryRow.id, String) + ":"),
+            # That of a version before the attempt stood in it.
             _NOTICE.key == literal("failed:") + cast(DeliveryRow.id, String),
             _NOTICE.key == literal("bare:") + DeliveryRow.key,
         )
@@ -148,7 +150,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                 operators_text(
                     session,
                     desk,
-                    f"failed:{row.id}",
+                    f"failed:{row.id}:{attempt}",
                     text,
                     customer=customer,
                     conversation=conversation,
@@ -161,7 +163,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                 )
             what = "change-not-delivered" if change else "not-delivered"
             text = "⚠️ " + html(shorten(say(what, desk.language, error=error), 1000))
-            operators_text(session, desk, f"failed:{row.id}", text, customer=customer)
+            operators_text(session, desk, f"failed:{row.id}:{attempt}", text, customer=customer)
 
 
 def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
@@ -190,7 +192,7 @@ def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
         waits = conversation is not None and conversation.state is ConversationState.WAITING
         if (has_topic or waits) and (theirs or not told):
             text = "⚠️ " + html(say("customer-gone", desk.language))
-            operators_text(session, desk, f"gone:{row.id}", text, customer=customer)
+            operators_text(session, desk, f"gone:{row.id}:{attempt}", text, customer=customer)
 
 
 def cancel(session: Session, row: DeliveryRow) -> None:
@@ -295,7 +297,7 @@ def _under_way(session: Session, row: DeliveryRow, attempt: int, *states: Delive
 
 def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
     # A change is over with that: tried again, it might undo a later one.
-    change = row.key.startswith(CHANGE_KEY)
+    change = row.key.startswith(CHANGE_KEY) or row.method in EDIT_METHODS
     row.state = DeliveryState.CANCELLED if change else DeliveryState.FAILED
     row.error = error[:2000]
     counted(session, metrics.DELIVERIES, outcome)

@@ -16,7 +16,7 @@ from desk.flow.customers import held_back, show_undecided
 from desk.flow.delivering import CHANGE_KEY, WITHDRAWN, cancel
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
-from desk.flow.intake import claim
+from desk.flow.intake import claim, forget
 from desk.flow.noting import decided, happened
 from desk.flow.operators import customer_of, tell, written_in_topic
 from desk.flow.quiet import close_if_quiet
@@ -27,7 +27,8 @@ from desk.texts import say
 FILES = ("animation", "audio", "document", "photo", "video", "voice")
 """What a message may hold beside its text, where that can be changed."""
 MOST_ATTEMPTS = 20
-"""So often a text that waits is put before the model, whatever it becomes."""
+"""So often a text that waits is put before the model at once, whatever it becomes; from then on it
+is left to the scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,7 @@ def customer_changed(
             select(Customer).where(Customer.chat_id == chat_id).with_for_update()
         )
         if customer is None:
-            # Words of a stranger, or of one who was erased: nothing would ever lead to them.
-            row = session.get_one(Inbox, inbox_id)
-            row.payload, row.chat_id = {}, None
+            forget(session, inbox_id)
             return None
         written = session.scalar(
             select(Message)
@@ -91,9 +90,12 @@ def customer_changed(
                 message=written.id,
                 conversation=written.conversation_id,
             )
-            first = first_pending(session, written.conversation_id) is written
+            if first_pending(session, written.conversation_id) is not written:
+                return None
             often = written.attempt >= (desk.flood_per_minute or MOST_ATTEMPTS)
-            return begin_attempt(written, desk.clock()) if first and not often else None
+            # What a worker makes of the words of before must not decide about these.
+            attempt = begin_attempt(written, desk.clock())
+            return None if often else attempt
         conversation = find_open(session, customer)
         if conversation is None or conversation.id != written.conversation_id:
             return None

@@ -138,6 +138,13 @@ def claim(session: Session, desk: Desk, inbox_id: int) -> bool:
     return True
 
 
+def forget(session: Session, inbox_id: int) -> None:
+    """Keep nothing of an update of a stranger, or of one who was erased: no export would show it,
+    and no erasure reach it."""
+    row = session.get_one(Inbox, inbox_id)
+    row.payload, row.chat_id = {}, None
+
+
 def done(desk: Desk, inbox_id: int) -> None:
     """Mark an update handled that no use case claimed: there was nothing to do for it."""
     with desk.store.writing() as session:
@@ -158,7 +165,9 @@ def failed(desk: Desk, inbox_id: int, error: str, *, final: bool = False) -> flo
         if final or row.attempts >= MAX_ATTEMPTS:
             row.state, row.done_at = InboxState.PARKED, desk.clock()
             text = "⚠️ " + say("update-parked", desk.language, inbox=str(row.id))
-            operators_text(session, desk, f"parked:{row.id}", text)
+            # Parked once more after a retry, it is told once more.
+            key = f"parked:{row.id}:{row.done_at.timestamp():.0f}"
+            operators_text(session, desk, key, text)
             return None
         return RETRY_SECONDS[row.attempts - 1]
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from desk import metrics
 from desk.domain import DeliveryState
-from desk.flow.delivering import EDIT_METHODS, IDEMPOTENT_METHODS, PERHAPS_ARRIVED, failed
+from desk.flow.delivering import (
+    EDIT_METHODS,
+    IDEMPOTENT_METHODS,
+    PERHAPS_ARRIVED,
+    failed,
+    failed_barely,
+)
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
 from desk.tables import DeliveryRow
+
+log = structlog.get_logger(__name__)
 
 MOST_SENT = 2000
 """More than Telegram takes from a bot in a minute."""
@@ -45,7 +55,14 @@ def recover(desk: Desk, lease: Holding) -> int:
                 counted(session, metrics.DELIVERIES, "uncertain")
                 happened(session, "delivery.uncertain", delivery=row.id, message=row.message_id)
     for delivery_id, attempt in given_up:
-        failed(desk, delivery_id, attempt, ENDED_TWICE)
+        try:
+            failed(desk, delivery_id, attempt, ENDED_TWICE)
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            # What nobody foresaw about one must not keep the bot from starting.
+            log.exception("delivery_settled_barely", delivery=delivery_id)
+            failed_barely(desk, delivery_id, attempt, ENDED_TWICE)
     return uncertain
 
 

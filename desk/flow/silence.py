@@ -43,12 +43,21 @@ def is_silent(desk: Desk, before: datetime) -> ColumnElement[bool]:
         .where(theirs, Feedback.created_at >= before)
     )
     replied = select(Message.id).where(
-        Message.conversation_id == Conversation.id, Message.author == Author.OPERATOR
+        Message.conversation_id == Conversation.id,
+        Message.author == Author.OPERATOR,
+        # A command that opened the conversation is no word to the customer.
+        or_(Message.telegram_id.is_not(None), Message.delivery_key.is_not(None)),
+    )
+    asked = select(Message.id).where(
+        Message.conversation_id == Conversation.id, Message.author == Author.CUSTOMER
     )
     # Taken by somebody who has never said a word since. One who was answered and says thanks for
     # it waits for nothing.
     unanswered = select(Conversation.id).where(
-        theirs, Conversation.state == ConversationState.HUMAN, ~replied.exists()
+        theirs,
+        Conversation.state == ConversationState.HUMAN,
+        asked.exists(),
+        ~replied.exists(),
     )
     under_way = select(Conversation.id).where(
         theirs,

@@ -382,6 +382,17 @@ async def test_a_notice_of_telegrams_calls_nobody(
     assert not rows.all(Message)
 
 
+async def test_a_command_may_be_shouted_and_a_question_may_follow_the_call_for_help(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    await world.reply(await world.write(ann, "/HUMAN"), "colleague")
+    ben = await world.customer("Ben")
+    asked = await world.write(ben, "/help when do you open?")
+    await decider.decide(("opening_hours", 0.99))
+    await world.reply(asked, "Monday")
+
+
 async def test_an_edit_is_no_second_question(bot: Running, world: World, rows: Rows) -> None:
     ann = await world.customer()
     await world.reply(await world.write(ann, "/help"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from classifier.vocabulary import Neighbour
-from desk.domain import Action, ConversationState
-from desk.flow import buttons, customers, operators
+from desk.domain import Action, ConversationState, DeliveryState
+from desk.flow import buttons, customers, delivering, operators
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage
@@ -183,6 +183,17 @@ def test_a_thumb_down_after_a_person_took_over_says_nothing_to_the_customer(stag
     assert [kind for _, kind, _, _ in stage.feedback()] == ["thumb_down"]
 
 
+def test_a_thumb_down_on_an_answer_of_before_offers_a_person_anew(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    down = stage.token("down")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    stage.press(down)
+    assert stage.heard()[-1] == "Sorry about that. Shall I call a colleague?"
+
+
 def test_a_press_handled_twice_counts_once(stage: Stage) -> None:
     customers.started(stage.desk, stage.update(), ANA)
     token = stage.token("intent", "order_status")
@@ -254,6 +265,32 @@ def test_a_one_tap_answer_tapped_twice_goes_out_once(card: tuple[Stage, int]) ->
     stage.press(token, by=OLGA)
     assert stage.heard() == heard
     assert len(stage.told()) == told
+
+
+@pytest.mark.parametrize("uncertain", [False, True])
+def test_a_one_tap_answer_that_was_refused_can_be_tapped_again(
+    card: tuple[Stage, int], uncertain: bool
+) -> None:
+    stage, _ = card
+    token = stage.token("send", "refund")
+    stage.press(token, by=OSCAR)
+    while batch := stage.take(limit=50):
+        for one in batch:
+            if not one.key.startswith("sent:"):
+                delivering.sent(stage.desk, one.id, one.attempts, 5000 + one.id)
+            elif uncertain and not one.uncertain:
+                delivering.again(stage.desk, one.id, one.attempts, 0, "lost", uncertain=True)
+            else:
+                delivering.failed(stage.desk, one.id, one.attempts, "400 no")
+    pressed = stage.press(token, by=OSCAR)
+    sent = [row.state for row in stage.deliveries(ANA.chat_id) if row.key.startswith("sent:")]
+    if uncertain:
+        assert (pressed.text, sent) == (
+            "This answer has already been sent.",
+            [DeliveryState.FAILED],
+        )
+    else:
+        assert sent == [DeliveryState.CANCELLED, DeliveryState.PENDING]
 
 
 def test_a_one_tap_answer_carries_the_packs_links_but_no_bot_buttons(stage: Stage) -> None:

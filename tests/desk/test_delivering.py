@@ -15,7 +15,7 @@ from desk.flow.desk import Desk
 from desk.tables import DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, Stage, add_deliveries, take_texts
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, add_deliveries, take_texts
 
 
 def test_a_sent_delivery_knows_its_message_and_time(stage: Stage, clock: Clock) -> None:
@@ -114,6 +114,30 @@ def test_a_retry_sends_no_answer_of_the_bot_after_a_persons_and_none_of_yesterda
         session.execute(update(DeliveryRow).values(created_at=stage.desk.clock()))
     clock.move(hours=25)
     assert delivering.retry_failed(stage.desk) == 0
+
+
+def test_a_retry_undoes_no_later_change_of_a_card(stage: Stage) -> None:
+    stage.ask("the roses are dead", intent="complaint")
+    stage.send_all()
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    while batch := stage.take(limit=50):
+        for one in batch:
+            end = delivering.failed if one.method == "editMessageText" else delivering.sent
+            end(stage.desk, one.id, one.attempts, *(["502"] if end is delivering.failed else [9]))
+    assert delivering.retry_failed(stage.desk) == 0
+
+
+def test_operators_hear_of_what_is_refused_once_more(stage: Stage) -> None:
+    stage.ask("the roses are dead", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    stage.reply("I am sorry")
+    for _ in range(2):
+        (copy,) = stage.take((OPERATOR_CHAT,))
+        delivering.failed(stage.desk, copy.id, copy.attempts, "bad request")
+        assert delivering.retry_failed(stage.desk) == 1
+    assert len([text for text in stage.told() if "could not be delivered" in text]) == 2
 
 
 def test_a_retry_sends_nothing_for_a_third_time_that_may_have_arrived(stage: Stage) -> None:

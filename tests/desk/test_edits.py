@@ -224,6 +224,9 @@ def test_a_text_that_is_edited_on_and_on_is_not_put_before_the_model_each_time(d
     jobs = [ana_edits(stage, f"where {number}") for number in range(6)]
     assert [job is not None for job in jobs] == [True, True, False, False, False, False]
     assert stage.said()[0].text == "where 5"
+    last = [job for job in jobs if job is not None][-1]
+    stage.decide((last, predict("where 1")))
+    assert stage.said()[0].state is MessageState.PENDING, "decided by words of before"
 
 
 def test_the_words_of_nobody_are_not_kept(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from desk.domain import (
     MessageState,
     Person,
 )
-from desk.flow import bans, customers, delivering, erasing, intake, operators, reminding
+from desk.flow import bans, buttons, customers, delivering, erasing, intake, operators, reminding
 from desk.flow.composing import operators_text
 from desk.flow.learning import learned
 from desk.flow.mentions import Mentions
@@ -40,6 +40,19 @@ def test_nothing_that_names_them_or_that_they_wrote_is_left(uma: Stage) -> None:
     assert left_of_uma(uma) == list(SECRETS)
     erasing.erase(uma.desk, uma.customer(UMA).id)
     assert left_of_uma(uma) == []
+
+
+def test_what_comes_of_one_who_was_erased_is_not_kept(uma: Stage) -> None:
+    token = uma.token("resolve")
+    erasing.erase(uma.desk, uma.customer(UMA).id, force=True)
+    block, press = (
+        store(uma, 9300 + number, UMA.chat_id, {what: {"from": {"first_name": "Umbrielle"}}})
+        for number, what in enumerate(("my_chat_member", "callback_query"))
+    )
+    customers.blocked(uma.desk, block, UMA.chat_id, gone=True)
+    buttons.pressed(uma.desk, press, token, UMA.chat_id, UMA.chat_id, 1)
+    for id_ in (block, press):
+        assert (uma.row(Inbox, id_).payload, uma.row(Inbox, id_).chat_id) == ({}, None)
 
 
 def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_stand(

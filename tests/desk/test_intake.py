@@ -135,6 +135,15 @@ def test_a_parked_update_can_have_another_round(desk: Desk) -> None:
     assert intake.failed(desk, row.id, "boom") == intake.RETRY_SECONDS[0]
 
 
+def test_operators_hear_of_an_update_that_is_parked_once_more(stage: Stage, clock: Clock) -> None:
+    inbox_id = stage.update()
+    intake.failed(stage.desk, inbox_id, "boom", final=True)
+    intake.retry_parked(stage.desk)
+    clock.move(minutes=1)
+    intake.failed(stage.desk, inbox_id, "boom", final=True)
+    assert len(stage.told()) == 2
+
+
 def test_a_parked_update_that_nothing_can_mend_is_closed(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1, 2))
     row, other = new_rows(desk)

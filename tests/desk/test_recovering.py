@@ -80,6 +80,23 @@ def test_a_delivery_during_which_the_sender_died_twice_is_given_up_and_operators
     assert "could not be delivered" in stage.told()[-1]
 
 
+def test_an_error_that_nobody_foresaw_does_not_keep_the_bot_from_starting(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = stage.ask("roses?")
+    stage.take((OPERATOR_CHAT,))
+    stage.recover()
+    stage.take((OPERATOR_CHAT,))
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("nobody foresaw that")
+
+    monkeypatch.setattr("desk.flow.delivering.call_person", broken)
+    stage.recover()
+    (row,) = stage.deliveries(key=f"answer:{message_id}")
+    assert row.state is DeliveryState.FAILED
+
+
 def test_what_was_sent_lately_or_may_have_been_is_known_to_the_next_sender(
     stage: Stage, clock: Clock
 ) -> None:

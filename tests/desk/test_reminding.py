@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from desk.domain import Person
+from desk.domain import DeliveryState, Person
 from desk.flow import customers, operators, reminding
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
@@ -88,6 +88,16 @@ def test_whom_a_person_has_taken_needs_no_reminder(stage: Stage, clock: Clock) -
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     clock.move(hours=2)
     assert reminding.remind(stage.desk) == 0
+
+
+def test_a_reminder_that_comes_too_late_is_not_sent(stage: Stage, clock: Clock) -> None:
+    _call(stage)
+    stage.topic()
+    clock.move(minutes=20)
+    assert reminding.remind(stage.desk) == 1
+    stage.reply("they come tomorrow")
+    stage.send_all()
+    assert [row.state for row in _reminders(stage)] == [DeliveryState.CANCELLED]
 
 
 def test_who_has_blocked_the_bot_waits_no_more(stage: Stage, clock: Clock) -> None:

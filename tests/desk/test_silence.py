@@ -110,7 +110,7 @@ def test_what_was_disliked_in_the_end_is_no_lesson_to_keep(stage: Stage, clock: 
 
 WHY_KEPT = (
     *("waits", "banned", "parked", "undecided", "taken lately"),
-    *("not answered", "not sent", "thumb lately"),
+    *("not answered", "not answered anew", "not sent", "thumb lately"),
 )
 
 
@@ -174,6 +174,11 @@ def test_silent_or_not_some_are_kept(stage: Stage, clock: Clock, why: str) -> No
         clock.move(seconds=-86400 * 9)
     if why == "not answered":
         operators.took(stage.desk, stage.update(), OSCAR, 77)
+        stage.send_all()
+    if why == "not answered anew":
+        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        operators.took(stage.desk, stage.update(), OSCAR, 77)  # opens another
+        uma_asks(stage, "and my peonies?")
         stage.send_all()
     if why == "thumb lately":
         operators.resolved(stage.desk, stage.update(), OSCAR, 77)
