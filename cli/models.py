@@ -59,7 +59,7 @@ def rollback() -> None:
     settings = load_settings()
     before = registry.champion(settings.models_dir)
     version = registry.rollback(settings.models_dir)
-    results().print(f"{version} serves again (before: {before}).")
+    results().print(f"{version} serves again (before: {before or 'none'}).")
 
 
 @models.command(epilog="Example: frontdesk models remove 20261123-143000-ab12cd")
