@@ -290,21 +290,32 @@ def rollback(models: str | Path) -> str:
     return previous
 
 
-def remove(models: str | Path, version: str) -> None:
-    """Delete a version; there is no way back to it then.
+def check_removable(models: str | Path, version: str) -> Path:
+    """The directory of a version that may be removed.
 
-    Raises `ModelError` for the champion, the candidate, and what is no version here. One that is
-    killed in between leaves a rest that `sweep` removes.
+    Raises `ModelError` for the champion, the candidate, and what is no version here.
     """
     models = Path(models)
     directory = _directory(models, version)
     if not directory.is_dir():
         raise ModelError(f"{directory}: there is no such version; see `frontdesk models list`")
+    if version == champion(models):
+        raise ModelError(f"{version} serves: promote another one first, or roll back")
+    if version == candidate(models):
+        raise ModelError(f"{version} waits for the gate; try again when its run is over")
+    return directory
+
+
+def remove(models: str | Path, version: str) -> None:
+    """Delete a version; there is no way back to it then.
+
+    Raises `ModelError` as `check_removable`. One that is killed in between leaves a rest that
+    `sweep` removes.
+    """
+    models = Path(models)
+    directory = check_removable(models, version)
     with _locked(models):
-        if version == champion(models):
-            raise ModelError(f"{version} serves: promote another one first, or roll back")
-        if version == candidate(models):
-            raise ModelError(f"{version} waits for the gate; try again when its run is over")
+        check_removable(models, version)  # nobody has promoted it in between
         past = history(models)
         champions = [entry for entry in past if entry["version"] != version]
         # First, and only where it must: a full disk is when one removes. What is there and not in
