@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from classifier.calibration import Calibration
+from classifier.rounding import shown_threshold
 
 _MEASURES = (
     ("accuracy", "Intent accuracy"),
@@ -49,7 +50,7 @@ A BERT that says what a customer's message is about and in what mood it was writ
 {rows}
 
 {remarks}
-Threshold where an intent has none of its own: {calibration.threshold:.2f}.
+Threshold where an intent has none of its own: {shown_threshold(calibration.threshold)}.
 
 ## Limits
 

@@ -90,6 +90,7 @@ def _compare(a: Outcomes, b: Outcomes) -> dict[str, Any]:
     accuracy = [float(outcomes.correct.mean()) for outcomes in (a, b)]
     macro_f1 = [mean_f1(table) for table in tables]
     intervals = _intervals(a, b)
+    support = Counter(a.truth)
     return {
         "rows": len(a.truth),
         "accuracy": _difference(accuracy, intervals[0]),
@@ -99,8 +100,7 @@ def _compare(a: Outcomes, b: Outcomes) -> dict[str, Any]:
         "p": chance_of_differing(gained, lost),
         "labels": {
             label: {
-                "support": sum(table[label]["support"] for table in tables if label in table)
-                // sum(label in table for table in tables),
+                "support": support[label],
                 "a": _counts(tables[0].get(label)),
                 "b": _counts(tables[1].get(label)),
             }

@@ -63,7 +63,8 @@ def records(content: str, separator: str = ",") -> Iterator[tuple[int, str, list
     Raises `CsvError` for what is not CSV.
     """
     lines = list(io.StringIO(content, newline=""))
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    # A cell that is written after a space keeps its quotes otherwise, and its separators split it.
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
     start = 0
     with cells_of_any_length(content):
         while start < len(lines):

@@ -94,6 +94,16 @@ def dump_csv(examples: Iterable[Example]) -> str:
     return lines.getvalue()
 
 
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What JSON makes of an object's pairs; raises ValueError where a key stands twice."""
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} stands twice in it")
+    return entry
+
+
 def csv_header(path: str | Path) -> list[str]:
     """The names of a CSV file's columns as they count, in small letters; none in an empty file."""
     content = _decode(Path(path))
@@ -147,7 +157,7 @@ def _json_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]
             continue
         where = f"{path}:{number}"
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=each_once)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: is not JSON ({error}); one object a line") from None
         if not isinstance(row, dict):

@@ -82,14 +82,14 @@ def intent_outcomes(
     ]
     if not rows:
         return None
-    first = [_one(scored.name) for _, scored, _ in rows]
+    first = [one_label(scored.name) for _, scored, _ in rows]
     scores = [p.scope for p, _, _ in rows]
     known = [score for score in scores if score is not None]
     if len(known) < len(rows):
         known = [_largest_in_scope(p) for p, _, _ in rows]
     return IntentOutcomes(
         texts=[p.text for p, _, _ in rows],
-        truth=[_one(true) for _, _, true in rows],
+        truth=[one_label(true) for _, _, true in rows],
         first=first,
         confidence=np.array([scored.confidence for _, scored, _ in rows]),
         threshold=np.array([p.threshold or 0.0 for p, _, _ in rows]),
@@ -264,7 +264,8 @@ def mean_f1(table: Table) -> float:
     return sum(row["f1"] for row in table.values()) / len(table)
 
 
-def _one(label: str) -> str:
+def one_label(label: str) -> str:
+    """A label as it counts: `oos` and `out_of_scope` are one."""
     return OOS if label in OUT_OF_SCOPE else label
 
 

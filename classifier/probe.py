@@ -37,7 +37,7 @@ def out_of_fold(
 
     `labels` are the texts' intents, or their sentiments, and `vectors` what `embed` makes of the
     texts. The names are those of the labels, sorted; the folds are seeded and share out the labels,
-    and texts that differ in case and spaces only stay together.
+    and texts that differ in case, spaces and punctuation only stay together.
     Raises `DataError` where all labels are the same, or there are fewer different texts than folds.
     """
     names = tuple(sorted(set(labels)))

@@ -25,6 +25,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -276,37 +278,52 @@ def rollback(models: str | Path) -> str:
     """
     models = _existing(models)
     with _locked(models):
-        past = _history_to_champion(models)
-        if len(past) < 2:
+        past, serving = _history_to_champion(models), champion(models)
+        while past and past[-1]["version"] == serving:
+            past.pop()
+        if not past:
             raise ModelError(f"{models}: there is no earlier champion to go back to")
-        previous = str(past[-2]["version"])
+        previous = str(past[-1]["version"])
         verify(_directory(models, previous))
         _point(models, CHAMPION, previous)
-        _write_history(models, past[:-1])
+        _write_history(models, past)
     return previous
 
 
-def remove(models: str | Path, version: str) -> None:
-    """Delete a version; there is no way back to it then.
+def check_removable(models: str | Path, version: str) -> Path:
+    """The directory of a version that may be removed.
 
-    Raises `ModelError` for the champion, the candidate, and what is no version here. One that is
-    killed in between leaves a rest that `sweep` removes.
+    Raises `ModelError` for the champion, the candidate, and what is no version here.
     """
     models = Path(models)
     directory = _directory(models, version)
     if not directory.is_dir():
         raise ModelError(f"{directory}: there is no such version; see `frontdesk models list`")
+    if version == champion(models):
+        raise ModelError(f"{version} serves: promote another one first, or roll back")
+    if version == candidate(models):
+        raise ModelError(f"{version} waits for the gate; try again when its run is over")
+    return directory
+
+
+def remove(models: str | Path, version: str) -> None:
+    """Delete a version; there is no way back to it then.
+
+    Raises `ModelError` as `check_removable`. One that is killed in between leaves a rest that
+    `sweep` removes.
+    """
+    models = Path(models)
+    directory = check_removable(models, version)
     with _locked(models):
-        if version == champion(models):
-            raise ModelError(f"{version} serves: promote another one first, or roll back")
-        if version == candidate(models):
-            raise ModelError(f"{version} waits for the gate; try again when its run is over")
+        check_removable(models, version)  # nobody has promoted it in between
         past = history(models)
         champions = [entry for entry in past if entry["version"] != version]
         # First, and only where it must: a full disk is when one removes. What is there and not in
         # the history does no harm.
         if champions != past:
-            _write_history(models, champions)
+            # Between two terms of one champion, nobody is left to go back to.
+            terms = groupby(champions, itemgetter("version"))
+            _write_history(models, [next(term) for _, term in terms])
         rest = models / f".{version}.partial"
         try:
             directory.rename(rest)
@@ -423,10 +440,11 @@ def _point(models: Path, name: str, version: str) -> None:
 
 
 def _history_to_champion(models: Path) -> list[dict[str, Any]]:
-    """The history up to the version that serves now."""
+    """The history up to the version that serves now; all of it where somebody else chose that."""
     entries, serving = history(models), champion(models)
-    while entries and entries[-1]["version"] != serving:
-        entries.pop()
+    if any(entry["version"] == serving for entry in entries):
+        while entries[-1]["version"] != serving:
+            entries.pop()
     return entries
 
 

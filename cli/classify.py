@@ -85,12 +85,18 @@ def _line(prediction: Prediction) -> str:
 
 
 def _reasons(prediction: Prediction) -> Iterator[str]:
-    if prediction.threshold is not None:
-        yield f"  threshold {prediction.threshold:.2f}"
+    from classifier.rounding import shown_score, shown_threshold
+
+    if prediction.intent is not None and prediction.threshold is not None:
+        reached = shown_score(prediction.intent.confidence, prediction.threshold)
+        yield f"  threshold {shown_threshold(prediction.threshold)} (confidence {reached})"
     if prediction.scope is not None:
         asked = prediction.scope_threshold
-        yield f"  scope {prediction.scope:.2f}" + (
-            "" if asked is None else f" ({asked:.2f} and more is in scope)"
+        yield (
+            f"  scope {prediction.scope:.2f}"
+            if asked is None
+            else f"  scope {shown_score(prediction.scope, asked)} "
+            f"({shown_threshold(asked)} and more is in scope)"
         )
     if prediction.language is not None:
         yield f"  language {prediction.language}: the model was not trained on it"

@@ -21,7 +21,7 @@ from cli.options import (
     unknown_labels,
     warn_of_training_data,
 )
-from cli.screen import JsonOption, percent, print_json, results, training_progress
+from cli.screen import JsonOption, percent, percent_at_most, print_json, results, training_progress
 
 if TYPE_CHECKING:
     from classifier import Prediction
@@ -213,4 +213,6 @@ def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:
 
 
 def _shown(name: str, value: float) -> str:
+    if name == "coverage_error_bound":
+        return percent_at_most(value)
     return f"{value:.4f}" if name == "aurc" else percent(value)

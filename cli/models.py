@@ -59,7 +59,7 @@ def rollback() -> None:
     settings = load_settings()
     before = registry.champion(settings.models_dir)
     version = registry.rollback(settings.models_dir)
-    results().print(f"{version} serves again (before: {before}).")
+    results().print(f"{version} serves again (before: {before or 'none'}).")
 
 
 @models.command(epilog="Example: frontdesk models remove 20261123-143000-ab12cd")
@@ -72,9 +72,9 @@ def remove(
     from classifier import registry
 
     settings = load_settings()
-    kept = (registry.champion(settings.models_dir), registry.candidate(settings.models_dir))
-    # What can't be removed first: then nothing is.
-    for version in sorted(versions, key=lambda version: version not in kept):
+    for version in versions:  # where one can't be removed, nothing is
+        registry.check_removable(settings.models_dir, version)
+    for version in dict.fromkeys(versions):
         registry.remove(settings.models_dir, version)
         results().print(f"{version} is removed.")
 

@@ -30,12 +30,12 @@ def settings_for(device: str | None) -> Settings:
 
 def load_model(settings: Settings, model: Path | None) -> Classifier:
     """The model in a folder, or the champion. Raises `ModelError`, `MisconfiguredError`."""
+    from classifier import registry
     from classifier.engine import Classifier
-    from classifier.registry import ModelError
 
-    path = model or settings.models_dir / "champion"
-    if model is None and not path.is_symlink():
-        raise ModelError(
+    path = model or settings.models_dir / registry.CHAMPION
+    if model is None and registry.champion(settings.models_dir) is None:
+        raise registry.ModelError(
             f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
             "(or name one with --model)"
         )

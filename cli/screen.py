@@ -67,6 +67,13 @@ def percent(value: object) -> str:
     return f"{value:.1%}" if isinstance(value, float | int) else "–"
 
 
+def percent_at_most(value: float) -> str:
+    """A bound, rounded up: one of 5.04 % does not keep to 5."""
+    from classifier.rounding import rounded_up
+
+    return percent(rounded_up(value, 3))
+
+
 @contextmanager
 def training_progress(title: str) -> Iterator[Callable[[int, int, int, float], None]]:
     """A progress bar for `classifier.training`, as the function to be called after each step."""
@@ -90,14 +97,14 @@ def training_progress(title: str) -> Iterator[Callable[[int, int, int, float], N
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None)
-        last_epoch = 0
+        last_tenth = -1
 
         def step(epoch: int, done: int, of: int, loss: float) -> None:
-            nonlocal last_epoch
+            nonlocal last_tenth
             progress.update(task, completed=done, total=of)
-            if not console.is_terminal and epoch != last_epoch:
-                # In a file or a pipe a bar is noise; a line an epoch says enough.
-                console.print(f"{title}: epoch {epoch}, {done / of:.0%}, loss {loss:.2f}")
-            last_epoch = epoch
+            if not console.is_terminal and 10 * done // of != last_tenth:
+                # In a file or a pipe a bar is noise; a line at each tenth says enough.
+                console.print(f"{title}: {done / of:.0%}, epoch {epoch}, loss {loss:.2f}")
+            last_tenth = 10 * done // of
 
         yield step

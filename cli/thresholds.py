@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from cli.options import (
     unknown_labels,
     warn_of_training_data,
 )
-from cli.screen import JsonOption, percent, print_json, results
+from cli.screen import JsonOption, percent, percent_at_most, print_json, results
 
 
 def thresholds(
@@ -83,6 +82,8 @@ def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
     from rich.markup import escape
     from rich.table import Column, Table
 
+    from classifier.rounding import shown_threshold
+
     console = results()
     taken = f" that are taken for {intent}" if intent else ""
     console.print(f"{title}{taken}", markup=False)
@@ -104,11 +105,11 @@ def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
         for row in found["intents"]:
             table.add_row(
                 escape(row["intent"]),
-                _threshold(row["threshold"]),
+                shown_threshold(row["threshold"]),
                 percent(row["coverage"]),
                 str(row["answered"]),
                 str(row["wrong"]),
-                percent(row["bound"]),
+                percent_at_most(row["bound"]),
             )
         console.print(table)
     console.print(f"[bold]For at most {percent(found['target'])} wrong[/]")
@@ -121,14 +122,11 @@ def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    at = "each at its own" if row["threshold"] is None else f"at {_threshold(row['threshold'])}"
+    from classifier.rounding import shown_threshold
+
+    threshold = row["threshold"]
+    at = "each at its own" if threshold is None else f"at {shown_threshold(threshold)}"
     return (
         f"{at}: {percent(row['coverage'])} automated, {percent(row['error'])} wrong "
-        f"(95 % bound {percent(row['bound'])}; {row['wrong']} of {row['answered']})"
+        f"(95 % bound {percent_at_most(row['bound'])}; {row['wrong']} of {row['answered']})"
     )
-
-
-def _threshold(value: float) -> str:
-    """A threshold with four places, rounded up: what is proven for it holds from there on too."""
-    up = math.ceil(round(value * 10_000, 6)) / 10_000
-    return f"{up if up < 1 or value >= 1 else value:.6g}"

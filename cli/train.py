@@ -111,6 +111,8 @@ def _from_file(
     if out is not None:
         with wrong_target():
             registry.check_target(out)
+    else:  # what is no pointer is told before the minutes of a training
+        registry.champion(settings.models_dir)
     if not quiet:
         console = notices()
         said = f"{len(examples):,} examples from {source}, base model {settings.base_model}"

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from classifier.compare import chance_of_losing
+from classifier.evaluate import one_label
 
 LARGEST_LOSS = 0.01
 LARGEST_SENTIMENT_LOSS = 0.02
@@ -55,6 +56,8 @@ def judge(
 ) -> Verdict:
     """Compare predicted with true intents, text by text; without a champion all is promoted.
 
+    `oos` and `out_of_scope` are one intent.
+
     `best` is the best accuracy of earlier champions on this test set, `sentiment` the candidate's
     and the champion's macro-F1 on it; what is None holds nothing back.
 
@@ -62,11 +65,11 @@ def judge(
     """
     if not truth:
         raise ValueError("the frozen test set is empty: nothing can be judged on it")
-    right = [a == b for a, b in zip(truth, candidate, strict=True)]
+    right = _right(truth, candidate)
     accuracy = sum(right) / len(truth)
     if champion is None:
         return Verdict(True, accuracy, None, candidate_sentiment=sentiment[0])
-    was_right = [a == b for a, b in zip(truth, champion, strict=True)]
+    was_right = _right(truth, champion)
     old = sum(was_right) / len(truth)
     gained = sum(a and not b for a, b in zip(right, was_right, strict=True))
     lost = sum(b and not a for a, b in zip(right, was_right, strict=True))
@@ -83,6 +86,10 @@ def judge(
     return Verdict(
         reason is None, accuracy, old, gained, lost, p_worse, best, *sentiment, reason=reason
     )
+
+
+def _right(truth: Sequence[str], predicted: Sequence[str]) -> list[bool]:
+    return [one_label(a) == one_label(b) for a, b in zip(truth, predicted, strict=True)]
 
 
 def _fell(candidate: float | None, champion: float | None) -> bool:

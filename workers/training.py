@@ -187,7 +187,9 @@ class Trainer:
     def _promoted_before(self, run_id: int, attempt: int, life: Life) -> str | None:
         """Write the verdict that an earlier attempt died over, if its model is the champion."""
         run = learning.get_run(self.desk, run_id)
-        if run.version is None or run.version != registry.champion(self.models_dir):
+        # Asked in any case: what is no pointer is told before the minutes of a training.
+        serving = registry.champion(self.models_dir)
+        if run.version is None or run.version != serving:
             return None
         told = {"version": run.version, "report": run.report}
         if not self._finish(run_id, attempt, RunState.PROMOTED, **told):

@@ -26,6 +26,7 @@ from classifier.evaluate import (
     sentiment_outcomes,
 )
 from classifier.report import svg
+from classifier.rounding import rounded_up, shown_threshold
 from classifier.vocabulary import Prediction
 
 TEXTS_SHOWN = 6
@@ -92,12 +93,10 @@ def html_report(
 
 def _tiles(measures: Mapping[str, Any]) -> str:
     tiles = [_tile("Texts", f"{measures['examples']:,}", "with an intent, a sentiment or both")]
-    bound = measures.get("coverage_error_bound", 1.0)
+    bound = _share(rounded_up(measures.get("coverage_error_bound", 1.0), 3))
     for name, label, told in TILES:
         if name in measures:
-            tiles.append(
-                _tile(label, _shown(name, measures[name]), told.format(bound=_share(bound)))
-            )
+            tiles.append(_tile(label, _shown(name, measures[name]), told.format(bound=bound)))
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
@@ -206,12 +205,12 @@ def _intent_table(intents: IntentOutcomes) -> str:
         mine = first == name
         answers = int((mine & answered).sum())
         wrong = int((mine & answered & ~correct).sum())
-        threshold = f"{intents.threshold[mine][0]:.2f}" if mine.any() else "–"
+        threshold = float(intents.threshold[mine][0]) if mine.any() else -1.0
         rows.append(
             [
                 _cell(name),
                 *_figures(row),
-                _number(float(threshold) if mine.any() else -1, threshold),
+                _number(threshold, shown_threshold(threshold) if mine.any() else "–"),
                 _number(answers, f"{answers:,}"),
                 _number(wrong, f"{wrong:,}"),
                 _cell(taken_for.get(name, "")),

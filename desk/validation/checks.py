@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
@@ -153,6 +154,7 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
                 f"intent {name} is an intent like others; for what is out of scope write oos",
             )
     intents = {row.intent for row in train.rows if row.intent}
+    _check_spelling(train)
     _check_single(train, "intent", intents)
     if len(names) == 1 < len(intents):
         train.warn(
@@ -176,6 +178,26 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
             None,
             f"intent {name} is tested, but has no example in {train.name}; write some there",
         )
+
+
+def _check_spelling(train: DataFile) -> None:
+    """Intents whose names are one but for case, invisible signs and the form of their letters."""
+    rows: dict[str, Row] = {}
+    for row in train.rows:
+        if row.intent and row.intent not in OUT_OF_SCOPE:
+            rows.setdefault(row.intent, row)
+    seen: dict[str, tuple[str, Row]] = {}
+    for name, row in rows.items():
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        key = "".join(sign for sign in folded if unicodedata.category(sign) != "Cf")
+        other, first = seen.setdefault(key, (name, row))
+        if other != name:
+            train.warn(
+                Kind.FEW_EXAMPLES,
+                row.line,
+                f"intent {name!r} differs from {other!r} in line {first.line} by case, invisible "
+                "signs or the form of letters only; are they one?",
+            )
 
 
 def check_sentiments(train: DataFile, test: DataFile | None) -> None:

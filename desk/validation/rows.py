@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier import csv_text, nlu
+from classifier.data import each_once
 from classifier.formats import mistaken_format
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
@@ -103,7 +104,7 @@ class DataFile:
             line = json.dumps(entry, ensure_ascii=False)
             return (json.dumps(entry) if _HALF.search(line) else line) + end
         with csv_text.cells_of_any_length(record):
-            [cells] = csv.reader(io.StringIO(record, newline=""))
+            [cells] = csv.reader(io.StringIO(record, newline=""), skipinitialspace=True)
         cells[self._text_column] = row.written
         written = io.StringIO()
         csv.writer(written).writerow(cells)  # lines end in CR LF, so a text with either is quoted
@@ -153,7 +154,7 @@ class DataFile:
             if not line.strip() or self._strange(record, record + 1):
                 continue
             try:
-                yield record, record + 1, json.loads(line, object_pairs_hook=_once)
+                yield record, record + 1, json.loads(line, object_pairs_hook=each_once)
             except (ValueError, RecursionError) as error:
                 self.error(
                     Kind.ROW,
@@ -342,12 +343,3 @@ def _odd(text: str) -> str | None:
     if _HALF.search(text):
         return "half of a surrogate pair"
     return "a NUL character" if "\0" in text else None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    entry = dict(pairs)
-    if len(entry) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} stands twice in it")
-    return entry

@@ -87,7 +87,11 @@ def test_a_card_promises_only_what_is_proven(calibration: Calibration, says: str
     card = model_card(ABOUT, METRICS, calibration)
     assert says in card
     assert ("at most" in card) == (says != "prove no promise")
-    assert f"none of its own: {calibration.threshold:.2f}" in card
+    assert f"none of its own: {calibration.threshold:g}." in card
+
+
+def test_a_card_shows_a_threshold_close_to_one_as_what_it_is() -> None:
+    assert "none of its own: 0.9963." in model_card(ABOUT, METRICS, Calibration(threshold=0.99622))
 
 
 def test_a_card_without_held_out_examples_tells_no_story_of_them() -> None:

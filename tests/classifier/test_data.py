@@ -53,6 +53,14 @@ def test_csv_with_a_byte_order_mark_and_a_quoted_line_break_is_read(tmp_path: Pa
     ]
 
 
+def test_a_csv_with_spaces_after_its_commas_is_read_without_them(tmp_path: Path) -> None:
+    content = 'text, intent\n"hello, you", "greeting"\n  hi, greeting\n'
+    assert read_examples(write(tmp_path, content, "data.csv")) == [
+        Example("hello, you", "greeting"),
+        Example("hi", "greeting"),
+    ]
+
+
 def test_a_line_separator_inside_a_json_string_is_no_end_of_line(tmp_path: Path) -> None:
     path = write(tmp_path, '{"text": "a\u2028b", "intent": "x"}\n')
     assert read_examples(path)[0].text == "a\u2028b"
@@ -81,6 +89,7 @@ def test_a_csv_with_a_header_alone_is_refused(tmp_path: Path) -> None:
         ('{"text": "a"', "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ('["a", "b"]', "is not a JSON object"),
+        ('{"text": "a", "intent": "x", "intent": "y"}', "'intent' stands twice in it"),
         ('{"text": "a", "intent": "x", "intention": "y"}', "unknown column `intention`"),
         ('{"intent": "x"}', "has no `text`"),
         ('{"text": "  ", "intent": "x"}', "the text is empty"),

@@ -73,6 +73,15 @@ def test_texts_that_differ_in_case_and_spaces_alone_stay_together() -> None:
         assert all((row ^ 1) in rows for row in rows)
 
 
+def test_texts_that_differ_in_punctuation_alone_stay_together_and_emoji_tell_them_apart() -> None:
+    ends = ("", "!", " ?", "．")
+    examples = [Example(f"text {n // 4}{ends[n % 4]}", "a") for n in range(40)]
+    for rows in folds(examples, 5):
+        assert all({row // 4 * 4 + end for end in range(4)} <= set(rows) for row in rows)
+    apart = ("thanks 😀", "thanks 😡", "thanks", "?", "??", ":)", ":(", "…")
+    assert len(folds([Example(text, "a") for text in apart], len(apart))) == len(apart)
+
+
 def test_the_same_seed_gives_the_same_folds_and_another_gives_others() -> None:
     examples = [Example(f"text {n}", "ab"[n % 2]) for n in range(40)]
     assert folds(examples, 4) == folds(examples, 4)

@@ -56,6 +56,15 @@ def test_of_every_label_at_least_one_example_stays_to_train_on() -> None:
             assert len(kept) + len(asked) == len(rows)
 
 
+def test_a_text_that_goes_back_to_the_training_is_not_held_out_under_another_label() -> None:
+    rows = [Example(f"{n}", "big", "neutral") for n in range(20)]
+    rows += [Example("lone", "small", "neutral"), Example("Lone!", "big", "neutral")]
+    rounds = plan_rounds(rows, ALL)
+    assert len(rounds) == 5
+    for _, asked in rounds:
+        assert not {"lone", "Lone!"} & {e.text for e in asked}
+
+
 @pytest.mark.parametrize(
     "rows",
     [

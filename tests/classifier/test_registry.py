@@ -270,6 +270,40 @@ def test_rollback_goes_back_one_champion_at_a_time(tmp_path: Path) -> None:
     assert registry.rollback(tmp_path) == first
 
 
+def test_rollback_goes_to_another_champion_where_what_came_between_was_removed(
+    tmp_path: Path,
+) -> None:
+    zeroth, first, second = (add(tmp_path) for _ in range(3))
+    for name in (zeroth, first, second, first):
+        registry.promote(tmp_path, name)
+    registry.remove(tmp_path, second)
+    assert [entry["version"] for entry in registry.history(tmp_path)] == [zeroth, first]
+    # As an earlier version left it.
+    twice = [{"version": name} for name in (zeroth, first, first)]
+    (tmp_path / registry.HISTORY).write_text(json.dumps(twice))
+    assert registry.rollback(tmp_path) == zeroth == registry.champion(tmp_path)
+    with pytest.raises(ModelError, match="no earlier champion"):
+        registry.rollback(tmp_path)
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_the_history_outlives_a_champion_that_was_pointed_at_or_taken_away_by_hand(
+    tmp_path: Path, by_hand: bool
+) -> None:
+    first, second, third, other = (add(tmp_path) for _ in range(4))
+    for name in (first, second):
+        registry.promote(tmp_path, name)
+    (tmp_path / registry.CHAMPION).unlink()
+    if by_hand:
+        (tmp_path / registry.CHAMPION).symlink_to(other)
+    registry.promote(tmp_path, third)
+    assert [entry["version"] for entry in registry.history(tmp_path)] == [first, second, third]
+    assert registry.rollback(tmp_path) == second
+    (tmp_path / registry.CHAMPION).unlink()
+    assert registry.rollback(tmp_path) == second == registry.champion(tmp_path)
+    assert registry.rollback(tmp_path) == first
+
+
 def test_rollback_refuses_a_damaged_earlier_champion(tmp_path: Path) -> None:
     first, second = add(tmp_path), add(tmp_path)
     registry.promote(tmp_path, first)

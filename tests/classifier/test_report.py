@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from classifier.data import DataError, Example
-from classifier.evaluate import intent_outcomes
+from classifier.evaluate import evaluate, intent_outcomes
 from classifier.report import check_report_target, html_report, rasa, write_report
 from classifier.report import write as writing
 from classifier.vocabulary import Prediction, Scored
@@ -153,6 +155,16 @@ def test_long_texts_are_cut_and_half_characters_do_no_harm() -> None:
     page = html_report(predictions, examples, "m")
     assert b"x" * 301 not in page
     assert b"x" * 300 + "…".encode() in page
+
+
+def test_a_threshold_close_to_one_and_a_bound_are_rounded_up() -> None:
+    predictions, examples = make()
+    sure = [replace(each, threshold=0.99622) for each in predictions]
+    assert ">0.9963</td>" in html_report(sure, examples, "A model").decode()
+    bound = evaluate(predictions, examples)["coverage_error_bound"]
+    shown = f"at most {math.ceil(1000 * bound) / 10:.1f}\N{NO-BREAK SPACE}%"
+    assert round(bound, 3) < bound, "or nothing is tried"
+    assert shown in html_report(predictions, examples, "A model").decode()
 
 
 def test_the_folds_of_a_cross_validation_are_shown() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from classifier import registry
+from cli.screen import training_progress
 from desk.domain import RunState
 from desk.flow import learning, watching
 from desk.flow.desk import Desk
@@ -333,11 +334,15 @@ def test_versions_are_removed_by_name_or_because_nobody_needs_them(
     for name in (old, older, oldest):
         shutil.copytree(own_models / serving, own_models / name)
         os.utime(own_models / name, (0, 0))
-    assert frontdesk("models", "remove", oldest).code == 0
+    assert frontdesk("models", "remove", oldest, oldest).code == 0
     refused = frontdesk("models", "remove", old, serving)
     assert refused.code == 1
     assert (own_models / old).is_dir(), "all of them, or none"
     assert "promote another one first" in refused.err
+    mistyped = frontdesk("models", "remove", old, f"{old[:-6]}000000")
+    assert mistyped.code == 1
+    assert "there is no such version" in mistyped.err
+    assert (own_models / old).is_dir(), "here too"
     asked = frontdesk("models", "prune", "--dry-run").out
     assert asked == f"{older} would be removed.\n{old} would be removed.\n"
     assert frontdesk("models", "prune").out == asked.replace("would be", "is")
@@ -357,11 +362,39 @@ def test_a_models_directory_that_is_none_is_told(no_models: Path, frontdesk: Com
     assert missing.code == 1
     assert f"{no_models}: there is no such directory of models (MODELS_DIR)" in missing.err
     no_models.write_text("")
-    for verb in ("rollback", "list"):
-        result = frontdesk("models", verb)
+    for verb in (("models", "rollback"), ("models", "list"), ("train", "--epochs", "1")):
+        result = frontdesk(*verb)
         assert result.code == 1
         assert f"{no_models}: is not a directory of models; set MODELS_DIR to one" in result.err
-    assert f"{no_models} is not a directory" in frontdesk("train", "--epochs", "1").err
+
+
+def test_a_champion_that_is_a_directory_is_told_before_anything_is_trained(
+    own_models: Path, frontdesk: Command
+) -> None:
+    champion = own_models / "champion"
+    version = champion.resolve()
+    champion.unlink()
+    shutil.copytree(version, champion)
+    for verb in (("classify", "hello"), ("train", "--epochs", "1")):
+        result = frontdesk(*verb)
+        assert result.code == 1
+        assert f"{champion}: is not a pointer; move it away" in result.err
+        assert "epoch" not in result.err
+    assert list(own_models.glob("2*")) == [version]
+
+
+def test_a_training_without_a_terminal_says_at_once_and_at_each_tenth_how_far_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with training_progress("Training") as step:
+        for done in range(1, 41):  # two rounds of two epochs
+            step(1 + (done - 1) // 10 % 2, done, 40, 0.5)
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in said] == [
+        "Training: 2%",
+        *(f"Training: {share}0%" for share in range(1, 11)),
+    ]
+    assert said[0].endswith("epoch 1, loss 0.50")
 
 
 def test_a_training_that_fails_leaves_no_folders(place: Place, frontdesk: Command) -> None:

@@ -42,7 +42,7 @@ def test_a_text_kept_from_being_a_formula_is_that_text(tmp_path: Path) -> None:
 
 def test_spaces_that_are_left_are_not_promised_to_go(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
-    data.write_text("text,intent\n =x y,a\n hello,b\n")
+    data.write_text("text,intent\n=x y ,a\nhello ,b\n")
     said = [each.message for each in check_files(data).findings if each.kind is Kind.SPACES]
     assert ["--fix" in each for each in said] == [False, True]
     assert [change.line for change in Mending(*check_files(data).files).changes] == [3]
@@ -235,6 +235,19 @@ def test_both_names_of_out_of_scope_are_one_label_and_in_capitals_it_is_none(
     assert (
         found.message == "intent OOS is an intent like others; for what is out of scope write oos"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("refund", "refund\u200b"), ("caf\u00e9", "cafe\u0301"), ("Refund", "refund")],
+)
+def test_names_of_intents_that_look_alike_are_told_once(
+    tmp_path: Path, name: str, other: str
+) -> None:
+    rows = [*_plenty(name), *[(f"my {text}", other) for text, _ in _plenty("swap")]]
+    (found,) = check_files(_jsonl(tmp_path / "data.jsonl", *rows)).findings
+    assert (found.severity, found.line) == (Severity.WARNING, 21)
+    assert found.message.startswith(f"intent {other!r} differs from {name!r} in line 1 by case,")
 
 
 @pytest.mark.parametrize("kind", ["intent", "sentiment"])

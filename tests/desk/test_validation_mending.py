@@ -169,6 +169,15 @@ def test_a_csv_is_mended_row_by_row(tmp_path: Path) -> None:
     assert read_examples(data)[0].text == 'café, "two"\r\nlines'
 
 
+def test_a_label_in_quotes_after_a_space_stays_what_it_is_where_its_row_is_mended(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text('text, label\n"cafÃ©, two", "a, b"\n')
+    assert _mend(data) == ["data.csv:2"]
+    assert data.read_text() == 'text, label\n"café, two","a, b"\n'
+
+
 def test_a_pack_is_mended_and_its_other_files_stay(pack_folder: Path) -> None:
     before = {path: path.read_bytes() for path in pack_folder.iterdir()}
     with (pack_folder / "examples.jsonl").open("a") as file:

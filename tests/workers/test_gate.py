@@ -25,6 +25,15 @@ def test_a_candidate_that_is_equal_or_better_is_promoted() -> None:
     assert judge(TRUTH, errors(5), errors(10)).promoted
 
 
+def test_both_names_of_what_is_out_of_scope_are_one_intent() -> None:
+    truth = ["a"] * 50 + ["oos"] * 50
+    renamed = ["a"] * 50 + ["out_of_scope"] * 50
+    for pair in ((truth, renamed), (renamed, truth)):
+        verdict = judge(truth, *pair)
+        assert verdict.promoted
+        assert (verdict.candidate_accuracy, verdict.champion_accuracy) == (1, 1)
+
+
 def test_one_text_more_among_a_hundred_is_noise() -> None:
     verdict = judge(TRUTH, errors(11), errors(10))
     assert verdict.promoted

@@ -253,6 +253,17 @@ def test_a_run_that_fails_says_why_and_leaves_no_model(
     assert registry.versions(trainer.models_dir) == []
 
 
+def test_a_champion_that_is_a_directory_fails_a_run_before_it_trains(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (trainer.models_dir / "champion").mkdir()
+    monkeypatch.setattr(training, "train_version", kill)
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    with pytest.raises(registry.ModelError, match="is not a pointer"):
+        trainer.run(run_id, attempt)
+    assert "is not a pointer" in str(learning.get_run(stage.desk, run_id).error)
+
+
 def test_a_run_that_fails_while_it_is_judged_leaves_no_candidate(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
