@@ -52,6 +52,8 @@ FORMAT = 2
 STALE_SECONDS = 600.0
 """What is still half written after so long was left by a process that is dead."""
 DAY_SECONDS = 86400.0
+ANY = "any"
+"""In the place of a version: whichever."""
 
 _VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
@@ -252,16 +254,23 @@ def set_candidate(models: str | Path, version: str | None) -> None:
         _point(models, CANDIDATE, version)
 
 
-def promote(models: str | Path, version: str) -> None:
+def promote(models: str | Path, version: str, instead_of: str | None = ANY) -> None:
     """Make a version the champion; it is verified first. Raises `ModelError`.
 
+    It is refused where another version than `instead_of` (None: any at all) serves meanwhile.
     A candidate pointer at the same version is removed.
     """
     models = Path(models)
     with _locked(_existing(models)):
         # Within the lock: nobody removes it in between.
         verify(_directory(models, version))
-        if champion(models) != version:
+        serving = champion(models)
+        if serving != version:
+            if instead_of not in (ANY, serving):
+                raise ModelError(
+                    f"{version} was compared with {instead_of or 'no champion'}, but meanwhile "
+                    f"{serving or 'none'} serves; train again to compare with that"
+                )
             entry = {"version": version, "promoted": datetime.now(UTC).isoformat("T", "seconds")}
             # History before pointer: after a crash between the two, rollback still finds its way,
             # since it looks for the serving version in the history and not for the last entry.

@@ -209,9 +209,18 @@ def _restore_sqlite(copy: Path, target: Path) -> None:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     half = target.with_name(target.name + ".restoring")
     half.unlink(missing_ok=True)
-    half.touch(mode=0o600)  # customers' words are in it
-    shutil.copyfile(copy, half)
-    half.replace(target)
+    try:
+        half.touch(mode=0o600)  # customers' words are in it
+        shutil.copyfile(copy, half)
+        with half.open("rb") as file:
+            os.fsync(file.fileno())
+        half.replace(target)
+    except OSError as error:
+        raise CommandError(
+            f"{copy} can't be copied to {target} ({error.strerror}). Make room there."
+        ) from None
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def _restore_postgres(copy: Path, url: URL, settings: Settings) -> None:

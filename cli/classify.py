@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import os
+import select
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from classifier import Prediction
 
 LINES_AT_ONCE = 256
+BYTES_AT_ONCE = 65536
 
 
 def classify(
@@ -60,16 +65,27 @@ def classify(
 
 
 def _lines() -> Iterator[list[str]]:
-    """Lines of standard input: many at once from a file, one at a time from a person."""
+    """Lines of standard input, so many at once as are there: no answer waits for a later line."""
     # With a mark of its byte order, as files of Windows begin, and without.
-    sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")  # type: ignore[union-attr]
-    at_once = 1 if sys.stdin.isatty() else LINES_AT_ONCE
+    utf8 = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+    decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
+    # Not through sys.stdin: what that has read ahead is not seen by `select`.
+    stdin = sys.stdin.fileno()
     batch: list[str] = []
-    for line in sys.stdin:
-        batch.append(line.rstrip("\r\n"))
-        if len(batch) >= at_once:
+    rest, more = "", True
+    while more:
+        read = os.read(stdin, BYTES_AT_ONCE)
+        more = bool(read)
+        *lines, rest = (rest + decoder.decode(read, final=not more)).split("\n")
+        batch += lines
+        while len(batch) >= LINES_AT_ONCE:
+            yield batch[:LINES_AT_ONCE]
+            del batch[:LINES_AT_ONCE]
+        if batch and not select.select([stdin], [], [], 0)[0]:
             yield batch
             batch = []
+    if rest:
+        batch.append(rest)
     if batch:
         yield batch
 

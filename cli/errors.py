@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 FAILED = 1
 MISCONFIGURED = 2
+
+LEARNING = "'frontdesk[cpu]' (or [gpu])"
+TELEGRAM = "'frontdesk[bot]'"
+EXTRAS = {
+    "aiogram": TELEGRAM,
+    "aiohttp": TELEGRAM,
+    "huggingface_hub": LEARNING,
+    "matplotlib": LEARNING,
+    "numpy": LEARNING,
+    "onnx": LEARNING,
+    "onnxruntime": LEARNING,
+    "safetensors": LEARNING,
+    "scipy": LEARNING,
+    "threadpoolctl": LEARNING,
+    "tokenizers": LEARNING,
+    "torch": LEARNING,
+}
+"""By module, what to install for those that not every process needs."""
 
 
 class CommandError(Exception):
@@ -52,6 +71,12 @@ def explain(error: Exception) -> tuple[str, int] | None:
     """(sentence, exit code) for an error that has an explanation; None for a bug of ours."""
     if isinstance(error, CommandError):
         return str(error), error.code
+    if isinstance(error, ModuleNotFoundError):
+        missing = (error.name or "").partition(".")[0]
+        if missing not in EXTRAS:
+            return None
+        sentence = f"{missing} is not installed here. Run: pip install {EXTRAS[missing]}"
+        return sentence, MISCONFIGURED
     for known in _known():
         if isinstance(error, known):
             return str(error), FAILED
@@ -70,10 +95,12 @@ def explain(error: Exception) -> tuple[str, int] | None:
 
 
 def _known() -> tuple[type[Exception], ...]:
-    from classifier.base import BaseModelError
     from classifier.data import DataError
     from classifier.registry import ModelError
     from desk.domain import DeskError
     from workers.embedded import EmbeddedRedisError
 
-    return DeskError, ModelError, DataError, BaseModelError, EmbeddedRedisError
+    known = (DeskError, ModelError, DataError, EmbeddedRedisError)
+    # It needs a library that the bot lacks; and what was not imported has raised nothing.
+    base = sys.modules.get("classifier.base")
+    return known if base is None else (*known, base.BaseModelError)

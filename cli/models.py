@@ -34,9 +34,11 @@ def list_(json_: JsonOption = False) -> None:
     for row in found:
         role = "champion" if row["champion"] else "candidate" if row["candidate"] else ""
         accuracy, f1 = percent(row["accuracy"]), percent(row["sentiment_macro_f1"])
-        console.print(f"{row['version']:<24} {accuracy:>7} {f1:>10}  {role}")
+        where = "(validation)" if row["measured_on"] == "validation" else ""
+        console.print(f"{row['version']:<24} {accuracy:>7} {f1:>10}  {role:<9} {where}".rstrip())
     console.print(
-        "[dim]intent: accuracy, sentiment: macro-F1; on the test set, if there was one[/]"
+        "[dim]intent: accuracy, sentiment: macro-F1; on the test set; on held-out examples "
+        "where it says (validation), which does not compare with the others[/]"
     )
 
 
@@ -106,12 +108,15 @@ def prune(
 
 def _row(version: Version) -> dict[str, Any]:
     # The test set where it was measured on one, else what was held out of its training data.
-    measures = version.metrics.get("test") or version.metrics.get("validation") or {}
+    kinds = ("test", "validation")
+    measured_on = next((kind for kind in kinds if version.metrics.get(kind)), None)
+    measures = version.metrics[measured_on] if measured_on else {}
     return {
         "version": version.name,
         "created": version.created,
         "champion": version.is_champion,
         "candidate": version.is_candidate,
+        "measured_on": measured_on,
         "accuracy": measures.get("accuracy"),
         "in_scope_accuracy": measures.get("in_scope_accuracy"),
         "sentiment_macro_f1": measures.get("sentiment_macro_f1"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.compose import load_settings, open_desk, redis_url
-from cli.errors import CommandError, MisconfiguredError
+from cli.errors import CommandError, MisconfiguredError, wrong_settings
 from cli.observe import Observed
 from cli.rundir import PARENT
 
@@ -43,6 +43,7 @@ def bot(wait: WaitOption = WAIT) -> None:
 def inference(wait: WaitOption = WAIT) -> None:
     """Classify and decide: takes waiting messages in batches; run as many as you like."""
     settings = _begin("inference")
+    _check_device(settings)
     from workers.inference import run
 
     run(
@@ -58,6 +59,7 @@ def inference(wait: WaitOption = WAIT) -> None:
 def training(wait: WaitOption = WAIT) -> None:
     """Train candidates from feedback, one run at a time; run one of these."""
     settings = _begin("training")
+    _check_device(settings)
     from workers.training import run
 
     run(
@@ -94,6 +96,14 @@ def _begin(name: str) -> Settings:
     settings = load_settings()
     logs.configure(name, settings.log_level)
     return settings
+
+
+def _check_device(settings: Settings) -> None:
+    """Raise `MisconfiguredError` where DEVICE is not there: all that the worker does would fail."""
+    from classifier.devices import find_device
+
+    with wrong_settings():
+        find_device(settings.device)
 
 
 def _parts(settings: Settings, name: str, wait: float) -> tuple[Desk, str]:

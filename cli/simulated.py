@@ -32,9 +32,6 @@ class Simulator:
     def post(self, path: str, body: dict[str, Any], timeout: float = 10.0) -> Any:
         return self._call("POST", path, body, timeout)
 
-    def patch(self, path: str, body: dict[str, Any]) -> Any:
-        return self._call("PATCH", path, body, 10.0)
-
     def answers(self) -> bool:
         """Whether it is up."""
         try:

@@ -317,7 +317,8 @@ def last_words(child: Child) -> str:
             said = log.read()[-65536:].decode(errors="replace")
     except OSError:
         said = ""
-    _, found, sentence = said.rpartition("Error: ")
+    # Only where a line begins so: logs name errors in the middle of theirs.
+    _, found, sentence = f"\n{said}".rpartition("\nError: ")
     if found:
         return sentence.strip()
     last = next(filter(None, map(_complaint, reversed(said.splitlines()))), "")

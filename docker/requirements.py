@@ -20,6 +20,9 @@ def requirements(pyproject: str, extras: list[str], only: str | None = None) -> 
     project = tomllib.loads(pyproject)["project"]
     optional = project["optional-dependencies"]
     lines = [line for extra in extras for line in optional[extra]] or project["dependencies"]
+    # An extra that is another one: pip would look for a published Frontdesk.
+    own = {f"{project['name']}[{extra}]": extra for extra in optional}
+    lines = [each for line in lines for each in (optional[own[line]] if line in own else [line])]
     if only is not None:
         lines = [line for line in lines if re.split(r"[^\w.-]", line)[0] == only]
         if not lines:

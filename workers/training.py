@@ -162,7 +162,8 @@ class Trainer:
         version = self._train(test, life, progress)
         registry.set_candidate(self.models_dir, version)
         try:
-            verdict = self._judge(version, test, life)
+            serving = registry.champion(self.models_dir)
+            verdict = self._judge(version, serving, test, life)
             faultpoints.point("training.before_promote")
             state = RunState.PROMOTED if verdict.promoted else RunState.REJECTED
             if not self._finish(
@@ -171,7 +172,7 @@ class Trainer:
                 state,
                 version=version,
                 report=verdict.as_dict() | {"test": content_hash(test)},
-                promote=partial(self._promote, version) if verdict.promoted else None,
+                promote=partial(self._promote, version, serving) if verdict.promoted else None,
             ):
                 raise life.stale()
             faultpoints.point("training.after_verdict")
@@ -180,8 +181,9 @@ class Trainer:
                 registry.set_candidate(self.models_dir, None)
         return version, state
 
-    def _promote(self, version: str) -> None:
-        registry.promote(self.models_dir, version)
+    def _promote(self, version: str, serving: str | None) -> None:
+        # An operator may have promoted another one, or rolled back, while the gate looked.
+        registry.promote(self.models_dir, version, instead_of=serving)
         faultpoints.point("training.after_promote")
 
     def _promoted_before(self, run_id: int, attempt: int, life: Life) -> str | None:
@@ -211,16 +213,18 @@ class Trainer:
             base=self.base_model,
             recipe=recipe_of(self.desk.pack),
             progress=step,
+            test=test,
             device=self.device,
             notes={"learned": len(learned), "pack": self.desk.pack.name},
         )
         return version
 
-    def _judge(self, version: str, test: Sequence[Example], life: Life) -> Verdict:
+    def _judge(
+        self, version: str, serving: str | None, test: Sequence[Example], life: Life
+    ) -> Verdict:
         candidate, sentiment = self._predict(version, test, life)
         champion: list[str] | None = None
         champion_sentiment: float | None = None
-        serving = registry.champion(self.models_dir)
         if serving is not None:
             try:
                 champion, champion_sentiment = self._predict(serving, test, life)

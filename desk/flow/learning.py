@@ -156,9 +156,16 @@ def running_training(session: Session) -> RunRow | None:
 
 
 def taught_since_last_run(desk: Desk, before: datetime) -> bool:
-    """Whether there is feedback from before that moment that no run has seen yet."""
+    """Whether there is feedback from before that moment that no run has seen yet.
+
+    A run that failed has seen none; but where one has failed since that moment, the answer is no.
+    """
+    newest = select(func.max(RunRow.created_at))
     with desk.store.reading() as session:
-        last = session.scalar(select(func.max(RunRow.created_at)))
+        failed = session.scalar(newest.where(RunRow.state == RunState.FAILED))
+        if failed is not None and failed >= before:
+            return False
+        last = session.scalar(newest.where(RunRow.state != RunState.FAILED))
         query = (
             select(Feedback.id)
             .join(Message, Message.id == Feedback.message_id)

@@ -247,6 +247,22 @@ def test_what_is_no_version_name_is_not_promoted(tmp_path: Path, name: str) -> N
         registry.promote(tmp_path, name)
 
 
+def test_a_version_takes_the_place_of_the_champion_that_it_was_compared_with_and_of_no_other(
+    tmp_path: Path,
+) -> None:
+    first, second, third = (add(tmp_path) for _ in range(3))
+    with pytest.raises(ModelError, match=f"with {first}, but meanwhile none serves"):
+        registry.promote(tmp_path, second, instead_of=first)
+    registry.promote(tmp_path, first, instead_of=None)
+    with pytest.raises(ModelError, match=f"with no champion, but meanwhile {first} serves"):
+        registry.promote(tmp_path, second, instead_of=None)
+    registry.promote(tmp_path, second, instead_of=first)
+    registry.promote(tmp_path, second, instead_of=first)  # as after a commit that failed
+    assert registry.champion(tmp_path) == second
+    registry.promote(tmp_path, third)
+    assert registry.champion(tmp_path) == third
+
+
 def test_promoting_the_candidate_takes_its_pointer_away(tmp_path: Path) -> None:
     name = add(tmp_path)
     registry.set_candidate(tmp_path, name)

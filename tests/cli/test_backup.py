@@ -365,6 +365,27 @@ def test_a_restored_file_is_readable_for_nobody_else_on_the_machine(
     assert [path.name for path in made if path.stat().st_mode & 0o077] == []
 
 
+def test_a_full_disk_leaves_no_half_restored_database_and_is_named(
+    place: Place, copy: Path
+) -> None:
+    before = sorted(place.data_dir.iterdir()) if place.data_dir.exists() else []
+    script = (
+        "import resource, sys\nfrom cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        f"sys.exit(main(['restore', {str(copy)!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=place.folder,
+        env=place.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "simulator.db (File too large). Make room there" in done.stderr
+    assert sorted(place.data_dir.iterdir()) == before
+
+
 def test_a_damaged_or_foreign_backup_is_refused(
     place: Place, frontdesk: Command, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,54 @@ def test_a_wrong_option_exits_with_2(frontdesk: Command) -> None:
     assert frontdesk("doctor", "--frobnicate").code == 2
 
 
+@pytest.mark.parametrize("worker", ["inference", "training"])
+def test_a_worker_whose_device_is_not_there_ends_with_2_at_once(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch, worker: str
+) -> None:
+    monkeypatch.setenv("DEVICE", "cuda:99")
+    monkeypatch.setenv("DATABASE_URL", "sqlite:////nowhere/frontdesk.db")
+    result = frontdesk("worker", worker)
+    assert result.code == 2
+    assert "DEVICE is 'cuda:99', but torch sees" in result.err
+
+
+@pytest.mark.parametrize(
+    ("library", "verb", "extra"),
+    [
+        ("torch", ("train",), "'frontdesk[cpu]' (or [gpu])"),
+        ("numpy", ("classify", "where is my parcel"), "'frontdesk[cpu]' (or [gpu])"),
+        ("tokenizers", ("evaluate",), "'frontdesk[cpu]' (or [gpu])"),
+        ("aiogram", ("bot",), "'frontdesk[bot]'"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it(
+    place: Place, library: str, verb: tuple[str, ...], extra: str
+) -> None:
+    script = f"import sys\nsys.modules[{library!r}] = None\nfrom cli.main import main\n"
+    settings = place.environment(BOT_TOKEN="777777:" + "a" * 35, REDIS_URL="redis://127.0.0.1:1")
+    assert place.run("migrate", **settings).code == 0
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}sys.exit(main({list(verb)!r}))"],
+        cwd=place.folder,
+        env=settings,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"Error: {library} is not installed here. Run: pip install {extra}\n" in done.stderr
+
+
+def test_a_bot_without_the_classifiers_libraries_explains_its_errors_all_the_same() -> None:
+    script = (
+        "import sys\nsys.modules |= dict.fromkeys(('torch', 'tokenizers', 'numpy'))\n"
+        "from cli.errors import explain\nfrom desk.domain import DeskError\n"
+        "assert explain(DeskError('Redis is away.')) == ('Redis is away.', 1)\n"
+        "assert explain(ValueError()) is None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_wrong_settings_are_listed_and_exit_with_2(
     frontdesk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

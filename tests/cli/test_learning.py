@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from classifier import registry
+from classifier import Classifier, Prediction, registry
 from cli.screen import training_progress
 from desk.domain import RunState
 from desk.flow import learning, watching
@@ -307,6 +308,48 @@ def test_classify_reads_lines_and_writes_a_line_for_each(place: Place) -> None:
     assert [result["text"] for result in found] == ["where is my parcel", "", "refund the cup"]
 
 
+def test_classify_answers_a_line_before_it_is_given_the_next(place: Place) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", "classify", "-", "--json"],
+        cwd=place.folder,
+        env=place.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            for text in ("where is my parcel", "refund the cup"):
+                process.stdin.write(f"{text}\n")
+                assert select.select([process.stdout], [], [], 60)[0], "it waits for more"
+                assert json.loads(process.stdout.readline())["text"] == text
+        finally:
+            process.kill()
+
+
+def test_classify_takes_lines_that_are_there_at_once(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"where is parcel {number} {'ü' * 200}" for number in range(600)]
+    file = place.folder / "texts.txt"
+    file.write_bytes("\r\n".join(texts).encode())
+    batches: list[int] = []
+    predict = Classifier.__call__
+
+    def counted(classifier: Classifier, batch: list[str]) -> list[Prediction]:
+        batches.append(len(batch))
+        return predict(classifier, batch)
+
+    monkeypatch.setattr(Classifier, "__call__", counted)
+    with file.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        found = [json.loads(line) for line in frontdesk("classify", "-", "--json").out.splitlines()]
+    assert [result["text"] for result in found] == texts
+    assert batches == [256, 256, 88]
+
+
 def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk: Command) -> None:
     first = registry.champion(own_models)
     assert frontdesk("train", "--epochs", "1").code == 0
@@ -315,7 +358,10 @@ def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk:
     second = rows[1]["version"]
     assert frontdesk("models", "promote", second).code == 0
     assert registry.champion(own_models) == second
-    assert second in frontdesk("models", "list").out
+    assert [row["measured_on"] for row in rows] == ["validation", "test"]
+    listed = frontdesk("models", "list").out.splitlines()[1:3]
+    assert second in listed[1]
+    assert ["(validation)" in line for line in listed] == [True, False]
     back = frontdesk("models", "rollback")
     assert back.code == 0
     assert registry.champion(own_models) == first

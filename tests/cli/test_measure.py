@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shutil
@@ -316,11 +315,13 @@ def test_thresholds_need_intents(place: Place, frontdesk: Command) -> None:
 
 
 def test_texts_from_a_file_of_windows_are_read_as_they_are(
-    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = "\ufeffrefund the cup\r\n日本語\r\n".encode()
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(written)))
-    lines = frontdesk("classify", "-", "--json").out.splitlines()
+    file = place.folder / "texts.txt"
+    file.write_bytes("\ufeffrefund the cup\r\n日本語\r\n".encode())
+    with file.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        lines = frontdesk("classify", "-", "--json").out.splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["refund the cup", "日本語"]
 
 

@@ -204,6 +204,14 @@ def test_the_last_error_of_a_json_log_is_shown_where_there_is_no_sentence(
         turn_until(supervisor, lambda: False)
 
 
+def test_an_error_named_within_a_line_of_a_log_is_no_sentence(supervisor: Supervisor) -> None:
+    line = {"level": "error", "event": "commit.failed", "reason": "OperationalError: locked"}
+    script = f"print({json.dumps(line)!r}); raise SystemExit(2)"
+    supervisor.start(child(script, "bot", ready=never))
+    with pytest.raises(MisconfiguredError, match=r"It said: commit\.failed: OperationalError"):
+        turn_until(supervisor, lambda: False)
+
+
 def test_what_is_not_ready_in_time_is_an_error_with_its_last_words(supervisor: Supervisor) -> None:
     late = child("print('Error: Redis is away.', flush=True); " + SLEEPS)
     late.ready = lambda _: False

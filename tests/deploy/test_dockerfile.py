@@ -58,8 +58,10 @@ def test_every_list_of_requirements_is_made_from_extras_that_exist() -> None:
     assert set(found) == {"core", "bot", "cpu", "gpu", "torch", "base-model"}
     assert set(found["core"]) == set(PYPROJECT["project"]["dependencies"])
     optional = PYPROJECT["project"]["optional-dependencies"]
-    for extra in ("bot", "cpu", "gpu"):
+    for extra in ("bot", "cpu"):
         assert set(found[extra]) == set(optional[extra])
+    assert optional["gpu"] == ["frontdesk[cpu]"]
+    assert found["gpu"] == found["cpu"], "Frontdesk itself comes as a wheel"
     assert [line.partition("~")[0] for line in found["torch"]] == ["torch"]
 
 

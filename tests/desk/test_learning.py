@@ -112,6 +112,26 @@ def test_new_feedback_since_the_last_run_is_noticed(stage: Stage, clock: Clock) 
     assert not learning.taught_since_last_run(stage.desk, soon)
 
 
+def test_what_a_failed_run_was_to_learn_is_tried_again_once_a_night(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("up"))
+    clock.move(hours=1)
+    due = clock()
+    for _ in range(2):
+        assert learning.taught_since_last_run(stage.desk, due)
+        run = learning.order_run(stage.desk, "nightly", begin=True)
+        learning.finish_run(stage.desk, *run, RunState.FAILED, error="the disk is full")
+        clock.move(hours=1)
+        assert not learning.taught_since_last_run(stage.desk, due), "once a night is enough"
+        clock.move(hours=23)
+        due += timedelta(days=1)
+    run = learning.order_run(stage.desk, "nightly", begin=True)
+    learning.finish_run(stage.desk, *run, RunState.REJECTED)
+    assert not learning.taught_since_last_run(stage.desk, due + timedelta(days=1))
+
+
 def test_commands_and_files_never_train(stage: Stage, clock: Clock) -> None:
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     customers.sent_file(stage.desk, stage.update(), BEN, 7, "[photo]")

@@ -16,12 +16,13 @@ from sqlalchemy.exc import OperationalError
 
 from classifier import registry
 from classifier.data import Example, content_hash, read_examples
+from classifier.registry import ModelError
 from desk.domain import FeedbackKind, RunState
 from desk.flow import learning
 from desk.flow.learning import Learned, resolve_conflicts
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import Stage
-from tests.workers.models import tiny_base
+from tests.workers.models import make_version, tiny_base
 from workers import training
 from workers.gate import Verdict
 from workers.training import StaleRunError, Trainer, training_examples
@@ -101,6 +102,36 @@ def test_the_first_run_promotes_its_model_and_the_operators_are_told(
     assert any(run.version in text for text in stage.told() if run.version)
 
 
+def test_a_runs_model_is_measured_on_the_packs_test_as_the_starter_is(
+    trainer: Trainer, stage: Stage
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    trainer.run(run_id, attempt)
+    (version,) = registry.versions(trainer.models_dir)
+    report = learning.get_run(stage.desk, run_id).report
+    assert version.metrics["test"]["accuracy"] == report["candidate_accuracy"]
+
+
+def test_a_candidate_does_not_replace_a_champion_that_it_was_not_compared_with(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_version(trainer.models_dir)
+    trainer.run(*learning.order_run(stage.desk, "Olga"))
+
+    def judged(*_: object) -> Verdict:
+        registry.promote(trainer.models_dir, other)
+        return Verdict(True, 0.9, 0.9)
+
+    monkeypatch.setattr(training, "judge", judged)
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    with pytest.raises(ModelError, match=f"meanwhile {other} serves"):
+        trainer.run(run_id, attempt)
+    assert registry.champion(trainer.models_dir) == other
+    assert registry.candidate(trainer.models_dir) is None
+    assert learning.get_run(stage.desk, run_id).state is RunState.FAILED
+    assert any(f"meanwhile {other} serves" in text for text in stage.told())
+
+
 def test_a_models_files_hold_no_word_of_a_customer(trainer: Trainer, stage: Stage) -> None:
     for number in range(6):
         stage.ask(f"Quill wants roses {number}", intent="order_status")
@@ -154,7 +185,7 @@ class Killed(BaseException):
     """In place of SIGKILL."""
 
 
-def kill(*_: object) -> None:
+def kill(*_: object, **__: object) -> None:
     raise Killed
 
 
