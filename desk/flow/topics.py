@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
+from desk.domain import DeliveryState
 from desk.flow.desk import Desk
 from desk.tables import Customer, DeliveryRow
-
 
 def chat_was_used(desk: Desk) -> bool:
     """Whether anything was ever posted in the operators' chat: then it is the right one."""
@@ -15,6 +16,19 @@ def chat_was_used(desk: Desk) -> bool:
     )
     with desk.store.reading() as session:
         return session.scalar(posted.limit(1)) is not None
+
+
+def readdress(session: Session, desk: Desk) -> None:
+    """What was to go to customers' topics in another chat goes to theirs in this one."""
+    session.execute(
+        update(DeliveryRow)
+        .where(
+            DeliveryRow.topic_of.is_not(None),
+            DeliveryRow.chat_id != desk.operator_chat_id,
+            DeliveryRow.state == DeliveryState.PENDING,
+        )
+        .values(chat_id=desk.operator_chat_id)
+    )
 
 
 def topic_made(desk: Desk, customer_id: int, thread_id: int | None) -> None:
