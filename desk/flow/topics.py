@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
 from desk.flow.desk import Desk
 from desk.tables import Customer, DeliveryRow
+
+BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and a symbol by their category that show nothing: fillers of Hangul, an empty Braille."""
+
 
 def chat_was_used(desk: Desk) -> bool:
     """Whether anything was ever posted in the operators' chat: then it is the right one."""
@@ -61,4 +67,9 @@ def topic_name(desk: Desk, customer_id: int) -> str:
     """How a customer's topic is called; Telegram takes 1 to 128 characters."""
     with desk.store.reading() as session:
         customer = session.get_one(Customer, customer_id)
-        return (customer.name.strip() or str(customer.chat_id))[:128]
+        return (customer.name.strip() if _shows(customer.name) else str(customer.chat_id))[:128]
+
+
+def _shows(name: str) -> bool:
+    """Whether there is anything to see in a name: Telegram takes no other title."""
+    return any(category(sign)[0] not in "CZ" and sign not in BLANKS for sign in name)

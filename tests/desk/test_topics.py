@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import event
+import pytest
+from sqlalchemy import event, select
 
 from desk.domain import Person
 from desk.flow import topics
+from desk.tables import Customer
 from tests.desk.acting import ANA, BEN, Stage
 
 
@@ -43,6 +45,14 @@ def test_a_topic_has_the_customers_name_or_number(stage: Stage) -> None:
     assert topics.topic_name(stage.desk, stage.customer(ANA).id) == "Ana"
     assert topics.topic_name(stage.desk, stage.customer(nameless).id) == "503"
     assert topics.topic_name(stage.desk, stage.customer(long).id) == "x" * 128
+
+
+@pytest.mark.parametrize("name", ["\u2800", "\u200b", "\u3164\u3164", "\xad \u2060", "\ufffe"])
+def test_a_topic_of_one_whose_name_shows_nothing_has_the_number(stage: Stage, name: str) -> None:
+    stage.write("hi", Person(chat_id=503, name=name))
+    stage.write("hi", Person(chat_id=504, name=f"{name}\N{ROSE}"))
+    named = [topics.topic_name(stage.desk, customer.id) for customer in stage.all(select(Customer))]
+    assert named == ["503", f"{name}\N{ROSE}"]
 
 
 def test_a_topic_that_telegram_numbers_anew_has_one_customer_only(stage: Stage) -> None:
