@@ -230,7 +230,8 @@ class Sender:
             )
             await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
         elif error.code == 403 and not own and not out_of_source:
-            await self._settle(delivering.customer_gone, delivery, str(error))
+            at = self._desk.clock()
+            await self._settle(delivering.customer_gone, delivery, str(error), at=at)
         else:
             log.error("delivery_failed", error=str(error))
             await self._settle(delivering.failed, delivery, error.description)
@@ -332,7 +333,6 @@ _CHAT_LOST = (
     "group chat was upgraded",
     "CHAT_WRITE_FORBIDDEN",
 )
-
 
 _OUT_OF_GROUP = ("group chat", "not a member", "kicked")
 """How Telegram says in a 403 that it is about a group, not about a customer."""

@@ -40,9 +40,7 @@ def readdress(session: Session, desk: Desk) -> None:
     )
 
 
-def topic_made(
-    desk: Desk, customer_id: int, thread_id: int | None, *, again: bool = False
-) -> bool:
+def topic_made(desk: Desk, customer_id: int, thread_id: int | None, *, again: bool = False) -> bool:
     """Remember the customer's topic in the operators' chat, or with None that it is no more.
 
     With `again` it stands for one that was deleted: what that showed of the open conversation goes
