@@ -33,7 +33,7 @@ from bot.tenure import Tenure
 from bot.waiting import pause
 from bot.webhook import Webhook
 from desk import health, queues
-from desk.flow import recovering
+from desk.flow import announcing, recovering
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
@@ -135,11 +135,15 @@ async def serve(
 
 
 def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:
-    """What comes first for whoever has just taken over: what the one before was doing."""
+    """What comes first for whoever has just taken over: what the one before was doing.
+
+    Who waits is announced now only: until then the one before may serve another operators' chat.
+    """
     limits.seed(recovering.recently_sent(desk, GROUP_SECONDS))
     uncertain = recovering.recover(desk, lease)
     if uncertain:
         log.warning("deliveries_uncertain", count=uncertain)
+    announcing.announce_waiting(desk)
 
 
 async def _beat(heartbeat: Heartbeat, stop: asyncio.Event) -> None:

@@ -16,7 +16,7 @@ from bot.waiting import backoff
 from bot.webhook import Webhook
 from desk import metrics
 from desk.domain import DeskError
-from desk.flow import announcing, roster, topics
+from desk.flow import roster, topics
 from desk.flow.desk import Desk
 from desk.store import failed
 from desk.texts import LANGUAGES, say
@@ -69,7 +69,6 @@ async def _introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> Us
         metrics.OPERATORS_CHAT.set(not problems)
         if not problems:
             await sync_admins(desk, telegram)
-        await asyncio.to_thread(announcing.announce_waiting, desk)
     await _set_mode(telegram, hook)
     await _set_commands(desk, telegram)
     await _set_operators_commands(desk, telegram)

@@ -198,6 +198,9 @@ class Sender:
 
     async def _refused(self, delivery: Delivery, error: RefusedError, breakdowns: int) -> None:
         own = delivery.chat_id == self._desk.operator_chat_id
+        source = delivery.payload.get("from_chat_id")
+        # What is copied from a group that the bot is out of says nothing of whom it goes to.
+        out_of_source = error.code == 403 and source is not None and error.says(*_OUT_OF_GROUP)
         if error.retry_after is not None or error.code == 429:
             seconds = float(error.retry_after or POLL_SECONDS)
             log.warning("too_many_requests", chat=delivery.chat_id, retry_in=seconds)
@@ -208,7 +211,7 @@ class Sender:
         elif error.code in TOKEN_REFUSED:
             # Of the message it says nothing.
             await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
-        elif (
+        elif (out_of_source and source == self._desk.operator_chat_id) or (
             own
             # That takes a right of its own, without which everything else works.
             and not (delivery.method == delivering.DELETE_TOPIC and error.says(*DELETING_REFUSED))
@@ -226,16 +229,21 @@ class Sender:
                 "says what is wrong)",
             )
             await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
-        elif error.code == 403:
-            await self._settle(delivering.customer_gone, delivery, str(error))
+        elif error.code == 403 and not own and not out_of_source:
+            at = self._desk.clock()
+            await self._settle(delivering.customer_gone, delivery, str(error), at=at)
         else:
             log.error("delivery_failed", error=str(error))
             await self._settle(delivering.failed, delivery, error.description)
 
     async def _is_source_gone(self, delivery: Delivery, error: RefusedError) -> bool:
-        """Whether it is the chat to copy from that is not found, and not the operators' own:
-        Telegram has the same words for both."""
-        if "from_chat_id" not in delivery.payload or not error.says("chat not found"):
+        """Whether it is the chat to copy from that is not found or not to be read, and not the
+        operators' own: that a chat is not found Telegram says with the same words of both."""
+        if "from_chat_id" not in delivery.payload:
+            return False
+        if error.code == 403:
+            return not error.says(*_OUT_OF_GROUP)
+        if not error.says("chat not found"):
             return False
         try:
             await self._telegram.call("getChat", {"chat_id": delivery.chat_id})
@@ -325,6 +333,9 @@ _CHAT_LOST = (
     "group chat was upgraded",
     "CHAT_WRITE_FORBIDDEN",
 )
+
+_OUT_OF_GROUP = ("group chat", "not a member", "kicked")
+"""How Telegram says in a 403 that it is about a group, not about a customer."""
 
 
 def _simpler(params: Params, error: RefusedError) -> Params | None:

@@ -56,11 +56,11 @@ class Topics:
                     await self._reopen(delivery, thread_id)
                 else:
                     # With topics switched off each seems gone: forgotten only for another.
-                    thread_id = await self._make(delivery)
+                    thread_id = await self._make(delivery, again=True)
                     if thread_id is None:
                         await self._remember(delivery, None)
 
-    async def _make(self, delivery: Delivery) -> int | None:
+    async def _make(self, delivery: Delivery, *, again: bool = False) -> int | None:
         if delivery.topic_of is None:
             return None
         name = await asyncio.to_thread(topics.topic_name, self._desk, delivery.topic_of)
@@ -76,12 +76,19 @@ class Topics:
             return None
         self._made(delivery.chat_id)
         thread_id = int(topic["message_thread_id"])
-        await self._remember(delivery, thread_id)
+        if await self._remember(delivery, thread_id, again=again):
+            raise UnreachableError("its topic was made again, and begins with the card")
         return thread_id
 
-    async def _remember(self, delivery: Delivery, thread_id: int | None) -> None:
-        if delivery.topic_of is not None:
-            await asyncio.to_thread(topics.topic_made, self._desk, delivery.topic_of, thread_id)
+    async def _remember(
+        self, delivery: Delivery, thread_id: int | None, *, again: bool = False
+    ) -> bool:
+        """Says whether something is to be shown in the topic before the delivery."""
+        if delivery.topic_of is None:
+            return False
+        return await asyncio.to_thread(
+            topics.topic_made, self._desk, delivery.topic_of, thread_id, again=again
+        )
 
     async def _reopen(self, delivery: Delivery, thread_id: int) -> None:
         params = {"chat_id": delivery.chat_id, "message_thread_id": thread_id}

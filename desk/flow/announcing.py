@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Author, ConversationState, DeliveryState
+from desk.domain import Author, ConversationState
 from desk.flow.cards import post_card
 from desk.flow.desk import Desk
 from desk.flow.handoff import copy_file
+from desk.flow.topics import readdress
 from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, CHANGED, FLOOD, WAITING_FOR_PERSON
 from desk.tables import IS_CARD, Conversation, Customer, DecisionRow, DeliveryRow, Message
 
@@ -31,16 +32,7 @@ def announce_waiting(desk: Desk) -> None:
     if desk.operator_chat_id is None:
         return
     with desk.store.writing() as session:
-        # What was to go to customers' topics in another chat goes to theirs in this one.
-        session.execute(
-            update(DeliveryRow)
-            .where(
-                DeliveryRow.topic_of.is_not(None),
-                DeliveryRow.chat_id != desk.operator_chat_id,
-                DeliveryRow.state == DeliveryState.PENDING,
-            )
-            .values(chat_id=desk.operator_chat_id)
-        )
+        readdress(session, desk)
         for conversation in session.scalars(query.order_by(Conversation.id)).all():
             message = session.scalar(
                 select(Message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import String, and_, case, cast, func, literal, not_, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -166,9 +166,12 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
             operators_text(session, desk, f"failed:{row.id}:{attempt}", text, customer=customer)
 
 
-def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
+def customer_gone(
+    desk: Desk, delivery_id: int, attempt: int, error: str, *, at: datetime | None = None
+) -> None:
     """The customer has blocked the bot: nothing more is sent until they write again.
 
+    Who has written since `at`, when Telegram said so (None: just now), has done that already.
     The operators learn it once, and of each word of theirs that is refused.
     """
     with desk.store.writing() as session:
@@ -183,7 +186,8 @@ def customer_gone(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
         _give_up(session, row, error, "gone")
         if customer is None:
             return
-        told, customer.gone = customer.gone, True
+        told = customer.gone
+        customer.gone = not _has_written(session, conversation, at)
         change = row.key.startswith(CHANGE_KEY)
         theirs = not row.from_bot and (change or row.method not in IDEMPOTENT_METHODS)
         has_topic = (
@@ -293,6 +297,19 @@ def _under_way(session: Session, row: DeliveryRow, attempt: int, *states: Delive
     """
     session.refresh(row, with_for_update=True)
     return row.attempts == attempt and row.state in (states or (DeliveryState.SENDING,))
+
+
+def _has_written(
+    session: Session, conversation: Conversation | None, since: datetime | None
+) -> bool:
+    if conversation is None or since is None:
+        return False
+    query = select(Message.id).where(
+        Message.conversation_id == conversation.id,
+        Message.author == Author.CUSTOMER,
+        Message.created_at > since,
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:

@@ -22,6 +22,7 @@ from desk.flow.delivering import (
 )
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
+from desk.flow.topics import readdress
 from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow, Inbox
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
@@ -39,6 +40,9 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
         return []
     # The oldest unfinished delivery of a chat holds back the younger ones, even while it waits.
     heads = select(func.min(DeliveryRow.id)).where(IS_UNFINISHED).group_by(DeliveryRow.chat_id)
+    if desk.operator_chat_id is None:
+        # What belongs to a topic waits for a bot that has an operators' chat.
+        heads = heads.where(DeliveryRow.topic_of.is_(None))
     with desk.store.reading() as session:
         next_here = (
             None if desk.operator_chat_id in busy_chats else _next_to_operators(session, desk)
@@ -60,10 +64,13 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
         if session.scalar(query.limit(1)) is None:
             return []
     taken = []
-    cancelled = False
+    astray = cancelled = False
     with desk.store.writing() as session:
         check(session, lease)
         for row in session.scalars(query.with_for_update(skip_locked=True)).all():
+            if row.topic_of is not None and row.chat_id != desk.operator_chat_id:
+                astray = True
+                continue
             if _is_edited(session, row):
                 continue
             if _overtaken(session, row):
@@ -73,7 +80,13 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
             row.state = DeliveryState.SENDING
             row.attempts += 1
             taken.append(_delivery(session, desk, row))
-    if cancelled:
+    if astray:
+        # Written by a process that has another operators' chat: topics are made and known in this
+        # one's only.
+        with desk.store.writing() as session:
+            check(session, lease)
+            readdress(session, desk)
+    if astray or cancelled:
         # What stood behind a cancelled one is due now, not at the next poll.
         busy = {*busy_chats, *(delivery.chat_id for delivery in taken)}
         taken += take(desk, busy, limit - len(taken), lease)
@@ -184,9 +197,7 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
     payload = row.payload
     if row.key.startswith(CHANGE_KEY):
         payload = {**payload, "message_id": _copy_of(session, row)}
-    # A topic is made and known in the operators' chat of now only.
-    topic_of = row.topic_of if row.chat_id == desk.operator_chat_id else None
-    topic = session.get(Customer, topic_of) if topic_of is not None else None
+    topic = session.get(Customer, row.topic_of) if row.topic_of is not None else None
     if topic is not None and topic.topic_chat_id != row.chat_id:
         topic = None
     return Delivery(
@@ -196,7 +207,7 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
         method=row.method,
         payload=payload,
         message_id=row.message_id,
-        topic_of=topic_of,
+        topic_of=row.topic_of,
         thread_id=topic.topic_id if topic else None,
         topic_closed=topic is not None and topic.topic_closed,
         attempts=row.attempts,

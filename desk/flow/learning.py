@@ -31,7 +31,8 @@ OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER})
 LIFE_SECONDS = 60.0
 """A run under way that gave no sign of life for so long has lost its process."""
 MOST_ATTEMPTS = 5
-"""A run is given up when its process dies in this attempt."""
+"""A run is given up when its process dies in this attempt, or its job ends before it begins."""
+ORDER_LOCK = 470_112_234  # any number but `desk.store.MIGRATION_LOCK`
 
 # Why the gate rejected, as its report says it: the text, and the figures in it.
 REJECTIONS = {
@@ -121,7 +122,7 @@ def order_run(desk: Desk, requested_by: str, *, begin: bool = False) -> tuple[in
     run whose process is dead goes on as the caller's, under its next attempt.
     """
     with desk.store.writing() as session:
-        run = running_training(session)
+        run = running_training(session, desk)
         if run is None:
             run = new_run(session, requested_by, desk.clock())
         else:
@@ -148,8 +149,13 @@ def new_run(session: Session, requested_by: str, now: datetime) -> RunRow:
     return run
 
 
-def running_training(session: Session) -> RunRow | None:
-    """The run that is queued or under way, if any."""
+def running_training(session: Session, desk: Desk) -> RunRow | None:
+    """The run that is queued or under way, if any.
+
+    Whoever orders one asks here first: nobody else can before the transaction ends.
+    """
+    if not desk.store.sqlite:  # SQLite has one writer at a time anyway
+        session.execute(select(func.pg_advisory_xact_lock(ORDER_LOCK)))
     return session.scalar(
         select(RunRow).where(RunRow.state.in_([RunState.QUEUED, RunState.RUNNING])).limit(1)
     )
@@ -204,7 +210,8 @@ def restart_run(desk: Desk, run_id: int, *, silent: float = 0.0) -> tuple[int, i
     """The next attempt at a run whose job or process is gone; None if it has its verdict.
 
     A run under way is left alone (None) if it gave a sign of life in the last `silent` seconds.
-    One whose process has died too often would die again: it has failed, and the operators hear it.
+    One whose process has died too often would die again, and so it is with one whose job ends
+    before it begins: it has failed, and the operators hear it.
     """
     with desk.store.writing() as session:
         run = session.get(RunRow, run_id, with_for_update=True)
@@ -212,10 +219,10 @@ def restart_run(desk: Desk, run_id: int, *, silent: float = 0.0) -> tuple[int, i
             return None
         if run.state is RunState.RUNNING and not _silent(desk, run, silent):
             return None
-        if run.state is RunState.RUNNING and run.attempt >= MOST_ATTEMPTS:
+        if run.attempt >= MOST_ATTEMPTS:
+            end = "process died in" if run.state is RunState.RUNNING else "job ended before"
             run.error = (
-                f"its process died in attempt {run.attempt}, the last one; "
-                "the log of training says why"
+                f"its {end} attempt {run.attempt}, the last one; the log of training says why"
             )
             run.state, run.finished_at = RunState.FAILED, desk.clock()
             operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))

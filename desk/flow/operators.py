@@ -192,7 +192,7 @@ def ordered_training(
             key = "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "admins-only"
             tell(session, desk, f"told:{inbox_id}", thread_id, say(key, desk.language))
             return None
-        running = running_training(session)
+        running = running_training(session, desk)
         if running is not None:
             text = say("retrain-busy", desk.language, run=str(running.id))
             tell(session, desk, f"told:{inbox_id}", thread_id, text)

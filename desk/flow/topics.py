@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from unicodedata import category
 
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from desk.domain import DeliveryState
+from desk.flow.cards import CUSTOMER_KEYS, status_card
+from desk.flow.conversations import find_open
 from desk.flow.desk import Desk
+from desk.flow.refreshing import refresh_card
 from desk.tables import Customer, DeliveryRow
+
+BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and a symbol by their category that show nothing: fillers of Hangul, an empty Braille."""
 
 
 def chat_was_used(desk: Desk) -> bool:
@@ -17,8 +27,25 @@ def chat_was_used(desk: Desk) -> bool:
         return session.scalar(posted.limit(1)) is not None
 
 
-def topic_made(desk: Desk, customer_id: int, thread_id: int | None) -> None:
-    """Remember the customer's topic in the operators' chat, or with None that it is no more."""
+def readdress(session: Session, desk: Desk) -> None:
+    """What was to go to customers' topics in another chat goes to theirs in this one."""
+    session.execute(
+        update(DeliveryRow)
+        .where(
+            DeliveryRow.topic_of.is_not(None),
+            DeliveryRow.chat_id != desk.operator_chat_id,
+            DeliveryRow.state == DeliveryState.PENDING,
+        )
+        .values(chat_id=desk.operator_chat_id)
+    )
+
+
+def topic_made(desk: Desk, customer_id: int, thread_id: int | None, *, again: bool = False) -> bool:
+    """Remember the customer's topic in the operators' chat, or with None that it is no more.
+
+    With `again` it stands for one that was deleted: what that showed of the open conversation goes
+    once more, from its card on. Returns whether there is such.
+    """
     chat_id = desk.operator_chat_id if thread_id is not None else None
     with desk.store.writing() as session:
         if thread_id is not None:
@@ -32,9 +59,34 @@ def topic_made(desk: Desk, customer_id: int, thread_id: int | None) -> None:
                 )
                 .values(topic_chat_id=None, topic_id=None)
             )
-        customer = session.get_one(Customer, customer_id)
+        customer = session.get_one(Customer, customer_id, with_for_update=True)
         customer.topic_chat_id, customer.topic_id = chat_id, thread_id
         customer.topic_closed = False
+        return again and _show_again(session, desk, customer)
+
+
+def _show_again(session: Session, desk: Desk, customer: Customer) -> bool:
+    conversation = find_open(session, customer)
+    card = status_card(session, desk, conversation, lock=True) if conversation else None
+    if conversation is None or card is None or card.state is not DeliveryState.SENT:
+        return False
+    since = (
+        select(DeliveryRow)
+        .where(
+            DeliveryRow.conversation_id == conversation.id,
+            DeliveryRow.id >= card.id,
+            DeliveryRow.topic_of == customer.id,
+            DeliveryRow.state == DeliveryState.SENT,
+            or_(*(DeliveryRow.key.startswith(key) for key in CUSTOMER_KEYS)),
+        )
+        .with_for_update()
+    )
+    for row in session.scalars(since):
+        # The attempts go on counting, as in `delivering.retry_failed`.
+        row.state, row.not_before, row.uncertain = DeliveryState.PENDING, None, False
+        row.telegram_id = None
+    refresh_card(session, desk, customer, conversation)
+    return True
 
 
 def topic_reopened(desk: Desk, customer_id: int) -> None:
@@ -47,4 +99,9 @@ def topic_name(desk: Desk, customer_id: int) -> str:
     """How a customer's topic is called; Telegram takes 1 to 128 characters."""
     with desk.store.reading() as session:
         customer = session.get_one(Customer, customer_id)
-        return (customer.name.strip() or str(customer.chat_id))[:128]
+        return (customer.name.strip() if _shows(customer.name) else str(customer.chat_id))[:128]
+
+
+def _shows(name: str) -> bool:
+    """Whether there is anything to see in a name: Telegram takes no other title."""
+    return any(category(sign)[0] not in "CZ" and sign not in BLANKS for sign in name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 from simulator import forum
 from simulator.errors import bad_request
 from simulator.methods.registry import Call, method
@@ -10,6 +12,8 @@ from simulator.model import TOPIC_COLORS, Chat, Json, Topic
 from simulator.view import topic_json
 
 MAX_NAME = 128
+BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Fillers of Hangul and the empty Braille pattern: signs by their category that show nothing."""
 
 
 def _forum(call: Call) -> Chat:
@@ -38,7 +42,8 @@ def _topic(call: Call, act: str, right: str = "can_manage_topics") -> tuple[Chat
 
 def _name(call: Call) -> str:
     name = call.params.text("name").strip()
-    if not name:
+    # Telegram does not say what counts as empty; here it is whatever shows nothing.
+    if all(category(sign)[0] in "CZ" or sign in BLANKS for sign in name):
         raise bad_request("TOPIC_TITLE_EMPTY")
     if len(name) > MAX_NAME:
         # Telegram cuts a long name instead of refusing it.

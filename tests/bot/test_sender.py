@@ -375,6 +375,43 @@ async def test_a_file_from_a_chat_that_is_not_found_holds_up_no_card_and_operato
     assert "chat not found" in told["text"]
 
 
+async def test_a_file_of_one_who_has_blocked_the_bot_holds_up_no_card_and_operators_hear_of_it(
+    bot: Running, world: World, desk: Desk, redis: Redis, ann: int
+) -> None:
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    await world.said(OPERATORS_CHAT, "Needs a person")
+    blocked = "Forbidden: bot was blocked by the user"
+    await world.fault("error", method="copyMessage", status=403, description=blocked)
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    told = (await world.said(OPERATORS_CHAT, "could not be passed on"))[0]
+    assert blocked in told["text"]
+
+
+async def test_an_operators_words_wait_while_the_bot_is_out_of_the_chat_to_copy_them_from(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.2)
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    out = "Forbidden: bot was kicked from the supergroup chat"
+    await world.fault("error", method="copyMessage", status=403, description=out, times=2)
+    await world.write_topic(card["message_thread_id"], "I see it")
+    await world.said(ann, "I see it")
+    assert not rows.all(Customer, gone=True)
+
+
+async def test_words_from_a_group_that_is_no_longer_the_operators_fail_and_make_nobody_gone(
+    bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
+) -> None:
+    await world.said(ann)
+    out = "Forbidden: bot is not a member of the supergroup chat"
+    await world.fault("error", method="copyMessage", status=403, description=out)
+    copy = {"method": "copyMessage", "from_chat_id": -100999, "message_id": 5}
+    await post(desk, redis, "k", ann, "", **copy)
+    await state(rows, "k", DeliveryState.FAILED)
+    assert not rows.all(Customer, gone=True)
+
+
 async def test_cards_are_kept_while_the_bot_is_out_of_the_operators_chat(
     monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
 ) -> None:

@@ -17,7 +17,7 @@ from desk.flow import leases
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, LostLeaseError
 from desk.tables import DeliveryRow, Inbox, Lease
-from simulator.world import DEFAULT_TOKEN
+from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.bot.conftest import Rows, Starter, World, eventually
 from tests.ports import free_port
 
@@ -36,6 +36,19 @@ async def test_a_second_bot_waits_and_takes_over_when_the_first_stops(
     await first.stop()
     await world.reply(await world.write(ann, "/help"))
     assert len(await world.said(ann)) == 3
+
+
+async def test_a_standby_announces_who_waits_in_its_operators_chat_when_it_takes_over(
+    start_bot: Starter, options: BotOptions, desk: Desk, world: World, rows: Rows
+) -> None:
+    alone = replace(options, desk=replace(desk, operator_chat_id=None))
+    first = await start_bot(alone)
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/human"))
+    await start_bot()
+    assert {row.chat_id for row in rows.all(DeliveryRow)} == {ann}
+    await first.stop()
+    assert "message_thread_id" in (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
 
 
 async def test_a_standby_stores_what_its_webhook_is_told_and_leaves_it_to_the_holder(

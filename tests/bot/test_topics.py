@@ -13,7 +13,7 @@ from desk import queues
 from desk.domain import DeliveryState
 from desk.flow import erasing
 from desk.flow.desk import Desk
-from desk.tables import Customer, DeliveryRow
+from desk.tables import Conversation, Customer, DeliveryRow
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import OLGA, Rows, Running, World, eventually, state
 
@@ -28,6 +28,11 @@ async def test_a_deleted_topic_is_made_again(
     await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
     new = (await world.said(OPERATORS_CHAT, "look"))[0]["message_thread_id"]
     assert new != old
+    again = (await world.said(OPERATORS_CHAT, "Needs a person"))[-1]
+    assert again["message_thread_id"] == new, "one who comes to it finds the question, and Take"
+    assert again["message_id"] < (await world.said(OPERATORS_CHAT, "look"))[0]["message_id"]
+    await world.press(again, "Take", OLGA)
+    await rows.until(Conversation, operator_id=OLGA)
     assert [topic["message_thread_id"] for topic in await world.topics()] == [new]
     await rows.until(Customer, topic_id=new)
     await world.write_topic(new, "I see it")

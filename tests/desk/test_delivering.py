@@ -221,6 +221,19 @@ def test_operators_hear_once_that_a_customer_has_blocked_the_bot(stage: Stage) -
     assert all(row.state is DeliveryState.FAILED for row in stage.deliveries(ANA.chat_id))
 
 
+def test_one_who_wrote_again_before_a_refusal_is_noted_is_not_gone(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("roses?")
+    (delivery,) = [d for d in stage.take() if d.chat_id == ANA.chat_id]
+    refused = clock()
+    clock.move(seconds=9)  # the database is slow
+    stage.write("I am back")
+    delivering.customer_gone(stage.desk, delivery.id, delivery.attempts, "403", at=refused)
+    assert stage.row(DeliveryRow, delivery.id).state is DeliveryState.FAILED
+    assert not stage.customer().gone
+
+
 def test_operators_hear_of_each_word_of_theirs_that_a_customer_has_blocked(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()

@@ -240,12 +240,31 @@ def test_a_topics_number_means_nothing_in_another_chat(stage: Stage) -> None:
     assert (card.chat_id, card.thread_id) == (-100999, None)
 
 
-def test_no_topic_is_made_in_a_chat_that_is_no_longer_the_operators(stage: Stage) -> None:
+def test_what_another_process_wrote_for_another_operators_chat_goes_into_topics_of_this_one(
+    stage: Stage,
+) -> None:
     stage.ask("you are rude", intent="complaint")
-    desk = replace(stage.desk, operator_chat_id=-100999)
-    (card,) = [d for d in dispatching.take(desk, (), 9, stage.lease) if d.chat_id == OPERATOR_CHAT]
-    assert card.topic_of is None
-    delivering.again(desk, card.id, card.attempts, 0, "not yet")
-    announcing.announce_waiting(desk)
-    (card,) = [d for d in dispatching.take(desk, (), 9, stage.lease) if "Needs" in str(d.payload)]
-    assert (card.chat_id, card.topic_of) == (-100999, stage.customer().id)
+    (card,) = [d for d in stage.take() if d.chat_id == OPERATOR_CHAT]
+    delivering.failed_barely(stage.desk, card.id, card.attempts, "not found")
+    stage.ask("hello?")
+    stage.ask("I am angry", BEN, intent="complaint")
+    moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+    first = [row for row in moved.send_all() if row.topic_of is not None]
+    assert ["I am angry" in str(row.payload) for row in first] == [True, False]
+    delivering.retry_failed(moved.desk)
+    last = [row for row in moved.send_all() if row.topic_of is not None]
+    assert [row.id for row in last] == [card.id]
+    assert {(row.chat_id, row.topic_of) for row in first + last} == {
+        (-100999, moved.customer(person).id) for person in (ANA, BEN)
+    }
+
+
+def test_what_belongs_to_a_topic_waits_for_a_bot_that_has_an_operators_chat(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    add_deliveries(stage, "/id", chat_id=OPERATOR_CHAT)
+    alone = replace(stage.desk, operator_chat_id=None)
+    taken = dispatching.take(alone, (ANA.chat_id,), 9, stage.lease)
+    assert [delivery.key for delivery in taken] == ["/id"]
+    delivering.sent(alone, taken[0].id, 1, 5)
+    (card,) = stage.take((ANA.chat_id,))
+    assert (card.chat_id, card.topic_of) == (OPERATOR_CHAT, stage.customer().id)

@@ -215,6 +215,15 @@ def test_a_run_whose_process_dies_in_five_attempts_is_given_up_and_the_operators
     assert ["died in attempt 5," in text for text in stage.told()] == [True]
 
 
+def test_a_run_whose_job_ends_five_times_before_it_begins_is_given_up_too(stage: Stage) -> None:
+    run_id, _ = learning.order_run(stage.desk, "Olga")
+    for attempt in (2, 3, 4, 5):
+        assert learning.restart_run(stage.desk, run_id) == (run_id, attempt)
+    assert learning.restart_run(stage.desk, run_id) is None
+    assert learning.get_run(stage.desk, run_id).state is RunState.FAILED
+    assert ["its job ended before attempt 5," in text for text in stage.told()] == [True]
+
+
 def test_the_best_accuracy_is_that_of_promoted_models_on_the_same_test_set(stage: Stage) -> None:
     def finish(state: RunState, test: str, new: float, old: float | None) -> None:
         run = learning.order_run(stage.desk, "cli", begin=True)

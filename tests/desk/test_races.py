@@ -14,12 +14,30 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from desk.domain import Author, ConversationState, DeliveryState, DeskError, Incoming, Person
-from desk.flow import buttons, customers, deciding, erasing, intake, operators, roster, watching
+from desk.domain import (
+    Author,
+    ConversationState,
+    DeliveryState,
+    DeskError,
+    Incoming,
+    Person,
+    RunState,
+)
+from desk.flow import (
+    buttons,
+    customers,
+    deciding,
+    erasing,
+    intake,
+    learning,
+    operators,
+    roster,
+    watching,
+)
 from desk.flow.handoff import take_over
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
 from tests.conftest import Clock
-from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows, predict, role_of
+from tests.desk.acting import ANA, BOT, OLGA, OSCAR, Stage, new_rows, predict, role_of
 
 ROUNDS = 8
 
@@ -319,6 +337,21 @@ def test_two_bots_that_start_at_once_both_learn_who_is_an_administrator(stage: S
         roster.sync_admins(stage.desk, [])
         _together(*[lambda: roster.sync_admins(stage.desk, admins)] * 3)
     assert role_of(stage.desk, 1) is not None
+
+
+def test_of_two_runs_ordered_at_once_one_is_made(stage: Stage) -> None:
+    def order() -> None:
+        with suppress(DeskError):
+            learning.order_run(stage.desk, "nightly")
+
+    def wish() -> None:
+        operators.ordered_training(stage.desk, stage.update(), OLGA)
+
+    for _ in range(ROUNDS):
+        _together(order, wish, order, wish)
+        ((run_id, attempt, _),) = watching.unfinished_runs(stage.desk)
+        assert learning.start_run(stage.desk, run_id, attempt)
+        assert learning.finish_run(stage.desk, run_id, attempt, RunState.REJECTED)
 
 
 def test_a_token_that_no_database_takes_is_an_unknown_one(stage: Stage) -> None:

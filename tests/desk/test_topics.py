@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import event
+import pytest
+from sqlalchemy import event, select
 
 from desk.domain import Person
-from desk.flow import topics
-from tests.desk.acting import ANA, BEN, Stage
+from desk.flow import customers, delivering, operators, topics
+from desk.tables import Customer
+from tests.conftest import OPERATOR_CHAT
+from tests.desk.acting import ANA, BEN, OSCAR, Stage
 
 
 def test_a_topic_that_is_gone_can_be_forgotten(stage: Stage) -> None:
@@ -34,6 +37,39 @@ def test_forgetting_a_topic_touches_no_other_customer(stage: Stage) -> None:
     assert changed == [1]
 
 
+def test_a_topic_that_was_deleted_begins_again_with_the_open_conversations_card(
+    stage: Stage,
+) -> None:
+    stage.ask("roses are dead", intent="complaint")
+    stage.topic()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    asked = stage.ask("you are rude", intent="complaint")
+    more = stage.ask("very rude")
+    stage.send_all()
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "[photo]")
+    (file,) = [d for d in stage.take() if d.chat_id == OPERATOR_CHAT]
+    assert topics.topic_made(stage.desk, stage.customer().id, 78, again=True)
+    assert stage.customer().topic_id == 78
+    stage.press(stage.token("take", conversation_id=stage.conversation().id), by=OSCAR)
+    delivering.again(stage.desk, file.id, file.attempts, 0, "after the card")
+    shown = [row for row in stage.send_all() if row.chat_id == OPERATOR_CHAT]
+    assert [row.key for row in shown] == [f"card:{asked}", f"post:{more}", file.key]
+    assert "Oscar" in shown[0].payload["text"], "as things stand now"
+
+
+def test_a_topic_that_was_deleted_begins_with_what_goes_there_where_that_is_the_card(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.take()
+    assert not topics.topic_made(stage.desk, stage.customer().id, 78, again=True)
+    stage.ask("I am angry", BEN, intent="complaint")
+    stage.send_all()
+    stage.topic(BEN)
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert not topics.topic_made(stage.desk, stage.customer(BEN).id, 79, again=True)
+
+
 def test_a_topic_has_the_customers_name_or_number(stage: Stage) -> None:
     stage.write("hi", ANA)
     nameless = type(BEN)(chat_id=503, name=" ")
@@ -43,6 +79,14 @@ def test_a_topic_has_the_customers_name_or_number(stage: Stage) -> None:
     assert topics.topic_name(stage.desk, stage.customer(ANA).id) == "Ana"
     assert topics.topic_name(stage.desk, stage.customer(nameless).id) == "503"
     assert topics.topic_name(stage.desk, stage.customer(long).id) == "x" * 128
+
+
+@pytest.mark.parametrize("name", ["\u2800", "\u200b", "\u3164\u3164", "\xad \u2060", "\ufffe"])
+def test_a_topic_of_one_whose_name_shows_nothing_has_the_number(stage: Stage, name: str) -> None:
+    stage.write("hi", Person(chat_id=503, name=name))
+    stage.write("hi", Person(chat_id=504, name=f"{name}\N{ROSE}"))
+    named = [topics.topic_name(stage.desk, customer.id) for customer in stage.all(select(Customer))]
+    assert named == ["503", f"{name}\N{ROSE}"]
 
 
 def test_a_topic_that_telegram_numbers_anew_has_one_customer_only(stage: Stage) -> None:

@@ -196,3 +196,9 @@ async def test_a_bot_reacts_with_one_allowed_emoji(bot: Bot, control: Control) -
     assert refusal == "Bad Request: REACTION_INVALID"
     refusal = await bot.refused("setMessageReaction", chat_id=ada, message_id=9, reaction=[])
     assert refusal == "Bad Request: message to react not found"
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u200b", "\u2800", "\u3164"])
+async def test_a_topic_whose_title_shows_nothing_is_refused(bot: Bot, name: str) -> None:
+    refusal = await bot.refused("createForumTopic", chat_id=GROUP, name=name)
+    assert "TOPIC_TITLE_EMPTY" in refusal
