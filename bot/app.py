@@ -33,6 +33,7 @@ from bot.tenure import Tenure
 from bot.waiting import pause
 from bot.webhook import Webhook
 from desk import health, queues
+from desk.domain import DeskError
 from desk.flow import announcing, recovering
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
@@ -143,7 +144,13 @@ def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:
     uncertain = recovering.recover(desk, lease)
     if uncertain:
         log.warning("deliveries_uncertain", count=uncertain)
-    announcing.announce_waiting(desk)
+    try:
+        announcing.announce_waiting(desk)
+    except (SQLAlchemyError, DeskError):
+        raise
+    except Exception:
+        # What nobody foresaw about one conversation must not keep the bot from starting.
+        log.exception("waiting_not_announced")
 
 
 async def _beat(heartbeat: Heartbeat, stop: asyncio.Event) -> None:

@@ -39,6 +39,8 @@ STOP_SECONDS = 3.5
 """A send under way may take so long when the bot stops; then it is cut off, and uncertain."""
 
 MISCONFIGURED_SECONDS = 60.0
+COPY_TRIES = 5
+"""So often an operator's words are copied, once a minute, while the bot is out of their chat."""
 MAX_BREAKDOWNS = 20
 """Server errors in a row after which a delivery is given up: about five minutes of them."""
 
@@ -201,6 +203,8 @@ class Sender:
         source = delivery.payload.get("from_chat_id")
         # What is copied from a group that the bot is out of says nothing of whom it goes to.
         out_of_source = error.code == 403 and source is not None and error.says(*_OUT_OF_GROUP)
+        # It holds up all that this customer is to get.
+        worth_waiting = source == self._desk.operator_chat_id and delivery.attempts < COPY_TRIES
         if error.retry_after is not None or error.code == 429:
             seconds = float(error.retry_after or POLL_SECONDS)
             log.warning("too_many_requests", chat=delivery.chat_id, retry_in=seconds)
@@ -211,7 +215,7 @@ class Sender:
         elif error.code in TOKEN_REFUSED:
             # Of the message it says nothing.
             await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
-        elif (out_of_source and source == self._desk.operator_chat_id) or (
+        elif (out_of_source and worth_waiting) or (
             own
             # That takes a right of its own, without which everything else works.
             and not (delivery.method == delivering.DELETE_TOPIC and error.says(*DELETING_REFUSED))
@@ -242,7 +246,7 @@ class Sender:
         if "from_chat_id" not in delivery.payload:
             return False
         if error.code == 403:
-            return not error.says(*_OUT_OF_GROUP)
+            return not error.says(*_OUT_OF_GROUP, *_CHAT_LOST)
         if not error.says("chat not found"):
             return False
         try:

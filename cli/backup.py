@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -216,11 +217,14 @@ def _restore_sqlite(copy: Path, target: Path) -> None:
             os.fsync(file.fileno())
         half.replace(target)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "Make room there" if full else "May it be read, and that folder be written?"
         raise CommandError(
-            f"{copy} can't be copied to {target} ({error.strerror}). Make room there."
+            f"{copy} can't be copied to {target} ({error.strerror}). {advice}"
         ) from None
     finally:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
 
 
 def _restore_postgres(copy: Path, url: URL, settings: Settings) -> None:

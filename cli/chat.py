@@ -268,8 +268,18 @@ def _print_explanation(exchange: dict[str, Any]) -> None:
         results().print(f"        {text}", style="dim", markup=False)
 
     line(f"why: {say('rule-' + exchange['rule'])}")
-    line(f"the model's threshold: {percent(exchange['threshold'])}")
-    line(f"scope: {percent(exchange['scope'])} (from {percent(exchange['scope_threshold'])} on)")
+    confidence, threshold = _compared(exchange["confidence"], exchange["threshold"])
+    line(f"the model's threshold: {threshold} (confidence {confidence})")
+    scope, least = _compared(exchange["scope"], exchange["scope_threshold"])
+    line(f"scope: {scope} (from {least} on)")
     line(f"other language: {exchange['language'] or '–'}")
     for near in exchange["neighbours"]:
         line(f"near {near['similarity']:.2f}: {' '.join(near['text'].split())} → {near['intent']}")
+
+
+def _compared(value: float | None, needed: float | None) -> tuple[str, str]:
+    from desk.percent import compared
+
+    if value is None or needed is None:
+        return percent(value), percent(needed)
+    return compared(value, needed)

@@ -81,7 +81,7 @@ def torch(settings: Settings) -> Iterator[Finding]:
 
         device = pick_device(settings.device)
     except ImportError:
-        hint = "pip install 'frontdesk[cpu]' (or [gpu]); a bot alone needs none"
+        hint = "pip install --editable '.[cpu]' (or [gpu]); a bot alone needs none"
         yield Finding("torch", Status.WARN, "not installed: no model can run here", hint)
         return
     except ValueError as error:
@@ -260,7 +260,7 @@ def telegram(settings: Settings) -> Iterator[Finding]:
 
         problems = telegram_problems(settings)
     except ImportError:
-        hint = "pip install 'frontdesk[bot]'; a worker alone needs none"
+        hint = "pip install --editable '.[bot]'; a worker alone needs none"
         yield Finding("telegram", Status.WARN, "aiohttp is not installed", hint)
         return
     for problem in problems:
@@ -330,7 +330,7 @@ def work(settings: Settings) -> Iterator[Finding]:
     parked = intake.parked(desk)
     hint = "frontdesk doctor --retry gives them another round"
     if parked:
-        closing = f"{hint}; --dismiss closes what fails again"
+        closing = f"{hint}; --dismiss ID closes what fails again"
         shown = ", ".join(f"{id_} ({_kind(error)})" for id_, _, error in parked[:SHOWN])
         detail = f"{len(parked)} parked: {shown}{', …' if len(parked) > SHOWN else ''}"
         yield Finding("updates", Status.WARN, detail, closing)

@@ -28,9 +28,9 @@ def doctor(
         typer.Option("--retry", help="Give parked updates and refused deliveries another round."),
     ] = False,
     dismiss: Annotated[
-        bool,
-        typer.Option("--dismiss", help="Close parked updates: they are never handled."),
-    ] = False,
+        list[int] | None,
+        typer.Option("--dismiss", metavar="ID", help="Close a parked update: it is never handled."),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Check everything that Frontdesk needs, and say what to do about what is wrong.
@@ -47,7 +47,7 @@ def doctor(
             raise MisconfiguredError(f"There is no process {process!r}; choose one of {names}.")
         findings = [checks.sign_of_life(settings, process, expected=True)]
     else:
-        _mend(settings, retry, dismiss)
+        _mend(settings, retry, dismiss or [])
         findings = []
         for finding in checks.all_checks(settings):
             findings.append(finding)
@@ -75,7 +75,7 @@ def _print(finding: Finding) -> None:
         console.print(f"{'':<16}→ {finding.hint}", markup=False)
 
 
-def _mend(settings: Settings, retry: bool, dismiss: bool) -> None:
+def _mend(settings: Settings, retry: bool, dismiss: list[int]) -> None:
     """Another round for parked updates and refused deliveries, or an end to parked updates."""
     if retry and dismiss:
         raise MisconfiguredError("Either --retry or --dismiss: try again first, then close.")
@@ -85,7 +85,8 @@ def _mend(settings: Settings, retry: bool, dismiss: bool) -> None:
 
     desk = open_desk(settings)
     if dismiss:
-        notices().print(f"Closed: {intake.dismiss_parked(desk)} updates.")
+        intake.dismiss_parked(desk, dismiss)
+        notices().print(f"Closed: {', '.join(map(str, dismiss))}.")
         return
     updates, deliveries = intake.retry_parked(desk), delivering.retry_failed(desk)
     notices().print(f"Another round: {updates} updates, {deliveries} deliveries.")

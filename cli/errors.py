@@ -9,8 +9,8 @@ from contextlib import contextmanager
 FAILED = 1
 MISCONFIGURED = 2
 
-LEARNING = "'frontdesk[cpu]' (or [gpu])"
-TELEGRAM = "'frontdesk[bot]'"
+LEARNING = "'.[cpu]' (or [gpu])"
+TELEGRAM = "'.[bot]'"
 EXTRAS = {
     "aiogram": TELEGRAM,
     "aiohttp": TELEGRAM,
@@ -75,7 +75,10 @@ def explain(error: Exception) -> tuple[str, int] | None:
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRAS:
             return None
-        sentence = f"{missing} is not installed here. Run: pip install {EXTRAS[missing]}"
+        sentence = (
+            f"{missing} is not installed here. In the folder of the code, run: "
+            f"pip install --editable {EXTRAS[missing]}"
+        )
         return sentence, MISCONFIGURED
     for known in _known():
         if isinstance(error, known):

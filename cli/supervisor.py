@@ -30,6 +30,8 @@ LAST_BACKOFF = 10.0
 HEALTHY_AFTER = 60.0
 LOG_LIMIT = 10_000_000
 """Bytes of a log from which on it is put aside."""
+LOG_SECONDS = 60.0
+"""How often the size of a log is looked at."""
 WATCHMAN = Path(__file__).with_name("watchman.py")
 
 
@@ -64,6 +66,8 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     log: Path | None = None
     log_start: int = 0
+    log_due: float = 0.0
+    """When its size is looked at next, on the clock of time.monotonic()."""
     started: float = 0.0
     """When it was started last, on the clock of time.time()."""
     is_ready: bool = False
@@ -184,7 +188,9 @@ class Supervisor:
             self._watch()
         now = time.monotonic()
         for child in self.children:
-            _bound_log(child)
+            if now >= child.log_due:
+                child.log_due = now + LOG_SECONDS
+                _bound_log(child)
             if child.due is not None:
                 if now >= child.due:
                     try:
@@ -299,12 +305,22 @@ def open_log(logs: Path, name: str) -> IO[bytes]:
 
 
 def _bound_log(child: Child) -> None:
-    """Put a log that has grown large aside, while its process goes on writing at the end of it."""
-    with suppress(OSError):
-        if child.log is not None and child.log.stat().st_size > LOG_LIMIT:
-            shutil.copyfile(child.log, child.log.with_suffix(".log.1"))
+    """Put a log that has grown large aside, while its process goes on writing at the end of it.
+
+    What it writes between the copy and the cut is lost; where there is no room, the log grows on.
+    """
+    if child.log is None:
+        return
+    half = child.log.with_suffix(".log.half")
+    try:
+        if child.log.stat().st_size > LOG_LIMIT:
+            shutil.copyfile(child.log, half)
+            half.replace(child.log.with_suffix(".log.1"))
             os.truncate(child.log, 0)
             child.log_start = 0
+    except OSError:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
 
 
 def last_words(child: Child) -> str:

@@ -48,7 +48,7 @@ def up(
     """Start everything and keep it running: Redis, database, model, Telegram, bot, workers.
 
     Without BOT_TOKEN a simulated Telegram runs on a page of this machine. The first start trains
-    the starter model. Ctrl-C stops it all and loses nothing.
+    the starter model. Ctrl-C stops it all and loses no message.
     """
     settings = read_settings() if port is None else read_settings(simulator_port=port)
     pack = load_pack(settings)
@@ -112,6 +112,9 @@ class Run:
         children = []
         if self.simulated:
             children.append(self._start_simulator(desk, port))
+        if not trained and not self.simulated and self.settings.operator_chat_id is None:
+            self._train_starter(environment)  # before the bot: nobody could be called meanwhile
+            trained = True
         names = [name for name in PROCESSES if name not in AFTER_TRAINING]
         children += [self._start_process(name, environment) for name in names]
         if not trained:
@@ -240,12 +243,9 @@ class Run:
             "fifteen without bf16)"
         )
         self._tell("model", what, False)
-        self.say(
-            f"    [bold cyan]{self.state['url']}/[/] is open already: until the model is there, "
-            "people get each message"
-            if self.simulated
-            else "    The bot is there already: until the model is, people get each message"
-        )
+        if self.supervisor.children:
+            where = f"[bold cyan]{self.state['url']}/[/]" if self.simulated else "The bot"
+            self.say(f"    {where} is open already: people get each message until then")
         command = [sys.executable, "-m", "cli", "train", *(["--quiet"] if self.quiet else [])]
         status = self.supervisor.run_once(command, environment, "training")
         if status:

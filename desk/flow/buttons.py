@@ -324,7 +324,10 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     key = f"sent:{message.id}:{intent}"
     before = session.scalar(
         select(DeliveryRow)
-        .where(or_(DeliveryRow.key == key, DeliveryRow.key.startswith(f"{key}:")))
+        .where(
+            DeliveryRow.message_id == message.id,  # which is indexed
+            or_(DeliveryRow.key == key, DeliveryRow.key.startswith(f"{key}:", autoescape=True)),
+        )
         .order_by(DeliveryRow.id.desc())
         .limit(1)
         .with_for_update()

@@ -22,6 +22,7 @@ from desk.flow.composing import (
 )
 from desk.flow.desk import Desk
 from desk.pack import Escalate
+from desk.percent import compared
 from desk.policy import ATTACHMENT, CHANGED, OTHER_LANGUAGE, threshold
 from desk.tables import (
     IS_CARD,
@@ -328,25 +329,15 @@ def _explanation(desk: Desk, prediction: PredictionRow) -> list[str]:
     known = desk.pack.intents.get(prediction.intent or "")
     automatic = known is not None and known.answer and known.escalate is not Escalate.ALWAYS
     if prediction.intent and prediction.confidence is not None and automatic:
-        needed = threshold(prediction.intent, prediction.threshold, desk.pack)
-        lines.append(
-            say(
-                "why-confidence",
-                language,
-                confidence=f"{prediction.confidence:.0%}",
-                needed=f"{needed:.0%}",
-            )
+        confidence, needed = compared(
+            prediction.confidence, threshold(prediction.intent, prediction.threshold, desk.pack)
         )
+        lines.append(say("why-confidence", language, confidence=confidence, needed=needed))
     if prediction.scope is not None and prediction.scope_threshold is not None:
         alike = prediction.scope >= prediction.scope_threshold
-        lines.append(
-            say(
-                "why-familiar" if alike else "why-unfamiliar",
-                language,
-                scope=f"{prediction.scope:.0%}",
-                needed=f"{prediction.scope_threshold:.0%}",
-            )
-        )
+        scope, needed = compared(prediction.scope, prediction.scope_threshold)
+        key = "why-familiar" if alike else "why-unfamiliar"
+        lines.append(say(key, language, scope=scope, needed=needed))
     if prediction.language is not None:
         lines.append(say("why-language", language, code=html(prediction.language)))
     if prediction.neighbours:

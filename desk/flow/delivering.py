@@ -50,7 +50,11 @@ _OPERATORS_TOLD = (
     select(_NOTICE.id)
     .where(
         or_(
-            _NOTICE.key.startswith(literal("failed:") + cast(DeliveryRow.id, String) + ":"),
+            _NOTICE.key
+            == literal("failed:")
+            + cast(DeliveryRow.id, String)
+            + ":"
+            + cast(DeliveryRow.attempts, String),
             # That of a version before the attempt stood in it.
             _NOTICE.key == literal("failed:") + cast(DeliveryRow.id, String),
             _NOTICE.key == literal("bare:") + DeliveryRow.key,
@@ -171,7 +175,7 @@ def customer_gone(
 ) -> None:
     """The customer has blocked the bot: nothing more is sent until they write again.
 
-    Who has written since `at`, when Telegram said so (None: just now), has done that already.
+    Who has written since `at`, when Telegram said so, has done that already.
     The operators learn it once, and of each word of theirs that is refused.
     """
     with desk.store.writing() as session:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from desk import faultpoints, metrics
-from desk.domain import InboxRow, InboxState, Incoming
+from desk.domain import DeskError, InboxRow, InboxState, Incoming
 from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
@@ -192,14 +192,17 @@ def retry_parked(desk: Desk) -> int:
         return len(rows)
 
 
-def dismiss_parked(desk: Desk) -> int:
-    """Close every parked update: what could not be handled never will be. Returns how many there
-    were. Their errors stay."""
+def dismiss_parked(desk: Desk, ids: Collection[int]) -> None:
+    """Close these parked updates: they never will be handled. Their errors stay.
+
+    Raises `DeskError`, and closes none, where one of them is not parked.
+    """
     with desk.store.writing() as session:
-        rows = session.scalars(_PARKED.with_for_update()).all()
+        rows = session.scalars(_PARKED.where(Inbox.id.in_(ids)).with_for_update()).all()
+        if missing := sorted({*ids} - {row.id for row in rows}):
+            raise DeskError(f"no such parked update: {', '.join(map(str, missing))}; see doctor")
         for row in rows:
             row.state = InboxState.DONE
-        return len(rows)
 
 
 _PARKED = select(Inbox).where(Inbox.state == InboxState.PARKED).order_by(Inbox.id)

@@ -14,6 +14,9 @@ from desk.flow.desk import Desk
 from desk.flow.refreshing import refresh_card
 from desk.tables import Customer, DeliveryRow
 
+SHOWN_AGAIN = 10
+"""So many of a customer's last words follow the card in a topic that is made again: the group
+takes 20 messages a minute."""
 BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and a symbol by their category that show nothing: fillers of Hangul, an empty Braille."""
 
@@ -81,7 +84,8 @@ def _show_again(session: Session, desk: Desk, customer: Customer) -> bool:
         )
         .with_for_update()
     )
-    for row in session.scalars(since):
+    first, *rest = session.scalars(since.order_by(DeliveryRow.id)).all()
+    for row in [first, *rest[-SHOWN_AGAIN:]]:
         # The attempts go on counting, as in `delivering.retry_failed`.
         row.state, row.not_before, row.uncertain = DeliveryState.PENDING, None, False
         row.telegram_id = None
@@ -104,4 +108,4 @@ def topic_name(desk: Desk, customer_id: int) -> str:
 
 def _shows(name: str) -> bool:
     """Whether there is anything to see in a name: Telegram takes no other title."""
-    return any(category(sign)[0] not in "CZ" and sign not in BLANKS for sign in name)
+    return any(category(sign)[0] in "LNPS" and sign not in BLANKS for sign in name)

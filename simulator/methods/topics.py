@@ -43,7 +43,7 @@ def _topic(call: Call, act: str, right: str = "can_manage_topics") -> tuple[Chat
 def _name(call: Call) -> str:
     name = call.params.text("name").strip()
     # Telegram does not say what counts as empty; here it is whatever shows nothing.
-    if all(category(sign)[0] in "CZ" or sign in BLANKS for sign in name):
+    if not any(category(sign)[0] in "LNPS" and sign not in BLANKS for sign in name):
         raise bad_request("TOPIC_TITLE_EMPTY")
     if len(name) > MAX_NAME:
         # Telegram cuts a long name instead of refusing it.

@@ -282,6 +282,12 @@ class _Chat:
             if row.key.startswith("operator:") and row.state is DeliveryState.SENT
         }
         shown = {message["message_id"]: message for message in self.shown}
+        told = {row.key for row in self.told}
+        edits: dict[int, list[int]] = defaultdict(list)
+        for id_, payload in self.session.execute(
+            select(Inbox.id, Inbox.payload).where(Inbox.chat_id == OPERATORS_CHAT)
+        ):
+            edits[(payload.get("edited_message") or {}).get("message_id", 0)].append(id_)
         for message in self.changed:
             copy = copies.get(message["message_id"])
             if copy is None or copy.telegram_id not in shown:
@@ -290,6 +296,8 @@ class _Chat:
                 select(DeliveryRow).where(DeliveryRow.key.startswith(f"changed:{copy.message_id}:"))
             ).all()
             refused = any(row.state is not DeliveryState.SENT for row in changes)
+            # Of one who has left since, say, nothing is changed, and that is told.
+            refused |= any(f"told:{id_}" in told for id_ in edits.get(message["message_id"], ()))
             if shown[copy.telegram_id]["text"] != message["text"] and not refused:
                 yield f"the customer does not see what became of {message['message_id']}."
 

@@ -35,8 +35,8 @@ def test_an_explanation_is_given_to_those_who_ask(capsys: pytest.CaptureFixture[
     assert said.startswith(short)
     assert [line.strip() for line in said.removeprefix(short).splitlines()] == [
         "why: unlike anything the bot has learned",
-        "the model's threshold: 82.0%",
-        "scope: 31.0% (from 50.0% on)",
+        "the model's threshold: 82% (confidence 64%)",
+        "scope: 31% (from 50% on)",
         "other language: –",
         "near 0.91: where [bold]is it → where",
     ]

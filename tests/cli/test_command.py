@@ -103,10 +103,10 @@ def test_a_worker_whose_device_is_not_there_ends_with_2_at_once(
 @pytest.mark.parametrize(
     ("library", "verb", "extra"),
     [
-        ("torch", ("train",), "'frontdesk[cpu]' (or [gpu])"),
-        ("numpy", ("classify", "where is my parcel"), "'frontdesk[cpu]' (or [gpu])"),
-        ("tokenizers", ("evaluate",), "'frontdesk[cpu]' (or [gpu])"),
-        ("aiogram", ("bot",), "'frontdesk[bot]'"),
+        ("torch", ("train",), "'.[cpu]' (or [gpu])"),
+        ("numpy", ("classify", "where is my parcel"), "'.[cpu]' (or [gpu])"),
+        ("tokenizers", ("evaluate",), "'.[cpu]' (or [gpu])"),
+        ("aiogram", ("bot",), "'.[bot]'"),
     ],
 )
 def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it(
@@ -123,7 +123,8 @@ def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it(
         text=True,
     )
     assert done.returncode == 2, done.stderr
-    assert f"Error: {library} is not installed here. Run: pip install {extra}\n" in done.stderr
+    assert f"Error: {library} is not installed here. In the folder" in done.stderr
+    assert done.stderr.endswith(f"pip install --editable {extra}\n")
 
 
 def test_a_bot_without_the_classifiers_libraries_explains_its_errors_all_the_same() -> None:

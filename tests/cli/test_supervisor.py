@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -322,19 +323,40 @@ def test_a_log_that_has_grown_large_is_put_aside(tmp_path: Path) -> None:
 
 
 def test_the_log_of_a_child_that_runs_for_long_is_put_aside_and_goes_on(
-    supervisor: Supervisor, tmp_path: Path
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aside = tmp_path / "logs" / "child.log.1"
+    monkeypatch.setattr("cli.supervisor.LOG_SECONDS", 0.05)
+    log = tmp_path / "logs" / "child.log"
     script = (
         "import pathlib, time\n"
         f"print('x' * {LOG_LIMIT}, flush=True)\n"
-        f"while not pathlib.Path({str(aside)!r}).exists(): time.sleep(0.02)\n"
-        "time.sleep(0.2); print('still here', flush=True); time.sleep(60)\n"
+        f"while pathlib.Path({str(log)!r}).stat().st_size: time.sleep(0.02)\n"
+        "print('still here', flush=True); time.sleep(60)\n"
     )
     supervisor.start(child(script))
-    log = tmp_path / "logs" / "child.log"
     turn_until(supervisor, lambda: log.stat().st_size < 100 and "still here" in log.read_text())
-    assert aside.stat().st_size == LOG_LIMIT + 1
+    assert log.with_suffix(".log.1").stat().st_size == LOG_LIMIT + 1
+
+
+def test_a_log_for_which_there_is_no_room_aside_grows_on(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_from: Path, to: Path) -> None:
+        to.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cli.supervisor.LOG_SECONDS", 0.05)
+    monkeypatch.setattr("cli.supervisor.shutil.copyfile", full)
+    log = tmp_path / "logs" / "child.log"
+    log.parent.mkdir()
+    log.with_suffix(".log.1").write_text("of before")
+    supervisor.start(child(f"print('x' * {LOG_LIMIT}, flush=True)\n{SLEEPS}"))
+    turn_until(supervisor, lambda: log.stat().st_size > LOG_LIMIT)
+    for _ in range(5):
+        supervisor.turn()
+        time.sleep(0.05)
+    assert log.with_suffix(".log.1").read_text() == "of before"
+    assert sorted(path.name for path in log.parent.iterdir()) == ["child.log", "child.log.1"]
 
 
 @pytest.mark.parametrize("watchman", ["as it was", "killed and replaced"])

@@ -231,11 +231,13 @@ def test_doctor_shows_parked_updates_and_gives_them_another_round(
 
 def test_doctor_closes_parked_updates_that_are_given_up(desk: Desk, frontdesk: Command) -> None:
     park(desk)
-    assert frontdesk("doctor", "--retry", "--dismiss").code == 2
+    [(id_, *_)] = intake.parked(desk)
+    assert frontdesk("doctor", "--retry", "--dismiss", str(id_)).code == 2
+    assert frontdesk("doctor", "--dismiss", "99").code == 1
     assert len(intake.parked(desk)) == 1
-    result = frontdesk("doctor", "--dismiss", "--json")
+    result = frontdesk("doctor", "--dismiss", str(id_), "--json")
     assert checks(result)["updates"]["status"] == Status.OK
-    assert "Closed: 1 updates" in result.err
+    assert f"Closed: {id_}." in result.err
     assert new_rows(desk, 1) == []
 
 

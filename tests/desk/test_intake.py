@@ -5,7 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from desk.domain import Incoming
+import pytest
+
+from desk.domain import DeskError, Incoming
 from desk.flow import intake
 from desk.flow.desk import Desk
 from tests.conftest import Clock
@@ -148,10 +150,12 @@ def test_a_parked_update_that_nothing_can_mend_is_closed(desk: Desk) -> None:
     intake.store_updates(desk, _updates(1, 2))
     row, other = new_rows(desk)
     intake.failed(desk, row.id, "boom", final=True)
-    assert intake.dismiss_parked(desk) == 1
+    with pytest.raises(DeskError, match=f"no such parked update: {other.id};"):
+        intake.dismiss_parked(desk, [row.id, other.id])
+    assert len(intake.parked(desk)) == 1
+    intake.dismiss_parked(desk, [row.id])
     assert intake.parked(desk) == []
     assert [new.id for new in new_rows(desk)] == [other.id]
-    assert intake.dismiss_parked(desk) == 0
 
 
 def test_a_failure_after_the_update_was_handled_is_ignored(desk: Desk) -> None:
