@@ -218,7 +218,7 @@ def _restore_sqlite(copy: Path, target: Path) -> None:
         half.replace(target)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "Make room there" if full else "May it be read, and that folder be written?"
+        advice = "Make room there." if full else "May it be read, and that folder be written?"
         raise CommandError(
             f"{copy} can't be copied to {target} ({error.strerror}). {advice}"
         ) from None

@@ -85,7 +85,10 @@ def test_a_topic_has_the_customers_name_or_number(stage: Stage) -> None:
 def test_a_topic_of_one_whose_name_shows_nothing_has_the_number(stage: Stage, name: str) -> None:
     stage.write("hi", Person(chat_id=503, name=name))
     stage.write("hi", Person(chat_id=504, name=f"{name}\N{ROSE}"))
-    named = [topics.topic_name(stage.desk, customer.id) for customer in stage.all(select(Customer))]
+    named = [
+        topics.topic_name(stage.desk, customer.id)
+        for customer in stage.all(select(Customer).order_by(Customer.id))
+    ]
     assert named == ["503", f"{name}\N{ROSE}"]
 
 
