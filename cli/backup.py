@@ -217,7 +217,7 @@ def _restore_sqlite(copy: Path, target: Path) -> None:
             os.fsync(file.fileno())
         half.replace(target)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         advice = "Make room there." if full else "May it be read, and that folder be written?"
         raise CommandError(
             f"{copy} can't be copied to {target} ({error.strerror}). {advice}"

@@ -279,7 +279,9 @@ class _Chat:
         copies = {
             row.payload["message_id"]: row
             for row in self.deliveries
-            if row.key.startswith("operator:") and row.state is DeliveryState.SENT
+            if row.key.startswith("operator:")
+            and row.method == "copyMessage"
+            and row.state is DeliveryState.SENT
         }
         shown = {message["message_id"]: message for message in self.shown}
         told = {row.key for row in self.told}

@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
+from cli.simulated import Simulator
 from desk.store import Store
+from simulator.world import OPERATORS_CHAT
 from tests.chaos import oracle
-from tests.chaos.stack import Stack
+from tests.chaos.soak import OPERATOR
+from tests.chaos.stack import Stack, until
 
 HARMS = {
     "UPDATE inbox SET chat_id = -chat_id WHERE id = {inbox}": "is stored 0 times",
@@ -124,3 +128,60 @@ def test_harm_among_the_operators_is_named(
         verdict = oracle.judge(Inside(connection), whole.simulator, [called["chat"]])
         connection.rollback()
     assert any(word in sentence for sentence in verdict.violations), verdict.violations
+
+
+class Forgetful(Simulator):
+    """Shows what operators changed as if it had become something else."""
+
+    def get(self, path: str, timeout: float = 5.0) -> Any:
+        found = super().get(path, timeout)
+        if f"chats/{OPERATORS_CHAT}/messages" in path:
+            changed = ({**m, "text": "else"} if "edit_date" in m else m for m in found)
+            return list(changed)
+        return found
+
+
+@pytest.fixture(scope="module")
+def edited(whole: Stack) -> Iterator[int]:
+    """A customer who has changed a message, as an operator has one to them."""
+    customer = whole.customer()
+    whole.says(customer, "/human", "where is my parcel")
+    whole.good([customer])
+    name = f"C{customer}"
+    topics = f"/sim/chats/{OPERATORS_CHAT}/topics"
+
+    def find() -> list[dict[str, Any]]:
+        return [topic for topic in whole.simulator.get(topics) if topic["name"] == name]
+
+    until(find, "the customer has a topic")
+    said = {"text": "I look", "thread": find()[0]["message_thread_id"]}
+    wrote = whole.simulator.post(f"/sim/operators/{OPERATOR}/send", said)
+    until(lambda: "I look" in whole.sent_to(customer), "the copy arrives")
+    people = f"/sim/chats/{customer}/messages?from=people"
+    for path, number in (
+        (f"customers/{customer}", whole.simulator.get(people)[-1]["message_id"]),
+        (f"operators/{OPERATOR}", wrote["message_id"]),
+    ):
+        whole.simulator.post(f"/sim/{path}/edit", {"message_id": number, "text": "it is changed"})
+    until(lambda: "it is changed" in whole.sent_to(customer), "the change arrives")
+    whole.good([customer])
+    yield customer
+    whole.calm()
+
+
+def test_an_edit_of_a_customer_that_is_not_stored_is_named(whole: Stack, edited: int) -> None:
+    harm = "DELETE FROM inbox WHERE chat_id = :chat AND payload ->> 'edited_message' IS NOT NULL"
+    with whole.store.engine.connect() as connection:
+        connection.execute(text("UPDATE messages SET inbox_id = NULL"))
+        connection.execute(text(harm), {"chat": edited})
+        verdict = oracle.judge(Inside(connection), whole.simulator, [edited])
+        connection.rollback()
+    assert any("what became of" in sentence for sentence in verdict.violations)
+
+
+def test_an_edit_of_an_operator_that_the_customer_does_not_see_is_named(
+    whole: Stack, edited: int
+) -> None:
+    verdict = oracle.judge(whole.store, Forgetful(whole.simulator.url), [edited])
+    [sentence] = verdict.violations
+    assert "the customer does not see what became of" in sentence
