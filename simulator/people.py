@@ -82,6 +82,8 @@ def write(
 
 def edit(world: World, chat: Chat, user: User, message_id: int, text: str) -> Message:
     """Change the text or caption of one's own message."""
+    if chat.blocked:
+        raise ControlError(409, "This customer has blocked the bot: unblock first.")
     message = existing(chat, message_id)
     if message.sender is not user:
         raise ControlError(403, "Only its author can edit a message.")

@@ -66,10 +66,13 @@ async def test_acts_on_nothing_are_refused_with_a_sentence(bot: Bot, control: Co
     assert (await control.refused("POST", f"{me}/edit", **edit))[0] == 403
 
 
-async def test_a_blocking_customer_cannot_write(control: Control) -> None:
+async def test_a_blocking_customer_cannot_write_nor_edit(control: Control) -> None:
     ada = await control.customer()
+    wrote = await control.post(f"customers/{ada}/send", text="x")
+    edit = {"message_id": wrote["message_id"], "text": "y"}
     await control.post(f"customers/{ada}/block")
     assert (await control.refused("POST", f"customers/{ada}/send", text="x"))[0] == 409
+    assert (await control.refused("POST", f"customers/{ada}/edit", **edit))[0] == 409
     await control.post(f"customers/{ada}/start")
     await control.post(f"customers/{ada}/send", text="x")
 
