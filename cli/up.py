@@ -113,7 +113,8 @@ class Run:
         if self.simulated:
             children.append(self._start_simulator(desk, port))
         if not trained and not self.simulated and self.settings.operator_chat_id is None:
-            self._train_starter(environment)  # before the bot: nobody could be called meanwhile
+            # Before the bot starts: nobody could be called meanwhile.
+            self._train_starter(environment)
             trained = True
         names = [name for name in PROCESSES if name not in AFTER_TRAINING]
         children += [self._start_process(name, environment) for name in names]
@@ -121,6 +122,10 @@ class Run:
             # Nobody is met with silence for the minutes of a training: without a model, people get
             # each message, as whenever a prediction is late.
             self.supervisor.wait_ready(children, READY_TIMEOUT)
+            what = "The bot works"
+            if self.simulated:
+                what = f"[bold cyan]{self.state['url']}/[/] is open"
+            self.say(f"  {what} already: until there is a model, people get each message")
             self._train_starter(environment)
         children.append(self._start_process(INFERENCE, environment))
         self.supervisor.wait_ready(children, READY_TIMEOUT)
@@ -243,9 +248,6 @@ class Run:
             "fifteen without bf16)"
         )
         self._tell("model", what, False)
-        if self.supervisor.children:
-            where = f"[bold cyan]{self.state['url']}/[/]" if self.simulated else "The bot"
-            self.say(f"    {where} is open already: people get each message until then")
         command = [sys.executable, "-m", "cli", "train", *(["--quiet"] if self.quiet else [])]
         status = self.supervisor.run_once(command, environment, "training")
         if status:

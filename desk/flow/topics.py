@@ -84,13 +84,13 @@ def _show_again(session: Session, desk: Desk, customer: Customer) -> bool:
         )
         .with_for_update()
     )
-    first, *rest = session.scalars(since.order_by(DeliveryRow.id)).all()
-    for row in [first, *rest[-SHOWN_AGAIN:]]:
+    rows = session.scalars(since.order_by(DeliveryRow.id)).all()
+    for row in [*rows[:1], *rows[1:][-SHOWN_AGAIN:]]:
         # The attempts go on counting, as in `delivering.retry_failed`.
         row.state, row.not_before, row.uncertain = DeliveryState.PENDING, None, False
         row.telegram_id = None
     refresh_card(session, desk, customer, conversation)
-    return True
+    return bool(rows)
 
 
 def topic_reopened(desk: Desk, customer_id: int) -> None:
