@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 
 from aiogram import F, Router
 from aiogram.enums import ChatMemberStatus, ChatType, ContentType
@@ -83,6 +84,9 @@ name for yet: better that one is called for nothing than that something is met w
 GESTURES = frozenset({ContentType.DICE, ContentType.STICKER})
 """What asks for nothing, unless a caption does. A video without sound comes as an animation."""
 
+command_named = partial(Command, ignore_case=True)
+"""Who is in a hurry shouts."""
+
 NOTHING_TO_SEND = object()
 """What a handler returns whose update led to no delivery: the sender need not look."""
 
@@ -92,17 +96,15 @@ def make_router() -> Router:
     router.message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
     # aiogram looks for commands in captions, too: a file is a file there, and would be lost.
     router.message.register(start, F.text, CommandStart(ignore_case=True))
-    router.message.register(human, F.text, Command("human", ignore_case=True))
+    router.message.register(human, F.text, command_named("human"))
     # /help, and what the bot does not know: `/settings`, say. With words behind it, it may be a
     # question.
     router.message.register(help_, F.text, Command(re.compile(r"\w+"), magic=~F.args))
     router.message.register(write, F.text)
-    router.message.register(
-        send_file, F.content_type.not_in(NOTICES), Command("human", ignore_case=True)
-    )
+    router.message.register(send_file, F.content_type.not_in(NOTICES), command_named("human"))
     router.message.register(send_file, F.content_type.not_in(NOTICES))
     router.edited_message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
-    router.edited_message.register(human, F.text, Command("human", ignore_case=True))
+    router.edited_message.register(human, F.text, command_named("human"))
     router.edited_message.register(rewrite, F.content_type.not_in(NOTICES))
     router.my_chat_member.register(block, F.chat.type == ChatType.PRIVATE)
     return router

@@ -12,7 +12,7 @@ from aiogram.enums import ContentType
 from aiogram.filters import Command, CommandObject
 from aiogram.types import Message, TelegramObject
 
-from bot.customers import NOTICES, said
+from bot.customers import NOTICES, command_named, said
 from bot.jobs import Jobs
 from desk.domain import ANONYMOUS_ADMIN
 from desk.flow import edits, operators, roster
@@ -38,16 +38,16 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.middleware(_keep_name)
     router.message.register(note, F.is_topic_message, F.text.startswith("//"))
     router.message.register(note, F.is_topic_message, F.caption.startswith("//"))
-    router.message.register(note, Command("note", ignore_case=True))
+    router.message.register(note, command_named("note"))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, F.caption.startswith("/"))
-    router.message.register(in_topic(operators.took), Command("take", ignore_case=True))
-    router.message.register(in_topic(operators.resolved), Command("resolve", ignore_case=True))
-    router.message.register(in_topic(operators.banned), Command("ban", ignore_case=True))
-    router.message.register(in_topic(operators.unbanned), Command("unban", ignore_case=True))
-    router.message.register(retrain, Command("retrain", ignore_case=True))
-    router.message.register(queue, Command("queue", ignore_case=True))
-    router.message.register(help_, Command("help", ignore_case=True))
+    router.message.register(in_topic(operators.took), command_named("take"))
+    router.message.register(in_topic(operators.resolved), command_named("resolve"))
+    router.message.register(in_topic(operators.banned), command_named("ban"))
+    router.message.register(in_topic(operators.unbanned), command_named("unban"))
+    router.message.register(retrain, command_named("retrain"))
+    router.message.register(queue, command_named("queue"))
+    router.message.register(help_, command_named("help"))
     router.message.register(answer_unknown, F.text, Command(re.compile("")))
     topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
     topic_reopened = F.content_type == ContentType.FORUM_TOPIC_REOPENED

@@ -9,13 +9,12 @@ import structlog
 from aiogram import Bot, Dispatcher, F, Router
 from aiogram.dispatcher.event.bases import UNHANDLED
 from aiogram.enums import ChatMemberStatus, ChatType
-from aiogram.filters import Command
 from aiogram.types import ChatMemberUpdated, Message, Update, User
 from pydantic import ValidationError
 
 from bot import customers, operators, presses
 from bot.answers import Answers
-from bot.customers import NOTHING_TO_SEND
+from bot.customers import NOTHING_TO_SEND, command_named
 from bot.indicator import Indicator
 from bot.jobs import Jobs
 from bot.lanes import UnreadableError
@@ -88,7 +87,7 @@ class Routers:
 def groups_router() -> Router:
     """What works in any group, for setting a desk up."""
     router = Router(name="groups")
-    router.message.register(tell_id, F.chat.type.in_(GROUPS), Command("id"))
+    router.message.register(tell_id, F.chat.type.in_(GROUPS), command_named("id"))
     router.my_chat_member.register(joined, F.chat.type.in_(GROUPS))
     return router
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import statistics
 import tempfile
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +13,7 @@ from typing import Any
 
 from classifier.data import DataError, Example
 from classifier.evaluate import evaluate
+from classifier.likeness import normalised
 from classifier.recipe import Recipe
 from classifier.vocabulary import Prediction
 
@@ -41,8 +41,8 @@ FoldProgress = Callable[
 def folds(examples: Sequence[Example], count: int, seed: int = SEED) -> list[list[int]]:
     """Rows in `count` folds of like size, the intents, and within them the sentiments, shared out.
 
-    Rows of one text (`text_key`) stay together: to be asked what it has read would flatter a model.
-    The same examples and seed give the same folds.
+    Rows of one text, `normalised`, stay together: to be asked what it has read would flatter a
+    model. The same examples and seed give the same folds.
 
     Raises `DataError` where there are fewer different texts than folds, or fewer than two folds.
     """
@@ -50,7 +50,7 @@ def folds(examples: Sequence[Example], count: int, seed: int = SEED) -> list[lis
         raise DataError(f"{count} folds: cross-validation takes at least 2")
     same: dict[str, list[int]] = defaultdict(list)
     for row, example in enumerate(examples):
-        same[text_key(example.text)].append(row)
+        same[normalised(example.text)].append(row)
     if len(same) < count:
         raise DataError(f"{count} folds of {len(same)} different texts; take fewer folds")
     groups = list(same.values())
@@ -61,13 +61,6 @@ def folds(examples: Sequence[Example], count: int, seed: int = SEED) -> list[lis
     for number, rows in enumerate(groups):
         found[number % count] += rows
     return [sorted(rows) for rows in found]
-
-
-def text_key(text: str) -> str:
-    """What texts share that differ in case, spaces and punctuation only; emoji tell them apart."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(c if unicodedata.category(c)[0] in "LNMS" else " " for c in folded)
-    return " ".join(kept.split()) or " ".join(text.split())  # ":)" is a text of its own
 
 
 def cross_validate(

@@ -20,8 +20,9 @@ from classifier.backends.torch_backend import torch_backend
 from classifier.calibration import Calibration, fit_temperature, softmax
 from classifier.data import DataError, Example
 from classifier.engine import Classifier
-from classifier.folds import folds, text_key
+from classifier.folds import folds
 from classifier.language import main_languages
+from classifier.likeness import normalised
 from classifier.model import TwoHeadedBert
 from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, familiarity, strangeness
@@ -62,11 +63,11 @@ def plan_rounds(examples: Sequence[Example], recipe: SettledRecipe) -> list[Roun
         # Of a label that it has never seen, a model can say nothing that would count; and an intent
         # head whose vector starts at nothing gets gradients that drown all others'.
         back = {
-            text_key(examples[row].text)
+            normalised(examples[row].text)
             for row in rows
             if examples[row].intent not in intents or examples[row].sentiment not in sentiments
         }
-        out = {row for row in rows if text_key(examples[row].text) not in back}
+        out = {row for row in rows if normalised(examples[row].text) not in back}
         if out:
             kept = [e for row, e in enumerate(examples) if row not in out]
             rounds.append((kept, [examples[row] for row in sorted(out)]))

@@ -321,10 +321,9 @@ def remove(models: str | Path, version: str) -> None:
     Raises `ModelError` as `check_removable`. One that is killed in between leaves a rest that
     `sweep` removes.
     """
-    models = Path(models)
-    directory = check_removable(models, version)
+    models = _existing(models)
     with _locked(models):
-        check_removable(models, version)  # nobody has promoted it in between
+        directory = check_removable(models, version)
         past = history(models)
         champions = [entry for entry in past if entry["version"] != version]
         # First, and only where it must: a full disk is when one removes. What is there and not in

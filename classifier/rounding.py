@@ -16,16 +16,5 @@ def shown_threshold(value: float) -> str:
 
     More places where it is close to 1: at 1 a person answers, always.
     """
-    return _below_one(rounded_up(value, 4), value)
-
-
-def shown_score(value: float, threshold: float) -> str:
-    """A score with four places, so that it reaches `shown_threshold` if it reaches the threshold,
-    and only then."""
-    if value >= threshold:
-        return _below_one(rounded_up(value, 4), value)
-    return f"{math.floor(round(value * 10_000, 6)) / 10_000:.6g}"
-
-
-def _below_one(rounded: float, value: float) -> str:
+    rounded = rounded_up(value, 4)
     return str(float(value)) if rounded >= 1 > value else f"{rounded:.6g}"

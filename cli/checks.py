@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from cli import rundir
-from cli.errors import CommandError
+from cli.errors import LEARNING, TELEGRAM, CommandError
 from cli.processes import PROCESSES
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def torch(settings: Settings) -> Iterator[Finding]:
 
         device = pick_device(settings.device)
     except ImportError:
-        hint = "pip install --editable '.[cpu]' (or [gpu]); a bot alone needs none"
+        hint = f"pip install --editable {LEARNING}; a bot alone needs none"
         yield Finding("torch", Status.WARN, "not installed: no model can run here", hint)
         return
     except ValueError as error:
@@ -260,7 +260,7 @@ def telegram(settings: Settings) -> Iterator[Finding]:
 
         problems = telegram_problems(settings)
     except ImportError:
-        hint = "pip install --editable '.[bot]'; a worker alone needs none"
+        hint = f"pip install --editable {TELEGRAM}; a worker alone needs none"
         yield Finding("telegram", Status.WARN, "aiohttp is not installed", hint)
         return
     for problem in problems:

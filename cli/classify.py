@@ -101,19 +101,14 @@ def _line(prediction: Prediction) -> str:
 
 
 def _reasons(prediction: Prediction) -> Iterator[str]:
-    from classifier.rounding import shown_score, shown_threshold
+    from desk.percent import compared
 
     if prediction.intent is not None and prediction.threshold is not None:
-        reached = shown_score(prediction.intent.confidence, prediction.threshold)
-        yield f"  threshold {shown_threshold(prediction.threshold)} (confidence {reached})"
-    if prediction.scope is not None:
-        asked = prediction.scope_threshold
-        yield (
-            f"  scope {prediction.scope:.2f}"
-            if asked is None
-            else f"  scope {shown_score(prediction.scope, asked)} "
-            f"({shown_threshold(asked)} and more is in scope)"
-        )
+        confidence, least = compared(prediction.intent.confidence, prediction.threshold)
+        yield f"  confidence {confidence} (answered from {least} on)"
+    if prediction.scope is not None and prediction.scope_threshold is not None:
+        scope, least = compared(prediction.scope, prediction.scope_threshold)
+        yield f"  scope {scope} (from {least} on)"
     if prediction.language is not None:
         yield f"  language {prediction.language}: the model was not trained on it"
     if not prediction.in_scope:

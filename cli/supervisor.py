@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from cli.errors import MISCONFIGURED, CommandError, MisconfiguredError
 from cli.rundir import PARENT, kill_group
@@ -112,8 +111,11 @@ class Supervisor:
         if child not in self.children:
             self.children.append(child)
         self._watch()
-        with open_log(self.logs, child.name) as log:
-            child.log, child.log_start = Path(log.name), log.tell()
+        self.logs.mkdir(parents=True, exist_ok=True)
+        child.log = self.logs / f"{child.name}.log"
+        _bound_log(child)
+        with child.log.open("ab") as log:
+            child.log_start = log.tell()
             child.started, child.due, child.is_ready = time.time(), None, False
             child.process = subprocess.Popen(
                 child.argv,
@@ -293,15 +295,6 @@ class Supervisor:
             with suppress(OSError):
                 self._watchman.stdin.write(f"{line}\n".encode())
                 self._watchman.stdin.flush()
-
-
-def open_log(logs: Path, name: str) -> IO[bytes]:
-    """The log file of a child, to append to; one that has grown large is put aside first."""
-    logs.mkdir(parents=True, exist_ok=True)
-    path = logs / f"{name}.log"
-    if path.exists() and path.stat().st_size > LOG_LIMIT:
-        path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
 
 
 def _bound_log(child: Child) -> None:

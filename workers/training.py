@@ -24,6 +24,7 @@ from classifier import Classifier, Prediction, registry
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
 from classifier.evaluate import evaluate
+from classifier.likeness import normalised
 from classifier.registry import ModelError
 from classifier.training import train_version
 from desk import faultpoints, metrics, queues
@@ -32,7 +33,7 @@ from desk.flow import learning
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.store import DATABASE_AWAY, cause
-from desk.validation.near import exact_key, normalised
+from desk.validation.near import exact_key
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.device import end_if_broken

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from classifier.likeness import normalised
 from classifier.vocabulary import OUT_OF_SCOPE
 from desk import pack as packs
 from desk.exchange import markup, packfile
@@ -22,7 +23,7 @@ from desk.exchange.material import Answer, ExchangeError, Labelled, Material, No
 from desk.exchange.names import slug, title
 from desk.pack import MAX_ANSWER, PLACEHOLDER, Pack, Policy
 from desk.telegram_html import html_problems
-from desk.validation import conflict, exact_key, normalised
+from desk.validation import conflict, exact_key
 
 MOST_TEXT = 4096
 """Telegram sends no longer message, so `validate` refuses a longer example."""

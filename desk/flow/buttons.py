@@ -322,18 +322,8 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     if text is None:
         return Pressed(say("button-void", desk.language), alert=True)
     key = f"sent:{message.id}:{intent}"
-    before = session.scalar(
-        select(DeliveryRow)
-        .where(
-            DeliveryRow.message_id == message.id,  # which is indexed
-            or_(DeliveryRow.key == key, DeliveryRow.key.startswith(f"{key}:", autoescape=True)),
-        )
-        .order_by(DeliveryRow.id.desc())
-        .limit(1)
-        .with_for_update()
-    )
-    arrived = before is not None and (before.state not in NEVER_ARRIVED or before.uncertain)
-    if arrived:
+    before = _sent_before(session, message, key)
+    if before is not None and (before.state not in NEVER_ARRIVED or before.uncertain):
         return Pressed(say("already-sent", desk.language), alert=True)
     if customer.gone:
         return Pressed(say("customer-gone", desk.language), alert=True)
@@ -362,6 +352,20 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     note = say("sent-answer", desk.language, operator=name, title=title)
     _note(press, f"✉️ {html(note)}\n{text}")
     return Pressed(note)
+
+
+def _sent_before(session: Session, message: Message, key: str) -> DeliveryRow | None:
+    """The newest delivery of an answer to a message: the first has the key, any other begins so."""
+    return session.scalar(
+        select(DeliveryRow)
+        .where(
+            DeliveryRow.message_id == message.id,  # which is indexed
+            or_(DeliveryRow.key == key, DeliveryRow.key.startswith(f"{key}:", autoescape=True)),
+        )
+        .order_by(DeliveryRow.id.desc())
+        .limit(1)
+        .with_for_update()
+    )
 
 
 def _label(press: _Press, message: Message, operator: Operator) -> Pressed:

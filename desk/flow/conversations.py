@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, MessageState, Person
@@ -92,6 +92,15 @@ def add_message(
     session.add(message)
     session.flush()
     return message
+
+
+def is_word_of_operator(message: type[Message]) -> ColumnElement[bool]:
+    """Whether a message (the table, or an alias of it) is a person's word to the customer. A
+    command that opened the conversation is none."""
+    return and_(
+        message.author == Author.OPERATOR,
+        or_(message.telegram_id.is_not(None), message.delivery_key.is_not(None)),
+    )
 
 
 def first_pending(session: Session, conversation_id: int) -> Message | None:

@@ -80,11 +80,9 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
             row.state = DeliveryState.SENDING
             row.attempts += 1
             taken.append(_delivery(session, desk, row))
-    if astray:
-        # Written by a process that has another operators' chat: topics are made and known in this
-        # one's only.
-        with desk.store.writing() as session:
-            check(session, lease)
+        if astray:
+            # Written by a process that has another operators' chat: topics are made and known in
+            # this one's only.
             readdress(session, desk)
     if astray or cancelled:
         # What stood behind a cancelled one is due now, not at the next poll.

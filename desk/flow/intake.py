@@ -21,6 +21,7 @@ MAX_ATTEMPTS = 5
 RETRY_SECONDS = (0.5, 2.0, 8.0, 30.0)
 DELIVERED_AGAIN = timedelta(hours=48)
 """No longer than that (24 hours, in fact) Telegram delivers an update again."""
+_PARKED = select(Inbox).where(Inbox.state == InboxState.PARKED).order_by(Inbox.id)
 
 
 def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
@@ -203,6 +204,3 @@ def dismiss_parked(desk: Desk, ids: Collection[int]) -> None:
             raise DeskError(f"no such parked update: {', '.join(map(str, missing))}; see doctor")
         for row in rows:
             row.state = InboxState.DONE
-
-
-_PARKED = select(Inbox).where(Inbox.state == InboxState.PARKED).order_by(Inbox.id)

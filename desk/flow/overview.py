@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import Author, ConversationState
 from desk.flow.composing import operator_name, shorten
+from desk.flow.conversations import is_word_of_operator
 from desk.flow.desk import Desk
 from desk.flow.reminding import CALLED, WAITING, is_late
 from desk.tables import Conversation, Customer, Message
@@ -81,9 +82,7 @@ def _unanswered(recent: ColumnElement[bool]) -> Select[Customer, datetime, int |
         select(func.max(written.id))
         .where(
             written.conversation_id == Conversation.id,
-            written.author == Author.OPERATOR,
-            # A command that opened the conversation is no word to the customer.
-            or_(written.telegram_id.is_not(None), written.delivery_key.is_not(None)),
+            is_word_of_operator(written),
         )
         .correlate(Conversation)
         .scalar_subquery()

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, false, or_, select
 
 from desk.domain import Author, ConversationState, InboxState, MessageState
+from desk.flow.conversations import is_word_of_operator
 from desk.flow.desk import Desk
 from desk.tables import (
     IS_UNFINISHED,
@@ -44,9 +45,7 @@ def is_silent(desk: Desk, before: datetime) -> ColumnElement[bool]:
     )
     replied = select(Message.id).where(
         Message.conversation_id == Conversation.id,
-        Message.author == Author.OPERATOR,
-        # A command that opened the conversation is no word to the customer.
-        or_(Message.telegram_id.is_not(None), Message.delivery_key.is_not(None)),
+        is_word_of_operator(Message),
     )
     asked = select(Message.id).where(
         Message.conversation_id == Conversation.id, Message.author == Author.CUSTOMER

@@ -3,7 +3,7 @@
 from desk.validation.checks import conflict
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.mending import Change, Mending
-from desk.validation.near import exact_key, normalised
+from desk.validation.near import exact_key
 from desk.validation.packs import Checked, check_files, check_pack
 
 __all__ = [
@@ -17,5 +17,4 @@ __all__ = [
     "check_pack",
     "conflict",
     "exact_key",
-    "normalised",
 ]

@@ -193,7 +193,7 @@ def _check_spelling(train: DataFile) -> None:
         other, first = seen.setdefault(key, (name, row))
         if other != name:
             train.warn(
-                Kind.FEW_EXAMPLES,
+                Kind.ALIKE,
                 row.line,
                 f"intent {name!r} differs from {other!r} in line {first.line} by case, invisible "
                 "signs or the form of letters only; are they one?",

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from classifier import csv_text
+from classifier.likeness import normalised
 from desk.validation.checks import covers, leaks
 from desk.validation.encodings import repaired
-from desk.validation.near import exact_key, normalised
+from desk.validation.near import exact_key
 from desk.validation.rows import BOM, DataFile, Row, encoded
 
 

@@ -22,16 +22,6 @@ def exact_key(text: str) -> str:
     return folded.rstrip(" .!。") or folded  # "..." is a text of its own
 
 
-def normalised(text: str) -> str:
-    """A text as it counts when likeness is measured: case, spaces and punctuation say nothing.
-
-    So texts can be one here that mean different things, such as `thanks :)` and `thanks :(`.
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(c if unicodedata.category(c)[0] in "LNMS" else " " for c in folded)
-    return " ".join(kept.split()) or " ".join(text.split())  # "??" is a text of its own
-
-
 class NearTexts:
     """Texts, normalised, by their character n-grams.
 

@@ -20,10 +20,11 @@ from typing import Any
 from classifier import csv_text, nlu
 from classifier.data import each_once
 from classifier.formats import mistaken_format
+from classifier.likeness import normalised
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
 from desk.validation.findings import Finding, Kind, Severity
-from desk.validation.near import exact_key, normalised
+from desk.validation.near import exact_key
 
 COLUMNS = frozenset({"text", "intent", "label", "sentiment"})
 PACK_COLUMNS = COLUMNS - {"label"}

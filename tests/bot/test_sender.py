@@ -402,6 +402,22 @@ async def test_an_operators_words_wait_while_the_bot_is_out_of_the_chat_to_copy_
     assert not rows.all(Customer, gone=True)
 
 
+async def test_words_that_can_not_be_copied_for_long_hold_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.1)
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    out = "Forbidden: bot was kicked from the supergroup chat"
+    times = sender.COPY_TRIES
+    await world.fault("error", method="copyMessage", status=403, description=out, times=times)
+    await world.write_topic(card["message_thread_id"], "I see it")
+    await world.write_topic(card["message_thread_id"], "it comes tomorrow")
+    await world.said(ann, "it comes tomorrow")
+    assert "kicked" in (await world.said(OPERATORS_CHAT, "could not be delivered"))[0]["text"]
+    assert not rows.all(Customer, gone=True)
+
+
 async def test_words_from_a_group_that_is_no_longer_the_operators_fail_and_make_nobody_gone(
     bot: Running, world: World, desk: Desk, redis: Redis, rows: Rows, ann: int
 ) -> None:

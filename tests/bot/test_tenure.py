@@ -51,6 +51,18 @@ async def test_a_standby_announces_who_waits_in_its_operators_chat_when_it_takes
     assert "message_thread_id" in (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
 
 
+async def test_a_bot_starts_though_who_waits_can_not_be_announced(
+    start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Desk) -> None:
+        raise KeyError("nobody foresaw that")
+
+    monkeypatch.setattr("bot.app.announcing.announce_waiting", broken)
+    await start_bot()
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+
+
 async def test_a_standby_stores_what_its_webhook_is_told_and_leaves_it_to_the_holder(
     start_bot: Starter, options: BotOptions, desk: Desk, world: World, rows: Rows
 ) -> None:

@@ -284,24 +284,31 @@ class _Chat:
             and row.state is DeliveryState.SENT
         }
         shown = {message["message_id"]: message for message in self.shown}
-        told = {row.key for row in self.told}
-        edits: dict[int, list[int]] = defaultdict(list)
-        for id_, payload in self.session.execute(
-            select(Inbox.id, Inbox.payload).where(Inbox.chat_id == OPERATORS_CHAT)
-        ):
-            edits[(payload.get("edited_message") or {}).get("message_id", 0)].append(id_)
         for message in self.changed:
             copy = copies.get(message["message_id"])
             if copy is None or copy.telegram_id not in shown:
                 continue
-            changes = self.session.scalars(
-                select(DeliveryRow).where(DeliveryRow.key.startswith(f"changed:{copy.message_id}:"))
-            ).all()
-            refused = any(row.state is not DeliveryState.SENT for row in changes)
-            # Of one who has left since, say, nothing is changed, and that is told.
-            refused |= any(f"told:{id_}" in told for id_ in edits.get(message["message_id"], ()))
-            if shown[copy.telegram_id]["text"] != message["text"] and not refused:
+            seen = shown[copy.telegram_id]["text"] == message["text"]
+            if not seen and not self._change_refused(copy, message["message_id"]):
                 yield f"the customer does not see what became of {message['message_id']}."
+
+    def _change_refused(self, copy: DeliveryRow, telegram_id: int) -> bool:
+        """Whether Telegram refused a change; or, as of one who has left since, nothing was changed
+        and that was told."""
+        changes = self.session.scalars(
+            select(DeliveryRow.state).where(
+                DeliveryRow.key.startswith(f"changed:{copy.message_id}:")
+            )
+        ).all()
+        told = {row.key for row in self.told}
+        edits = self.session.execute(
+            select(Inbox.id, Inbox.payload).where(Inbox.chat_id == OPERATORS_CHAT)
+        )
+        return any(state is not DeliveryState.SENT for state in changes) or any(
+            f"told:{id_}" in told
+            for id_, payload in edits
+            if (payload.get("edited_message") or {}).get("message_id") == telegram_id
+        )
 
     def _decided(self) -> Iterator[str]:
         """Every text was decided, once; so was every file, and every call for a person."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from classifier.rounding import rounded_up, shown_score, shown_threshold
+from classifier.rounding import rounded_up, shown_threshold
 
 
 @pytest.mark.parametrize(
@@ -20,15 +20,3 @@ def test_a_bound_is_rounded_up_but_not_for_what_binary_fractions_add() -> None:
         0.3,
         1.0,
     ]
-
-
-@pytest.mark.parametrize("threshold", [0.42382, 0.5, 0.99617, 0.99994, 0.99996])
-def test_a_score_reaches_the_threshold_that_is_shown_beside_it_where_it_does(
-    threshold: float,
-) -> None:
-    for difference in (-0.3, -2e-5, -1e-8, 0, 1e-8, 2e-5):
-        score = threshold + difference
-        shown = float(shown_score(score, threshold))
-        assert (shown >= float(shown_threshold(threshold))) == (score >= threshold)
-        assert shown < 1
-    assert shown_score(0.00003, 0.5) == "0"

@@ -456,6 +456,14 @@ def test_while_the_starter_model_is_trained_people_get_the_messages(
     assert rule == "late"
 
 
+def test_a_real_bot_that_can_call_nobody_starts_when_the_model_is_there(
+    place: Place, pack_dir: Path, telegram: Simulator
+) -> None:
+    alone = {key: value for key, value in real_bot(telegram).items() if "CHAT" not in key}
+    _start_long_training(place, pack_dir, **alone)
+    assert place.children().keys() == {"redis"}
+
+
 def test_a_stop_while_the_starter_model_is_trained_leaves_nothing_behind(
     place: Place, pack_dir: Path
 ) -> None:

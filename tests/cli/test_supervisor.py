@@ -23,7 +23,6 @@ from cli.supervisor import (
     Stage,
     StopRequestedError,
     Supervisor,
-    open_log,
 )
 from tests.cli.conftest import ROOT
 
@@ -313,13 +312,16 @@ def test_children_are_kept_alive_while_a_command_runs_once(
     assert one.restarts == 1
 
 
-def test_a_log_that_has_grown_large_is_put_aside(tmp_path: Path) -> None:
-    large = tmp_path / "bot.log"
-    with large.open("wb") as file:
+def test_a_log_that_has_grown_large_is_put_aside_at_a_start(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    log = tmp_path / "logs" / "child.log"
+    log.parent.mkdir()
+    with log.open("wb") as file:
         file.truncate(LOG_LIMIT + 1)
-    with open_log(tmp_path, "bot") as log:
-        assert log.tell() == 0
-    assert (tmp_path / "bot.log.1").stat().st_size == LOG_LIMIT + 1
+    supervisor.start(child(f"print('anew', flush=True)\n{SLEEPS}"))
+    turn_until(supervisor, lambda: log.read_text() == "anew\n")
+    assert log.with_suffix(".log.1").stat().st_size == LOG_LIMIT + 1
 
 
 def test_the_log_of_a_child_that_runs_for_long_is_put_aside_and_goes_on(

@@ -125,6 +125,7 @@ def test_a_retry_undoes_no_later_change_of_a_card(stage: Stage) -> None:
         for one in batch:
             end = delivering.failed if one.method == "editMessageText" else delivering.sent
             end(stage.desk, one.id, one.attempts, *(["502"] if end is delivering.failed else [9]))
+    assert stage.deliveries(method="editMessageText", state=DeliveryState.CANCELLED)
     assert delivering.retry_failed(stage.desk) == 0
 
 

@@ -57,6 +57,18 @@ def test_a_topic_that_was_deleted_begins_again_with_the_open_conversations_card(
     assert "Oscar" in shown[0].payload["text"], "as things stand now"
 
 
+def test_a_topic_that_was_deleted_shows_no_more_than_the_card_and_the_last_words_again(
+    stage: Stage,
+) -> None:
+    asked = stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    said = [stage.ask(f"and rude, {number}") for number in range(topics.SHOWN_AGAIN + 3)]
+    stage.send_all()
+    assert topics.topic_made(stage.desk, stage.customer().id, 78, again=True)
+    shown = [row.key for row in stage.send_all() if row.chat_id == OPERATOR_CHAT]
+    assert shown == [f"card:{asked}", *(f"post:{id_}" for id_ in said[3:])]
+
+
 def test_a_topic_that_was_deleted_begins_with_what_goes_there_where_that_is_the_card(
     stage: Stage,
 ) -> None:
