@@ -195,13 +195,14 @@ class Store:
     def migrate(self) -> None:
         """Bring the schema to the newest revision; a second call does nothing."""
         try:
-            with self.engine.connect() as connection:
-                if not self.sqlite:  # SQLite's transaction shuts out a second migration anyway
+            # One transaction for all: unless it finds one open, alembic commits each revision of a
+            # SQLite file by itself, and a second process's would come between.
+            with self.engine.connect() as connection, connection.begin():
+                if not self.sqlite:
                     connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
                 config = self._alembic()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
-                connection.commit()
         except DBAPIError as error:
             raise failed(self.url, error) from None
         except CommandError as error:

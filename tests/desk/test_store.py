@@ -14,6 +14,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
@@ -72,6 +73,24 @@ def test_two_processes_may_migrate_at_once(empty_database_url: str) -> None:
     assert [process.returncode for process in running] == [0, 0], said
     store = Store(empty_database_url)
     store.check()
+    store.dispose()
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This also keeps a second process from working between two revisions.
+    copy = shutil.copytree(store_module.MIGRATIONS, tmp_path / "migrations")
+    newest = ScriptDirectory(str(copy)).get_current_head()
+    (copy / "versions" / "9999_fails.py").write_text(
+        f"revision, down_revision = '9999', {newest!r}\n"
+        "def upgrade():\n    raise RuntimeError('the power went')\n"
+    )
+    monkeypatch.setattr(store_module, "MIGRATIONS", copy)
+    store = Store(empty_database_url)
+    with pytest.raises(RuntimeError, match="the power went"):
+        store.migrate()
+    assert _tables(store) == set()
     store.dispose()
 
 
