@@ -47,7 +47,9 @@ def the_one(desk: Desk, who: str) -> Customer:
     else:
         is_meant = func.lower(Customer.username) == who.removeprefix("@").lower()
     with desk.store.reading() as session:
-        found = session.scalars(select(Customer).where(~Customer.erased, is_meant)).all()
+        found = session.scalars(
+            select(Customer).where(~Customer.erased, is_meant).order_by(Customer.id)
+        ).all()
     if not found:
         raise DeskError(
             f"No customer is “{who}”. Name one by Telegram id or @username; `frontdesk customers "
