@@ -188,6 +188,19 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """A customer's message before another one."""
+
+    id: int
+    text: str
+
+
+def whole_text(text: str, before: str | None) -> str:
+    """What a customer wrote in two messages, as one text."""
+    return f"{before}\n{text}" if before else text
+
+
+@dataclass(frozen=True, slots=True)
 class PendingMessage:
     """A customer's message that has no decision yet."""
 
@@ -196,6 +209,13 @@ class PendingMessage:
     text: str
     enqueued_at: datetime | None = None
     trial: int = Trial.NONE
+    before: Before | None = None
+    """What it may go on with: that about which the bot has just asked back."""
+
+    @property
+    def whole(self) -> str:
+        """The text together with the words before it."""
+        return whole_text(self.text, self.before.text if self.before else None)
 
 
 @dataclass(frozen=True, slots=True)

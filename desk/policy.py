@@ -6,6 +6,8 @@ name is stored with the decision, shown to operators and counted.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from classifier.vocabulary import Prediction
 from desk.domain import Action, ConversationState, Decision, History
 from desk.pack import Escalate, Pack
@@ -23,6 +25,8 @@ CONFIDENT = "confident"
 CLOSE_INTENTS = "close_intents"
 UNSURE = "unsure"
 STILL_UNSURE = "still_unsure"
+IN_DOUBT = frozenset({OUT_OF_SCOPE, UNFAMILIAR, CLOSE_INTENTS, UNSURE, STILL_UNSURE})
+"""The rules by which the model does not know what is meant."""
 
 ASKED_FOR_PERSON = "asked_for_person"
 ATTACHMENT = "attachment"
@@ -79,6 +83,25 @@ def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:
             return Decision(Action.ESCALATE, SAME_ANSWER_AGAIN, top.name)
         return Decision(Action.ANSWER, CONFIDENT, top.name)
     return _in_doubt(prediction, top.name, history, pack)
+
+
+def decide_continued(
+    alone: Prediction, together: Prediction, history: History, pack: Pack
+) -> tuple[Prediction, Decision]:
+    """Decide a message that may go on with words about which the bot has asked back, for many write
+    in pieces. Returns the prediction that counts, too: of the message `alone`, or, where that
+    leaves in doubt what is meant, of both `together`, in the mood of the last words.
+
+    That a piece is about something else is no more certain than what is in doubt.
+    """
+    decision = decide(alone, history, pack)
+    something_else = (
+        decision.action is Action.ANSWER and decision.intent == pack.policy.out_of_scope
+    )
+    if decision.rule not in IN_DOUBT and not something_else:
+        return alone, decision
+    together = replace(together, sentiment=alone.sentiment)
+    return together, decide(together, history, pack)
 
 
 def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) -> Decision:

@@ -265,6 +265,8 @@ class PredictionRow(Base):
     language: Mapped[str | None] = mapped_column(String(16))
     # The default is the database's, too: a worker of the version before goes on during an update.
     neighbours: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'"))
+    read_with: Mapped[int | None]
+    """The id of the message before, where both were read as one text."""
     model: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 

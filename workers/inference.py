@@ -178,11 +178,20 @@ class Inference:
         log.info("batch.taken", messages=[message.id for message in messages])
         started = time.perf_counter()
         faultpoints.point("worker.before_forward")
-        predictions = self._predict([message.text for message in messages])
+        # What may have killed a worker is tried by itself.
+        goes_on = [message for message in messages if message.before and not message.trial]
+        texts = [*(message.text for message in messages), *(message.whole for message in goes_on)]
+        predictions = self._predict(texts)
+        together = {
+            (message.id, message.attempt): prediction
+            for message, prediction in zip(goes_on, predictions[len(messages) :], strict=True)
+        }
         predicted = time.perf_counter()
         with bound_contextvars(model=predictions[0].model):
             following = deciding.decide_batch(
-                self._desk, list(zip(messages, predictions, strict=True))
+                self._desk,
+                list(zip(messages, predictions[: len(messages)], strict=True)),
+                together,
             )
         committed = time.perf_counter()
         metrics.COMMIT_SECONDS.observe(committed - predicted)

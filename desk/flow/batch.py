@@ -9,14 +9,14 @@ the batch holds the customers' locks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
-from desk.domain import Author, DeliveryState
+from desk.domain import Author, Before, DeliveryState
 from desk.tables import IS_CARD, Base, DeliveryRow, Feedback, Message
 
 _KEY = "turn"
@@ -41,6 +41,7 @@ class Turn:
     earlier: dict[int, list[Said]] = field(default_factory=dict)
     with_feedback: dict[int, bool] = field(default_factory=dict)
     with_card: dict[int, bool] = field(default_factory=dict)
+    read_with: Mapping[int, Before] = field(default_factory=dict)
     rows: defaultdict[type[Base], list[dict[str, Any]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -55,13 +56,15 @@ def begin(
     *,
     calls: Sequence[Message],
     passed_on: Sequence[Message],
+    read_with: Mapping[int, Before],
     operator_chat_id: int | None,
     history: int,
 ) -> None:
     """Look up what the deliveries of `messages` need, in at most four queries.
 
     Operators will see `calls` for help and what is `passed_on` to them, at most one a
-    conversation. `history` is how much a card shows of what was said before.
+    conversation. `read_with` is known, by message id. `history` is how much a card shows of what
+    was said before.
     """
     deliveries: dict[int, set[str]] = {message.id: set() for message in messages}
     keys = select(DeliveryRow.message_id, DeliveryRow.key).where(
@@ -85,6 +88,7 @@ def begin(
         said_before(session, [message.id for message in cards], history),
         _which(session, shown, select(Feedback.message_id).where(Feedback.message_id.in_(shown))),
         with_card,
+        read_with,
     )
 
 

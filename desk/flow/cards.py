@@ -208,6 +208,7 @@ def card_text(
         return _opened(session, desk, customer, conversation, message)
     tail = _quotation(message)
     if prediction is not None:
+        tail += _read_with(session, desk, prediction)
         tail.append(_prediction_line(desk, prediction))
     elif not post:
         tail.append(f"<b>{say('card-intent', language)}</b> {say('card-no-prediction', language)}")
@@ -262,6 +263,17 @@ def _quotation(message: Message) -> list[str]:
     """What a message replies to, in one line."""
     words = " ".join((message.quoted or "").split())
     return [f"↩️ <i>{html(words)}</i>"] if words else []
+
+
+def _read_with(session: Session, desk: Desk, prediction: PredictionRow) -> list[str]:
+    """The message before, where the model has read both as one text."""
+    if prediction.read_with is None:
+        return []
+    known = turn(session).read_with.get(prediction.message_id)
+    before = known or session.get(Message, prediction.read_with)
+    words = shorten(" ".join(before.text.split()), NEAR_TEXT) if before else ""
+    line = say("card-read-with", desk.language, words=html(words))
+    return [f"🔗 {line}"] if words else []
 
 
 def _traces(session: Session, desk: Desk, message: Message) -> list[str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import flag_modified
 
 from classifier.vocabulary import Prediction
 from desk import faultpoints, metrics
 from desk.domain import (
     Action,
+    Author,
+    Before,
     ConversationState,
     Decision,
     History,
@@ -39,7 +43,8 @@ from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person
 from desk.flow.noting import counted, decided
-from desk.policy import LATE, decide, is_negative
+from desk.pack import Pack
+from desk.policy import LATE, decide, decide_continued, is_negative
 from desk.tables import (
     IS_PENDING,
     Base,
@@ -55,17 +60,60 @@ KEPT_RANKING = 10
 KEPT_NEIGHBOURS = 3
 NEIGHBOUR_TEXT = 300
 """What is kept of a training example's text, in UTF-16 units."""
+GOES_ON = timedelta(minutes=10)
+"""So long after words about which the bot has asked back, a message may go on with them."""
+LONGEST_PIECE = 200
+"""Words that are longer, in UTF-8, were no piece. Of a text the classifier reads 128 tokens: these
+are hardly more than half as many (in Chinese one for three bytes, in English for four), and what
+goes on must be read, too."""
+_NONE: Mapping[tuple[int, int], Prediction] = MappingProxyType({})
+_ALONE: Mapping[int, Before] = MappingProxyType({})
 
 
 def pending(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingMessage]:
     """The messages among (id, attempt) pairs that still wait in just that attempt, by id."""
     attempts = dict(wanted)
-    query = select(
-        Message.id, Message.attempt, Message.text, Message.enqueued_at, Message.trial
-    ).where(Message.id.in_(attempts), Message.state == MessageState.PENDING)
+    earlier, asked = aliased(Message), aliased(Message)
+    last_said = (
+        select(earlier.id)
+        .where(
+            earlier.conversation_id == Message.conversation_id,
+            earlier.author == Author.CUSTOMER,
+            earlier.id < Message.id,
+        )
+        .order_by(earlier.id.desc())
+        .limit(1)
+        .correlate(Message)
+        .scalar_subquery()
+    )
+    asked_back = and_(DecisionRow.message_id == last_said, DecisionRow.action == Action.CLARIFY)
+    query = (
+        select(Message, asked)
+        .select_from(Message)
+        .outerjoin(DecisionRow, asked_back)
+        .outerjoin(asked, asked.id == DecisionRow.message_id)
+        .where(Message.id.in_(attempts), Message.state == MessageState.PENDING)
+    )
     with desk.store.reading() as session:
-        found = [PendingMessage(*row) for row in session.execute(query)]
+        found = [
+            PendingMessage(
+                message.id,
+                message.attempt,
+                message.text,
+                message.enqueued_at,
+                message.trial,
+                Before(before.id, before.text) if before and _goes_on(message, before) else None,
+            )
+            for message, before in session.execute(query)
+        ]
     return {message.id: message for message in found if attempts[message.id] == message.attempt}
+
+
+def _goes_on(message: Message, before: Message) -> bool:
+    """Whether a message may go on with the one before it; as its edit it stands instead of it."""
+    edited = message.telegram_id is not None and message.telegram_id == before.telegram_id
+    soon = message.created_at - before.created_at <= GOES_ON
+    return soon and not edited and len(before.text.encode()) <= LONGEST_PIECE
 
 
 def begin_trial(desk: Desk, waiting: PendingMessage) -> bool:
@@ -85,34 +133,44 @@ def begin_trial(desk: Desk, waiting: PendingMessage) -> bool:
 
 
 def decide_batch(
-    desk: Desk, predicted: Sequence[tuple[PendingMessage, Prediction]]
+    desk: Desk,
+    predicted: Sequence[tuple[PendingMessage, Prediction]],
+    together: Mapping[tuple[int, int], Prediction] = _NONE,
 ) -> list[tuple[int, int]]:
     """Decide a batch of messages in one transaction, in as many statements as for one of them.
+
+    `together` has what the model says of `PendingMessage.whole`, where there is something before.
 
     A message that was decided meanwhile, or moved on to another attempt, is left alone. Returns
     the (message id, attempt) pairs to enqueue after the commit: the next message of each
     conversation that got its decision.
     """
     predictions = {(waiting.id, waiting.attempt): said for waiting, said in reversed(predicted)}
+    before = {(waiting.id, waiting.attempt): waiting.before for waiting, _ in predicted}
     # Each flush writes the whole batch's rows; a query in between must not begin one.
     with desk.store.writing() as session, session.no_autoflush:
         held = _hold(session, {message_id for message_id, _ in predictions})
         messages = [message for message in held.messages if _attempt(message) in predictions]
         touched = {message.conversation_id for message in messages}
         for cases in held.turns(messages):
-            said = [predictions[_attempt(case.message)] for case in cases]
+            keys = [_attempt(case.message) for case in cases]
+            found = [
+                _decide(case, predictions[key], together.get(key), before[key], desk.pack)
+                for case, key in zip(cases, keys, strict=True)
+            ]
             rows = [
-                _prediction_row(case.message, prediction)
-                for case, prediction in zip(cases, said, strict=True)
+                _prediction_row(case.message, outcome)
+                for case, outcome in zip(cases, found, strict=True)
             ]
             session.add_all(rows)
-            decisions = [
-                decide(prediction, _history(case.conversation), desk.pack)
-                for case, prediction in zip(cases, said, strict=True)
-            ]
-            _apply(session, desk, cases, decisions)
-            for case, prediction in zip(cases, said, strict=True):
-                negative = is_negative(prediction, desk.pack)
+            read_with = {
+                case.message.id: outcome.read_with
+                for case, outcome in zip(cases, found, strict=True)
+                if outcome.read_with is not None
+            }
+            _apply(session, desk, cases, [outcome.decision for outcome in found], read_with)
+            for case, outcome in zip(cases, found, strict=True):
+                negative = is_negative(outcome.prediction, desk.pack)
                 case.conversation.negatives = case.conversation.negatives + 1 if negative else 0
         following = _next_of(session, desk, touched)
         session.flush()
@@ -248,6 +306,28 @@ def _next_of(
     return [begin_attempt(message, now) for message in found]
 
 
+class _Outcome(NamedTuple):
+    prediction: Prediction
+    """The one that counts."""
+    decision: Decision
+    read_with: Before | None
+    """The message before, where that is the prediction of both."""
+
+
+def _decide(
+    case: _Case,
+    alone: Prediction,
+    together: Prediction | None,
+    before: Before | None,
+    pack: Pack,
+) -> _Outcome:
+    history = _history(case.conversation)
+    if together is None:
+        return _Outcome(alone, decide(alone, history, pack), None)
+    counts, decision = decide_continued(alone, together, history, pack)
+    return _Outcome(counts, decision, None if counts is alone else before)
+
+
 def _history(conversation: Conversation) -> History:
     return History(
         state=conversation.state,
@@ -257,7 +337,8 @@ def _history(conversation: Conversation) -> History:
     )
 
 
-def _prediction_row(message: Message, prediction: Prediction) -> PredictionRow:
+def _prediction_row(message: Message, outcome: _Outcome) -> PredictionRow:
+    prediction, before = outcome.prediction, outcome.read_with
     intent, sentiment = prediction.intent, prediction.sentiment
     return PredictionRow(
         message_id=message.id,
@@ -274,14 +355,20 @@ def _prediction_row(message: Message, prediction: Prediction) -> PredictionRow:
             {**near.as_dict(), "text": shorten(clean(near.text), NEIGHBOUR_TEXT)}
             for near in prediction.neighbours[:KEPT_NEIGHBOURS]
         ],
+        read_with=before.id if before else None,
         model=prediction.model,
     )
 
 
 def _apply(
-    session: Session, desk: Desk, cases: Sequence[_Case], decisions: Sequence[Decision]
+    session: Session,
+    desk: Desk,
+    cases: Sequence[_Case],
+    decisions: Sequence[Decision],
+    read_with: Mapping[int, Before] = _ALONE,
 ) -> None:
-    """Keep the decisions and write what follows from each."""
+    """Keep the decisions and write what follows from each; `read_with` are the messages before
+    those with which they were read as one text."""
     # Held until the end: cards find them in the session, which forgets what nobody holds.
     rows = [
         DecisionRow(
@@ -305,6 +392,7 @@ def _apply(
         messages,
         calls=[message for message, said in decided_so if said.action is Action.ESCALATE],
         passed_on=[message for message, said in decided_so if said.action is Action.SILENT],
+        read_with=read_with,
         operator_chat_id=desk.operator_chat_id,
         history=HISTORY,
     )

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from desk.domain import DeskError, FeedbackKind, Run, RunState
+from desk.domain import DeskError, FeedbackKind, Run, RunState, whole_text
 from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
 from desk.masking import mask
-from desk.tables import Feedback, Message, RunRow
+from desk.tables import Feedback, Message, PredictionRow, RunRow
 from desk.telegram_html import escaped as html
 from desk.texts import say
 from desk.validation.near import exact_key
@@ -62,34 +62,38 @@ def learned(desk: Desk) -> list[Learned]:
     with desk.store.reading() as session:
         rows = taught(session)
     return resolve_conflicts(
-        Learned(mask(message.text, desk.pack.phone_regions), row.intent, row.kind, row.created_at)
-        for row, message in rows
+        Learned(_masked(desk, message.text, before), row.intent, row.kind, row.created_at)
+        for row, message, before in rows
         if row.intent in desk.pack.intents and row.intent is not None
     )
 
 
 def taught(
     session: Session, conversation_ids: Collection[int] | None = None
-) -> list[tuple[Feedback, Message]]:
-    """The feedback that gives a label to a customer's own words, with these; oldest first.
+) -> list[tuple[Feedback, Message, str | None]]:
+    """The feedback that gives a label to a customer's own words, with these and with the words
+    before them, if both were read as one text; oldest first.
 
     In these conversations, or in all.
     """
+    before = aliased(Message)
     query = (
-        select(Feedback, Message)
+        select(Feedback, Message, before.text)
         .join(Message, Message.id == Feedback.message_id)
+        .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
+        .outerjoin(before, before.id == PredictionRow.read_with)
         .where(Message.attempt > 0)
         .order_by(Feedback.id)
     )
     if conversation_ids is not None:
         query = query.where(Message.conversation_id.in_(conversation_ids))
-    rows = [(feedback, message) for feedback, message in session.execute(query)]
+    rows = [(feedback, message, words) for feedback, message, words in session.execute(query)]
     disliked = {
-        row.message_id: row.created_at for row, _ in rows if row.kind is FeedbackKind.THUMB_DOWN
+        row.message_id: row.created_at for row, _, _ in rows if row.kind is FeedbackKind.THUMB_DOWN
     }
     return [
-        (row, message)
-        for row, message in rows
+        (row, message, words)
+        for row, message, words in rows
         if row.kind in AUTHORITY
         and row.intent is not None
         and message.text.strip()
@@ -99,6 +103,12 @@ def taught(
             and row.created_at <= disliked[row.message_id]
         )
     ]
+
+
+def _masked(desk: Desk, text: str, before: str | None) -> str:
+    """What was read as one text, each part masked by itself."""
+    regions = desk.pack.phone_regions
+    return whole_text(mask(text, regions), before and mask(before, regions))
 
 
 def resolve_conflicts(said: Iterable[Learned]) -> list[Learned]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from desk.domain import Action, Author, FeedbackKind, MessageState
+from desk.domain import Action, Author, FeedbackKind, MessageState, whole_text
 from desk.flow.desk import Desk
 from desk.flow.learning import AUTHORITY
 from desk.tables import Conversation, DecisionRow, Feedback, Message, PredictionRow
@@ -146,20 +146,22 @@ def _labels(session: Session, in_time: ColumnElement[bool]) -> list[Judged]:
 
     Of several words on one message that of the greater authority counts, then the newer one.
     """
+    before = aliased(Message)
     rows = session.execute(
-        select(Feedback, Message, PredictionRow)
+        select(Feedback, Message, PredictionRow, before.text)
         .join(Message, Message.id == Feedback.message_id)
         .join(PredictionRow, PredictionRow.message_id == Message.id)
+        .outerjoin(before, before.id == PredictionRow.read_with)
         .where(in_time, PredictionRow.intent.is_not(None), Feedback.kind.not_in(THUMBS))
         .order_by(Feedback.created_at, Feedback.id)
     )
     labels: dict[int, Judged] = {}
-    for feedback, message, prediction in rows:
+    for feedback, message, prediction, words_before in rows:
         known = labels.get(message.id)
         if known is None or AUTHORITY[feedback.kind] >= AUTHORITY[known.by]:
             labels[message.id] = Judged(
                 message.created_at,
-                message.text,
+                whole_text(message.text, words_before),
                 prediction.intent or "",
                 prediction.confidence,
                 feedback.intent or "",

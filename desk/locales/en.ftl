@@ -92,6 +92,7 @@ card-rule = Why
 card-model = Model
 card-no-prediction = not classified
 card-history = Before that
+card-read-with = Read together with: “{ $words }”
 card-closed = outside working hours
 card-bot = the bot answers again
 card-waiting = waiting for a person

@@ -66,6 +66,7 @@ card-rule = 原因
 card-model = 模型
 card-no-prediction = 未分类
 card-history = 之前的对话
+card-read-with = 与前一句合并理解：“{ $words }”
 card-closed = 非工作时间
 card-bot = 由机器人继续回复
 card-waiting = 等待人工

@@ -94,7 +94,8 @@ def test_a_decision_is_counted_where_it_commits(desk: Desk) -> None:
 
 
 def test_every_rule_of_the_policy_is_counted_from_nought_on() -> None:
-    rules = {value for name, value in vars(policy).items() if name.isupper()}
+    named = {name: value for name, value in vars(policy).items() if name.isupper()}
+    rules = {value for value in named.values() if isinstance(value, str)}
     assert {rule for some in RULES.values() for rule in some} == rules
     text = generate_latest(metrics.registry("scheduler")).decode()
     assert 'frontdesk_decisions_total{action="escalate",rule="unprocessable"} ' in text

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ from sqlalchemy.exc import InternalError
 from classifier import registry
 from classifier.backends import Batch, Output
 from desk import health, heartbeat, queues
-from desk.domain import MessageState, Person
+from desk.domain import Action, MessageState, Person
 from desk.flow import watching
 from desk.flow.desk import Desk
-from desk.pack import Pack
+from desk.pack import Escalate, Pack
 from desk.store import Store
 from desk.tables import PredictionRow
 from tests.conftest import OPERATOR_CHAT
@@ -96,6 +97,34 @@ def test_the_following_message_of_a_conversation_is_brought_up_by_the_decision_b
     queues.enqueue_classify(connection, [first])
     work_off(worker)
     assert watching.overdue(stage.desk, -1) == []
+
+
+def test_what_goes_on_with_words_asked_back_about_is_read_with_them(
+    stage: Stage, pack: Pack, connection: Redis, champion: Champion
+) -> None:
+    # This model is never sure, so that what counts is what it makes of both, where none of its
+    # guesses calls a person.
+    calm = {
+        name: intent.model_copy(update={"escalate": Escalate.NEVER})
+        for name, intent in pack.intents.items()
+    }
+    stage.desk = replace(stage.desk, pack=pack.model_copy(update={"intents": calm}))
+    inference = Inference(stage.desk, connection, champion)
+    first = stage.ask("where is", confidence=0.3)
+    other = stage.write("when are you open", BEN)
+    second = stage.write("my order")
+    assert second is not None
+    assert other is not None
+    queues.enqueue_classify(connection, [other, second])
+    inference.run_batch(queues.queue(queues.CLASSIFY, connection).jobs)
+    assert stage.decision(first).action is Action.CLARIFY
+    assert champion.classifier is not None
+    (expected,) = champion.classifier(["where is\nmy order"])
+    kept = stage.row(PredictionRow, second[0])
+    assert (kept.read_with, stage.row(PredictionRow, other[0]).read_with) == (first, None)
+    assert expected.intent is not None
+    assert kept.intent == expected.intent.name
+    assert kept.confidence == pytest.approx(expected.intent.confidence, abs=0.01)
 
 
 def test_a_job_of_an_older_attempt_decides_nothing(
