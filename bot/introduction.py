@@ -25,7 +25,10 @@ log = structlog.get_logger(__name__)
 
 START_SECONDS = 10.0
 COMMANDS = ("start", "help", "human")
-OPERATORS_COMMANDS = ("take", "resolve", "note", "ban", "unban", "queue", "retrain", "help", "id")
+OPERATORS_COMMANDS = (
+    *("take", "resolve", "note", "ban", "unban"),
+    *("queue", "report", "retrain", "help", "id"),
+)
 
 
 async def introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> User:

@@ -47,6 +47,7 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(in_topic(operators.unbanned), command_named("unban"))
     router.message.register(retrain, command_named("retrain"))
     router.message.register(queue, command_named("queue"))
+    router.message.register(report, command_named("report"))
     router.message.register(help_, command_named("help"))
     router.message.register(answer_unknown, F.text, Command(re.compile("")))
     topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
@@ -138,6 +139,12 @@ async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> No
 
 async def queue(message: Message, desk: Desk, inbox_id: int) -> None:
     await asyncio.to_thread(operators.queue_wanted, desk, inbox_id, _user(message), _topic(message))
+
+
+async def report(message: Message, desk: Desk, inbox_id: int) -> None:
+    await asyncio.to_thread(
+        operators.report_wanted, desk, inbox_id, _user(message), _topic(message)
+    )
 
 
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:

@@ -126,6 +126,27 @@ queue-unanswered =
            *[other] In { $count } of { $taken } conversations that colleagues have, the customer wrote last:
         }
     }
+report-title =
+    Last { $days } days: { $messages ->
+        [0] no messages.
+        [one] one message.
+       *[other] { $messages } messages of { $customers ->
+            [one] one customer.
+           *[other] { $customers } customers.
+        }
+    }
+report-answered = Answered at once
+report-asked-back = Asked back
+report-to-person = To a person
+report-labelled =
+    { $count ->
+        [one] People labelled one message; the model had { $right ->
+            [0] it wrong.
+           *[other] it right.
+        }
+       *[other] People labelled { $count } messages; the model had { $right } of these right.
+    }
+report-topics = Most often about:
 queue-more = … and { $count } more
 card-banned = banned by { $operator }
 card-opened = Opened again
@@ -189,6 +210,7 @@ operator-help =
     /resolve – close it; the bot answers again
     /ban, /unban – hear nothing more from this customer, or hear them again (admins)
     /queue – who waits, and for how long
+    /report – what became of the last seven days' messages
     /retrain – train on the feedback (admins)
     /id – this group's ID
     /help – this text
@@ -226,6 +248,7 @@ command-take = Take the conversation of this topic
 command-resolve = Resolve it: the bot answers again
 command-note = A note for colleagues, not sent
 command-queue = Who waits, and for how long
+command-report = What became of the last seven days' messages
 command-retrain = Train on the feedback (admins)
 command-id = Show this group's ID
 command-ban = Ban this customer (admins)

@@ -85,6 +85,12 @@ queue-unanswered =
         [0] 由同事负责的 { $taken } 个对话都已回复。
        *[other] 由同事负责的 { $taken } 个对话中，有 { $count } 个是客户最后发言、尚未回复：
     }
+report-title = 最近 { $days } 天：{ $customers } 位客户，{ $messages } 条消息。
+report-answered = 立即回答
+report-asked-back = 反问
+report-to-person = 转人工
+report-labelled = 人工标注了 { $count } 条消息，其中模型判断正确 { $right } 条。
+report-topics = 最常见的话题：
 queue-more = ……另有 { $count } 位
 card-banned = { $operator } 已封禁
 card-opened = 对话已重新打开
@@ -148,6 +154,7 @@ operator-help =
     /resolve – 结束对话，机器人重新回答
     /ban、/unban – 封禁这位客户或撤销封禁（管理员）
     /queue – 谁在等待，等了多久
+    /report – 最近七天消息的处理情况
     /retrain – 用反馈训练（管理员）
     /id – 本群的 ID
     /help – 本说明
@@ -184,6 +191,7 @@ command-take = 接手这个话题的对话
 command-resolve = 结束对话，机器人重新回答
 command-note = 给同事看的备注，不会发给客户
 command-queue = 谁在等待，等了多久
+command-report = 最近七天消息的处理情况
 command-retrain = 用反馈训练（管理员）
 command-id = 显示本群的 ID
 command-ban = 封禁这位客户（管理员）

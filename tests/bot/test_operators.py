@@ -300,6 +300,7 @@ async def test_help_in_the_operators_chat_lists_what_they_can_do(
         "/note",
         "/ban",
         "/queue",
+        "/report",
         "/retrain",
         "/id",
         "Relabel…",
@@ -315,7 +316,8 @@ async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_
         scope[0]: [command["command"] for command in commands]
         for scope, commands in simulator.world.bots[0].commands.items()
     }
-    operators = ["take", "resolve", "note", "ban", "unban", "queue", "retrain", "help", "id"]
+    operators = ["take", "resolve", "note", "ban", "unban"]
+    operators += ["queue", "report", "retrain", "help", "id"]
     assert listed[f"chat:{OPERATORS_CHAT}"] == operators
     assert listed["all_private_chats"] == ["start", "help", "human"]
 
@@ -512,6 +514,17 @@ async def test_queue_says_in_general_and_in_topics_who_waits(
     assert "• Ann – a minute" in answer["text"]
     (link,) = [mark for mark in answer["entities"] if mark["type"] == "text_link"]
     assert link["url"].endswith(f"/{card['message_thread_id']}")
+
+
+async def test_report_says_what_became_of_the_messages(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    await world.write_topic(card["message_thread_id"], "/report")
+    answer = (await world.said(OPERATORS_CHAT, "Last 7 days: one message."))[0]
+    assert answer["message_thread_id"] == card["message_thread_id"]
+    assert "To a person: 1 (100%)" in answer["text"]
+    assert "Ann" not in answer["text"]
 
 
 async def test_an_answer_to_queue_that_can_not_be_made_holds_up_nobody(
