@@ -412,17 +412,21 @@ class _Chat:
         about: dict[int | None, list[DeliveryRow]] = defaultdict(list)
         for row in self.deliveries:
             about[row.message_id].append(row)
+        by_key = {row.key: row for row in self.deliveries}
         for message, decision in self.messages.values():
             if decision is not None:
-                yield from self._answered_once(message, decision, about[message.id])
-        keys = {row.key for row in self.deliveries}
+                # What answers a command names its update; that it did not arrive is a decision.
+                keys = (f"start:{message.inbox_id}", f"help:{message.inbox_id}")
+                to_command = [by_key[key] for key in keys if key in by_key]
+                rows = [*about[message.id], *to_command]
+                yield from self._answered_once(message, decision, rows)
         for row in self.inbox:
             command = str((row.payload.get("message") or {}).get("text"))
             _, decision = self.messages.get(row.id, (None, None))
             # One that is decided was passed on to the person in charge, or held back in a flood.
             if decision is not None or row.state is not InboxState.DONE:
                 continue
-            if command in ("/start", "/help") and f"{command[1:]}:{row.id}" not in keys:
+            if command in ("/start", "/help") and f"{command[1:]}:{row.id}" not in by_key:
                 yield f"{command} (update {row.update_id}) got no reply."
 
     def _answered_once(
