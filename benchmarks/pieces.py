@@ -6,7 +6,8 @@ what goes on with words asked back about read together with them (`desk.policy.d
 From the pack's test texts, as pairs of messages of which the bot asks back about the first:
 `pieces`, one text cut in two, where a clause ends in its middle third or else half-way;
 `anew`, a text and another one of the same intent, as from who puts it in other words;
-`turned`, a text and one of another intent. Counted is what the second message gets.
+`turned`, a text and one of another intent; `outside`, a text and one about something else, or a
+refusal of what was offered. Counted is what the second message gets.
 """
 
 from __future__ import annotations
@@ -20,11 +21,20 @@ from pathlib import Path
 
 from classifier import Classifier, Prediction
 from classifier.data import Example, read_examples
+from classifier.vocabulary import OUT_OF_SCOPE
 from desk.domain import Action, ConversationState, Decision, History, whole_text
 from desk.pack import Pack, load
 from desk.policy import decide, decide_continued
 
 WHAT = ("right", "wrong", "person", "asked")
+REFUSALS = (
+    "none of these",
+    "no",
+    "no thats not it",
+    "neither",
+    "something else",
+    "nope, other question",
+)
 DRAWS = 4
 """So many partners each text gets."""
 FRESH = History(ConversationState.BOT)
@@ -67,6 +77,14 @@ def turned(texts: Sequence[Example], dice: random.Random) -> Iterator[Pair]:
             yield example.text, other.text, other.intent or ""
 
 
+def outside(texts: Sequence[Example], dice: random.Random) -> Iterator[Pair]:
+    strange = [x.text for x in texts if x.intent in OUT_OF_SCOPE]
+    for example in texts:
+        if example.intent not in OUT_OF_SCOPE:
+            yield example.text, dice.choice(strange), ""
+            yield example.text, dice.choice(REFUSALS), ""
+
+
 def outcome(decision: Decision, intent: str) -> str:
     if decision.action is Action.ANSWER:
         return "right" if decision.intent == intent else "wrong"
@@ -106,7 +124,7 @@ def main() -> None:
     dice = random.Random(1)
     found = {
         make.__name__: measure(classifier, pack, list(make(texts, dice)))
-        for make in (pieces, anew, turned)
+        for make in (pieces, anew, turned, outside)
     }
     if chosen.json:
         print(json.dumps({"model": classifier.version, **found}))

@@ -28,6 +28,7 @@ from desk.domain import Delivery
 from desk.flow import delivering, dispatching, recovering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
+from desk.flow.digest import REPORT_KEY, digest
 from desk.flow.leases import LostLeaseError
 from desk.flow.overview import QUEUE_KEY, overview
 
@@ -172,6 +173,8 @@ class Sender:
         params = {"chat_id": delivery.chat_id} | delivery.payload
         if delivery.key.startswith(QUEUE_KEY):
             params["text"] = await asyncio.to_thread(overview, self._desk)
+        if delivery.key.startswith(REPORT_KEY):
+            params["text"] = await asyncio.to_thread(digest, self._desk)
         edit = delivery.method in delivering.EDIT_METHODS
         if delivery.topic_of is not None and not edit:
             result = await self._topics.send(delivery, params, send)

@@ -197,7 +197,7 @@ class Before:
 
 def whole_text(text: str, before: str | None) -> str:
     """What a customer wrote in two messages, as one text."""
-    return f"{before}\n{text}" if before else text
+    return f"{before} {text}" if before else text
 
 
 @dataclass(frozen=True, slots=True)

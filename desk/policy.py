@@ -90,18 +90,15 @@ def decide_continued(
 ) -> tuple[Prediction, Decision]:
     """Decide a message that may go on with words about which the bot has asked back, for many write
     in pieces. Returns the prediction that counts, too: of the message `alone`, or, where that
-    leaves in doubt what is meant, of both `together`, in the mood of the last words.
-
-    That a piece is about something else is no more certain than what is in doubt.
+    leaves in doubt what is meant and both `together` do not, of these, in the mood of the last
+    words. What is about something else ("none of these") goes on with nothing.
     """
     decision = decide(alone, history, pack)
-    something_else = (
-        decision.action is Action.ANSWER and decision.intent == pack.policy.out_of_scope
-    )
-    if decision.rule not in IN_DOUBT and not something_else:
+    if decision.rule not in IN_DOUBT or decision.intent == pack.policy.out_of_scope:
         return alone, decision
     together = replace(together, sentiment=alone.sentiment)
-    return together, decide(together, history, pack)
+    both = decide(together, history, pack)
+    return (alone, decision) if both.rule in IN_DOUBT else (together, both)
 
 
 def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) -> Decision:

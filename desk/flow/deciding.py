@@ -146,7 +146,7 @@ def decide_batch(
     conversation that got its decision.
     """
     predictions = {(waiting.id, waiting.attempt): said for waiting, said in reversed(predicted)}
-    before = {(waiting.id, waiting.attempt): waiting.before for waiting, _ in predicted}
+    before = {(waiting.id, waiting.attempt): waiting.before for waiting, _ in reversed(predicted)}
     # Each flush writes the whole batch's rows; a query in between must not begin one.
     with desk.store.writing() as session, session.no_autoflush:
         held = _hold(session, {message_id for message_id, _ in predictions})

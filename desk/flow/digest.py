@@ -11,8 +11,12 @@ from desk.domain import Action
 from desk.flow.composing import intent_title
 from desk.flow.desk import Desk
 from desk.flow.reporting import Report, report
+from desk.telegram_html import escaped as html
 from desk.texts import say
 
+REPORT_KEY = "report:"
+"""How the key of an answer begins. Its text is made when it is sent: counting takes a while, and
+nobody's command is to wait for it."""
 DAYS = 7
 TOPICS = 5
 _LINES = {
@@ -23,7 +27,7 @@ _LINES = {
 
 
 def digest(desk: Desk) -> str:
-    """What became of customers' messages in the last seven days, as plain text."""
+    """What became of customers' messages in the last seven days, as Telegram HTML."""
     found = report(desk, desk.clock() - timedelta(days=DAYS))
     language = desk.language
     asked = sum(found.decisions[action] for action in _LINES)
@@ -41,6 +45,8 @@ def digest(desk: Desk) -> str:
         for action, (sign, key) in _LINES.items():
             number = found.decisions[action]
             lines.append(f"{sign} {say(key, language)}: {number:,} ({number / asked:.0%})")
+    if silent := found.decisions[Action.SILENT]:
+        lines.append(f"🔇 {say('report-silent', language)}: {silent:,}")
     if found.thumbs_up or found.thumbs_down:
         lines.append(f"👍 {found.thumbs_up:,} · 👎 {found.thumbs_down:,}")
     if found.labelled:
@@ -54,7 +60,7 @@ def _topics(desk: Desk, found: Report) -> list[str]:
     if not found.intents:
         return []
     most = [
-        f"• {intent_title(desk, each.intent, desk.language)} – {each.predicted:,}"
+        f"• {html(intent_title(desk, each.intent, desk.language))} – {each.predicted:,}"
         for each in found.intents[:TOPICS]
     ]
     return ["", say("report-topics", desk.language), *most]

@@ -132,6 +132,8 @@ def _said(session: Session, conversations: Sequence[int]) -> dict[int, list[dict
                 "language": prediction.language,
                 "model": prediction.model,
             }
+            if prediction.read_with is not None:
+                line["prediction"]["with_message_before"] = True
         if decision is not None:
             line["decision"] = {
                 "action": str(decision.action),

@@ -189,7 +189,12 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
     conversations = _lock_conversations(session, customer)
     _unname_digests(session, customer, conversations)
     _stop_sending(session, customer, conversations)
-    taught_ids = {message.id for _, message, _ in taught(session, conversations)}
+    taught_ids = {
+        message.id
+        for _, *read in taught(session, conversations)
+        for message in read
+        if message is not None
+    }
     # What was taken back may have been learned before.
     since = session.scalar(
         select(func.min(Message.created_at))

@@ -62,7 +62,14 @@ def learned(desk: Desk) -> list[Learned]:
     with desk.store.reading() as session:
         rows = taught(session)
     return resolve_conflicts(
-        Learned(_masked(desk, message.text, before), row.intent, row.kind, row.created_at)
+        Learned(
+            mask(
+                whole_text(message.text, before.text if before else None), desk.pack.phone_regions
+            ),
+            row.intent,
+            row.kind,
+            row.created_at,
+        )
         for row, message, before in rows
         if row.intent in desk.pack.intents and row.intent is not None
     )
@@ -70,15 +77,15 @@ def learned(desk: Desk) -> list[Learned]:
 
 def taught(
     session: Session, conversation_ids: Collection[int] | None = None
-) -> list[tuple[Feedback, Message, str | None]]:
-    """The feedback that gives a label to a customer's own words, with these and with the words
+) -> list[tuple[Feedback, Message, Message | None]]:
+    """The feedback that gives a label to a customer's own words, with these and with the message
     before them, if both were read as one text; oldest first.
 
     In these conversations, or in all.
     """
     before = aliased(Message)
     query = (
-        select(Feedback, Message, before.text)
+        select(Feedback, Message, before)
         .join(Message, Message.id == Feedback.message_id)
         .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
@@ -87,13 +94,13 @@ def taught(
     )
     if conversation_ids is not None:
         query = query.where(Message.conversation_id.in_(conversation_ids))
-    rows = [(feedback, message, words) for feedback, message, words in session.execute(query)]
+    rows = [(feedback, message, first) for feedback, message, first in session.execute(query)]
     disliked = {
         row.message_id: row.created_at for row, _, _ in rows if row.kind is FeedbackKind.THUMB_DOWN
     }
     return [
-        (row, message, words)
-        for row, message, words in rows
+        (row, message, first)
+        for row, message, first in rows
         if row.kind in AUTHORITY
         and row.intent is not None
         and message.text.strip()
@@ -103,12 +110,6 @@ def taught(
             and row.created_at <= disliked[row.message_id]
         )
     ]
-
-
-def _masked(desk: Desk, text: str, before: str | None) -> str:
-    """What was read as one text, each part masked by itself."""
-    regions = desk.pack.phone_regions
-    return whole_text(mask(text, regions), before and mask(before, regions))
 
 
 def resolve_conflicts(said: Iterable[Learned]) -> list[Learned]:

@@ -14,7 +14,7 @@ from desk.flow.composing import add_delivery, clean, operator_name, shorten
 from desk.flow.conversations import add_message, open_conversation
 from desk.flow.delivering import WRITTEN_KEY
 from desk.flow.desk import Desk
-from desk.flow.digest import digest
+from desk.flow.digest import REPORT_KEY
 from desk.flow.handoff import is_in_charge, resolve, take, take_over
 from desk.flow.intake import claim
 from desk.flow.learning import new_run, running_training
@@ -206,6 +206,16 @@ def ordered_training(
 
 def queue_wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None = None) -> None:
     """/queue in the operators' chat: who waits, as things stand when the answer is sent."""
+    _wanted(desk, inbox_id, user_id, thread_id, QUEUE_KEY)
+
+
+def report_wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None = None) -> None:
+    """/report there: what became of the last days' messages, counted when the answer is sent."""
+    _wanted(desk, inbox_id, user_id, thread_id, REPORT_KEY)
+
+
+def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key: str) -> None:
+    """An operator wants to be told something of which the sender makes the text."""
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or desk.operator_chat_id is None:
             return
@@ -219,18 +229,7 @@ def queue_wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None 
         }
         if thread_id is not None:
             payload["message_thread_id"] = thread_id
-        key = f"{QUEUE_KEY}{inbox_id}"
-        add_delivery(session, key, desk.operator_chat_id, "sendMessage", payload)
-
-
-def report_wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None = None) -> None:
-    """/report in the operators' chat: what became of the last days' messages."""
-    text = digest(desk)  # before the transaction: others write meanwhile
-    with desk.store.writing() as session:
-        if claim(session, desk, inbox_id):
-            if session.get(Operator, user_id) is None:
-                text = say(_refusal(None, user_id), desk.language, user=str(user_id))
-            tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        add_delivery(session, f"{key}{inbox_id}", desk.operator_chat_id, "sendMessage", payload)
 
 
 def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:

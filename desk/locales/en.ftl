@@ -138,13 +138,14 @@ report-title =
 report-answered = Answered at once
 report-asked-back = Asked back
 report-to-person = To a person
+report-silent = Not for the bot
 report-labelled =
     { $count ->
-        [one] People labelled one message; the model had { $right ->
+        [one] Of one message people said what it was; the model had { $right ->
             [0] it wrong.
            *[other] it right.
         }
-       *[other] People labelled { $count } messages; the model had { $right } of these right.
+       *[other] Of { $count } messages people said what they were; the model had { $right } of these right.
     }
 report-topics = Most often about:
 queue-more = … and { $count } more

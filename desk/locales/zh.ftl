@@ -87,9 +87,10 @@ queue-unanswered =
     }
 report-title = 最近 { $days } 天：{ $customers } 位客户，{ $messages } 条消息。
 report-answered = 立即回答
-report-asked-back = 反问
+report-asked-back = 追问
 report-to-person = 转人工
-report-labelled = 人工标注了 { $count } 条消息，其中模型判断正确 { $right } 条。
+report-silent = 无需机器人处理
+report-labelled = 已确认 { $count } 条消息的意图，其中模型判断正确 { $right } 条。
 report-topics = 最常见的话题：
 queue-more = ……另有 { $count } 位
 card-banned = { $operator } 已封禁

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,19 @@ import structlog
 import torch
 from redis import Redis
 from rq.job import Job
+from sqlalchemy import update
 from sqlalchemy.exc import InternalError
 
-from classifier import registry
+from classifier import Prediction, registry
 from classifier.backends import Batch, Output
 from desk import health, heartbeat, queues
-from desk.domain import Action, MessageState, Person
+from desk.domain import MessageState, PendingMessage, Person, Trial
 from desk.flow import watching
+from desk.flow.deciding import decide_batch
 from desk.flow.desk import Desk
-from desk.pack import Escalate, Pack
+from desk.pack import Pack
 from desk.store import Store
-from desk.tables import PredictionRow
+from desk.tables import Message, PredictionRow
 from tests.conftest import OPERATOR_CHAT
 from tests.databases import PostgresServer
 from tests.desk.acting import ANA, BEN, Stage
@@ -99,32 +100,35 @@ def test_the_following_message_of_a_conversation_is_brought_up_by_the_decision_b
     assert watching.overdue(stage.desk, -1) == []
 
 
-def test_what_goes_on_with_words_asked_back_about_is_read_with_them(
-    stage: Stage, pack: Pack, connection: Redis, champion: Champion
+@pytest.mark.parametrize("suspected", [False, True])
+def test_what_goes_on_with_words_asked_back_about_is_read_with_them_unless_it_may_have_killed(
+    stage: Stage,
+    connection: Redis,
+    champion: Champion,
+    monkeypatch: pytest.MonkeyPatch,
+    suspected: bool,
 ) -> None:
-    # This model is never sure, so that what counts is what it makes of both, where none of its
-    # guesses calls a person.
-    calm = {
-        name: intent.model_copy(update={"escalate": Escalate.NEVER})
-        for name, intent in pack.intents.items()
-    }
-    stage.desk = replace(stage.desk, pack=pack.model_copy(update={"intents": calm}))
-    inference = Inference(stage.desk, connection, champion)
-    first = stage.ask("where is", confidence=0.3)
-    other = stage.write("when are you open", BEN)
-    second = stage.write("my order")
-    assert second is not None
-    assert other is not None
-    queues.enqueue_classify(connection, [other, second])
-    inference.run_batch(queues.queue(queues.CLASSIFY, connection).jobs)
-    assert stage.decision(first).action is Action.CLARIFY
-    assert champion.classifier is not None
-    (expected,) = champion.classifier(["where is\nmy order"])
-    kept = stage.row(PredictionRow, second[0])
-    assert (kept.read_with, stage.row(PredictionRow, other[0]).read_with) == (first, None)
-    assert expected.intent is not None
-    assert kept.intent == expected.intent.name
-    assert kept.confidence == pytest.approx(expected.intent.confidence, abs=0.01)
+    stage.ask("where is", confidence=0.3)
+    read: dict[tuple[int, int], str] = {}
+
+    def keep(
+        desk: Desk,
+        predicted: Sequence[tuple[PendingMessage, Prediction]],
+        together: Mapping[tuple[int, int], Prediction],
+    ) -> list[tuple[int, int]]:
+        read.update({key: both.text for key, both in together.items()})
+        return decide_batch(desk, predicted, together)
+
+    monkeypatch.setattr("workers.inference.deciding.decide_batch", keep)
+    jobs = [job for job in (stage.write("hello", BEN), stage.write("my order")) if job]
+    if suspected:
+        with stage.desk.store.writing() as session:
+            session.execute(update(Message).values(trial=Trial.SUSPECTED))
+    queues.enqueue_classify(connection, jobs)
+    waiting = queues.queue(queues.CLASSIFY, connection).jobs
+    Inference(stage.desk, connection, champion).run_batch(waiting)
+    assert stage.pending_count() == 0
+    assert read == ({} if suspected else {jobs[1]: "where is my order"})
 
 
 def test_a_job_of_an_older_attempt_decides_nothing(
