@@ -27,6 +27,7 @@ from desk.pack import Pack, load
 from desk.policy import decide, decide_continued
 
 WHAT = ("right", "wrong", "person", "asked")
+"""What a second message may get: a right answer, a wrong one, a person, or one more question."""
 REFUSALS = (
     "none of these",
     "no",

@@ -28,9 +28,9 @@ from desk.domain import Delivery
 from desk.flow import delivering, dispatching, recovering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
-from desk.flow.digest import REPORT_KEY, digest
 from desk.flow.leases import LostLeaseError
 from desk.flow.overview import QUEUE_KEY, overview
+from desk.flow.summary import REPORT_KEY, summary
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,9 @@ COPY_TRIES = 5
 """So often an operator's words are copied, once a minute, while the bot is out of their chat."""
 MAX_BREAKDOWNS = 20
 """Server errors in a row after which a delivery is given up: about five minutes of them."""
+
+MADE_WHEN_SENT = {QUEUE_KEY: overview, REPORT_KEY: summary}
+"""How the keys begin of deliveries whose rows hold no text, and what makes it."""
 
 DOUBT_SECONDS = 5.0
 """After an error of the database, so long it is looked for deliveries that nobody has in hand."""
@@ -171,10 +174,9 @@ class Sender:
         if not self._tenure.sure():
             raise LostLeaseError("the lease was not renewed in time")
         params = {"chat_id": delivery.chat_id} | delivery.payload
-        if delivery.key.startswith(QUEUE_KEY):
-            params["text"] = await asyncio.to_thread(overview, self._desk)
-        if delivery.key.startswith(REPORT_KEY):
-            params["text"] = await asyncio.to_thread(digest, self._desk)
+        for key, make in MADE_WHEN_SENT.items():
+            if delivery.key.startswith(key):
+                params["text"] = await asyncio.to_thread(make, self._desk)
         edit = delivery.method in delivering.EDIT_METHODS
         if delivery.topic_of is not None and not edit:
             result = await self._topics.send(delivery, params, send)

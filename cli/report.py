@@ -49,7 +49,6 @@ def _print(found: Report, title: str) -> None:
         f"[bold]{title}[/]: customers {found.customers:,}, conversations "
         f"{found.conversations:,}, messages decided {decided:,}"
     )
-    silent = found.decisions[Action.SILENT]
     names = {
         Action.ANSWER: "answered by the bot",
         Action.CLARIFY: "asked back",
@@ -57,11 +56,11 @@ def _print(found: Report, title: str) -> None:
     }
     for action, name in names.items() if decided else ():
         number = found.decisions[action]
-        share = percent(number / (decided - silent)) if decided > silent else "–"
+        share = percent(number / found.asked) if found.asked else "–"
         console.print(f"{number:>7,} {share:>7}  {name}")
         if action is not Action.ANSWER:
             _print_rules(found.rules[action])
-    if silent:
+    if silent := found.decisions[Action.SILENT]:
         console.print(f"{silent:>7,}          not for the bot:")
         _print_rules(found.rules[Action.SILENT])
     console.print(f"Thumbs: {found.thumbs_up:,} up, {found.thumbs_down:,} down")

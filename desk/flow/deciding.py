@@ -67,7 +67,6 @@ LONGEST_PIECE = 200
 are hardly more than half as many (in Chinese one for three bytes, in English for four), and what
 goes on must be read, too."""
 _NONE: Mapping[tuple[int, int], Prediction] = MappingProxyType({})
-_ALONE: Mapping[int, Before] = MappingProxyType({})
 
 
 def pending(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingMessage]:
@@ -145,8 +144,7 @@ def decide_batch(
     the (message id, attempt) pairs to enqueue after the commit: the next message of each
     conversation that got its decision.
     """
-    predictions = {(waiting.id, waiting.attempt): said for waiting, said in reversed(predicted)}
-    before = {(waiting.id, waiting.attempt): waiting.before for waiting, _ in reversed(predicted)}
+    predictions = {(each[0].id, each[0].attempt): each for each in reversed(predicted)}
     # Each flush writes the whole batch's rows; a query in between must not begin one.
     with desk.store.writing() as session, session.no_autoflush:
         held = _hold(session, {message_id for message_id, _ in predictions})
@@ -155,7 +153,7 @@ def decide_batch(
         for cases in held.turns(messages):
             keys = [_attempt(case.message) for case in cases]
             found = [
-                _decide(case, predictions[key], together.get(key), before[key], desk.pack)
+                _decide(case.conversation, *predictions[key], together.get(key), desk.pack)
                 for case, key in zip(cases, keys, strict=True)
             ]
             rows = [
@@ -197,7 +195,7 @@ def give_up(desk: Desk, message_ids: Sequence[int], rule: str = LATE) -> list[tu
             decisions = [
                 Decision(Action.ESCALATE if bot else Action.SILENT, rule) for bot in with_bot
             ]
-            _apply(session, desk, cases, decisions)
+            _apply(session, desk, cases, decisions, {})
         return _next_of(session, desk, touched)
 
 
@@ -315,17 +313,17 @@ class _Outcome(NamedTuple):
 
 
 def _decide(
-    case: _Case,
+    conversation: Conversation,
+    waiting: PendingMessage,
     alone: Prediction,
     together: Prediction | None,
-    before: Before | None,
     pack: Pack,
 ) -> _Outcome:
-    history = _history(case.conversation)
+    history = _history(conversation)
     if together is None:
         return _Outcome(alone, decide(alone, history, pack), None)
     counts, decision = decide_continued(alone, together, history, pack)
-    return _Outcome(counts, decision, None if counts is alone else before)
+    return _Outcome(counts, decision, None if counts is alone else waiting.before)
 
 
 def _history(conversation: Conversation) -> History:
@@ -365,7 +363,7 @@ def _apply(
     desk: Desk,
     cases: Sequence[_Case],
     decisions: Sequence[Decision],
-    read_with: Mapping[int, Before] = _ALONE,
+    read_with: Mapping[int, Before],
 ) -> None:
     """Keep the decisions and write what follows from each; `read_with` are the messages before
     those with which they were read as one text."""

@@ -14,12 +14,12 @@ from desk.flow.composing import add_delivery, clean, operator_name, shorten
 from desk.flow.conversations import add_message, open_conversation
 from desk.flow.delivering import WRITTEN_KEY
 from desk.flow.desk import Desk
-from desk.flow.digest import REPORT_KEY
 from desk.flow.handoff import is_in_charge, resolve, take, take_over
 from desk.flow.intake import claim
 from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
 from desk.flow.overview import QUEUE_KEY
+from desk.flow.summary import REPORT_KEY
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
 from desk.texts import say
 

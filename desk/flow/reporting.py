@@ -65,10 +65,14 @@ class Report:
     """The most frequent first."""
 
     @property
+    def asked(self) -> int:
+        """How many messages the bot had to say something to."""
+        return sum(self.decisions.values()) - self.decisions[Action.SILENT]
+
+    @property
     def automated(self) -> float | None:
-        """The share that the bot answered of what it had to say something to."""
-        asked = sum(self.decisions[action] for action in Action if action is not Action.SILENT)
-        return self.decisions[Action.ANSWER] / asked if asked else None
+        """The share of these that the bot answered."""
+        return self.decisions[Action.ANSWER] / self.asked if self.asked else None
 
 
 def report(desk: Desk, since: datetime) -> Report:

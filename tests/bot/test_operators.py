@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from bot import sender
 from bot.lanes import CONCURRENCY
 from bot.limits import CHAT_BURST
 from desk import queues
@@ -527,14 +528,15 @@ async def test_report_says_what_became_of_the_messages(
     assert "Ann" not in answer["text"]
 
 
-async def test_an_answer_to_queue_that_can_not_be_made_holds_up_nobody(
-    bot: Running, world: World, monkeypatch: pytest.MonkeyPatch, rows: Rows
+@pytest.mark.parametrize("command", ["queue", "report"])
+async def test_an_answer_that_can_not_be_made_holds_up_nobody(
+    bot: Running, world: World, monkeypatch: pytest.MonkeyPatch, rows: Rows, command: str
 ) -> None:
     def broken(desk: Desk) -> str:
         raise ValueError("nobody foresaw that")
 
-    monkeypatch.setattr("bot.sender.overview", broken)
-    await world.write_topic(None, "/queue")
+    monkeypatch.setitem(sender.MADE_WHEN_SENT, f"{command}:", broken)
+    await world.write_topic(None, f"/{command}")
     await eventually(lambda: rows.all(DeliveryRow, state=DeliveryState.FAILED))
     await world.write_topic(None, "/help")
     await world.said(OPERATORS_CHAT, "/retrain")

@@ -389,15 +389,21 @@ async def test_a_file_of_one_who_has_blocked_the_bot_holds_up_no_card_and_operat
     assert blocked in told["text"]
 
 
+async def write_while_kicked(world: World, ann: int, tries: int, *texts: str) -> None:
+    """An operator writes to Ann, whom the bot can't copy it to for so many tries."""
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    out = "Forbidden: bot was kicked from the supergroup chat"
+    await world.fault("error", method="copyMessage", status=403, description=out, times=tries)
+    for text in texts:
+        await world.write_topic(card["message_thread_id"], text)
+
+
 async def test_an_operators_words_wait_while_the_bot_is_out_of_the_chat_to_copy_them_from(
     monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
 ) -> None:
     monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.2)
-    await world.reply(await world.write(ann, "/human"), "colleague")
-    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
-    out = "Forbidden: bot was kicked from the supergroup chat"
-    await world.fault("error", method="copyMessage", status=403, description=out, times=2)
-    await world.write_topic(card["message_thread_id"], "I see it")
+    await write_while_kicked(world, ann, 2, "I see it")
     await world.said(ann, "I see it")
     assert not rows.all(Customer, gone=True)
 
@@ -406,13 +412,7 @@ async def test_words_that_can_not_be_copied_for_long_hold_up_no_other(
     monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
 ) -> None:
     monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.1)
-    await world.reply(await world.write(ann, "/human"), "colleague")
-    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
-    out = "Forbidden: bot was kicked from the supergroup chat"
-    times = sender.COPY_TRIES
-    await world.fault("error", method="copyMessage", status=403, description=out, times=times)
-    await world.write_topic(card["message_thread_id"], "I see it")
-    await world.write_topic(card["message_thread_id"], "it comes tomorrow")
+    await write_while_kicked(world, ann, sender.COPY_TRIES, "I see it", "it comes tomorrow")
     await world.said(ann, "it comes tomorrow")
     assert "kicked" in (await world.said(OPERATORS_CHAT, "could not be delivered"))[0]["text"]
     assert not rows.all(Customer, gone=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from classifier.vocabulary import Neighbour, Prediction, Scored
 from desk.domain import (
@@ -289,3 +289,18 @@ def add_deliveries(
 def take_texts(stage: Stage, busy: tuple[int, ...] = (), limit: int = 10) -> list[str]:
     """The texts that a sender takes now."""
     return [delivery.payload["text"] for delivery in stage.take(busy, limit)]
+
+
+def statements(stage: Stage, act: Callable[[], object]) -> list[str]:
+    """What the act says to the database, in order: the first words of each statement."""
+    said: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
+        said.append(" ".join(statement.split()[:3]))
+
+    event.listen(stage.desk.store.engine, "before_cursor_execute", note)
+    try:
+        act()
+    finally:
+        event.remove(stage.desk.store.engine, "before_cursor_execute", note)
+    return said

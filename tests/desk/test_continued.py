@@ -7,14 +7,21 @@ from typing import Any
 
 import pytest
 
-from desk.domain import Action, ConversationState, FeedbackKind, History, PendingMessage
+from desk.domain import (
+    Action,
+    ConversationState,
+    FeedbackKind,
+    History,
+    PendingMessage,
+    Person,
+)
 from desk.flow import customers, deciding, dossier, edits, erasing, learning
 from desk.flow.reporting import report
 from desk.pack import Pack
 from desk.policy import decide_continued
 from desk.tables import PredictionRow
-from tests.conftest import Clock
-from tests.desk.acting import ANA, BEN, OLGA, Stage, predict
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OLGA, Stage, predict, statements
 
 DOUBT: dict[str, Any] = {"confidence": 0.3, "others": [("refund", 0.2)]}
 SURE: dict[str, Any] = {"intent": "order_status", "confidence": 0.95}
@@ -138,8 +145,29 @@ def test_the_card_shows_the_words_with_which_a_message_was_read(stage: Stage) ->
     line = "🔗 Read together with: “my &lt;roses&gt;”"
     assert line in stage.told()[-1]
     stage.send_all()
-    stage.press(stage.token("why"), by=OLGA, telegram_id=stage.deliveries()[-1].telegram_id or 0)
-    assert line in stage.told()[-1], "outside the batch, too"
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    stage.press(stage.token("why"), by=OLGA, telegram_id=card.telegram_id or 0)
+    (opened,) = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
+    assert line in opened.payload["text"], "outside the batch, too"
+
+
+def test_a_batch_of_them_takes_as_many_statements_as_one(stage: Stage) -> None:
+    told = []
+    for size, chats in ((1, 1000), (8, 2000)):
+        people = [Person(chat_id=chats + number, name=f"P{number}") for number in range(size)]
+        for person in people:
+            stage.ask("my roses", person, **DOUBT)
+        jobs = [job for person in people if (job := stage.write("are all dead", person))]
+
+        def decide(jobs: list[tuple[int, int]] = jobs) -> None:
+            found = deciding.pending(stage.desk, jobs).values()
+            both = {(each.id, each.attempt): predict(each.whole, **COMPLAINT) for each in found}
+            alone = [(each, predict(each.text, **DOUBT)) for each in found]
+            deciding.decide_batch(stage.desk, alone, both)
+
+        told.append(statements(stage, decide))
+    assert told[0] == told[1]
+    assert stage.told()[-1].count("🔗") == 1
 
 
 def test_the_mood_is_that_of_the_last_words(pack: Pack) -> None:

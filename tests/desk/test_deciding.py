@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from classifier.vocabulary import Neighbour
 from desk.domain import Action, ConversationState, DeliveryState, MessageState, Person
 from desk.flow import customers, deciding, operators, watching
 from desk.tables import DecisionRow, DeliveryRow, Message, PredictionRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, statements
 
 
 def test_a_message_waits_for_its_decision(stage: Stage) -> None:
@@ -382,21 +381,6 @@ def test_a_conversation_that_was_opened_again_is_the_one_that_is_resolved(stage:
 # ---- A batch at once ----
 
 
-def _statements(stage: Stage, act: Callable[[], object]) -> list[str]:
-    """What the act says to the database, in order: the first words of each statement."""
-    said: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
-        said.append(" ".join(statement.split()[:3]))
-
-    event.listen(stage.desk.store.engine, "before_cursor_execute", note)
-    try:
-        act()
-    finally:
-        event.remove(stage.desk.store.engine, "before_cursor_execute", note)
-    return said
-
-
 def test_a_batch_of_64_takes_as_many_statements_as_one_of_8(stage: Stage) -> None:
     kinds = [
         predict(intent="order_status"),
@@ -414,7 +398,7 @@ def test_a_batch_of_64_takes_as_many_statements_as_one_of_8(stage: Stage) -> Non
         assert len(batch) == size
         for person in people:
             stage.write("and another thing", person)
-        told.append(_statements(stage, lambda batch=batch: stage.decide(*batch)))
+        told.append(statements(stage, lambda batch=batch: stage.decide(*batch)))
     assert told[0] == told[1]
     rules = set(stage.all(select(DecisionRow.rule)))
     assert {"confident", "close_intents", "other_language", "waiting_for_person"} < rules

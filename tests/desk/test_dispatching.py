@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from desk.domain import DeliveryState
 from desk.flow import announcing, customers, delivering, dispatching, operators
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, STRANGER, Stage, add_deliveries, take_texts
+from tests.desk.acting import (
+    ANA,
+    BEN,
+    OSCAR,
+    STRANGER,
+    Stage,
+    add_deliveries,
+    statements,
+    take_texts,
+)
 
 
 def test_a_chat_has_one_delivery_under_way_at_a_time_and_in_order(stage: Stage) -> None:
@@ -181,26 +190,12 @@ def test_colleagues_who_chat_in_the_operators_group_hold_up_no_customers_words(
 def test_however_much_waits_for_the_operators_it_takes_as_many_statements(
     stage: Stage, clock: Clock
 ) -> None:
-    said: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
-        said.append(statement)
-
-    def statements() -> int:
-        said.clear()
-        _to_operators(stage, clock)
-        return len(said)
-
     _two_called(stage, clock)
     stage.ask("and 0")
-    event.listen(stage.desk.store.engine, "before_cursor_execute", note)
-    try:
-        alone = statements()
-        for number in range(20):
-            stage.ask(f"and {number}", (ANA, BEN)[number % 2])
-        assert statements() == alone
-    finally:
-        event.remove(stage.desk.store.engine, "before_cursor_execute", note)
+    alone = statements(stage, lambda: _to_operators(stage, clock))
+    for number in range(20):
+        stage.ask(f"and {number}", (ANA, BEN)[number % 2])
+    assert statements(stage, lambda: _to_operators(stage, clock)) == alone
 
 
 def test_a_delivery_to_a_topic_names_its_thread(stage: Stage) -> None:

@@ -26,11 +26,10 @@ _LINES = {
 }
 
 
-def digest(desk: Desk) -> str:
+def summary(desk: Desk) -> str:
     """What became of customers' messages in the last seven days, as Telegram HTML."""
     found = report(desk, desk.clock() - timedelta(days=DAYS))
     language = desk.language
-    asked = sum(found.decisions[action] for action in _LINES)
     lines = [
         "📊 "
         + say(
@@ -41,10 +40,10 @@ def digest(desk: Desk) -> str:
             messages=sum(found.decisions.values()),
         )
     ]
-    if asked:
+    if found.asked:
         for action, (sign, key) in _LINES.items():
             number = found.decisions[action]
-            lines.append(f"{sign} {say(key, language)}: {number:,} ({number / asked:.0%})")
+            lines.append(f"{sign} {say(key, language)}: {number:,} ({number / found.asked:.0%})")
     if silent := found.decisions[Action.SILENT]:
         lines.append(f"🔇 {say('report-silent', language)}: {silent:,}")
     if found.thumbs_up or found.thumbs_down:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from desk.flow import operators
-from desk.flow.digest import REPORT_KEY, TOPICS, digest
+from desk.flow.summary import REPORT_KEY, TOPICS, summary
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import BEN, OLGA, OSCAR, STRANGER, Stage
 
 
 def test_where_nobody_wrote_it_says_so_in_a_line(stage: Stage) -> None:
-    assert digest(stage.desk) == "📊 Last 7 days: no messages."
+    assert summary(stage.desk) == "📊 Last 7 days: no messages."
 
 
 def test_it_counts_what_became_of_the_messages_and_quotes_none(stage: Stage, clock: Clock) -> None:
@@ -23,7 +23,7 @@ def test_it_counts_what_became_of_the_messages_and_quotes_none(stage: Stage, clo
     stage.ask("well?")
     stage.press(stage.token("relabel", message_id=wrong), by=OLGA)
     stage.press(stage.token("label", "refund", message_id=wrong), by=OLGA)
-    assert digest(stage.desk).splitlines() == [
+    assert summary(stage.desk).splitlines() == [
         "📊 Last 7 days: 5 messages of 2 customers.",
         "🤖 Answered at once: 2 (50%)",
         "❓ Asked back: 1 (25%)",
@@ -49,7 +49,7 @@ def test_only_the_commonest_topics_are_named(stage: Stage) -> None:
         "invented",
     ):
         stage.ask("so", intent=intent, confidence=0.2)
-    assert len([line for line in digest(stage.desk).splitlines() if line[:1] == "•"]) == TOPICS
+    assert len([line for line in summary(stage.desk).splitlines() if line[:1] == "•"]) == TOPICS
 
 
 def test_it_goes_where_it_was_asked_for_once_and_to_operators_alone(stage: Stage) -> None:
