@@ -79,9 +79,8 @@ class Intake:
             except SQLAlchemyError as error:
                 # The offset has not moved: the same updates come again, and new ones with them,
                 # whose writers are to be told soon.
-                self._failures += 1
-                seconds = backoff(self._failures, most=STORE_SECONDS)
-                await self._wait(stop, "updates_not_stored", seconds, error=type(error).__name__)
+                name = type(error).__name__
+                await self._wait(stop, "updates_not_stored", most=STORE_SECONDS, error=name)
 
     async def _wait_until_sure(self, stop: asyncio.Event) -> None:
         for _ in range(round(UNSURE_SECONDS / LOOK_SECONDS)):
@@ -145,10 +144,16 @@ class Intake:
             health.PROCESS.have("telegram")
 
     async def _wait(
-        self, stop: asyncio.Event, event: str, seconds: float | None = None, **values: str
+        self,
+        stop: asyncio.Event,
+        event: str,
+        seconds: float | None = None,
+        *,
+        most: float = 30.0,
+        **values: str,
     ) -> None:
         self._failures += 1
-        seconds = backoff(self._failures) if seconds is None else seconds
+        seconds = backoff(self._failures, most=most) if seconds is None else seconds
         log.warning(event, retry_in=round(seconds, 2), **values)
         await pause(stop, seconds)
 

@@ -80,9 +80,14 @@ def torch(settings: Settings) -> Iterator[Finding]:
         from classifier.devices import fast_dtype, pick_device
 
         device = pick_device(settings.device)
-    except ImportError:
+    except ModuleNotFoundError as error:
         hint = f"pip install --editable {LEARNING}; a bot alone needs none"
-        yield Finding("torch", Status.WARN, "not installed: no model can run here", hint)
+        detail = f"{error.name} is not installed: no model can run here"
+        yield Finding("torch", Status.WARN, detail, hint)
+        return
+    except ImportError as error:
+        hint = f"Install it anew: pip install --force-reinstall --editable {LEARNING}"
+        yield Finding("torch", Status.FAIL, f"installed, but can't be loaded: {error}", hint)
         return
     except ValueError as error:
         yield Finding("torch", Status.FAIL, str(error), "Set DEVICE to auto")
@@ -259,9 +264,13 @@ def telegram(settings: Settings) -> Iterator[Finding]:
         from cli.telegram import keeps_topics, telegram_problems, webhook_problem
 
         problems = telegram_problems(settings)
-    except ImportError:
+    except ModuleNotFoundError as error:
         hint = f"pip install --editable {TELEGRAM}; a worker alone needs none"
-        yield Finding("telegram", Status.WARN, "aiohttp is not installed", hint)
+        yield Finding("telegram", Status.WARN, f"{error.name} is not installed", hint)
+        return
+    except ImportError as error:
+        hint = f"Install it anew: pip install --force-reinstall --editable {TELEGRAM}"
+        yield Finding("telegram", Status.FAIL, f"installed, but can't be loaded: {error}", hint)
         return
     for problem in problems:
         yield Finding("telegram", Status.FAIL, problem)

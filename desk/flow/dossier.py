@@ -139,6 +139,7 @@ def _said(session: Session, conversations: Sequence[int]) -> dict[int, list[dict
                 "action": str(decision.action),
                 "rule": decision.rule,
                 "intent": decision.intent,
+                "offered": list(decision.choices),
             }
         if message.id in feedback:
             line["feedback"] = feedback[message.id]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import aliased
 
-from desk.domain import MessageState, RunState, Trial
+from desk.domain import Action, MessageState, RunState, Trial
 from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
 from desk.policy import UNPROCESSABLE
@@ -78,7 +78,11 @@ def unprocessable(desk: Desk) -> list[int]:
     """Messages that went to a person because the classifier fails or dies over them, by id."""
     query = (
         select(DecisionRow.message_id)
-        .where(DecisionRow.rule == UNPROCESSABLE)
+        .where(
+            # Both are in the index, which begins with the action.
+            DecisionRow.action.in_([Action.ESCALATE, Action.SILENT]),
+            DecisionRow.rule == UNPROCESSABLE,
+        )
         .order_by(DecisionRow.message_id)
     )
     with desk.store.reading() as session:

@@ -415,8 +415,9 @@ async def test_typing_is_shown_when_the_decision_takes_longer(
 
 
 async def test_typing_is_not_shown_for_a_quick_reply(
-    bot: Running, world: World, decider: Decider
+    bot: Running, world: World, decider: Decider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(indicator, "PATIENCE", 2.0)  # which a slow machine may take to decide
     ann = await world.customer()
     asked = await world.write(ann, "where are my flowers?")
     await decider.decide(("order_status", 0.95))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from bot import disturbance
 from bot.app import BotOptions
@@ -23,13 +24,33 @@ from desk.flow.desk import Desk
 from desk.tables import Inbox
 from desk.texts import say
 from simulator.world import OPERATORS_CHAT
-from tests.bot.conftest import Rows, Running, Starter, World
+from tests.bot.conftest import Rows, Running, Starter, World, eventually
 from tests.ports import free_port
 
 TOLD = "something on our side is not working"
 OPERATORS_TOLD = "The database does not answer"
 
-Away = Callable[[bool], None]
+
+class Outage:
+    """Call it to let the database refuse updates, or take them again."""
+
+    def __init__(self, store: Callable[..., int]) -> None:
+        self._store, self._away = store, False
+        self.refusals = 0
+
+    def __call__(self, away: bool) -> None:
+        self._away = away
+
+    def store(self, *args: Any) -> int:
+        if self._away:
+            self.refusals += 1
+            raise OperationalError("insert", {}, Exception("away"))
+        return self._store(*args)
+
+    async def refuses_again(self) -> None:
+        """Until the updates have been fetched once more, and refused."""
+        seen = self.refusals
+        await eventually(lambda: self.refusals > seen)
 
 
 @pytest.fixture(autouse=True)
@@ -38,21 +59,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> Away:
-    """Call it to let the database refuse updates, or take them again."""
-    refused, store = False, intake.store_updates
-
-    def perhaps(*args: Any) -> int:
-        if refused:
-            raise OperationalError("insert", {}, Exception("away"))
-        return store(*args)
-
-    def switch(on: bool) -> None:
-        nonlocal refused
-        refused = on
-
-    monkeypatch.setattr(intake, "store_updates", perhaps)
-    return switch
+def away(monkeypatch: pytest.MonkeyPatch) -> Outage:
+    outage = Outage(intake.store_updates)
+    monkeypatch.setattr(intake, "store_updates", outage.store)
+    return outage
 
 
 @asynccontextmanager
@@ -68,7 +78,7 @@ async def locked(desk: Desk) -> AsyncIterator[None]:
 
 
 async def test_each_customer_and_the_operators_are_told_once_an_outage_and_all_is_handled_after(
-    bot: Running, world: World, rows: Rows, away: Away, monkeypatch: pytest.MonkeyPatch
+    bot: Running, world: World, rows: Rows, away: Outage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ann, bob = await world.customer("Ann"), await world.customer("Bob", "zh-hans")
     away(True)
@@ -101,7 +111,7 @@ async def test_each_customer_and_the_operators_are_told_once_an_outage_and_all_i
 
 
 async def test_who_was_not_told_when_an_outage_ended_is_told_in_the_next(
-    bot: Running, world: World, away: Away, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    bot: Running, world: World, away: Outage, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ann = await world.customer()
     with monkeypatch.context() as full:
@@ -121,18 +131,29 @@ async def test_who_was_not_told_when_an_outage_ended_is_told_in_the_next(
     assert len(await world.said(ann, TOLD)) == 1
 
 
+async def test_a_second_try_comes_soon_for_new_writers_are_to_be_told(
+    bot: Running, world: World, away: Outage
+) -> None:
+    away(True)
+    with capture_logs() as logs:
+        await world.write(await world.customer(), "/help")
+        await eventually(lambda: away.refusals > 2)
+    pauses = [line["retry_in"] for line in logs if line["event"] == "updates_not_stored"]
+    assert [pause <= most for pause, most in zip(pauses, (0.5, 1.0), strict=False)] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("fault", "times"), [("too_many_requests", 2), ("lost", 1)], ids=["refused", "answer lost"]
 )
 async def test_whom_telegram_did_not_tell_is_told_again_and_who_may_have_heard_is_not(
-    bot: Running, world: World, away: Away, fault: str, times: int
+    bot: Running, world: World, away: Outage, fault: str, times: int
 ) -> None:
     ann = await world.customer()
     await world.fault(fault, method="sendMessage", chat_id=ann)
     away(True)
     asked = await world.write(ann, "/help")
     await world.said(ann, TOLD, timeout=20)
-    await asyncio.sleep(1.5)  # in which the update is fetched again
+    await away.refuses_again()
     away(False)
     await world.reply(asked, "/human", timeout=20)
     calls = await world.calls("sendMessage", ann)
@@ -143,13 +164,14 @@ async def test_whom_telegram_did_not_tell_is_told_again_and_who_may_have_heard_i
     ("fault", "status"), [("error", 500), ("server_error", 502), ("error", 504)]
 )
 async def test_after_an_error_of_a_server_nobody_is_told_again_for_they_may_have_heard(
-    bot: Running, world: World, away: Away, fault: str, status: int
+    bot: Running, world: World, away: Outage, fault: str, status: int
 ) -> None:
     ann = await world.customer()
     await world.fault(fault, method="sendMessage", chat_id=ann, status=status)
     away(True)
     asked = await world.write(ann, "/help")
-    await asyncio.sleep(2.5)  # in which the update is fetched again
+    await eventually(lambda: world.calls("sendMessage", ann))
+    await away.refuses_again()
     away(False)
     await world.reply(asked, "/human", timeout=20)
     calls = await world.calls("sendMessage", ann)
@@ -169,7 +191,7 @@ async def test_a_database_that_hangs_is_noticed_before_it_fails(
 
 
 async def test_a_short_trouble_is_not_told(
-    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, away: Away
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, away: Outage
 ) -> None:
     monkeypatch.setattr(disturbance, "PATIENCE", 60.0)
     ann = await world.customer()
@@ -183,7 +205,7 @@ async def test_a_short_trouble_is_not_told(
 
 
 async def test_two_short_troubles_far_apart_are_no_outage(
-    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, away: Away
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, away: Outage
 ) -> None:
     claim, failing = intake.claim, 1
 
@@ -208,7 +230,7 @@ async def test_two_short_troubles_far_apart_are_no_outage(
 
 
 async def test_the_webhook_refuses_tells_and_takes_the_update_when_it_comes_again(
-    start_bot: Starter, options: BotOptions, world: World, rows: Rows, away: Away
+    start_bot: Starter, options: BotOptions, world: World, rows: Rows, away: Outage
 ) -> None:
     port = free_port()
     hook = Webhook(f"http://127.0.0.1:{port}", "s3cret", port)

@@ -71,6 +71,7 @@ def test_the_record_has_who_they_are_what_was_said_and_what_was_made_of_it(stage
     intake.store_updates(stage.desk, [Incoming(BOT, 700, ANA.chat_id, raw)])
     stage.ask("where are my roses", ANA, confidence=0.93)
     stage.press(stage.token("up"))
+    stage.ask("and my tulips", ANA, confidence=0.3, others=[("refund", 0.2)])
     stage.ask("you are rude", ANA, intent="complaint", sentiment="negative")
     stage.topic()
     operators.operator_wrote(stage.desk, stage.update(), OSCAR, 77, 9, "I am sorry")
@@ -82,6 +83,7 @@ def test_the_record_has_who_they_are_what_was_said_and_what_was_made_of_it(stage
     said = conversation["messages"]
     assert [(line["author"], line["text"]) for line in said if line["author"] != "bot"] == [
         ("customer", "where are my roses"),
+        ("customer", "and my tulips"),
         ("customer", "you are rude"),
         ("operator", "I am sorry"),
     ]
@@ -90,5 +92,7 @@ def test_the_record_has_who_they_are_what_was_said_and_what_was_made_of_it(stage
     assert first["prediction"]["confidence"] == 0.93
     assert first["decision"]["action"] == "answer"
     assert [word["kind"] for word in first["feedback"]] == ["thumb_up"]
+    (asked_back,) = [line for line in said if line["text"] == "and my tulips"]
+    assert asked_back["decision"]["offered"] == ["order_status", "refund"]
     assert found["updates"] == [raw]
     assert "somebody" not in json.dumps(found)

@@ -43,7 +43,7 @@ async def listening(process: Process) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_stops_within_a_second_with_polls_and_streams_open(
+async def test_it_stops_at_once_with_polls_and_streams_open(
     start: Start, session: aiohttp.ClientSession, number: signal.Signals
 ) -> None:
     process = await start("--port", "0")
@@ -55,7 +55,7 @@ async def test_it_stops_within_a_second_with_polls_and_streams_open(
         started = time.monotonic()
         process.send_signal(number)
         assert await process.wait() == 0
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 10  # a poll lasts 50
     answer = await poll
     assert await answer.json() == {"ok": True, "result": []}
     assert process.stderr is not None
