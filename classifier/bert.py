@@ -58,7 +58,7 @@ class BertShape:
                 type_vocab_size=int(config.get("type_vocab_size", 2)),
                 layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"its config.json lacks or garbles {error}") from None
         sizes = (shape.vocab_size, shape.hidden_size, shape.num_hidden_layers)
         if min(*sizes, shape.num_attention_heads, shape.intermediate_size) < 1:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 """What may stand between cells: a spreadsheet takes no commas where these are decimal signs."""
-_FORMULA = re.compile(r"'*[=+\-@＝＋－＠\t\r]")
+_FORMULA = re.compile(r"'*[=+\-@＝＋－＠\t\r\n]")
 
 
 class CsvError(ValueError):

@@ -87,7 +87,8 @@ def dump_jsonl(examples: Iterable[Example]) -> str:
 def dump_csv(examples: Iterable[Example]) -> str:
     """Examples as CSV with text, intent and sentiment; no cell begins like a formula."""
     lines = io.StringIO()
-    writer = csv.writer(lines)  # lines end in CR LF, so a text with either is put in quotes
+    # All in quotes: where a spreadsheet separates by `;` or a tab, the rest of a bare text is a cell.
+    writer = csv.writer(lines, quoting=csv.QUOTE_ALL)
     writer.writerow(("text", "intent", "sentiment"))
     for example in examples:
         writer.writerow([csv_text.guarded(cell or "") for cell in _row(example).values()])

@@ -6,10 +6,12 @@ import errno
 import os
 import platform
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -51,7 +53,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
 
     yield from python()
     for check in (
-        *(torch, pack, database, clock, redis, models, learnt, telegram, port),
+        *(torch, env_file, pack, database, clock, redis, models, learnt, telegram, port),
         *(disk, work, waiting, turns, signs_of_life),
     ):
         try:
@@ -95,6 +97,18 @@ def torch(settings: Settings) -> Iterator[Finding]:
     dtype = str(fast_dtype(device)).removeprefix("torch.")
     detail = f"{library.__version__} computes on {device} in {dtype}"
     yield Finding("torch", Status.OK, f"{detail}, {os.cpu_count()} cores")
+
+
+def env_file(settings: Settings) -> Iterator[Finding]:
+    """Whether the file of the token and the passwords is open to others on this machine."""
+    name = str(settings.model_config.get("env_file"))
+    if not Path(name).is_file():
+        return
+    if Path(name).stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        detail = f"{name} may hold secrets, and others on this machine may read it"
+        yield Finding("env", Status.WARN, detail, f"chmod 600 {name}")
+    else:
+        yield Finding("env", Status.OK, f"{name} can be read by its owner alone")
 
 
 def pack(settings: Settings) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from simulator import botapi, control
 from simulator.control.http import answer, control_errors
+from simulator.doors import doors, is_loopback
 from simulator.keys import KEEPER, WORLD
 from simulator.methods import METHODS
 from simulator.state import Keeper
@@ -73,9 +74,11 @@ async def _closing(app: web.Application) -> None:
     app[WORLD].bus.close()
 
 
-def make_app(world: World, keeper: Keeper | None = None) -> web.Application:
-    """The whole simulator as an aiohttp application."""
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[control_errors])
+def make_app(world: World, keeper: Keeper | None, *, loopback: bool) -> web.Application:
+    """The whole simulator as an aiohttp application; `loopback`: only this machine reaches it."""
+    app = web.Application(
+        client_max_size=MAX_BODY, middlewares=[doors(loopback=loopback), control_errors]
+    )
     app[WORLD] = world
     if keeper is not None:
         app[KEEPER] = keeper
@@ -126,8 +129,8 @@ class Simulator:
         except BaseException:
             listener.close()
             raise
-        self.port = listener.getsockname()[1]
-        app = make_app(self.world, self._keeper)
+        address, self.port = listener.getsockname()[:2]
+        app = make_app(self.world, self._keeper, loopback=is_loopback(address))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.3)
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()

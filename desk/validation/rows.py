@@ -108,7 +108,7 @@ class DataFile:
             [cells] = csv.reader(io.StringIO(record, newline=""), skipinitialspace=True)
         cells[self._text_column] = row.written
         written = io.StringIO()
-        csv.writer(written).writerow(cells)  # lines end in CR LF, so a text with either is quoted
+        csv.writer(written, quoting=csv.QUOTE_ALL).writerow(cells)  # as `dump_csv` does
         return written.getvalue().removesuffix("\r\n") + end
 
     def _read(self) -> None:

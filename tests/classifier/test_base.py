@@ -63,6 +63,7 @@ def test_a_hub_id_that_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) ->
         ({"position_embedding_type": "relative_key"}, "not absolute"),
         ({"num_attention_heads": 5}, "no multiple"),
         ({"hidden_size": None}, "lacks or garbles"),
+        ({"vocab_size": float("inf")}, "lacks or garbles"),
     ],
 )
 def test_a_base_that_is_not_a_bert_is_refused(
@@ -79,8 +80,9 @@ def test_a_base_with_pickled_weights_only_is_refused(base_copy: Path) -> None:
         find_base(str(base_copy))
 
 
-def test_a_base_without_a_config_is_refused(base_copy: Path) -> None:
-    (base_copy / "config.json").write_text("{")
+@pytest.mark.parametrize("config", ["{", "[" * 100_000])
+def test_a_base_without_a_readable_config_is_refused(base_copy: Path, config: str) -> None:
+    (base_copy / "config.json").write_text(config)
     with pytest.raises(BaseModelError, match=r"no readable config\.json"):
         find_base(str(base_copy))
 

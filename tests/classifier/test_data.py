@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -170,6 +172,7 @@ TRICKY = [
     Example("=1+1", "@x"),
     Example("''=1", "'"),
     Example("'quoted'", "x"),
+    Example("hi;=1\t=1;thanks", "x"),
 ]
 
 
@@ -191,10 +194,26 @@ def test_what_is_not_known_of_an_example_is_not_written(tmp_path: Path) -> None:
     assert read_examples(write(tmp_path, dump_csv(examples), "data.csv")) == examples
 
 
+@pytest.mark.parametrize("before", ["", "\n", "\r", "\t"])
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝"])
-def test_no_cell_of_a_written_csv_begins_like_a_formula(sign: str) -> None:
-    written = dump_csv([Example(f"{sign}cmd", f"{sign}x")])
-    assert written.splitlines()[1] == f"'{sign}cmd,'{sign}x,"
+def test_no_cell_of_a_written_csv_begins_like_a_formula(
+    tmp_path: Path, before: str, sign: str
+) -> None:
+    written = dump_csv([Example(f"{before}{sign}cmd", f"{before}{sign}x")])
+    assert written.endswith(f'\r\n"\'{before}{sign}cmd","\'{before}{sign}x",""\r\n')
+    assert read_examples(write(tmp_path, written, "data.csv")) == [
+        Example(f"{before}{sign}cmd".strip(), f"{sign}x")
+    ]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_no_part_of_a_text_is_a_cell_where_a_spreadsheet_separates_otherwise(
+    separator: str,
+) -> None:
+    text = f"hi{separator}=cmd|'/C calc'!A0{separator}thanks"
+    written = dump_csv([Example(text, "x")])
+    for cells in csv.reader(io.StringIO(written, newline=""), delimiter=separator):
+        assert not any(cell.startswith("=") for cell in cells)
 
 
 COMMAS = "separate the columns with commas, as in text,intent,sentiment"

@@ -519,3 +519,22 @@ def test_versions_are_listed_oldest_first_with_what_points_at_them(tmp_path: Pat
     assert [v.name for v in listed] == [older, newer]
     assert [(v.is_champion, v.is_candidate) for v in listed] == [(True, False), (False, True)]
     assert listed[0].metrics == {}
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000])
+def test_a_version_with_broken_json_hinders_no_list_of_versions(
+    tmp_path: Path, content: str
+) -> None:
+    broken, sound = add(tmp_path), add(tmp_path)
+    for name in ("metrics.json", registry.MANIFEST):
+        (tmp_path / broken / name).write_text(content)
+    found = {version.name: version.metrics for version in registry.versions(tmp_path)}
+    assert found.keys() == {broken, sound}
+    assert found[broken] == {}
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000])
+def test_a_broken_history_is_told_as_such(tmp_path: Path, content: str) -> None:
+    (tmp_path / registry.HISTORY).write_text(content)
+    with pytest.raises(ModelError, match=r"history\.json: cannot be read"):
+        registry.history(tmp_path)

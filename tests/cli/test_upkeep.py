@@ -119,6 +119,22 @@ def test_doctor_in_a_new_place_has_no_complaint_that_up_would_not_mend(
     assert not place.data_dir.exists()  # it only looks
 
 
+@pytest.mark.parametrize(
+    ("mode", "status"), [(0o600, "ok"), (0o400, "ok"), (0o640, "warn"), (0o644, "warn")]
+)
+def test_doctor_warns_of_a_file_of_secrets_that_others_may_read(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, mode: int, status: str
+) -> None:
+    monkeypatch.chdir(place.folder)
+    Path(".env").write_text("FLOOD_PER_MINUTE=20\n")
+    Path(".env").chmod(mode)
+    result = frontdesk("doctor", "--json")
+    found = checks(result)["env"]
+    assert found["status"] == status
+    assert found["hint"] == ("chmod 600 .env" if status == "warn" else "")
+    assert result.code == 0
+
+
 def test_doctor_finds_a_damaged_champion(
     place: Place, models_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,7 +163,7 @@ def test_a_csv_is_mended_row_by_row(tmp_path: Path) -> None:
     )
     assert _mend(data) == ["data.csv:2", "data.csv:5"]
     assert data.read_bytes() == (
-        '\ufefftext,label\r\n"café, ""two""\r\nlines",a\r\n"plain",a\r\n'
+        '\ufefftext,label\r\n"café, ""two""\r\nlines","a"\r\n"plain",a\r\n'
         '\'=1+1,b\r\n =2,b\r\n"last",b'.encode()
     )
     assert read_examples(data)[0].text == 'café, "two"\r\nlines'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import ResponseError
 from rq.job import Job
 
 from bot import wakes
@@ -142,6 +142,9 @@ FORBIDDEN: dict[str, Callable[[Redis], object]] = {
     "emptying the server": lambda r: r.flushall(),
     "reading its configuration": lambda r: r.config_get("*"),
     "listing all keys": lambda r: r.keys("*"),
+    "finding out other keys' names": lambda r: r.scan(),
+    "drawing the name of any key": lambda r: r.randomkey(),
+    "counting all keys": lambda r: r.dbsize(),
     "another program's key": lambda r: r.set("other", "x"),
     "another program's list": lambda r: r.lpush("session:1", "x"),
     "another channel": lambda r: r.publish("other", "x"),
@@ -152,6 +155,16 @@ FORBIDDEN: dict[str, Callable[[Redis], object]] = {
     "a script that reaches for another key": lambda r: r.eval(
         "return redis.call('SET', KEYS[1], '1')", 1, "other"
     ),
+    "a script that lists keys": lambda r: r.eval("return redis.call('SCAN', '0')", 0),
+    "putting a function in another program's place": lambda r: r.function_load(
+        "#!lua name=theirs\nserver.register_function('f', function() return 1 end)", replace=True
+    ),
+    "removing all functions": lambda r: r.function_flush(),
+    "listing functions": lambda r: r.function_list(),
+    "calling a function": lambda r: r.fcall("f", 0),
+    "calling a function that only reads": lambda r: r.fcall_ro("f", 0),
+    "forgetting all scripts": lambda r: r.script_flush(),
+    "ending another program's script": lambda r: r.script_kill(),
 }
 
 
@@ -161,7 +174,7 @@ def test_a_stolen_password_of_that_user_does_not_allow(
 ) -> None:
     with (
         Redis(port=guarded, username="frontdesk", password=PASSWORD) as client,
-        pytest.raises(NoPermissionError),
+        pytest.raises(ResponseError, match="(?i)no permission"),
     ):
         act(client)
 

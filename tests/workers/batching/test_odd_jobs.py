@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
-from rq import Callback, Queue, Retry
+from rq import Callback, Queue, Retry, Webhook
 from rq.job import Job, JobStatus
 
 from desk.queues import (
@@ -59,6 +62,52 @@ def test_a_function_off_the_allow_list_is_never_imported_and_fails_alone(
     ]
     refused: Any = AllowedJob.fetch("function", connection, serializer=failed.serializer)
     assert "JobNotAllowed" in refused.latest_result().exc_string
+
+
+@pytest.fixture
+def address() -> Iterator[tuple[str, list[str]]]:
+    """A web server's address, and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def test_no_webhook_of_a_job_is_called_that_ends_or_was_abandoned(
+    connection: Redis, address: tuple[str, list[str]]
+) -> None:
+    url, asked = address
+
+    def put(number: int) -> None:
+        enqueue(connection, number)
+        hooks = [Webhook(f"{url}/{number}/{status}", status) for status in ("finished", "failed")]
+        hash_key = job(connection, number).key
+        connection.hset(hash_key, "webhooks", json.dumps([hook.to_dict() for hook in hooks]))
+
+    put(1)
+    worker_on(connection, nothing).dequeue_job_and_maintain_ttl(None)
+    started = queue(CLASSIFY, connection).started_job_registry.key
+    held: Any = connection.zrange(started, 0, -1)
+    connection.zadd(started, dict.fromkeys(held, 1))
+    put(2)
+    put(3)
+    burst(
+        worker_on(connection, lambda jobs: [None if message(j) == 2 else ValueError() for j in jobs])
+    )
+    states = [job(connection, number).get_status() for number in (1, 2, 3)]
+    assert states == [JobStatus.FAILED, JobStatus.FINISHED, JobStatus.FAILED]
+    assert asked == []
 
 
 def test_a_job_that_vanished_or_was_canceled_or_is_there_twice_is_skipped(
