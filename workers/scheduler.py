@@ -100,9 +100,9 @@ class Scheduler:
             try:
                 chore()
             except RedisError as error:
-                log.warning("redis.unreachable", chore=chore.__name__, reason=str(error))
+                log.warning("redis_away", chore=chore.__name__, reason=str(error))
             except DATABASE_AWAY as error:
-                log.warning("database.unreachable", chore=chore.__name__, reason=cause(error))
+                log.warning("database_away", chore=chore.__name__, reason=cause(error))
                 self.hesitate()
             except Exception as error:  # noqa: BLE001 - one that nobody foresaw
                 # Dying of odd data again and again would end all chores.
@@ -263,6 +263,7 @@ class Scheduler:
 def run(
     desk: Desk,
     redis_url: str,
+    *,
     data_dir: Path,
     reply_deadline: float,
     retrain_at: str | None,
@@ -301,7 +302,7 @@ class Turn:
         try:
             mine = leases.hold(self._desk, self._lease)
         except SQLAlchemyError as error:
-            log.warning("database.unreachable", chore="lease", reason=type(error).__name__)
+            log.warning("database_away", chore="lease", reason=type(error).__name__)
             health.PROCESS.leads(leases.SCHEDULER, mine=False)
             return False
         health.PROCESS.leads(leases.SCHEDULER, mine=mine)
@@ -314,7 +315,7 @@ class Turn:
         try:
             leases.release(self._desk, self._lease)
         except SQLAlchemyError as error:
-            log.warning("lease.not_released", reason=type(error).__name__)
+            log.warning("lease_not_released", reason=type(error).__name__)
 
 
 def _stop_on_signals() -> Callable[[], bool]:

@@ -263,7 +263,7 @@ class Trainer:
             try:
                 return learning.finish_run(self.desk, run_id, attempt, state, **verdict)
             except DATABASE_AWAY as error:
-                log.warning("database.unreachable", run=run_id, reason=cause(error))
+                log.warning("database_away", run=run_id, reason=cause(error))
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
@@ -312,6 +312,7 @@ def train(run_id: int, attempt: int) -> None:
 def run(
     desk: Desk,
     redis_url: str,
+    *,
     models_dir: Path,
     data_dir: Path,
     pack_dir: Path,

@@ -266,7 +266,15 @@ def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_fail
     monkeypatch.setattr("workers.device.os._exit", end)
     base = str(tiny_base(tmp_path))
     with pytest.raises(Ended):
-        training.run(stage.desk, "redis://", models, tmp_path / "data", FLORIST, base, "cpu")
+        training.run(
+            stage.desk,
+            "redis://",
+            models_dir=models,
+            data_dir=tmp_path / "data",
+            pack_dir=FLORIST,
+            base_model=base,
+            device="cpu",
+        )
     assert learning.get_run(stage.desk, ordered[0]).state is RunState.FAILED
 
 
