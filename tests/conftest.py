@@ -109,6 +109,12 @@ def sqlite_url(sqlite_files: SqliteFiles) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """The address of a SQLite database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'empty.db'}"
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """A database with the newest schema and no rows: once SQLite, once PostgreSQL."""
