@@ -9,7 +9,8 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -55,6 +56,25 @@ class Clock:
     def set(self, moment: datetime) -> None:
         """Go to a moment (timezone-aware)."""
         self.now = moment
+
+
+@pytest.fixture
+def sleep_host(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Call it to have the host sleep for so many seconds: one of Linux's two clocks goes on."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        pytest.skip("only Linux has two clocks")
+    slept, real = 0.0, time.clock_gettime
+
+    def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+
+    monkeypatch.setattr(
+        time,
+        "clock_gettime",
+        lambda which: real(which) + (slept if which == time.CLOCK_BOOTTIME else 0.0),
+    )
+    return sleep
 
 
 @pytest.fixture(scope="session", autouse=True)
