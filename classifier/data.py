@@ -87,7 +87,7 @@ def dump_jsonl(examples: Iterable[Example]) -> str:
 def dump_csv(examples: Iterable[Example]) -> str:
     """Examples as CSV with text, intent and sentiment; no cell begins like a formula."""
     lines = io.StringIO()
-    # All in quotes: where a spreadsheet separates by `;` or a tab, the rest of a bare text is a cell.
+    # All in quotes: where a spreadsheet separates by `;` or tabs, a bare text would be several.
     writer = csv.writer(lines, quoting=csv.QUOTE_ALL)
     writer.writerow(("text", "intent", "sentiment"))
     for example in examples:

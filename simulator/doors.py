@@ -7,15 +7,12 @@ that are no browser name no page that they come from.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from yarl import URL
 
 from simulator.errors import forbidden
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 def doors(loopback: bool) -> Middleware:

@@ -174,7 +174,7 @@ def test_a_stolen_password_of_that_user_does_not_allow(
 ) -> None:
     with (
         Redis(port=guarded, username="frontdesk", password=PASSWORD) as client,
-        pytest.raises(ResponseError, match="(?i)no permission"),
+        pytest.raises(ResponseError, match=r"(?i)no permission"),
     ):
         act(client)
 

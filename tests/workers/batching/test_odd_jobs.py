@@ -103,7 +103,9 @@ def test_no_webhook_of_a_job_is_called_that_ends_or_was_abandoned(
     put(2)
     put(3)
     burst(
-        worker_on(connection, lambda jobs: [None if message(j) == 2 else ValueError() for j in jobs])
+        worker_on(
+            connection, lambda jobs: [None if message(one) == 2 else ValueError() for one in jobs]
+        )
     )
     states = [job(connection, number).get_status() for number in (1, 2, 3)]
     assert states == [JobStatus.FAILED, JobStatus.FINISHED, JobStatus.FAILED]
