@@ -167,6 +167,9 @@ class Trainer:
             verdict = self._judge(version, serving, test, life)
             faultpoints.point("training.before_promote")
             state = RunState.PROMOTED if verdict.promoted else RunState.REJECTED
+            if verdict.promoted:
+                # Before the verdict's transaction, which others wait for.
+                registry.verify(self.models_dir / version)
             if not self._finish(
                 run_id,
                 attempt,
@@ -184,7 +187,7 @@ class Trainer:
 
     def _promote(self, version: str, serving: str | None) -> None:
         # An operator may have promoted another one, or rolled back, while the gate looked.
-        registry.promote(self.models_dir, version, instead_of=serving)
+        registry.set_champion(self.models_dir, version, instead_of=serving)
         faultpoints.point("training.after_promote")
 
     def _promoted_before(self, run_id: int, attempt: int, life: Life) -> str | None:

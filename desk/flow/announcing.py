@@ -17,10 +17,21 @@ OLD_KEY = "old:"
 """Begins the keys of what showed a message in a chat that is the operators' no longer."""
 
 
+AT_ONCE = 20
+"""So many conversations in a transaction, for whose end all writers to a SQLite file wait."""
+
+
 def announce_waiting(desk: Desk) -> None:
     """Call the operators for conversations that were handed over while they had no chat, or
     another one; their files go along. A second call finds none.
     """
+    last: int | None = 0
+    while last is not None:
+        last = _announce_next(desk, last)
+
+
+def _announce_next(desk: Desk, last: int) -> int | None:
+    """Some of the conversations behind this one; returns the last of them, None after the end."""
     called = select(DeliveryRow.conversation_id).where(
         IS_CARD,
         DeliveryRow.chat_id == desk.operator_chat_id,
@@ -30,10 +41,12 @@ def announce_waiting(desk: Desk) -> None:
         Conversation.state == ConversationState.WAITING, Conversation.id.not_in(called)
     )
     if desk.operator_chat_id is None:
-        return
+        return None
     with desk.store.writing() as session:
         readdress(session, desk)
-        for conversation in session.scalars(query.order_by(Conversation.id)).all():
+        query = query.where(Conversation.id > last).order_by(Conversation.id).limit(AT_ONCE)
+        found = session.scalars(query).all()
+        for conversation in found:
             message = session.scalar(
                 select(Message)
                 .join(DecisionRow, DecisionRow.message_id == Message.id)  # a mere /start has none
@@ -65,6 +78,7 @@ def announce_waiting(desk: Desk) -> None:
                 for file in session.scalars(_files(conversation)).all():
                     _forget_posts(session, desk, file)
                     copy_file(session, desk, customer, conversation, file)
+    return found[-1].id if found else None
 
 
 def _files(conversation: Conversation) -> Select[Message]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from sqlalchemy import event
+
 from desk.domain import (
+    ConversationState,
     DeliveryState,
+    Person,
 )
 from desk.flow import announcing, customers, delivering, dispatching
+from desk.tables import Conversation, Customer
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, Stage
 
@@ -68,3 +74,25 @@ def test_files_go_along_when_the_operators_move(stage: Stage) -> None:
         moved = Stage(replace(stage.desk, operator_chat_id=chat))
         announcing.announce_waiting(moved.desk)
         assert [row.method for row in moved.send_all()] == ["sendMessage", "copyMessage"]
+
+
+def test_however_many_wait_a_transaction_announces_some_and_the_last_one_ends(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announcing, "AT_ONCE", 2)
+    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
+    people = [Person(chat_id=700 + number, name=f"P{number}") for number in range(5)]
+    for person in people:
+        alone.ask("you are rude", person, intent="complaint")
+    with stage.desk.store.writing() as session:
+        # One that has no words to show stays unannounced.
+        wordless = Customer(chat_id=799, name="W")
+        session.add(wordless)
+        session.flush()
+        session.add(Conversation(customer_id=wordless.id, state=ConversationState.WAITING))
+    commits: list[object] = []
+    event.listen(stage.desk.store.engine, "commit", commits.append)
+    announcing.announce_waiting(stage.desk)
+    assert len(commits) == 4, "three with conversations, and one that finds no more"
+    cards = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
+    assert len(cards) == 5
