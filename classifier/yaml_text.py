@@ -68,7 +68,7 @@ def check(text: str, loader: Any = LOADER) -> None:
             raise YamlLimitError(event, "its aliases make it far larger than it looks")
 
 
-def _unknown(alias: str, open_anchors: list[str | None]) -> str:
+def _unknown(alias: str | None, open_anchors: list[str | None]) -> str:
     if alias in open_anchors:
         return f"the alias *{alias} stands within itself"
     return f"there is no &{alias} for *{alias}"
