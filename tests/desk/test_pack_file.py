@@ -21,7 +21,7 @@ OPEN = "is not closed here or just above"
     [
         (ANSWER, ANSWER.replace("    answer", "   answer"), 0, INDENTATION),
         (ANSWER, ANSWER.replace("    answer", "     answer"), 0, INDENTATION),
-        (BACK, '|-\n        Send us a photo\n      and wait.', 2, INDENTATION),
+        (BACK, '|-\n        Send us a photo\n      and wait.', 3, INDENTATION),
         (f"    {TITLE}", f"\t{TITLE}", 0, "use spaces, not a tab"),
         (SHOP, 'shop: “Fern: Petal”', 0, 'use straight quotes (")'),
         (TITLE, "title: {en: “Where is my money?”}", 0, 'use straight quotes (")'),
