@@ -53,7 +53,7 @@ def check(text: str, loader: Any = LOADER) -> None:
             anchor, size = around.pop()
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise YamlLimitError(event, f"the alias *{event.anchor} stands within itself")
+                raise YamlLimitError(event, _unknown(event.anchor, [name for name, _ in around]))
             anchor, size = None, sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1 + len(event.value)
@@ -66,6 +66,12 @@ def check(text: str, loader: Any = LOADER) -> None:
         around.append((outer, total + size))
         if total + size - written > MOST_ADDED:
             raise YamlLimitError(event, "its aliases make it far larger than it looks")
+
+
+def _unknown(alias: str | None, open_anchors: list[str | None]) -> str:
+    if alias in open_anchors:
+        return f"the alias *{alias} stands within itself"
+    return f"there is no &{alias} for *{alias}"
 
 
 def dump(value: Any) -> str:

@@ -176,9 +176,9 @@ def _remarks(erased: Erased, models: list[str], runs: list[int]) -> list[str]:
         )
     elif erased.taught_since is not None:
         said.append(
-            "Models may have learned from messages of theirs, and MODELS_DIR has none here. Where "
-            "training runs, remove those made since "
-            f"{erased.taught_since:%Y-%m-%d}: frontdesk models list"
+            "Models may have learned from messages of theirs since "
+            f"{erased.taught_since:%Y-%m-%d}. MODELS_DIR here has none that was made since then; "
+            "where training runs, too, remove those: frontdesk models list"
         )
     if runs:
         said.append(

@@ -197,7 +197,8 @@ def _written(
     from desk import pack as packs
     from desk.exchange import canned, rasa
 
-    pack = None if source.is_file() else packs.load(source)
+    # A pipe is a file of examples, too; and of a PACK that is missing, `load` says what to set.
+    pack = packs.load(source) if source.is_dir() or not source.exists() else None
     if format_ in (Format.CHATWOOT, Format.ZAMMAD):
         if pack is None:
             raise MisconfiguredError(f"{source} is a file of examples; name a pack's folder.")

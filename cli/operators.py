@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -13,10 +14,20 @@ from desk.domain import Role
 operators = typer.Typer(no_args_is_help=True, help="List, add and remove operators.")
 
 
+def _user_id(text: str) -> int:
+    # Groups have negative ids, and Telegram promises 52 bits.
+    if not re.fullmatch(r"\d{1,16}", text, re.ASCII) or not 1 <= int(text) <= 2**52:
+        raise typer.BadParameter(f"{text!r} is no user's id; write a whole number such as 9003.")
+    return int(text)
+
+
 UserId = Annotated[
     int,
-    # Groups have negative ids, and Telegram promises 52 bits.
-    typer.Argument(min=1, max=2**52, help="Telegram user id, as the bot tells it to a stranger."),
+    typer.Argument(
+        parser=_user_id,
+        metavar="USER_ID",
+        help="Telegram user id, as the bot tells it to a stranger.",
+    ),
 ]
 
 
@@ -67,3 +78,7 @@ def remove(user_id: UserId) -> None:
 
     remove_operator(open_desk(load_settings()), user_id)
     results().print(f"{user_id} is no operator any more.")
+    notices().print(
+        "Whoever is an administrator of the operators' group is an admin again within ten minutes: "
+        "take that away in Telegram, too."
+    )

@@ -69,6 +69,11 @@ def validate(
 
     settings = load_settings()
     place = target or settings.pack_dir
+    if target is not None and not target.exists() and not target.suffix:
+        raise CommandError(
+            f"{target}: there is no such folder; name a pack's, such as packs/retail, or a file "
+            "of examples."
+        )
     checked = _check(place, test)
     mending = Mending(*checked.files)
     if fix and any(data.nlu for data in checked.files):
@@ -92,7 +97,7 @@ def validate(
 def _check(place: Path, test: Path | None) -> Checked:
     from desk.validation import check_files, check_pack
 
-    if place.is_file() or place.suffix.lower() in {".jsonl", ".csv", ".yml", ".yaml"}:
+    if not place.is_dir() and (place.exists() or place.suffix):
         checked = check_files(place, test)
     elif test is None:
         checked = check_pack(place)

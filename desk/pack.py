@@ -11,13 +11,21 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from classifier.vocabulary import OUT_OF_SCOPE
-from desk import pack_file
+from desk import mistakes, pack_file
 from desk.masking import is_region
 from desk.pack_file import PackError as PackError
 from desk.pack_file import Problem
@@ -32,7 +40,14 @@ INTENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _TIME = re.compile(r"\d\d:\d\d", re.ASCII)
 
-Text = Annotated[dict[str, str], Field(min_length=1)]
+
+def _by_language(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError('write it by language: {en: "…"}')
+    return value
+
+
+Text = Annotated[dict[str, str], BeforeValidator(_by_language), Field(min_length=1)]
 
 
 class _Strict(BaseModel):
@@ -363,9 +378,15 @@ def load(folder: Path) -> Pack:
     try:
         pack = Pack.model_validate(raw)
     except ValidationError as error:
-        for wrong in error.errors():
-            where = ".".join(str(part) for part in wrong["loc"])
-            for line in wrong["msg"].removeprefix("Value error, ").split("\n"):
+        wrongs = error.errors()
+        for wrong in wrongs:
+            loc = wrong["loc"]
+            if wrong["type"] == "too_short" and any(
+                other is not wrong and other["loc"][: len(loc)] == loc for other in wrongs
+            ):
+                continue  # entries are there, but wrong, which is told
+            where = ".".join(map(str, loc[:-2] if loc[-1:] == ("[key]",) else loc))
+            for line in mistakes.sentence(wrong, Pack).split("\n"):
                 message = f"{where}: {line}" if where else line
                 place = pack_file.line_of(root, message.partition(": ")[0])
                 problems.append(Problem(message, place))

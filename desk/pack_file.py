@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,11 @@ import yaml
 
 from classifier import yaml_text
 from desk.domain import DeskError
+
+_CURLY = re.compile("[:\\[{,-] *[“”„‘’]")
+"""A value, or an entry of a list, that begins with a quote of Word's."""
+_SINGLE = re.compile("[:\\[{,-] *'")
+_SIGN = ("while scanning an anchor", "while scanning an alias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +38,74 @@ class PackError(DeskError):
         super().__init__(f"{path} has problems:\n  " + "\n  ".join(lines))
 
 
+class _Loader(yaml.SafeLoader):
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As ever, but what looks like a date and is none (2026-02-30) is told with its line."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError:
+            told = f"there is no such date or number as {str(node.value)[:40]!r}"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from None
+
+
 def read(path: Path) -> tuple[yaml.Node, dict[str, Any]]:
     """The YAML as nodes, which know their lines, and as plain data. Raises `PackError`."""
     text = _read(path)
     try:
         yaml_text.check(text, yaml.SafeLoader)
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         root = loader.get_single_node()
         raw: Any = loader.construct_document(root) if root is not None else None
     except yaml.MarkedYAMLError as error:
-        found = "; ".join(filter(None, (error.context, error.problem)))
+        found = "; ".join(filter(None, (error.context, error.problem, _hint(error, text))))
         mark = error.problem_mark
         problem = Problem(f"this is not valid YAML: {found}", mark.line + 1 if mark else None)
         raise PackError(path, [problem]) from None
     except yaml_text.YamlLimitError as error:
         problem = Problem(f"this is not valid YAML: {error}", error.line)
         raise PackError(path, [problem]) from None
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-02-30 is a ValueError
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # "\U00110000", "\UFFFFFFFF"
         raise PackError(path, [Problem(f"this is not valid YAML: {error}")]) from None
     if root is None or not isinstance(raw, dict):
         message = "the file must hold a mapping with name, title, intents …"
         raise PackError(path, [Problem(message)])
     return root, raw
+
+
+def _hint(error: yaml.MarkedYAMLError, text: str) -> str | None:
+    """What is likely to mend it, by the parser's words and the lines that it stumbled over."""
+    context, problem = error.context or "", error.problem or ""
+    lines = text.splitlines()
+    at = error.problem_mark.line if error.problem_mark else 0
+    begun = error.context_mark.line if error.context_mark else at
+    near = [line for number in (begun, at - 1, at) for line in lines[max(0, number) :][:1]]
+    here = near[-1]
+    if r"'\t'" in problem:
+        return "use spaces, not a tab"
+    if _CURLY.search(here) or _CURLY.search(near[0]):
+        return 'use straight quotes (")'
+    # A bracket that opened far above: the mistake is anywhere from there on.
+    far = "flow" in context and begun < at - 1
+    around = f"between line {begun + 1} and here" if far else "here or just above"
+    if "scanning a quoted scalar" in context or any(map(_unclosed, near)):
+        return f"a quote is not closed {around}"
+    if "flow" in context:
+        return f"a quote or a bracket is not closed {around}"
+    if "cannot start any token" in problem or context.startswith(_SIGN):
+        return "put a text that begins with this sign in quotes"
+    if "mapping values" in problem and here.count(": ") > 1:
+        return "put a text with a colon in quotes"
+    if "expected ':'" in problem or "mapping values" in problem:
+        return (
+            "look at the indentation here or just above, and for a colon and a space after a name"
+        )
+    if "<block end>" in problem:
+        return "look at the indentation here or just above"
+    return None
+
+
+def _unclosed(line: str) -> bool:
+    return line.count('"') % 2 > 0 or bool(_SINGLE.search(line) and line.count("'") % 2)
 
 
 def repeated(node: yaml.Node, where: str = "") -> Iterator[Problem]:

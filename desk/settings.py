@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from desk import mistakes
 from desk.domain import DeskError
 
 DEFAULT_PACK = "retail"
@@ -241,7 +242,7 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for problem in error.errors():
-            message = problem["msg"].removeprefix("Value error, ")
+            message = mistakes.sentence(problem, Settings)
             if not problem["loc"]:
                 lines.append(message)
                 continue

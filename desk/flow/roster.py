@@ -59,8 +59,9 @@ def keep_name(desk: Desk, user_id: int, name: str) -> None:
 def remove_operator(desk: Desk, user_id: int) -> None:
     """Remove an operator.
 
-    Raises `DeskError` for whoever is no operator, and for an administrator of the operators'
-    chat, whom the next look at the chat would add again.
+    Raises `DeskError` for whoever is no operator, and for who is one as an administrator of the
+    operators' chat alone. The next look at the chat adds its administrators again: of those whom
+    the desk added by itself it is not known here that they are.
     """
     with desk.store.writing() as session:
         operator = session.get(Operator, user_id)

@@ -11,6 +11,9 @@ from desk.validation import checks
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.rows import PACK_COLUMNS, DataFile
 
+LONGEST_TITLE = 28
+"""Characters of an intent's title: a phone cuts off what is too long for a button."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -45,7 +48,7 @@ def check_pack(folder: Path) -> Checked:
             for found in error.problems
         ]
     else:
-        findings += _untranslated(pack)
+        findings += _doubts(pack, folder)
     intents = None if pack is None else pack.intents
     train, test = (
         DataFile(folder / name, name, PACK_COLUMNS, intents)
@@ -77,7 +80,8 @@ def check_files(train: Path, test: Path | None = None) -> Checked:
     return checked
 
 
-def _untranslated(pack: Pack) -> list[Finding]:
+def _doubts(pack: Pack, folder: Path) -> list[Finding]:
+    """What a pack works with, but worse than it could."""
     first = pack.languages[0]
     said = [
         f"{where}: there is no text in {language!r}; customers will read the one in {first!r}"
@@ -90,4 +94,17 @@ def _untranslated(pack: Pack) -> list[Finding]:
         for name, intent in pack.intents.items()
         if not intent.description
     ]
+    said += [
+        f"intents.{name}.title: the one in {language!r} has {len(title)} characters; "
+        f"{LONGEST_TITLE} fit on a button"
+        for name, intent in pack.intents.items()
+        for language, title in intent.title.items()
+        if len(title) > LONGEST_TITLE
+    ]
+    called = folder.resolve().name
+    if pack.name != called:
+        said.append(
+            f"name: this is {pack.name!r}, and the folder is called {called!r}; write the folder's "
+            "name, since each model notes by it which pack it was trained for"
+        )
     return [Finding(Severity.WARNING, Kind.PACK, "pack.yml", None, each) for each in said]

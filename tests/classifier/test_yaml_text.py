@@ -22,6 +22,8 @@ LAUGHS = "a: &a [x]\n" + "".join(
         (LAUGHS, 7, "its aliases make it far larger"),
         (f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 12)}]", 2, "its aliases make it"),
         ("a:\n- &a\n  b: [*a]", 3, "the alias *a stands within itself"),
+        ("a: &track x\nb: *trak", 2, "there is no &trak for *trak"),
+        ("a: *a", 1, "there is no &a for *a"),
         ("a: 1\nb: " + "[" * 60, 2, "it is nested too deeply"),
     ],
 )

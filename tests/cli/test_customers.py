@@ -238,7 +238,7 @@ def test_where_no_models_are_to_be_seen_it_is_said_what_may_have_learned(
     monkeypatch.setenv("MODELS_DIR", str(tmp_path / "nowhere"))
     erased = frontdesk("customers", "erase", "@ada", "--yes", "--json")
     assert erased.json()["models"] == []
-    assert "Where training runs, remove those made since" in erased.err
+    assert "MODELS_DIR here has none that was made since then" in erased.err
 
 
 def test_before_the_first_migration_it_says_what_to_run(frontdesk: Command) -> None:

@@ -92,10 +92,21 @@ def test_operators_are_added_listed_and_removed(desk: Desk, frontdesk: Command) 
     rows = frontdesk("operators", "list", "--json").json()
     assert rows == [{"user_id": 42, "name": "Ada", "role": "admin", "from_chat": False}]
     assert "Ada" in frontdesk("operators", "list").out
-    assert frontdesk("operators", "remove", "42").code == 0
+    removed = frontdesk("operators", "remove", "42")
+    assert removed.code == 0
+    assert "an administrator of the operators' group is an admin again within ten" in removed.err
     gone = frontdesk("operators", "remove", "42")
     assert gone.code == 1
     assert "42 is no operator" in gone.err
+
+
+@pytest.mark.parametrize("user_id", ["abc", "0", "4503599627370497", "@ada"])
+def test_what_is_no_operators_id_is_told_with_what_to_write(
+    frontdesk: Command, user_id: str
+) -> None:
+    refused = frontdesk("operators", "add", user_id)
+    assert refused.code == 2
+    assert f"'{user_id}' is no user's id; write a whole number" in " ".join(refused.err.split())
 
 
 def test_operators_before_the_first_migration_say_what_to_run(frontdesk: Command) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -75,7 +76,9 @@ def test_it_reports_what_is_wrong_and_exits_with_1(bad_pack: Path, frontdesk: Co
 def test_a_folder_that_is_not_there_is_named(place: Place, frontdesk: Command) -> None:
     result = frontdesk("validate", str(place.folder / "nowhere"))
     assert result.code == 1
-    assert "nowhere" in result.out
+    assert result.out == ""
+    assert "nowhere: there is no such folder; name a pack's" in result.err
+    assert "PACK" not in result.err
 
 
 def test_a_file_without_a_fault_is_clean_with_a_model_too(data: Path, frontdesk: Command) -> None:
@@ -286,7 +289,18 @@ def test_arguments_that_make_no_sense_are_told(
     assert said in result.err
 
 
-def test_a_file_that_is_not_there_is_told(frontdesk: Command) -> None:
-    result = frontdesk("validate", "none.csv")
+@pytest.mark.parametrize("name", ["none.csv", "none.tsv"])
+def test_a_file_that_is_not_there_is_told(frontdesk: Command, name: str) -> None:
+    result = frontdesk("validate", name)
     assert result.code == 1
     assert "No such file" in result.out
+    assert "pack.yml" not in result.out
+
+
+def test_what_comes_from_a_pipe_is_a_file_of_examples(data: Path, frontdesk: Command) -> None:
+    with subprocess.Popen(["cat", str(data)], stdout=subprocess.PIPE) as cat:
+        assert cat.stdout is not None
+        pipe = f"/dev/fd/{cat.stdout.fileno()}"
+        result = frontdesk("validate", pipe, "--quick")
+    assert result.code == 0
+    assert f"{pipe}: clean" in result.out

@@ -103,10 +103,15 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
     [
         (_swap('title: "Fern & Petal"', 'title: "Fern'), "this is not valid YAML"),
         (_swap("menu: [opening_hours", "menu: [opening_hours\n\t"), "this is not valid YAML"),
-        (_swap("2026-04-03", "2026-02-30"), "this is not valid YAML: day is out of range"),
-        (_swap("name: florist\n", ""), "name: Field required"),
-        (_swap("name: florist", "nmae: florist"), "nmae: Extra inputs are not permitted (line 2)"),
-        (_swap("thumbs: false", "thumb: false"), "intents.greeting.thumb: Extra inputs"),
+        (_swap("2026-04-03", "2026-02-30"), "no such date or number as '2026-02-30' (line 73)"),
+        (_swap("name: florist\n", ""), "name: this is missing; write it"),
+        (
+            _swap("name: florist", "nmae: florist"),
+            "nmae: no such key here; did you mean `name`? (line 2)",
+        ),
+        (_swap("thumbs: false", "thumb: false"), "intents.greeting.thumb: no such key here; did"),
+        (_swap(", person: true", ", persn: true"), "buttons.2.persn: no such key here; did you"),
+        (_swap("sla:\n", "sla:\n  x: 1\n"), "sla.x: no such key here; there are first_reply_min"),
         (_swap("threshold: 0.9", "threshold: 9"), "intents.refund.threshold: Input should be less"),
         (_swap("threshold: 0.9", "target_error: 0"), "intents.refund.target_error: Input should"),
         (_swap("  threshold: 0.6", "  target_error: 0.5"), "policy.target_error: Input should be"),
@@ -118,7 +123,7 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             _swap("menu:", "phone_regions: [uk]\nmenu:"),
             "phone_regions: 'uk' is no country with phone numbers",
         ),
-        (_swap("menu: [", "menu: [" + "refund, " * 6), "menu: Tuple should have at most 8 items"),
+        (_swap("menu: [", "menu: [" + "refund, " * 6), "menu: at most 8 fit here"),
         (
             _swap("    thumbs: false", "    thumbs: false\n  Greeting 2:\n    title: {en: Hi}"),
             "intents.Greeting 2: a name has a-z, 0-9 and _ only",
@@ -163,7 +168,40 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         (_swap("We are open", "x" * 3600), "3500 fit"),
         (_swap('shop: "Fern &amp; Petal"', 'shop: "<b>Fern"'), "values.shop: <b> is never closed"),
         (_swap('days: "2"', 'days: "{shop}"'), "values.days: a value can't be filled with other"),
-        (_swap('days: "2"', "days: 2"), "values.days: Input should be a valid string"),
+        (_swap('days: "2"', "days: 2"), 'values.days: put it in quotes ("…")'),
+        (_swap('days: "2"', "days:"), "values.days: there is nothing here; write a text"),
+        (
+            _swap('title: {en: "Say hello", zh: "打招呼"}', 'title: "Say hello"'),
+            'intents.greeting.title: write it by language: {en: "…"} (line',
+        ),
+        (
+            _swap('{en: "Say hello"', '{no: "Hei"'),
+            "intents.greeting.title: put each name here in q",
+        ),
+        (_swap("values:\n", "values:\n  5: five\n"), "values: put each name here in quotes"),
+        (_swap("sla:\n", "sla:\n  5: five\n"), "sla.5: put each name here in quotes"),
+        (
+            _swap('    tue: ["09:00-18:00"]', "    tue: 09:00-12:00, 13:00-18:00"),
+            'hours.weekly.tue: write a list: ["09:00-12:00", "13:00-18:00"]',
+        ),
+        (_swap('    tue: ["09:00-18:00"]', "    tue:"), 'tue: write a list: each entry after "- "'),
+        (
+            _swap("  threshold: 0.6", "  threshold: 0,6"),
+            "policy.threshold: write a number with a poin",
+        ),
+        (_swap("  threshold: 0.6", "  threshold: 0,6"), " a point: 0.6 (line"),
+        (_swap("  threshold: 0.6", "  threshold: 60%"), " a point: 0.6 (line"),
+        (_swap("  threshold: 0.6", "  threshold: high"), "policy.threshold: write a number (line"),
+        (_swap("  choices: 3", "  choices: 2.5"), "policy.choices: write a whole number"),
+        (_swap("  choices: 3", "  choices: three"), "policy.choices: write a whole number"),
+        (_swap("thumbs: false", "thumbs: never"), "intents.greeting.thumbs: write true or false"),
+        (_swap("2026-04-03", "3.4.2026"), "closed.0: write a day as year-month-day: 2026-04-03"),
+        (_swap("2026-04-03", "Easter"), "closed.0: write a day as year-month-day: 2026-12-25"),
+        (_swap("2026-04-03", "20260403"), "closed.0: write a day as year-month-day: 2026-12-25"),
+        (
+            _swap("  refund:\n", "  empty:\n  refund:\n"),
+            "intents.empty: write its keys below it, each indented by two more spaces",
+        ),
         (
             _swap("person: true", "person: true, url: 'https://x.y'"),
             "give exactly one of url, intent and person",
@@ -202,7 +240,7 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             _swap("policy:\n", "policy:\n  quiet_hours: 0\n"),
             "policy.quiet_hours: Input should be greater than or equal to 1 (line 57)",
         ),
-        (_swap("languages: [en, zh]", "languages: []"), "languages: Tuple should have at least 1"),
+        (_swap("languages: [en, zh]", "languages: []"), "languages: at least 1 must stand here"),
         (
             _swap("languages: [en, zh]", "languages: [en-GB, zh]"),
             "write 'en-GB' as two or three small letters",
@@ -242,6 +280,17 @@ def test_all_mistakes_are_reported_at_once_each_with_its_line(pack_folder: Path)
             1 + next(i for i, line in enumerate(lines) if "Say {hello}" in line),
         ),
     }
+
+
+def test_a_language_that_yaml_reads_as_no_is_one_mistake_and_not_a_missing_one(
+    pack_folder: Path,
+) -> None:
+    path = pack_folder / "pack.yml"
+    path.write_text(path.read_text().replace("languages: [en, zh]", "languages: [no]"))
+    with pytest.raises(PackError) as caught:
+        load(pack_folder)
+    [problem] = caught.value.problems
+    assert problem.message == 'languages.0: put it in quotes ("…"), so that YAML reads it as a text'
 
 
 def test_a_text_is_given_in_the_customers_language_or_the_first(pack: Pack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -254,6 +255,23 @@ def test_a_repeat_of_the_second_of_two_conflicting_rows_is_a_repeat_of_that_one(
     assert (conflict.kind, conflict.line) == (Kind.TWO_LABELS, second)
     assert (repeat.kind, repeat.line) == (Kind.DUPLICATE, third)
     assert f"stands already in line {second}" in repeat.message
+
+
+def test_a_title_too_long_for_a_button_and_another_name_than_the_folders_are_warnings(
+    pack_folder: Path,
+) -> None:
+    path = pack_folder / "pack.yml"
+    text = path.read_text().replace('title: {en: "Say hello"', f'title: {{en: "{"x" * 29}"')
+    path.write_text(text.replace('en: "Make a complaint"', f'en: "{"x" * 28}"'))
+    told = [str(found) for found in check_pack(pack_folder).findings if found.kind is Kind.PACK]
+    [long] = [each for each in told if "characters" in each]
+    assert long.endswith(
+        "intents.greeting.title: the one in 'en' has 29 characters; 28 fit on a button"
+    )
+    renamed = Path(shutil.copytree(pack_folder, pack_folder.parent / "mine"))
+    [about] = [found for found in check_pack(renamed).findings if "name:" in found.message]
+    assert about.severity is Severity.WARNING
+    assert "'florist', and the folder is called 'mine'" in about.message
 
 
 def test_a_missing_translation_is_a_warning(pack_folder: Path) -> None:

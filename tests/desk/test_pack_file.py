@@ -1,0 +1,72 @@
+"""A pack.yml that is not even YAML: each of the usual slips is told with its line and a remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from desk.pack import PackError, load
+
+TITLE = 'title: {en: "I want my money back", zh: "我要退款"}'
+ANSWER = '    answer:\n      en: "Send us'
+BACK = '"Send us a photo and you get your money back."'
+SHOP = 'shop: "Fern &amp; Petal"'
+INDENTATION = "look at the indentation here or just above"
+OPEN = "is not closed here or just above"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "below", "hint"),
+    [
+        (ANSWER, ANSWER.replace("    answer", "   answer"), 0, INDENTATION),
+        (ANSWER, ANSWER.replace("    answer", "     answer"), 0, INDENTATION),
+        (BACK, '|-\n        Send us a photo\n      and wait.', 3, INDENTATION),
+        (f"    {TITLE}", f"\t{TITLE}", 0, "use spaces, not a tab"),
+        (SHOP, 'shop: “Fern: Petal”', 0, 'use straight quotes (")'),
+        (TITLE, "title: {en: “Where is my money?”}", 0, 'use straight quotes (")'),
+        (SHOP, SHOP.removesuffix('"'), 1, f"a quote {OPEN}"),
+        (TITLE, TITLE.replace('back"', "back"), 0, f"a quote {OPEN}"),
+        (TITLE, "title: {en: 'Where's my money?'}", 0, f"a quote {OPEN}"),
+        (TITLE, TITLE.removesuffix("}"), 1, f"a quote or a bracket {OPEN}"),
+        (SHOP, "shop: Fern: Petal", 0, "put a text with a colon in quotes"),
+        (SHOP, "shop: @fern", 0, "put a text that begins with this sign in quotes"),
+        (SHOP, "shop: & Petal", 0, "put a text that begins with this sign in quotes"),
+        (SHOP, SHOP.replace(": ", ":"), 1, "and for a colon and a space after a name"),
+        ("first_reply_minutes: 15", 'first_reply_minutes: "15', 1, f"a quote {OPEN}"),
+    ],
+)  # fmt: skip
+def test_a_slip_of_yaml_is_told_with_its_line_and_what_to_look_at(
+    pack_folder: Path, old: str, new: str, below: int, hint: str
+) -> None:
+    path = pack_folder / "pack.yml"
+    text = path.read_text()
+    before, found, after = text.partition(old)
+    assert found
+    path.write_text(before + new + after)
+    with pytest.raises(PackError) as caught:
+        load(pack_folder)
+    [problem] = caught.value.problems
+    assert hint in problem.message
+    assert problem.line == before.count("\n") + 1 + below
+
+
+@pytest.mark.parametrize("number", ["00110000", "FFFFFFFF"])
+def test_a_character_that_there_is_not_is_no_valid_yaml(pack_folder: Path, number: str) -> None:
+    path = pack_folder / "pack.yml"
+    path.write_text(path.read_text().replace(SHOP, f'shop: "\\U{number}"'))
+    with pytest.raises(PackError, match="this is not valid YAML"):
+        load(pack_folder)
+
+
+def test_a_quote_that_is_closed_far_below_is_looked_for_from_its_bracket_on(
+    pack_folder: Path,
+) -> None:
+    path = pack_folder / "pack.yml"
+    text = path.read_text().replace('title: {en: "Say hello", zh: "打招呼"}', 'title: {en: "Hi}')
+    path.write_text(
+        text.replace('answer: {en: "Hello {customer}!"', "description: x\n    answer: {en: y")
+    )
+    with pytest.raises(PackError) as caught:
+        load(pack_folder)
+    assert "is not closed between line 44 and here" in str(caught.value)
