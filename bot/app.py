@@ -38,6 +38,7 @@ from desk.flow import announcing, recovering
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
 from desk.heartbeat import Heartbeat
+from desk.store import DATABASE_AWAY
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +147,7 @@ def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:
         log.warning("deliveries_uncertain", count=uncertain)
     try:
         announcing.announce_waiting(desk)
-    except (SQLAlchemyError, DeskError):
+    except (*DATABASE_AWAY, DeskError):
         raise
     except Exception:
         # What nobody foresaw about one conversation must not keep the bot from starting.
@@ -155,7 +156,8 @@ def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:
 
 async def _beat(heartbeat: Heartbeat, stop: asyncio.Event) -> None:
     while True:
-        await asyncio.to_thread(heartbeat.beat)
+        # On the loop itself: in a thread it would wait for those that wait for the database.
+        heartbeat.beat()
         if await pause(stop, 1.0):
             return
 

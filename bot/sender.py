@@ -31,6 +31,9 @@ from desk.flow.desk import Desk
 from desk.flow.leases import LostLeaseError
 from desk.flow.overview import QUEUE_KEY, overview
 from desk.flow.summary import REPORT_KEY, summary
+from desk.store import DATABASE_AWAY
+from desk.telegram_html import escaped as html
+from desk.texts import say
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +50,11 @@ MAX_BREAKDOWNS = 20
 
 MADE_WHEN_SENT = {QUEUE_KEY: overview, REPORT_KEY: summary}
 """How the keys begin of deliveries whose rows hold no text, and what makes it."""
+MAKE_SECONDS = 5.0
+"""It may take so long: meanwhile no call for help goes out in that chat."""
 
+ODD_TRIES = 3
+"""So often is tried what the database refuses though it is not away."""
 DOUBT_SECONDS = 5.0
 """After an error of the database, so long it is looked for deliveries that nobody has in hand."""
 
@@ -152,11 +159,14 @@ class Sender:
             await self._again(delivery, str(error))
         except LostAnswerError as error:
             await self._broke_down(delivery, error, breakdowns, lost=True)
-        except (SQLAlchemyError, LostLeaseError) as error:
+        except (*DATABASE_AWAY, LostLeaseError) as error:
             # Only a topic's number, and who waits, is asked while sending: nothing has left yet.
             await self._again(delivery, type(error).__name__)
         except Exception as error:
             log.exception("delivery_broken")
+            if isinstance(error, SQLAlchemyError) and delivery.attempts < ODD_TRIES:
+                await self._again(delivery, type(error).__name__)
+                return
             await self._settle(delivering.failed, delivery, repr(error))
         else:
             await self._settle(delivering.sent, delivery, telegram_id)
@@ -171,12 +181,12 @@ class Sender:
             return await self._call(delivery.method, params)
 
         faultpoints.point("sender.before_send")
-        if not self._tenure.sure():
-            raise LostLeaseError("the lease was not renewed in time")
         params = {"chat_id": delivery.chat_id} | delivery.payload
         for key, make in MADE_WHEN_SENT.items():
             if delivery.key.startswith(key):
-                params["text"] = await asyncio.to_thread(make, self._desk)
+                params["text"] = await self._made(make)
+        if not self._tenure.sure():
+            raise LostLeaseError("the lease was not renewed in time")
         edit = delivery.method in delivering.EDIT_METHODS
         if delivery.topic_of is not None and not edit:
             result = await self._topics.send(delivery, params, send)
@@ -185,6 +195,13 @@ class Sender:
         faultpoints.point("sender.after_send")
         # An edit's message is another delivery's: only that one carries the id.
         return None if edit or not isinstance(result, dict) else result.get("message_id")
+
+    async def _made(self, make: Callable[[Desk], str]) -> str:
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(make, self._desk), MAKE_SECONDS)
+        except TimeoutError:
+            log.warning("text_not_made", text=make.__name__)
+            return "⏳ " + html(say("made-too-slow", self._desk.language))
 
     async def _call(self, method: str, params: Params) -> Any:
         """Call, and where the message's dress is refused, once more without it."""
@@ -306,27 +323,32 @@ class Sender:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> None:
-        """Write an end state, for as long as it takes: giving up would send a message twice.
+        """Write an end state, for as long as the database is away: giving up would send a message
+        twice.
 
         Where that meets an error nobody foresaw, the state alone is written.
         """
         write = partial(settle, self._desk, delivery.id, delivery.attempts, *args, **kwargs)
         bare = _BARE.get(settle)
-        failures = 0
+        failures = odd = 0
         while True:
             try:
                 await asyncio.to_thread(write)
                 return
-            except SQLAlchemyError as error:
-                failures += 1
-                log.warning("delivery_not_settled", error=type(error).__name__)
-                await asyncio.sleep(backoff(failures, most=2.0))
-            except Exception:
+            except Exception as error:
+                away = isinstance(error, DATABASE_AWAY)
+                odd += not away
+                # What the database refuses may be another process's doing, and pass.
+                if away or (isinstance(error, SQLAlchemyError) and odd < ODD_TRIES):
+                    failures += 1
+                    log.warning("delivery_not_settled", error=type(error).__name__)
+                    await asyncio.sleep(backoff(failures, most=2.0))
+                    continue
                 if bare is None:
                     raise
                 log.exception("delivery_settled_barely")
                 write = partial(bare, self._desk, delivery.id, delivery.attempts, *args)
-                bare = None
+                bare, odd = None, 0
 
 
 _BARE: dict[Callable[..., None], Callable[..., None]] = {

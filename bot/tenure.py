@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,14 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.waiting import pause, unless
 from desk import health
+from desk.boottime import boottime
 from desk.flow import leases
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, LostLeaseError
 
 log = structlog.get_logger(__name__)
 
-# On Linux the monotonic clock stands still while the host sleeps, and the lease runs on.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 LOOK_SECONDS = 0.5
 """How often a standby looks whether it is its turn: a rolling restart hands over in that time."""
 
@@ -54,7 +52,8 @@ class Tenure:
         For a process that was frozen, or whose host slept: it asks before each step that can't be
         taken back.
         """
-        return time.clock_gettime(_CLOCK) < self._until
+        # The lease runs on while the host sleeps.
+        return boottime() < self._until
 
     async def run(self, stop: asyncio.Event) -> None:
         """Hold the lease from when it is free until `stop`.
@@ -82,18 +81,30 @@ class Tenure:
 
     async def _try(self) -> bool:
         try:
-            if not await self._hold():
-                return False
-            await asyncio.to_thread(self._begin, self.lease)
+            return await self._hold() and await self._begun()
         except SQLAlchemyError as error:
             log.warning("lease_not_taken", error=type(error).__name__)
             return False
         except LostLeaseError:
             return False
-        return True
+
+    async def _begun(self) -> bool:
+        """Do what comes first; says whether the lease is still this process's after that.
+
+        It may take longer than the lease lasts, so that is renewed beside it.
+        """
+        beginning = asyncio.create_task(asyncio.to_thread(self._begin, self.lease))
+        kept = True
+        while not (await asyncio.wait([beginning], timeout=leases.RENEW_SECONDS))[0]:
+            try:
+                kept = kept and await self._hold()
+            except SQLAlchemyError as error:
+                log.warning("lease_not_renewed", error=type(error).__name__)
+        beginning.result()
+        return kept and await self._hold()
 
     async def _hold(self) -> bool:
-        until = time.clock_gettime(_CLOCK) + leases.SECONDS
+        until = boottime() + leases.SECONDS
         if not await asyncio.to_thread(leases.hold, self._desk, self.lease):
             return False
         self._until = until

@@ -52,6 +52,8 @@ FORMAT = 2
 STALE_SECONDS = 600.0
 """What is still half written after so long was left by a process that is dead."""
 DAY_SECONDS = 86400.0
+LOCK_SECONDS = 5.0
+"""So long is waited for another process's change of the pointers."""
 ANY = "any"
 """In the place of a version: whichever."""
 
@@ -249,8 +251,10 @@ def set_candidate(models: str | Path, version: str | None) -> None:
     if version is None:
         (models / CANDIDATE).unlink(missing_ok=True)
         return
-    with _locked(_existing(models)):
-        verify(_directory(models, version))
+    verify(_directory(_existing(models), version))
+    with _locked(models):
+        # It may have been removed since.
+        read_manifest(_directory(models, version))
         _point(models, CANDIDATE, version)
 
 
@@ -260,10 +264,19 @@ def promote(models: str | Path, version: str, instead_of: str | None = ANY) -> N
     It is refused where another version than `instead_of` (None: any at all) serves meanwhile.
     A candidate pointer at the same version is removed.
     """
+    verify(_directory(_existing(models), version))
+    set_champion(models, version, instead_of)
+
+
+def set_champion(models: str | Path, version: str, instead_of: str | None = ANY) -> None:
+    """What `promote` does with a version that its caller has verified. Raises `ModelError`.
+
+    It takes an instant, but for `LOCK_SECONDS` at most where another process changes the pointers.
+    """
     models = Path(models)
     with _locked(_existing(models)):
-        # Within the lock: nobody removes it in between.
-        verify(_directory(models, version))
+        # It may have been removed since.
+        read_manifest(_directory(models, version))
         serving = champion(models)
         if serving != version:
             if instead_of not in (ANY, serving):
@@ -322,23 +335,23 @@ def remove(models: str | Path, version: str) -> None:
     `sweep` removes.
     """
     models = _existing(models)
-    with _locked(models):
-        directory = check_removable(models, version)
-        past = history(models)
-        champions = [entry for entry in past if entry["version"] != version]
-        # First, and only where it must: a full disk is when one removes. What is there and not in
-        # the history does no harm.
-        if champions != past:
-            # Between two terms of one champion, nobody is left to go back to.
-            terms = groupby(champions, itemgetter("version"))
-            _write_history(models, [next(term) for _, term in terms])
-        rest = models / f".{version}.partial"
-        try:
+    rest = models / f".{version}.partial"
+    try:
+        with _locked(models):
+            directory = check_removable(models, version)
+            past = history(models)
+            champions = [entry for entry in past if entry["version"] != version]
+            # First, and only where it must: a full disk is when one removes. What is there and not
+            # in the history does no harm.
+            if champions != past:
+                # Between two terms of one champion, nobody is left to go back to.
+                terms = groupby(champions, itemgetter("version"))
+                _write_history(models, [next(term) for _, term in terms])
             directory.rename(rest)
             os.utime(rest)  # or a training that begins now would sweep it, too
-            shutil.rmtree(rest)
-        except OSError as error:
-            raise ModelError(f"{directory}: could not be removed ({error.strerror})") from error
+        shutil.rmtree(rest)
+    except OSError as error:
+        raise ModelError(f"{models / version}: could not be removed ({error.strerror})") from error
 
 
 def superfluous(models: str | Path, keep: int) -> list[Version]:
@@ -469,9 +482,23 @@ def _write_history(models: Path, entries: list[dict[str, Any]]) -> None:
 
 @contextlib.contextmanager
 def _locked(models: Path) -> Iterator[None]:
-    """One promotion or rollback at a time, across processes; the lock dies with its holder."""
+    """One change of the pointers at a time, across processes; the lock dies with its holder.
+
+    Raises `ModelError` where another has it for `LOCK_SECONDS`: a database waits, maybe.
+    """
+    deadline = time.monotonic() + LOCK_SECONDS
     with (models / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ModelError(
+                        f"{models}: another process has been changing which version serves for "
+                        f"{LOCK_SECONDS:.0f} s; try again when it is done"
+                    ) from None
+            time.sleep(0.02)
         yield
 
 

@@ -33,6 +33,7 @@ from classifier.base import (
     find_base,
     load_tokenizer,
 )
+from classifier.calibration import Calibration
 from classifier.card import held_out_remarks, model_card
 from classifier.data import DataError, Example, content_hash
 from classifier.devices import pick_device
@@ -149,22 +150,15 @@ def train_to_directory(
         "epochs": settled.epochs,
         "seconds": round(time.perf_counter() - started, 2),
     }
+    config = pretrained.config | {"vocab_size": model.encoder.shape.vocab_size}
     files = {
-        "config.json": _json(pretrained.config | {"vocab_size": model.encoder.shape.vocab_size}),
+        "config.json": _json(config),
         "tokenizer.json": tokenizer.to_str().encode(),
         "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"}),
         **_knowledge(final),
         "metrics.json": _json(metrics),
         "MODEL_CARD.md": model_card(about, metrics, calibration).encode(),
-        "report.html": html_report(
-            [
-                replace(said, text=PRIVATE) if e.private else said
-                for said, e in zip(validated, asked_of, strict=True)
-            ],
-            asked_of,
-            f"Model {version}",
-            remarks=held_out_remarks(len(asked_of), calibration),
-        ),
+        "report.html": _report(version, validated, asked_of, calibration),
     }
     if int8.onnx is not None:
         files[INT8] = int8.onnx
@@ -214,6 +208,21 @@ def _predicted(held_out: HeldOut | None, model: Classifier) -> list[Prediction]:
         model.scope,
         model.version,
     )
+
+
+def _report(
+    version: str,
+    predicted: Sequence[Prediction],
+    asked: Sequence[Example],
+    calibration: Calibration,
+) -> bytes:
+    """The page about the held-out examples, which quotes none that is private."""
+    shown = [
+        replace(said, text=PRIVATE) if e.private else said
+        for said, e in zip(predicted, asked, strict=True)
+    ]
+    remarks = held_out_remarks(len(asked), calibration)
+    return html_report(shown, asked, f"Model {version}", remarks=remarks)
 
 
 def _knowledge(model: Classifier) -> dict[str, bytes]:

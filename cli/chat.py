@@ -46,7 +46,7 @@ def chat(
     runs, everything is started for the call and stopped after it.
     """
     settings = load_settings()
-    if text is None and (json_ or not sys.stdin.isatty()):
+    if text is None and (json_ or sys.stdin is None or not sys.stdin.isatty()):
         raise MisconfiguredError(
             'Say what the customer writes: frontdesk chat "where is my parcel?"'
         )

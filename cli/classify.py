@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.errors import MisconfiguredError
 from cli.options import DeviceOption, ModelOption, load_model, settings_for
 from cli.screen import JsonOption, as_json, print_json
 
@@ -42,6 +43,8 @@ def classify(
     """
     settings = settings_for(device)
     streamed = texts == ["-"]
+    if streamed and sys.stdin is None:  # as Python has it where the shell closed it: <&-
+        raise MisconfiguredError("Standard input is closed; - reads the texts from there.")
     classifier = load_model(settings, model)
 
     def said(prediction: Prediction) -> str:

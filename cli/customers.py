@@ -144,7 +144,7 @@ def erase(
 
 
 def _ask(question: str, banned: bool) -> None:
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise MisconfiguredError("Nobody is here to be asked whether to erase. Add --yes.")
     if banned:
         notices().print("They are banned: the ban goes, too.")

@@ -87,7 +87,6 @@ def evaluate(
         )
     settings = settings_for(device)
     from classifier.data import read_examples
-    from classifier.evaluate import evaluate as measure
 
     source = data or settings.pack_dir / ("examples.jsonl" if cross_validate else "test.jsonl")
     examples = read_examples(source)
@@ -107,19 +106,7 @@ def evaluate(
         predictions, measures = _cross_validate(settings, examples, cross_validate, recipe)
         title = f"Cross-validation, {cross_validate} folds"
     else:
-        classifier = load_model(settings, model)
-        warn_of_training_data(classifier, examples, source)
-        unknown = unknown_labels(classifier, examples, source)
-        predictions = classifier([example.text for example in examples])
-        measures = measure(predictions, examples)
-        if measures.keys() <= {"examples"}:
-            raise CommandError(
-                f"There is nothing to measure: the model and {source} have neither intents nor "
-                "sentiments in common. Take data with labels that the model was trained on."
-            )
-        if unknown:
-            measures["unknown_labels"] = unknown
-        version = classifier.version
+        version, predictions, measures = _measure(settings, model, examples, source)
         title = f"Model {version}"
     files = []
     try:
@@ -142,6 +129,27 @@ def evaluate(
             _print_measures(title, source, measures)
     if files and not json_:
         results().print(f"Report: {files[0]}", markup=False)
+
+
+def _measure(
+    settings: Settings, model: Path | None, examples: list[Example], source: Path
+) -> tuple[str, list[Prediction], dict[str, Any]]:
+    """(the model's version, what it says of the examples, measures)."""
+    from classifier.evaluate import evaluate as measure
+
+    classifier = load_model(settings, model)
+    warn_of_training_data(classifier, examples, source)
+    unknown = unknown_labels(classifier, examples, source)
+    predictions = classifier([example.text for example in examples])
+    measures = measure(predictions, examples)
+    if measures.keys() <= {"examples"}:
+        raise CommandError(
+            f"There is nothing to measure: the model and {source} have neither intents nor "
+            "sentiments in common. Take data with labels that the model was trained on."
+        )
+    if unknown:
+        measures["unknown_labels"] = unknown
+    return classifier.version, predictions, measures
 
 
 def _cross_validate(

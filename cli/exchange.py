@@ -57,6 +57,7 @@ def import_(
     from classifier.data import Example, dump_jsonl
     from desk.exchange import merge
     from desk.exchange.material import Material
+    from desk.locking import locked
 
     merge.is_new(into)  # a wrong folder is told before much is read
     material = Material()
@@ -66,11 +67,11 @@ def import_(
             material.add(found)
             counts = {"examples": len(found.examples), "answers": len(found.answers)}
             read.append({"file": str(file), **counts})
-    plan = merge.plan(
-        into, material, _present(into / "examples.jsonl"), _present(into / "test.jsonl"), language
-    )
-    if not dry_run and not plan.empty:
-        plan.write(dump_jsonl(Example(e.text, e.intent, e.sentiment) for e in plan.added))
+    with locked(into):  # two imports at once: the second adds to what the first has made
+        present, held_out = (_present(into / f"{name}.jsonl") for name in ("examples", "test"))
+        plan = merge.plan(into, material, present, held_out, language)
+        if not dry_run and not plan.empty:
+            plan.write(dump_jsonl(Example(e.text, e.intent, e.sentiment) for e in plan.added))
     if json_:
         print_json(_report(plan, read, dry_run))
     else:
@@ -109,6 +110,12 @@ def export(
         )
     source = from_ or load_settings().pack_dir
     files, counts, remarks = _written(source, out, format_)
+    odd = [str(path) for path in files if path.exists() and not path.is_file()]
+    if odd:
+        raise MisconfiguredError(
+            f"{', '.join(odd)} is no ordinary file, but a folder, a device or a pipe. "
+            "Name a file that is new or may be replaced."
+        )
     present = [str(path) for path in files if path.exists()]
     if present and not force:
         raise MisconfiguredError(

@@ -48,10 +48,10 @@ def inference(wait: WaitOption = WAIT) -> None:
 
     run(
         *_parts(settings, "inference", wait),
-        settings.models_dir,
-        settings.data_dir,
-        settings.device,
-        settings.max_batch,
+        models_dir=settings.models_dir,
+        data_dir=settings.data_dir,
+        device=settings.device,
+        max_batch=settings.max_batch,
     )
 
 
@@ -64,11 +64,11 @@ def training(wait: WaitOption = WAIT) -> None:
 
     run(
         *_parts(settings, "training", wait),
-        settings.models_dir,
-        settings.data_dir,
-        settings.pack_dir,
-        settings.base_model,
-        settings.device,
+        models_dir=settings.models_dir,
+        data_dir=settings.data_dir,
+        pack_dir=settings.pack_dir,
+        base_model=settings.base_model,
+        device=settings.device,
     )
 
 
@@ -80,10 +80,10 @@ def scheduler(wait: WaitOption = WAIT) -> None:
 
     run(
         *_parts(settings, "scheduler", wait),
-        settings.data_dir,
-        settings.reply_deadline,
-        settings.retrain_at,
-        settings.retention_days,
+        data_dir=settings.data_dir,
+        reply_deadline=settings.reply_deadline,
+        retrain_at=settings.retrain_at,
+        retention_days=settings.retention_days,
     )
 
 

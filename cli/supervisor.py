@@ -62,6 +62,8 @@ class Child:
     ready: Callable[[Child], bool]
     pass_fds: tuple[int, ...] = ()
     on_ready: Callable[[], None] | None = None
+    when_killed: str = "did not stop in time: killed"
+    """What is told where it does not end at a stop."""
     process: subprocess.Popen[bytes] | None = None
     log: Path | None = None
     log_start: int = 0
@@ -93,7 +95,13 @@ class Supervisor:
     stop_requests: int = 0
     parent: int | None = None
     """A process whose end is a request to stop."""
+    _command: Child | None = None
     _watchman: subprocess.Popen[bytes] | None = None
+
+    def living(self) -> list[Child]:
+        """The children that have a process, and the command that `run_once` runs."""
+        known = [*self.children, *([self._command] if self._command is not None else [])]
+        return [child for child in known if child.pid is not None]
 
     def stop_on_signals(self) -> None:
         """SIGINT, SIGTERM and SIGHUP ask for a stop; a second one ends everything at once."""
@@ -163,14 +171,17 @@ class Supervisor:
         Raises as `wait_ready` does but for time; the command is then killed.
         """
         self._watch()
-        process = subprocess.Popen(
+        command = Child(name, argv, env, Stage.WORKERS, ready=lambda _: False)
+        command.process = process = subprocess.Popen(
             argv,
             env={**env, PARENT: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._tell_watchman(f"+{int(Stage.WORKERS)} {process.pid}")
+        self._command = command
+        self._tell_watchman(f"+{int(command.stage)} {process.pid}")
         try:
+            self.changed()
             while (status := process.poll()) is None:
                 self.turn()
                 time.sleep(TICK)
@@ -180,7 +191,9 @@ class Supervisor:
                 self.tell(name, "stopping", False)
                 kill_group(process.pid, signal.SIGKILL)
                 process.wait()
+            self._command = None
             self._tell_watchman(f"-{process.pid}")
+            self.changed()
 
     def turn(self) -> None:
         """One look at everything: who died, who is due, who became ready."""
@@ -224,7 +237,7 @@ class Supervisor:
                 time.sleep(0.02)
             for child, process in alive:
                 if _lives(process):
-                    self.tell(child.name, "did not stop in time: killed", False)
+                    self.tell(child.name, child.when_killed, False)
                 # The whole group: a child that ended may have left one of its own.
                 kill_group(process.pid, signal.SIGKILL)
                 process.wait()
@@ -285,9 +298,8 @@ class Supervisor:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        for child in self.children:
-            if child.pid is not None:
-                self._tell_watchman(f"+{int(child.stage)} {child.pid}")
+        for child in self.living():
+            self._tell_watchman(f"+{int(child.stage)} {child.pid}")
 
     def _tell_watchman(self, line: str) -> None:
         if self._watchman is not None and self._watchman.stdin is not None:

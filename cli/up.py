@@ -155,8 +155,7 @@ class Run:
     def _write_state(self) -> None:
         self.state["children"] = {
             child.name: {"pid": child.pid, "command": " ".join(child.argv), "ready": child.is_ready}
-            for child in self.supervisor.children
-            if child.pid is not None
+            for child in self.supervisor.living()
         }
         # A full disk must not end what runs; others read an older state meanwhile.
         with suppress(OSError):
@@ -249,7 +248,7 @@ class Run:
         )
         self._tell("model", what, False)
         command = [sys.executable, "-m", "cli", "train", *(["--quiet"] if self.quiet else [])]
-        status = self.supervisor.run_once(command, environment, "training")
+        status = self.supervisor.run_once(command, environment, "starter")
         if status:
             raise CommandError("The starter model could not be trained; the reason stands above.")
         self._tell("model", str(registry.champion(self.settings.models_dir)), True)
@@ -306,6 +305,9 @@ class Run:
             Stage.BOT if name == "bot" else Stage.WORKERS,
             ready=_beats(self.data_dir, name),
         )
+        if name == TRAINING:
+            # It ends its run first, which takes minutes: what is usual must not look like a fault.
+            child.when_killed = "killed; a run under way begins anew at the next start"
         self.supervisor.start(child)
         return child
 

@@ -9,7 +9,8 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -55,6 +56,25 @@ class Clock:
     def set(self, moment: datetime) -> None:
         """Go to a moment (timezone-aware)."""
         self.now = moment
+
+
+@pytest.fixture
+def sleep_host(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Call it to have the host sleep for so many seconds: one of Linux's two clocks goes on."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        pytest.skip("only Linux has two clocks")
+    slept, real = 0.0, time.clock_gettime
+
+    def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+
+    monkeypatch.setattr(
+        time,
+        "clock_gettime",
+        lambda which: real(which) + (slept if which == time.CLOCK_BOOTTIME else 0.0),
+    )
+    return sleep
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -107,6 +127,12 @@ def sqlite_url(sqlite_files: SqliteFiles) -> Iterator[str]:
     """A SQLite database with the newest schema and no rows. Don't change its schema."""
     with sqlite_files.database() as url:
         yield url
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """The address of a SQLite database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'empty.db'}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

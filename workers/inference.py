@@ -133,7 +133,7 @@ class Inference:
                     del pending[message.id]
         except DATABASE_AWAY as error:
             # No job is to blame, and halving the batch would not help.
-            log.warning("database.unreachable", reason=cause(error))
+            log.warning("database_away", reason=cause(error))
             outcomes = [error if isinstance(pair, tuple) else pair for pair in outcomes]
             counting.ended(outcomes)
             return outcomes
@@ -217,7 +217,7 @@ class Inference:
             queues.decided(self._connection, following)
         except RedisError as error:
             # The decisions are committed: the sender polls, the scheduler enqueues what is left.
-            log.warning("redis.unreachable", reason=str(error))
+            log.warning("redis_away", reason=str(error))
 
     def _predict(self, texts: list[str]) -> list[Prediction]:
         classifier = self._champion.classifier
@@ -254,7 +254,13 @@ def classify(message_id: int, attempt: int) -> None:
 
 
 def run(
-    desk: Desk, redis_url: str, models_dir: Path, data_dir: Path, device: str, max_batch: int
+    desk: Desk,
+    redis_url: str,
+    *,
+    models_dir: Path,
+    data_dir: Path,
+    device: str,
+    max_batch: int,
 ) -> None:
     """Serve until SIGTERM. Waits for a first champion; raises `DeskError` without Redis."""
     heartbeat = Heartbeat(data_dir, "inference")

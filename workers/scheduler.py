@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta
 from enum import Enum, auto
 from pathlib import Path
-from time import monotonic
 from types import FrameType
 
 import structlog
@@ -22,6 +21,7 @@ from rq.utils import str_to_date
 from sqlalchemy.exc import SQLAlchemyError
 
 from desk import faultpoints, health, metrics, queues
+from desk.boottime import boottime
 from desk.domain import DeskError, RunState
 from desk.flow import clocks, deciding, erasing, learning, leases, reminding, watching
 from desk.flow.desk import Desk
@@ -86,7 +86,8 @@ class Scheduler:
     def tick(self) -> None:
         """Do all chores once. A chore that fails ends alone: the others don't depend on it."""
         faultpoints.point("scheduler.tick")
-        now = monotonic()
+        # A sleep of the host is a pause, too: who trains is silent by the clock on the wall then.
+        now = boottime()
         if self._ticked is not None and now - self._ticked > HESITATE_SECONDS / 2:
             self.hesitate()
         self._ticked = now
@@ -100,9 +101,9 @@ class Scheduler:
             try:
                 chore()
             except RedisError as error:
-                log.warning("redis.unreachable", chore=chore.__name__, reason=str(error))
+                log.warning("redis_away", chore=chore.__name__, reason=str(error))
             except DATABASE_AWAY as error:
-                log.warning("database.unreachable", chore=chore.__name__, reason=cause(error))
+                log.warning("database_away", chore=chore.__name__, reason=cause(error))
                 self.hesitate()
             except Exception as error:  # noqa: BLE001 - one that nobody foresaw
                 # Dying of odd data again and again would end all chores.
@@ -120,7 +121,7 @@ class Scheduler:
 
     def hesitate(self) -> None:
         """Somebody else was in charge, or the database away: what is silent need not be dead."""
-        self._sure_from = monotonic() + HESITATE_SECONDS
+        self._sure_from = boottime() + HESITATE_SECONDS
 
     def compare_clocks(self) -> None:
         """By a clock that differs every age is wrong, and each message would be late at once.
@@ -186,7 +187,7 @@ class Scheduler:
                     log.info("run.enqueued", run=run_id, attempt=attempt)
                 if fate in (Fate.GONE, Fate.UNDER_WAY):
                     continue
-            if state is RunState.RUNNING and monotonic() < self._sure_from:
+            if state is RunState.RUNNING and boottime() < self._sure_from:
                 continue
             again = learning.restart_run(self._desk, run_id, silent=learning.LIFE_SECONDS)
             if again is not None:
@@ -220,7 +221,7 @@ class Scheduler:
 
     def erase_old(self) -> None:
         """Once a day what is older than `RETENTION_DAYS` is erased, a little in each tick."""
-        if self._retention is None or monotonic() < self._erase_from:
+        if self._retention is None or boottime() < self._erase_from:
             return
         before = self._desk.clock() - self._retention
         if self._emptied_until is not None:
@@ -231,7 +232,7 @@ class Scheduler:
             self._connection.publish(queues.WAKE_SENDER, "")
         elif self._emptied_until is None:
             # From the first one again: one that was parked may be handled by then.
-            self._erase_from, self._emptied_until = monotonic() + ERASE_SECONDS, 0
+            self._erase_from, self._emptied_until = boottime() + ERASE_SECONDS, 0
 
     def _fates(self, jobs: Sequence[tuple[str, float]]) -> list[Fate]:
         """What has become of each job, given its id and how many seconds it may take.
@@ -263,6 +264,7 @@ class Scheduler:
 def run(
     desk: Desk,
     redis_url: str,
+    *,
     data_dir: Path,
     reply_deadline: float,
     retrain_at: str | None,
@@ -301,7 +303,7 @@ class Turn:
         try:
             mine = leases.hold(self._desk, self._lease)
         except SQLAlchemyError as error:
-            log.warning("database.unreachable", chore="lease", reason=type(error).__name__)
+            log.warning("database_away", chore="lease", reason=type(error).__name__)
             health.PROCESS.leads(leases.SCHEDULER, mine=False)
             return False
         health.PROCESS.leads(leases.SCHEDULER, mine=mine)
@@ -314,7 +316,7 @@ class Turn:
         try:
             leases.release(self._desk, self._lease)
         except SQLAlchemyError as error:
-            log.warning("lease.not_released", reason=type(error).__name__)
+            log.warning("lease_not_released", reason=type(error).__name__)
 
 
 def _stop_on_signals() -> Callable[[], bool]:

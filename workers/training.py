@@ -167,6 +167,9 @@ class Trainer:
             verdict = self._judge(version, serving, test, life)
             faultpoints.point("training.before_promote")
             state = RunState.PROMOTED if verdict.promoted else RunState.REJECTED
+            if verdict.promoted:
+                # Before the verdict's transaction, which others wait for.
+                registry.verify(self.models_dir / version)
             if not self._finish(
                 run_id,
                 attempt,
@@ -184,7 +187,7 @@ class Trainer:
 
     def _promote(self, version: str, serving: str | None) -> None:
         # An operator may have promoted another one, or rolled back, while the gate looked.
-        registry.promote(self.models_dir, version, instead_of=serving)
+        registry.set_champion(self.models_dir, version, instead_of=serving)
         faultpoints.point("training.after_promote")
 
     def _promoted_before(self, run_id: int, attempt: int, life: Life) -> str | None:
@@ -263,7 +266,7 @@ class Trainer:
             try:
                 return learning.finish_run(self.desk, run_id, attempt, state, **verdict)
             except DATABASE_AWAY as error:
-                log.warning("database.unreachable", run=run_id, reason=cause(error))
+                log.warning("database_away", run=run_id, reason=cause(error))
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
@@ -312,6 +315,7 @@ def train(run_id: int, attempt: int) -> None:
 def run(
     desk: Desk,
     redis_url: str,
+    *,
     models_dir: Path,
     data_dir: Path,
     pack_dir: Path,

@@ -10,6 +10,7 @@ from typing import Any
 
 from classifier.data import DataError, Example
 from classifier.evaluate import intent_outcomes
+from classifier.links import resolved
 from classifier.registry import why_not_made
 from classifier.report.page import html_report
 from classifier.vocabulary import Prediction
@@ -34,7 +35,7 @@ def check_report_target(out: str | Path) -> None:
     try:
         if path.exists() and not path.is_dir():
             raise DataError(f"{path}: is not a folder; choose a new one for the report")
-        if path.resolve() == Path.cwd():
+        if resolved(path) == Path.cwd():
             raise DataError(f"{path}: is the folder you are in; choose a new one for the report")
         found = [each.name for each in path.iterdir()] if path.is_dir() else []
         # A new folder takes the place of an earlier one.
@@ -90,11 +91,10 @@ def write_report(
             target.rename(old)
         partial.rename(target)
     except OSError as error:
-        if old.exists() and not target.exists():
-            old.rename(target)
         raise DataError(f"{out}: the report could not be written ({error.strerror})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        if old.exists() and not target.exists():  # after Ctrl-C in between, too
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
     return [Path(out) / name for name in files]

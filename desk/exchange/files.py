@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from classifier.links import resolved
 from desk.exchange.material import ExchangeError
 
 
@@ -31,6 +33,12 @@ def read_text(path: Path) -> str:
     return text
 
 
+def marked(path: Path, text: str) -> str:
+    """The text with a byte order mark, if the file that it is for begins with one."""
+    has_mark = path.exists() and path.read_bytes().startswith(codecs.BOM_UTF8)
+    return "\N{ZERO WIDTH NO-BREAK SPACE}" + text if has_mark else text
+
+
 def write_files(contents: Mapping[Path, str]) -> None:
     """Write all files, in this order, or none: where one fails, those before it are put back.
 
@@ -41,9 +49,9 @@ def write_files(contents: Mapping[Path, str]) -> None:
     try:
         for path, text in contents.items():
             with told(path):
-                target = path.resolve()  # a link stays a link
+                target = resolved(path)  # a link stays a link
                 target.parent.mkdir(parents=True, exist_ok=True)
-                partials[target] = _partial(target)
+                partials[target] = partial_of(target)
                 _write(partials[target], text.encode())
                 if target.exists():
                     shutil.copymode(target, partials[target])
@@ -65,20 +73,18 @@ def write_files(contents: Mapping[Path, str]) -> None:
 
 
 def write_folder(folder: Path, contents: Mapping[str, str]) -> None:
-    """Make a folder, which must not exist or be empty, with these files; it appears whole.
+    """Make a folder, which must not exist, with these files; it appears whole.
 
     Raises `ExchangeError` where it can't be made.
     """
     target = folder.resolve()
-    partial = _partial(target)
+    partial = partial_of(target)
     shutil.rmtree(partial, ignore_errors=True)  # of an import that was killed
     try:
         with told(folder):
             partial.mkdir(parents=True)
             for name, text in contents.items():
                 _write(partial / name, text.encode())
-            if target.exists():
-                target.rmdir()
             partial.rename(target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -97,7 +103,8 @@ def told(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _partial(target: Path) -> Path:
+def partial_of(target: Path) -> Path:
+    """The file or folder in which `target` is written before it takes its place."""
     return target.with_name(f".{target.name}.partial")
 
 

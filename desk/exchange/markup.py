@@ -147,34 +147,42 @@ class _MarkdownWriter(HTMLParser):
         self._links: list[str] = []
         self._code_of = ""
         self._code: list[str] = []
+        self._last_code: tuple[int, str, str] | None = None
+        """How many parts there were with it, its tag and itself."""
         self._before: list[str] = []
         self._quoted = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._code_of:
             return
+        if self._quoted:
+            self.parts.append("\n\n")
+            self._quoted = False
         if tag == "blockquote":
-            self._before, self.parts = self.parts, []
+            self._before, self.parts, self._last_code = self.parts, [], None
         if tag == "a":
             self._links.append(dict(attrs).get("href") or "")
             self.parts.append("[")
         elif tag in ("code", "pre"):
             self._code_of, self._code = tag, []
-        self.parts.append(_MARKS.get(tag, ""))
+        elif tag in _MARKS:
+            self.parts.append(_MARKS[tag])
 
     def handle_endtag(self, tag: str) -> None:
         if self._code_of:
             if tag == self._code_of:
-                self.parts.append(_fenced("".join(self._code), block=tag == "pre"))
+                self._write_code(tag, "".join(self._code))
                 self._code_of = ""
             return
-        self.parts.append(_MARKS.get(tag, ""))
-        if tag == "a":
+        if tag in _MARKS:
+            self.parts.append(_MARKS[tag])
+        elif tag == "a":
             self.parts.append(f"]({self._links.pop()})")
         elif tag == "blockquote":
             before, quote = "".join(self._before).rstrip("\n"), "".join(self.parts)
             lines = "\n".join(f"> {line}".rstrip() for line in quote.strip().split("\n"))
             self.parts = [f"{before}\n\n" if before else "", lines]
+            self._last_code = None
             self._quoted = True
 
     def handle_data(self, data: str) -> None:
@@ -186,6 +194,21 @@ class _MarkdownWriter(HTMLParser):
             self._quoted = False
         if data:
             self.parts.append(_SPECIAL.sub(r"\\\g<0>", data))
+
+    def _write_code(self, tag: str, code: str) -> None:
+        """Code that follows code without a sign between goes into the same backticks, or on a line
+        of its own: backticks that touch would be read as one row of them."""
+        if not code:
+            return
+        if self._last_code is not None and self._last_code[0] == len(self.parts):
+            _, last, before = self._last_code
+            if tag == last == "code":
+                self.parts.pop()
+                code = before + code
+            else:
+                self.parts.append("\n")
+        self.parts.append(_fenced(code, block=tag == "pre"))
+        self._last_code = len(self.parts), tag, code
 
 
 def _fenced(code: str, *, block: bool) -> str:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from classifier.likeness import normalised
+from classifier.links import resolved
 from classifier.vocabulary import OUT_OF_SCOPE
 from desk import pack as packs
 from desk.exchange import markup, packfile
-from desk.exchange.files import read_text, write_files, write_folder
+from desk.exchange.files import marked, partial_of, read_text, write_files, write_folder
 from desk.exchange.material import Answer, ExchangeError, Labelled, Material, Notice
 from desk.exchange.names import slug, title
 from desk.pack import MAX_ANSWER, PLACEHOLDER, Pack, Policy
@@ -56,25 +57,36 @@ class Plan:
 
     def write(self, lines: str) -> None:
         """Write pack.yml and examples.jsonl, or on an error neither; `lines` are `added`."""
-        if self.new:
+        if self.new and not self.folder.exists():
             files = {"pack.yml": self.pack_yml or "", "examples.jsonl": lines}
             write_folder(self.folder, files)
             return
+        # An empty folder stays the one that it is: somebody may be in it, and its owner chose it.
         changed: dict[Path, str] = {}
         if self.pack_yml is not None:  # first: killed in between, a second import does the rest
-            changed[self.folder / "pack.yml"] = self.pack_yml
-        if self.added:
+            path = self.folder / "pack.yml"
+            changed[path] = marked(path, self.pack_yml)
+        if self.added or self.new:
             path = self.folder / "examples.jsonl"
             before = read_text(path) if path.exists() else ""
-            changed[path] = before + ("\n" if before and before[-1] != "\n" else "") + lines
+            between = "\n" if before and before[-1] != "\n" else ""
+            changed[path] = marked(path, before + between + lines)
         write_files(changed)
 
 
 def is_new(folder: Path) -> bool:
     """Whether an import makes this pack. Raises `ExchangeError` for a folder of other things."""
+    try:
+        resolved(folder)
+    except OSError as error:
+        raise ExchangeError(
+            f"{folder}: {error.strerror}; name a pack's folder, or a new one"
+        ) from None
     if (folder / "pack.yml").exists():
         return False
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    # What an import that was killed left is written over.
+    left = {partial_of(folder / name) for name in ("pack.yml", "examples.jsonl")}
+    if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - left):
         raise ExchangeError(
             f"{folder} has no pack.yml, so it is no pack, but it is not empty. "
             "Name a pack's folder, or a new one."

@@ -1,10 +1,14 @@
 """The use cases, one transaction each, in the order in which a message meets them:
 
-`intake` stores updates, `customers` and `operators` handle what they say, `buttons` what they
-press, `deciding` turns predictions into decisions, `dispatching` hands deliveries to the sender,
-`delivering` takes in what became of them, `recovering` what a dead sender left, `watching` finds
-what got stuck, `reminding` tells operators of who waits for them, `learning` turns feedback into
-examples and runs.
+`intake` stores updates, `customers` and `operators` handle what they say, `edits` what they change
+afterwards, `buttons` what they press, `deciding` turns predictions into decisions, `dispatching`
+hands deliveries to the sender, `delivering` takes in what became of them, `recovering` what a dead
+sender left, `watching` finds what got stuck, `reminding` tells operators of who waits for them,
+`learning` turns feedback into examples and runs.
+
+What is asked for: an `overview` of who waits, a `summary` of the last days for operators and the
+`reporting` of them for the team, a customer's `dossier`, and `erasing` them with the `mentions` of
+them in colleagues' words, after long `silence` without being asked.
 
 Beside that way: `leases` say which process does it, `roster` who is an operator, `topics` where a
 customer's forum topic is, `bans` who meets silence, `announcing` calls the operators of a new chat,

@@ -27,10 +27,21 @@ OLD_KEY = "old:"
 """Begins the keys of what showed a message in a chat that is the operators' no longer."""
 
 
+AT_ONCE = 20
+"""So many conversations in a transaction, for whose end all writers to a SQLite file wait."""
+
+
 def announce_waiting(desk: Desk) -> None:
     """Call the operators for conversations that were handed over, or taken, while they had no chat
     or another one: the card, and what the customer said and sent since. A second call finds none.
     """
+    last: int | None = 0
+    while last is not None:
+        last = _announce_next(desk, last)
+
+
+def _announce_next(desk: Desk, last: int) -> int | None:
+    """Some of the conversations behind this one; returns the last of them, None after the end."""
     called = select(DeliveryRow.conversation_id).where(
         IS_CARD,
         DeliveryRow.chat_id == desk.operator_chat_id,
@@ -43,10 +54,12 @@ def announce_waiting(desk: Desk) -> None:
         .where(or_(waits, has_person(desk)), Conversation.id.not_in(called))
     )
     if desk.operator_chat_id is None:
-        return
+        return None
     with desk.store.writing() as session:
         readdress(session, desk)
-        for conversation, customer in session.execute(query.order_by(Conversation.id)).all():
+        query = query.where(Conversation.id > last).order_by(Conversation.id).limit(AT_ONCE)
+        found = session.execute(query).all()
+        for conversation, customer in found:
             message = _to_begin_with(session, conversation)
             if message is None:
                 continue
@@ -58,6 +71,7 @@ def announce_waiting(desk: Desk) -> None:
                 _forget_posts(session, desk, said)
                 show = copy_file if said in files else post_message
                 show(session, desk, customer, conversation, said)
+        return found[-1].Conversation.id if found else None
 
 
 def _to_begin_with(session: Session, conversation: Conversation) -> Message | None:

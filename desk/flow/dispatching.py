@@ -22,7 +22,7 @@ from desk.flow.delivering import (
     cancel,
 )
 from desk.flow.desk import Desk
-from desk.flow.leases import Holding, check
+from desk.flow.leases import Holding, bot_lease, check
 from desk.flow.topics import readdress
 from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow, Inbox
 
@@ -72,7 +72,7 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
             if row.topic_of is not None and row.chat_id != desk.operator_chat_id:
                 astray = True
                 continue
-            if _is_edited(session, row):
+            if _is_edited(session, row, lease):
                 continue
             if _overtaken(session, row):
                 cancel(session, row)
@@ -138,17 +138,24 @@ def _due(desk: Desk) -> ColumnElement[bool]:
     return or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= desk.clock())
 
 
-def _is_edited(session: Session, row: DeliveryRow) -> bool:
+def _is_edited(session: Session, row: DeliveryRow, lease: Holding) -> bool:
     """Whether the operator has edited what is to be copied, and that is still to be handled: it
-    may be a note by now, and a copy takes what a message says."""
+    may be a note by now, and a copy takes what a message says.
+
+    By the bot of the lease: nobody handles what another bot was told.
+    """
     if not row.key.startswith(WRITTEN_KEY):
         return False
-    coming = session.scalars(
-        select(Inbox.payload).where(
+    coming = session.execute(
+        select(Inbox.bot_id, Inbox.payload).where(
             Inbox.state == InboxState.NEW, Inbox.chat_id == row.payload.get("from_chat_id")
         )
     )
-    edited = (payload.get("edited_message") or {} for payload in coming)
+    edited = (
+        payload.get("edited_message") or {}
+        for bot_id, payload in coming
+        if bot_lease(bot_id) == lease.name
+    )
     return row.payload.get("message_id") in {body.get("message_id") for body in edited}
 
 

@@ -257,8 +257,9 @@ def finish_run(
     """Write a run's verdict and tell the operators; False if another attempt has begun.
 
     `promote` is called while the run is locked, so only for the attempt that counts; if it
-    raises, no verdict is written. It may be called again where the commit fails. Version and report
-    are committed before it: the next attempt of one that dies in between finds what was promoted.
+    raises, no verdict is written. It must be quick, since whoever writes to a SQLite file waits for
+    it. It may be called again where the commit fails. Version and report are committed before it:
+    the next attempt of one that dies in between finds what was promoted.
     """
     if promote is not None and not _announce(desk, run_id, attempt, version, report):
         return False

@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from desk import metrics
 from desk.domain import DeliveryState
@@ -20,6 +19,7 @@ from desk.flow.delivering import (
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
+from desk.store import DATABASE_AWAY
 from desk.tables import DeliveryRow
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ def recover(desk: Desk, lease: Holding) -> int:
     for delivery_id, attempt in given_up:
         try:
             failed(desk, delivery_id, attempt, ENDED_TWICE)
-        except SQLAlchemyError:
+        except DATABASE_AWAY:
             raise
         except Exception:
             # What nobody foresaw about one must not keep the bot from starting.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from classifier import csv_text
 from classifier.likeness import normalised
+from desk.locking import locked
 from desk.validation.checks import covers, leaks
 from desk.validation.encodings import repaired
 from desk.validation.near import exact_key
@@ -58,10 +59,15 @@ class Mending:
     def write(self) -> None:
         """Replace the files that change, each at once: whoever reads one finds the old or the new.
 
-        Raises OSError where one can't be written; it is then as it was.
+        Raises OSError where one can't be written, or was changed by somebody else since it was
+        read; it is then as it was.
         """
         for data in self._touched:
-            _replace(data.path, encoded("".join(self._records[data.path])))
+            with locked(data.path.parent):
+                read = encoded((BOM if data.bom else "") + "".join(data.records))
+                if data.path.read_bytes() != read:
+                    raise OSError(f"{data.path} has changed since it was read; try it again")
+                _replace(data.path, encoded("".join(self._records[data.path])))
 
     def _texts(self, data: DataFile) -> list[Row]:
         records = self._records[data.path] = list(data.records)
@@ -69,7 +75,8 @@ class Mending:
             records[0] = BOM + records[0]
         rows = []
         for row in data.rows:
-            text = (repaired(row.written) or row.written).strip()
+            # A no-break space at an end may be the end of a garbled letter, or a space like others.
+            text = (repaired(row.written) or repaired(row.text) or row.written).strip()
             # What a spreadsheet would take for a formula stays as whoever wrote it has it.
             if text == row.written or (data.csv and csv_text.guarded(text) != text):
                 rows.append(row)

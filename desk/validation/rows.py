@@ -285,7 +285,7 @@ class DataFile:
                 "converted; write it anew",
             )
         if garbled(text):
-            meant = None if self.nlu else repaired(text)
+            meant = None if self.nlu else repaired(text) or repaired(text.strip())
             self.warn(
                 Kind.ENCODING,
                 line,

@@ -366,9 +366,9 @@ function drawPeople() {
   const nodes = state.customers.map((user) => el("button", { type: "button", class: user.id === ui.customer ? "person on" : "person",
     title: `${fullName(user)} (id ${user.id})`, onclick: () => chooseCustomer(user.id) },
   avatar(user), user.first_name, ui.unread.get(`phone:${user.id}`) ? el("i", { class: "dot" }) : null));
-  nodes.push(el("button", { type: "button", class: "person add", id: "add-customer", title: "Add a customer", onclick: customerDialog },
-    el("span", { class: "avatar plain" }, icon("plus")), state.customers.length ? null : "Add a customer"));
   $("people").replaceChildren(...nodes);
+  $("more-people").replaceChildren(el("button", { type: "button", class: "person add", id: "add-customer", title: "Add a customer", onclick: customerDialog },
+    el("span", { class: "avatar plain" }, icon("plus")), state.customers.length ? null : "Add a customer"));
 }
 
 function chooseCustomer(id) {
@@ -376,6 +376,7 @@ function chooseCustomer(id) {
   ui.unread.delete(`phone:${id}`);
   loadCommands();
   draw();
+  $("people").querySelector(".on")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   $("phone-input").focus({ preventScroll: true });
 }
 

@@ -6,15 +6,17 @@ import asyncio
 import json
 import signal
 import sys
+import threading
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from bot.app import BotOptions
+from bot.app import BotOptions, _beat
 from desk import heartbeat
 from desk.domain import DeliveryState, InboxState
 from desk.flow import dispatching
@@ -120,3 +122,19 @@ async def test_an_idle_bot_stops_at_once(start_bot: Starter) -> None:
     with capture_logs() as logs:
         await running.stop()
     assert "stopped_late" not in [line["event"] for line in logs]
+
+
+async def test_the_sign_of_life_does_not_wait_for_threads_that_wait_for_the_database(
+    tmp_path: Path,
+) -> None:
+    loop, answers, stop = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    waiting = loop.run_in_executor(None, answers.wait, 60)
+    beating = asyncio.create_task(_beat(heartbeat.Heartbeat(tmp_path, "bot"), stop))
+    try:
+        await eventually(lambda: heartbeat.age(tmp_path, "bot") is not None, timeout=10)
+        assert not waiting.done()
+    finally:
+        answers.set()
+        stop.set()
+        await asyncio.gather(waiting, beating)

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from structlog.testing import capture_logs
 from yarl import URL
 
 from bot import sender
 from bot.app import BotOptions
 from bot.telegram import Telegram, _result
+from bot.tenure import Tenure
 from desk import queues
 from desk.domain import ConversationState, DeliveryState
 from desk.flow import delivering, dispatching
@@ -544,9 +545,16 @@ async def test_a_card_by_a_rule_of_a_newer_version_goes_out_once_with_the_rules_
     assert row.state is DeliveryState.SENT
 
 
+def refusal() -> Exception:
+    """What the database says that refuses something though it is there."""
+    return IntegrityError("insert", {}, Exception("odd"))
+
+
+@pytest.mark.parametrize("error", [KeyError, refusal])
 @pytest.mark.parametrize("end", ["sent", "failed"])
 async def test_an_end_that_can_not_be_told_is_noted_all_the_same_and_holds_up_nobody(
     end: str,
+    error: Callable[[], Exception],
     bot: Running,
     world: World,
     rows: Rows,
@@ -555,8 +563,9 @@ async def test_an_end_that_can_not_be_told_is_noted_all_the_same_and_holds_up_no
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: Any, **__: Any) -> str:
-        raise KeyError("nobody foresaw this")
+        raise error()
 
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
     await world.said(ann)
     if end == "failed":
         await world.fault("error", method="sendMessage", chat_id=OPERATORS_CHAT, status=400)
@@ -622,3 +631,54 @@ async def test_what_was_taken_though_the_databases_answer_was_lost_is_sent_once(
     assert not row.uncertain
     await asyncio.sleep(1.5)
     assert len(await world.said(ann, "once")) == 1
+
+
+async def test_what_the_database_refuses_while_it_is_sent_is_given_up_and_the_next_goes_out(
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_: Desk) -> str:
+        raise refusal()
+
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    monkeypatch.setitem(sender.MADE_WHEN_SENT, sender.REPORT_KEY, refused)
+    await post(desk, redis, "report:1", OPERATORS_CHAT, "")
+    await post(desk, redis, "next", OPERATORS_CHAT, "and on it goes")
+    await world.said(OPERATORS_CHAT, "and on it goes")
+    row = await state(rows, "report:1", DeliveryState.FAILED)
+    assert row.attempts == sender.ODD_TRIES
+
+
+async def test_what_takes_too_long_to_count_holds_up_no_call_for_help(
+    bot: Running, world: World, desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "MAKE_SECONDS", 0)
+    await post(desk, redis, "report:1", OPERATORS_CHAT, "")
+    await world.said(OPERATORS_CHAT, "takes too long")
+
+
+async def test_a_bot_whose_lease_ran_out_while_it_counted_sends_nothing(
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sure = True
+
+    def counted(_: Desk) -> str:
+        nonlocal sure
+        sure = False
+        return "counted"
+
+    monkeypatch.setattr(Tenure, "sure", lambda _: sure)
+    monkeypatch.setitem(sender.MADE_WHEN_SENT, sender.REPORT_KEY, counted)
+    await post(desk, redis, "report:1", OPERATORS_CHAT, "")
+    row = await eventually(lambda: next(iter(rows.all(DeliveryRow, error="LostLeaseError")), None))
+    assert (row.key, row.state) == ("report:1", DeliveryState.PENDING)
+    assert await world.said(OPERATORS_CHAT, "counted", count=0) == []

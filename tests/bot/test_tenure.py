@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.exc import IntegrityError
+from structlog.testing import capture_logs
 
 from bot import lanes
 from bot.app import BotOptions
@@ -51,11 +54,14 @@ async def test_a_standby_announces_who_waits_in_its_operators_chat_when_it_takes
     assert "message_thread_id" in (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError("nobody foresaw that"), IntegrityError("insert", {}, Exception("odd"))]
+)
 async def test_a_bot_starts_though_who_waits_can_not_be_announced(
-    start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
+    error: Exception, start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: Desk) -> None:
-        raise KeyError("nobody foresaw that")
+        raise error
 
     monkeypatch.setattr("bot.app.announcing.announce_waiting", broken)
     await start_bot()
@@ -114,23 +120,73 @@ async def test_a_bot_whose_lease_was_taken_over_ends_and_does_nothing_more(
     assert [holder for _, holder, _ in leases.held(desk)] == ["another"]
 
 
-@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux has two clocks")
 async def test_a_bot_whose_host_has_slept_past_the_lease_is_not_sure_of_it(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, sleep_host: Callable[[float], None]
 ) -> None:
-    slept, real = 0.0, time.clock_gettime
-
-    def clock(which: int) -> float:
-        return real(which) + (slept if which == time.CLOCK_BOOTTIME else 0.0)
-
-    monkeypatch.setattr(time, "clock_gettime", clock)
     stop = asyncio.Event()
     tenure = Tenure(desk, 1, lambda _: None)
     running = asyncio.create_task(tenure.run(stop))
     await eventually(tenure.is_held)
     assert tenure.sure()
-    slept = leases.SECONDS
+    sleep_host(leases.SECONDS)
     assert not tenure.sure()
+    stop.set()
+    await running
+
+
+class Beginning:
+    """What a bot begins with, and that takes as long as the test wants."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.over = threading.Event()
+
+    def __call__(self, _: Holding) -> None:
+        self.times += 1
+        assert self.over.wait(60)
+
+
+async def test_a_lease_is_renewed_while_what_comes_first_takes_long(
+    desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.05)
+    begin, stop = Beginning(), asyncio.Event()
+    tenure = Tenure(desk, 1, begin)
+    running = asyncio.create_task(tenure.run(stop))
+    await eventually(lambda: begin.times)
+    (first,) = rows.all(Lease)
+    await eventually(lambda: rows.all(Lease)[0].until > first.until)
+    assert not tenure.is_held(), "nothing is handled before that is done"
+    begin.over.set()
+    await eventually(tenure.is_held)
+    assert begin.times == 1
+    stop.set()
+    await running
+
+
+@pytest.mark.parametrize("renewed", [0.05, 3600.0])
+async def test_a_bot_whose_lease_was_taken_over_in_its_beginning_waits_and_begins_anew(
+    renewed: float, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", renewed)
+    begin, stop = Beginning(), asyncio.Event()
+    tenure = Tenure(desk, 1, begin)
+    running = asyncio.create_task(tenure.run(stop))
+    await eventually(lambda: begin.times)
+    another = replace(tenure.lease, holder="another")
+
+    def take_over() -> None:
+        leases.release(desk, tenure.lease)
+        assert leases.hold(desk, another)
+
+    await asyncio.to_thread(take_over)
+    with capture_logs() as logs:
+        begin.over.set()
+        await eventually(lambda: [entry for entry in logs if entry["event"] == "standby"])
+    assert (begin.times, tenure.is_held()) == (1, False)
+    await asyncio.to_thread(leases.release, desk, another)
+    await eventually(tenure.is_held)
+    assert begin.times == 2
     stop.set()
     await running
 

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -421,6 +422,41 @@ def test_a_version_that_is_removed_meanwhile_does_not_become_the_champion(
             promote(tmp_path, second)
         assert registry.champion(tmp_path) == first
         assert registry.candidate(tmp_path) is None
+
+
+def test_who_changes_the_champion_waits_for_another_who_does_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = add(tmp_path)
+    monkeypatch.setattr(registry, "LOCK_SECONDS", 0.1)
+    with registry._locked(tmp_path), pytest.raises(ModelError, match="another process"):
+        registry.promote(tmp_path, name)
+    assert registry.champion(tmp_path) is None
+    monkeypatch.setattr(registry, "LOCK_SECONDS", 60.0)
+    holding = contextlib.ExitStack()
+    holding.enter_context(registry._locked(tmp_path))
+    with ThreadPoolExecutor() as pool:
+        promotion = pool.submit(registry.promote, tmp_path, name)
+        holding.close()
+        promotion.result(30)
+    assert registry.champion(tmp_path) == name
+
+
+def test_no_model_is_read_while_others_wait_for_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = add(tmp_path)
+    monkeypatch.setattr(registry, "LOCK_SECONDS", 0.0)
+    verify = registry.verify
+
+    def alone(directory: Path) -> dict[str, Any]:
+        with registry._locked(tmp_path):
+            return verify(directory)
+
+    monkeypatch.setattr(registry, "verify", alone)
+    registry.set_candidate(tmp_path, name)
+    registry.promote(tmp_path, name)
+    assert registry.champion(tmp_path) == name
 
 
 def test_where_no_models_are_nothing_is_superfluous_and_that_is_said(tmp_path: Path) -> None:

@@ -437,3 +437,31 @@ def test_a_report_that_cannot_take_its_place_gives_it_back(
         write_report(out, *make(6), "second")
     assert "first" in (out / "report.html").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_ctrl_c_while_a_report_takes_its_place_gives_the_earlier_one_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "r"
+    write_report(out, *make(), "first")
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        renamed = rename(path, target)
+        if target.name.endswith(".old"):
+            raise KeyboardInterrupt
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(out, *make(6), "second")
+    assert "first" in (out / "report.html").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_no_report_goes_into_a_link_to_itself(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for place in (loop, loop / "r"):
+        with pytest.raises(DataError, match=r"no report can be written there .*symbolic links"):
+            check_report_target(place)

@@ -64,7 +64,7 @@ def test_every_verb_explains_itself_with_an_example(frontdesk: Command, verb: li
 
 
 def test_the_verbs_are_those_that_are_tested(frontdesk: Command) -> None:
-    from cli.main import app
+    from cli.verbs import app
 
     named = {
         command.name or command.callback.__name__
@@ -225,3 +225,46 @@ def test_ctrl_c_exits_with_130(frontdesk: Command, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("classifier.registry.versions", interrupted)
     assert frontdesk("models", "list").code == 130
+
+
+def test_ctrl_c_while_the_verbs_are_loaded_exits_with_130_and_shows_no_traceback() -> None:
+    script = (
+        "import importlib.metadata, runpy, signal, sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer':\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+    )
+    for begin in (
+        "runpy.run_module('cli', run_name='__main__')",
+        "sys.exit(importlib.metadata.entry_points(name='frontdesk')['frontdesk'].load()())",
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script + begin], cwd=ROOT, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("closed", "verb", "says"),
+    [
+        (">&-", "--version", "Standard output is closed"),
+        (">&-", "classify hi", "Standard output is closed"),
+        ("<&-", "classify -", "Standard input is closed"),
+        ("<&-", "chat", "Say what the customer writes"),
+    ],
+)
+def test_a_stream_that_is_closed_and_needed_is_told_with_2(
+    place: Place, closed: str, verb: str, says: str
+) -> None:
+    shell = f"exec '{sys.executable}' -m cli {verb} {closed}"
+    done = subprocess.run(
+        ["sh", "-c", shell],
+        cwd=place.folder,
+        env=place.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr

@@ -159,7 +159,12 @@ def test_half_a_surrogate_of_an_update_is_exported_and_a_full_disk_leaves_no_fil
     assert kept["updates"] == [{"text": "\ud83d and Größe"}]
 
 
-def test_without_anybody_to_ask_nothing_is_erased(desk: Desk, frontdesk: Command) -> None:
+@pytest.mark.parametrize("closed", [False, True])
+def test_without_anybody_to_ask_nothing_is_erased(
+    desk: Desk, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    if closed:  # as Python has it after <&-
+        monkeypatch.setattr("sys.stdin", None)
     refused = frontdesk("customers", "erase", "@ada")
     assert refused.code == 2
     assert "--yes" in refused.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from desk import pack as packs
 from desk.pack import Pack
 from tests.classifier.disks import fill_disk
 from tests.cli.conftest import ROOT, Result
+from tests.desk.test_locking import is_held
 
 RETAIL = ROOT / "packs" / "retail"
 FLORIST = ROOT / "tests" / "packs" / "florist"
@@ -271,6 +273,40 @@ def test_an_export_replaces_no_file_unless_told_so(frontdesk: Command) -> None:
     assert Path("out.csv").read_text() == "precious"
     assert frontdesk("export", "out.csv", "--from", FLORIST, "--format", "csv", "--force").code == 0
     assert len(read_examples("out.csv")) == len(read_examples(FLORIST / "examples.jsonl"))
+
+
+def test_an_export_replaces_nothing_but_a_file(frontdesk: Command) -> None:
+    os.mkfifo("pipe")
+    Path("device").symlink_to("/dev/null")
+    Path("folder").mkdir()
+    for out in ("pipe", "device", "folder"):
+        result = frontdesk("export", out, "--from", FLORIST, "--format", "csv", "--force")
+        assert result.code == 2
+        assert f"{out} is no ordinary file" in result.err
+    assert Path("pipe").is_fifo()
+    assert Path("device").is_symlink()
+
+
+def test_an_import_holds_the_pack_from_reading_it_to_writing_it(frontdesk: Command) -> None:
+    shutil.copytree(FLORIST, "mine")
+    write("nlu.yml", NLU)
+    tests = Path("mine/test.jsonl")
+    tests.unlink(missing_ok=True)
+    os.mkfifo(tests)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "import", "nlu.yml", "--into", "mine"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        with tests.open("wb"):  # opens once the import has begun to read the pack
+            assert is_held(Path("mine"))
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert not is_held(Path("mine"))
+    assert "hallo" in Path("mine/examples.jsonl").read_text()
 
 
 def test_the_pack_of_the_settings_is_exported_where_none_is_named(

@@ -395,6 +395,65 @@ while True:
     assert not any(map(lives, pids))
 
 
+def test_a_command_that_runs_once_does_not_outlive_its_supervisor_and_a_watchman_killed_before(
+    tmp_path: Path,
+) -> None:
+    script = f"""
+import os, signal, sys
+from pathlib import Path
+from cli.supervisor import Child, Stage, Supervisor
+one = Supervisor(Path({str(tmp_path)!r}), lambda *_: None)
+first = None
+def look(_):
+    global first
+    if first is None:
+        first = one._watchman
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+    elif one._watchman is not first:
+        print(*(child.pid for child in one.living()), one._watchman.pid, flush=True)
+        return True
+    return False
+sleeps = [sys.executable, "-c", {SLEEPS!r}]
+one.start(Child("child", sleeps, os.environ, Stage.BOT, look))
+one.run_once(sleeps, os.environ, "once")
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        pids = [int(word) for word in process.stdout.readline().split()]
+        process.kill()
+    assert len(pids) == 3
+    deadline = time.monotonic() + 15
+    while any(map(lives, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(lives, pids))
+
+
+def test_a_command_that_runs_once_is_among_the_living_until_it_ends(
+    supervisor: Supervisor,
+) -> None:
+    seen: list[list[str]] = []
+    supervisor.changed = lambda: seen.append([one.name for one in supervisor.living()])
+    supervisor.start(child(SLEEPS))
+    assert supervisor.run_once([sys.executable, "-c", ""], os.environ, "starter") == 0
+    assert (seen[0], ["child", "starter"] in seen, seen[-1]) == (["child"], True, ["child"])
+
+
+def test_of_what_is_usually_killed_at_a_stop_something_else_is_told(
+    supervisor: Supervisor, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(GRACE, Stage.WORKERS, 0.0)
+    ready = tmp_path / "ready"
+    one = child(STUBBORN.format(ready=f"open({str(ready)!r}, 'w')"), "training")
+    one.when_killed = "killed; it begins anew"
+    supervisor.start(one)
+    turn_until(supervisor, ready.exists)
+    supervisor.stop()
+    assert told.lines[-1] == ("training", "killed; it begins anew")
+
+
 def test_the_next_start_ends_what_a_killed_one_left_and_nobody_else(tmp_path: Path) -> None:
     def sleeper(**environment: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

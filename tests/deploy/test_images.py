@@ -43,10 +43,10 @@ IMAGES = {
 @pytest.mark.parametrize(
     ("image", "modules"),
     [
-        ("bot", "bot.app cli.main cli.telegram cli.doctor"),
-        ("worker", "workers.inference workers.training workers.scheduler cli.main cli.train"),
-        ("scheduler", "workers.scheduler cli.main cli.processes"),
-        ("migrations", "desk.store desk.tables cli.main cli.migrate"),
+        ("bot", "bot.app cli.verbs cli.telegram cli.doctor"),
+        ("worker", "workers.inference workers.training workers.scheduler cli.verbs cli.train"),
+        ("scheduler", "workers.scheduler cli.verbs cli.processes"),
+        ("migrations", "desk.store desk.tables cli.verbs cli.migrate"),
     ],
 )
 def test_an_image_can_import_what_its_process_runs(image: str, modules: str) -> None:

@@ -90,9 +90,9 @@ def predict(
     )
 
 
-def hold_lease(desk: Desk) -> Holding:
+def hold_lease(desk: Desk, name: str = "stage") -> Holding:
     """A lease to take and to recover with, as a bot's process has one; no bot waits for it."""
-    lease = Holding("stage", "test")
+    lease = Holding(name, "test")
     assert leases.hold(desk, lease)
     return lease
 
@@ -117,7 +117,7 @@ class Stage:
         self.desk = desk
         self._updates = count(first_update)
         self._telegram_ids = count(1000)
-        self.lease = hold_lease(desk)
+        self.lease = hold_lease(desk, leases.bot_lease(BOT))
         for user_id, name, role in ((OLGA, "Olga", Role.ADMIN), (OSCAR, "Oscar", Role.AGENT)):
             roster.add_operator(desk, user_id, role, name)
 

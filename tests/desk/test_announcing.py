@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from sqlalchemy import event
+
 from desk.domain import (
+    ConversationState,
     DeliveryState,
+    Person,
 )
 from desk.flow import announcing, customers, delivering, dispatching, operators
+from desk.tables import Conversation, Customer
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, OSCAR, Stage
 
@@ -154,3 +160,25 @@ def test_a_file_for_the_person_in_charge_brings_its_card_into_the_new_group(stag
     customers.sent_file(moved.desk, moved.update(), ANA, 58, "[photo]")
     first, second = [m.id for m in stage.said() if m.text == "[photo]"]
     assert _shown(moved) == [f"card:{first}", f"file:{first}", f"file:{second}"]
+
+
+def test_however_many_wait_a_transaction_announces_some_and_the_last_one_ends(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announcing, "AT_ONCE", 2)
+    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
+    people = [Person(chat_id=700 + number, name=f"P{number}") for number in range(5)]
+    for person in people:
+        alone.ask("you are rude", person, intent="complaint")
+    with stage.desk.store.writing() as session:
+        # One that has no words to show stays unannounced.
+        wordless = Customer(chat_id=799, name="W")
+        session.add(wordless)
+        session.flush()
+        session.add(Conversation(customer_id=wordless.id, state=ConversationState.WAITING))
+    commits: list[object] = []
+    event.listen(stage.desk.store.engine, "commit", commits.append)
+    announcing.announce_waiting(stage.desk)
+    assert len(commits) == 4, "three with conversations, and one that finds no more"
+    cards = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
+    assert len(cards) == 5

@@ -431,6 +431,17 @@ def test_nothing_is_copied_whose_edit_is_still_to_be_handled(stage: Stage) -> No
     assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
 
 
+def test_an_edit_that_only_another_bot_was_told_of_holds_up_nobody(stage: Stage) -> None:
+    """As after a change of BOT_TOKEN: nobody handles what is left in the old bot's inbox."""
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    number = stage.update(OPERATOR_CHAT)
+    with stage.desk.store.writing() as session:
+        row = session.get_one(Inbox, number)
+        row.bot_id, row.payload = BOT + 1, {"edited_message": {"message_id": OWN}}
+    assert [row.method for row in stage.send_all() if row.chat_id == ANA.chat_id] == ["copyMessage"]
+
+
 def test_a_file_that_was_replaced_before_it_left_is_the_one_that_counts(stage: Stage) -> None:
     ana_waits(stage)
     oscar_writes(stage, "your invoice", document={"file_unique_id": "invoice-1"})

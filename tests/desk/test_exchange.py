@@ -359,6 +359,40 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_text() == "after"
 
 
+def test_an_empty_folder_that_becomes_a_pack_stays_the_one_that_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir(mode=0o700)
+    (folder / ".examples.jsonl.partial").write_text("of an import that was killed")
+    before = folder.stat()
+    merge.plan(folder, Material([row("open?")])).write('{"text": "open?"}\n')
+    after = folder.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert {path.name for path in folder.iterdir()} == {"pack.yml", "examples.jsonl"}
+
+
+def test_a_byte_order_mark_of_the_pack_stays(pack_folder: Path) -> None:
+    mark = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()
+    for name in ("pack.yml", "examples.jsonl"):
+        path = pack_folder / name
+        path.write_bytes(mark + (path.read_bytes() if path.exists() else b""))
+    rows = (pack_folder / "examples.jsonl").read_bytes()
+    merge.plan(pack_folder, Material([row("gift?", "gift")])).write('{"text": "gift?"}\n')
+    assert (pack_folder / "pack.yml").read_bytes().startswith(mark + b"# A made-up")
+    assert (pack_folder / "examples.jsonl").read_bytes().startswith(rows)
+    assert packs.load(pack_folder).intents["gift"]
+
+
+def test_a_link_to_itself_is_told(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for place in (loop, loop / "mine"):
+        with pytest.raises(ExchangeError, match="levels of symbolic links; name a pack's folder"):
+            merge.is_new(place)
+        with pytest.raises(ExchangeError, match=r"could not be written .*levels of symbolic"):
+            files.write_files({place: "x"})
+    assert loop.is_symlink()
+
+
 def test_what_a_killed_import_left_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / ".mine.partial").mkdir()
     (tmp_path / ".mine.partial" / "pack.yml").write_text("half")

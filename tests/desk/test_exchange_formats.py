@@ -308,6 +308,26 @@ def test_a_quote_stands_apart_in_markdown() -> None:
     assert quoted == "so:\n\n> one\n> **two**\n\nthree"
 
 
+@pytest.mark.parametrize(
+    ("text", "back"),
+    [
+        ("<code>x</code><code>y`</code>!", "<code>xy`</code>!"),
+        ("<u><code>x</code></u><code>y</code>", "<code>xy</code>"),
+        ("<b><code>x</code></b><code>y</code>", "<b><code>x</code></b><code>y</code>"),
+        ("<code>x</code><code></code><pre>y</pre>", "<code>x</code>\n<pre>y</pre>"),
+        ("<pre>x</pre><pre>y</pre><code>z</code>", "<pre>x</pre>\n<pre>y</pre>\n<code>z</code>"),
+    ],
+)
+def test_code_that_touches_code_is_read_as_code(text: str, back: str) -> None:
+    assert markup.from_chatwoot(markup.to_chatwoot(text)) == back
+    assert html_problems(text) == html_problems(back) == []
+
+
+def test_what_follows_a_quote_at_once_stands_apart_from_it() -> None:
+    quoted = markup.to_chatwoot("<blockquote>so <code>x</code></blockquote><code>y</code> <b>z</b>")
+    assert quoted == "> so `x`\n\n`y` **z**"
+
+
 def test_the_cells_of_a_table_stay_apart() -> None:
     table = (
         "<table><tr><th>Express</th><td>5 EUR</td></tr><tr><td> Post </td><td>2</td></tr></table>"

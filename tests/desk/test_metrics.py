@@ -218,12 +218,12 @@ def test_warnings_and_errors_are_counted_by_event_and_a_librarys_by_its_name(
     import logging
 
     def now() -> list[float]:
-        labels = [("warning", "redis.unreachable"), ("error", "model.refused"), ("error", "rq")]
+        labels = [("warning", "redis_away"), ("error", "model.refused"), ("error", "rq")]
         return [value(metrics.PROBLEMS, *pair) for pair in labels]
 
     before = now()
     log.info("model.refused")
-    log.warning("redis.unreachable", reason="x")
+    log.warning("redis_away", reason="x")
     log.error("model.refused")
     logging.getLogger("rq.worker").error("job of customer %s is unreadable", 501)
     assert [b - a for a, b in zip(before, now(), strict=True)] == [1, 1, 1]

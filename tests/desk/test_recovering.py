@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from desk.domain import ConversationState, DeliveryState
 from desk.flow import delivering, recovering
@@ -80,8 +81,11 @@ def test_a_delivery_during_which_the_sender_died_twice_is_given_up_and_operators
     assert "could not be delivered" in stage.told()[-1]
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError("nobody foresaw that"), IntegrityError("insert", {}, Exception("odd"))]
+)
 def test_an_error_that_nobody_foresaw_does_not_keep_the_bot_from_starting(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    error: Exception, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message_id = stage.ask("roses?")
     stage.take((OPERATOR_CHAT,))
@@ -89,7 +93,7 @@ def test_an_error_that_nobody_foresaw_does_not_keep_the_bot_from_starting(
     stage.take((OPERATOR_CHAT,))
 
     def broken(*_: object, **__: object) -> None:
-        raise KeyError("nobody foresaw that")
+        raise error
 
     monkeypatch.setattr("desk.flow.delivering.call_person", broken)
     stage.recover()

@@ -10,6 +10,7 @@ import pytest
 from classifier.data import read_examples
 from desk.validation import Kind, Mending, Severity, check_files, check_pack
 from desk.validation.mending import _replace
+from tests.desk.test_locking import is_held
 
 
 def _row(text: str, intent: str | None = "a", sentiment: str | None = None) -> str:
@@ -127,6 +128,14 @@ def test_a_text_that_is_a_repeat_once_it_is_put_right_goes_too(data: Path) -> No
     assert data.read_text() == _row("café") + _row("thé")
 
 
+def test_a_no_break_space_beside_a_garbled_text_is_no_hindrance(data: Path) -> None:
+    data.write_text(_row("cafÃ©\xa0", "a") + _row("voilÃ\xa0", "b"))
+    [told] = [f for f in check_files(data).findings if f.line == 1 and f.kind is Kind.ENCODING]
+    assert told.message.endswith("--fix makes it 'café'")
+    assert _mend(data) == ["data.jsonl:1", "data.jsonl:2"]
+    assert data.read_text() == _row("café", "a") + _row("voilà", "b")
+
+
 def test_what_does_not_decode_cleanly_or_was_lost_is_left(data: Path) -> None:
     data.write_text(_row("Ã© é") + _row("caf\ufffd"))
     assert _mend(data) == []
@@ -190,6 +199,34 @@ def test_a_pack_is_mended_and_its_other_files_stay(pack_folder: Path) -> None:
     mending.write()
     assert {path: path.read_bytes() for path in pack_folder.iterdir()} == before
     assert not [f for f in check_pack(pack_folder).findings if f.severity is Severity.ERROR]
+
+
+@pytest.mark.parametrize("mark", ["", "\N{ZERO WIDTH NO-BREAK SPACE}"])
+def test_what_others_wrote_since_the_file_was_read_is_not_lost(data: Path, mark: str) -> None:
+    data.write_text(mark + _row(" hi "))
+    mending = Mending(*check_files(data).files)
+    data.write_text(mark + _row(" hi ") + _row("more"))
+    with pytest.raises(OSError, match=r"data\.jsonl has changed since it was read; try it again"):
+        mending.write()
+    assert data.read_text() == mark + _row(" hi ") + _row("more")
+    _mend(data)
+    assert data.read_text() == _row("hi") + _row("more")
+
+
+def test_a_folder_is_held_while_its_file_is_replaced(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.write_text(_row(" hi "))
+    held = []
+    replace = Path.replace
+
+    def looked_at(path: Path, target: Path) -> Path:
+        held.append(is_held(data.parent))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", looked_at)
+    _mend(data)
+    assert held == [True]
 
 
 def test_planning_changes_nothing(data: Path) -> None:

@@ -226,6 +226,31 @@ async def test_a_phones_width_shows_one_pane_at_a_time(
     assert width == 390, "nothing sticks out"
 
 
+@pytest.mark.parametrize("width", [1440, 420])
+async def test_many_customers_show_that_they_are_more_and_one_more_can_be_added(
+    page: Page, control: Control, width: int
+) -> None:
+    await page.set_viewport_size({"width": width, "height": 900})
+    names = ("Ada", "Ben", "Chloe", "Dimitri", "Evangeline", "Francesca", "Giorgio", "Hannah")
+    for name in (*names, *names):
+        await control.customer(name)
+    row = page.locator("#people")
+    await expect(row.locator(".person")).to_have_count(16)
+    cut = """(row) => [...row.children].some((person) => {
+        const { top, bottom } = person.getBoundingClientRect();
+        const end = row.getBoundingClientRect().bottom;
+        return top + 9 < end && end < bottom - 9;
+    })"""
+    assert await row.evaluate(cut), "half a row shows that there are more"
+    assert await page.evaluate("document.documentElement.scrollWidth") == width
+    await expect(page.locator("#add-customer")).to_be_in_viewport(ratio=1)
+    await page.locator("#add-customer").click()
+    await page.get_by_role("dialog").get_by_label("First name").fill("Ivo")
+    await page.get_by_role("dialog").get_by_role("button", name="Add").click()
+    await expect(row.locator(".on")).to_have_text("IIvo")
+    await expect(row.locator(".on")).to_be_in_viewport(ratio=1)
+
+
 async def test_people_reply_to_messages_and_edit_their_own(
     page: Page, bot: Bot, control: Control
 ) -> None:

@@ -297,7 +297,7 @@ def test_a_database_that_takes_no_writes_fails_the_batch_at_once_and_is_no_jobs_
     with postgres_server.read_only(postgres_url), structlog.testing.capture_logs() as logs:
         outcomes = inference.run_batch(waiting)  # what it raised would halve the batch
     assert [type(outcome) for outcome in outcomes] == [InternalError, InternalError]
-    assert [e["reason"] for e in logs if e["event"] == "database.unreachable"] == [
+    assert [e["reason"] for e in logs if e["event"] == "database_away"] == [
         "cannot execute SELECT FOR UPDATE in a read-only transaction"
     ]
     assert inference.run_batch(waiting) == ["decided", "decided"]
@@ -363,7 +363,14 @@ def test_a_worker_that_waits_for_its_first_champion_is_alive_and_says_that_it_is
     health.PROCESS.need(["model"])
     monkeypatch.setattr("workers.inference.time.sleep", sleep)
     with pytest.raises(EnoughError):
-        run(stage.desk, redis_url, tmp_path / "models", tmp_path, "cpu", 16)
+        run(
+            stage.desk,
+            redis_url,
+            models_dir=tmp_path / "models",
+            data_dir=tmp_path,
+            device="cpu",
+            max_batch=16,
+        )
     assert max(ages) < 1
     assert heartbeat.turned()
     assert health.PROCESS.missing() == {"model": "there is no champion: run frontdesk train"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from datetime import time
 
 import pytest
@@ -326,6 +327,17 @@ def test_a_run_that_could_give_no_sign_in_an_outage_is_not_begun_anew_at_once(
     assert not learning.still_running(stage.desk, run_id, attempt), "this one is dead"
 
 
+def test_a_run_that_gave_no_sign_while_the_host_slept_is_not_begun_anew(
+    stage: Stage, scheduler: Scheduler, clock: Clock, sleep_host: Callable[[float], None]
+) -> None:
+    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    scheduler.tick()
+    sleep_host(3600)
+    clock.move(hours=1)
+    scheduler.tick()
+    assert learning.still_running(stage.desk, run_id, attempt), "it sleeps as the scheduler does"
+
+
 def test_people_are_called_for_late_messages_while_redis_answers_nothing(
     stage: Stage, connection: Redis, redis_url: str, clock: Clock
 ) -> None:
@@ -366,7 +378,7 @@ def test_the_silent_are_erased_once_a_day_and_their_updates_emptied(
     stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(module, "monotonic", lambda: now)
+    monkeypatch.setattr(module, "boottime", lambda: now)
     keeping = Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=None)
     erasing = Scheduler(
         stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from classifier import registry
@@ -132,6 +133,37 @@ def test_a_candidate_does_not_replace_a_champion_that_it_was_not_compared_with(
     assert any(f"meanwhile {other} serves" in text for text in stage.told())
 
 
+def test_a_model_is_verified_before_the_transaction_that_others_wait_for(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified, verify = [], registry.verify
+    engine = stage.desk.store.engine
+
+    def alone(directory: Path) -> dict[str, Any]:
+        assert writing == 0, "a transaction is open"
+        verified.append(directory.name)
+        return verify(directory)
+
+    writing = 0
+
+    def begun(*_: object) -> None:
+        nonlocal writing
+        writing += 1
+
+    def ended(*_: object) -> None:
+        nonlocal writing
+        writing -= 1
+
+    event.listen(engine, "begin", begun)
+    event.listen(engine, "commit", ended)
+    event.listen(engine, "rollback", ended)
+    monkeypatch.setattr(registry, "verify", alone)
+    monkeypatch.setattr(training, "judge", lambda *_: Verdict(True, 0.9, None))
+    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    assert trainer.run(run_id, attempt) is RunState.PROMOTED
+    assert registry.champion(trainer.models_dir) in verified
+
+
 def test_a_models_files_hold_no_word_of_a_customer(trainer: Trainer, stage: Stage) -> None:
     for number in range(6):
         stage.ask(f"Quill wants roses {number}", intent="order_status")
@@ -219,7 +251,7 @@ def test_a_run_killed_before_its_promotion_is_trained_anew(
 ) -> None:
     run_id, attempt = learning.order_run(stage.desk, "Olga")
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "promote", kill)
+        patch.setattr(registry, "set_champion", kill)
         with pytest.raises(Killed):
             trainer.run(run_id, attempt)
     intended = learning.get_run(stage.desk, run_id).version
@@ -266,7 +298,15 @@ def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_fail
     monkeypatch.setattr("workers.device.os._exit", end)
     base = str(tiny_base(tmp_path))
     with pytest.raises(Ended):
-        training.run(stage.desk, "redis://", models, tmp_path / "data", FLORIST, base, "cpu")
+        training.run(
+            stage.desk,
+            "redis://",
+            models_dir=models,
+            data_dir=tmp_path / "data",
+            pack_dir=FLORIST,
+            base_model=base,
+            device="cpu",
+        )
     assert learning.get_run(stage.desk, ordered[0]).state is RunState.FAILED
 
 

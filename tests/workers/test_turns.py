@@ -64,7 +64,7 @@ def test_schedulers_whose_turns_overlap_do_nothing_twice(
         with capture_logs() as logs, ThreadPoolExecutor(2) as pool:
             schedulers = [Scheduler(stage.desk, connection, 20, None) for _ in range(2)]
             list(pool.map(Scheduler.tick, schedulers))
-        assert not [entry for entry in logs if entry["event"] == "database.unreachable"]
+        assert not [entry for entry in logs if entry["event"] == "database_away"]
         assert stage.decision(first[0]).rule == "late"
         assert len(stage.heard(late)) == 1
         newest = stage.message(second[0]).attempt
