@@ -111,7 +111,8 @@ class Policy(_Strict):
     """How often in a row the same answer is given before a person is called."""
     quiet_hours: int = Field(24, ge=1)
     """A conversation in which nobody said anything for so long is over, unless a person is awaited:
-    what its customer does next begins a new one, with the bot."""
+    what its customer does next begins a new one, with the bot. Where a person is in charge and the
+    customer spoke last, opening hours count only."""
 
 
 class Hours(_Strict):

@@ -16,7 +16,8 @@ customer's forum topic is, `bans` who meets silence, `announcing` calls the oper
 backup put back needs.
 
 What they share: `desk`; `conversations`, which end when they are `quiet`, and their `handoff` from
-the bot to people, with what a `handover` may promise; `cards` before the operators, their
+the bot to people, with what a `handover` may promise; who is `awaiting` a person's word, and who is
+`leaving` meanwhile; `cards` before the operators, their
 `card_keyboards`, and `refreshing` them; `composing` deliveries, and a `batch` of them; `noting`
 what is counted and logged.
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select
+from collections.abc import Sequence
+
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Author, ConversationState
-from desk.flow.cards import post_card
+from desk.domain import Action, Author, ConversationState
+from desk.flow.awaiting import has_person
+from desk.flow.cards import post_card, post_message
 from desk.flow.desk import Desk
 from desk.flow.handoff import copy_file
-from desk.flow.topics import readdress
-from desk.policy import ASKED_FOR_PERSON, ATTACHMENT, CHANGED, FLOOD, WAITING_FOR_PERSON
+from desk.flow.topics import SHOWN_AGAIN, readdress
+from desk.policy import (
+    ASKED_FOR_PERSON,
+    ATTACHMENT,
+    CHANGED,
+    FLOOD,
+    PERSON_IN_CHARGE,
+    WAITING_FOR_PERSON,
+)
 from desk.tables import IS_CARD, Conversation, Customer, DecisionRow, DeliveryRow, Message
 
 OLD_KEY = "old:"
@@ -22,8 +32,8 @@ AT_ONCE = 20
 
 
 def announce_waiting(desk: Desk) -> None:
-    """Call the operators for conversations that were handed over while they had no chat, or
-    another one; their files go along. A second call finds none.
+    """Call the operators for conversations that were handed over, or taken, while they had no chat
+    or another one: the card, and what the customer said and sent since. A second call finds none.
     """
     last: int | None = 0
     while last is not None:
@@ -37,48 +47,85 @@ def _announce_next(desk: Desk, last: int) -> int | None:
         DeliveryRow.chat_id == desk.operator_chat_id,
         DeliveryRow.conversation_id.is_not(None),
     )
-    query = select(Conversation).where(
-        Conversation.state == ConversationState.WAITING, Conversation.id.not_in(called)
+    waits = Conversation.state == ConversationState.WAITING
+    query = (
+        select(Conversation, Customer)
+        .join(Customer, Customer.id == Conversation.customer_id)
+        .where(or_(waits, has_person(desk)), Conversation.id.not_in(called))
     )
     if desk.operator_chat_id is None:
         return None
     with desk.store.writing() as session:
         readdress(session, desk)
         query = query.where(Conversation.id > last).order_by(Conversation.id).limit(AT_ONCE)
-        found = session.scalars(query).all()
-        for conversation in found:
-            message = session.scalar(
-                select(Message)
-                .join(DecisionRow, DecisionRow.message_id == Message.id)  # a mere /start has none
-                .where(
-                    Message.conversation_id == conversation.id,
-                    Message.author == Author.CUSTOMER,
-                    DecisionRow.rule.not_in([FLOOD, CHANGED]),
-                )
-                .order_by(Message.id.desc())
-                .limit(1)
-            )
-            if (
-                message is None
-            ):  # a button called a person for a question of an earlier conversation
-                message = session.scalar(
-                    select(Message)
-                    .join(DeliveryRow, DeliveryRow.message_id == Message.id)
-                    .where(
-                        DeliveryRow.conversation_id == conversation.id,
-                        DeliveryRow.key.startswith("handover:"),
-                    )
-                    .order_by(DeliveryRow.id.desc())
-                    .limit(1)
-                )
-            if message is not None:
-                customer = session.get_one(Customer, conversation.customer_id)
-                _forget_posts(session, desk, message)
-                post_card(session, desk, customer, conversation, message)
-                for file in session.scalars(_files(conversation)).all():
-                    _forget_posts(session, desk, file)
-                    copy_file(session, desk, customer, conversation, file)
-    return found[-1].id if found else None
+        found = session.execute(query).all()
+        for conversation, customer in found:
+            message = _to_begin_with(session, conversation)
+            if message is None:
+                continue
+            _forget_posts(session, desk, message)
+            post_card(session, desk, customer, conversation, message)
+            files = session.scalars(_files(conversation)).all()
+            texts = _said_since(session, conversation, message)
+            for said in sorted({*files, *texts}, key=lambda said: said.id):
+                _forget_posts(session, desk, said)
+                show = copy_file if said in files else post_message
+                show(session, desk, customer, conversation, said)
+        return found[-1].Conversation.id if found else None
+
+
+def _to_begin_with(session: Session, conversation: Conversation) -> Message | None:
+    """The message of a conversation's card: the last that called a person, else what the customer
+    said last, else what an operator opened it with."""
+    decided = (
+        select(Message)
+        .join(DecisionRow, DecisionRow.message_id == Message.id)  # a mere /start has none
+        .where(
+            Message.conversation_id == conversation.id,
+            Message.author == Author.CUSTOMER,
+            DecisionRow.rule.not_in([FLOOD, CHANGED]),
+        )
+        .order_by((DecisionRow.action == Action.ESCALATE).desc(), Message.id.desc())
+    )
+    # A button may have called a person for a question of an earlier conversation.
+    elsewhere = (
+        select(Message)
+        .join(DeliveryRow, DeliveryRow.message_id == Message.id)
+        .where(
+            DeliveryRow.conversation_id == conversation.id,
+            DeliveryRow.key.startswith("handover:"),
+        )
+        .order_by(DeliveryRow.id.desc())
+    )
+    by_operator = (
+        select(Message)
+        .where(Message.conversation_id == conversation.id, Message.author == Author.OPERATOR)
+        .order_by(Message.id.desc())
+    )
+    for query in (decided, elsewhere, by_operator):
+        message = session.scalar(query.limit(1))
+        if message is not None:
+            return message
+    return None
+
+
+def _said_since(
+    session: Session, conversation: Conversation, message: Message
+) -> Sequence[Message]:
+    """What the customer has said since, the last words of it: the group takes 20 messages a
+    minute."""
+    return session.scalars(
+        select(Message)
+        .join(DecisionRow, DecisionRow.message_id == Message.id)
+        .where(
+            Message.conversation_id == conversation.id,
+            Message.author == Author.CUSTOMER,
+            Message.id > message.id,
+            DecisionRow.rule != FLOOD,
+        )
+        .order_by(Message.id.desc())
+        .limit(SHOWN_AGAIN)
+    ).all()
 
 
 def _files(conversation: Conversation) -> Select[Message]:
@@ -90,7 +137,9 @@ def _files(conversation: Conversation) -> Select[Message]:
             Message.conversation_id == conversation.id,
             Message.telegram_id.is_not(None),
             Message.attempt == 0,
-            DecisionRow.rule.in_([ASKED_FOR_PERSON, ATTACHMENT, WAITING_FOR_PERSON]),
+            DecisionRow.rule.in_(
+                [ASKED_FOR_PERSON, ATTACHMENT, PERSON_IN_CHARGE, WAITING_FOR_PERSON]
+            ),
         )
         .order_by(Message.id)
     )

@@ -21,6 +21,7 @@ from desk.flow.composing import (
     shorten,
 )
 from desk.flow.desk import Desk
+from desk.flow.leaving import BACK_KEY, LEFT_KEY
 from desk.pack import Escalate
 from desk.percent import compared
 from desk.policy import ATTACHMENT, CHANGED, OTHER_LANGUAGE, threshold
@@ -50,7 +51,7 @@ CARD_KEY, POST_KEY, FILE_KEY, TEXT_KEY = CUSTOMER_KEYS = ("card:", "post:", "fil
 of a long text); the message's id follows."""
 REMIND_KEY = "remind:"
 """How those of reminders begin."""
-UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, REMIND_KEY, "left:")
+UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, REMIND_KEY, LEFT_KEY, BACK_KEY)
 """How the keys begin of what is not shown of a customer who is banned."""
 KIND = re.compile(r"\[([a-z ]+)\]")
 """The text that stands for what was sent without one: `bot.customers.said`."""
@@ -70,9 +71,10 @@ def post_card(
 def post_state_card(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
 ) -> None:
-    """Give a conversation that an operator's `message` opens its card, unless it has one.
+    """Give a conversation its card, with the state and the buttons, unless it has one.
 
-    It holds what was said before (nothing in a new conversation), the state and the buttons.
+    For an operator's `message`, which opens it, that holds what was said before (nothing in a new
+    conversation).
     """
     if status_card(session, desk, conversation) is None:
         _post(session, desk, customer, conversation, message, CARD_KEY)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, MessageState, Person
 from desk.flow.composing import clean
 from desk.flow.desk import Desk
+from desk.flow.leaving import came_back
 from desk.flow.quiet import close_if_quiet
 from desk.tables import IS_PENDING, Conversation, Customer, Message
 
@@ -26,9 +27,12 @@ def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conve
     customer.first_name = person.first_name and clean(person.first_name)[:256]
     customer.username = person.username
     customer.language = person.language and clean(person.language)[:16]
-    customer.gone = False
+    was_gone, customer.gone = customer.gone, False
     session.flush()
-    return customer, current_conversation(session, desk, customer)
+    conversation = current_conversation(session, desk, customer)
+    if was_gone:
+        came_back(session, desk, customer, conversation)
+    return customer, conversation
 
 
 def current_conversation(session: Session, desk: Desk, customer: Customer) -> Conversation:
@@ -92,15 +96,6 @@ def add_message(
     session.add(message)
     session.flush()
     return message
-
-
-def is_word_of_operator(message: type[Message]) -> ColumnElement[bool]:
-    """Whether a message (the table, or an alias of it) is a person's word to the customer. A
-    command that opened the conversation is none."""
-    return and_(
-        message.author == Author.OPERATOR,
-        or_(message.telegram_id.is_not(None), message.delivery_key.is_not(None)),
-    )
 
 
 def first_pending(session: Session, conversation_id: int) -> Message | None:

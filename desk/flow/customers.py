@@ -9,14 +9,13 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, MessageState, Person
 from desk.flow.bans import is_banned
-from desk.flow.cards import post_message
+from desk.flow.cards import post_message, post_state_card
 from desk.flow.composing import (
     SHOW_INTENT,
     called,
     clean,
     customer_text,
     language_of,
-    operators_text,
     person_button,
     shorten,
     topic_buttons,
@@ -27,6 +26,7 @@ from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.handover import waiting_text
 from desk.flow.intake import claim, forget
+from desk.flow.leaving import came_back, left
 from desk.flow.noting import decided, happened
 from desk.pack import Escalate
 from desk.policy import (
@@ -167,7 +167,7 @@ def awaits_bot(desk: Desk, message_id: int) -> bool:
 def blocked(desk: Desk, inbox_id: int, chat_id: int, *, gone: bool) -> None:
     """A customer has blocked the bot, or has unblocked it.
 
-    The operators learn of one who waits for them: answers would be written in vain.
+    The operators learn of one who is to have an answer from them.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
@@ -178,19 +178,11 @@ def blocked(desk: Desk, inbox_id: int, chat_id: int, *, gone: bool) -> None:
         if customer is None:
             forget(session, inbox_id)
             return
-        told, customer.gone = customer.gone, gone
+        before, customer.gone = customer.gone, gone
         conversation = find_open(session, customer)
-        waits = conversation is not None and conversation.state is ConversationState.WAITING
-        if gone and not told and waits:
-            text = "⚠️ " + say("customer-left", desk.language)
-            operators_text(
-                session,
-                desk,
-                f"left:{inbox_id}",
-                text,
-                customer=customer,
-                conversation=conversation,
-            )
+        if conversation is not None and gone is not before:
+            tell = left if gone else came_back
+            tell(session, desk, customer, conversation)
 
 
 def sent_file(
@@ -228,6 +220,8 @@ def sent_file(
             # Called already, and each picture of an album comes as an update of its own.
             _leave_to_person(session, conversation, message)
         show_undecided(session, desk, customer, conversation)
+        # Taken in a chat that is the operators' no longer, it may have none in this one.
+        post_state_card(session, desk, customer, conversation, message)
         copy_file(session, desk, customer, conversation, message)
 
 

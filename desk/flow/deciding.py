@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import NamedTuple
@@ -43,6 +43,7 @@ from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person
 from desk.flow.noting import counted, decided
+from desk.flow.refreshing import refresh_card
 from desk.pack import Pack
 from desk.policy import LATE, decide, decide_continued, is_negative
 from desk.tables import (
@@ -170,6 +171,7 @@ def decide_batch(
             for case, outcome in zip(cases, found, strict=True):
                 negative = is_negative(outcome.prediction, desk.pack)
                 case.conversation.negatives = case.conversation.negatives + 1 if negative else 0
+        _show_reopened(session, desk, held)
         following = _next_of(session, desk, touched)
         session.flush()
         faultpoints.point("worker.before_commit")
@@ -196,6 +198,7 @@ def give_up(desk: Desk, message_ids: Sequence[int], rule: str = LATE) -> list[tu
                 Decision(Action.ESCALATE if bot else Action.SILENT, rule) for bot in with_bot
             ]
             _apply(session, desk, cases, decisions, {})
+        _show_reopened(session, desk, held)
         return _next_of(session, desk, touched)
 
 
@@ -215,6 +218,8 @@ class _Held:
     """Those of the batch that are pending, by id."""
     conversations: dict[int, Conversation]
     customers: dict[int, Customer]
+    reopened: list[Conversation] = field(default_factory=list)
+    """Those that a message which was still pending has given back to the bot."""
 
     def turns(self, messages: Sequence[Message]) -> Iterator[list[_Case]]:
         """The messages by id, with each customer once in a turn: what is decided of one message
@@ -243,6 +248,7 @@ class _Held:
             conversation.state, conversation.resolved_at = ConversationState.BOT, None
             conversation.clarifications, conversation.negatives = 0, 0
             conversation.last_intents = []
+            self.reopened.append(conversation)
         return _Case(message, conversation, customer)
 
 
@@ -279,6 +285,14 @@ def _hold(session: Session, message_ids: Collection[int]) -> _Held:
         {conversation.id: conversation for conversation in conversations},
         {customer.id: customer for customer in customers},
     )
+
+
+def _show_reopened(session: Session, desk: Desk, held: _Held) -> None:
+    """Have the cards of conversations that the bot has again say so: few ever, and one by one.
+    Where the message has called a person there is a card of that."""
+    for conversation in held.reopened:
+        if conversation.state is ConversationState.BOT:
+            refresh_card(session, desk, held.customers[conversation.customer_id], conversation)
 
 
 def _attempt(message: Message) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import ConversationState, Delivery, DeliveryState, InboxState
+from desk.flow.awaiting import is_called
 from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS, REMIND_KEY, UNHEARD_KEYS
 from desk.flow.delivering import (
     CHANGE_KEY,
@@ -160,8 +161,8 @@ def _is_edited(session: Session, row: DeliveryRow, lease: Holding) -> bool:
 
 def _overtaken(session: Session, row: DeliveryRow) -> bool:
     """Whether a delivery is not to be sent any more: a person has taken over what the bot answers,
-    be it resolved since or not, or has come where it reminds of one; or has banned the customer to
-    whom it goes, or whose words it shows.
+    be it resolved since or not, or has spoken where it reminds of one; or has banned the customer
+    to whom it goes, or whose words it shows.
 
     Asked of the state, not of the clock: those of two hosts may differ. In a conversation that a
     person has resolved the bot says nothing new. Nor is anything changed that never arrived.
@@ -179,7 +180,7 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
         shows = row.topic_of is not None and row.key.startswith(UNHEARD_KEYS)
         return row.chat_id == customer.chat_id or shows
     if row.topic_of is not None and row.key.startswith(REMIND_KEY):
-        return conversation.state is not ConversationState.WAITING
+        return not is_called(session, conversation)
     if not row.from_bot:
         return False
     resolved = conversation.state is ConversationState.RESOLVED

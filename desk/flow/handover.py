@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from desk.flow.composing import language_of
 from desk.flow.desk import Desk
+from desk.pack import WEEKDAYS
 from desk.tables import Customer
 from desk.texts import say
 from desk.times import clock, span, when
@@ -29,10 +30,13 @@ def handover_text(desk: Desk, customer: Customer) -> str:
         return say(
             "handover-open", language, span=span(desk.pack.sla.first_reply_minutes, language)
         )
+    until = closing.astimezone(opening.tzinfo)
+    today = until.date() == now.astimezone(opening.tzinfo).date()
     return say(
-        "handover-closing",
+        "handover-closing" if today else "handover-closing-later",
         language,
-        until=clock(closing.astimezone(opening.tzinfo)),
+        until=clock(until),
+        day=WEEKDAYS[until.weekday()],
         when=when(opening, now, language),
     )
 

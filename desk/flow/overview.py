@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
-from desk.domain import Author, ConversationState
-from desk.flow.composing import operator_name, shorten
-from desk.flow.conversations import is_word_of_operator
+from desk.domain import Author
+from desk.flow.awaiting import IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
+from desk.flow.composing import shorten
 from desk.flow.desk import Desk
-from desk.flow.reminding import CALLED, WAITING, is_late
+from desk.flow.reminding import CALLED, WAITING, is_late, taken_by
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -35,23 +35,26 @@ def overview(desk: Desk) -> str:
     language = desk.language
     with desk.store.reading() as session:
         called = _count(session, CALLED)
-        waiting = session.execute(
-            WAITING.with_only_columns(Customer, Conversation.escalated_at).limit(SHOWN)
-        )
+        waiting = session.execute(WAITING.with_only_columns(Customer, Conversation).limit(SHOWN))
         late = [
-            (customer, since, " ⏰" if is_late(desk, since) else "")
-            for customer, since in waiting
-            if since is not None
+            (
+                customer,
+                conversation.escalated_at,
+                (" ⏰" if is_late(desk, conversation.escalated_at) else "")
+                + _whose(session, conversation),
+            )
+            for customer, conversation in waiting
+            if conversation.escalated_at is not None
         ]
         lines = ["⏳ " + say("queue-waiting", language, count=called), *_lines(desk, late, called)]
-        recent = _with_person(desk)
-        taken = session.scalar(select(func.count(Conversation.id)).join(Customer).where(recent))
+        others = and_(has_person(desk), ~IS_CALLED)
+        taken = session.scalar(select(func.count(Conversation.id)).join(Customer).where(others))
         if taken:
-            unanswered = _unanswered(recent)
+            unanswered = _unanswered(others)
             count = _count(session, unanswered)
             waits = [
-                (customer, since, f" · {html(operator_name(session, who))}" if who else "")
-                for customer, since, who in session.execute(unanswered.limit(SHOWN))
+                (customer, since, _whose(session, conversation))
+                for customer, since, conversation in session.execute(unanswered.limit(SHOWN))
             ]
             text = say("queue-unanswered", language, count=count, taken=taken)
             lines += ["", f"🧑\u200d💼 {text}", *_lines(desk, waits, count)]
@@ -62,44 +65,27 @@ def _count(session: Session, rows: Select[*tuple[Any, ...]]) -> int:
     return session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
 
 
-def _with_person(desk: Desk) -> ColumnElement[bool]:
-    """Whether a person has a conversation that is not over for being quiet, or for want of a
-    customer."""
-    since = desk.clock() - timedelta(hours=desk.pack.policy.quiet_hours)
-    lately = (
-        select(Message.id)
-        .where(Message.conversation_id == Conversation.id, Message.created_at >= since)
-        .correlate(Conversation)
-        .exists()
-    )
-    return and_(Conversation.state == ConversationState.HUMAN, Customer.gone.is_(False), lately)
-
-
-def _unanswered(recent: ColumnElement[bool]) -> Select[Customer, datetime, int | None]:
-    """Customers to whom nobody has replied in such a conversation, since when, and whose it is."""
-    written = aliased(Message)
-    answered = (
-        select(func.max(written.id))
-        .where(
-            written.conversation_id == Conversation.id,
-            is_word_of_operator(written),
-        )
-        .correlate(Conversation)
-        .scalar_subquery()
-    )
+def _unanswered(taken: ColumnElement[bool]) -> Select[Customer, datetime, Conversation]:
+    """Customers to whom nobody has replied in such a conversation, since when, and which it is."""
     since = func.min(Message.created_at)
     return (
-        select(Customer, since, Conversation.operator_id)
+        select(Customer, since, Conversation)
         .join(Conversation, Conversation.customer_id == Customer.id)
         .join(Message, Message.conversation_id == Conversation.id)
         .where(
-            recent,
+            taken,
             Message.author == Author.CUSTOMER,
-            Message.id > func.coalesce(answered, 0),
+            Message.id > func.coalesce(LAST_WORD_OF_OPERATOR, 0),
         )
         .group_by(Customer.id, Conversation.id)
         .order_by(since, Conversation.id)
     )
+
+
+def _whose(session: Session, conversation: Conversation) -> str:
+    """Behind a line: which colleague has the conversation, if one does."""
+    operator = taken_by(session, conversation)
+    return f" · {html(operator)}" if operator else ""
 
 
 def _lines(desk: Desk, waits: Sequence[Waits], of: int) -> list[str]:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
+from desk.flow.awaiting import customer_spoke_last
 from desk.flow.desk import Desk
 from desk.flow.noting import happened
 from desk.flow.refreshing import refresh_card
@@ -22,13 +23,22 @@ def close_if_quiet(
     """Resolve a conversation that was quiet for the pack's `quiet_hours`; says whether it was.
 
     Asked when its customer comes back: what was counted in it is old by then, and an operator
-    who forgot to resolve it would silence the bot for ever. One that waits for a person is never
-    over so, nor is one with a message that has no decision yet. Both rows are locked.
+    who forgot to resolve it would silence the bot for ever. Where a person is in charge and the
+    customer spoke last, only opening hours count: nobody could reply in others. One that waits for
+    a person is never over so, nor is one with a message that has no decision yet. Both rows are
+    locked.
     """
     if conversation.state not in (ConversationState.BOT, ConversationState.HUMAN):
         return False
-    quiet = desk.clock() - _last_act(session, conversation)
-    if quiet.total_seconds() < desk.pack.policy.quiet_hours * HOUR:
+    since, now = _last_act(session, conversation), desk.clock()
+    enough = desk.pack.policy.quiet_hours * HOUR
+    if (now - since).total_seconds() < enough:
+        return False
+    if (
+        conversation.state is ConversationState.HUMAN
+        and desk.pack.hours.open_seconds(since, now) < enough
+        and customer_spoke_last(session, conversation)
+    ):
         return False
     undecided = select(Message.id).where(Message.conversation_id == conversation.id, IS_PENDING)
     if session.scalar(undecided.limit(1)) is not None:

@@ -10,8 +10,9 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
+from desk.flow.awaiting import IS_CALLED
 from desk.flow.cards import REMIND_KEY
-from desk.flow.composing import has_delivery, operators_text
+from desk.flow.composing import has_delivery, operator_name, operators_text
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer
 from desk.telegram_html import escaped as html
@@ -29,10 +30,11 @@ DIGEST_KEYS = (OPENED_KEY, REMIND_KEY)
 WAITING = (
     select(Conversation)
     .join(Customer, Customer.id == Conversation.customer_id)
-    .where(Conversation.state == ConversationState.WAITING, Customer.gone.is_(False))
+    .where(IS_CALLED, Customer.gone.is_(False))
     .order_by(Conversation.escalated_at)
 )
-"""Conversations that wait for a person, longest first. Who has blocked the bot waits no more."""
+"""Conversations that wait for a person's word, longest first, taken by somebody or not. Who has
+blocked the bot waits no more."""
 CALLED = WAITING.with_only_columns(Conversation.id, Conversation.escalated_at)
 """Their ids, and since when."""
 _NOT_REMINDED = or_(
@@ -75,7 +77,7 @@ def remind(desk: Desk) -> int:
         for conversation, _ in late:
             conversation.reminded_at = desk.clock()
         if len(late) > SINGLE_REMINDERS:
-            _post_digest(session, desk, _key(late[0][0]), len(late), *late[0])
+            _post_digest(session, desk, _key(desk, late[0][0]), len(late), *late[0])
         else:
             for conversation, customer in late:
                 _post_reminder(session, desk, conversation, customer)
@@ -127,7 +129,7 @@ def _hold(session: Session, ids: Sequence[int]) -> list[tuple[Conversation, Cust
         .where(
             Conversation.id.in_(ids),
             Conversation.customer_id.in_(by_id),
-            Conversation.state == ConversationState.WAITING,
+            IS_CALLED,
             _NOT_REMINDED,
         )
         .order_by(Conversation.id)
@@ -140,16 +142,18 @@ def _hold(session: Session, ids: Sequence[int]) -> list[tuple[Conversation, Cust
 def _post_reminder(
     session: Session, desk: Desk, conversation: Conversation, customer: Customer
 ) -> None:
+    operator = taken_by(session, conversation)
     text = say(
-        "waiting-reminder",
+        "waiting-reminder" if operator is None else "waiting-reminder-taken",
         desk.language,
         customer=html(customer.name),
         span=_waited(desk, conversation),
+        operator=html(operator or ""),
     )
     operators_text(
         session,
         desk,
-        _key(conversation),
+        _key(desk, conversation),
         text,
         customer=customer,
         conversation=conversation,
@@ -175,9 +179,16 @@ def _post_digest(
     operators_text(session, desk, key, text, conversation=longest)
 
 
-def _key(conversation: Conversation) -> str:
-    """Of a reminder: one for each time a person was called."""
-    return f"{REMIND_KEY}{conversation.id}:{_since(conversation).timestamp():.0f}"
+def taken_by(session: Session, conversation: Conversation) -> str | None:
+    """Who has a conversation, if somebody does."""
+    if conversation.state is not ConversationState.HUMAN or conversation.operator_id is None:
+        return None
+    return operator_name(session, conversation.operator_id)
+
+
+def _key(desk: Desk, conversation: Conversation) -> str:
+    """Of a reminder of now; that there is one a call is `Conversation.reminded_at`'s to say."""
+    return f"{REMIND_KEY}{conversation.id}:{desk.clock().timestamp():.0f}"
 
 
 def _waited(desk: Desk, conversation: Conversation) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, false, or_, select
 
 from desk.domain import Author, ConversationState, InboxState, MessageState
-from desk.flow.conversations import is_word_of_operator
+from desk.flow.awaiting import is_word_of_operator
 from desk.flow.desk import Desk
 from desk.tables import (
     IS_UNFINISHED,

@@ -10,6 +10,16 @@ clarify-one = Did you mean this?
 rephrase = Sorry, I'm not sure I understood that. Could you say it in other words, or pick a topic?
 handover-open = I'm passing this to a colleague, who will reply right here – usually within { $span }.
 handover-closing = I'm passing this to a colleague. Our team is here until { $until } and back { $when }; you will get the reply right here.
+handover-closing-later =
+    I'm passing this to a colleague. Our team is here until { $day ->
+        [mon] Monday
+        [tue] Tuesday
+        [wed] Wednesday
+        [thu] Thursday
+        [fri] Friday
+        [sat] Saturday
+       *[sun] Sunday
+    } at { $until } and back { $when }; you will get the reply right here.
 handover-closed = I'm passing this to a colleague. Our team is back { $when }, and you will get the reply right here.
 handover-closed-unknown = I'm passing this to a colleague. Our team is away right now; you will get the reply right here.
 handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
@@ -104,6 +114,7 @@ card-quiet =
        *[other] { $hours } quiet hours
     }
 waiting-reminder = ⏰ { $customer } has been waiting for a person for { $span }.
+waiting-reminder-taken = ⏰ { $customer } has been waiting for a person for { $span }. { $operator } has taken the conversation and not answered yet.
 waiting-digest =
     ⏰ { $count ->
         [one] A customer is waiting for a person: { $customer }, for { $span }.
@@ -178,7 +189,8 @@ taken-from = { $operator } took over from { $previous }.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 button-void = That button is no longer valid.
-customer-left = The customer has blocked the bot while waiting for a person. No answer reaches them until they write again.
+customer-left = The customer has blocked the bot while waiting for a person. No answer reaches them until they unblock it.
+customer-back = The customer has unblocked the bot: answers reach them again.
 customer-banned = This customer is banned: nothing they send is shown or answered, and nothing is sent to them. /unban takes that back.
 customer-unbanned = This customer is not banned: what they write is answered.
 customer-gone = The customer has blocked the bot; nothing was sent.

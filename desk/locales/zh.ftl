@@ -10,6 +10,16 @@ clarify-one = 您想问的是这个吗？
 rephrase = 抱歉，我没有完全理解。您可以换个说法，或者选择一个主题吗？
 handover-open = 我已把您的问题转给同事，通常会在 { $span }内在这里回复您。
 handover-closing = 我已把您的问题转给同事。团队在线至 { $until }，之后将于{ $when } 上班；会在这里回复您。
+handover-closing-later =
+    我已把您的问题转给同事。团队在线至{ $day ->
+        [mon] 周一
+        [tue] 周二
+        [wed] 周三
+        [thu] 周四
+        [fri] 周五
+        [sat] 周六
+       *[sun] 周日
+    } { $until }，之后将于{ $when } 上班；会在这里回复您。
 handover-closed = 我已把您的问题转给同事。我们的团队将于{ $when } 上班，届时会在这里回复您。
 handover-closed-unknown = 我已把您的问题转给同事。团队目前不在线，之后会在这里回复您。
 handover-nobody = 您的消息已保存，但目前联系不到任何同事。一旦有人在线，会在这里回复您。
@@ -74,6 +84,7 @@ card-taken = { $operator } 已接手
 card-resolved = { $operator } 已解决
 card-quiet = { $hours } 小时无人发言，已自动关闭
 waiting-reminder = ⏰ { $customer } 等待人工已有 { $span }。
+waiting-reminder-taken = ⏰ { $customer } 等待人工已有 { $span }。{ $operator } 已接手，但尚未回复。
 waiting-digest = ⏰ 有 { $count } 位客户在等待人工，其中 { $customer } 等得最久：{ $span }。
 queue-waiting =
     { $count ->
@@ -122,7 +133,8 @@ taken-from = { $operator } 从 { $previous } 接手了对话。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 button-void = 这个按钮已失效。
-customer-left = 客户在等待人工时屏蔽了机器人。在其再次来信之前，任何回复都无法送达。
+customer-left = 客户在等待人工时屏蔽了机器人。在其解除屏蔽之前，任何回复都无法送达。
+customer-back = 客户已解除对机器人的屏蔽，回复可以送达了。
 customer-banned = 该客户已被封禁：其消息不再显示、不再回复，也不会向其发送任何内容。撤销：/unban
 customer-unbanned = 该客户未被封禁：其消息会正常处理。
 customer-gone = 客户已屏蔽机器人，消息未发送。

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event
@@ -12,10 +13,10 @@ from desk.domain import (
     DeliveryState,
     Person,
 )
-from desk.flow import announcing, customers, delivering, dispatching
+from desk.flow import announcing, customers, delivering, dispatching, operators
 from desk.tables import Conversation, Customer
-from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, Stage
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, OSCAR, Stage
 
 
 def test_who_waits_from_before_there_was_an_operators_chat_is_announced_once(stage: Stage) -> None:
@@ -58,8 +59,12 @@ def test_files_from_before_there_was_an_operators_chat_are_copied_behind_the_car
     announcing.announce_waiting(stage.desk)
     first, second = [m.id for m in stage.said() if m.text == "[photo]"]
     shown = stage.deliveries(OPERATOR_CHAT)
-    assert [row.key for row in shown] == [f"card:{second}", f"file:{first}", f"file:{second}"]
-    assert [row.payload for row in shown[1:]] == [
+    assert [row.key for row in shown if "post:" not in row.key] == [
+        f"card:{first}",
+        f"file:{first}",
+        f"file:{second}",
+    ]
+    assert [row.payload for row in shown if row.method == "copyMessage"] == [
         {"from_chat_id": ANA.chat_id, "message_id": 55},
         {"from_chat_id": ANA.chat_id, "message_id": 57},
     ]
@@ -73,7 +78,88 @@ def test_files_go_along_when_the_operators_move(stage: Stage) -> None:
     for chat in range(-100999, -100980):  # each time there is one more that it was shown in
         moved = Stage(replace(stage.desk, operator_chat_id=chat))
         announcing.announce_waiting(moved.desk)
-        assert [row.method for row in moved.send_all()] == ["sendMessage", "copyMessage"]
+        assert [row.method for row in moved.send_all()] == [
+            "sendMessage",
+            "copyMessage",
+            "sendMessage",
+        ]
+
+
+def _moved(stage: Stage) -> Stage:
+    """The same desk with another operators' chat."""
+    return Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+
+
+def _shown(moved: Stage) -> list[str]:
+    """What was put into the new chat: keys, oldest first."""
+    return [row.key for row in moved.deliveries(moved.desk.operator_chat_id)]
+
+
+def test_the_card_in_the_new_group_has_the_question_and_why_a_person_was_called(
+    stage: Stage,
+) -> None:
+    called = stage.ask("My wedding bouquet came dead", intent="complaint")
+    later = [stage.ask(f"more {number}") for number in range(12)]
+    stage.send_all()
+    moved = _moved(stage)
+    announcing.announce_waiting(moved.desk)
+    card, *posts = moved.deliveries(-100999)
+    assert "My wedding bouquet came dead" in card.payload["text"]
+    assert "Why" in card.payload["text"]
+    assert [card.key, *(row.key for row in posts)] == [
+        f"card:{called}",
+        *(f"post:{message_id}" for message_id in later[-10:]),
+    ]
+
+
+def test_whom_a_colleague_has_is_announced_too_with_who_it_is(stage: Stage) -> None:
+    called = stage.ask("My wedding bouquet came dead", intent="complaint")
+    stage.topic()
+    stage.reply("Which order?")
+    answer = stage.ask("4711")
+    customers.sent_file(stage.desk, stage.update(), ANA, 57, "[photo]")
+    stage.send_all()
+    moved = _moved(stage)
+    for _ in range(2):
+        announcing.announce_waiting(moved.desk)
+        photo = answer + 1
+        assert _shown(moved) == [f"card:{called}", f"post:{answer}", f"file:{photo}"]
+    assert "taken by Oscar" in moved.deliveries(-100999)[0].payload["text"]
+
+
+def test_whom_an_operator_wrote_to_first_is_announced_with_what_was_said(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.topic()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.reply("they come tomorrow")
+    stage.send_all()
+    moved = _moved(stage)
+    announcing.announce_waiting(moved.desk)
+    (card,) = moved.deliveries(-100999)
+    assert "taken by Oscar" in card.payload["text"]
+
+
+def test_a_conversation_that_fell_quiet_is_not_announced(stage: Stage, clock: Clock) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.reply("I am sorry")
+    stage.send_all()
+    clock.set(datetime.now(UTC) + timedelta(days=2))  # the bot's words have the real clock's time
+    moved = _moved(stage)
+    announcing.announce_waiting(moved.desk)
+    assert _shown(moved) == []
+
+
+def test_a_file_for_the_person_in_charge_brings_its_card_into_the_new_group(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.reply("I am sorry")
+    stage.send_all()
+    moved = _moved(stage)
+    customers.sent_file(moved.desk, moved.update(), ANA, 57, "[photo]")
+    customers.sent_file(moved.desk, moved.update(), ANA, 58, "[photo]")
+    first, second = [m.id for m in stage.said() if m.text == "[photo]"]
+    assert _shown(moved) == [f"card:{first}", f"file:{first}", f"file:{second}"]
 
 
 def test_however_many_wait_a_transaction_announces_some_and_the_last_one_ends(

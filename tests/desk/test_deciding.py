@@ -378,6 +378,25 @@ def test_a_conversation_that_was_opened_again_is_the_one_that_is_resolved(stage:
     assert [c.state for c in stage.conversations()] == ["resolved", "resolved"]
 
 
+@pytest.mark.parametrize("shown", [True, False])
+def test_the_card_of_a_conversation_that_the_bot_has_again_says_so(
+    stage: Stage, shown: bool
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    if shown:
+        stage.send_all()
+    job = stage.write("and where are my roses?")
+    assert job is not None
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.decide((job, predict()))
+    stage.send_all()
+    newest = stage.deliveries(OPERATOR_CHAT)[-1]
+    assert newest.method == ("editMessageText" if shown else "sendMessage")
+    assert newest.payload["text"].endswith("🤖 the bot answers again")
+    assert "Resolve" in str(newest.payload["reply_markup"])
+
+
 # ---- A batch at once ----
 
 

@@ -71,6 +71,21 @@ def test_a_desk_that_is_always_open_promises_the_time_at_any_hour(
     assert told("2026-03-03T23:59", 20160, Hours()) == OPEN.format("14 days")
 
 
+@pytest.mark.parametrize(
+    ("moment", "minutes", "until"),
+    [
+        ("2026-03-05T10:00", 2880, "Saturday at 0:00"),
+        ("2026-03-06T23:30", 60, "Saturday at 0:00"),
+        ("2026-03-05T10:00", 4320, "Saturday at 0:00"),
+    ],
+)
+def test_a_closing_that_is_not_today_is_named_with_its_day(
+    told: Callable[..., str], moment: str, minutes: int, until: str
+) -> None:
+    hours = Hours(weekly=dict.fromkeys(("mon", "tue", "wed", "thu", "fri"), ("00:00-24:00",)))
+    assert told(moment, minutes, hours) == CLOSING.format(until, "on Monday at 0:00 UTC")
+
+
 def test_a_desk_that_never_opens_again_names_no_day(told: Callable[..., str]) -> None:
     assert "Our team is away right now" in told("2026-03-03T10:00", 30, Hours(weekly={"mon": ()}))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from desk.domain import Person
 from desk.flow import customers, delivering, erasing, operators
 from desk.flow.overview import QUEUE_KEY, SHOWN, overview
@@ -99,9 +101,43 @@ def test_to_take_a_conversation_is_no_answer(stage: Stage) -> None:
     assert "In the one conversation that a colleague has, the customer wrote last:" in queue(stage)
 
 
-def test_a_conversation_that_fell_quiet_is_not_counted(stage: Stage, clock: Clock) -> None:
+def test_who_was_promised_a_person_waits_until_that_person_says_a_word(
+    stage: Stage, clock: Clock
+) -> None:
     call(stage, ANA, 77)
     operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    clock.move(days=4)
+    assert queue(stage).splitlines() == [
+        "⏳ One customer is waiting for a person:",
+        '• <a href="https://t.me/c/1234567890/77">Ana</a> – 4 days ⏰ · Oscar',
+    ]
+    stage.reply("I am on it")
+    stage.send_all()
+    assert queue(stage).splitlines()[0] == "⏳ Nobody is waiting for a person."
+
+
+@pytest.mark.parametrize("days", [3, 90])
+def test_who_spoke_last_to_the_person_they_have_is_named_however_long_ago(
+    stage: Stage, clock: Clock, days: int
+) -> None:
+    clock.set(datetime.now(UTC))  # what the bot says has the real clock's time
+    call(stage, ANA, 77)
+    stage.reply("Which order number?")
+    stage.write("It is 4711, please hurry")
+    stage.send_all()
+    clock.move(days=days)
+    assert queue(stage).splitlines()[2:] == [
+        "🧑‍💼 In the one conversation that a colleague has, the customer wrote last:",
+        f'• <a href="https://t.me/c/1234567890/77">Ana</a> – {days} days · Oscar',
+    ]
+
+
+def test_a_conversation_that_fell_quiet_after_a_persons_word_is_not_counted(
+    stage: Stage, clock: Clock
+) -> None:
+    call(stage, ANA, 77)
+    stage.reply("I am on it")
     stage.send_all()
     assert "colleague" in queue(stage)
     clock.set(

@@ -356,6 +356,50 @@ def test_a_customer_who_waits_for_nobody_blocks_the_bot_without_a_word(stage: St
     assert stage.told() == []
 
 
+def _comes_back(stage: Stage, how: str) -> None:
+    """A customer who has blocked the bot unblocks it, or is first heard of by what they write."""
+    if how == "unblocks":
+        customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=False)
+    else:
+        stage.write("are you there?")
+
+
+@pytest.mark.parametrize("how", ["unblocks", "writes"])
+@pytest.mark.parametrize("taken", [False, True])
+def test_operators_learn_that_a_customer_of_theirs_can_be_reached_again(
+    stage: Stage, how: str, taken: bool
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    if taken:
+        stage.reply("I am sorry")
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    stage.reply("hello?")
+    said = len(stage.told())
+    _comes_back(stage, how)
+    (note,) = stage.deliveries(OPERATOR_CHAT)[said:]
+    assert note.payload["text"] == (
+        "👋 The customer has unblocked the bot: answers reach them again."
+    )
+    assert note.topic_of == stage.customer().id
+
+
+def test_who_blocks_the_bot_and_unblocks_it_again_and_again_is_told_of_once_a_call(
+    stage: Stage, clock: Clock
+) -> None:
+    for calls in (1, 2):
+        stage.ask("you are rude", intent="complaint")
+        stage.topic()
+        for _ in range(5):
+            customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+            clock.move(seconds=1)
+            customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=False)
+        told = " ".join(stage.told())
+        assert told.count("has blocked the bot") == calls
+        assert told.count("has unblocked the bot") == calls
+        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+
+
 def test_help_in_the_operators_chat_lists_the_commands(stage: Stage) -> None:
     operators.help_wanted(stage.desk, stage.update(), 77)
     (row,) = stage.deliveries(OPERATOR_CHAT)

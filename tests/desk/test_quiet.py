@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from desk.domain import ConversationState
 from desk.flow import customers, operators
+from desk.pack import Hours
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, OSCAR, Stage, predict
 
@@ -88,7 +90,7 @@ def test_a_button_of_the_quiet_conversation_is_answered_in_a_new_one(
     stage.topic()
     stage.reply("let me see")
     assert stage.press(token).alert, "a person is in charge"
-    clock.move(hours=25)
+    clock.move(days=7)  # of which three are as long open
     assert not stage.press(token).alert
     assert stage.heard()[-1] == "Send us a photo and you get your money back."
     assert stage.conversation().last_intents == ["refund"]
@@ -111,6 +113,40 @@ def test_any_word_within_the_time_keeps_it_open(stage: Stage, clock: Clock, last
     clock.move(hours=23)
     message_id = stage.ask("where are my roses")
     assert stage.decision(message_id).rule == "person_in_charge"
+
+
+@pytest.mark.parametrize(
+    ("hours", "over"),
+    [(66, False), (68, False), (4 * 24, False), (5 * 24, True)],
+    ids=["when the desk opens again", "two hours later", "a day later", "after 24 opening hours"],
+)
+def test_where_the_customer_spoke_last_only_opening_hours_count(
+    stage: Stage, clock: Clock, hours: int, over: bool
+) -> None:
+    friday = datetime(2030, 1, 4, 15, 30, tzinfo=UTC)
+    clock.set(friday)
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.reply("Which order number?")
+    stage.ask("It is 4711, please hurry")
+    stage.send_all()
+    clock.move(hours=hours)
+    message_id = stage.ask("hello?")
+    assert (len(stage.conversations()) == 2) is over
+    assert stage.decision(message_id).rule == ("confident" if over else "person_in_charge")
+
+
+def test_a_desk_that_is_always_open_counts_every_hour(stage: Stage, clock: Clock) -> None:
+    pack = stage.desk.pack.model_copy(update={"hours": Hours()})
+    stage.desk = replace(stage.desk, pack=pack)
+    _answered_by_a_person(stage)
+    _write(stage)
+    clock.move(hours=23)
+    _write(stage)
+    assert len(stage.conversations()) == 1
+    clock.move(hours=24)
+    _write(stage)
+    assert len(stage.conversations()) == 2
 
 
 def test_who_waits_for_a_person_waits_however_long_it_takes(stage: Stage, clock: Clock) -> None:

@@ -82,12 +82,53 @@ def test_a_call_in_a_conversation_that_was_opened_again_is_brought_to_mind_again
     assert len(_reminders(stage)) == 2
 
 
-def test_whom_a_person_has_taken_needs_no_reminder(stage: Stage, clock: Clock) -> None:
+def test_whom_a_person_has_answered_needs_no_reminder(stage: Stage, clock: Clock) -> None:
+    _call(stage)
+    stage.topic()
+    stage.reply("they come tomorrow")
+    clock.move(hours=2)
+    assert reminding.remind(stage.desk) == 0
+    assert reminding.waiting(stage.desk) == (0, None)
+    stage.write("thanks")
+    clock.move(days=1)
+    assert reminding.remind(stage.desk) == 0
+    assert not reminding.announce(stage.desk)
+
+
+def test_who_was_taken_without_a_word_is_brought_to_mind_with_who_has_them(
+    stage: Stage, clock: Clock
+) -> None:
     _call(stage)
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
-    clock.move(hours=2)
+    clock.move(minutes=16)
+    assert reminding.remind(stage.desk) == 1
     assert reminding.remind(stage.desk) == 0
+    (reminder,) = _texts(stage)
+    assert reminder == (
+        "⏰ Ana has been waiting for a person for 16 minutes. Oscar has taken the conversation and "
+        "not answered yet."
+    )
+    stage.send_all()
+    assert [row.state for row in _reminders(stage)] == [DeliveryState.SENT]
+    assert reminding.waiting(stage.desk) == (1, TUESDAY_TEN)
+    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
+    assert reminding.announce(stage.desk), "nor are they forgotten when the desk opens"
+
+
+def test_who_was_away_in_between_is_brought_to_mind_again_once_a_call(
+    stage: Stage, clock: Clock
+) -> None:
+    _call(stage)
+    clock.move(minutes=16)
+    assert reminding.remind(stage.desk) == 1
+    for again in (1, 0, 0):
+        customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+        clock.move(minutes=1)
+        assert reminding.remind(stage.desk) == 0
+        customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=False)
+        assert reminding.remind(stage.desk) == again
+    assert len(_reminders(stage)) == 2
 
 
 def test_a_reminder_that_comes_too_late_is_not_sent(stage: Stage, clock: Clock) -> None:
