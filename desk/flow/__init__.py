@@ -11,15 +11,14 @@ What is asked for: an `overview` of who waits, a `summary` of the last days for 
 them in colleagues' words, after long `silence` without being asked.
 
 Beside that way: `leases` say which process does it, `roster` who is an operator, `topics` where a
-customer's forum topic is, `bans` who meets silence, `announcing` calls the operators of a new chat,
-`backlog` counts what waits, `clocks` compare this host's with the database's, `restoring` is what a
-backup put back needs.
+customer's forum topic is, `albums` which pictures are one message, `bans` who meets silence,
+`announcing` calls the operators of a new chat, `backlog` counts what waits, `clocks` compare this
+host's with the database's, `restoring` is what a backup put back needs.
 
 What they share: `desk`; `conversations`, which end when they are `quiet`, and their `handoff` from
 the bot to people, with what a `handover` may promise; who is `awaiting` a person's word, and who is
-`leaving` meanwhile; `cards` before the operators, their
-`card_keyboards`, and `refreshing` them; `composing` deliveries, and a `batch` of them; `noting`
-what is counted and logged.
+`leaving` meanwhile; `cards` before the operators, their `card_keyboards`, and `refreshing` them;
+`composing` deliveries, and a `batch` of them; `noting` what is counted and logged.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash
 between the two can't repeat or lose it.

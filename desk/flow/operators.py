@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, Role
+from desk.flow.albums import is_kept_back
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import add_delivery, clean, operator_name, shorten
@@ -53,6 +54,8 @@ def operator_wrote(
             key = f"told:{why}:{thread_id}:{whom}:{span}"
             tell(session, desk, key, thread_id, say(why, desk.language, user=str(user_id)))
             return
+        if is_kept_back(session, inbox_id):
+            return  # which is said of the picture with the caption
         if customer.gone or customer.banned_at is not None:
             why = "customer-gone" if customer.gone else "customer-banned"
             text = say(why, desk.language)

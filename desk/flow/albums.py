@@ -1,0 +1,37 @@
+"""Albums of the operators' chat: each picture comes as an update, and one of them has the words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.tables import Inbox
+
+NEAR = 50
+"""So far apart at most are the update ids of an album's pictures, of which there are up to ten."""
+
+
+def is_kept_back(session: Session, inbox_id: int) -> bool:
+    """Whether the update is a picture of an album that is a note or a command by another picture's
+    caption: what that says is said of them all."""
+    row = session.get_one(Inbox, inbox_id)
+    album = _message(row.payload).get("media_group_id")
+    if album is None:
+        return False
+    near = select(Inbox.payload).where(
+        Inbox.bot_id == row.bot_id,
+        Inbox.update_id.between(row.update_id - NEAR, row.update_id + NEAR),
+        Inbox.chat_id == row.chat_id,
+    )
+    others = [_message(payload) for payload in session.scalars(near)]
+    return any(
+        other.get("media_group_id") == album and str(other.get("caption", "")).startswith("/")
+        for other in others
+    )
+
+
+def _message(payload: dict[str, Any]) -> dict[str, Any]:
+    found = payload.get("message")
+    return found if isinstance(found, dict) else {}
