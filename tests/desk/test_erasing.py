@@ -55,6 +55,11 @@ def test_what_comes_of_one_who_was_erased_is_not_kept(uma: Stage) -> None:
         assert (uma.row(Inbox, id_).payload, uma.row(Inbox, id_).chat_id) == ({}, None)
 
 
+def _handled(stage: Stage, inbox_id: int) -> None:
+    with stage.desk.store.writing() as session:
+        assert intake.claim(session, stage.desk, inbox_id)
+
+
 def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_stand(
     uma: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +88,7 @@ def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_st
     press = {"callback_query": {"message": {"message_thread_id": 78, "message_id": 3}}}
     another = store(uma, 9201, OPERATOR_CHAT, press)
     for id_ in (*theirs, others, another):
-        intake.done(uma.desk, id_)
+        _handled(uma, id_)
     # One of theirs that never arrived, and so has no number.
     (cancelled,) = add_deliveries(uma, "never", chat_id=OPERATOR_CHAT)
     with uma.desk.store.writing() as session:
@@ -99,7 +104,7 @@ def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_st
         looks += 1
         if looks == 1:
             theirs.append(store(uma, 9300, OPERATOR_CHAT, in_the_new_topic))
-            intake.done(uma.desk, theirs[-1])
+            _handled(uma, theirs[-1])
 
     monkeypatch.setattr(Mentions, "look", and_somebody_acts)
     erasing.erase(uma.desk, uma.customer(UMA).id)
