@@ -145,7 +145,7 @@ PENDING_OLDEST = Read(
 )
 BACKLOG = Read("frontdesk_deliveries", "Deliveries not sent.", ("state",))
 BACKLOG_OLDEST = Read("frontdesk_deliveries_oldest_seconds", "Age of the oldest delivery not sent.")
-WAITING = Read("frontdesk_conversations_waiting", "Conversations that wait for a person.")
+WAITING = Read("frontdesk_conversations_waiting", "Conversations that wait for a person's word.")
 LONGEST_WAITING = Read(
     "frontdesk_conversations_longest_waiting_seconds",
     "How long the one that waits longest has waited, in opening hours.",
