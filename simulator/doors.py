@@ -7,10 +7,10 @@ that are no browser name no page that they come from.
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from yarl import URL
 
 from simulator.errors import forbidden
 
@@ -40,7 +40,7 @@ def is_loopback(host: str) -> bool:
 def _is_this_machine(authority: str) -> bool:
     """Whether a Host header names this machine, whatever the port."""
     try:
-        name = URL.build(scheme="http", authority=authority).host or ""
+        name = urlsplit(f"//{authority}").hostname or ""
     except ValueError:
         return False
     return name == "localhost" or is_loopback(name)

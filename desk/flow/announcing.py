@@ -11,7 +11,7 @@ from desk.domain import Action, Author, ConversationState
 from desk.flow.awaiting import has_person
 from desk.flow.cards import post_card, post_message
 from desk.flow.desk import Desk
-from desk.flow.handoff import copy_file
+from desk.flow.handoff import HANDOVER_KEY, copy_file
 from desk.flow.topics import SHOWN_AGAIN, readdress
 from desk.policy import (
     ASKED_FOR_PERSON,
@@ -93,7 +93,7 @@ def _to_begin_with(session: Session, conversation: Conversation) -> Message | No
         .join(DeliveryRow, DeliveryRow.message_id == Message.id)
         .where(
             DeliveryRow.conversation_id == conversation.id,
-            DeliveryRow.key.startswith("handover:"),
+            DeliveryRow.key.startswith(HANDOVER_KEY),
         )
         .order_by(DeliveryRow.id.desc())
     )

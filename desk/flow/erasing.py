@@ -125,8 +125,9 @@ def empty_updates(desk: Desk, before: datetime, after: int) -> int | None:
     old = [id_ for id_, received_at in rows if received_at < before]
     if not old:
         return None
-    # As a text: PostgreSQL compares no JSON.
-    is_full = cast(Inbox.payload, Text) != "{}"
+    # As a text: PostgreSQL compares no JSON. One that was emptied when it was handled may say whose
+    # it was.
+    is_full = or_(cast(Inbox.payload, Text) != "{}", Inbox.chat_id.is_not(None))
     with desk.store.writing() as session:
         _empty(session, and_(Inbox.id.in_(old), Inbox.state == InboxState.DONE, is_full))
     return old[-1]

@@ -27,6 +27,9 @@ from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Messag
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
+HANDOVER_KEY = "handover:"
+"""How the key begins of what a customer hears when a person is called; so does the message's id."""
+
 
 def call_person(
     session: Session,
@@ -72,7 +75,8 @@ def call_person(
         text = f"{say('late', language_of(desk, customer))}\n{text}"
     if rule == INTENT_NEEDS_PERSON and intent is not None and not waiting:
         text = _with_answer(desk, customer, intent, text)
-    customer_text(session, f"handover:{message.id}", customer, conversation, text, message=message)
+    key = f"{HANDOVER_KEY}{message.id}"
+    customer_text(session, key, customer, conversation, text, message=message)
 
 
 def copy_file(

@@ -147,11 +147,11 @@ def forget(session: Session, inbox_id: int) -> None:
 
 
 def done(desk: Desk, inbox_id: int) -> None:
-    """Mark an update handled for which there was nothing to do, and keep no words of it: it may
-    come from any group of strangers, or be what colleagues say to each other."""
+    """Mark an update handled for which there was nothing to do, and keep nothing of it: it may come
+    from any group of strangers, or be what colleagues say to each other."""
     with desk.store.writing() as session:
         if claim(session, desk, inbox_id):
-            session.get_one(Inbox, inbox_id).payload = {}
+            forget(session, inbox_id)
 
 
 def failed(desk: Desk, inbox_id: int, error: str, *, final: bool = False) -> float | None:

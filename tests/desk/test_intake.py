@@ -159,14 +159,14 @@ def test_a_parked_update_that_nothing_can_mend_is_closed(desk: Desk) -> None:
     assert [new.id for new in new_rows(desk)] == [other.id]
 
 
-def test_no_words_are_kept_of_an_update_for_which_there_was_nothing_to_do(desk: Desk) -> None:
+def test_nothing_is_kept_of_an_update_for_which_there_was_nothing_to_do(desk: Desk) -> None:
     words = {"message": {"text": "17 Elm Road", "chat": {"id": -100777}}}
     intake.store_updates(desk, [Incoming(BOT, 1, -100777, words)])
     row = new_rows(desk)[0]
     intake.done(desk, row.id)
     with desk.store.reading() as session:
         kept = session.get_one(Inbox, row.id)
-    assert (kept.state, kept.payload) == (InboxState.DONE, {})
+    assert (kept.state, kept.payload, kept.chat_id) == (InboxState.DONE, {}, None)
 
 
 def test_a_failure_after_the_update_was_handled_is_ignored(desk: Desk) -> None:
