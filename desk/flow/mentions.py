@@ -74,5 +74,6 @@ class Mentions:
             return True
         if (chat_id, body.get("message_id")) in self._posts:
             return True
-        inner = ("message", "reply_to_message", "pinned_message")
+        # A reply from another topic has what it quotes.
+        inner = ("message", "reply_to_message", "external_reply", "pinned_message")
         return any(self._is_theirs(chat_id, body.get(name)) for name in inner)

@@ -74,6 +74,13 @@ def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_st
         "a card of theirs that was pinned": {
             "message": {"pinned_message": {"message_id": card, "text": "peonies"}}
         },
+        "a quotation in another topic": {
+            "message": {
+                "message_thread_id": 78,
+                "external_reply": {"chat": {"id": OPERATOR_CHAT}, "message_id": card},
+                "quote": {"text": "peonies"},
+            }
+        },
         "a note in their topic of before": {
             "message": {"message_thread_id": 77, "text": "// Quill"}
         },
