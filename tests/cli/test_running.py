@@ -461,7 +461,7 @@ def test_a_real_bot_that_can_call_nobody_starts_when_the_model_is_there(
 ) -> None:
     alone = {key: value for key, value in real_bot(telegram).items() if "CHAT" not in key}
     _start_long_training(place, pack_dir, **alone)
-    assert place.children().keys() == {"redis"}
+    assert place.children().keys() == {"redis", "starter"}
 
 
 def test_a_stop_while_the_starter_model_is_trained_leaves_nothing_behind(
