@@ -153,9 +153,10 @@ async def rewrite(
         edits.customer_changed,
         desk,
         inbox_id,
-        message.chat.id,
+        _person(message),
         message.message_id,
         said(message),
+        is_file=message.text is None,
     )
     _classify(message, waiting, jobs, indicator)
 

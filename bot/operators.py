@@ -115,17 +115,17 @@ async def note(message: Message, desk: Desk, inbox_id: int) -> None:
     if thread_id := _topic(message):
         await asyncio.to_thread(operators.noted, desk, inbox_id, thread_id)
     else:
-        await help_(message, desk, inbox_id)
+        await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
 
 def in_topic(act: Callable[[Desk, int, int, int], None]) -> Callable[..., Awaitable[None]]:
-    """A command about the customer of a topic; in General it is answered with the help."""
+    """A command about the customer of a topic; in General it is told where it works."""
 
     async def handle(message: Message, desk: Desk, inbox_id: int) -> None:
         if thread_id := _topic(message):
             await asyncio.to_thread(act, desk, inbox_id, _user(message), thread_id)
         else:
-            await help_(message, desk, inbox_id)
+            await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
     return handle
 

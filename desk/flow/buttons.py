@@ -117,9 +117,11 @@ def pressed(
                 return _void(session, desk, user_id, chat_id)
             return Pressed() if customer.banned_at is not None else _by_customer(press)
         operator = session.get(Operator, user_id)
-        if operator is None or chat_id != desk.operator_chat_id or message is None:
+        if operator is None:
             text = say("operators-only", desk.language, user=str(user_id))
             return Pressed(text, alert=True)
+        if chat_id != desk.operator_chat_id or message is None:
+            return Pressed(say("button-void", desk.language), alert=True)  # such as a former group
         return _by_operator(press, message, operator)
 
 

@@ -135,18 +135,29 @@ def wrote(
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return None
-        customer, conversation = enter(session, desk, person)
-        first = first_pending(session, conversation.id) is None
-        message = _said(session, desk, conversation, inbox_id, telegram_id, text)
-        message.quoted = quoted and shorten(clean(quoted), QUOTED)
-        # To a person who is awaited or in charge everything is shown, in its order.
-        alone = conversation.state is ConversationState.BOT
-        if alone and held_back(session, desk, customer, conversation, message):
-            return None
-        message.state = MessageState.PENDING
-        if not first:
-            return None
-        return begin_attempt(message, desk.clock())
+        return read(session, desk, inbox_id, person, telegram_id, text, quoted)
+
+
+def read(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    person: Person,
+    telegram_id: int,
+    text: str,
+    quoted: str | None = None,
+) -> tuple[int, int] | None:
+    """Make a customer's text a pending message; returns as `wrote` does."""
+    customer, conversation = enter(session, desk, person)
+    first = first_pending(session, conversation.id) is None
+    message = _said(session, desk, conversation, inbox_id, telegram_id, text)
+    message.quoted = quoted and shorten(clean(quoted), QUOTED)
+    # To a person who is awaited or in charge everything is shown, in its order.
+    alone = conversation.state is ConversationState.BOT
+    if alone and held_back(session, desk, customer, conversation, message):
+        return None
+    message.state = MessageState.PENDING
+    return begin_attempt(message, desk.clock()) if first else None
 
 
 def awaits_bot(desk: Desk, message_id: int) -> bool:

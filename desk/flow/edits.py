@@ -8,19 +8,27 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Action, Author, ConversationState, DeliveryState, MessageState, Trial
+from desk.domain import (
+    Action,
+    Author,
+    ConversationState,
+    DeliveryState,
+    MessageState,
+    Person,
+    Trial,
+)
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
-from desk.flow.customers import held_back, show_undecided
+from desk.flow.customers import held_back, read, show_undecided
 from desk.flow.delivering import CHANGE_KEY, WITHDRAWN, cancel
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
 from desk.flow.noting import decided, happened
-from desk.flow.operators import customer_of, tell, written_in_topic
+from desk.flow.operators import customer_of, tell, tell_once, written_in_topic
 from desk.flow.quiet import close_if_quiet
-from desk.policy import ATTACHMENT, CHANGED
+from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
 
@@ -42,13 +50,23 @@ class Rewritten:
 
 
 def customer_changed(
-    desk: Desk, inbox_id: int, chat_id: int, telegram_id: int, text: str
+    desk: Desk,
+    inbox_id: int,
+    person: Person,
+    telegram_id: int,
+    text: str,
+    *,
+    is_file: bool = False,
 ) -> tuple[int, int] | None:
     """A customer has changed a message.
 
     One that waits for the model is read as it is now. In the conversation that is open, one to
-    which the bot has just asked back is read anew, for that may be the reply; and who is awaited or
-    in charge is shown what it has become. Otherwise it was answered, and is only kept.
+    which the bot has just asked back is read anew, for that may be the reply, and one that was held
+    back in a flood is read at last; and who is awaited or in charge is shown what it has become.
+    Otherwise it was answered, and is only kept. What was no text so far, such as a command, is read
+    as one that is sent.
+
+    With `is_file` the `text` is a file's caption, or says what it is.
 
     Returns the (message id, attempt) to enqueue after the commit, if there is one.
     """
@@ -56,7 +74,7 @@ def customer_changed(
         if not claim(session, desk, inbox_id):
             return None
         customer = session.scalar(
-            select(Customer).where(Customer.chat_id == chat_id).with_for_update()
+            select(Customer).where(Customer.chat_id == person.chat_id).with_for_update()
         )
         if customer is None:
             forget(session, inbox_id)
@@ -72,8 +90,12 @@ def customer_changed(
             .order_by(Message.id.desc())
             .limit(1)
         )
-        if customer.banned_at is not None or written is None:
+        if customer.banned_at is not None:
             return None
+        if written is None:
+            if is_file or text.startswith("/"):
+                return None
+            return read(session, desk, inbox_id, person, telegram_id, text)
         # A worker or the scheduler may just begin an attempt at it.
         session.refresh(written, with_for_update=True)
         text, replaced = clean(text), _replaced_file(session, written, inbox_id)
@@ -83,25 +105,26 @@ def customer_changed(
             session.get_one(Inbox, inbox_id).payload = {}
             return None
         if written.state is MessageState.PENDING and not replaced:
-            written.text, written.trial = text, Trial.NONE
-            happened(
-                session,
-                "message.changed",
-                message=written.id,
-                conversation=written.conversation_id,
-            )
-            if first_pending(session, written.conversation_id) is not written:
-                return None
-            often = written.attempt >= (desk.flood_per_minute or MOST_ATTEMPTS)
-            # What a worker makes of the words of before must not decide about these.
-            attempt = begin_attempt(written, desk.clock())
-            return None if often else attempt
+            return _read_as_it_is_now(session, desk, written, text)
         conversation = find_open(session, customer)
         if conversation is None or conversation.id != written.conversation_id:
             return None
         if close_if_quiet(session, desk, customer, conversation):
             return None
         return _said_anew(session, desk, customer, conversation, written, inbox_id, text, replaced)
+
+
+def _read_as_it_is_now(
+    session: Session, desk: Desk, written: Message, text: str
+) -> tuple[int, int] | None:
+    written.text, written.trial = text, Trial.NONE
+    happened(session, "message.changed", message=written.id, conversation=written.conversation_id)
+    if first_pending(session, written.conversation_id) is not written:
+        return None
+    often = written.attempt >= (desk.flood_per_minute or MOST_ATTEMPTS)
+    # What a worker makes of the words of before must not decide about these.
+    attempt = begin_attempt(written, desk.clock())
+    return None if often else attempt
 
 
 def _said_anew(
@@ -116,7 +139,8 @@ def _said_anew(
 ) -> tuple[int, int] | None:
     """What a handled message has become, as a further one of the open conversation."""
     alone = conversation.state is ConversationState.BOT
-    asked_back = alone and _was_asked_back(session, written)
+    unread = alone and _is_still_to_be_read(session, written)
+    first = first_pending(session, conversation.id) is None
     message = add_message(
         session, desk, conversation, inbox_id, Author.CUSTOMER, text, written.telegram_id
     )
@@ -129,11 +153,11 @@ def _said_anew(
             show_undecided(session, desk, customer, conversation)
             copy_file(session, desk, customer, conversation, message)
         return None
-    if asked_back:
+    if unread:
         if held_back(session, desk, customer, conversation, message):
             return None
         message.state = MessageState.PENDING
-        return begin_attempt(message, desk.clock())
+        return begin_attempt(message, desk.clock()) if first else None
     if not alone:
         show_undecided(session, desk, customer, conversation)
     session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=CHANGED))
@@ -171,7 +195,9 @@ def operator_changed(
             if not text.startswith("/"):
                 # Once for each message: Telegram tells of changes that nobody sees, too.
                 key = f"told:{CHANGE_KEY}{desk.operator_chat_id}:{thread_id}:{telegram_id}"
-                tell(session, desk, key, thread_id, say("change-of-nothing-sent", desk.language))
+                tell_once(
+                    session, desk, key, thread_id, say("change-of-nothing-sent", desk.language)
+                )
             return
         session.refresh(copy, with_for_update=True)
         refusal = (
@@ -180,7 +206,7 @@ def operator_changed(
             else _refusal(session, customer, message, copy, inbox_id)
         )
         if refusal is not None:
-            tell(session, desk, f"told:{inbox_id}", thread_id, say(refusal, desk.language))
+            tell(session, desk, inbox_id, thread_id, say(refusal, desk.language))
             return
         message.text = text
         copy.payload = {name: value for name, value in copy.payload.items() if name != WITHDRAWN}
@@ -202,9 +228,12 @@ def operator_changed(
         )
 
 
-def _was_asked_back(session: Session, message: Message) -> bool:
-    """Whether this is the customer's last message, and the bot has asked back about it."""
+def _is_still_to_be_read(session: Session, message: Message) -> bool:
+    """Whether it was held back in a flood, or is the customer's last message and the bot has asked
+    back about it."""
     decision = session.get(DecisionRow, message.id)
+    if decision is not None and decision.rule == FLOOD:
+        return True
     if decision is None or decision.action is not Action.CLARIFY:
         return False
     last = session.scalar(

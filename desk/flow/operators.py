@@ -47,19 +47,18 @@ def operator_wrote(
         operator = session.get(Operator, user_id)
         customer = customer_of(session, desk, thread_id)
         if operator is None or customer is None:
-            why = _refusal(operator, user_id)
             # In a customer's topic each writer has to know; in any other, one answer does for all.
             whom = user_id if customer is not None else 0
-            span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
-            key = f"told:{why}:{thread_id}:{whom}:{span}"
-            tell(session, desk, key, thread_id, say(why, desk.language, user=str(user_id)))
+            why = _refusal(operator, user_id)
+            text = say(why, desk.language, user=str(user_id))
+            _tell_at_times(session, desk, f"{why}:{whom}", thread_id, text)
             return
         if is_kept_back(session, inbox_id):
             return  # which is said of the picture with the caption
         if customer.gone or customer.banned_at is not None:
             why = "customer-gone" if customer.gone else "customer-banned"
             text = say(why, desk.language)
-            tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, inbox_id, thread_id, text)
             return
         conversation = open_conversation(session, desk, customer)
         take_over(session, desk, customer, conversation, operator)
@@ -88,14 +87,14 @@ def sent_file_with_command(desk: Desk, inbox_id: int, thread_id: int) -> None:
     with desk.store.writing() as session:
         if claim(session, desk, inbox_id):
             text = say("caption-command", desk.language)
-            tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, inbox_id, thread_id, text)
 
 
 def noted(desk: Desk, inbox_id: int, thread_id: int) -> None:
     """A note for colleagues: it stands in the topic and goes nowhere, and that is said."""
     with desk.store.writing() as session:
         if claim(session, desk, inbox_id):
-            tell(session, desk, f"told:{inbox_id}", thread_id, say("noted", desk.language))
+            tell(session, desk, inbox_id, thread_id, say("noted", desk.language))
 
 
 def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -117,7 +116,7 @@ def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         operator, customer, conversation = found
         if conversation.state is ConversationState.RESOLVED:
             text = say("already-resolved", desk.language)
-            tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, inbox_id, thread_id, text)
             return
         resolve(session, desk, customer, conversation, operator)
 
@@ -132,7 +131,7 @@ def banned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         if customer.banned_at is None:
             ban(session, desk, customer, conversation, operator)
         text = say("customer-banned", desk.language)
-        tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, inbox_id, thread_id, text)
 
 
 def unbanned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -145,13 +144,14 @@ def unbanned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         if customer.banned_at is not None:
             unban(session, desk, customer, conversation)
         text = say("customer-unbanned", desk.language)
-        tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, inbox_id, thread_id, text)
 
 
 def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
-    """Somebody has closed a customer's topic; an operator resolves the conversation with that.
+    """Somebody has closed a customer's topic; an operator resolves the conversation with that, and
+    anybody else is told that it goes on.
 
-    It stays closed until something is to be posted there.
+    It stays closed until something of the customer is to be posted there.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
@@ -161,10 +161,12 @@ def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> Non
             return
         customer.topic_closed = True
         operator, conversation = session.get(Operator, user_id), _newest(session, customer)
-        if operator is None or conversation is None:
+        if conversation is None or conversation.state is ConversationState.RESOLVED:
             return
-        if conversation.state is not ConversationState.RESOLVED:
-            resolve(session, desk, customer, conversation, operator)
+        if operator is None:
+            tell(session, desk, inbox_id, thread_id, say("closed-by-nobody", desk.language))
+            return
+        resolve(session, desk, customer, conversation, operator)
 
 
 def reopened_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -193,17 +195,17 @@ def ordered_training(
             return None
         operator = session.get(Operator, user_id)
         if operator is None or operator.role is not Role.ADMIN:
-            key = "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "admins-only"
-            tell(session, desk, f"told:{inbox_id}", thread_id, say(key, desk.language))
+            why = "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "admins-only"
+            _refuse(session, desk, why, user_id, inbox_id, thread_id)
             return None
         running = running_training(session, desk)
         if running is not None:
             text = say("retrain-busy", desk.language, run=str(running.id))
-            tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, inbox_id, thread_id, text)
             return None
         run = new_run(session, operator_name(session, user_id), desk.clock())
         text = say("retrain-queued", desk.language, run=str(run.id))
-        tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, inbox_id, thread_id, text)
         return run.id, run.attempt
 
 
@@ -223,8 +225,7 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
         if not claim(session, desk, inbox_id) or desk.operator_chat_id is None:
             return
         if session.get(Operator, user_id) is None:
-            text = say(_refusal(None, user_id), desk.language, user=str(user_id))
-            tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            _refuse(session, desk, _refusal(None, user_id), user_id, inbox_id, thread_id)
             return
         payload: dict[str, object] = {
             "parse_mode": "HTML",
@@ -235,12 +236,19 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
         add_delivery(session, f"{key}{inbox_id}", desk.operator_chat_id, "sendMessage", payload)
 
 
+def misplaced(desk: Desk, inbox_id: int) -> None:
+    """A command about a customer in General, which is no customer's."""
+    with desk.store.writing() as session:
+        if claim(session, desk, inbox_id):
+            tell(session, desk, inbox_id, None, say("topic-only", desk.language))
+
+
 def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
     """/help in the operators' chat."""
     with desk.store.writing() as session:
         if claim(session, desk, inbox_id):
             text = say("operator-help", desk.language)
-            tell(session, desk, f"told:{inbox_id}", thread_id, text)
+            tell(session, desk, inbox_id, thread_id, text)
 
 
 def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> None:
@@ -248,9 +256,8 @@ def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> 
     with desk.store.writing() as session:
         if claim(session, desk, inbox_id):
             command = shorten(clean(command), 33)
-            span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
             text = say("command-unknown", desk.language, command=command)
-            tell(session, desk, f"told:{command}:{thread_id}:{span}", thread_id, text)
+            _tell_at_times(session, desk, command, thread_id, text)
 
 
 def _enter_topic(
@@ -270,11 +277,10 @@ def _enter_topic(
     operator = session.get(Operator, user_id)
     customer = customer_of(session, desk, thread_id)
     if operator is None or customer is None:
-        text = say(_refusal(operator, user_id), desk.language, user=str(user_id))
-        tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        _refuse(session, desk, _refusal(operator, user_id), user_id, inbox_id, thread_id)
         return None
     if role is not None and operator.role is not role:
-        tell(session, desk, f"told:{inbox_id}", thread_id, say("admins-only", desk.language))
+        _refuse(session, desk, "admins-only", user_id, inbox_id, thread_id)
         return None
     conversation = _newest(session, customer) or open_conversation(session, desk, customer)
     return operator, customer, conversation
@@ -303,18 +309,18 @@ def _take(
     """Put the operator in charge; a conversation that this opens begins with the `act`."""
     if customer.banned_at is not None:
         text = say("customer-banned", desk.language)
-        tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, inbox_id, thread_id, text)
         return
     conversation = open_conversation(session, desk, customer)
     if is_in_charge(conversation, operator):
         conversation.taken_at = desk.clock()  # an act, though a small one: it is not quiet
         name = operator_name(session, operator.user_id)
         text = say("already-taken", desk.language, operator=name)
-        tell(session, desk, f"told:{inbox_id}", thread_id, text)
+        tell(session, desk, inbox_id, thread_id, text)
         return
     words = take(session, desk, customer, conversation, operator)
     if words:
-        tell(session, desk, f"told:{inbox_id}", thread_id, words)
+        tell(session, desk, inbox_id, thread_id, words)
     if status_card(session, desk, conversation) is None:
         message = add_message(session, desk, conversation, inbox_id, Author.OPERATOR, act)
         post_state_card(session, desk, customer, conversation, message)
@@ -395,8 +401,33 @@ def _refusal(operator: Operator | None, user_id: int) -> str:
     return "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "operators-only"
 
 
-def tell(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
-    """Say something in a topic of the operators' chat, or in General; once for each key."""
+def _refuse(
+    session: Session, desk: Desk, why: str, user_id: int, inbox_id: int, thread_id: int | None
+) -> None:
+    """Answer a command that is refused, once in a while to the same user; one id stands for all who
+    are anonymous. `why` is the name of a text, which may show the `user`."""
+    text = say(why, desk.language, user=str(user_id))
+    if user_id == ANONYMOUS_ADMIN:
+        tell(session, desk, inbox_id, thread_id, text)
+    else:
+        _tell_at_times(session, desk, f"{why}:{user_id}", thread_id, text)
+
+
+def tell(session: Session, desk: Desk, inbox_id: int, thread_id: int | None, text: str) -> None:
+    """Answer an update in a topic of the operators' chat, or in General."""
+    tell_once(session, desk, f"told:{inbox_id}", thread_id, text)
+
+
+def _tell_at_times(
+    session: Session, desk: Desk, what: str, thread_id: int | None, text: str
+) -> None:
+    """Say there what was to no effect, and why; the same thing once in a while."""
+    span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
+    tell_once(session, desk, f"told:{what}:{thread_id}:{span}", thread_id, text)
+
+
+def tell_once(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
+    """Say something there, once for each key."""
     if desk.operator_chat_id is None:
         return
     payload: dict[str, object] = {"text": text}

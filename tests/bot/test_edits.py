@@ -50,6 +50,18 @@ async def test_an_operators_edit_of_a_caption_reaches_the_customer(
     await eventually(without_caption)
 
 
+async def test_a_command_that_a_customer_makes_a_question_is_answered(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    wrote = await world.write(ann, "/help")
+    await world.said(ann, "/human")
+    body = {"message_id": wrote["message_id"], "text": "when do you open?"}
+    await world.ask("POST", f"customers/{ann}/edit", body)
+    await decider.decide(("opening_hours", 0.99))
+    await world.said(ann, "Monday")
+
+
 async def test_a_customers_edit_is_shown_to_who_is_awaited(
     bot: Running, world: World, decider: Decider
 ) -> None:

@@ -310,6 +310,15 @@ async def test_help_in_the_operators_chat_lists_what_they_can_do(
         assert named in told
 
 
+@pytest.mark.parametrize("command", ["/take", "/note call her", "/ban"])
+async def test_a_command_about_a_customer_that_is_written_in_general_is_told_where_it_works(
+    bot: Running, world: World, command: str
+) -> None:
+    await world.write_topic(None, command)
+    (told,) = await world.said(OPERATORS_CHAT)
+    assert "write it in the customer's topic" in told["text"]
+
+
 async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_theirs(
     bot: Running, simulator: Simulator
 ) -> None:

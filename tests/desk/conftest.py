@@ -47,7 +47,7 @@ def uma(stage: Stage) -> Stage:
         edits.Rewritten(reply["text"], "editMessageText", {"text": reply["text"]}),
     )
     changed = "the peonies are dead and brown"
-    edits.customer_changed(stage.desk, uma_says(stage, changed), UMA.chat_id, 41, changed)
+    edits.customer_changed(stage.desk, uma_says(stage, changed), UMA, 41, changed)
     customers.sent_file(stage.desk, uma_says(stage, "my peonies"), UMA, 43, "my peonies")
     stage.send_all()
     operators.resolved(stage.desk, stage.update(OPERATOR_CHAT), OSCAR, 77)

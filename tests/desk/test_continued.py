@@ -103,7 +103,7 @@ def test_an_edit_of_what_was_asked_back_about_is_not_read_with_its_old_words(sta
     telegram_id = stage.message(stage.ask("my roses", **DOUBT)).telegram_id
     assert telegram_id is not None
     text = "my roses didnt come"
-    job = edits.customer_changed(stage.desk, stage.update(), ANA.chat_id, telegram_id, text)
+    job = edits.customer_changed(stage.desk, stage.update(), ANA, telegram_id, text)
     assert job is not None
     (found,) = deciding.pending(stage.desk, [job]).values()
     assert (found.text, found.before) == (text, None)

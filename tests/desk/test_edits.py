@@ -28,7 +28,7 @@ def ana_writes(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int,
 
 
 def ana_edits(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int, int] | None:
-    return edits.customer_changed(stage.desk, stage.update(), ANA.chat_id, telegram_id, text)
+    return edits.customer_changed(stage.desk, stage.update(), ANA, telegram_id, text)
 
 
 def ana_asks(stage: Stage, text: str, **prediction: Any) -> int:
@@ -198,7 +198,7 @@ def test_a_file_that_a_customer_replaced_is_shown(stage: Stage) -> None:
     stage.send_all()
     for unique, shown in (("roses", []), ("tulips", ["sendMessage", "copyMessage"])):
         number = update(stage, {"photo": [{"file_unique_id": unique}]})
-        edits.customer_changed(stage.desk, number, ANA.chat_id, 43, "[photo]")
+        edits.customer_changed(stage.desk, number, ANA, 43, "[photo]")
         assert [row.method for row in stage.send_all()] == shown
 
 
@@ -211,7 +211,7 @@ def test_a_file_that_comes_to_a_text_calls_a_person(stage: Stage, pending: bool)
         stage.decide((job, predict("is this normal?")))
         stage.send_all()
     number = update(stage, {"caption": "is this normal?", "photo": [{"file_unique_id": "rose"}]})
-    edits.customer_changed(stage.desk, number, ANA.chat_id, THEIRS, "is this normal?")
+    edits.customer_changed(stage.desk, number, ANA, THEIRS, "is this normal?")
     assert stage.conversation().state is ConversationState.WAITING
     copies = stage.deliveries(OPERATOR_CHAT, method="copyMessage")
     assert [row.payload["message_id"] for row in copies] == [THEIRS]
@@ -232,19 +232,35 @@ def test_a_text_that_is_edited_on_and_on_is_not_put_before_the_model_each_time(d
 def test_the_words_of_nobody_are_not_kept(stage: Stage) -> None:
     """Where a customer was erased, nothing would ever lead to them."""
     number = update(stage, {"text": "I am Ana, of 17 Elm Road"})
-    edits.customer_changed(stage.desk, number, ANA.chat_id, THEIRS, "I am Ana, of 17 Elm Road")
+    edits.customer_changed(stage.desk, number, ANA, THEIRS, "I am Ana, of 17 Elm Road")
     assert stage.row(Inbox, number).payload == {}
 
 
-@pytest.mark.parametrize("what", ["the same words", "nobody's", "banned", "resolved", "unknown"])
+def test_a_command_that_becomes_a_text_is_read(stage: Stage) -> None:
+    customers.asked_for_help(stage.desk, stage.update(), ANA)
+    job = ana_edits(stage, "where is my order", 50)
+    assert job is not None
+    stage.decide((job, predict("where is my order")))
+    assert stage.decision(job[0]).rule == "confident"
+    assert ana_edits(stage, "where is my order?", 50) is None, "it has its answer"
+
+
+@pytest.mark.parametrize(("text", "is_file"), [("/help me", False), ("[location]", True)])
+def test_a_command_that_stays_one_and_a_file_that_nobody_knows_are_not_read(
+    stage: Stage, text: str, is_file: bool
+) -> None:
+    customers.asked_for_help(stage.desk, stage.update(), ANA)
+    number = stage.update()
+    assert edits.customer_changed(stage.desk, number, ANA, 50, text, is_file=is_file) is None
+    assert [said.text for said in stage.said()] == ["/help"]
+    assert all_done(stage)
+
+
+@pytest.mark.parametrize("what", ["the same words", "banned", "resolved", "unknown"])
 def test_an_edit_that_means_nothing_to_the_desk_leaves_nothing(stage: Stage, what: str) -> None:
     ana_waits(stage)
-    text, telegram_id = "other words", THEIRS
-    if what == "the same words":
-        text = "my roses are dead"
-    elif what == "nobody's":
-        telegram_id = 999
-    elif what == "banned":
+    text = "my roses are dead" if what == "the same words" else "other words"
+    if what == "banned":
         operators.banned(stage.desk, stage.update(), OLGA, 77)
     elif what == "resolved":
         operators.resolved(stage.desk, stage.update(), OSCAR, 77)
@@ -252,9 +268,9 @@ def test_an_edit_that_means_nothing_to_the_desk_leaves_nothing(stage: Stage, wha
     said = len(stage.said())
     if what == "unknown":
         number = stage.update()
-        assert edits.customer_changed(stage.desk, number, BEN.chat_id, THEIRS, text) is None
+        assert edits.customer_changed(stage.desk, number, BEN, THEIRS, text) is None
     else:
-        assert ana_edits(stage, text, telegram_id) is None
+        assert ana_edits(stage, text) is None
     assert len(stage.said()) == said
     assert stage.send_all() == []
     assert all_done(stage)

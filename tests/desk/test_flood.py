@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select
 
 from desk.domain import Action, ConversationState, MessageState
-from desk.flow import announcing, customers, operators
+from desk.flow import announcing, customers, edits, operators
 from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT, THUMB_DOWN
 from desk.flow.desk import Desk
-from desk.tables import ButtonRow, DecisionRow
+from desk.tables import ButtonRow, DecisionRow, Message
 from desk.texts import say
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
@@ -29,6 +29,11 @@ def stage(desk: Desk) -> Stage:
 
 def write(stage: Stage, count: int) -> list[tuple[int, int] | None]:
     return [stage.write(f"hello {number}") for number in range(count)]
+
+
+def edit(stage: Stage, message: Message, text: str) -> tuple[int, int] | None:
+    assert message.telegram_id is not None
+    return edits.customer_changed(stage.desk, stage.update(), ANA, message.telegram_id, text)
 
 
 def rules(stage: Stage) -> list[str]:
@@ -67,6 +72,27 @@ def test_after_a_minute_the_bot_reads_again_and_a_new_flood_is_told_again(
     assert stage.pending_count() == 2 * LIMIT
     write(stage, 1)
     assert stage.heard() == [NOTICE, NOTICE]
+
+
+def test_what_was_held_back_is_read_once_it_is_edited_after_the_flood(
+    stage: Stage, clock: Clock
+) -> None:
+    first, *_ = write(stage, LIMIT + 2)
+    held = stage.said()[-1]
+    assert edit(stage, held, "roses?") is None
+    assert rules(stage) == ["flood"] * 3, "the edit is part of it"
+    clock.move(seconds=61)
+    assert edit(stage, held, "red roses?") is None, "its turn is behind those that wait"
+    job = first
+    for _ in range(LIMIT):
+        assert job is not None
+        (job,) = stage.decide((job, predict("hello")))
+    assert job is not None
+    assert stage.message(job[0]).text == "red roses?"
+    stage.decide((job, predict("red roses?")))
+    clock.move(seconds=61)
+    assert edit(stage, held, "pink roses?") is None, "it has its answer"
+    assert stage.pending_count() == 0
 
 
 def test_a_steady_writer_below_the_limit_is_never_held_back(stage: Stage, clock: Clock) -> None:

@@ -503,7 +503,42 @@ def test_a_person_who_came_without_being_called_gets_a_card_to_resolve(stage: St
     assert _labels(post)[-1] == "Relabel…"
 
 
-# ---- Anonymous administrators ----
+# ---- Who is no operator, or anonymous ----
+
+
+@pytest.mark.parametrize("user_id", [STRANGER, ANONYMOUS_ADMIN])
+def test_who_closes_a_topic_and_is_no_operator_learns_that_the_conversation_goes_on(
+    stage: Stage, user_id: int
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    operators.closed_topic(stage.desk, stage.update(), user_id, 77)
+    assert stage.conversation().state is ConversationState.WAITING
+    assert "An operator's /resolve closes it" in stage.told()[-1]
+    operators.closed_topic(stage.desk, stage.update(), OSCAR, 77)
+    told = stage.told()
+    operators.closed_topic(stage.desk, stage.update(), user_id, 77)
+    assert stage.told() == told, "there is nothing left to resolve"
+
+
+def test_who_is_refused_a_command_again_and_again_is_told_once_in_ten_minutes(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("roses?")
+    stage.topic()
+
+    def try_all() -> int:
+        for _ in range(5):
+            operators.took(stage.desk, stage.update(), STRANGER, 77)
+            operators.queue_wanted(stage.desk, stage.update(), STRANGER)
+            operators.ordered_training(stage.desk, stage.update(), STRANGER)
+        return len(stage.told())
+
+    assert try_all() == 3
+    operators.took(stage.desk, stage.update(), STRANGER + 1, 77)
+    assert len(stage.told()) == 4, "another has to know, too"
+    clock.move(seconds=operators.REFUSED_FOR_SECONDS)
+    assert try_all() == 7
 
 
 def test_who_writes_anonymously_is_told_to_stop_that_and_never_to_add_that_id(

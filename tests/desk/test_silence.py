@@ -222,7 +222,7 @@ def test_old_updates_are_emptied_and_keep_their_keys(
     intake.failed(uma.desk, parked, "ValueError", final=True)
     said, unchanged = uma_says(uma, "words"), uma.update(UMA.chat_id)
     customers.wrote(uma.desk, said, UMA, 4711, "words")
-    edits.customer_changed(uma.desk, unchanged, UMA.chat_id, 4711, "words")
+    edits.customer_changed(uma.desk, unchanged, UMA, 4711, "words")
     assert uma.row(Inbox, unchanged).chat_id == UMA.chat_id, "of which no words are kept"
     clock.move(seconds=86400)
     before, number = clock() - timedelta(days=0.5), len(uma.all(select(Inbox)))
