@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Concatenate, ParamSpec
@@ -76,6 +77,7 @@ class Sender:
         self._in_hand: dict[int, int] = {}  # chat id to delivery id
         self._doubt_until: float | None = None
         self._breakdowns: dict[int, int] = {}
+        self._making: dict[Callable[[Desk], str], asyncio.Future[str]] = {}
 
     def wake(self) -> None:
         """Deliveries may be waiting."""
@@ -184,7 +186,7 @@ class Sender:
         params = {"chat_id": delivery.chat_id} | delivery.payload
         for key, make in MADE_WHEN_SENT.items():
             if delivery.key.startswith(key):
-                params["text"] = await self._made(make)
+                params["text"] = await self._made(make, delivery.attempts)
         if not self._tenure.sure():
             raise LostLeaseError("the lease was not renewed in time")
         edit = delivery.method in delivering.EDIT_METHODS
@@ -196,12 +198,27 @@ class Sender:
         # An edit's message is another delivery's: only that one carries the id.
         return None if edit or not isinstance(result, dict) else result.get("message_id")
 
-    async def _made(self, make: Callable[[Desk], str]) -> str:
+    async def _made(self, make: Callable[[Desk], str], attempt: int) -> str:
+        making = self._making.get(make)
+        if making is None:
+            # Its thread counts on when nobody waits any longer: there is one at most, and whoever
+            # asks meanwhile waits for that.
+            making = asyncio.ensure_future(asyncio.to_thread(make, self._desk))
+            self._making[make] = making
+            making.add_done_callback(lambda made: self._made_at_last(make, made))
         try:
-            return await asyncio.wait_for(asyncio.to_thread(make, self._desk), MAKE_SECONDS)
-        except TimeoutError:
-            log.warning("text_not_made", text=make.__name__)
+            return await asyncio.wait_for(asyncio.shield(making), MAKE_SECONDS)
+        except (TimeoutError, *DATABASE_AWAY) as error:
+            # A database that ends slow queries by itself is not to be asked for ever.
+            if not isinstance(error, TimeoutError) and attempt < ODD_TRIES:
+                raise
+            log.warning("text_not_made", text=make.__name__, error=type(error).__name__)
             return "⏳ " + html(say("made-too-slow", self._desk.language))
+
+    def _made_at_last(self, make: Callable[[Desk], str], made: asyncio.Future[str]) -> None:
+        self._making.pop(make, None)
+        if not made.cancelled():
+            made.exception()  # heard by whoever still waited
 
     async def _call(self, method: str, params: Params) -> Any:
         """Call, and where the message's dress is refused, once more without it."""
@@ -326,10 +343,12 @@ class Sender:
         """Write an end state, for as long as the database is away: giving up would send a message
         twice.
 
-        Where that meets an error nobody foresaw, the state alone is written.
+        Where that meets an error nobody foresaw, the state alone is written; what has no simpler
+        form is tried for as long as the database refuses it, for its chat would stand still.
         """
         write = partial(settle, self._desk, delivery.id, delivery.attempts, *args, **kwargs)
         bare = _BARE.get(settle)
+        tries = ODD_TRIES if bare is not None else math.inf
         failures = odd = 0
         while True:
             try:
@@ -339,7 +358,7 @@ class Sender:
                 away = isinstance(error, DATABASE_AWAY)
                 odd += not away
                 # What the database refuses may be another process's doing, and pass.
-                if away or (isinstance(error, SQLAlchemyError) and odd < ODD_TRIES):
+                if away or (isinstance(error, SQLAlchemyError) and odd < tries):
                     failures += 1
                     log.warning("delivery_not_settled", error=type(error).__name__)
                     await asyncio.sleep(backoff(failures, most=2.0))

@@ -9,15 +9,15 @@ from sqlalchemy.orm import Session
 
 from desk.tables import Inbox
 
-NEAR = 50
-"""So far apart at most are the update ids of an album's pictures, of which there are up to ten."""
+NEAR = 200
+"""So far apart at most are the update ids of an album's pictures and of a change to its words."""
 
 
 def is_kept_back(session: Session, inbox_id: int) -> bool:
     """Whether the update is a picture of an album that is a note or a command by another picture's
-    caption: what that says is said of them all."""
+    caption, or was made one since: what that says is said of them all."""
     row = session.get_one(Inbox, inbox_id)
-    album = _message(row.payload).get("media_group_id")
+    album = album_of(row)
     if album is None:
         return False
     near = select(Inbox.payload).where(
@@ -32,6 +32,11 @@ def is_kept_back(session: Session, inbox_id: int) -> bool:
     )
 
 
+def album_of(row: Inbox) -> str | None:
+    """Which album an update's picture belongs to, if it does to one."""
+    return _message(row.payload).get("media_group_id")
+
+
 def _message(payload: dict[str, Any]) -> dict[str, Any]:
-    found = payload.get("message")
+    found = payload.get("message") or payload.get("edited_message")
     return found if isinstance(found, dict) else {}

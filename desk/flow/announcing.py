@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Action, Author, ConversationState
-from desk.flow.awaiting import has_person
+from desk.domain import Action, Author
+from desk.flow.awaiting import IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
 from desk.flow.cards import post_card, post_message
 from desk.flow.desk import Desk
 from desk.flow.handoff import HANDOVER_KEY, copy_file
@@ -35,23 +35,24 @@ def announce_waiting(desk: Desk) -> None:
     """Call the operators for conversations that were handed over, or taken, while they had no chat
     or another one: the card, and what the customer said and sent since. A second call finds none.
     """
-    last: int | None = 0
-    while last is not None:
-        last = _announce_next(desk, last)
+    # Who waits stands before what colleagues have in hand: the group takes 20 messages a minute.
+    for which in (IS_CALLED, has_person(desk)):
+        last: int | None = 0
+        while last is not None:
+            last = _announce_next(desk, which, last)
 
 
-def _announce_next(desk: Desk, last: int) -> int | None:
+def _announce_next(desk: Desk, which: ColumnElement[bool], last: int) -> int | None:
     """Some of the conversations behind this one; returns the last of them, None after the end."""
     called = select(DeliveryRow.conversation_id).where(
         IS_CARD,
         DeliveryRow.chat_id == desk.operator_chat_id,
         DeliveryRow.conversation_id.is_not(None),
     )
-    waits = Conversation.state == ConversationState.WAITING
     query = (
         select(Conversation, Customer)
         .join(Customer, Customer.id == Conversation.customer_id)
-        .where(or_(waits, has_person(desk)), Conversation.id.not_in(called))
+        .where(which, Conversation.id.not_in(called))
     )
     if desk.operator_chat_id is None:
         return None
@@ -75,8 +76,10 @@ def _announce_next(desk: Desk, last: int) -> int | None:
 
 
 def _to_begin_with(session: Session, conversation: Conversation) -> Message | None:
-    """The message of a conversation's card: the last that called a person, else what the customer
-    said last, else what an operator opened it with."""
+    """The message of a conversation's card: the first that called a person since one has spoken,
+    else the last that did before, else what the customer said last, else what an operator opened it
+    with."""
+    last_word = select(LAST_WORD_OF_OPERATOR).where(Conversation.id == conversation.id)
     decided = (
         select(Message)
         .join(DecisionRow, DecisionRow.message_id == Message.id)  # a mere /start has none
@@ -85,8 +88,9 @@ def _to_begin_with(session: Session, conversation: Conversation) -> Message | No
             Message.author == Author.CUSTOMER,
             DecisionRow.rule.not_in([FLOOD, CHANGED]),
         )
-        .order_by((DecisionRow.action == Action.ESCALATE).desc(), Message.id.desc())
     )
+    calls = DecisionRow.action == Action.ESCALATE
+    called = decided.where(calls, Message.id > (session.scalar(last_word) or 0))
     # A button may have called a person for a question of an earlier conversation.
     elsewhere = (
         select(Message)
@@ -102,7 +106,8 @@ def _to_begin_with(session: Session, conversation: Conversation) -> Message | No
         .where(Message.conversation_id == conversation.id, Message.author == Author.OPERATOR)
         .order_by(Message.id.desc())
     )
-    for query in (decided, elsewhere, by_operator):
+    said = decided.order_by(calls.desc(), Message.id.desc())
+    for query in (called.order_by(Message.id), said, elsewhere, by_operator):
         message = session.scalar(query.limit(1))
         if message is not None:
             return message
@@ -129,7 +134,7 @@ def _said_since(
 
 
 def _files(conversation: Conversation) -> Select[Message]:
-    """What a customer sent that the model did not read and that a person is to see."""
+    """What a customer sent last that the model did not read and that a person is to see."""
     return (
         select(Message)
         .join(DecisionRow, DecisionRow.message_id == Message.id)
@@ -141,7 +146,8 @@ def _files(conversation: Conversation) -> Select[Message]:
                 [ASKED_FOR_PERSON, ATTACHMENT, PERSON_IN_CHARGE, WAITING_FOR_PERSON]
             ),
         )
-        .order_by(Message.id)
+        .order_by(Message.id.desc())
+        .limit(SHOWN_AGAIN)
     )
 
 

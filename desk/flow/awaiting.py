@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, String, and_, cast, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from desk.domain import Author, ConversationState
+from desk.domain import Author, ConversationState, DeliveryState
+from desk.flow.composing import WRITTEN_KEY
 from desk.flow.desk import Desk
-from desk.tables import Conversation, Customer, Message
+from desk.tables import Conversation, DeliveryRow, Message
 
 
 def is_word_of_operator(message: type[Message]) -> ColumnElement[bool]:
     """Whether a message (the table, or an alias of it) is a person's word to the customer. A
-    command that opened the conversation is none."""
+    command that opened the conversation is none, nor is what surely never reached them."""
+    key = func.coalesce(message.delivery_key, literal(WRITTEN_KEY) + cast(message.id, String))
+    lost = select(DeliveryRow.id).where(
+        DeliveryRow.key == key,
+        DeliveryRow.state.in_([DeliveryState.FAILED, DeliveryState.CANCELLED]),
+        DeliveryRow.uncertain.is_(False),
+    )
     return and_(
         message.author == Author.OPERATOR,
         or_(message.telegram_id.is_not(None), message.delivery_key.is_not(None)),
+        ~lost.correlate(message).exists(),
     )
 
 
@@ -73,8 +81,8 @@ def customer_spoke_last(session: Session, conversation: Conversation) -> bool:
 
 
 def has_person(desk: Desk) -> ColumnElement[bool]:
-    """Whether a person has a conversation (joined with its customer, who can be reached) that is
-    not over for being quiet. Where the customer spoke last somebody has yet to say that it is."""
+    """Whether a person has a conversation that is not over for being quiet. Where the customer
+    spoke last somebody has yet to say that it is."""
     since = desk.clock() - timedelta(hours=desk.pack.policy.quiet_hours)
     lately = (
         select(_asked.id)
@@ -84,7 +92,6 @@ def has_person(desk: Desk) -> ColumnElement[bool]:
     )
     return and_(
         Conversation.state == ConversationState.HUMAN,
-        Customer.gone.is_(False),
         or_(lately, CUSTOMER_SPOKE_LAST),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from html import unescape
 from typing import Any
 
@@ -18,6 +19,9 @@ from desk.pack import PackButton
 from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message, Operator
 from desk.telegram_html import escaped as html
 from desk.texts import say
+
+WRITTEN_KEY = "operator:"
+"""How the key of a copy of an operator's message begins; the message's id follows."""
 
 Keyboard = Sequence[Sequence[Button]]
 
@@ -70,6 +74,7 @@ def add_delivery(
     message: Message | None = None,
     topic_of: Customer | None = None,
     from_bot: bool = False,
+    not_before: datetime | None = None,
 ) -> bool:
     """Add a delivery unless one with that key exists; says whether it was added."""
     known = turn(session).deliveries.get(message.id) if message else None
@@ -88,6 +93,7 @@ def add_delivery(
         message_id=message.id if message else None,
         topic_of=topic_of.id if topic_of else None,
         from_bot=from_bot,
+        not_before=not_before,
     )
     return True
 

@@ -28,6 +28,7 @@ from desk.flow.handover import waiting_text
 from desk.flow.intake import claim, forget
 from desk.flow.leaving import came_back, left
 from desk.flow.noting import decided, happened
+from desk.flow.quiet import close_if_quiet
 from desk.pack import Escalate
 from desk.policy import (
     ASKED_FOR_PERSON,
@@ -191,9 +192,12 @@ def blocked(desk: Desk, inbox_id: int, chat_id: int, *, gone: bool) -> None:
             return
         before, customer.gone = customer.gone, gone
         conversation = find_open(session, customer)
-        if conversation is not None and gone is not before:
-            tell = left if gone else came_back
-            tell(session, desk, customer, conversation)
+        if conversation is None or gone is before:
+            return
+        if gone:
+            left(session, desk, customer, conversation)
+        elif not close_if_quiet(session, desk, customer, conversation):
+            came_back(session, desk, customer, conversation)
 
 
 def sent_file(

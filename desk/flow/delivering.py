@@ -26,10 +26,8 @@ BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
 BOTS_WORDS_KEEP = timedelta(days=1)
 """So long after it was due, what the bot had to say is still worth sending."""
-WRITTEN_KEY = "operator:"
-"""How the key of a copy of an operator's message begins; the message's id follows."""
 CHANGE_KEY = "changed:"
-"""How that of a change to such a copy begins; so does the message's id."""
+"""How the key of a change to a copy of an operator's message begins; the message's id follows."""
 WITHDRAWN = "withdrawn"
 """In the payload of such a copy: it is not to be sent (again), for its message is a note now."""
 PERHAPS_ARRIVED = "it may have arrived"

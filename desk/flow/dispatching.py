@@ -11,20 +11,29 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import ConversationState, Delivery, DeliveryState, InboxState
+from desk.flow.albums import is_kept_back
 from desk.flow.awaiting import is_called
 from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS, REMIND_KEY, UNHEARD_KEYS
+from desk.flow.composing import WRITTEN_KEY
 from desk.flow.delivering import (
     CHANGE_KEY,
     DELETE_TOPIC,
     EDIT_METHODS,
     WITHDRAWN,
-    WRITTEN_KEY,
     cancel,
 )
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, bot_lease, check
 from desk.flow.topics import readdress
-from desk.tables import IS_UNFINISHED, WAS_SHOWN, Conversation, Customer, DeliveryRow, Inbox
+from desk.tables import (
+    IS_UNFINISHED,
+    WAS_SHOWN,
+    Conversation,
+    Customer,
+    DeliveryRow,
+    Inbox,
+    Message,
+)
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 IN_TURN = 3
@@ -169,7 +178,7 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
     """
     if row.key.startswith(CHANGE_KEY) and _copy_of(session, row) is None:
         return True
-    if row.payload.get(WITHDRAWN):
+    if row.payload.get(WITHDRAWN) or _is_note_by_its_album(session, row):
         return True
     conversation = session.get(Conversation, row.conversation_id) if row.conversation_id else None
     if conversation is None:
@@ -187,6 +196,15 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
     return conversation.state is ConversationState.HUMAN or (
         resolved and conversation.taken_at is not None
     )
+
+
+def _is_note_by_its_album(session: Session, row: DeliveryRow) -> bool:
+    """Whether an operator's picture, of which no copy has left, belongs to a note: the caption that
+    says so may have come after it."""
+    if not row.key.startswith(WRITTEN_KEY) or row.uncertain or row.message_id is None:
+        return False
+    inbox_id = session.get_one(Message, row.message_id).inbox_id
+    return inbox_id is not None and is_kept_back(session, inbox_id)
 
 
 def _copy_of(session: Session, row: DeliveryRow) -> int | None:

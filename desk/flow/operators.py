@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, Role
-from desk.flow.albums import is_kept_back
+from desk.flow.albums import album_of, is_kept_back
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
-from desk.flow.composing import add_delivery, clean, operator_name, shorten
+from desk.flow.composing import WRITTEN_KEY, add_delivery, clean, operator_name, shorten
 from desk.flow.conversations import add_message, open_conversation
-from desk.flow.delivering import WRITTEN_KEY
 from desk.flow.desk import Desk
 from desk.flow.handoff import is_in_charge, resolve, take, take_over
 from desk.flow.intake import claim
@@ -21,11 +21,13 @@ from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
 from desk.flow.overview import QUEUE_KEY
 from desk.flow.summary import REPORT_KEY
-from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
+from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
 
 REFUSED_FOR_SECONDS = 600
 """So long what people write in a topic to no effect is answered once: they may be chatting."""
+ALBUM_ARRIVES = timedelta(seconds=1)
+"""So long the pictures of an album wait for the one whose caption may make a note of them all."""
 
 
 def operator_wrote(
@@ -79,6 +81,7 @@ def operator_wrote(
             },
             conversation=conversation,
             message=message,
+            not_before=_after_the_album(session, desk, inbox_id),
         )
 
 
@@ -358,6 +361,12 @@ def written_in_topic(
         if copy.payload.get("from_chat_id") == desk.operator_chat_id:
             return message, copy
     return None
+
+
+def _after_the_album(session: Session, desk: Desk, inbox_id: int) -> datetime | None:
+    """When the words of a picture's album are there, too: a webhook's updates come side by side."""
+    in_album = album_of(session.get_one(Inbox, inbox_id)) is not None
+    return desk.clock() + ALBUM_ARRIVES if in_album else None
 
 
 def _reply_parameters(

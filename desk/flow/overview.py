@@ -47,7 +47,7 @@ def overview(desk: Desk) -> str:
             if conversation.escalated_at is not None
         ]
         lines = ["⏳ " + say("queue-waiting", language, count=called), *_lines(desk, late, called)]
-        others = and_(has_person(desk), ~IS_CALLED)
+        others = and_(has_person(desk), Customer.gone.is_(False), ~IS_CALLED)
         taken = session.scalar(select(func.count(Conversation.id)).join(Customer).where(others))
         if taken:
             unanswered = _unanswered(others)

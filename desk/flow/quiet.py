@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
-from desk.flow.awaiting import customer_spoke_last
+from desk.flow.awaiting import customer_spoke_last, is_called
 from desk.flow.desk import Desk
 from desk.flow.noting import happened
 from desk.flow.refreshing import refresh_card
@@ -25,10 +25,12 @@ def close_if_quiet(
     Asked when its customer comes back: what was counted in it is old by then, and an operator
     who forgot to resolve it would silence the bot for ever. Where a person is in charge and the
     customer spoke last, only opening hours count: nobody could reply in others. One that waits for
-    a person is never over so, nor is one with a message that has no decision yet. Both rows are
-    locked.
+    a person's word, be it taken or not, is never over so, nor is one with a message that has no
+    decision yet. Both rows are locked.
     """
     if conversation.state not in (ConversationState.BOT, ConversationState.HUMAN):
+        return False
+    if is_called(session, conversation):
         return False
     since, now = _last_act(session, conversation), desk.clock()
     enough = desk.pack.policy.quiet_hours * HOUR

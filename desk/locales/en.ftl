@@ -137,7 +137,7 @@ queue-unanswered =
            *[other] In { $count } of { $taken } conversations that colleagues have, the customer wrote last:
         }
     }
-made-too-slow = Counting this takes too long just now, and calls for help are not to wait for it. Try again later; the figures of the last days “frontdesk report” has, too.
+made-too-slow = Counting this takes too long just now, and calls for help are not to wait for it. Try again later. (The figures of /report are in “frontdesk report”, too.)
 report-title =
     Last { $days } days: { $messages ->
         [0] no messages.

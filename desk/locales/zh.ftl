@@ -96,7 +96,7 @@ queue-unanswered =
         [0] 由同事负责的 { $taken } 个对话都已回复。
        *[other] 由同事负责的 { $taken } 个对话中，有 { $count } 个是客户最后发言、尚未回复：
     }
-made-too-slow = 统计目前耗时过长，不能让求助消息为它等待。请稍后再试；最近几天的数据也可以用“frontdesk report”查看。
+made-too-slow = 统计目前耗时过长，不能让求助消息为它等待。请稍后再试。（/report 的数据也可以用“frontdesk report”查看。）
 report-title = 最近 { $days } 天：{ $customers } 位客户，{ $messages } 条消息。
 report-answered = 立即回答
 report-asked-back = 追问
