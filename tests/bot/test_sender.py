@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -659,6 +660,69 @@ async def test_what_takes_too_long_to_count_holds_up_no_call_for_help(
     monkeypatch.setattr(sender, "MAKE_SECONDS", 0)
     await post(desk, redis, "report:1", OPERATORS_CHAT, "")
     await world.said(OPERATORS_CHAT, "takes too long")
+
+
+async def test_however_many_ask_for_what_takes_long_it_is_counted_once_at_a_time(
+    bot: Running, world: World, desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting, done = 0, threading.Event()
+
+    def slow(_: Desk) -> str:
+        nonlocal counting
+        counting += 1
+        done.wait(20)
+        return f"counted {counting}"
+
+    monkeypatch.setattr(sender, "MAKE_SECONDS", 0.1)
+    monkeypatch.setitem(sender.MADE_WHEN_SENT, sender.REPORT_KEY, slow)
+    for number in range(5):
+        await post(desk, redis, f"report:{number}", OPERATORS_CHAT, "")
+    await world.said(OPERATORS_CHAT, "takes too long", count=5)
+    assert counting == 1
+    done.set()
+    monkeypatch.setattr(sender, "MAKE_SECONDS", 5)
+    await post(desk, redis, "report:5", OPERATORS_CHAT, "")
+    await world.said(OPERATORS_CHAT, "counted")
+
+
+async def test_what_the_database_ends_for_taking_too_long_is_not_asked_for_ever(
+    bot: Running, world: World, desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(_: Desk) -> str:
+        raise OperationalError("select", {}, Exception("canceling statement due to timeout"))
+
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    monkeypatch.setitem(sender.MADE_WHEN_SENT, sender.REPORT_KEY, ended)
+    await post(desk, redis, "report:1", OPERATORS_CHAT, "")
+    await world.said(OPERATORS_CHAT, "takes too long")
+
+
+async def test_a_try_that_the_database_refuses_to_note_is_noted_in_the_end_and_blocks_no_chat(
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await world.said(ann)
+    again, refusals = delivering.again, sender.ODD_TRIES + 2
+
+    def refused(*args: Any, **kwargs: Any) -> None:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise refusal()
+        again(*args, **kwargs)
+
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    monkeypatch.setattr(delivering, "again", refused)
+    await world.fault("error", method="sendMessage", chat_id=ann, status=500)
+    await post(desk, redis, "k", ann, "one")
+    await post(desk, redis, "next", ann, "two")
+    await world.said(ann, "two")
+    assert (await state(rows, "k", DeliveryState.SENT)).attempts == 2
 
 
 async def test_a_bot_whose_lease_ran_out_while_it_counted_sends_nothing(

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from desk.domain import ConversationState, Incoming
-from desk.flow import intake, operators
-from tests.conftest import OPERATOR_CHAT
+from desk.domain import ConversationState, DeliveryState, Incoming
+from desk.flow import edits, intake, operators
+from desk.tables import DeliveryRow
+from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows
 
 
@@ -32,8 +33,12 @@ def _post(stage: Stage, *captions: str | None, album: str | None = "g1") -> None
             operators.operator_wrote(stage.desk, row.id, OSCAR, 77, 900 + number, text)
 
 
+def _copies(stage: Stage) -> list[DeliveryRow]:
+    return [row for row in stage.deliveries(ANA.chat_id) if row.key.startswith("operator:")]
+
+
 def _copied(stage: Stage) -> int:
-    return sum(row.key.startswith("operator:") for row in stage.deliveries(ANA.chat_id))
+    return len(_copies(stage))
 
 
 @pytest.mark.parametrize(
@@ -61,3 +66,61 @@ def test_other_pictures_reach_the_customer(
     stage.topic()
     _post(stage, *captions, album=album)
     assert _copied(stage) == len([caption for caption in captions if caption != "// a note"])
+
+
+def _picture(number: int, caption: str | None, kind: str = "message") -> dict[str, Any]:
+    words = {"caption": caption} if caption else {}
+    return {kind: {"message_id": 900 + number, "media_group_id": "g1", **words}}
+
+
+def _arrives(stage: Stage, update_id: int, body: dict[str, Any]) -> int:
+    """An update of the operators' chat is stored; returns its inbox id."""
+    raw = {"update_id": update_id, **body}
+    intake.store_updates(stage.desk, [Incoming(BOT, update_id, OPERATOR_CHAT, raw)])
+    return new_rows(stage.desk)[-1].id
+
+
+def _wrote(stage: Stage, inbox_id: int, number: int, text: str) -> None:
+    operators.operator_wrote(stage.desk, inbox_id, OSCAR, 77, 900 + number, text)
+
+
+def test_a_picture_that_comes_before_the_words_of_its_album_waits_for_them(
+    stage: Stage, clock: Clock
+) -> None:
+    """A webhook's updates come side by side."""
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    _wrote(stage, _arrives(stage, 5001, _picture(1, None)), 1, "[photo]")
+    stage.send_all()
+    operators.noted(stage.desk, _arrives(stage, 5000, _picture(0, "// fraud file")), 77)
+    clock.move(seconds=2)
+    stage.send_all()
+    assert [row.state for row in _copies(stage)] == [DeliveryState.CANCELLED]
+
+
+def test_an_album_that_becomes_a_note_before_it_leaves_stays_as_a_whole(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    for number, caption in enumerate(("fraud file", None, None)):
+        inbox_id = _arrives(stage, 5000 + number, _picture(number, caption))
+        _wrote(stage, inbox_id, number, caption or "[photo]")
+    change = _arrives(stage, 5003, _picture(0, "// fraud file", "edited_message"))
+    rewritten = edits.Rewritten("// fraud file", "editMessageCaption", {})
+    edits.operator_changed(stage.desk, change, OSCAR, 77, 900, rewritten)
+    clock.move(seconds=2)
+    stage.send_all()
+    assert [row.state for row in _copies(stage)] == [DeliveryState.CANCELLED] * 3
+
+
+def test_an_album_for_the_customer_leaves_a_moment_later(stage: Stage, clock: Clock) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    _post(stage, "your label", None)
+    stage.send_all()
+    assert {row.state for row in _copies(stage)} == {DeliveryState.PENDING}
+    clock.move(seconds=2)
+    stage.send_all()
+    assert [row.state for row in _copies(stage)] == [DeliveryState.SENT] * 2

@@ -16,7 +16,7 @@ from desk.domain import (
 from desk.flow import announcing, customers, delivering, dispatching, operators
 from desk.tables import Conversation, Customer
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, OSCAR, Stage
+from tests.desk.acting import ANA, BEN, OSCAR, Stage
 
 
 def test_who_waits_from_before_there_was_an_operators_chat_is_announced_once(stage: Stage) -> None:
@@ -160,6 +160,59 @@ def test_a_file_for_the_person_in_charge_brings_its_card_into_the_new_group(stag
     customers.sent_file(moved.desk, moved.update(), ANA, 58, "[photo]")
     first, second = [m.id for m in stage.said() if m.text == "[photo]"]
     assert _shown(moved) == [f"card:{first}", f"file:{first}", f"file:{second}"]
+
+
+def test_who_waits_is_announced_before_those_whom_colleagues_have(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.reply("I am sorry")
+    later = stage.ask("my roses are dead", BEN, intent="complaint")
+    stage.send_all()
+    moved = _moved(stage)
+    announcing.announce_waiting(moved.desk)
+    first, second = [key for key in _shown(moved) if key.startswith("card:")]
+    assert first == f"card:{later}"
+    assert second != first
+
+
+def test_the_card_has_what_called_a_person_first_and_not_the_call_for_one_after_it(
+    stage: Stage,
+) -> None:
+    called = stage.ask("My wedding bouquet came dead", intent="complaint")
+    details = [stage.ask(f"more {number}") for number in range(3)]
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    again = stage.said()[-1].id
+    stage.send_all()
+    moved = _moved(stage)
+    announcing.announce_waiting(moved.desk)
+    assert _shown(moved) == [
+        f"card:{called}",
+        *(f"post:{message_id}" for message_id in [*details, again]),
+    ]
+
+
+def test_of_many_files_the_last_go_along(stage: Stage) -> None:
+    for number in range(14):
+        customers.sent_file(stage.desk, stage.update(), ANA, 50 + number, "[photo]")
+    stage.send_all()
+    moved = _moved(stage)
+    announcing.announce_waiting(moved.desk)
+    copies = moved.deliveries(-100999, method="copyMessage")
+    assert [row.payload["message_id"] for row in copies] == list(range(54, 64))
+
+
+def test_who_has_blocked_the_bot_while_a_colleague_had_them_is_announced_too(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.reply("Which order?")
+    stage.ask("4711")
+    stage.send_all()
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    moved = _moved(stage)
+    announcing.announce_waiting(moved.desk)
+    assert any(key.startswith("card:") for key in _shown(moved))
 
 
 def test_however_many_wait_a_transaction_announces_some_and_the_last_one_ends(

@@ -153,6 +153,15 @@ def test_who_has_blocked_the_bot_waits_no_more(stage: Stage) -> None:
     assert "Nobody is waiting" in queue(stage)
 
 
+def test_nor_does_who_has_blocked_it_while_a_colleague_has_them(stage: Stage) -> None:
+    call(stage, ANA, 77)
+    stage.reply("Which order?")
+    stage.ask("4711")
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    stage.send_all()
+    assert queue(stage) == "⏳ Nobody is waiting for a person."
+
+
 def test_of_many_the_first_are_named_and_the_others_counted(stage: Stage, clock: Clock) -> None:
     for number in range(SHOWN + 3):
         call(stage, Person(600 + number, f"Customer {number}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -382,6 +383,30 @@ def test_operators_learn_that_a_customer_of_theirs_can_be_reached_again(
         "👋 The customer has unblocked the bot: answers reach them again."
     )
     assert note.topic_of == stage.customer().id
+
+
+def test_operators_learn_that_one_who_was_taken_without_a_word_has_blocked_the_bot(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    assert "has blocked the bot while waiting" in stage.told()[-1]
+
+
+def test_who_comes_back_when_the_conversation_is_long_over_is_told_of_to_nobody(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(datetime.now(UTC))  # the bot's words have the real clock's time
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.reply("I am sorry")
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+    clock.move(days=90)
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=False)
+    assert not any("unblocked" in text for text in stage.told())
+    assert stage.conversation().state is ConversationState.RESOLVED
 
 
 def test_who_blocks_the_bot_and_unblocks_it_again_and_again_is_told_of_once_a_call(

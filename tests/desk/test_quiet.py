@@ -157,6 +157,24 @@ def test_who_waits_for_a_person_waits_however_long_it_takes(stage: Stage, clock:
     assert len(stage.conversations()) == 1
 
 
+def test_who_was_taken_without_a_word_waits_as_long(stage: Stage, clock: Clock) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    clock.move(days=90)
+    message_id = stage.ask("hello?")
+    assert stage.decision(message_id).rule == "person_in_charge"
+    assert len(stage.conversations()) == 1
+
+
+def test_where_only_the_bot_has_replied_every_hour_counts(stage: Stage, clock: Clock) -> None:
+    clock.set(datetime(2030, 1, 4, 15, 30, tzinfo=UTC))  # a Friday
+    stage.ask("where are my roses")
+    clock.move(hours=66)
+    stage.ask("hello?")
+    assert len(stage.conversations()) == 2
+
+
 def test_a_conversation_with_an_undecided_message_is_not_over(stage: Stage, clock: Clock) -> None:
     job = stage.write("where are my roses")
     assert job is not None

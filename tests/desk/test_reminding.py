@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from desk.domain import DeliveryState, Person
-from desk.flow import customers, operators, reminding
+from desk.flow import customers, delivering, edits, operators, reminding
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
@@ -93,6 +93,57 @@ def test_whom_a_person_has_answered_needs_no_reminder(stage: Stage, clock: Clock
     clock.move(days=1)
     assert reminding.remind(stage.desk) == 0
     assert not reminding.announce(stage.desk)
+
+
+def _lose(stage: Stage, how: str) -> None:
+    """Oscar's word to Ana, which is the last that waits to be sent, comes to an end."""
+    if how == "made a note":
+        said = stage.deliveries(ANA.chat_id)[-1].payload["message_id"]
+        edits.operator_changed(
+            stage.desk, stage.update(), OSCAR, 77, said, edits.Rewritten("// a fraud?", "", {})
+        )
+        return
+    (copy,) = (taken for taken in stage.take() if taken.chat_id == ANA.chat_id)
+    if how == "refused":
+        delivering.failed(stage.desk, copy.id, copy.attempts, "message to copy not found")
+    elif how == "perhaps arrived":
+        delivering.again(stage.desk, copy.id, copy.attempts, 0, "no answer", uncertain=True)
+        (copy,) = (taken for taken in stage.take() if taken.chat_id == ANA.chat_id)
+        delivering.failed(stage.desk, copy.id, copy.attempts, "no answer")
+    else:
+        delivering.customer_gone(stage.desk, copy.id, copy.attempts, "Forbidden")
+        customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=False)
+
+
+@pytest.mark.parametrize(
+    ("how", "waits"),
+    [("made a note", 1), ("refused", 1), ("blocked", 1), ("perhaps arrived", 0)],
+)
+def test_who_never_got_the_persons_word_waits_on(
+    stage: Stage, clock: Clock, how: str, waits: int
+) -> None:
+    _call(stage)
+    stage.topic()
+    stage.send_all()
+    stage.reply("is this a fraud?")
+    _lose(stage, how)
+    assert reminding.waiting(stage.desk)[0] == waits
+    clock.move(minutes=16)
+    assert reminding.remind(stage.desk) == waits
+
+
+def test_who_was_answered_before_and_is_called_for_anew_waits(stage: Stage, clock: Clock) -> None:
+    _call(stage)
+    stage.topic()
+    stage.reply("they come tomorrow")
+    job = stage.write("and my refund?")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert job is not None
+    clock.move(minutes=1)
+    stage.decide((job, predict("and my refund?", intent="complaint")))
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    clock.move(minutes=16)
+    assert reminding.remind(stage.desk) == 1
 
 
 def test_who_was_taken_without_a_word_is_brought_to_mind_with_who_has_them(
