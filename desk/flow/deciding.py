@@ -198,7 +198,6 @@ def give_up(desk: Desk, message_ids: Sequence[int], rule: str = LATE) -> list[tu
                 Decision(Action.ESCALATE if bot else Action.SILENT, rule) for bot in with_bot
             ]
             _apply(session, desk, cases, decisions, {})
-        _show_reopened(session, desk, held)
         return _next_of(session, desk, touched)
 
 

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from bot import disturbance
 from bot.app import BotOptions
 from bot.limits import Limits
+from bot.waiting import pause
 from bot.webhook import Webhook
 from desk.domain import InboxState
 from desk.flow import intake
@@ -140,6 +141,22 @@ async def test_a_second_try_comes_soon_for_new_writers_are_to_be_told(
         await eventually(lambda: away.refusals > 2)
     pauses = [line["retry_in"] for line in logs if line["event"] == "updates_not_stored"]
     assert [pause <= most for pause, most in zip(pauses, (0.5, 1.0), strict=False)] == [True, True]
+
+
+async def test_however_long_the_database_is_away_the_next_try_comes_within_seconds(
+    bot: Running, world: World, away: Outage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(event: asyncio.Event, _: float) -> bool:
+        return await pause(event, 0.01)
+
+    monkeypatch.setattr("bot.intake.pause", at_once)
+    away(True)
+    with capture_logs() as logs:
+        await world.write(await world.customer(), "/help")
+        await eventually(lambda: away.refusals > 8)
+    pauses = [line["retry_in"] for line in logs if line["event"] == "updates_not_stored"]
+    assert len(pauses) >= 8
+    assert max(pauses) <= 5.0
 
 
 @pytest.mark.parametrize(

@@ -584,6 +584,40 @@ async def test_an_end_that_can_not_be_told_is_noted_all_the_same_and_holds_up_no
     assert len([card for card in shown if "Ann" in card["text"]]) == (1 if end == "sent" else 0)
 
 
+@pytest.mark.parametrize("end", ["sent", "failed"])
+async def test_an_end_that_the_database_takes_at_its_last_try_is_told_in_full(
+    end: str,
+    bot: Running,
+    world: World,
+    rows: Rows,
+    ann: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "card_text" if end == "sent" else "_post_bare"
+    follows, refusals = getattr(delivering, name), sender.ODD_TRIES - 1
+
+    def refused_at_first(*args: Any, **values: Any) -> Any:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise refusal()
+        return follows(*args, **values)
+
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    await world.said(ann)
+    if end == "failed":
+        await world.fault("error", method="sendMessage", chat_id=OPERATORS_CHAT, status=400)
+    monkeypatch.setattr(delivering, name, refused_at_first)
+    with capture_logs() as logs:
+        await world.write(ann, "/human")
+        (waiting,) = await rows.until(DeliveryRow, chat_id=OPERATORS_CHAT)
+        card = await state(rows, waiting.key, DeliveryState.SENT, DeliveryState.FAILED)
+    assert (str(card.state), card.attempts, refusals) == (end, 1, 0)
+    assert "delivery_settled_barely" not in str(logs)
+    if end == "failed":
+        await rows.until(DeliveryRow, key=f"bare:{card.key}")
+
+
 async def test_deliveries_of_a_chat_leave_in_order_and_chats_do_not_wait_for_each_other(
     bot: Running, world: World, desk: Desk, redis: Redis, simulator: Simulator, ann: int
 ) -> None:

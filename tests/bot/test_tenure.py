@@ -6,9 +6,10 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from structlog.testing import capture_logs
 
 from bot import lanes
@@ -187,6 +188,70 @@ async def test_a_bot_whose_lease_was_taken_over_in_its_beginning_waits_and_begin
     await asyncio.to_thread(leases.release, desk, another)
     await eventually(tenure.is_held)
     assert begin.times == 2
+    stop.set()
+    await running
+
+
+async def test_a_bot_that_lost_its_lease_in_its_beginning_begins_anew_though_it_has_it_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, refused = leases.hold, threading.Event()
+
+    def observed(*args: Any) -> bool:
+        held = hold(*args)
+        if not held:
+            refused.set()
+        return held
+
+    begin, stop = Beginning(), asyncio.Event()
+    tenure = Tenure(desk, 1, begin)
+    another = replace(tenure.lease, holder="another")
+
+    def take_over_for_a_while() -> None:
+        leases.release(desk, tenure.lease)
+        while not hold(desk, another):  # it was renewed in between
+            leases.release(desk, tenure.lease)
+        assert refused.wait(20)
+        leases.release(desk, another)
+
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr("bot.tenure.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "hold", observed)
+    running = asyncio.create_task(tenure.run(stop))
+    await eventually(lambda: begin.times)
+    await asyncio.to_thread(take_over_for_a_while)
+    begin.over.set()
+    await eventually(tenure.is_held)
+    assert begin.times == 2, "the other one may have handled what came first"
+    stop.set()
+    await running
+
+
+async def test_a_database_away_while_a_lease_is_renewed_in_the_beginning_begins_nothing_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, away, refused = leases.hold, False, 0
+
+    def perhaps(*args: Any) -> bool:
+        nonlocal refused
+        if away:
+            refused += 1
+            raise OperationalError("update", {}, Exception("away"))
+        return hold(*args)
+
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr("bot.tenure.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "hold", perhaps)
+    begin, stop = Beginning(), asyncio.Event()
+    tenure = Tenure(desk, 1, begin)
+    running = asyncio.create_task(tenure.run(stop))
+    await eventually(lambda: begin.times)
+    away = True
+    await eventually(lambda: refused >= 2)
+    away = False
+    begin.over.set()
+    await eventually(tenure.is_held)
+    assert begin.times == 1
     stop.set()
     await running
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from desk.domain import ConversationState, DeliveryState, Incoming
 from desk.flow import edits, intake, operators
-from desk.tables import DeliveryRow
+from desk.tables import DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows
 
@@ -124,3 +125,24 @@ def test_an_album_for_the_customer_leaves_a_moment_later(stage: Stage, clock: Cl
     clock.move(seconds=2)
     stage.send_all()
     assert [row.state for row in _copies(stage)] == [DeliveryState.SENT] * 2
+
+
+@pytest.mark.parametrize("other", ["album", "bot", "chat"])
+def test_a_note_says_nothing_of_the_pictures_of_another_album_bot_or_chat(
+    stage: Stage, other: str
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    note = {
+        "message_id": 800,
+        "photo": [{"file_id": "a"}],
+        "media_group_id": "g2" if other == "album" else "g1",
+        "caption": "// fraud file",
+    }
+    bot = BOT + 1 if other == "bot" else BOT
+    chat = OPERATOR_CHAT - 1 if other == "chat" else OPERATOR_CHAT
+    raw = {"update_id": 4990, "message": note}
+    intake.store_updates(stage.desk, [Incoming(bot, 4990, chat, raw)])
+    operators.noted(stage.desk, stage.one(select(Inbox.id).where(Inbox.update_id == 4990)), 77)
+    _post(stage, "your label", None, album="g1")
+    assert _copied(stage) == 2

@@ -13,7 +13,8 @@ from desk.domain import (
     DeliveryState,
     Person,
 )
-from desk.flow import announcing, customers, delivering, dispatching, operators
+from desk.flow import announcing, customers, delivering, dispatching, edits, operators
+from desk.flow.composing import CALL_PERSON
 from desk.tables import Conversation, Customer
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage
@@ -235,3 +236,64 @@ def test_however_many_wait_a_transaction_announces_some_and_the_last_one_ends(
     assert len(commits) == 5, "three with conversations, and one each that finds no more"
     cards = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
     assert len(cards) == 5
+
+
+def test_who_called_a_person_under_a_question_of_an_earlier_conversation_is_announced_with_it(
+    stage: Stage,
+) -> None:
+    question = stage.ask("blorp", confidence=0.2)
+    stage.topic()
+    stage.send_all()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.press(stage.token(CALL_PERSON))
+    assert [c.state for c in stage.conversations()] == ["resolved", "waiting"]
+    stage.send_all()
+    moved = _moved(stage)
+    for _ in range(2):
+        announcing.announce_waiting(moved.desk)
+        (card,) = moved.deliveries(-100999)
+        assert card.key == f"card:{question}"
+        assert "blorp" in card.payload["text"]
+        assert card.conversation_id == stage.conversation().id
+
+
+def _flooded(stage: Stage, most: int) -> Stage:
+    """The same desk, which answers to no more than so many messages a minute."""
+    return Stage(replace(stage.desk, flood_per_minute=most), first_update=500)
+
+
+def test_what_was_held_back_in_a_flood_is_not_shown_in_the_new_group_either(stage: Stage) -> None:
+    busy = _flooded(stage, 3)
+    busy.ask("you are rude", intent="complaint")
+    for _ in range(6):
+        customers.asked_for_person(busy.desk, busy.update(), ANA, "/human")
+    called, *others = [message.id for message in busy.said()]
+    shown = [f"card:{called}", *(f"post:{id_}" for id_ in others[:2])]
+    assert [row.key for row in busy.deliveries(OPERATOR_CHAT)] == shown
+    busy.send_all()
+    moved = _moved(busy)
+    announcing.announce_waiting(moved.desk)
+    assert _shown(moved) == shown
+
+
+@pytest.mark.parametrize("then", ["changed", "flooded"])
+def test_whom_a_colleague_took_uncalled_is_announced_by_their_question_not_by_a_change_or_a_flood(
+    stage: Stage, then: str
+) -> None:
+    busy = _flooded(stage, 1)
+    question = busy.ask("where are my roses")
+    busy.topic()
+    operators.took(busy.desk, busy.update(), OSCAR, 77)
+    if then == "changed":
+        telegram_id = busy.message(question).telegram_id
+        assert telegram_id is not None
+        edits.customer_changed(busy.desk, busy.update(), ANA, telegram_id, "and my tulips?")
+    else:
+        customers.asked_for_help(busy.desk, busy.update(), ANA)
+    last = busy.said()[-1].id
+    assert busy.decision(last).rule == ("changed" if then == "changed" else "flood")
+    busy.send_all()
+    moved = _moved(busy)
+    announcing.announce_waiting(moved.desk)
+    assert _shown(moved) == [f"card:{question}", *([f"post:{last}"] if then == "changed" else [])]
+    assert "where are my roses" in moved.deliveries(-100999)[0].payload["text"]

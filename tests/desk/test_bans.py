@@ -88,6 +88,28 @@ def test_what_waits_of_a_customer_at_the_ban_is_neither_answered_nor_shown(spam:
     assert {row.state for row in shown} == {DeliveryState.CANCELLED}
 
 
+def test_that_a_customer_has_left_or_is_back_is_not_told_once_they_are_banned(spam: Stage) -> None:
+    for gone in (True, False):
+        customers.blocked(spam.desk, spam.update(), ANA.chat_id, gone=gone)
+    ban(spam)
+    spam.send_all()
+    notes = [row for row in spam.deliveries() if row.key.startswith(("left:", "back:"))]
+    assert [row.state for row in notes] == [DeliveryState.CANCELLED] * 2
+
+
+def test_that_a_customer_is_back_is_not_told_again_once_they_are_banned(spam: Stage) -> None:
+    for gone in (True, False):
+        customers.blocked(spam.desk, spam.update(), ANA.chat_id, gone=gone)
+        (note,) = spam.take()
+        if gone:
+            delivering.sent(spam.desk, note.id, note.attempts, 5)
+    assert "has unblocked the bot" in note.payload["text"]
+    ban(spam)
+    delivering.again(spam.desk, note.id, note.attempts, 0, "429")
+    spam.send_all()
+    assert spam.row(DeliveryRow, note.id).state is DeliveryState.CANCELLED
+
+
 def test_others_are_heard_while_one_is_banned(spam: Stage) -> None:
     ban(spam)
     spam.ask("roses?", BEN)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from classifier.vocabulary import Neighbour
 from desk.domain import Action, ConversationState, DeliveryState, MessageState, Person
 from desk.flow import customers, deciding, operators, watching
-from desk.tables import DecisionRow, DeliveryRow, Message, PredictionRow
+from desk.tables import ButtonRow, DecisionRow, DeliveryRow, Message, PredictionRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, statements
 
@@ -395,6 +395,28 @@ def test_the_card_of_a_conversation_that_the_bot_has_again_says_so(
     assert newest.method == ("editMessageText" if shown else "sendMessage")
     assert newest.payload["text"].endswith("🤖 the bot answers again")
     assert "Resolve" in str(newest.payload["reply_markup"])
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["decided", "given up"])
+def test_the_card_of_a_conversation_opened_again_that_calls_a_person_at_once_is_made_once(
+    stage: Stage, late: bool
+) -> None:
+    first = stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    job = stage.write("really rude")
+    assert job is not None
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    if late:
+        deciding.give_up(stage.desk, [job[0]])
+    else:
+        stage.decide((job, predict(intent="complaint")))
+    *_, before, card = stage.deliveries(OPERATOR_CHAT)
+    assert (before.key, card.key) == (f"card:{first}", f"card:{job[0]}")
+    assert card.payload["text"].endswith("⏳ waiting for a person")
+    shown = [button for line in card.payload["reply_markup"]["inline_keyboard"] for button in line]
+    made = stage.all(select(ButtonRow.token).where(ButtonRow.message_id == job[0]))
+    assert {button["callback_data"] for button in shown} == set(made)
 
 
 # ---- A batch at once ----

@@ -86,6 +86,26 @@ def test_a_closing_that_is_not_today_is_named_with_its_day(
     assert told(moment, minutes, hours) == CLOSING.format(until, "on Monday at 0:00 UTC")
 
 
+@pytest.mark.parametrize(
+    ("moment", "zone", "hours", "until", "back"),
+    [
+        # Tuesday at eleven there, and still Monday in UTC.
+        ("2026-03-02T22:00", "Pacific/Auckland", "09:00-18:00", "18:00", "tomorrow at 9:00 NZDT"),
+        # Friday at half past eleven there, and Saturday in UTC.
+        (
+            *("2026-03-07T09:30", "Pacific/Honolulu", "00:00-24:00"),
+            *("Saturday at 0:00", "on Monday at 0:00 HST"),
+        ),
+    ],
+)
+def test_whether_a_closing_is_today_is_a_matter_of_the_desks_own_day(
+    told: Callable[..., str], moment: str, zone: str, hours: str, until: str, back: str
+) -> None:
+    weekdays = dict.fromkeys(("mon", "tue", "wed", "thu", "fri"), (hours,))
+    there = Hours(timezone=zone, weekly=weekdays)
+    assert told(moment, 480, there) == CLOSING.format(until, back)
+
+
 def test_a_desk_that_never_opens_again_names_no_day(told: Callable[..., str]) -> None:
     assert "Our team is away right now" in told("2026-03-03T10:00", 30, Hours(weekly={"mon": ()}))
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -31,9 +32,11 @@ from desk.flow import (
     intake,
     learning,
     operators,
+    reminding,
     roster,
     watching,
 )
+from desk.flow.conversations import add_message
 from desk.flow.handoff import take_over
 from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
 from tests.conftest import Clock
@@ -55,8 +58,8 @@ def _together(*acts: Callable[[], object]) -> None:
             future.result()
 
 
-def _until_it_waits(stage: Stage) -> None:
-    """Until another session waits for a lock of this one.
+def _until_it_waits(stage: Stage, sessions: int = 1) -> None:
+    """Until another session (or so many of them) waits for a lock of this one.
 
     SQLite queues writers before they read anything: there a moment is enough.
     """
@@ -67,7 +70,7 @@ def _until_it_waits(stage: Stage) -> None:
     deadline = time.monotonic() + 30
     while True:
         with stage.desk.store.reading() as session:
-            if session.scalar(waiting):
+            if (session.scalar(waiting) or 0) >= sessions:
                 return
         assert time.monotonic() < deadline, "nobody waits"
         time.sleep(0.02)
@@ -417,3 +420,46 @@ def test_who_is_written_to_while_the_silent_are_erased_is_not(stage: Stage, cloc
             _until_it_waits(stage)
         assert waiting.result() == 0
     assert stage.row(Customer, customer.id).name == "Ana"
+
+
+@pytest.mark.parametrize("others", [0, 5], ids=["alone", "in a digest"])
+def test_who_is_answered_between_a_reminders_look_and_its_lock_is_not_brought_to_mind(
+    stage: Stage, clock: Clock, others: int
+) -> None:
+    people = [ANA, *(Person(chat_id=700 + number, name=f"P{number}") for number in range(others))]
+    for person in people:
+        customers.asked_for_person(stage.desk, stage.update(), person, "/human")
+    inbox_id, told = stage.update(), len(stage.told())
+    clock.move(minutes=20)
+    with ThreadPoolExecutor(1) as pool:
+        with stage.desk.store.writing() as session:
+            customer = session.scalars(
+                select(Customer).where(Customer.chat_id == ANA.chat_id).with_for_update()
+            ).one()
+            hers = Conversation.customer_id == customer.id
+            conversation = session.scalars(select(Conversation).where(hers)).one()
+            waiting = pool.submit(reminding.remind, stage.desk)
+            _until_it_waits(stage)
+            take_over(session, stage.desk, customer, conversation, session.get_one(Operator, OSCAR))
+            add_message(
+                session, stage.desk, conversation, inbox_id, Author.OPERATOR, "I am here", 9
+            )
+        assert waiting.result(30) == others
+    reminders = stage.told()[told:]
+    assert len(reminders) == others
+    assert "Ana" not in str(reminders)
+
+
+def test_of_two_schedulers_that_remind_at_once_one_does(stage: Stage, clock: Clock) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    told = len(stage.told())
+    clock.move(minutes=20)
+    # The clocks of two hosts differ.
+    late = replace(stage.desk, clock=lambda: clock() + timedelta(seconds=1))
+    with ThreadPoolExecutor(2) as pool:
+        with stage.desk.store.writing() as session:
+            session.scalars(select(Customer).with_for_update()).one()
+            reminded = [pool.submit(reminding.remind, desk) for desk in (stage.desk, late)]
+            _until_it_waits(stage, sessions=2)
+        assert sorted(future.result(30) for future in reminded) == [0, 1]
+    assert len(stage.told()) == told + 1
