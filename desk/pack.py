@@ -127,7 +127,7 @@ class Hours(_Strict):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, as Europe
             raise ValueError(f"unknown time zone {value!r}; use one like Europe/London") from None
         return value
 

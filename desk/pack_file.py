@@ -41,11 +41,33 @@ class PackError(DeskError):
 class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """As ever, but what looks like a date and is none (2026-02-30) is told with its line."""
+        if isinstance(node, yaml.ScalarNode):
+            node.value = _meant(node)
         try:
             return super().construct_object(node, deep)
-        except ValueError:
+        except (ValueError, AttributeError, KeyError, IndexError):  # `!!timestamp foo`, `!!int ""`
             told = f"there is no such date or number as {str(node.value)[:40]!r}"
-            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from None
+            raise _error(node, told) from None
+
+
+def _meant(node: yaml.ScalarNode) -> str:
+    """A text in which "\\uD83D\\uDE0A", as JSON writes a sign beyond U+FFFF, is that sign.
+
+    Raises `ConstructorError` for half of one and for a NUL, which no database keeps.
+    """
+    text: str = node.value
+    try:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        told = r"half of a character stands here; write the sign itself, not \u…"
+        raise _error(node, told) from None
+    if "\0" in text:
+        raise _error(node, r"a NUL character stands here; leave \0 out")
+    return text
+
+
+def _error(node: yaml.Node, told: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, told, node.start_mark)
 
 
 def read(path: Path) -> tuple[yaml.Node, dict[str, Any]]:
@@ -64,6 +86,10 @@ def read(path: Path) -> tuple[yaml.Node, dict[str, Any]]:
     except yaml_text.YamlLimitError as error:
         problem = Problem(f"this is not valid YAML: {error}", error.line)
         raise PackError(path, [problem]) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"the control character U+{error.character:04X} stands here; take it out"
+        raise PackError(path, [Problem(message, line)]) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # "\U00110000", "\UFFFFFFFF"
         raise PackError(path, [Problem(f"this is not valid YAML: {error}")]) from None
     if root is None or not isinstance(raw, dict):

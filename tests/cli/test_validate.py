@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -304,3 +305,14 @@ def test_what_comes_from_a_pipe_is_a_file_of_examples(data: Path, frontdesk: Com
         result = frontdesk("validate", pipe, "--quick")
     assert result.code == 0
     assert f"{pipe}: clean" in result.out
+
+
+def test_what_comes_from_a_pipe_or_a_device_can_not_be_mended(
+    place: Place, data: Path, frontdesk: Command
+) -> None:
+    os.mkfifo(place.folder / "fifo.jsonl")  # whoever opened it would wait for ever
+    for arguments in (("fifo.jsonl",), (str(data), "--test", "fifo.jsonl"), ("/dev/null",)):
+        result = frontdesk("validate", *arguments, "--fix", "--quick")
+        assert result.code == 2
+        assert f"{arguments[-1]} is a pipe or a device, which can't be mended" in result.err
+        assert "leave out --fix, or save it as a file" in result.err

@@ -220,6 +220,9 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             "unknown time zone 'Mars/Base'; use one like Europe/London",
         ),
         (_swap("timezone: Europe/London", 'timezone: ""'), "unknown time zone ''"),
+        (_swap("timezone: Europe/London", "timezone: Europe"), "unknown time zone 'Europe'; use"),
+        (_swap("Europe/London", "America/Argentina"), "time zone 'America/Argentina'; use one"),
+        (_swap("Europe/London", "x" * 300), "unknown time zone 'xxx"),
         (
             _swap('    tue: ["09:00-18:00"]', '    tues: ["09:00-18:00"]'),
             "unknown day 'tues'; use mon, tue",

@@ -51,6 +51,42 @@ def test_a_slip_of_yaml_is_told_with_its_line_and_what_to_look_at(
     assert problem.line == before.count("\n") + 1 + below
 
 
+def test_a_sign_that_is_escaped_as_json_does_it_is_that_sign(pack_folder: Path) -> None:
+    path = pack_folder / "pack.yml"
+    path.write_text(path.read_text().replace("Send us", r"\uD83D\uDE0A Send us \u00e9"))
+    answer = load(pack_folder).intents["refund"].answer
+    assert answer is not None
+    assert answer["en"].startswith("😊 Send us é")
+
+
+@pytest.mark.parametrize(
+    ("shop", "message"),
+    [
+        (r'"\uD83D Fern"', "half of a character stands here; write the sign itself"),
+        (r'"Fern \uDE0A\uD83D"', "half of a character stands here; write the sign itself"),
+        (r'"Fern \0"', "a NUL character stands here"),
+        ('"Fern \0"', "the control character U+0000 stands here; take it out"),
+        ('"Fern \a"', "the control character U+0007 stands here; take it out"),
+        ("!!timestamp foo", "there is no such date or number as 'foo'"),
+        ("!!bool foo", "there is no such date or number as 'foo'"),
+        ('!!int ""', "there is no such date or number as ''"),
+        ('!!float ""', "there is no such date or number as ''"),
+    ],
+)
+def test_what_yaml_or_a_database_can_not_take_is_told_with_its_line(
+    pack_folder: Path, shop: str, message: str
+) -> None:
+    path = pack_folder / "pack.yml"
+    before, found, after = path.read_text().partition(SHOP)
+    assert found
+    path.write_text(f"{before}shop: {shop}{after}")
+    with pytest.raises(PackError) as caught:
+        load(pack_folder)
+    [problem] = caught.value.problems
+    assert message in problem.message
+    assert problem.line == before.count("\n") + 1
+
+
 @pytest.mark.parametrize("number", ["00110000", "FFFFFFFF"])
 def test_a_character_that_there_is_not_is_no_valid_yaml(pack_folder: Path, number: str) -> None:
     path = pack_folder / "pack.yml"
