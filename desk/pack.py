@@ -44,6 +44,10 @@ _TIME = re.compile(r"\d\d:\d\d", re.ASCII)
 def _by_language(value: Any) -> Any:
     if not isinstance(value, dict):
         raise ValueError('write it by language: {en: "…"}')
+    for key, text in value.items():
+        # What follows a comma in {en: Yes, please}, and the whole of {en:"Yes"}, is a name to YAML.
+        if text is None and not _LANGUAGE.fullmatch(str(key)):
+            raise ValueError('write {en: "…"}: quotes around the text, a space after the colon')
     return value
 
 
@@ -298,11 +302,16 @@ class Pack(_Strict):
 
     def _text_problems(self, text: Mapping[str, str]) -> list[str]:
         problems = []
-        if self.languages[0] not in text:
-            problems.append(f"the text in {self.languages[0]!r} is missing")
-        for language, value in text.items():
-            if language not in self.languages:
-                problems.append(f"language {language!r} is not among {list(self.languages)}")
+        # One mistake in `languages` would be told with each text.
+        if all(map(_LANGUAGE.fullmatch, self.languages)):
+            if self.languages[0] not in text:
+                problems.append(f"the text in {self.languages[0]!r} is missing")
+            problems += [
+                f"language {language!r} is not among {list(self.languages)}"
+                for language in text
+                if language not in self.languages
+            ]
+        for value in text.values():
             known = {"customer", *self.values}
             problems += [
                 f"nothing is known to fill in {{{name}}}; add it to values"

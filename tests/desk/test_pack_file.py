@@ -13,6 +13,9 @@ ANSWER = '    answer:\n      en: "Send us'
 BACK = '"Send us a photo and you get your money back."'
 SHOP = 'shop: "Fern &amp; Petal"'
 INDENTATION = "look at the indentation here or just above"
+SIGN = "put a text that begins with this sign in quotes"
+BRACE = "put a text that begins with { in quotes"
+WITHIN = r"write \" for a quote within quotes"
 OPEN = "is not closed here or just above"
 
 
@@ -26,13 +29,33 @@ OPEN = "is not closed here or just above"
         (SHOP, 'shop: “Fern: Petal”', 0, 'use straight quotes (")'),
         (TITLE, "title: {en: “Where is my money?”}", 0, 'use straight quotes (")'),
         (SHOP, SHOP.removesuffix('"'), 1, f"a quote {OPEN}"),
+        (TITLE, "title: {en: “Where is\n      my order: here?}", 1, 'use straight quotes (")'),
+        (TITLE, 'title: {en: "Hi",\n      zh: “Where: is”}', 1, 'use straight quotes (")'),
+        ('days: "2"', 'days: "2\n  more: "3"', 1, f"a quote {OPEN}"),
         (TITLE, TITLE.replace('back"', "back"), 0, f"a quote {OPEN}"),
         (TITLE, "title: {en: 'Where's my money?'}", 0, f"a quote {OPEN}"),
         (TITLE, TITLE.removesuffix("}"), 1, f"a quote or a bracket {OPEN}"),
         (SHOP, "shop: Fern: Petal", 0, "put a text with a colon in quotes"),
-        (SHOP, "shop: @fern", 0, "put a text that begins with this sign in quotes"),
-        (SHOP, "shop: & Petal", 0, "put a text that begins with this sign in quotes"),
+        (SHOP, "shop: @fern", 0, SIGN),
+        (SHOP, "shop: & Petal", 0, SIGN),
         (SHOP, SHOP.replace(": ", ":"), 1, "and for a colon and a space after a name"),
+        (SHOP, "shop: {customer}, hi", 0, BRACE),
+        (SHOP, "shop: {customer} hi", 0, BRACE),
+        (TITLE, "title: {en: {customer} order}", 0, BRACE),
+        (SHOP, 'shop: "The "best" shop"', 0, WITHIN),
+        (SHOP, 'shop: "Fern" and Petal', 0, WITHIN),
+        (TITLE, 'title: {en: "The "best" shop", zh: "我"}', 0, WITHIN),
+        (TITLE, TITLE.replace(", zh", " zh"), 0, f"a quote or a bracket {OPEN}"),
+        (SHOP, "shop: 'Where's my'", 0, f"a quote {OPEN}"),
+        (SHOP, f"{SHOP},", 0, "take the comma at the end away"),
+        (BACK, "| Send us", 0, "begins on the next line, indented"),
+        (BACK, "> Send us", 0, "begins on the next line, indented"),
+        (BACK, "- Send us", 0, SIGN),
+        (BACK, "? Send us", 0, SIGN),
+        (BACK, "!Send us", 0, SIGN),
+        (TITLE, "title: {en: !Send it, zh: x}", 0, SIGN),
+        (SHOP, "shop: !Olé", 0, SIGN),
+        (SHOP, r'shop: "50\% off"', 0, r"write \\ for a \ between quotes"),
         ("first_reply_minutes: 15", 'first_reply_minutes: "15', 1, f"a quote {OPEN}"),
     ],
 )  # fmt: skip
