@@ -149,6 +149,8 @@ class _MarkdownWriter(HTMLParser):
         """The parts of the elements around it, outermost first."""
         self._links: list[str] = []
         self._code_of = ""
+        self._code_depth = 0
+        """How many tags of that name are open: one may stand within another."""
         self._code: list[str] = []
         self._last_code: tuple[int, str, str] | None = None
         """How many parts there were with it, its tag and itself."""
@@ -158,12 +160,13 @@ class _MarkdownWriter(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._code_of:
+            self._code_depth += tag == self._code_of
             return
         if self._quoted:
             self.parts.append("\n\n")
             self._quoted = False
         if tag in ("code", "pre"):
-            self._code_of, self._code = tag, []
+            self._code_of, self._code_depth, self._code = tag, 1, []
         elif tag == "a" or tag in _MARKS or tag == "blockquote":
             if self._follows_block():
                 self.parts.append("\n")
@@ -174,7 +177,8 @@ class _MarkdownWriter(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if self._code_of:
-            if tag == self._code_of:
+            self._code_depth -= tag == self._code_of
+            if not self._code_depth:
                 self._write_code(tag, "".join(self._code))
                 self._code_of = ""
             return

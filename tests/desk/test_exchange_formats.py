@@ -319,6 +319,7 @@ def test_a_quote_stands_apart_in_markdown() -> None:
         ("<u><code>x</code></u><code>y</code>", "<code>xy</code>"),
         ("<b><code>x</code></b><code>y</code>", "<b><code>x</code></b><code>y</code>"),
         ("<code>x</code><code></code><pre>y</pre>", "<code>x</code>\n<pre>y</pre>"),
+        ("<code>a<b>b<code>c</code></b></code>d", "<code>abc</code>d"),
         ("see:\n<pre>x</pre>\ny", "see:\n<pre>x</pre>\ny"),
         ("<b>x</b><i>a</i>b", "<b>x</b>_a_b"),  # italics are lost, and nothing else
         ("a<code></code>b<pre></pre>c", "abc"),
