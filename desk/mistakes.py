@@ -36,7 +36,7 @@ def sentence(error: ErrorDetails, model: type[BaseModel]) -> str:
     if kind in ("float_type", "float_parsing"):
         return _number(str(given))
     if kind in ("less_than", "less_than_equal"):
-        return error["msg"] + _share(given, told.get("le", told.get("lt")))
+        return error["msg"] + _share(given, told["le" if "le" in told else "lt"])
     if kind.startswith("date_"):
         return _day(str(given))
     if kind == "too_short":

@@ -37,7 +37,7 @@ MAX_ANSWER = 3500  # Telegram takes 4096 characters; names and values are filled
 PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
 """What is filled in for a customer: a name of `values`, or `customer`."""
 INTENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
+LANGUAGE = re.compile(r"[a-z]{2,3}")
 _TIME = re.compile(r"\d\d:\d\d", re.ASCII)
 
 
@@ -46,7 +46,7 @@ def _by_language(value: Any) -> Any:
         raise ValueError('write it by language: {en: "…"}')
     for key, text in value.items():
         # What follows a comma in {en: Yes, please}, and the whole of {en:"Yes"}, is a name to YAML.
-        if text is None and not _LANGUAGE.fullmatch(str(key)):
+        if text is None and not LANGUAGE.fullmatch(str(key)):
             raise ValueError('write {en: "…"}: quotes around the text, a space after the colon')
     return value
 
@@ -283,7 +283,7 @@ class Pack(_Strict):
         problems += [
             f"languages: write {language!r} as two or three small letters, such as en"
             for language in self.languages
-            if not _LANGUAGE.fullmatch(language)
+            if not LANGUAGE.fullmatch(language)
         ]
         problems += [
             f"phone_regions: {region!r} is no country with phone numbers; use letters such as GB"
@@ -303,7 +303,7 @@ class Pack(_Strict):
     def _text_problems(self, text: Mapping[str, str]) -> list[str]:
         problems = []
         # One mistake in `languages` would be told with each text.
-        if all(map(_LANGUAGE.fullmatch, self.languages)):
+        if all(map(LANGUAGE.fullmatch, self.languages)):
             if self.languages[0] not in text:
                 problems.append(f"the text in {self.languages[0]!r} is missing")
             problems += [

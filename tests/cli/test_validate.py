@@ -82,6 +82,18 @@ def test_a_folder_that_is_not_there_is_named(place: Place, frontdesk: Command) -
     assert "PACK" not in result.err
 
 
+def test_of_a_folder_of_packs_the_packs_are_named(
+    place: Place, pack_dir: Path, frontdesk: Command
+) -> None:
+    for name in ("one", "other"):
+        shutil.copytree(pack_dir, place.folder / "packs" / name)
+    result = frontdesk("validate", "packs", "--quick")
+    assert result.code == 1
+    assert "packs is no pack, but holds some: name packs/one or packs/other." in result.err
+    shutil.copy(pack_dir / "pack.yml", place.folder / "packs")
+    assert "holds some" not in frontdesk("validate", "packs", "--quick").err
+
+
 def test_a_file_without_a_fault_is_clean_with_a_model_too(data: Path, frontdesk: Command) -> None:
     result = frontdesk("validate", str(data), "--json")
     assert result.code == 0
