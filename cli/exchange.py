@@ -58,7 +58,12 @@ def import_(
     from desk.exchange import merge
     from desk.exchange.material import Material
     from desk.locking import locked
+    from desk.pack import LANGUAGE
 
+    if language is not None and not LANGUAGE.fullmatch(language):
+        raise MisconfiguredError(
+            f"--language {language}: write two or three small letters, such as en."
+        )
     merge.is_new(into)  # a wrong folder is told before much is read
     material = Material()
     read = []
@@ -100,6 +105,10 @@ def export(
     """
     from desk.exchange.files import write_files
 
+    if str(out) == "-":
+        raise MisconfiguredError(
+            "An export writes files, not standard output: name one instead of -."
+        )
     if from_ is not None and not from_.exists():
         raise CommandError(
             f"{from_}: there is no such file; --from takes a pack's folder or a file of examples."
@@ -134,6 +143,7 @@ def export(
 
 def _read(source: Path) -> list[tuple[Path, Material]]:
     """The material of a source, file by file."""
+    from classifier.data import DataError, csv_header
     from desk.exchange import canned, rasa
     from desk.exchange.material import ExchangeError, Material
 
@@ -152,12 +162,16 @@ def _read(source: Path) -> list[tuple[Path, Material]]:
                 f"{source}: holds none of Rasa's `nlu`, `intents`, `responses` and `slots`"
             )
         return [(source, found)]
-    if source.suffix.lower() == ".csv":
-        from classifier.data import csv_header
-
-        if canned.system_of(csv_header(source)):
-            return [(source, canned.read(source))]
-    return [(source, Material(examples=_labelled(source)))]
+    if source.suffix.lower() == ".csv" and canned.system_of(csv_header(source)):
+        return [(source, canned.read(source))]
+    try:
+        return [(source, Material(examples=_labelled(source)))]
+    except DataError as error:
+        if source.is_file() or not source.exists():
+            raise
+        raise CommandError(
+            f"{error}. What comes from a pipe is read as JSONL: save anything else as a file."
+        ) from None
 
 
 def _read_rasa(path: Path) -> tuple[Material, bool]:

@@ -69,11 +69,10 @@ def validate(
 
     settings = load_settings()
     place = target or settings.pack_dir
-    if target is not None and not target.exists() and not target.suffix:
-        raise CommandError(
-            f"{target}: there is no such folder; name a pack's, such as packs/retail, or a file "
-            "of examples."
-        )
+    if target is not None:
+        _refuse_no_pack(target)
+    if fix:
+        _refuse_streams(place, test)
     checked = _check(place, test)
     mending = Mending(*checked.files)
     if fix and any(data.nlu for data in checked.files):
@@ -92,6 +91,27 @@ def validate(
         notices().print(f"Not looked for: {LOOKED_FOR[kind]} ({reason}).", markup=False)
     skipped = "--quick was given" if quick else "; ".join(dict.fromkeys(reasons.values())) or None
     _report(place, checked, mending.changes, fix, skipped, json_)
+
+
+def _refuse_no_pack(target: Path) -> None:
+    if not target.exists() and not target.suffix:
+        raise CommandError(
+            f"{target}: there is no such folder; name a pack's, such as packs/retail, or a file "
+            "of examples."
+        )
+    within = [str(path.parent) for path in sorted(target.glob("*/pack.yml"))]
+    if within and not (target / "pack.yml").exists():
+        raise CommandError(f"{target} is no pack, but holds some: name {' or '.join(within)}.")
+
+
+def _refuse_streams(*paths: Path | None) -> None:
+    """What can be read once only can't be mended: mending reads a second time and writes."""
+    for path in paths:
+        if path is not None and path.exists() and not path.is_file() and not path.is_dir():
+            raise MisconfiguredError(
+                f"{path} is a pipe or a device, which can't be mended: leave out --fix, or save "
+                "it as a file."
+            )
 
 
 def _check(place: Path, test: Path | None) -> Checked:

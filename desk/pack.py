@@ -37,13 +37,17 @@ MAX_ANSWER = 3500  # Telegram takes 4096 characters; names and values are filled
 PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
 """What is filled in for a customer: a name of `values`, or `customer`."""
 INTENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
+LANGUAGE = re.compile(r"[a-z]{2,3}")
 _TIME = re.compile(r"\d\d:\d\d", re.ASCII)
 
 
 def _by_language(value: Any) -> Any:
     if not isinstance(value, dict):
         raise ValueError('write it by language: {en: "…"}')
+    for key, text in value.items():
+        # What follows a comma in {en: Yes, please}, and the whole of {en:"Yes"}, is a name to YAML.
+        if text is None and not LANGUAGE.fullmatch(str(key)):
+            raise ValueError('write {en: "…"}: quotes around the text, a space after the colon')
     return value
 
 
@@ -127,7 +131,7 @@ class Hours(_Strict):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, as Europe
             raise ValueError(f"unknown time zone {value!r}; use one like Europe/London") from None
         return value
 
@@ -279,7 +283,7 @@ class Pack(_Strict):
         problems += [
             f"languages: write {language!r} as two or three small letters, such as en"
             for language in self.languages
-            if not _LANGUAGE.fullmatch(language)
+            if not LANGUAGE.fullmatch(language)
         ]
         problems += [
             f"phone_regions: {region!r} is no country with phone numbers; use letters such as GB"
@@ -298,11 +302,16 @@ class Pack(_Strict):
 
     def _text_problems(self, text: Mapping[str, str]) -> list[str]:
         problems = []
-        if self.languages[0] not in text:
-            problems.append(f"the text in {self.languages[0]!r} is missing")
-        for language, value in text.items():
-            if language not in self.languages:
-                problems.append(f"language {language!r} is not among {list(self.languages)}")
+        # One mistake in `languages` would be told with each text.
+        if all(map(LANGUAGE.fullmatch, self.languages)):
+            if self.languages[0] not in text:
+                problems.append(f"the text in {self.languages[0]!r} is missing")
+            problems += [
+                f"language {language!r} is not among {list(self.languages)}"
+                for language in text
+                if language not in self.languages
+            ]
+        for value in text.values():
             known = {"customer", *self.values}
             problems += [
                 f"nothing is known to fill in {{{name}}}; add it to values"

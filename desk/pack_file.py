@@ -16,7 +16,11 @@ from desk.domain import DeskError
 _CURLY = re.compile("[:\\[{,-] *[“”„‘’]")
 """A value, or an entry of a list, that begins with a quote of Word's."""
 _SINGLE = re.compile("[:\\[{,-] *'")
-_SIGN = ("while scanning an anchor", "while scanning an alias")
+_SIGN = ("while scanning an anchor", "while scanning an alias", "while scanning a tag")
+_BRACED = re.compile(r"[:-] +\{ *\w+ *\} *[^\s}\]#]")
+"""A text that begins with a placeholder: to YAML, something in braces with more behind it."""
+_QUOTE_WITHIN = re.compile(r'[:\[{,-] *"(?:[^"\\]|\\.)*" *(?!\w+:)[^\s,:\]}#"]')
+"""A text in quotes with more behind it that is neither the next name nor the next entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,33 @@ class PackError(DeskError):
 class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """As ever, but what looks like a date and is none (2026-02-30) is told with its line."""
+        if isinstance(node, yaml.ScalarNode):
+            node.value = _meant(node)
         try:
             return super().construct_object(node, deep)
-        except ValueError:
+        except (ValueError, AttributeError, KeyError, IndexError):  # `!!timestamp foo`, `!!int ""`
             told = f"there is no such date or number as {str(node.value)[:40]!r}"
-            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from None
+            raise _error(node, told) from None
+
+
+def _meant(node: yaml.ScalarNode) -> str:
+    """A text in which "\\uD83D\\uDE0A", as JSON writes a sign beyond U+FFFF, is that sign.
+
+    Raises `ConstructorError` for half of one and for a NUL, which no database keeps.
+    """
+    text: str = node.value
+    try:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        told = r"half of a character stands here; write the sign itself, not \u…"
+        raise _error(node, told) from None
+    if "\0" in text:
+        raise _error(node, r"a NUL character stands here; leave \0 out")
+    return text
+
+
+def _error(node: yaml.Node, told: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, told, node.start_mark)
 
 
 def read(path: Path) -> tuple[yaml.Node, dict[str, Any]]:
@@ -64,6 +90,10 @@ def read(path: Path) -> tuple[yaml.Node, dict[str, Any]]:
     except yaml_text.YamlLimitError as error:
         problem = Problem(f"this is not valid YAML: {error}", error.line)
         raise PackError(path, [problem]) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"the control character U+{error.character:04X} stands here; take it out"
+        raise PackError(path, [Problem(message, line)]) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # "\U00110000", "\UFFFFFFFF"
         raise PackError(path, [Problem(f"this is not valid YAML: {error}")]) from None
     if root is None or not isinstance(raw, dict):
@@ -80,28 +110,44 @@ def _hint(error: yaml.MarkedYAMLError, text: str) -> str | None:
     begun = error.context_mark.line if error.context_mark else at
     near = [line for number in (begun, at - 1, at) for line in lines[max(0, number) :][:1]]
     here = near[-1]
-    if r"'\t'" in problem:
-        return "use spaces, not a tab"
-    if _CURLY.search(here) or _CURLY.search(near[0]):
-        return 'use straight quotes (")'
     # A bracket that opened far above: the mistake is anywhere from there on.
     far = "flow" in context and begun < at - 1
     around = f"between line {begun + 1} and here" if far else "here or just above"
-    if "scanning a quoted scalar" in context or any(map(_unclosed, near)):
-        return f"a quote is not closed {around}"
-    if "flow" in context:
-        return f"a quote or a bracket is not closed {around}"
-    if "cannot start any token" in problem or context.startswith(_SIGN):
-        return "put a text that begins with this sign in quotes"
-    if "mapping values" in problem and here.count(": ") > 1:
-        return "put a text with a colon in quotes"
-    if "expected ':'" in problem or "mapping values" in problem:
-        return (
-            "look at the indentation here or just above, and for a colon and a space after a name"
-        )
-    if "<block end>" in problem:
-        return "look at the indentation here or just above"
-    return None
+    unclosed = "scanning a quoted scalar" in context or any(map(_unclosed, near))
+    no_value = "mapping values" in problem
+    hints = (
+        (r"'\t'" in problem, "use spaces, not a tab"),
+        (_CURLY.search(here) or _CURLY.search(near[0]), 'use straight quotes (")'),
+        ("block scalar" in context, "a text after | or > begins on the next line, indented"),
+        ("escape" in problem, r"write \\ for a \ between quotes"),
+        (unclosed, f"a quote is not closed {around}"),
+        (_BRACED.search(here), "put a text that begins with { in quotes"),
+        (_QUOTE_WITHIN.search(here), r"write \" for a quote within quotes"),
+        (
+            "<block end>, but found ','" in problem and here.rstrip().endswith(","),
+            "take the comma at the end away",
+        ),
+        ("flow" in context, f"a quote or a bracket is not closed {around}"),
+        (_is_sign(context, problem), "put a text that begins with this sign in quotes"),
+        (no_value and here.count(": ") > 1, "put a text with a colon in quotes"),
+        (
+            no_value or "expected ':'" in problem,
+            "look at the indentation here or just above, and for a colon and a space after a name",
+        ),
+        ("<block end>" in problem, "look at the indentation here or just above"),
+    )
+    return next((hint for applies, hint in hints if applies), None)
+
+
+def _is_sign(context: str, problem: str) -> bool:
+    """Whether the parser took a text's first sign, such as @, & or !, for one of YAML's own."""
+    words = (
+        "cannot start any token",
+        "entries are not allowed here",
+        "keys are not allowed here",
+        "a constructor for the tag '!",
+    )
+    return context.startswith(_SIGN) or any(each in problem for each in words)
 
 
 def _unclosed(line: str) -> bool:

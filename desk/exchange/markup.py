@@ -144,46 +144,57 @@ class _MarkdownWriter(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.parts: list[str] = []
+        """What is written so far of the element that is open, or of the whole."""
+        self._around: list[list[str]] = []
+        """The parts of the elements around it, outermost first."""
         self._links: list[str] = []
         self._code_of = ""
+        self._code_depth = 0
+        """How many tags of that name are open: one may stand within another."""
         self._code: list[str] = []
         self._last_code: tuple[int, str, str] | None = None
         """How many parts there were with it, its tag and itself."""
-        self._before: list[str] = []
+        self._last_italic: tuple[int, str, str] | None = None
+        """How many parts there were with it, the sign before it and what is in it."""
         self._quoted = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._code_of:
+            self._code_depth += tag == self._code_of
             return
         if self._quoted:
             self.parts.append("\n\n")
             self._quoted = False
-        if tag == "blockquote":
-            self._before, self.parts, self._last_code = self.parts, [], None
+        if tag in ("code", "pre"):
+            self._code_of, self._code_depth, self._code = tag, 1, []
+        elif tag == "a" or tag in _MARKS or tag == "blockquote":
+            if self._follows_block():
+                self.parts.append("\n")
+            self._around.append(self.parts)
+            self.parts, self._last_code, self._last_italic = [], None, None
         if tag == "a":
             self._links.append(dict(attrs).get("href") or "")
-            self.parts.append("[")
-        elif tag in ("code", "pre"):
-            self._code_of, self._code = tag, []
-        elif tag in _MARKS:
-            self.parts.append(_MARKS[tag])
 
     def handle_endtag(self, tag: str) -> None:
         if self._code_of:
-            if tag == self._code_of:
+            self._code_depth -= tag == self._code_of
+            if not self._code_depth:
                 self._write_code(tag, "".join(self._code))
                 self._code_of = ""
             return
-        if tag in _MARKS:
-            self.parts.append(_MARKS[tag])
-        elif tag == "a":
-            self.parts.append(f"]({self._links.pop()})")
+        if tag != "a" and tag not in _MARKS and tag != "blockquote":
+            return
+        inner = "".join(self.parts)
+        self.parts, self._last_code, self._last_italic = self._around.pop(), None, None
+        if tag == "a":
+            self.parts.append(f"[{inner}]({self._links.pop()})")
         elif tag == "blockquote":
-            before, quote = "".join(self._before).rstrip("\n"), "".join(self.parts)
-            lines = "\n".join(f"> {line}".rstrip() for line in quote.strip().split("\n"))
+            before = "".join(self.parts).rstrip("\n")
+            lines = "\n".join(f"> {line}".rstrip() for line in inner.strip().split("\n"))
             self.parts = [f"{before}\n\n" if before else "", lines]
-            self._last_code = None
             self._quoted = True
+        else:
+            self._write_marked(_MARKS[tag], inner)
 
     def handle_data(self, data: str) -> None:
         if self._code_of:
@@ -192,23 +203,60 @@ class _MarkdownWriter(HTMLParser):
         if self._quoted:
             data = "\n\n" + data.lstrip("\n")
             self._quoted = False
+        if self._follows_block() and not data.startswith("\n"):
+            data = "\n" + data
+        if self._last_italic and self._last_italic[0] == len(self.parts):
+            self.parts[-1] = _italic(*self._last_italic[1:], data[:1])
         if data:
             self.parts.append(_SPECIAL.sub(r"\\\g<0>", data))
 
+    def _write_marked(self, mark: str, inner: str) -> None:
+        """Marks must touch what they mark: spaces at its ends go outside, and alone get none."""
+        marked = inner.strip()
+        if not marked:
+            self.parts.append(inner)
+            return
+        start = inner.index(marked)
+        before, after = inner[:start], inner[start + len(marked) :]
+        if before:
+            self.parts.append(before)
+        if mark == "_":
+            sign = self.parts[-1][-1:] if self.parts else ""
+            self.parts.append(_italic(sign, marked, ""))
+            self._last_italic = len(self.parts), sign, marked
+        else:
+            if mark == "**" and "*" in (marked[0], marked[-1]):
+                mark = "__"
+            self.parts.append(f"{mark}{marked}{mark}")
+        if after:
+            self.parts.append(after)
+
     def _write_code(self, tag: str, code: str) -> None:
         """Code that follows code without a sign between goes into the same backticks, or on a line
-        of its own: backticks that touch would be read as one row of them."""
+        of its own: backticks that touch would be read as one row of them. So does a block."""
         if not code:
             return
-        if self._last_code is not None and self._last_code[0] == len(self.parts):
-            _, last, before = self._last_code
-            if tag == last == "code":
-                self.parts.pop()
-                code = before + code
-            else:
-                self.parts.append("\n")
+        last = self._last_code
+        if last is not None and last[0] == len(self.parts) and tag == last[1] == "code":
+            self.parts.pop()
+            code = last[2] + code
+        elif self._follows_block() or (
+            tag == "pre" and self.parts and not self.parts[-1].endswith("\n")
+        ):
+            self.parts.append("\n")
         self.parts.append(_fenced(code, block=tag == "pre"))
         self._last_code = len(self.parts), tag, code
+
+    def _follows_block(self) -> bool:
+        last = self._last_code
+        return last is not None and last[:2] == (len(self.parts), "pre")
+
+
+def _italic(before: str, text: str, after: str) -> str:
+    """Underscores mark nothing within a word. Stars do, but must not touch other stars."""
+    within_word = before.isalnum() or after.isalnum()
+    mark = "*" if within_word and "*" not in (before, text[0], text[-1]) else "_"
+    return f"{mark}{text}{mark}"
 
 
 def _fenced(code: str, *, block: bool) -> str:

@@ -164,7 +164,7 @@ class _Merge:
                 )
             return first
         found = (self.material.language or "").split("-")[0].lower()
-        return wanted or (found if re.fullmatch("[a-z]{2,3}", found) else _DEFAULT_LANGUAGE)
+        return wanted or (found if packs.LANGUAGE.fullmatch(found) else _DEFAULT_LANGUAGE)
 
     def _name(self, label: str) -> str:
         if label in self.known:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desk import pack as packs
+from desk import pack_file
 from desk.pack import Pack, PackError
 from desk.validation import checks
 from desk.validation.findings import Finding, Kind, Severity
@@ -107,4 +108,9 @@ def _doubts(pack: Pack, folder: Path) -> list[Finding]:
             f"name: this is {pack.name!r}, and the folder is called {called!r}; write the folder's "
             "name, since each model notes by it which pack it was trained for"
         )
-    return [Finding(Severity.WARNING, Kind.PACK, "pack.yml", None, each) for each in said]
+    root, _ = pack_file.read(folder / "pack.yml")
+    lines = [pack_file.line_of(root, each.partition(": ")[0]) for each in said]
+    return [
+        Finding(Severity.WARNING, Kind.PACK, "pack.yml", line, each)
+        for line, each in zip(lines, said, strict=True)
+    ]

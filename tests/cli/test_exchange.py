@@ -258,6 +258,26 @@ def test_files_of_several_documents_in_a_projects_folder_are_passed_over(
     assert Path("mine/examples.jsonl").read_text().count("\n") >= 1
 
 
+def test_the_language_of_a_new_pack_is_checked_before_anything_is_read(
+    frontdesk: Command,
+) -> None:
+    result = frontdesk("import", "none.jsonl", "--into", "new", "--language", "EN")
+    assert result.code == 2
+    assert "--language EN: write two or three small letters, such as en." in result.err
+
+
+def test_csv_from_a_pipe_is_to_be_saved_as_a_file(frontdesk: Command) -> None:
+    source = write("texts.csv", "text,label\nopen?,hours\n")
+    with subprocess.Popen(["cat", source], stdout=subprocess.PIPE) as cat:
+        assert cat.stdout is not None
+        result = frontdesk("import", f"/dev/fd/{cat.stdout.fileno()}", "--into", "mine")
+    assert result.code == 1
+    assert "is read as JSONL: save anything else as a file" in result.err
+    source.rename("texts.jsonl")
+    assert "pipe" not in frontdesk("import", "texts.jsonl", "--into", "mine").err
+    assert "pipe" not in frontdesk("import", "none.jsonl", "--into", "mine").err
+
+
 def test_a_folder_without_a_pack_is_refused(frontdesk: Command) -> None:
     write("nlu.yml", NLU)
     result = frontdesk("import", "nlu.yml", "--into", ".")
@@ -273,6 +293,15 @@ def test_an_export_replaces_no_file_unless_told_so(frontdesk: Command) -> None:
     assert Path("out.csv").read_text() == "precious"
     assert frontdesk("export", "out.csv", "--from", FLORIST, "--format", "csv", "--force").code == 0
     assert len(read_examples("out.csv")) == len(read_examples(FLORIST / "examples.jsonl"))
+
+
+def test_an_export_is_not_written_to_a_file_called_like_standard_output(
+    frontdesk: Command,
+) -> None:
+    result = frontdesk("export", "-", "--from", FLORIST, "--format", "csv")
+    assert result.code == 2
+    assert "writes files, not standard output" in result.err
+    assert not everything()
 
 
 def test_an_export_replaces_nothing_but_a_file(frontdesk: Command) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,18 @@ def test_a_folder_that_is_not_there_is_named(place: Place, frontdesk: Command) -
     assert result.out == ""
     assert "nowhere: there is no such folder; name a pack's" in result.err
     assert "PACK" not in result.err
+
+
+def test_of_a_folder_of_packs_the_packs_are_named(
+    place: Place, pack_dir: Path, frontdesk: Command
+) -> None:
+    for name in ("one", "other"):
+        shutil.copytree(pack_dir, place.folder / "packs" / name)
+    result = frontdesk("validate", "packs", "--quick")
+    assert result.code == 1
+    assert "packs is no pack, but holds some: name packs/one or packs/other." in result.err
+    shutil.copy(pack_dir / "pack.yml", place.folder / "packs")
+    assert "holds some" not in frontdesk("validate", "packs", "--quick").err
 
 
 def test_a_file_without_a_fault_is_clean_with_a_model_too(data: Path, frontdesk: Command) -> None:
@@ -304,3 +317,14 @@ def test_what_comes_from_a_pipe_is_a_file_of_examples(data: Path, frontdesk: Com
         result = frontdesk("validate", pipe, "--quick")
     assert result.code == 0
     assert f"{pipe}: clean" in result.out
+
+
+def test_what_comes_from_a_pipe_or_a_device_can_not_be_mended(
+    place: Place, data: Path, frontdesk: Command
+) -> None:
+    os.mkfifo(place.folder / "fifo.jsonl")  # whoever opened it would wait for ever
+    for arguments in (("fifo.jsonl",), (str(data), "--test", "fifo.jsonl"), ("/dev/null",)):
+        result = frontdesk("validate", *arguments, "--fix", "--quick")
+        assert result.code == 2
+        assert f"{arguments[-1]} is a pipe or a device, which can't be mended" in result.err
+        assert "leave out --fix, or save it as a file" in result.err

@@ -370,6 +370,15 @@ def test_an_empty_folder_that_becomes_a_pack_stays_the_one_that_it_is(tmp_path: 
     assert {path.name for path in folder.iterdir()} == {"pack.yml", "examples.jsonl"}
 
 
+def test_a_pack_without_examples_has_a_file_for_them_wherever_it_is_made(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for folder in (empty, tmp_path / "new"):
+        material = Material(answers=[answer("gift", "We wrap it.", makes_intent=True)])
+        merge.plan(folder, material).write("")
+        assert (folder / "examples.jsonl").read_text() == ""
+
+
 def test_a_byte_order_mark_of_the_pack_stays(pack_folder: Path) -> None:
     mark = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()
     for name in ("pack.yml", "examples.jsonl"):

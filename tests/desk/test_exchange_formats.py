@@ -276,6 +276,10 @@ def test_canned_answers_are_in_the_markup_of_their_system(pack: Pack) -> None:
         "&lt;b&gt; is no tag; a &amp; b",
         "one\ntwo\n\nthree 🌿",
         "&lt;https://x.example&gt;",
+        "<i>un</i>likely, re<i>done</i> and 你<i>好</i>吗",
+        "<b><i>a</i>b</b> <i><b>c</b>d</i>",
+        "<b>one</b><i>two</i> <s>three</s>",
+        '<b><a href="https://x.example">a <i>b</i></a> c</b>',
     ],
 )
 def test_an_answers_markup_survives_both_systems(text: str) -> None:
@@ -315,12 +319,40 @@ def test_a_quote_stands_apart_in_markdown() -> None:
         ("<u><code>x</code></u><code>y</code>", "<code>xy</code>"),
         ("<b><code>x</code></b><code>y</code>", "<b><code>x</code></b><code>y</code>"),
         ("<code>x</code><code></code><pre>y</pre>", "<code>x</code>\n<pre>y</pre>"),
+        ("<code>a<b>b<code>c</code></b></code>d", "<code>abc</code>d"),
+        ("see:\n<pre>x</pre>\ny", "see:\n<pre>x</pre>\ny"),
+        ("<b>x</b><i>a</i>b", "<b>x</b>_a_b"),  # italics are lost, and nothing else
+        ("a<code></code>b<pre></pre>c", "abc"),
+        ("<code>x</code><b>a<code>y</code></b>", "<code>x</code><b>a<code>y</code></b>"),
         ("<pre>x</pre><pre>y</pre><code>z</code>", "<pre>x</pre>\n<pre>y</pre>\n<code>z</code>"),
     ],
 )
-def test_code_that_touches_code_is_read_as_code(text: str, back: str) -> None:
+def test_what_touches_other_markup_is_read_as_it_is(text: str, back: str) -> None:
     assert markup.from_chatwoot(markup.to_chatwoot(text)) == back
     assert html_problems(text) == html_problems(back) == []
+
+
+def test_what_stands_before_a_quote_is_not_code_within_it() -> None:
+    quoted = markup.to_chatwoot("<code>x</code><blockquote>a<code>y</code></blockquote>")
+    assert quoted == "`x`\n\n> a`y`"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a<pre>x</pre>b", "a\n```\nx\n```\nb"),
+        ("<pre>x</pre><b>b</b>", "```\nx\n```\n**b**"),
+        ('<pre>x</pre><a href="https://x.example">b</a>', "```\nx\n```\n[b](https://x.example)"),
+        ("<pre>x</pre><u>b</u>", "```\nx\n```\nb"),
+        ("<b>Note: </b>call<i> us</i>", "**Note:** call _us_"),
+        ("<b>Hours\n</b>Nine to <s> six </s>", "**Hours**\nNine to  ~~six~~ "),
+        ("a<b> </b>c<i></i>d", "a cd"),
+        ("<i>a</i>b", "*a*b"),
+    ],
+)
+def test_what_is_written_is_markup_to_any_reader_of_markdown(text: str, written: str) -> None:
+    assert markup.to_chatwoot(text) == written
+    assert html_problems(text) == []
 
 
 def test_what_follows_a_quote_at_once_stands_apart_from_it() -> None:

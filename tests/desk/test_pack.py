@@ -179,23 +179,50 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             "intents.greeting.title: put each name here in q",
         ),
         (_swap("values:\n", "values:\n  5: five\n"), "values: put each name here in quotes"),
-        (_swap("sla:\n", "sla:\n  5: five\n"), "sla.5: put each name here in quotes"),
+        (_swap("sla:\n", "sla:\n  5: five\n"), "sla.5: a number is no name; if a comma cut it"),
+        (
+            _swap("sla:\n  first_reply_minutes: 15", "sla: {first_reply_minutes: 1,5}"),
+            "sla.5: a number is no name; if a comma cut it, write a whole one, or one with a point",
+        ),
         (
             _swap('    tue: ["09:00-18:00"]', "    tue: 09:00-12:00, 13:00-18:00"),
             'hours.weekly.tue: write a list: ["09:00-12:00", "13:00-18:00"]',
         ),
-        (_swap('    tue: ["09:00-18:00"]', "    tue:"), 'tue: write a list: each entry after "- "'),
+        (_swap('    tue: ["09:00-18:00"]', "    tue:"), "tue: leave a closed day out, or write []"),
+        (_swap('tue: ["09:00-18:00"]', "tue: closed"), "tue: leave a closed day out, or write []"),
+        (
+            _swap("menu: [opening_hours, order_status, complaint]", "menu:"),
+            'menu: write a list: each entry after "- ", or all between [ and ]',
+        ),
+        (
+            _swap("[opening_hours, order_status, complaint]", "\n  -refund\n  -complaint"),
+            "menu: put a space after each - (line",
+        ),
+        (
+            _swap('{en: "Say hello", zh: "打招呼"}', "{en: Say hello, or hi there}"),
+            'greeting.title: write {en: "…"}: quotes around the text, a space after the colon',
+        ),
+        (
+            _swap('{en: "Say hello", zh: "打招呼"}', '{en:"Say hello", zh: "打招呼"}'),
+            'greeting.title: write {en: "…"}: quotes around the text, a space after the colon',
+        ),
         (
             _swap("  threshold: 0.6", "  threshold: 0,6"),
             "policy.threshold: write a number with a poin",
         ),
         (_swap("  threshold: 0.6", "  threshold: 0,6"), " a point: 0.6 (line"),
         (_swap("  threshold: 0.6", "  threshold: 60%"), " a point: 0.6 (line"),
+        (_swap("  threshold: 0.6", "  threshold:"), "policy.threshold: write a number (line"),
+        (_swap("threshold: 0.9", "threshold: 80"), "or equal to 1; for 80 % write 0.8 (line"),
+        (_swap("threshold: 0.9", "target_error: 5"), "less than 0.5; for 5 % write 0.05 (line"),
+        (_swap("threshold: 0.9", "threshold: 800"), "should be less than or equal to 1 (line"),
         (_swap("  threshold: 0.6", "  threshold: high"), "policy.threshold: write a number (line"),
         (_swap("  choices: 3", "  choices: 2.5"), "policy.choices: write a whole number"),
         (_swap("  choices: 3", "  choices: three"), "policy.choices: write a whole number"),
         (_swap("thumbs: false", "thumbs: never"), "intents.greeting.thumbs: write true or false"),
         (_swap("2026-04-03", "3.4.2026"), "closed.0: write a day as year-month-day: 2026-04-03"),
+        (_swap("2026-04-03", "31.02.2026"), "closed.0: there is no such day as 31.02.2026 (line"),
+        (_swap("2026-04-03", '"2026-02-31"'), "closed.0: there is no such day as 2026-02-31 (l"),
         (_swap("2026-04-03", "Easter"), "closed.0: write a day as year-month-day: 2026-12-25"),
         (_swap("2026-04-03", "20260403"), "closed.0: write a day as year-month-day: 2026-12-25"),
         (
@@ -220,6 +247,9 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             "unknown time zone 'Mars/Base'; use one like Europe/London",
         ),
         (_swap("timezone: Europe/London", 'timezone: ""'), "unknown time zone ''"),
+        (_swap("timezone: Europe/London", "timezone: Europe"), "unknown time zone 'Europe'; use"),
+        (_swap("Europe/London", "America/Argentina"), "time zone 'America/Argentina'; use one"),
+        (_swap("Europe/London", "x" * 300), "unknown time zone 'xxx"),
         (
             _swap('    tue: ["09:00-18:00"]', '    tues: ["09:00-18:00"]'),
             "unknown day 'tues'; use mon, tue",
@@ -291,6 +321,18 @@ def test_a_language_that_yaml_reads_as_no_is_one_mistake_and_not_a_missing_one(
         load(pack_folder)
     [problem] = caught.value.problems
     assert problem.message == 'languages.0: put it in quotes ("…"), so that YAML reads it as a text'
+
+
+@pytest.mark.parametrize("language", ["EN", "en-GB"])
+def test_a_language_written_wrongly_is_told_once_and_not_with_each_text(
+    pack_folder: Path, language: str
+) -> None:
+    path = pack_folder / "pack.yml"
+    path.write_text(path.read_text().replace("languages: [en,", f"languages: [{language},"))
+    with pytest.raises(PackError) as caught:
+        load(pack_folder)
+    [problem] = caught.value.problems
+    assert problem.message.startswith(f"languages: write '{language}' as two or three small")
 
 
 def test_a_text_is_given_in_the_customers_language_or_the_first(pack: Pack) -> None:

@@ -13,6 +13,9 @@ ANSWER = '    answer:\n      en: "Send us'
 BACK = '"Send us a photo and you get your money back."'
 SHOP = 'shop: "Fern &amp; Petal"'
 INDENTATION = "look at the indentation here or just above"
+SIGN = "put a text that begins with this sign in quotes"
+BRACE = "put a text that begins with { in quotes"
+WITHIN = r"write \" for a quote within quotes"
 OPEN = "is not closed here or just above"
 
 
@@ -26,13 +29,33 @@ OPEN = "is not closed here or just above"
         (SHOP, 'shop: “Fern: Petal”', 0, 'use straight quotes (")'),
         (TITLE, "title: {en: “Where is my money?”}", 0, 'use straight quotes (")'),
         (SHOP, SHOP.removesuffix('"'), 1, f"a quote {OPEN}"),
+        (TITLE, "title: {en: “Where is\n      my order: here?}", 1, 'use straight quotes (")'),
+        (TITLE, 'title: {en: "Hi",\n      zh: “Where: is”}', 1, 'use straight quotes (")'),
+        ('days: "2"', 'days: "2\n  more: "3"', 1, f"a quote {OPEN}"),
         (TITLE, TITLE.replace('back"', "back"), 0, f"a quote {OPEN}"),
         (TITLE, "title: {en: 'Where's my money?'}", 0, f"a quote {OPEN}"),
         (TITLE, TITLE.removesuffix("}"), 1, f"a quote or a bracket {OPEN}"),
         (SHOP, "shop: Fern: Petal", 0, "put a text with a colon in quotes"),
-        (SHOP, "shop: @fern", 0, "put a text that begins with this sign in quotes"),
-        (SHOP, "shop: & Petal", 0, "put a text that begins with this sign in quotes"),
+        (SHOP, "shop: @fern", 0, SIGN),
+        (SHOP, "shop: & Petal", 0, SIGN),
         (SHOP, SHOP.replace(": ", ":"), 1, "and for a colon and a space after a name"),
+        (SHOP, "shop: {customer}, hi", 0, BRACE),
+        (SHOP, "shop: {customer} hi", 0, BRACE),
+        (TITLE, "title: {en: {customer} order}", 0, BRACE),
+        (SHOP, 'shop: "The "best" shop"', 0, WITHIN),
+        (SHOP, 'shop: "Fern" and Petal', 0, WITHIN),
+        (TITLE, 'title: {en: "The "best" shop", zh: "我"}', 0, WITHIN),
+        (TITLE, TITLE.replace(", zh", " zh"), 0, f"a quote or a bracket {OPEN}"),
+        (SHOP, "shop: 'Where's my'", 0, f"a quote {OPEN}"),
+        (SHOP, f"{SHOP},", 0, "take the comma at the end away"),
+        (BACK, "| Send us", 0, "begins on the next line, indented"),
+        (BACK, "> Send us", 0, "begins on the next line, indented"),
+        (BACK, "- Send us", 0, SIGN),
+        (BACK, "? Send us", 0, SIGN),
+        (BACK, "!Send us", 0, SIGN),
+        (TITLE, "title: {en: !Send it, zh: x}", 0, SIGN),
+        (SHOP, "shop: !Olé", 0, SIGN),
+        (SHOP, r'shop: "50\% off"', 0, r"write \\ for a \ between quotes"),
         ("first_reply_minutes: 15", 'first_reply_minutes: "15', 1, f"a quote {OPEN}"),
     ],
 )  # fmt: skip
@@ -49,6 +72,42 @@ def test_a_slip_of_yaml_is_told_with_its_line_and_what_to_look_at(
     [problem] = caught.value.problems
     assert hint in problem.message
     assert problem.line == before.count("\n") + 1 + below
+
+
+def test_a_sign_that_is_escaped_as_json_does_it_is_that_sign(pack_folder: Path) -> None:
+    path = pack_folder / "pack.yml"
+    path.write_text(path.read_text().replace("Send us", r"\uD83D\uDE0A Send us \u00e9"))
+    answer = load(pack_folder).intents["refund"].answer
+    assert answer is not None
+    assert answer["en"].startswith("😊 Send us é")
+
+
+@pytest.mark.parametrize(
+    ("shop", "message"),
+    [
+        (r'"\uD83D Fern"', "half of a character stands here; write the sign itself"),
+        (r'"Fern \uDE0A\uD83D"', "half of a character stands here; write the sign itself"),
+        (r'"Fern \0"', "a NUL character stands here"),
+        ('"Fern \0"', "the control character U+0000 stands here; take it out"),
+        ('"Fern \a"', "the control character U+0007 stands here; take it out"),
+        ("!!timestamp foo", "there is no such date or number as 'foo'"),
+        ("!!bool foo", "there is no such date or number as 'foo'"),
+        ('!!int ""', "there is no such date or number as ''"),
+        ('!!float ""', "there is no such date or number as ''"),
+    ],
+)
+def test_what_yaml_or_a_database_can_not_take_is_told_with_its_line(
+    pack_folder: Path, shop: str, message: str
+) -> None:
+    path = pack_folder / "pack.yml"
+    before, found, after = path.read_text().partition(SHOP)
+    assert found
+    path.write_text(f"{before}shop: {shop}{after}")
+    with pytest.raises(PackError) as caught:
+        load(pack_folder)
+    [problem] = caught.value.problems
+    assert message in problem.message
+    assert problem.line == before.count("\n") + 1
 
 
 @pytest.mark.parametrize("number", ["00110000", "FFFFFFFF"])

@@ -270,7 +270,7 @@ def test_a_title_too_long_for_a_button_and_another_name_than_the_folders_are_war
     )
     renamed = Path(shutil.copytree(pack_folder, pack_folder.parent / "mine"))
     [about] = [found for found in check_pack(renamed).findings if "name:" in found.message]
-    assert about.severity is Severity.WARNING
+    assert (about.severity, about.line) == (Severity.WARNING, 2)
     assert "'florist', and the folder is called 'mine'" in about.message
 
 
@@ -280,6 +280,7 @@ def test_a_missing_translation_is_a_warning(pack_folder: Path) -> None:
     assert _errors(pack_folder) == []
     (found,) = [found for found in check_pack(pack_folder).findings if "'zh'" in found.message]
     assert found.message.startswith("intents.greeting.title: there is no text in 'zh'")
+    assert found.line == 1 + path.read_text().splitlines().index('    title: {en: "Say hello"}')
 
 
 @pytest.mark.parametrize(
