@@ -296,17 +296,21 @@ def set_champion(models: str | Path, version: str, instead_of: str | None = ANY)
 def rollback(models: str | Path) -> str:
     """Make the champion before this one the champion again; returns its version.
 
-    Raises `ModelError` where there is none, or it no longer verifies.
+    Raises `ModelError` where there is none, it no longer verifies, or another process changes
+    meanwhile what serves or served before.
     """
     models = _existing(models)
+    serving = champion(models)
+    previous = str(_earlier_champions(models)[-1]["version"])
+    # It may take seconds, in which nobody else is to wait for the lock.
+    verify(_directory(models, previous))
     with _locked(models):
-        past, serving = _history_to_champion(models), champion(models)
-        while past and past[-1]["version"] == serving:
-            past.pop()
-        if not past:
-            raise ModelError(f"{models}: there is no earlier champion to go back to")
-        previous = str(past[-1]["version"])
-        verify(_directory(models, previous))
+        past = _earlier_champions(models)
+        if (champion(models), past[-1]["version"]) != (serving, previous):
+            raise ModelError(
+                f"{models}: another process promoted, rolled back or removed a version meanwhile; "
+                "see `frontdesk models list`, and roll back again if that is still wanted"
+            )
         _point(models, CHAMPION, previous)
         _write_history(models, past)
     return previous
@@ -467,6 +471,17 @@ def _history_to_champion(models: Path) -> list[dict[str, Any]]:
         while entries[-1]["version"] != serving:
             entries.pop()
     return entries
+
+
+def _earlier_champions(models: Path) -> list[dict[str, Any]]:
+    """The history before the term of the version that serves. Raises `ModelError` where it is
+    empty."""
+    past, serving = _history_to_champion(models), champion(models)
+    while past and past[-1]["version"] == serving:
+        past.pop()
+    if not past:
+        raise ModelError(f"{models}: there is no earlier champion to go back to")
+    return past
 
 
 def _write_history(models: Path, entries: list[dict[str, Any]]) -> None:

@@ -56,9 +56,11 @@ def results() -> Console:
 
 
 def complain(sentence: str) -> None:
-    """The sentence that a verb ends with when it fails."""
+    """The sentence that a verb ends with when it fails; nothing where standard error is closed."""
     from desk.scrubbing import scrub
 
+    if sys.stderr is None:  # as Python has it then; `print` would take standard output instead
+        return
     red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
     print(f"{red}Error:{plain} {scrub(sentence)}", file=sys.stderr, flush=True)
 

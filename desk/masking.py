@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import phonenumbers
 
@@ -22,15 +24,16 @@ _EMAIL = re.compile(
 _URL = re.compile(r"(?<![a-z0-9])(?:[a-z][a-z0-9.+-]{1,20}://|www\.)\S+", re.IGNORECASE)
 # Without a scheme only what leads further than to a site: `example.com/x`, but not "thanks.now".
 _PLACE = re.compile(
-    r"(?<!\w)(?![\d-]+\.)(?:[\w-]{1,63}\.){1,10}[^\W\d_]{2,24}(?::\d{1,5})?(?:/|\?\w{1,64}=)\S+"
+    r"(?<!\w)(?![\d-]{1,63}\.)(?:[\w-]{1,63}\.){1,10}[^\W\d_]{2,24}(?::\d{1,5})?(?:/|\?\w{1,64}=)\S+"
 )
 _HANDLE = re.compile(rf"(?<![a-z0-9_]){_AT}\w{{4,32}}\b", re.IGNORECASE)
-# What people put between the groups of a number, twice at most.
-_SPACES, _DASHES = " \t\u00a0\u2000-\u200a\u202f\u3000", "\u2010-\u2014-"
-_BETWEEN = f"[{_SPACES}.{_DASHES}]{{0,2}}"
+# What people put between the groups of a number, such as ` - `: three signs at most.
+_SPACES, _DASHES = " \t\u00a0\u2000-\u200a\u202f\u3000", "\u2010-\u2014\u2212\uff0d-"
+_BETWEEN = f"[{_SPACES}.{_DASHES}]{{0,3}}"
 # Both find more than a number (the words or dates around it); `_mask_runs` looks inside.
 _IBAN = re.compile(rf"\b[A-Z]{{2}}\d{{2}}(?:{_BETWEEN}[A-Z0-9]){{11,}}\b", re.IGNORECASE | re.ASCII)
-_DIGITS = re.compile(rf"(?<![\d-])\d(?:{_BETWEEN}\d){{12,}}")
+# Not what a dash ties to a word or a number before it: `JO-2026-…` is an order.
+_DIGITS = re.compile(rf"(?<!\d)(?<!\w-)\d(?:{_BETWEEN}\d){{12,}}")
 
 
 def mask(text: str, regions: Sequence[str]) -> str:
@@ -43,8 +46,8 @@ def mask(text: str, regions: Sequence[str]) -> str:
     text = _URL.sub("[link]", text)
     text = _PLACE.sub("[link]", text)
     text = _HANDLE.sub("[name]", text)
-    text = _mask_runs(text, _IBAN, is_iban, 34, "[account]")
-    text = _mask_runs(text, _DIGITS, is_card, 19, "[card]")
+    text = _mask_runs(text, _IBAN, is_iban, range(15, 35), "[account]")
+    text = _mask_runs(text, _DIGITS, is_card, range(13, 20), "[card]")
     for region in regions or (None,):
         found = list(phonenumbers.PhoneNumberMatcher(text, region))
         for number in reversed(found):
@@ -58,37 +61,38 @@ def is_region(name: str) -> bool:
 
 
 def _mask_runs(
-    text: str, pattern: re.Pattern[str], is_number: Callable[[str], bool], longest: int, word: str
+    text: str, pattern: re.Pattern[str], is_number: Callable[[str], bool], lengths: range, word: str
 ) -> str:
-    """Mask each run of whole groups in a match that is such a number, without what parts them: of
-    several that begin at one group that with the most, up to `longest` characters."""
+    """Mask each group in a match that belongs to such a number: to any run of whole groups, of such
+    a length without what parts them, that is one."""
 
     def masked(match: re.Match[str]) -> str:
         # Groups at even places, what parts them between.
         parts = re.split(f"([{_SPACES}.{_DASHES}]+)", match[0])
         kinds = [_kind(part) for part in parts]
-        kept, start = "", 0
-        while start < len(parts):
-            run, between, end = "", set[str](), None
+        belongs = [False] * len(parts)
+        for start in range(0, len(parts), 2):
+            run, between = "", set[str]()
             for place in range(start, len(parts), 2):
                 run += parts[place]
                 # A row of prices and dates is parted by all kinds of things.
-                if len(run) > longest or not (len(between) < 2 or between == {" ", "-"}):
+                if len(run) >= lengths.stop or not (len(between) < 2 or between == {" ", "-"}):
                     break
-                if is_number(run):
-                    end = place + 1
+                # Whatever began before: an order number and half a card may look like a card, too.
+                if len(run) in lengths and is_number(run):
+                    belongs[start : place + 1] = [True] * (place + 1 - start)
                 between.update(kinds[place + 1 : place + 2])
-            kept += parts[start] if end is None else word
-            start = (end or start + 1) + 1
-            kept += "".join(parts[start - 1 : start])
-        return kept
+        runs = groupby(zip(parts, belongs, strict=True), itemgetter(1))
+        return "".join(
+            word if masks else "".join(part for part, _ in together) for masks, together in runs
+        )
 
     return pattern.sub(masked, text)
 
 
 def _kind(between: str) -> str:
-    """Spaces are alike here, and dashes are."""
-    return re.sub(f"[{_SPACES}]", " ", re.sub(f"[{_DASHES}]", "-", between))
+    """Spaces are alike here, however many, and dashes are."""
+    return re.sub(f"[{_SPACES}]+", " ", re.sub(f"[{_DASHES}]", "-", between))
 
 
 def is_card(text: str) -> bool:

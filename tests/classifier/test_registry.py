@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -445,18 +446,65 @@ def test_who_changes_the_champion_waits_for_another_who_does_and_not_for_ever(
 def test_no_model_is_read_while_others_wait_for_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = add(tmp_path)
+    first, second = add(tmp_path), add(tmp_path)
+    registry.promote(tmp_path, first)
     monkeypatch.setattr(registry, "LOCK_SECONDS", 0.0)
-    verify = registry.verify
+    verify, verified = registry.verify, []
 
     def alone(directory: Path) -> dict[str, Any]:
         with registry._locked(tmp_path):
+            verified.append(directory.name)
             return verify(directory)
 
     monkeypatch.setattr(registry, "verify", alone)
-    registry.set_candidate(tmp_path, name)
-    registry.promote(tmp_path, name)
-    assert registry.champion(tmp_path) == name
+    registry.set_candidate(tmp_path, second)
+    registry.promote(tmp_path, second)
+    assert registry.champion(tmp_path) == second
+    assert registry.rollback(tmp_path) == first == registry.champion(tmp_path)
+    assert verified == [second, second, first]
+
+
+def test_no_files_are_deleted_while_others_wait_for_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = add(tmp_path)
+    monkeypatch.setattr(registry, "LOCK_SECONDS", 0.0)
+    rmtree = shutil.rmtree
+
+    def alone(directory: Path) -> None:
+        with registry._locked(tmp_path):
+            rmtree(directory)
+
+    monkeypatch.setattr(registry.shutil, "rmtree", alone)
+    registry.remove(tmp_path, name)
+    assert not [path for path in tmp_path.iterdir() if name in path.name]
+
+
+@pytest.mark.parametrize("change", ["a promotion", "a rollback", "both", "a removal"])
+def test_a_rollback_takes_back_no_champion_of_another_process_that_changed_it_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    first, second, third, other = (add(tmp_path) for _ in range(4))
+    for name in (first, second, third):
+        registry.promote(tmp_path, name)
+    verify = registry.verify
+
+    def meanwhile(directory: Path) -> dict[str, Any]:
+        manifest = verify(directory)
+        monkeypatch.setattr(registry, "verify", verify)
+        if change in ("a rollback", "both"):
+            registry.rollback(tmp_path)
+        if change in ("a promotion", "both"):
+            registry.promote(tmp_path, other)
+        if change == "a removal":
+            registry.remove(tmp_path, second)
+        return manifest
+
+    monkeypatch.setattr(registry, "verify", meanwhile)
+    with pytest.raises(ModelError, match="another process promoted, rolled back or removed"):
+        registry.rollback(tmp_path)
+    serves = {"a rollback": second, "a removal": third}.get(change, other)
+    assert registry.champion(tmp_path) == serves
 
 
 def test_where_no_models_are_nothing_is_superfluous_and_that_is_said(tmp_path: Path) -> None:

@@ -268,3 +268,17 @@ def test_a_stream_that_is_closed_and_needed_is_told_with_2(
     )
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
+
+
+@pytest.mark.parametrize(("closed", "verb"), [(">&- 2>&-", "--version"), ("2>&-", "migrate")])
+def test_where_standard_error_is_closed_the_exit_code_alone_tells(
+    place: Place, closed: str, verb: str
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec '{sys.executable}' -m cli {verb} {closed}"],
+        cwd=place.folder,
+        env=place.environment(FLOOD_PER_MINUTE="many"),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")

@@ -26,7 +26,7 @@ from desk.heartbeat import Heartbeat, path
 from desk.pack import load
 from desk.store import Store
 from desk.tables import Customer, DeliveryRow
-from tests.cli.conftest import Place, Result
+from tests.cli.conftest import ROOT, Place, Result
 from tests.desk.acting import new_rows
 
 Command = Callable[..., Result]
@@ -100,7 +100,7 @@ def test_operators_are_added_listed_and_removed(desk: Desk, frontdesk: Command) 
     assert "42 is no operator" in gone.err
 
 
-@pytest.mark.parametrize("user_id", ["abc", "0", "4503599627370497", "@ada"])
+@pytest.mark.parametrize("user_id", ["abc", "0", "4503599627370497", "@ada", "９００３"])
 def test_what_is_no_operators_id_is_told_with_what_to_write(
     frontdesk: Command, user_id: str
 ) -> None:
@@ -241,6 +241,21 @@ def test_doctor_finds_a_wrong_pack(
     result = frontdesk("doctor")
     assert result.code == 1
     assert "frontdesk validate" in result.out
+
+
+def test_doctor_tells_what_is_installed_and_broken(place: Place) -> None:
+    broken = place.folder / "broken"
+    for library in ("torch", "aiohttp"):
+        (broken / library).mkdir(parents=True)
+        (broken / library / "__init__.py").write_text(f"raise ImportError('no lib{library}.so')")
+    done = place.run(
+        "doctor", "--json", PYTHONPATH=f"{broken}:{ROOT}", BOT_TOKEN="123456789:" + "A" * 35
+    )
+    found = checks(done)
+    for check, library in (("torch", "torch"), ("telegram", "aiohttp")):
+        assert found[check]["status"] == Status.FAIL
+        assert found[check]["detail"] == f"installed, but can't be loaded: no lib{library}.so"
+        assert "pip install --force-reinstall" in found[check]["hint"]
 
 
 def test_doctor_shows_parked_updates_and_gives_them_another_round(

@@ -144,7 +144,10 @@ FORBIDDEN: dict[str, Callable[[Redis], object]] = {
     "listing all keys": lambda r: r.keys("*"),
     "finding out other keys' names": lambda r: r.scan(),
     "drawing the name of any key": lambda r: r.randomkey(),
-    "counting all keys": lambda r: r.dbsize(),
+    "being told the names of keys as they change": lambda r: r.execute_command(
+        "CLIENT TRACKING", "ON", "BCAST"
+    ),
+    "choosing the keys it is told of": lambda r: r.execute_command("CLIENT CACHING", "YES"),
     "another program's key": lambda r: r.set("other", "x"),
     "another program's list": lambda r: r.lpush("session:1", "x"),
     "another channel": lambda r: r.publish("other", "x"),
