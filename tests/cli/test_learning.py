@@ -190,7 +190,9 @@ def test_train_on_a_pack_with_mistakes_names_them(
     monkeypatch.setenv("PACK", str(broken))
     result = frontdesk("train", "--epochs", "1")
     assert result.code == 2
-    assert "policy.target_error: Input should be less than 0.5 (line 12)" in result.err
+    assert "policy.target_error: Input should be less than 0.5; for 3 % write 0.03 (line 12)" in (
+        result.err
+    )
 
 
 def test_a_training_that_is_killed_leaves_nothing(place: Place, no_models: Path) -> None:
