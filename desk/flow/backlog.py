@@ -1,7 +1,7 @@
 """What waits, in numbers: for those who look from outside. Reads only, and quickly.
 
-Each query walks an index and stops at `MOST` rows, so what is done costs nothing; of what a person
-has, one asks for each whether they have said a word.
+Each query walks an index and stops at `MOST` rows, so what is done costs nothing. Of each
+conversation that a person has it is asked whether they have said a word.
 """
 
 from __future__ import annotations

@@ -136,10 +136,10 @@ def wrote(
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return None
-        return read(session, desk, inbox_id, person, telegram_id, text, quoted)
+        return ask_model(session, desk, inbox_id, person, telegram_id, text, quoted)
 
 
-def read(
+def ask_model(
     session: Session,
     desk: Desk,
     inbox_id: int,

@@ -20,7 +20,7 @@ from desk.domain import (
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
-from desk.flow.customers import held_back, read, show_undecided
+from desk.flow.customers import ask_model, held_back, show_undecided
 from desk.flow.delivering import CHANGE_KEY, WITHDRAWN, cancel
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
@@ -95,7 +95,7 @@ def customer_changed(
         if written is None:
             if is_file or text.startswith("/"):
                 return None
-            return read(session, desk, inbox_id, person, telegram_id, text)
+            return ask_model(session, desk, inbox_id, person, telegram_id, text)
         # A worker or the scheduler may just begin an attempt at it.
         session.refresh(written, with_for_update=True)
         text, replaced = clean(text), _replaced_file(session, written, inbox_id)
