@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Concatenate, ParamSpec
@@ -348,7 +347,6 @@ class Sender:
         """
         write = partial(settle, self._desk, delivery.id, delivery.attempts, *args, **kwargs)
         bare = _BARE.get(settle)
-        tries = ODD_TRIES if bare is not None else math.inf
         failures = odd = 0
         while True:
             try:
@@ -358,7 +356,8 @@ class Sender:
                 away = isinstance(error, DATABASE_AWAY)
                 odd += not away
                 # What the database refuses may be another process's doing, and pass.
-                if away or (isinstance(error, SQLAlchemyError) and odd < tries):
+                worth = bare is None or odd < ODD_TRIES
+                if away or (isinstance(error, SQLAlchemyError) and worth):
                     failures += 1
                     log.warning("delivery_not_settled", error=type(error).__name__)
                     await asyncio.sleep(backoff(failures, most=2.0))

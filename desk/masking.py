@@ -79,7 +79,9 @@ def _mask_runs(
                 if len(run) >= lengths.stop or not (len(between) < 2 or between == {" ", "-"}):
                     break
                 # Whatever began before: an order number and half a card may look like a card, too.
-                if len(run) in lengths and is_number(run):
+                # A row of short numbers with dashes between is one of prices or sizes.
+                short = min(map(len, parts[start : place + 1 : 2])) < 4
+                if len(run) in lengths and is_number(run) and not (short and " - " in between):
                     belongs[start : place + 1] = [True] * (place + 1 - start)
                 between.update(kinds[place + 1 : place + 2])
         runs = groupby(zip(parts, belongs, strict=True), itemgetter(1))

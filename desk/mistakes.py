@@ -96,12 +96,14 @@ def _share(given: object, most: float) -> str:
 
 
 def _list(where: tuple[int | str, ...], given: object) -> str:
-    if where[:2] == ("hours", "weekly") and not re.search(r"\d", str(given)):
-        return "leave a closed day out, or write []"
+    if where[:2] == ("hours", "weekly") and (given is None or not re.search(r"\d", str(given))):
+        return 'write spans, such as ["09:00-18:00"]; leave a closed day out, or write []'
     if not isinstance(given, str):
         return 'write a list: each entry after "- ", or all between [ and ]'
-    if given.startswith("-"):
+    if re.match(r"-\S", given):
         return "put a space after each -"
+    if given.startswith("-"):
+        return "begin the list on the next line"
     entries = [entry.strip() for entry in given.split(",")]
     return f"write a list: {json.dumps(entries, ensure_ascii=False)}"
 

@@ -128,6 +128,10 @@ def _hint(error: yaml.MarkedYAMLError, text: str) -> str | None:
             "take the comma at the end away",
         ),
         ("flow" in context, f"a quote or a bracket is not closed {around}"),
+        (
+            "sequence entries are not allowed here" in problem,
+            "a list begins on the next line; put a text that begins with - in quotes",
+        ),
         (_is_sign(context, problem), "put a text that begins with this sign in quotes"),
         (no_value and here.count(": ") > 1, "put a text with a colon in quotes"),
         (
@@ -143,7 +147,6 @@ def _is_sign(context: str, problem: str) -> bool:
     """Whether the parser took a text's first sign, such as @, & or !, for one of YAML's own."""
     words = (
         "cannot start any token",
-        "entries are not allowed here",
         "keys are not allowed here",
         "a constructor for the tag '!",
     )

@@ -15,21 +15,29 @@ NEAR = 200
 
 def is_kept_back(session: Session, inbox_id: int) -> bool:
     """Whether the update is a picture of an album that is a note or a command by another picture's
-    caption, or was made one since: what that says is said of them all."""
+    caption, or has become one: what that says is said of them all."""
     row = session.get_one(Inbox, inbox_id)
     album = album_of(row)
     if album is None:
         return False
-    near = select(Inbox.payload).where(
-        Inbox.bot_id == row.bot_id,
-        Inbox.update_id.between(row.update_id - NEAR, row.update_id + NEAR),
-        Inbox.chat_id == row.chat_id,
+    near = (
+        select(Inbox.payload)
+        .where(
+            Inbox.bot_id == row.bot_id,
+            Inbox.update_id.between(row.update_id - NEAR, row.update_id + NEAR),
+            Inbox.chat_id == row.chat_id,
+        )
+        .order_by(Inbox.update_id)
     )
-    others = [_message(payload) for payload in session.scalars(near)]
-    return any(
-        other.get("media_group_id") == album and str(other.get("caption", "")).startswith("/")
-        for other in others
-    )
+    sent, newest = [], {}
+    for payload in session.scalars(near):
+        picture = _message(payload)
+        if picture.get("media_group_id") == album:
+            newest[picture.get("message_id")] = picture
+            if "message" in payload:
+                sent.append(picture)
+    # What was sent as a note stays one; of changes the last counts.
+    return any(str(each.get("caption", "")).startswith("/") for each in (*sent, *newest.values()))
 
 
 def album_of(row: Inbox) -> str | None:

@@ -66,7 +66,7 @@ def _announce_next(desk: Desk, which: ColumnElement[bool], last: int) -> int | N
                 continue
             _forget_posts(session, desk, message)
             post_card(session, desk, customer, conversation, message)
-            files = session.scalars(_files(conversation)).all()
+            files = session.scalars(_files(conversation, message)).all()
             texts = _said_since(session, conversation, message)
             for said in sorted({*files, *texts}, key=lambda said: said.id):
                 _forget_posts(session, desk, said)
@@ -133,8 +133,9 @@ def _said_since(
     ).all()
 
 
-def _files(conversation: Conversation) -> Select[Message]:
-    """What a customer sent last that the model did not read and that a person is to see."""
+def _files(conversation: Conversation, message: Message) -> Select[Message]:
+    """What a customer sent that the model did not read and that a person is to see: the card's own,
+    and the last of the others."""
     return (
         select(Message)
         .join(DecisionRow, DecisionRow.message_id == Message.id)
@@ -146,7 +147,7 @@ def _files(conversation: Conversation) -> Select[Message]:
                 [ASKED_FOR_PERSON, ATTACHMENT, PERSON_IN_CHARGE, WAITING_FOR_PERSON]
             ),
         )
-        .order_by(Message.id.desc())
+        .order_by((Message.id == message.id).desc(), Message.id.desc())
         .limit(SHOWN_AGAIN)
     )
 

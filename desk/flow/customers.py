@@ -38,7 +38,7 @@ from desk.policy import (
     PERSON_IN_CHARGE,
     WAITING_FOR_PERSON,
 )
-from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
+from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Inbox, Message
 from desk.texts import say
 
 QUOTED = 200
@@ -136,6 +136,8 @@ def wrote(
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return None
+        if _was_changed_since(session, inbox_id, person, telegram_id):
+            return None
         return ask_model(session, desk, inbox_id, person, telegram_id, text, quoted)
 
 
@@ -159,6 +161,27 @@ def ask_model(
         return None
     message.state = MessageState.PENDING
     return begin_attempt(message, desk.clock()) if first else None
+
+
+def _was_changed_since(session: Session, inbox_id: int, person: Person, telegram_id: int) -> bool:
+    """Whether a change of this message came before it and was read: the message was parked, or a
+    webhook's call had to be made twice."""
+    arrived = session.get_one(Inbox, inbox_id)
+    change = (
+        select(Message.id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .join(Customer, Customer.id == Conversation.customer_id)
+        .join(Inbox, Inbox.id == Message.inbox_id)
+        .where(
+            Customer.chat_id == person.chat_id,
+            Message.author == Author.CUSTOMER,
+            Message.telegram_id == telegram_id,
+            # Another bot numbers its messages alike.
+            Inbox.bot_id == arrived.bot_id,
+            Inbox.update_id > arrived.update_id,
+        )
+    )
+    return session.scalar(change.limit(1)) is not None
 
 
 def awaits_bot(desk: Desk, message_id: int) -> bool:

@@ -17,6 +17,7 @@ from desk.domain import (
     Person,
     Trial,
 )
+from desk.flow.albums import album_of
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
@@ -111,7 +112,11 @@ def customer_changed(
             return None
         if close_if_quiet(session, desk, customer, conversation):
             return None
-        return _said_anew(session, desk, customer, conversation, written, inbox_id, text, replaced)
+        # A file that was held back in a flood is shown at last, whatever of it was changed.
+        shows_file = replaced or (is_file and _was_held_back(session, written))
+        return _said_anew(
+            session, desk, customer, conversation, written, inbox_id, text, shows_file
+        )
 
 
 def _read_as_it_is_now(
@@ -135,18 +140,21 @@ def _said_anew(
     written: Message,
     inbox_id: int,
     text: str,
-    replaced: bool,
+    shows_file: bool,
 ) -> tuple[int, int] | None:
-    """What a handled message has become, as a further one of the open conversation."""
+    """What a handled message has become, as a further one of the open conversation.
+
+    With `shows_file` there is a file that operators have not seen yet.
+    """
     alone = conversation.state is ConversationState.BOT
-    unread = alone and _is_still_to_be_read(session, written)
+    unread = alone and not text.startswith("/") and _is_still_to_be_read(session, written)
     first = first_pending(session, conversation.id) is None
     message = add_message(
         session, desk, conversation, inbox_id, Author.CUSTOMER, text, written.telegram_id
     )
     message.quoted = written.quoted
     happened(session, "message.changed", message=message.id, conversation=conversation.id)
-    if alone and replaced:
+    if alone and shows_file:
         # As with a file that is sent.
         if not held_back(session, desk, customer, conversation, message):
             call_person(session, desk, customer, conversation, message, ATTACHMENT)
@@ -165,7 +173,7 @@ def _said_anew(
     session.flush()
     if not alone:
         post_message(session, desk, customer, conversation, message)
-        if replaced:
+        if shows_file:
             copy_file(session, desk, customer, conversation, message)
     return None
 
@@ -201,7 +209,7 @@ def operator_changed(
             return
         session.refresh(copy, with_for_update=True)
         refusal = (
-            _call_off(session, copy)
+            _call_off(session, message, copy)
             if text.startswith("/")
             else _refusal(session, customer, message, copy, inbox_id)
         )
@@ -231,9 +239,9 @@ def operator_changed(
 def _is_still_to_be_read(session: Session, message: Message) -> bool:
     """Whether it was held back in a flood, or is the customer's last message and the bot has asked
     back about it."""
-    decision = session.get(DecisionRow, message.id)
-    if decision is not None and decision.rule == FLOOD:
+    if _was_held_back(session, message):
         return True
+    decision = session.get(DecisionRow, message.id)
     if decision is None or decision.action is not Action.CLARIFY:
         return False
     last = session.scalar(
@@ -245,11 +253,18 @@ def _is_still_to_be_read(session: Session, message: Message) -> bool:
     return last == message.id
 
 
-def _call_off(session: Session, copy: DeliveryRow) -> str:
+def _was_held_back(session: Session, message: Message) -> bool:
+    decision = session.get(DecisionRow, message.id)
+    return decision is not None and decision.rule == FLOOD
+
+
+def _call_off(session: Session, message: Message, copy: DeliveryRow) -> str:
     """Keep a copy from leaving, or from leaving once more: its message is for colleagues now, and
     it would take that along. Returns the name of the text that says so."""
     if copy.state is DeliveryState.SENT:
-        return "change-is-command"
+        sent = session.get(Inbox, message.inbox_id) if message.inbox_id is not None else None
+        in_album = sent is not None and album_of(sent) is not None
+        return "change-of-album-is-command" if in_album else "change-is-command"
     if copy.state is DeliveryState.SENDING:
         copy.payload = {**copy.payload, WITHDRAWN: True}
         return "change-perhaps-took-back"

@@ -51,10 +51,11 @@ def is_silent(desk: Desk, before: datetime) -> ColumnElement[bool]:
         Message.conversation_id == Conversation.id, Message.author == Author.CUSTOMER
     )
     # Taken by somebody who has never said a word since. One who was answered and says thanks for
-    # it waits for nothing.
+    # it waits for nothing, and to one who is gone there is no way.
     unanswered = select(Conversation.id).where(
         theirs,
         Conversation.state == ConversationState.HUMAN,
+        ~Customer.gone,
         asked.exists(),
         ~replied.exists(),
     )
@@ -63,7 +64,7 @@ def is_silent(desk: Desk, before: datetime) -> ColumnElement[bool]:
         or_(
             Conversation.opened_at >= before,
             Conversation.taken_at >= before,
-            # Where there are no operators nobody will ever come, nor is there a way to those gone.
+            # Where there are no operators nobody will ever come.
             and_(Conversation.state == ConversationState.WAITING, ~Customer.gone)
             if desk.operator_chat_id is not None
             else false(),

@@ -202,6 +202,7 @@ file-lost = The customer sent a file that could not be passed on: { $error }. As
 not-delivered = A message to the customer could not be delivered: { $error }
 change-not-delivered = A change to a message could not be delivered, so the customer still has it as it was: { $error }
 change-is-command = This change was not sent: what begins with a slash stays here. The customer still has the message as it was.
+change-of-album-is-command = This change was not sent: what begins with a slash stays here. Pictures of this album that have not left yet stay here, too; the customer has the others as they were.
 change-perhaps-took-back = This message begins with a slash now: if it has not left yet, it stays here; else the customer has it as it was.
 change-took-back = This message begins with a slash now, so it was not sent at all.
 change-of-nothing-sent = The customer has not got this message, so the change was not sent either. To say it to them, write it anew.

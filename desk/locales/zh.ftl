@@ -146,6 +146,7 @@ file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发�
 not-delivered = 有一条消息未能送达客户：{ $error }
 change-not-delivered = 有一处修改未能送达，客户看到的仍是原来的消息：{ $error }
 change-is-command = 这次修改没有发送：以斜杠开头的内容只留在这里。客户看到的仍是原来的消息。
+change-of-album-is-command = 这次修改没有发送：以斜杠开头的内容只留在这里。这个相册中尚未发出的图片也留在这里；客户看到的是已发出的图片，内容不变。
 change-perhaps-took-back = 这条消息现在以斜杠开头：如果还没有发出，就不会再发送；否则客户看到的是原来的消息。
 change-took-back = 这条消息现在以斜杠开头，因此没有发送。
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。

@@ -759,6 +759,36 @@ async def test_a_try_that_the_database_refuses_to_note_is_noted_in_the_end_and_b
     assert (await state(rows, "k", DeliveryState.SENT)).attempts == 2
 
 
+async def test_an_end_that_the_database_refuses_in_any_form_for_a_while_is_noted_at_last(
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await world.said(ann)
+    barely, refusals = delivering.sent_barely, sender.ODD_TRIES + 2
+
+    def refused(*_: Any) -> None:
+        raise refusal()
+
+    def refused_at_first(*args: Any) -> None:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise refusal()
+        barely(*args)
+
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    monkeypatch.setattr(delivering, "sent", refused)
+    monkeypatch.setitem(sender._BARE, refused, refused_at_first)
+    await post(desk, redis, "k", ann, "once")
+    assert (await state(rows, "k", DeliveryState.SENT)).attempts == 1
+    assert len(await world.said(ann, "once")) == 1
+
+
 async def test_a_bot_whose_lease_ran_out_while_it_counted_sends_nothing(
     bot: Running,
     world: World,

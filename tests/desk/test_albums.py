@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from desk.domain import ConversationState, DeliveryState, Incoming
-from desk.flow import edits, intake, operators
+from desk.flow import delivering, edits, intake, operators
 from desk.tables import DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows
@@ -146,3 +146,42 @@ def test_a_note_says_nothing_of_the_pictures_of_another_album_bot_or_chat(
     operators.noted(stage.desk, stage.one(select(Inbox.id).where(Inbox.update_id == 4990)), 77)
     _post(stage, "your label", None, album="g1")
     assert _copied(stage) == 2
+
+
+def test_an_album_whose_words_were_a_note_for_a_moment_reaches_the_customer(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    for number, caption in enumerate(("your labels", None, None)):
+        inbox_id = _arrives(stage, 5000 + number, _picture(number, caption))
+        _wrote(stage, inbox_id, number, caption or "[photo]")
+    for number, caption in enumerate(("/your labels", "your labels")):
+        change = _arrives(stage, 5003 + number, _picture(0, caption, "edited_message"))
+        rewritten = edits.Rewritten(caption, "editMessageCaption", {"caption": caption})
+        edits.operator_changed(stage.desk, change, OSCAR, 77, 900, rewritten)
+    clock.move(seconds=2)
+    stage.send_all()
+    assert [row.state for row in _copies(stage)][1:] == [DeliveryState.SENT] * 2
+
+
+def test_where_a_part_of_an_album_has_left_before_it_became_a_note_that_is_said(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    for number, caption in enumerate(("your labels", None)):
+        inbox_id = _arrives(stage, 5000 + number, _picture(number, caption))
+        _wrote(stage, inbox_id, number, caption or "[photo]")
+    clock.move(seconds=2)
+    (first,) = (taken for taken in stage.take() if taken.chat_id == ANA.chat_id)
+    delivering.sent(stage.desk, first.id, first.attempts, 41)
+    change = _arrives(stage, 5002, _picture(0, "/your labels", "edited_message"))
+    rewritten = edits.Rewritten("/your labels", "editMessageCaption", {})
+    edits.operator_changed(stage.desk, change, OSCAR, 77, 900, rewritten)
+    assert "Pictures of this album that have not left yet stay here, too" in stage.told()[-1]
+    stage.send_all()
+    states = [row.state for row in _copies(stage)]
+    assert states == [DeliveryState.SENT, DeliveryState.CANCELLED]

@@ -245,6 +245,17 @@ def test_a_command_that_becomes_a_text_is_read(stage: Stage) -> None:
     assert ana_edits(stage, "where is my order?", 50) is None, "it has its answer"
 
 
+def test_a_text_whose_change_came_first_is_not_read_after_it(stage: Stage) -> None:
+    """The message was parked, say, and is given another try."""
+    parked = stage.update(ANA.chat_id)
+    stage.ask("hello", intent="greeting")
+    job = ana_edits(stage, "where is order 12", 50)
+    assert job is not None
+    stage.decide((job, predict("where is order 12")))
+    assert customers.wrote(stage.desk, parked, ANA, 50, "where is order 1") is None
+    assert [said.text for said in stage.said()] == ["hello", "where is order 12"]
+
+
 @pytest.mark.parametrize(("text", "is_file"), [("/help me", False), ("[location]", True)])
 def test_a_command_that_stays_one_and_a_file_that_nobody_knows_are_not_read(
     stage: Stage, text: str, is_file: bool

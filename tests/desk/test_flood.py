@@ -95,6 +95,31 @@ def test_what_was_held_back_is_read_once_it_is_edited_after_the_flood(
     assert stage.pending_count() == 0
 
 
+def test_a_file_that_was_held_back_is_shown_once_its_caption_is_edited(
+    stage: Stage, clock: Clock
+) -> None:
+    write(stage, LIMIT)
+    customers.sent_file(stage.desk, stage.update(), ANA, 5, "my roses")
+    clock.move(seconds=61)
+    assert (
+        edits.customer_changed(stage.desk, stage.update(), ANA, 5, "my roses, look", is_file=True)
+        is None
+    )
+    (copy,) = stage.deliveries(stage.desk.operator_chat_id, method="copyMessage")
+    assert copy.payload["message_id"] == 5
+    assert stage.conversation().state is ConversationState.WAITING
+
+
+def test_a_text_that_was_held_back_and_becomes_a_command_is_not_read(
+    stage: Stage, clock: Clock
+) -> None:
+    write(stage, LIMIT + 1)
+    waiting = stage.pending_count()
+    clock.move(seconds=61)
+    assert edit(stage, stage.said()[-1], "/help") is None
+    assert stage.pending_count() == waiting
+
+
 def test_a_steady_writer_below_the_limit_is_never_held_back(stage: Stage, clock: Clock) -> None:
     for _ in range(4 * LIMIT):
         stage.ask("roses?")

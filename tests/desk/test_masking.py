@@ -95,6 +95,7 @@ def test_personal_details_are_masked(text: str, masked: str) -> None:
         "order #4242424242424241",
         "orders JO-2026-4242-4242-4242-4242",
         "GB82 WEST 1234 5698 7654 33",
+        "sizes 100 - 200 - 300 - 400 - 103",
         "4242 4242 4242 4241",
         "size 42, 2 pairs, £39.95 on 12/11/2026 at 14:30",
         "12.11.2026 14.30 10.15 39.95 49.95",

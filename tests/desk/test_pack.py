@@ -27,6 +27,9 @@ def _error(folder: Path) -> str:
     return str(caught.value)
 
 
+SPANS = 'tue: write spans, such as ["09:00-18:00"]; leave a closed day out, or write []'
+
+
 def _swap(old: str, new: str) -> Change:
     def change(text: str) -> str:
         assert old in text, f"{old!r} is not in the pack"
@@ -188,8 +191,10 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             _swap('    tue: ["09:00-18:00"]', "    tue: 09:00-12:00, 13:00-18:00"),
             'hours.weekly.tue: write a list: ["09:00-12:00", "13:00-18:00"]',
         ),
-        (_swap('    tue: ["09:00-18:00"]', "    tue:"), "tue: leave a closed day out, or write []"),
-        (_swap('tue: ["09:00-18:00"]', "tue: closed"), "tue: leave a closed day out, or write []"),
+        (_swap('    tue: ["09:00-18:00"]', "    tue:"), SPANS),
+        (_swap('tue: ["09:00-18:00"]', "tue: closed"), SPANS),
+        (_swap('tue: ["09:00-18:00"]', "tue: all day"), SPANS),
+        (_swap("languages: [en, zh]", 'languages: "- en"'), "begin the list on the next line"),
         (
             _swap("menu: [opening_hours, order_status, complaint]", "menu:"),
             'menu: write a list: each entry after "- ", or all between [ and ]',

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from desk.domain import ConversationState
-from desk.flow import customers, operators
+from desk.flow import customers, operators, reminding
 from desk.pack import Hours
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, OSCAR, Stage, predict
@@ -165,6 +165,22 @@ def test_who_was_taken_without_a_word_waits_as_long(stage: Stage, clock: Clock) 
     message_id = stage.ask("hello?")
     assert stage.decision(message_id).rule == "person_in_charge"
     assert len(stage.conversations()) == 1
+
+
+def test_a_call_that_was_resolved_keeps_no_later_conversation_from_being_quiet(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    job = stage.write("where are my roses")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert job is not None
+    stage.decide((job, predict("where are my roses")))
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    assert reminding.waiting(stage.desk) == (0, None), "nobody was called for"
+    clock.move(days=90)
+    message_id = stage.ask("hello?")
+    assert stage.decision(message_id).rule == "confident"
 
 
 def test_where_only_the_bot_has_replied_every_hour_counts(stage: Stage, clock: Clock) -> None:

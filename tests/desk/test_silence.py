@@ -15,7 +15,7 @@ from desk.domain import (
     FeedbackKind,
     InboxState,
 )
-from desk.flow import customers, edits, erasing, intake, operators
+from desk.flow import customers, delivering, edits, erasing, intake, operators
 from desk.flow.desk import Desk
 from desk.flow.learning import learned
 from desk.tables import Customer, Feedback, Inbox, Message
@@ -128,11 +128,17 @@ def test_who_was_answered_is_not_kept_by_a_last_word_of_thanks(
     assert silence(stage, 31, clock) == 1
 
 
+@pytest.mark.parametrize("replied", [False, True])
 def test_who_blocked_the_bot_while_waiting_is_waited_for_no_more(
-    stage: Stage, clock: Clock
+    stage: Stage, clock: Clock, replied: bool
 ) -> None:
     uma_asks(stage, "the peonies are dead", intent="complaint")
     stage.send_all()
+    if replied:  # by a word that finds no way
+        stage.topic(UMA)
+        stage.reply("I am sorry")
+        (copy,) = (taken for taken in stage.take() if taken.chat_id == UMA.chat_id)
+        delivering.customer_gone(stage.desk, copy.id, copy.attempts, "403")
     customers.blocked(stage.desk, uma_says(stage, ""), UMA.chat_id, gone=True)
     stage.send_all()
     assert silence(stage, 31, clock) == 1
