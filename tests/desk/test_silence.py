@@ -136,8 +136,10 @@ def test_who_blocked_the_bot_while_waiting_is_waited_for_no_more(
     stage.send_all()
     if replied:  # by a word that finds no way
         stage.topic(UMA)
+        operators.took(stage.desk, stage.update(), OSCAR, 77)
+        stage.send_all()
         stage.reply("I am sorry")
-        (copy,) = (taken for taken in stage.take() if taken.chat_id == UMA.chat_id)
+        (copy,) = stage.take()
         delivering.customer_gone(stage.desk, copy.id, copy.attempts, "403")
     customers.blocked(stage.desk, uma_says(stage, ""), UMA.chat_id, gone=True)
     stage.send_all()
