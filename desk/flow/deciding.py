@@ -245,7 +245,6 @@ class _Held:
                     return _Case(message, current, customer)
             # The bot is in charge once more.
             conversation.state, conversation.resolved_at = ConversationState.BOT, None
-            conversation.escalated_at = None  # that call was resolved
             conversation.clarifications, conversation.negatives = 0, 0
             conversation.last_intents = []
             self.reopened.append(conversation)

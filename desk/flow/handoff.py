@@ -147,6 +147,8 @@ def take_over(
     """A person is in charge from now on, or another one: what the bot had not yet sent is void."""
     if is_in_charge(conversation, operator):
         return
+    if conversation.state is ConversationState.BOT:
+        conversation.escalated_at = None  # nobody was called: what was before is resolved
     conversation.state = ConversationState.HUMAN
     conversation.operator_id = operator.user_id
     conversation.taken_at = desk.clock()
