@@ -58,17 +58,16 @@ imports: install-dev ## which package may import which
 # The fault suite, the hosts and the starter's training have the cores to themselves.
 ALONE := tests/chaos tests/hosts tests/cli/test_starter.py
 # All of it would take more than half an hour on two cores, so what is marked slow is left to
-# `make slow`; but for these, where bf16 in hardware makes them fast enough.
-FAST_WITH_BF16 := tests/chaos/test_soak.py tests/cli/test_starter.py
+# `make slow`; but for the soak, where bf16 in hardware makes it fast enough.
 BF16 := $(shell grep -qE 'avx512_bf16|amx_bf16' /proc/cpuinfo 2>/dev/null && echo yes)
 
 unit: install-dev ## the tests, two files at once; what is marked slow is left to `make slow`
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow' $(ALONE:%=--ignore=%)
 	$(BIN)/pytest -m 'not slow' tests/chaos
-	$(if $(BF16),$(BIN)/pytest $(FAST_WITH_BF16))
-	@echo "make slow runs what is marked slow$(if $(BF16),, (in this processor, without bf16, the starter and the soak as well))."
+	$(if $(BF16),$(BIN)/pytest tests/chaos/test_soak.py)
+	@echo "make slow runs what is marked slow."
 
-slow: install-dev ## the tests marked slow: the hosts, RQ's own, the starter and others
+slow: install-dev ## the tests marked slow: the starter, the hosts, RQ's own and others
 	$(BIN)/pytest -m slow tests
 
 test: system lint types imports unit ## everything that must pass
