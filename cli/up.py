@@ -243,7 +243,7 @@ class Run:
         from classifier import registry
 
         what = (
-            "none yet: training the starter model (once; about five minutes on two cores, or "
+            "none yet: training the starter model (once; five to ten minutes on two cores, or "
             "fifteen without bf16)"
         )
         self._tell("model", what, False)
