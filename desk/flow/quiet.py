@@ -30,11 +30,11 @@ def close_if_quiet(
     """
     if conversation.state not in (ConversationState.BOT, ConversationState.HUMAN):
         return False
-    if is_called(session, conversation):
-        return False
     since, now = _last_act(session, conversation), desk.clock()
     enough = desk.pack.policy.quiet_hours * HOUR
     if (now - since).total_seconds() < enough:
+        return False
+    if is_called(session, conversation):
         return False
     if (
         conversation.state is ConversationState.HUMAN

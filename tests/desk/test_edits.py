@@ -28,7 +28,8 @@ def ana_writes(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int,
 
 
 def ana_edits(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int, int] | None:
-    return edits.customer_changed(stage.desk, stage.update(), ANA, telegram_id, text)
+    number = stage.update(ANA.chat_id)
+    return edits.customer_changed(stage.desk, number, ANA, telegram_id, text)
 
 
 def ana_asks(stage: Stage, text: str, **prediction: Any) -> int:
