@@ -146,7 +146,7 @@ def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:
     if uncertain:
         log.warning("deliveries_uncertain", count=uncertain)
     try:
-        announcing.announce_waiting(desk)
+        announcing.announce_waiting(desk, lease)
     except (*DATABASE_AWAY, DeskError):
         raise
     except Exception:

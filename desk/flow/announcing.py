@@ -12,6 +12,7 @@ from desk.flow.awaiting import IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
 from desk.flow.cards import post_card, post_message
 from desk.flow.desk import Desk
 from desk.flow.handoff import HANDOVER_KEY, copy_file
+from desk.flow.leases import Holding, check
 from desk.flow.topics import SHOWN_AGAIN, readdress
 from desk.policy import (
     ASKED_FOR_PERSON,
@@ -31,7 +32,7 @@ AT_ONCE = 20
 """So many conversations in a transaction, for whose end all writers to a SQLite file wait."""
 
 
-def announce_waiting(desk: Desk) -> None:
+def announce_waiting(desk: Desk, lease: Holding) -> None:
     """Call the operators for conversations that were handed over, or taken, while they had no chat
     or another one: the card, and what the customer said and sent since. A second call finds none.
     """
@@ -39,10 +40,10 @@ def announce_waiting(desk: Desk) -> None:
     for which in (IS_CALLED, has_person(desk)):
         last: int | None = 0
         while last is not None:
-            last = _announce_next(desk, which, last)
+            last = _announce_next(desk, lease, which, last)
 
 
-def _announce_next(desk: Desk, which: ColumnElement[bool], last: int) -> int | None:
+def _announce_next(desk: Desk, lease: Holding, which: ColumnElement[bool], last: int) -> int | None:
     """Some of the conversations behind this one; returns the last of them, None after the end."""
     called = select(DeliveryRow.conversation_id).where(
         IS_CARD,
@@ -57,6 +58,8 @@ def _announce_next(desk: Desk, which: ColumnElement[bool], last: int) -> int | N
     if desk.operator_chat_id is None:
         return None
     with desk.store.writing() as session:
+        # Whoever has it by now may serve another chat.
+        check(session, lease)
         readdress(session, desk)
         query = query.where(Conversation.id > last).order_by(Conversation.id).limit(AT_ONCE)
         found = session.execute(query).all()

@@ -61,7 +61,7 @@ async def test_a_standby_announces_who_waits_in_its_operators_chat_when_it_takes
 async def test_a_bot_starts_though_who_waits_can_not_be_announced(
     error: Exception, start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: Desk) -> None:
+    def broken(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("bot.app.announcing.announce_waiting", broken)

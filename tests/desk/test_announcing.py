@@ -13,7 +13,15 @@ from desk.domain import (
     DeliveryState,
     Person,
 )
-from desk.flow import announcing, customers, delivering, dispatching, edits, operators
+from desk.flow import (
+    announcing,
+    customers,
+    delivering,
+    dispatching,
+    edits,
+    leases,
+    operators,
+)
 from desk.flow.composing import CALL_PERSON
 from desk.tables import Conversation, Customer
 from tests.conftest import OPERATOR_CHAT, Clock
@@ -23,11 +31,11 @@ from tests.desk.acting import ANA, BEN, OSCAR, Stage
 def test_who_waits_from_before_there_was_an_operators_chat_is_announced_once(stage: Stage) -> None:
     alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
     message_id = alone.ask("you are rude", intent="complaint")
-    announcing.announce_waiting(alone.desk)
+    announcing.announce_waiting(alone.desk, stage.lease)
     assert alone.deliveries(key=f"card:{message_id}") == []
 
     for _ in range(2):
-        announcing.announce_waiting(stage.desk)
+        announcing.announce_waiting(stage.desk, stage.lease)
         (card,) = stage.deliveries(OPERATOR_CHAT)
         assert card.key == f"card:{message_id}"
         assert "you are rude" in card.payload["text"]
@@ -40,7 +48,7 @@ def test_who_waits_is_announced_in_the_new_group_when_the_operators_move(stage: 
         moved = replace(stage.desk, operator_chat_id=chat)
         before = len(stage.deliveries())
         for _ in range(2):
-            announcing.announce_waiting(moved)
+            announcing.announce_waiting(moved, stage.lease)
         (card,) = stage.deliveries(key=f"card:{message_id}")
         assert (card.chat_id, card.state) == (chat, DeliveryState.PENDING)
         assert len(stage.deliveries()) == before + 1
@@ -56,8 +64,8 @@ def test_files_from_before_there_was_an_operators_chat_are_copied_behind_the_car
     customers.sent_file(alone.desk, alone.update(), ANA, 55, "[photo]")
     alone.ask("well?")
     customers.sent_file(alone.desk, alone.update(), ANA, 57, "[photo]")
-    announcing.announce_waiting(stage.desk)
-    announcing.announce_waiting(stage.desk)
+    announcing.announce_waiting(stage.desk, stage.lease)
+    announcing.announce_waiting(stage.desk, stage.lease)
     first, second = [m.id for m in stage.said() if m.text == "[photo]"]
     shown = stage.deliveries(OPERATOR_CHAT)
     assert [row.key for row in shown if "post:" not in row.key] == [
@@ -78,7 +86,7 @@ def test_files_go_along_when_the_operators_move(stage: Stage) -> None:
     stage.send_all()
     for chat in range(-100999, -100980):  # each time there is one more that it was shown in
         moved = Stage(replace(stage.desk, operator_chat_id=chat))
-        announcing.announce_waiting(moved.desk)
+        announcing.announce_waiting(moved.desk, stage.lease)
         assert [row.method for row in moved.send_all()] == [
             "sendMessage",
             "copyMessage",
@@ -103,7 +111,7 @@ def test_the_card_in_the_new_group_has_the_question_and_why_a_person_was_called(
     later = [stage.ask(f"more {number}") for number in range(12)]
     stage.send_all()
     moved = _moved(stage)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     card, *posts = moved.deliveries(-100999)
     assert "My wedding bouquet came dead" in card.payload["text"]
     assert "Why" in card.payload["text"]
@@ -122,7 +130,7 @@ def test_whom_a_colleague_has_is_announced_too_with_who_it_is(stage: Stage) -> N
     stage.send_all()
     moved = _moved(stage)
     for _ in range(2):
-        announcing.announce_waiting(moved.desk)
+        announcing.announce_waiting(moved.desk, stage.lease)
         photo = answer + 1
         assert _shown(moved) == [f"card:{called}", f"post:{answer}", f"file:{photo}"]
     assert "taken by Oscar" in moved.deliveries(-100999)[0].payload["text"]
@@ -135,7 +143,7 @@ def test_whom_an_operator_wrote_to_first_is_announced_with_what_was_said(stage: 
     stage.reply("they come tomorrow")
     stage.send_all()
     moved = _moved(stage)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     (card,) = moved.deliveries(-100999)
     assert "taken by Oscar" in card.payload["text"]
 
@@ -147,7 +155,7 @@ def test_a_conversation_that_fell_quiet_is_not_announced(stage: Stage, clock: Cl
     stage.send_all()
     clock.set(datetime.now(UTC) + timedelta(days=2))  # the bot's words have the real clock's time
     moved = _moved(stage)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     assert _shown(moved) == []
 
 
@@ -170,7 +178,7 @@ def test_who_waits_is_announced_before_those_whom_colleagues_have(stage: Stage) 
     later = stage.ask("my roses are dead", BEN, intent="complaint")
     stage.send_all()
     moved = _moved(stage)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     first, second = [key for key in _shown(moved) if key.startswith("card:")]
     assert first == f"card:{later}"
     assert second != first
@@ -185,7 +193,7 @@ def test_the_card_has_what_called_a_person_first_and_not_the_call_for_one_after_
     again = stage.said()[-1].id
     stage.send_all()
     moved = _moved(stage)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     assert _shown(moved) == [
         f"card:{called}",
         *(f"post:{message_id}" for message_id in [*details, again]),
@@ -197,7 +205,7 @@ def test_of_many_files_the_one_on_the_card_and_the_last_go_along(stage: Stage) -
         customers.sent_file(stage.desk, stage.update(), ANA, 50 + number, "[photo]")
     stage.send_all()
     moved = _moved(stage)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     copies = moved.deliveries(-100999, method="copyMessage")
     assert [row.payload["message_id"] for row in copies] == [50, *range(55, 64)]
 
@@ -212,7 +220,7 @@ def test_who_has_blocked_the_bot_while_a_colleague_had_them_is_announced_too(
     stage.send_all()
     customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
     moved = _moved(stage)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     assert any(key.startswith("card:") for key in _shown(moved))
 
 
@@ -232,7 +240,7 @@ def test_however_many_wait_a_transaction_announces_some_and_the_last_one_ends(
         session.add(Conversation(customer_id=wordless.id, state=ConversationState.WAITING))
     commits: list[object] = []
     event.listen(stage.desk.store.engine, "commit", commits.append)
-    announcing.announce_waiting(stage.desk)
+    announcing.announce_waiting(stage.desk, stage.lease)
     assert len(commits) == 5, "three with conversations, and one each that finds no more"
     cards = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
     assert len(cards) == 5
@@ -250,7 +258,7 @@ def test_who_called_a_person_under_a_question_of_an_earlier_conversation_is_anno
     stage.send_all()
     moved = _moved(stage)
     for _ in range(2):
-        announcing.announce_waiting(moved.desk)
+        announcing.announce_waiting(moved.desk, stage.lease)
         (card,) = moved.deliveries(-100999)
         assert card.key == f"card:{question}"
         assert "blorp" in card.payload["text"]
@@ -272,7 +280,7 @@ def test_what_was_held_back_in_a_flood_is_not_shown_in_the_new_group_either(stag
     assert [row.key for row in busy.deliveries(OPERATOR_CHAT)] == shown
     busy.send_all()
     moved = _moved(busy)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     assert _shown(moved) == shown
 
 
@@ -294,6 +302,16 @@ def test_whom_a_colleague_took_uncalled_is_announced_by_their_question_not_by_a_
     assert busy.decision(last).rule == ("changed" if then == "changed" else "flood")
     busy.send_all()
     moved = _moved(busy)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     assert _shown(moved) == [f"card:{question}", *([f"post:{last}"] if then == "changed" else [])]
     assert "where are my roses" in moved.deliveries(-100999)[0].payload["text"]
+
+
+def test_a_bot_whose_lease_another_has_taken_over_announces_nobody(stage: Stage) -> None:
+    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
+    alone.ask("you are rude", intent="complaint")
+    leases.release(stage.desk, stage.lease)
+    assert leases.hold(stage.desk, replace(stage.lease, holder="another"))
+    with pytest.raises(leases.LostLeaseError):
+        announcing.announce_waiting(stage.desk, stage.lease)
+    assert stage.deliveries(OPERATOR_CHAT) == []

@@ -129,7 +129,7 @@ def test_a_call_for_help_stays_behind_what_its_customer_wrote_before(
     called, _ = _two_called(stage, clock)
     posts = [stage.ask(f"and {number}") for number in range(2)]
     moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
-    announcing.announce_waiting(moved.desk)
+    announcing.announce_waiting(moved.desk, stage.lease)
     sent = [_to_operators(moved, clock) for _ in range(4)]
     (bens,) = moved.deliveries(-100999, conversation_id=moved.conversation(BEN).id)
     assert sent == [bens.key, *(f"post:{post}" for post in posts), f"card:{called}"]

@@ -291,7 +291,7 @@ def test_who_waits_is_announced_elsewhere_with_what_called_a_person(stage: Stage
     assert rules(stage)[-1] == "flood"
     stage.send_all()
     moved = replace(stage.desk, operator_chat_id=-100777)
-    announcing.announce_waiting(moved)
+    announcing.announce_waiting(moved, stage.lease)
     (card,) = stage.deliveries(-100777, method="sendMessage")
     assert "<blockquote>you are rude</blockquote>" in card.payload["text"]
 
