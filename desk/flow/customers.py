@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, MessageState, Person
@@ -43,6 +43,8 @@ from desk.texts import say
 
 QUOTED = 200
 """So much is kept of what a message replies to, in UTF-16 units."""
+LAST_SAID = 20
+"""So many of a customer's messages tell whether one is newer than all."""
 FLOOD_SPAN = timedelta(minutes=1)
 """A flood ends when nothing was held back for that long."""
 
@@ -166,19 +168,45 @@ def ask_model(
 def _was_changed_since(session: Session, inbox_id: int, person: Person, telegram_id: int) -> bool:
     """Whether a change of this message came before it and was read: the message was parked, or a
     webhook's call had to be made twice."""
-    arrived = session.get_one(Inbox, inbox_id)
-    # By the updates behind it, of which there are none as a rule: this is asked of each message.
+    if _is_newest(session, person, telegram_id):
+        return False
     change = (
         select(Message.id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .join(Customer, Customer.id == Conversation.customer_id)
         .join(Inbox, Inbox.id == Message.inbox_id)
         .where(
-            Inbox.bot_id == arrived.bot_id,
-            Inbox.update_id > arrived.update_id,
-            Inbox.chat_id == person.chat_id,
+            Customer.chat_id == person.chat_id,
             Message.telegram_id == telegram_id,
+            Inbox.update_id > session.get_one(Inbox, inbox_id).update_id,
         )
     )
     return session.scalar(change.limit(1)) is not None
+
+
+def _is_newest(session: Session, person: Person, telegram_id: int) -> bool:
+    """Whether a message is the customer's newest, for Telegram numbers those of a chat upwards.
+
+    This is asked of each, so it looks at the last few of the newest conversation alone.
+    """
+    newest = (
+        select(func.max(Conversation.id))
+        .join(Customer, Customer.id == Conversation.customer_id)
+        .where(Customer.chat_id == person.chat_id)
+        .scalar_subquery()
+    )
+    # More than one, since what was changed stands there anew under its old number.
+    last = session.scalars(
+        select(Message.telegram_id)
+        .where(
+            Message.conversation_id == newest,
+            Message.author == Author.CUSTOMER,
+            Message.telegram_id.is_not(None),
+        )
+        .order_by(Message.id.desc())
+        .limit(LAST_SAID)
+    ).all()
+    return bool(last) and all(known is not None and known < telegram_id for known in last)
 
 
 def awaits_bot(desk: Desk, message_id: int) -> bool:

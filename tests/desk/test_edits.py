@@ -257,6 +257,20 @@ def test_a_text_whose_change_came_first_is_not_read_after_it(stage: Stage) -> No
     assert [said.text for said in stage.said()] == ["hello", "where is order 12"]
 
 
+def test_nor_is_one_that_comes_after_a_later_conversation_has_begun(stage: Stage) -> None:
+    parked = stage.update(ANA.chat_id)
+    stage.ask("hello", intent="greeting")
+    job = ana_edits(stage, "my roses are dead", 50)
+    assert job is not None
+    stage.decide((job, predict("my roses are dead", intent="complaint")))
+    stage.topic()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    later = customers.wrote(stage.desk, stage.update(ANA.chat_id), ANA, 51, "hello again")
+    assert later is not None
+    assert customers.wrote(stage.desk, parked, ANA, 50, "my roses are dad") is None
+    assert "my roses are dad" not in [said.text for said in stage.said()]
+
+
 @pytest.mark.parametrize(("text", "is_file"), [("/help me", False), ("[location]", True)])
 def test_a_command_that_stays_one_and_a_file_that_nobody_knows_are_not_read(
     stage: Stage, text: str, is_file: bool
