@@ -199,6 +199,7 @@ for _chore in (
     "enqueue_runs",
     "retrain",
     "remind",
+    "close_quiet",
     "erase_old",
 ):
     CHORES_FAILED.labels(_chore)

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from desk import faultpoints, health, metrics, queues
 from desk.boottime import boottime
 from desk.domain import DeskError, RunState
-from desk.flow import clocks, deciding, erasing, learning, leases, reminding, watching
+from desk.flow import clocks, deciding, erasing, learning, leases, quiet, reminding, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
@@ -40,6 +40,9 @@ HESITATE_SECONDS = 20.0
 trains could not give a sign of life either, and gives the next within ten seconds."""
 REDIS_SECONDS = 5.0
 """A Redis that does not answer for so long is away: calling people must not wait for it."""
+QUIET_SECONDS = 60.0
+"""How often conversations are looked for that are over for being quiet."""
+CLOSE_AT_ONCE = 100
 ERASE_SECONDS = 86400.0
 ERASE_AT_ONCE = 20
 """So many customers in a tick: a second of work where each has thousands of messages."""
@@ -75,7 +78,7 @@ class Scheduler:
         self._reply_deadline = reply_deadline
         self._retrain_at = retrain_at
         self._retention = None if retention_days is None else timedelta(days=retention_days)
-        self._erase_from = 0.0
+        self._close_from = self._erase_from = 0.0
         self._emptied_until: int | None = 0
         self._ticked: float | None = None
         self._sure_from = 0.0
@@ -93,7 +96,7 @@ class Scheduler:
         self._ticked = now
         by_age = (
             *(self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.remind),
-            self.erase_old,
+            *(self.close_quiet, self.erase_old),
         )
         for chore in (self.compare_clocks, *by_age, self.retrain):
             if self._clock_differs and chore in by_age:
@@ -218,6 +221,15 @@ class Scheduler:
         if announced or reminded:
             log.info("operators.reminded", conversations=reminded, opening=announced)
             self._connection.publish(queues.WAKE_SENDER, "")
+
+    def close_quiet(self) -> None:
+        """Once a minute conversations are over that a person answered and nobody resolved."""
+        if boottime() < self._close_from:
+            return
+        self._close_from = boottime() + QUIET_SECONDS
+        closed = quiet.close_quiet(self._desk, CLOSE_AT_ONCE)
+        if closed:
+            log.info("conversations.closed", conversations=closed, quiet=True)
 
     def erase_old(self) -> None:
         """Once a day what is older than `RETENTION_DAYS` is erased, a little in each tick."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
-from desk.flow.awaiting import customer_spoke_last, is_called
+from desk.flow.awaiting import (
+    CUSTOMER_SPOKE_LAST,
+    IS_CALLED,
+    customer_spoke_last,
+    is_called,
+)
 from desk.flow.desk import Desk
 from desk.flow.noting import happened
 from desk.flow.refreshing import refresh_card
@@ -22,8 +27,8 @@ def close_if_quiet(
 ) -> bool:
     """Resolve a conversation that was quiet for the pack's `quiet_hours`; says whether it was.
 
-    Asked when its customer comes back: what was counted in it is old by then, and an operator
-    who forgot to resolve it would silence the bot for ever. Where a person is in charge and the
+    Asked when its customer comes back, lest an operator who forgot to resolve it silence the bot
+    for ever, and by `close_quiet`. Where a person is in charge and the
     customer spoke last, only opening hours count: nobody could reply in others. One that waits for
     a person's word, be it taken or not, is never over so, nor is one with a message that has no
     decision yet. Both rows are locked.
@@ -51,6 +56,51 @@ def close_if_quiet(
     happened(session, "conversation.resolved", conversation=conversation.id, quiet=True)
     refresh_card(session, desk, customer, conversation)
     return True
+
+
+def close_quiet(desk: Desk, limit: int) -> int:
+    """Resolve conversations that a person answered and nobody resolved; returns how many.
+
+    Else they would be among those in hand for good, and each look at these would read all of them.
+    Those in which the customer spoke last are left: somebody has yet to say that they are settled.
+    """
+    before = desk.clock() - timedelta(hours=desk.pack.policy.quiet_hours)
+    said = (
+        select(Message.created_at)
+        .where(Message.conversation_id == Conversation.id)
+        .order_by(Message.id.desc())
+        .limit(1)
+        .correlate(Conversation)
+        .scalar_subquery()
+    )
+    quiet = (
+        select(Conversation.id)
+        .where(
+            Conversation.state == ConversationState.HUMAN,
+            or_(Conversation.taken_at.is_(None), Conversation.taken_at < before),
+            said < before,
+            ~CUSTOMER_SPOKE_LAST,
+            ~IS_CALLED,
+        )
+        .order_by(Conversation.id)
+        .limit(limit)
+    )
+    with desk.store.reading() as session:
+        found = session.scalars(quiet).all()
+    return sum(_close(desk, conversation_id) for conversation_id in found)
+
+
+def _close(desk: Desk, conversation_id: int) -> bool:
+    with desk.store.writing() as session:
+        conversation = session.get_one(Conversation, conversation_id)
+        customer = session.get_one(Customer, conversation.customer_id, with_for_update=True)
+        session.refresh(conversation, with_for_update=True)
+        # Its customer may just have come back, or an operator.
+        if conversation.state is not ConversationState.HUMAN:
+            return False
+        if customer_spoke_last(session, conversation):
+            return False
+        return close_if_quiet(session, desk, customer, conversation)
 
 
 def _last_act(session: Session, conversation: Conversation) -> datetime:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from desk.domain import ConversationState
-from desk.flow import customers, operators, reminding
+from desk.flow import customers, operators, quiet, reminding
 from desk.pack import Hours
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, OSCAR, Stage, predict
+from tests.desk.acting import ANA, OLGA, OSCAR, Stage, predict
 
 
 @pytest.fixture
@@ -245,3 +245,58 @@ def test_a_thumb_up_for_an_earlier_answer_leaves_the_row_of_another(stage: Stage
     stage.press(token)
     message_id = stage.ask("where is my parcel")
     assert stage.decision(message_id).rule == "same_answer_again"
+
+
+def test_one_that_a_person_answered_is_closed_though_its_customer_never_comes_back(
+    stage: Stage, clock: Clock
+) -> None:
+    _answered_by_a_person(stage)
+    clock.move(hours=23)
+    assert quiet.close_quiet(stage.desk, 10) == 0
+    clock.move(hours=2)
+    assert quiet.close_quiet(stage.desk, 10) == 1
+    (over,) = stage.conversations()
+    assert (over.state, over.operator_id) == (ConversationState.RESOLVED, None)
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert edit.payload["text"].endswith("✅ closed after 24 quiet hours")
+    assert quiet.close_quiet(stage.desk, 10) == 0
+
+
+def test_one_whose_customer_spoke_last_stays_for_somebody_to_say_that_it_is_settled(
+    stage: Stage, clock: Clock
+) -> None:
+    _answered_by_a_person(stage)
+    _write(stage)
+    clock.move(days=90)
+    assert quiet.close_quiet(stage.desk, 10) == 0
+    (conversation,) = stage.conversations()
+    assert conversation.state is ConversationState.HUMAN
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_one_that_waits_for_a_person_stays_taken_or_not(
+    stage: Stage, clock: Clock, *, taken: bool
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    if taken:
+        operators.took(stage.desk, stage.update(), OSCAR, 77)
+    clock.move(days=90)
+    assert quiet.close_quiet(stage.desk, 10) == 0
+
+
+def test_one_that_was_taken_or_written_in_lately_stays(stage: Stage, clock: Clock) -> None:
+    _answered_by_a_person(stage)
+    clock.move(hours=25)
+    operators.took(stage.desk, stage.update(), OLGA, 77)
+    assert quiet.close_quiet(stage.desk, 10) == 0
+    clock.move(hours=25)
+    stage.reply("Are you there, Ana?")
+    stage.send_all()
+    assert quiet.close_quiet(stage.desk, 10) == 0
+
+
+def test_no_more_are_closed_at_once_than_asked_for(stage: Stage, clock: Clock) -> None:
+    _answered_by_a_person(stage)
+    clock.move(hours=25)
+    assert quiet.close_quiet(stage.desk, 0) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from datetime import time
+from datetime import UTC, datetime, time
 
 import pytest
 import structlog
@@ -372,6 +372,28 @@ def test_operators_are_reminded_of_who_waits_for_a_person_by_one_of_two_schedule
     assert woken is not None
     assert woken["type"] == "message"
     wakes.close()
+
+
+def test_who_was_answered_and_stays_away_is_no_longer_in_hand_a_minute_after_the_quiet_time(
+    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(module, "boottime", lambda: now)
+    clock.set(datetime.now(UTC))  # what operators write is dated by the real clock
+    scheduler = Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=None)
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    stage.reply("I am sorry, Ana")
+    stage.send_all()
+    scheduler.tick()
+    clock.move(hours=25)
+    now = 59.0
+    scheduler.tick()
+    assert stage.conversations()[0].state is ConversationState.HUMAN, "looked at once a minute"
+    now = 61.0
+    scheduler.tick()
+    assert stage.conversations()[0].state is ConversationState.RESOLVED
 
 
 def test_the_silent_are_erased_once_a_day_and_their_updates_emptied(
