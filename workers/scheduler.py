@@ -42,7 +42,8 @@ REDIS_SECONDS = 5.0
 """A Redis that does not answer for so long is away: calling people must not wait for it."""
 QUIET_SECONDS = 60.0
 """How often conversations are looked for that are over for being quiet."""
-CLOSE_AT_ONCE = 100
+CLOSE_AT_ONCE = 20
+"""What calls people must not wait for these."""
 ERASE_SECONDS = 86400.0
 ERASE_AT_ONCE = 20
 """So many customers in a tick: a second of work where each has thousands of messages."""
