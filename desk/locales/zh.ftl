@@ -145,10 +145,10 @@ caption-command = 文件未发送，命令也未执行：说明文字以斜杠�
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
 not-delivered = 有一条消息未能送达客户：{ $error }
 change-not-delivered = 有一处修改未能送达，客户看到的仍是原来的消息：{ $error }
-change-is-command = 这次修改没有发送：以斜杠开头的内容只留在这里。客户看到的仍是原来的消息。
-change-of-album-is-command = 这次修改没有发送：以斜杠开头的内容只留在这里。这个相册中尚未发出的图片也留在这里；客户看到的是已发出的图片，内容不变。
-change-perhaps-took-back = 这条消息现在以斜杠开头：如果还没有发出，就不会再发送；否则客户看到的是原来的消息。
-change-took-back = 这条消息现在以斜杠开头，因此没有发送。
+change-is-command = 这次修改没有发送：备注和命令只留在这里。客户看到的仍是原来的消息。
+change-of-album-is-command = 这次修改没有发送：备注和命令只留在这里。这个相册中尚未发出的图片也留在这里；客户看到的是已发出的图片，内容不变。
+change-perhaps-took-back = 这条消息现在是备注或命令：如果还没有发出，就不会再发送；否则客户看到的是原来的消息。
+change-took-back = 这条消息现在是备注或命令，因此没有发送。
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
 change-of-file = 新文件没有发送，客户看到的仍是原来的消息。请重新发送。
 disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegram 保留，恢复后会继续处理；每位来信的客户会收到一次通知。请运行：frontdesk doctor
@@ -166,7 +166,7 @@ operator-help =
 
     卡片上的“回答：…”会立即发送该答案并用于训练；“更改标签…”只用于训练，不发送任何内容。
 
-    // 或 /note 加文字 – 给同事看的备注，不会发给客户
+    // 或 /note 加文字 – 给同事看的备注，不会发给客户（全角的 ／／ 和 、、 也可以）
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
     /ban、/unban – 封禁这位客户或撤销封禁（管理员）

@@ -450,6 +450,46 @@ async def test_a_note_for_colleagues_is_not_sent_and_leaves_the_conversation_as_
     await world.said(ann, "noteworthy // and")
 
 
+@pytest.mark.parametrize(
+    "text", ["／／ she lies", "、、 she lies", "/／ she lies", "／/ she lies", "／note she lies"]
+)
+async def test_a_note_typed_with_a_chinese_or_japanese_keyboard_stays_in_the_topic(
+    bot: Running, world: World, decider: Decider, rows: Rows, text: str
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    thread = card["message_thread_id"]
+    await world.write_topic(thread, text)
+    (told,) = await world.said(OPERATORS_CHAT, "not sent to the customer")
+    assert told["message_thread_id"] == thread
+    if not text.startswith("／note"):
+        await world.ask("POST", f"operators/{OLGA}/photo", {"caption": text, "thread": thread})
+        await world.said(OPERATORS_CHAT, "not sent to the customer", count=2)
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    await world.write_topic(thread, "、1／2 is what remains")
+    await world.said(ann, "、1／2 is what remains")
+    assert len(await world.calls("copyMessage", ann)) == 1
+
+
+async def test_a_command_with_a_full_width_slash_is_carried_out_and_never_sent(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    thread = card["message_thread_id"]
+    await world.write_topic(thread, "／take")
+    await world.said(OPERATORS_CHAT, "taken by Olga")
+    await world.write_topic(thread, "／resovle")
+    await world.said(OPERATORS_CHAT, "／resovle is no command")
+    await world.write_topic(thread, "／take@other_bot")
+    await world.ask("POST", f"operators/{OLGA}/photo", {"caption": "／take", "thread": thread})
+    await world.said(OPERATORS_CHAT, "its caption begins with a slash")
+    await world.write_topic(None, "／id")
+    await world.said(OPERATORS_CHAT, "OPERATOR_CHAT_ID")
+    await rows.until(Inbox, count=6, state=InboxState.DONE)
+    assert not await world.calls("copyMessage", ann)
+
+
 async def test_another_group_gets_its_id_and_nothing_else(
     bot: Running, world: World, simulator: Simulator, rows: Rows
 ) -> None:
