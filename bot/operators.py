@@ -17,7 +17,7 @@ from bot.customers import NOTICES, said
 from bot.customers import command_named as customers_command
 from bot.jobs import Jobs
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow import edits, operators, roster
+from desk.flow import answering, edits, operators, roster
 from desk.flow.desk import Desk
 from desk.flow.kept_back import SLASHES, is_note, stays_here
 
@@ -48,6 +48,7 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(keep_back, F.is_topic_message, F.caption, _stays_here)
     router.message.register(in_topic(operators.took), command_named("take"))
     router.message.register(in_topic(operators.resolved), command_named("resolve"))
+    router.message.register(answer, command_named("answer"))
     router.message.register(in_topic(operators.banned), command_named("ban"))
     router.message.register(in_topic(operators.unbanned), command_named("unban"))
     router.message.register(retrain, command_named("retrain"))
@@ -145,6 +146,16 @@ def in_topic(act: Callable[[Desk, int, int, int], None]) -> Callable[..., Awaita
             await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
     return handle
+
+
+async def answer(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
+    if thread_id := _topic(message):
+        words = command.args or ""
+        await asyncio.to_thread(
+            answering.answer_wanted, desk, inbox_id, _user(message), thread_id, words
+        )
+    else:
+        await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
 
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:

@@ -28,7 +28,7 @@ from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
 from desk.flow.kept_back import stays_here
 from desk.flow.noting import decided, happened
-from desk.flow.operators import customer_of, tell, tell_once, written_in_topic
+from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
 from desk.flow.quiet import close_if_quiet
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
@@ -282,10 +282,8 @@ def _refusal(
         cancel(session, copy)  # or whoever writes it anew would say it twice
     if copy.state is DeliveryState.CANCELLED:
         return "change-of-nothing-sent"
-    if customer.gone:
-        return "customer-gone"
-    if customer.banned_at is not None:
-        return "customer-banned"
+    if (why := unreachable(customer)) is not None:
+        return why
     if copy.state is not DeliveryState.PENDING and _replaced_file(session, message, inbox_id):
         return "change-of-file"
     return None

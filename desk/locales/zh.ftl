@@ -134,6 +134,10 @@ already-taken = { $operator } 已经接手。
 taken-from = { $operator } 从 { $previous } 接手了对话。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
+answer-which = 有多个答案符合，按下哪个就发送哪个。
+answer-more = ……另有 { $count } 个：在 /answer 后换用其他词查找。
+answer-none = 没有名称或标题包含“{ $words }”的答案。
+answer-titles = 共有 { $count } 个现成答案；请在 /answer 后写上标题中的词：
 button-void = 这个按钮已失效。
 customer-left = 客户在等待人工时屏蔽了机器人。在其解除屏蔽之前，任何回复都无法送达。
 customer-back = 客户已解除对机器人的屏蔽，回复可以送达了。
@@ -169,6 +173,7 @@ operator-help =
     // 或 /note 加文字 – 给同事看的备注，不会发给客户（全角的 ／／ 和 、、 也可以）
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
+    /answer 加标题中的词 – 发送现成答案；单独发送则列出全部
     /ban、/unban – 封禁这位客户或撤销封禁（管理员）
     /queue – 谁在等待，等了多久
     /report – 最近七天消息的处理情况
@@ -206,6 +211,7 @@ command-human = 联系人工客服
 command-unknown = { $command } 不是本机器人的命令，未执行任何操作，也未发送。命令列表：/help
 command-take = 接手这个话题的对话
 command-resolve = 结束对话，机器人重新回答
+command-answer = 按标题中的词发送现成答案
 command-note = 给同事看的备注，不会发给客户
 command-queue = 谁在等待，等了多久
 command-report = 最近七天消息的处理情况
