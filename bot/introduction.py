@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 START_SECONDS = 10.0
 COMMANDS = ("start", "help", "human")
 OPERATORS_COMMANDS = (
-    *("take", "resolve", "note", "ban", "unban"),
+    *("take", "resolve", "answer", "note", "ban", "unban"),
     *("queue", "report", "retrain", "help", "id"),
 )
 

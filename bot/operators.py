@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiogram import F, Router
 from aiogram.enums import ContentType
-from aiogram.filters import Command, CommandObject
+from aiogram.filters import CommandObject
 from aiogram.types import Message, TelegramObject
 
-from bot.customers import NOTICES, command_named, said
+from bot.customers import NOTICES, said
+from bot.customers import command_named as customers_command
 from bot.jobs import Jobs
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow import edits, operators, roster
+from desk.flow import answering, edits, operators, roster
 from desk.flow.desk import Desk
+from desk.flow.kept_back import SLASHES, is_note, stays_here
 
 CHANGEABLE = frozenset(
     {
@@ -31,32 +34,35 @@ CHANGEABLE = frozenset(
 )
 """What has a text or a caption that can be changed in a copy."""
 
+command_named = partial(customers_command, prefix=SLASHES)
+"""A command in a group, with whichever slash it was typed."""
+
 
 def make_router(operator_chat_id: int) -> Router:
     router = Router(name="operators")
     router.message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
     router.message.middleware(_keep_name)
-    router.message.register(note, F.is_topic_message, F.text.startswith("//"))
-    router.message.register(note, F.is_topic_message, F.caption.startswith("//"))
+    router.message.register(note, F.is_topic_message, _is_note)
     router.message.register(note, command_named("note"))
     # A command in a caption would be carried out and its file lost.
-    router.message.register(keep_back, F.is_topic_message, F.caption.startswith("/"))
+    router.message.register(keep_back, F.is_topic_message, F.caption, _stays_here)
     router.message.register(in_topic(operators.took), command_named("take"))
     router.message.register(in_topic(operators.resolved), command_named("resolve"))
+    router.message.register(answer, command_named("answer"))
     router.message.register(in_topic(operators.banned), command_named("ban"))
     router.message.register(in_topic(operators.unbanned), command_named("unban"))
     router.message.register(retrain, command_named("retrain"))
     router.message.register(queue, command_named("queue"))
     router.message.register(report, command_named("report"))
     router.message.register(help_, command_named("help"))
-    router.message.register(answer_unknown, F.text, Command(re.compile("")))
+    router.message.register(answer_unknown, F.text, command_named(re.compile("")))
     topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
     topic_reopened = F.content_type == ContentType.FORUM_TOPIC_REOPENED
     router.message.register(in_topic(operators.closed_topic), F.is_topic_message, topic_closed)
     router.message.register(in_topic(operators.reopened_topic), F.is_topic_message, topic_reopened)
-    # What starts with a slash is meant for a bot, ours or another, and never for the customer.
+    # What no handler above took is a command for another bot, and never for the customer either.
     router.message.register(
-        write, F.is_topic_message, F.content_type.not_in(NOTICES), ~F.text.startswith("/")
+        write, F.is_topic_message, F.content_type.not_in(NOTICES), _is_for_the_customer
     )
     router.edited_message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
     router.edited_message.register(rewrite, F.is_topic_message, F.content_type.in_(CHANGEABLE))
@@ -67,6 +73,18 @@ def _a_person(message: Message) -> bool:
     """Not a bot. Who writes as the group itself or as a channel is told why that fails."""
     user = message.from_user
     return user is not None and (message.sender_chat is not None or not user.is_bot)
+
+
+def _is_note(message: Message) -> bool:
+    return is_note(message.text or message.caption)
+
+
+def _stays_here(message: Message) -> bool:
+    return stays_here(message.text or message.caption)
+
+
+def _is_for_the_customer(message: Message) -> bool:
+    return not _stays_here(message)
 
 
 async def _keep_name(
@@ -128,6 +146,16 @@ def in_topic(act: Callable[[Desk, int, int, int], None]) -> Callable[..., Awaita
             await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
     return handle
+
+
+async def answer(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
+    if thread_id := _topic(message):
+        words = command.args or ""
+        await asyncio.to_thread(
+            answering.answer_wanted, desk, inbox_id, _user(message), thread_id, words
+        )
+    else:
+        await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
 
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bot import customers, operators, presses
 from bot.answers import Answers
-from bot.customers import NOTHING_TO_SEND, command_named
+from bot.customers import NOTHING_TO_SEND
 from bot.indicator import Indicator
 from bot.jobs import Jobs
 from bot.lanes import UnreadableError
@@ -87,7 +87,7 @@ class Routers:
 def groups_router() -> Router:
     """What works in any group, for setting a desk up."""
     router = Router(name="groups")
-    router.message.register(tell_id, F.chat.type.in_(GROUPS), command_named("id"))
+    router.message.register(tell_id, F.chat.type.in_(GROUPS), operators.command_named("id"))
     router.my_chat_member.register(joined, F.chat.type.in_(GROUPS))
     return router
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from desk.flow.kept_back import stays_here
 from desk.tables import Inbox
 
 NEAR = 200
@@ -37,7 +38,7 @@ def is_kept_back(session: Session, inbox_id: int) -> bool:
             if "message" in payload:
                 sent.append(picture)
     # What was sent as a note stays one; of changes the last counts.
-    return any(str(each.get("caption", "")).startswith("/") for each in (*sent, *newest.values()))
+    return any(stays_here(each.get("caption")) for each in (*sent, *newest.values()))
 
 
 def album_of(row: Inbox) -> str | None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, Pressed
 from desk.flow import composing
+from desk.flow.answering import BY_HAND, SENT_KEY, send_by_hand, send_ready
 from desk.flow.card_keyboards import label_keyboard
 from desk.flow.cards import CARD_KEY, is_post, post_message
 from desk.flow.composing import (
@@ -21,7 +22,6 @@ from desk.flow.composing import (
     intent_title,
     language_of,
     operator_name,
-    operators_text,
     person_button,
 )
 from desk.flow.conversations import add_message, current_conversation
@@ -29,7 +29,7 @@ from desk.flow.customers import held_back, pass_on
 from desk.flow.deciding import remember_answer
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
-from desk.flow.handoff import call_person, is_in_charge, resolve, take, take_over
+from desk.flow.handoff import call_person, is_in_charge, resolve, take
 from desk.flow.intake import claim, forget
 from desk.flow.noting import happened
 from desk.flow.refreshing import edit_card
@@ -44,7 +44,6 @@ from desk.tables import (
     Message,
     Operator,
 )
-from desk.telegram_html import escaped as html
 from desk.texts import say
 
 FOR_CUSTOMERS = frozenset(
@@ -120,9 +119,12 @@ def pressed(
         if operator is None:
             text = say("operators-only", desk.language, user=str(user_id))
             return Pressed(text, alert=True)
-        if chat_id != desk.operator_chat_id or message is None:
-            return Pressed(say("button-void", desk.language), alert=True)  # such as a former group
-        return _by_operator(press, message, operator)
+        if chat_id == desk.operator_chat_id:
+            if button.action == composing.ANSWER:
+                return _send_by_hand(press, operator)
+            if message is not None:
+                return _by_operator(press, message, operator)
+        return Pressed(say("button-void", desk.language), alert=True)  # such as a former group
 
 
 def _void(session: Session, desk: Desk, user_id: int, chat_id: int) -> Pressed:
@@ -297,34 +299,49 @@ def _take(press: _Press, operator: Operator) -> Pressed:
         conversation.taken_at = desk.clock()  # an act, though a small one: it is not quiet
         name = operator_name(session, operator.user_id)
         return Pressed(say("already-taken", desk.language, operator=name), alert=True)
-    words = take(session, desk, press.customer, conversation, operator)
-    if words:
-        _note(press, html(words))
-    return Pressed(words)
-
-
-def _note(press: _Press, markup: str) -> None:
-    """Tell colleagues, in the customer's topic, what a press has done (Telegram HTML)."""
-    operators_text(
-        press.session,
-        press.desk,
-        f"note:{press.inbox_id}",
-        markup,
-        customer=press.customer,
-        conversation=press.conversation,
-    )
+    return Pressed(take(session, desk, press.inbox_id, press.customer, conversation, operator))
 
 
 def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed:
     session, desk, customer = press.session, press.desk, press.customer
     intent = press.button.argument
-    text = answer_text(desk, customer, intent)
+    ready = _ready(press, intent, f"{SENT_KEY}{message.id}:{intent}")
+    if isinstance(ready, Pressed):
+        return ready
+    text, key = ready
+    note_feedback(press, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
+    apart = is_in_charge(press.conversation, operator) or is_post(session, message)
+    take(session, desk, press.inbox_id, customer, press.conversation, operator)
+    if apart:  # otherwise the take-over has brought the card up to date
+        edit_card(session, desk, customer, press.conversation, message, press.telegram_id)
+    args = (customer, press.conversation, operator, intent, text)
+    return Pressed(send_ready(session, desk, press.inbox_id, key, *args, message))
+
+
+def _send_by_hand(press: _Press, operator: Operator) -> Pressed:
+    """One of several answers that /answer has found: the button says for which command, too."""
+    session, desk = press.session, press.desk
+    _, _, intent = press.button.argument.partition(":")
+    ready = _ready(press, intent, f"{BY_HAND}{press.button.argument}")
+    if isinstance(ready, Pressed):
+        return ready
+    text, key = ready
+    _drop_keyboard(press)
+    args = (press.customer, press.conversation, operator, intent, text)
+    return Pressed(send_by_hand(session, desk, press.inbox_id, key, *args))
+
+
+def _ready(press: _Press, intent: str, key: str) -> tuple[str, str] | Pressed:
+    """The text of an answer to be sent and the key for it; or why it is not sent."""
+    session, desk, customer = press.session, press.desk, press.customer
+    if customer.banned_at is not None:
+        return Pressed(say("customer-banned", desk.language), alert=True)
     if press.conversation.state is ConversationState.RESOLVED:
         return Pressed(say("already-resolved", desk.language), alert=True)
+    text = answer_text(desk, customer, intent)
     if text is None:
         return Pressed(say("button-void", desk.language), alert=True)
-    key = f"sent:{message.id}:{intent}"
-    before = _sent_before(session, message, key)
+    before = _sent_before(session, press.conversation, key)
     if before is not None and (before.state not in NEVER_ARRIVED or before.uncertain):
         return Pressed(say("already-sent", desk.language), alert=True)
     if customer.gone:
@@ -333,35 +350,15 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
         key = f"{key}:{press.inbox_id}"
         if before.state is DeliveryState.FAILED:
             cancel(session, before)  # or a retry would say it twice
-    note_feedback(press, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
-    apart = is_in_charge(press.conversation, operator) or is_post(session, message)
-    take_over(session, desk, customer, press.conversation, operator)
-    if apart:  # otherwise the take-over has brought the card up to date
-        edit_card(session, desk, customer, press.conversation, message, press.telegram_id)
-    customer_text(
-        session,
-        key,
-        customer,
-        press.conversation,
-        text,
-        [row for row in answer_buttons(desk, customer, intent) if row[0].url is not None],
-        message=message,
-        from_bot=False,
-        author=Author.OPERATOR,
-    )
-    title = intent_title(desk, intent, desk.language)
-    name = operator_name(session, operator.user_id)
-    note = say("sent-answer", desk.language, operator=name, title=title)
-    _note(press, f"✉️ {html(note)}\n{text}")
-    return Pressed(note)
+    return text, key
 
 
-def _sent_before(session: Session, message: Message, key: str) -> DeliveryRow | None:
-    """The newest delivery of an answer to a message: the first has the key, any other begins so."""
+def _sent_before(session: Session, conversation: Conversation, key: str) -> DeliveryRow | None:
+    """The newest delivery of an answer: the first has the key, any other begins so."""
     return session.scalar(
         select(DeliveryRow)
         .where(
-            DeliveryRow.message_id == message.id,  # which is indexed
+            DeliveryRow.conversation_id == conversation.id,  # which is indexed
             or_(DeliveryRow.key == key, DeliveryRow.key.startswith(f"{key}:", autoescape=True)),
         )
         .order_by(DeliveryRow.id.desc())

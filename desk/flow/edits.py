@@ -26,8 +26,9 @@ from desk.flow.delivering import CHANGE_KEY, WITHDRAWN, cancel
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
+from desk.flow.kept_back import stays_here
 from desk.flow.noting import decided, happened
-from desk.flow.operators import customer_of, tell, tell_once, written_in_topic
+from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
 from desk.flow.quiet import close_if_quiet
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
@@ -200,7 +201,7 @@ def operator_changed(
         text = clean(rewritten.text)
         message, copy = written_in_topic(session, desk, customer, telegram_id) or (None, None)
         if message is None or copy is None:
-            if not text.startswith("/"):
+            if not stays_here(text):
                 # Once for each message: Telegram tells of changes that nobody sees, too.
                 key = f"told:{CHANGE_KEY}{desk.operator_chat_id}:{thread_id}:{telegram_id}"
                 tell_once(
@@ -210,7 +211,7 @@ def operator_changed(
         session.refresh(copy, with_for_update=True)
         refusal = (
             _call_off(session, message, copy)
-            if text.startswith("/")
+            if stays_here(text)
             else _refusal(session, customer, message, copy, inbox_id)
         )
         if refusal is not None:
@@ -281,10 +282,8 @@ def _refusal(
         cancel(session, copy)  # or whoever writes it anew would say it twice
     if copy.state is DeliveryState.CANCELLED:
         return "change-of-nothing-sent"
-    if customer.gone:
-        return "customer-gone"
-    if customer.banned_at is not None:
-        return "customer-banned"
+    if (why := unreachable(customer)) is not None:
+        return why
     if copy.state is not DeliveryState.PENDING and _replaced_file(session, message, inbox_id):
         return "change-of-file"
     return None

@@ -15,6 +15,7 @@ from desk.flow.composing import (
     language_of,
     length,
     operator_name,
+    operators_text,
     plain,
     shorten,
 )
@@ -117,23 +118,34 @@ def is_in_charge(conversation: Conversation, operator: Operator) -> bool:
 def take(
     session: Session,
     desk: Desk,
+    inbox_id: int,
     customer: Customer,
     conversation: Conversation,
     operator: Operator,
 ) -> str:
-    """An operator who is not in charge takes a conversation, be it from a colleague.
+    """By what they do in an update an operator has the conversation, be it from a colleague, who
+    reads that in the topic.
 
-    Returns what the colleague has to be told; empty where nobody had it.
+    Returns what stands there; empty where no colleague had it.
     """
-    words, owner = "", conversation.operator_id
-    if conversation.state is ConversationState.HUMAN and owner is not None:
-        words = say(
-            "taken-from",
-            desk.language,
-            operator=operator_name(session, operator.user_id),
-            previous=operator_name(session, owner),
-        )
+    human, owner = conversation.state is ConversationState.HUMAN, conversation.operator_id
     take_over(session, desk, customer, conversation, operator)
+    if not human or owner is None or owner == operator.user_id:
+        return ""
+    words = say(
+        "taken-from",
+        desk.language,
+        operator=operator_name(session, operator.user_id),
+        previous=operator_name(session, owner),
+    )
+    operators_text(
+        session,
+        desk,
+        f"taken:{inbox_id}",
+        html(words),
+        customer=customer,
+        conversation=conversation,
+    )
     return words
 
 

@@ -15,7 +15,7 @@ from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import WRITTEN_KEY, add_delivery, clean, operator_name, shorten
 from desk.flow.conversations import add_message, open_conversation
 from desk.flow.desk import Desk
-from desk.flow.handoff import is_in_charge, resolve, take, take_over
+from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.intake import claim
 from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
@@ -57,13 +57,12 @@ def operator_wrote(
             return
         if is_kept_back(session, inbox_id):
             return  # which is said of the picture with the caption
-        if customer.gone or customer.banned_at is not None:
-            why = "customer-gone" if customer.gone else "customer-banned"
-            text = say(why, desk.language)
-            tell(session, desk, inbox_id, thread_id, text)
+        refusal = unreachable(customer)
+        if refusal is not None:
+            tell(session, desk, inbox_id, thread_id, say(refusal, desk.language))
             return
         conversation = open_conversation(session, desk, customer)
-        take_over(session, desk, customer, conversation, operator)
+        take(session, desk, inbox_id, customer, conversation, operator)
         message = add_message(
             session, desk, conversation, inbox_id, Author.OPERATOR, text, telegram_id
         )
@@ -103,7 +102,7 @@ def noted(desk: Desk, inbox_id: int, thread_id: int) -> None:
 def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
     """/take in a topic."""
     with desk.store.writing() as session:
-        found = _enter_topic(session, desk, inbox_id, user_id, thread_id)
+        found = enter_topic(session, desk, inbox_id, user_id, thread_id)
         if found is None:
             return
         operator, customer, _ = found
@@ -113,7 +112,7 @@ def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
 def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
     """/resolve in a topic."""
     with desk.store.writing() as session:
-        found = _enter_topic(session, desk, inbox_id, user_id, thread_id)
+        found = enter_topic(session, desk, inbox_id, user_id, thread_id)
         if found is None:
             return
         operator, customer, conversation = found
@@ -127,7 +126,7 @@ def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
 def banned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
     """/ban in a topic, by an admin: nothing is shown or answered of its customer any more."""
     with desk.store.writing() as session:
-        found = _enter_topic(session, desk, inbox_id, user_id, thread_id, Role.ADMIN)
+        found = enter_topic(session, desk, inbox_id, user_id, thread_id, Role.ADMIN)
         if found is None:
             return
         operator, customer, conversation = found
@@ -140,7 +139,7 @@ def banned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
 def unbanned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
     """/unban in a topic, by an admin."""
     with desk.store.writing() as session:
-        found = _enter_topic(session, desk, inbox_id, user_id, thread_id, Role.ADMIN)
+        found = enter_topic(session, desk, inbox_id, user_id, thread_id, Role.ADMIN)
         if found is None:
             return
         _, customer, conversation = found
@@ -263,7 +262,7 @@ def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> 
             _tell_at_times(session, desk, command, thread_id, text)
 
 
-def _enter_topic(
+def enter_topic(
     session: Session,
     desk: Desk,
     inbox_id: int,
@@ -321,12 +320,29 @@ def _take(
         text = say("already-taken", desk.language, operator=name)
         tell(session, desk, inbox_id, thread_id, text)
         return
-    words = take(session, desk, customer, conversation, operator)
-    if words:
-        tell(session, desk, inbox_id, thread_id, words)
+    take(session, desk, inbox_id, customer, conversation, operator)
+    give_card(session, desk, inbox_id, customer, conversation, act)
+
+
+def give_card(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    conversation: Conversation,
+    act: str,
+) -> None:
+    """Give a conversation its card, unless it has one; what is said in it begins with the `act`."""
     if status_card(session, desk, conversation) is None:
         message = add_message(session, desk, conversation, inbox_id, Author.OPERATOR, act)
         post_state_card(session, desk, customer, conversation, message)
+
+
+def unreachable(customer: Customer) -> str | None:
+    """Why nothing is sent to a customer, as the name of a text; None where it is."""
+    if customer.gone:
+        return "customer-gone"
+    return "customer-banned" if customer.banned_at is not None else None
 
 
 def customer_of(session: Session, desk: Desk, thread_id: int) -> Customer | None:

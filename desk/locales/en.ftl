@@ -190,6 +190,10 @@ already-taken = { $operator } has already taken this.
 taken-from = { $operator } took over from { $previous }.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
+answer-which = Several answers are called so; the one you press is sent.
+answer-more = … and { $count } more: other words after /answer find them.
+answer-none = No answer has “{ $words }” in its name or title.
+answer-titles = There are { $count } ready answers; write words of one after /answer:
 button-void = That button is no longer valid.
 customer-left = The customer has blocked the bot while waiting for a person. No answer reaches them until they unblock it.
 customer-back = The customer has unblocked the bot: answers reach them again.
@@ -201,10 +205,10 @@ caption-command = This file was not sent and nothing was done: its caption begin
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
 not-delivered = A message to the customer could not be delivered: { $error }
 change-not-delivered = A change to a message could not be delivered, so the customer still has it as it was: { $error }
-change-is-command = This change was not sent: what begins with a slash stays here. The customer still has the message as it was.
-change-of-album-is-command = This change was not sent: what begins with a slash stays here. Pictures of this album that have not left yet stay here, too; the customer has the others as they were.
-change-perhaps-took-back = This message begins with a slash now: if it has not left yet, it stays here; else the customer has it as it was.
-change-took-back = This message begins with a slash now, so it was not sent at all.
+change-is-command = This change was not sent: notes and commands stay here. The customer still has the message as it was.
+change-of-album-is-command = This change was not sent: notes and commands stay here. Pictures of this album that have not left yet stay here, too; the customer has the others as they were.
+change-perhaps-took-back = This message is a note or a command now: if it has not left yet, it stays here; else the customer has it as it was.
+change-took-back = This message is a note or a command now, so it was not sent at all.
 change-of-nothing-sent = The customer has not got this message, so the change was not sent either. To say it to them, write it anew.
 change-of-file = The new file was not sent: the customer still has the message as it was. Send it anew.
 disturbance-operators = ⚠️ The database does not answer. What customers write is kept by Telegram and handled once it is back; whoever writes is told once. See: frontdesk doctor
@@ -225,6 +229,7 @@ operator-help =
     // or /note, then text – a note for colleagues, which is not sent
     /take – take the conversation of this topic
     /resolve – close it; the bot answers again
+    /answer, then words of its title – send a ready answer; alone it lists them
     /ban, /unban – hear nothing more from this customer, or hear them again (admins)
     /queue – who waits, and for how long
     /report – what became of the last seven days' messages
@@ -263,6 +268,7 @@ command-human = Talk to a person
 command-unknown = { $command } is no command of this bot; nothing was done and nothing was sent. /help lists them.
 command-take = Take the conversation of this topic
 command-resolve = Resolve it: the bot answers again
+command-answer = Send a ready answer, by words of its title
 command-note = A note for colleagues, not sent
 command-queue = Who waits, and for how long
 command-report = What became of the last seven days' messages

@@ -134,6 +134,10 @@ already-taken = { $operator } 已经接手。
 taken-from = { $operator } 从 { $previous } 接手了对话。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
+answer-which = 有多个答案符合，按下哪个就发送哪个。
+answer-more = ……另有 { $count } 个：在 /answer 后换用其他词查找。
+answer-none = 没有名称或标题包含“{ $words }”的答案。
+answer-titles = 共有 { $count } 个现成答案；请在 /answer 后写上标题中的词：
 button-void = 这个按钮已失效。
 customer-left = 客户在等待人工时屏蔽了机器人。在其解除屏蔽之前，任何回复都无法送达。
 customer-back = 客户已解除对机器人的屏蔽，回复可以送达了。
@@ -145,10 +149,10 @@ caption-command = 文件未发送，命令也未执行：说明文字以斜杠�
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
 not-delivered = 有一条消息未能送达客户：{ $error }
 change-not-delivered = 有一处修改未能送达，客户看到的仍是原来的消息：{ $error }
-change-is-command = 这次修改没有发送：以斜杠开头的内容只留在这里。客户看到的仍是原来的消息。
-change-of-album-is-command = 这次修改没有发送：以斜杠开头的内容只留在这里。这个相册中尚未发出的图片也留在这里；客户看到的是已发出的图片，内容不变。
-change-perhaps-took-back = 这条消息现在以斜杠开头：如果还没有发出，就不会再发送；否则客户看到的是原来的消息。
-change-took-back = 这条消息现在以斜杠开头，因此没有发送。
+change-is-command = 这次修改没有发送：备注和命令只留在这里。客户看到的仍是原来的消息。
+change-of-album-is-command = 这次修改没有发送：备注和命令只留在这里。这个相册中尚未发出的图片也留在这里；客户看到的是已发出的图片，内容不变。
+change-perhaps-took-back = 这条消息现在是备注或命令：如果还没有发出，就不会再发送；否则客户看到的是原来的消息。
+change-took-back = 这条消息现在是备注或命令，因此没有发送。
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
 change-of-file = 新文件没有发送，客户看到的仍是原来的消息。请重新发送。
 disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegram 保留，恢复后会继续处理；每位来信的客户会收到一次通知。请运行：frontdesk doctor
@@ -166,9 +170,10 @@ operator-help =
 
     卡片上的“回答：…”会立即发送该答案并用于训练；“更改标签…”只用于训练，不发送任何内容。
 
-    // 或 /note 加文字 – 给同事看的备注，不会发给客户
+    // 或 /note 加文字 – 给同事看的备注，不会发给客户（全角的 ／／ 和 、、 也可以）
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
+    /answer 加标题中的词 – 发送现成答案；单独发送则列出全部
     /ban、/unban – 封禁这位客户或撤销封禁（管理员）
     /queue – 谁在等待，等了多久
     /report – 最近七天消息的处理情况
@@ -206,6 +211,7 @@ command-human = 联系人工客服
 command-unknown = { $command } 不是本机器人的命令，未执行任何操作，也未发送。命令列表：/help
 command-take = 接手这个话题的对话
 command-resolve = 结束对话，机器人重新回答
+command-answer = 按标题中的词发送现成答案
 command-note = 给同事看的备注，不会发给客户
 command-queue = 谁在等待，等了多久
 command-report = 最近七天消息的处理情况

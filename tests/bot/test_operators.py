@@ -298,6 +298,7 @@ async def test_help_in_the_operators_chat_lists_what_they_can_do(
     for named in (
         "/take",
         "/resolve",
+        "/answer",
         "/note",
         "/ban",
         "/queue",
@@ -310,7 +311,7 @@ async def test_help_in_the_operators_chat_lists_what_they_can_do(
         assert named in told
 
 
-@pytest.mark.parametrize("command", ["/take", "/note call her", "/ban"])
+@pytest.mark.parametrize("command", ["/take", "/answer refund", "/note call her", "/ban"])
 async def test_a_command_about_a_customer_that_is_written_in_general_is_told_where_it_works(
     bot: Running, world: World, command: str
 ) -> None:
@@ -326,7 +327,7 @@ async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_
         scope[0]: [command["command"] for command in commands]
         for scope, commands in simulator.world.bots[0].commands.items()
     }
-    operators = ["take", "resolve", "note", "ban", "unban"]
+    operators = ["take", "resolve", "answer", "note", "ban", "unban"]
     operators += ["queue", "report", "retrain", "help", "id"]
     assert listed[f"chat:{OPERATORS_CHAT}"] == operators
     assert listed["all_private_chats"] == ["start", "help", "human"]
@@ -448,6 +449,94 @@ async def test_a_note_for_colleagues_is_not_sent_and_leaves_the_conversation_as_
     assert rows.all(Conversation)[0].state is ConversationState.WAITING
     await world.write_topic(thread, "what is noteworthy // and what not")
     await world.said(ann, "noteworthy // and")
+
+
+@pytest.mark.parametrize(
+    "text", ["／／ she lies", "、、 she lies", "/／ she lies", "／/ she lies", "／note she lies"]
+)
+async def test_a_note_typed_with_a_chinese_or_japanese_keyboard_stays_in_the_topic(
+    bot: Running, world: World, decider: Decider, rows: Rows, text: str
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    thread = card["message_thread_id"]
+    await world.write_topic(thread, text)
+    (told,) = await world.said(OPERATORS_CHAT, "not sent to the customer")
+    assert told["message_thread_id"] == thread
+    if not text.startswith("／note"):
+        await world.ask("POST", f"operators/{OLGA}/photo", {"caption": text, "thread": thread})
+        await world.said(OPERATORS_CHAT, "not sent to the customer", count=2)
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    await world.write_topic(thread, "、1／2 is what remains")
+    await world.said(ann, "、1／2 is what remains")
+    assert len(await world.calls("copyMessage", ann)) == 1
+
+
+async def test_a_command_with_a_full_width_slash_is_carried_out_and_never_sent(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    thread = card["message_thread_id"]
+    await world.write_topic(thread, "／take")
+    await world.said(OPERATORS_CHAT, "taken by Olga")
+    await world.write_topic(thread, "／resovle")
+    await world.said(OPERATORS_CHAT, "／resovle is no command")
+    await world.write_topic(thread, "／take@other_bot")
+    await world.ask("POST", f"operators/{OLGA}/photo", {"caption": "／take", "thread": thread})
+    await world.said(OPERATORS_CHAT, "its caption begins with a slash")
+    await world.write_topic(None, "／id")
+    await world.said(OPERATORS_CHAT, "OPERATOR_CHAT_ID")
+    await rows.until(Inbox, count=6, state=InboxState.DONE)
+    assert not await world.calls("copyMessage", ann)
+
+
+async def test_answer_sends_what_its_words_find_and_has_the_operator_choose_among_several(
+    bot: Running, world: World, rows: Rows, desk: Desk
+) -> None:
+    roster.add_operator(desk, OMAR, Role.AGENT, "Omar")
+    ann = await world.customer("Ann")
+    await world.write(ann, "/human")
+    (card,) = await world.said(OPERATORS_CHAT, "Needs a person")
+    thread = card["message_thread_id"]
+    assert not [label for label in labels(card) if label.startswith("Answer")]
+    await world.write_topic(thread, "/answer MONEY back")
+    await world.said(ann, "you get your money back")
+    (note,) = await world.said(OPERATORS_CHAT, "Olga sent the answer “I want my money back”")
+    assert note["message_thread_id"] == thread
+    await world.write_topic(thread, "／answer　我的 订单", OMAR)
+    (sent,) = await world.said(ann, "Bouquets take 2 days, Ann.")
+    assert labels(sent) == ["Track it"]
+    (line,) = await world.said(OPERATORS_CHAT, "Omar took over from Olga.")
+    assert line["message_thread_id"] == thread
+    await world.write_topic(thread, "/answer o")
+    (asked,) = await world.said(OPERATORS_CHAT, "Several answers")
+    assert asked["message_thread_id"] == thread
+    assert "Opening hours" in labels(asked)
+    pressed = await world.press(asked, "Opening hours", OLGA)
+    assert pressed["text"] == "Olga sent the answer “Opening hours”"
+    await world.said(ann, "We are open")
+    await world.said(OPERATORS_CHAT, "Olga took over from Omar.")
+    await eventually(lambda: world.calls("editMessageReplyMarkup"))
+    await world.write_topic(thread, "/answer")
+    await world.said(OPERATORS_CHAT, "• Say hello")
+    assert not rows.all(Feedback)
+    assert not await world.calls("copyMessage", ann)
+
+
+async def test_a_choice_of_answers_obeys_operators_alone(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    await world.write_topic(card["message_thread_id"], "/answer o", OMAR)
+    await world.said(OPERATORS_CHAT, "Only operators can do that")
+    await world.write_topic(card["message_thread_id"], "/answer o")
+    (asked,) = await world.said(OPERATORS_CHAT, "Several answers")
+    pressed = await world.press(asked, "Opening hours", OMAR)
+    assert pressed["show_alert"]
+    assert "Only operators" in pressed["text"]
+    assert not await world.said(ann, "We are open", count=0)
 
 
 async def test_another_group_gets_its_id_and_nothing_else(

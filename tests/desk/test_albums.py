@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from desk.domain import ConversationState, DeliveryState, Incoming
 from desk.flow import delivering, edits, intake, operators
+from desk.flow.kept_back import stays_here
 from desk.tables import DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows
@@ -27,7 +28,7 @@ def _post(stage: Stage, *captions: str | None, album: str | None = "g1") -> None
     intake.store_updates(stage.desk, updates)
     rows = new_rows(stage.desk)
     for number, (row, caption) in enumerate(zip(rows, captions, strict=True)):
-        if caption and caption.startswith("/"):  # as the routers have it
+        if stays_here(caption):  # as the routers have it
             operators.noted(stage.desk, row.id, 77)
         else:
             text = caption or "[photo]"
@@ -43,7 +44,14 @@ def _copied(stage: Stage) -> int:
 
 
 @pytest.mark.parametrize(
-    "captions", [("// fraud file", None, None), (None, "/note fraud file", None)]
+    "captions",
+    [
+        ("// fraud file", None, None),
+        (None, "/note fraud file", None),
+        ("／／ fraud file", None, None),
+        (None, "／note fraud file", None),
+        (None, None, "、、 fraud file"),
+    ],
 )
 def test_no_picture_of_an_album_that_is_a_note_reaches_the_customer(
     stage: Stage, captions: tuple[str | None, ...]
@@ -58,7 +66,12 @@ def test_no_picture_of_an_album_that_is_a_note_reaches_the_customer(
 
 
 @pytest.mark.parametrize(
-    ("captions", "album"), [(("your label", None, None), "g1"), (("// a note", None), None)]
+    ("captions", "album"),
+    [
+        (("your label", None, None), "g1"),
+        (("// a note", None), None),
+        (("、你的标签", None, None), "g1"),
+    ],
 )
 def test_other_pictures_reach_the_customer(
     stage: Stage, captions: tuple[str | None, ...], album: str | None
@@ -99,8 +112,9 @@ def test_a_picture_that_comes_before_the_words_of_its_album_waits_for_them(
     assert [row.state for row in _copies(stage)] == [DeliveryState.CANCELLED]
 
 
+@pytest.mark.parametrize("note", ["// fraud file", "／／ fraud file", "、、 fraud file"])
 def test_an_album_that_becomes_a_note_before_it_leaves_stays_as_a_whole(
-    stage: Stage, clock: Clock
+    stage: Stage, clock: Clock, note: str
 ) -> None:
     stage.ask("you are rude", intent="complaint")
     stage.topic()
@@ -108,8 +122,8 @@ def test_an_album_that_becomes_a_note_before_it_leaves_stays_as_a_whole(
     for number, caption in enumerate(("fraud file", None, None)):
         inbox_id = _arrives(stage, 5000 + number, _picture(number, caption))
         _wrote(stage, inbox_id, number, caption or "[photo]")
-    change = _arrives(stage, 5003, _picture(0, "// fraud file", "edited_message"))
-    rewritten = edits.Rewritten("// fraud file", "editMessageCaption", {})
+    change = _arrives(stage, 5003, _picture(0, note, "edited_message"))
+    rewritten = edits.Rewritten(note, "editMessageCaption", {})
     edits.operator_changed(stage.desk, change, OSCAR, 77, 900, rewritten)
     clock.move(seconds=2)
     stage.send_all()

@@ -404,6 +404,9 @@ def test_a_colleagues_one_tap_answer_takes_over(card: tuple[Stage, int]) -> None
     edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
     assert "taken by Oscar" in edit.payload["text"]
     assert "Oscar sent the answer" in edit.payload["text"]
+    line, note = [text for text in stage.told() if text.startswith(("Oscar", "✉️"))]
+    assert line == "Oscar took over from Olga."
+    assert note.startswith("✉️ Oscar sent the answer")
 
 
 def test_a_customers_old_buttons_work_after_their_conversation_was_resolved(stage: Stage) -> None:

@@ -403,29 +403,30 @@ def test_an_edit_leaves_the_conversation_as_it_is(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
-    [("/resolve", "change-is-command"), ("// for colleagues", "change-is-command")],
+    "text",
+    ["/resolve", "// for colleagues", "／resolve", "／／ for colleagues", "、、给同事", "/／ x"],
 )
-def test_what_begins_with_a_slash_now_stays_in_the_topic(
-    stage: Stage, text: str, told: str
-) -> None:
+def test_what_is_a_note_or_a_command_now_stays_in_the_topic(stage: Stage, text: str) -> None:
     ana_waits(stage)
     oscar_writes(stage, "they come on Monday")
     stage.send_all()
     oscar_edits(stage, text)
-    assert stage.told()[-1] == say(told, "en")
+    assert stage.told()[-1] == say("change-is-command", "en")
     assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
 
 
+@pytest.mark.parametrize("note", ["// she is lying", "／／ she is lying", "、、 she is lying"])
 @pytest.mark.parametrize("was", ["pending", "failed"])
-def test_what_is_made_a_note_before_it_left_is_not_sent_at_all(stage: Stage, was: str) -> None:
+def test_what_is_made_a_note_before_it_left_is_not_sent_at_all(
+    stage: Stage, was: str, note: str
+) -> None:
     ana_waits(stage)
     oscar_writes(stage, "she is lying")
     if was == "failed":
         (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
         delivering.failed(stage.desk, copy.id, copy.attempts, "refused")
     before = metrics.DELIVERIES.labels("cancelled")._value.get()
-    oscar_edits(stage, "// she is lying")
+    oscar_edits(stage, note)
     assert stage.told()[-1] == say("change-took-back", "en")
     assert metrics.DELIVERIES.labels("cancelled")._value.get() == before + 1
     delivering.retry_failed(stage.desk)
@@ -517,9 +518,10 @@ def test_a_note_made_into_an_answer_is_not_sent_and_that_is_told(stage: Stage) -
     assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
 
 
-def test_a_note_that_stays_one_is_nobodys_business(stage: Stage) -> None:
+@pytest.mark.parametrize("note", ["// she called twice", "／／ she called", "、、她来过两次电话"])
+def test_a_note_that_stays_one_is_nobodys_business(stage: Stage, note: str) -> None:
     ana_waits(stage)
-    oscar_edits(stage, "// she called twice")
+    oscar_edits(stage, note)
     assert stage.send_all() == []
 
 

@@ -267,8 +267,31 @@ def test_a_colleague_who_replies_has_the_conversation_from_then_on(stage: Stage)
     told = len(stage.told())
     stage.reply("let me", user_id=OLGA)
     assert stage.conversation().operator_id == OLGA
-    (edit,) = stage.told()[told:]
+    edit, line = stage.told()[told:]
     assert "taken by Olga" in edit
+    assert line == "Olga took over from Oscar."
+
+
+def test_who_writes_where_a_colleague_has_the_conversation_takes_over_once_and_that_is_said(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    for text in ("hello Ana", "one moment"):
+        stage.reply(text, user_id=OLGA)
+    assert not [text for text in stage.told() if "took over" in text], "she took it from nobody"
+    for text in ("let me", "and another thing"):
+        stage.reply(text)
+    stage.reply("no, me", user_id=OLGA)
+    lines = [row for row in stage.deliveries() if "took over" in row.payload.get("text", "")]
+    assert [row.payload["text"] for row in lines] == [
+        "Oscar took over from Olga.",
+        "Olga took over from Oscar.",
+    ]
+    assert {row.topic_of for row in lines} == {stage.customer().id}
+    operators.resolved(stage.desk, stage.update(), OLGA, 77)
+    stage.reply("one more thing")
+    assert sum("took over" in text for text in stage.told()) == 2, "it was over"
 
 
 @pytest.mark.parametrize("act", ["wrote", "took", "resolved"])

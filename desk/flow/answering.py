@@ -1,0 +1,190 @@
+"""/answer: an operator sends one of the pack's answers by hand, found by words of its title.
+
+It says nothing about any message, and so teaches nothing.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from desk.domain import Author, Button
+from desk.flow.cards import LIMIT
+from desk.flow.composing import (
+    ANSWER,
+    answer_buttons,
+    answer_text,
+    clean,
+    customer_text,
+    intent_title,
+    keyboard,
+    length,
+    operator_name,
+    operators_text,
+    shorten,
+)
+from desk.flow.conversations import open_conversation
+from desk.flow.desk import Desk
+from desk.flow.handoff import take
+from desk.flow.operators import enter_topic, give_card, tell, unreachable
+from desk.tables import Conversation, Customer, Message, Operator
+from desk.telegram_html import escaped as html
+from desk.texts import say
+
+SENT_KEY = "sent:"
+"""How the key begins of an answer that an operator has sent; what it replies to follows, and the
+intent."""
+BY_HAND = f"{SENT_KEY}by_hand:"
+"""How that of one by /answer does; the command's inbox id follows, and the intent."""
+CHOICES = 8
+"""So many answers are offered at most where several are found."""
+
+
+def answer_wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, words: str) -> None:
+    """/answer in a topic: the one answer that is found is sent; of several the operator chooses,
+    and where there is none, or nothing was asked for, the titles are listed."""
+    with desk.store.writing() as session:
+        found = enter_topic(session, desk, inbox_id, user_id, thread_id)
+        if found is None:
+            return
+        operator, customer, _ = found
+        why = unreachable(customer)
+        if why is not None:
+            tell(session, desk, inbox_id, thread_id, say(why, desk.language))
+            return
+        intents = matching(desk, words)
+        if not intents:
+            tell(session, desk, inbox_id, thread_id, _titles(desk, words))
+            return
+        # Where it is resolved this opens it again, as what is written does.
+        conversation = open_conversation(session, desk, customer)
+        if len(intents) > 1:
+            _ask_which(session, desk, inbox_id, customer, conversation, intents)
+        elif text := answer_text(desk, customer, intents[0]):
+            key = f"{BY_HAND}{inbox_id}:{intents[0]}"
+            args = (customer, conversation, operator, intents[0], text)
+            send_by_hand(session, desk, inbox_id, key, *args)
+
+
+def matching(desk: Desk, words: str) -> list[str]:
+    """The intents whose answer may be meant: that which is called so, or else all that have each
+    word in their name or in one of their titles."""
+    asked = _folded(words)
+    exact, near = [], []
+    for name in _with_answer(desk) if asked else ():
+        titles = [intent_title(desk, name, language) for language in desk.pack.languages]
+        called = [_folded(each) for each in (name, *titles)]
+        if asked in called:
+            exact.append(name)
+        if all(word in "\n".join(called) for word in asked.split()):
+            near.append(name)
+    return exact or near
+
+
+def send_by_hand(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    key: str,
+    customer: Customer,
+    conversation: Conversation,
+    operator: Operator,
+    intent: str,
+    text: str,
+) -> str:
+    """Send an answer that replies to no message in particular; says what was done."""
+    take(session, desk, inbox_id, customer, conversation, operator)
+    give_card(session, desk, inbox_id, customer, conversation, f"/answer {intent}")
+    return send_ready(session, desk, inbox_id, key, customer, conversation, operator, intent, text)
+
+
+def send_ready(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    key: str,
+    customer: Customer,
+    conversation: Conversation,
+    operator: Operator,
+    intent: str,
+    text: str,
+    message: Message | None = None,
+) -> str:
+    """Send the pack's answer as a word of the operator who has the conversation, and note in the
+    topic who sent which. Returns the note."""
+    customer_text(
+        session,
+        key,
+        customer,
+        conversation,
+        text,
+        [row for row in answer_buttons(desk, customer, intent) if row[0].url is not None],
+        message=message,
+        from_bot=False,
+        author=Author.OPERATOR,
+    )
+    title = intent_title(desk, intent, desk.language)
+    name = operator_name(session, operator.user_id)
+    note = say("sent-answer", desk.language, operator=name, title=title)
+    operators_text(
+        session,
+        desk,
+        f"note:{inbox_id}",
+        f"✉️ {html(note)}\n{text}",
+        customer=customer,
+        conversation=conversation,
+    )
+    return note
+
+
+def _ask_which(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    conversation: Conversation,
+    intents: Sequence[str],
+) -> None:
+    lines = [say("answer-which", desk.language)]
+    if len(intents) > CHOICES:
+        lines.append(say("answer-more", desk.language, count=len(intents) - CHOICES))
+    rows = [
+        [Button(intent_title(desk, name, desk.language), ANSWER, f"{inbox_id}:{name}")]
+        for name in intents[:CHOICES]
+    ]
+    operators_text(
+        session,
+        desk,
+        f"which:{inbox_id}",
+        html("\n".join(lines)),
+        customer=customer,
+        conversation=conversation,
+        reply_markup=keyboard(session, rows, conversation),
+    )
+
+
+def _titles(desk: Desk, words: str) -> str:
+    """What there is to choose from, as much as fits into a message."""
+    names = _with_answer(desk)
+    head = say("answer-titles", desk.language, count=len(names))
+    if words.strip():
+        none = say("answer-none", desk.language, words=shorten(clean(words), 64))
+        head = f"{none}\n{head}"
+    lines = [head]
+    for place, name in enumerate(names):
+        more = say("answer-more", desk.language, count=len(names) - place)
+        lines.append(f"• {intent_title(desk, name, desk.language)}")
+        if length("\n".join([*lines, more])) > LIMIT:
+            return "\n".join([*lines[:-1], more])
+    return "\n".join(lines)
+
+
+def _with_answer(desk: Desk) -> list[str]:
+    return [name for name, intent in desk.pack.intents.items() if intent.answer is not None]
+
+
+def _folded(text: str) -> str:
+    """A text without what two people may type differently: case, width, spaces."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -1,0 +1,317 @@
+"""/answer: operators send the pack's answers by hand, found by words of their titles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from desk.domain import ConversationState, DeliveryState
+from desk.flow import answering, customers, delivering, erasing, operators, reminding
+from desk.flow.composing import length
+from desk.pack import Pack
+from desk.tables import DeliveryRow
+from tests.chaos import oracle
+from tests.conftest import OPERATOR_CHAT
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage
+
+REFUND = "Send us a photo and you get your money back."
+
+
+def answer(stage: Stage, words: str, *, user_id: int = OSCAR, thread_id: int = 77) -> None:
+    answering.answer_wanted(stage.desk, stage.update(), user_id, thread_id, words)
+
+
+def with_intents(stage: Stage, **titles: str) -> Stage:
+    """A desk whose pack has more intents; each answer is its title."""
+    data: dict[str, Any] = stage.desk.pack.model_dump()
+    for name, title in titles.items():
+        data["intents"][name] = {"title": {"en": title}, "answer": {"en": title}}
+    stage.desk = replace(stage.desk, pack=Pack.model_validate(data))
+    return stage
+
+
+@pytest.fixture
+def waiting(stage: Stage) -> Stage:
+    """Ana waits for a person whom /human called: on her card there is no answer to tap."""
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    stage.topic()
+    stage.send_all()
+    return stage
+
+
+def choices(stage: Stage) -> list[str]:
+    """What stands on the buttons of the newest question which answer is meant."""
+    (*_, asked) = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("which:")]
+    rows = asked.payload["reply_markup"]["inline_keyboard"]
+    return [button["text"] for row in rows for button in row]
+
+
+def sent(stage: Stage) -> list[DeliveryRow]:
+    return [row for row in stage.deliveries(ANA.chat_id) if row.key.startswith("sent:")]
+
+
+def test_the_one_answer_that_is_found_goes_out_takes_over_and_teaches_nothing(
+    waiting: Stage,
+) -> None:
+    answer(waiting, "refund")
+    assert waiting.heard()[-1] == REFUND
+    assert waiting.conversation().state is ConversationState.HUMAN
+    assert waiting.conversation().operator_id == OSCAR
+    assert waiting.told()[-1] == f"✉️ Oscar sent the answer “I want my money back”\n{REFUND}"
+    assert waiting.feedback() == []
+    waiting.send_all()
+    (edit,) = waiting.deliveries(OPERATOR_CHAT, method="editMessageText")
+    assert "taken by Oscar" in edit.payload["text"]
+
+
+def test_an_answer_by_hand_is_in_the_customers_language_with_the_packs_links_alone(
+    stage: Stage,
+) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
+    stage.topic(BEN)
+    answer(stage, "my order")
+    row = stage.deliveries(BEN.chat_id)[-1]
+    assert row.payload["text"] == "Ben，花束需要 <b>2</b> 天。"
+    assert row.payload["reply_markup"]["inline_keyboard"] == [
+        [{"text": "查询", "url": "https://florist.example/track"}]
+    ]
+    assert not row.from_bot
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("MONEY back", ["refund"]),
+        ("back my MONEY", ["refund"]),
+        ("order_status", ["order_status"]),
+        ("退款", ["refund"]),
+        ("订单", ["order_status"]),
+        ("ｏｒｄｅｒ", ["order_status"]),
+        ("opening  HOURS", ["opening_hours"]),
+        ("complaint", []),
+        ("money order", []),
+        ("", []),
+        ("   ", []),
+    ],
+)
+def test_answers_are_found_by_words_of_their_name_and_titles_in_all_languages(
+    stage: Stage, words: str, found: list[str]
+) -> None:
+    assert answering.matching(stage.desk, words) == found
+
+
+def test_a_title_that_is_meant_exactly_wins_over_others_that_have_its_words(
+    waiting: Stage,
+) -> None:
+    stage = with_intents(waiting, hours="Hours")
+    answer(stage, "hours")
+    assert stage.heard()[-1] == "Hours"
+    answer(stage, "opening_hours")
+    assert stage.heard()[-1] == "We are open Monday to Friday, nine to six."
+
+
+def test_of_several_answers_none_is_sent_until_one_is_pressed(waiting: Stage) -> None:
+    heard = waiting.heard()
+    answer(waiting, "o")
+    titles = ["Opening hours", "Where is my order?", "I want my money back", "Say hello"]
+    assert choices(waiting) == titles
+    assert waiting.heard() == heard
+    asked = waiting.send_all()[-1]
+    pressed = waiting.press(waiting.token("answer"), by=OSCAR, telegram_id=asked.telegram_id or 0)
+    assert pressed.text.startswith("Oscar sent the answer")
+    assert len(waiting.heard()) == len(heard) + 1
+    assert waiting.feedback() == []
+    (*_, edit) = waiting.deliveries(OPERATOR_CHAT, method="editMessageReplyMarkup")
+    assert edit.payload["message_id"] == asked.telegram_id
+    assert edit.payload["reply_markup"] == {"inline_keyboard": []}, "the choice is made"
+
+
+def _chosen(stage: Stage, name: str) -> str:
+    """The token of one of the choices that were offered last."""
+    (*_, asked) = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("which:")]
+    return stage.token("answer", f"{asked.key.removeprefix('which:')}:{name}")
+
+
+def test_a_choice_that_is_pressed_twice_is_sent_once(waiting: Stage) -> None:
+    answer(waiting, "o")
+    token = _chosen(waiting, "refund")
+    waiting.press(token, by=OSCAR)
+    told = waiting.told()
+    pressed = waiting.press(token, by=OLGA)
+    assert (pressed.alert, pressed.text) == (True, "This answer has already been sent.")
+    assert waiting.heard().count(REFUND) == 1
+    assert waiting.told() == told
+    assert waiting.conversation().operator_id == OSCAR
+
+
+def test_a_choice_whose_answer_telegram_refused_can_be_pressed_again(waiting: Stage) -> None:
+    answer(waiting, "o")
+    token = _chosen(waiting, "refund")
+    waiting.press(token, by=OSCAR)
+    for one in waiting.take(limit=50):
+        if one.key.startswith("sent:"):
+            delivering.failed(waiting.desk, one.id, one.attempts, "400 no")
+        else:
+            delivering.sent(waiting.desk, one.id, one.attempts, 5000 + one.id)
+    waiting.press(token, by=OSCAR)
+    states = [row.state for row in sent(waiting)]
+    assert states == [DeliveryState.CANCELLED, DeliveryState.PENDING]
+
+
+def test_a_choice_obeys_operators_in_their_own_chat_only(waiting: Stage) -> None:
+    answer(waiting, "o")
+    token, heard = _chosen(waiting, "refund"), waiting.heard()
+    stranger = waiting.press(token, by=STRANGER, chat_id=OPERATOR_CHAT)
+    assert (stranger.alert, stranger.text[:14]) == (True, "Only operators")
+    for by, chat_id in ((OSCAR, OPERATOR_CHAT - 1), (ANA.chat_id, ANA.chat_id)):
+        assert waiting.press(token, by=by, chat_id=chat_id).alert
+    assert waiting.heard() == heard
+
+
+def _resolve(stage: Stage) -> None:
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+
+
+def _ban(stage: Stage) -> None:
+    operators.banned(stage.desk, stage.update(), OLGA, 77)
+
+
+def _leave(stage: Stage) -> None:
+    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
+
+
+def _erase(stage: Stage) -> None:
+    stage.send_all()
+    erasing.erase(stage.desk, stage.customer().id, force=True)
+
+
+@pytest.mark.parametrize(
+    ("happens", "told"),
+    [
+        (_resolve, "This conversation is already resolved."),
+        (_ban, "This customer is banned"),
+        (_leave, "The customer has blocked the bot"),
+        (_erase, "That button is no longer valid."),
+    ],
+)
+def test_a_choice_that_comes_too_late_sends_nothing_and_that_is_said(
+    waiting: Stage, happens: Any, told: str
+) -> None:
+    answer(waiting, "o")
+    token = _chosen(waiting, "refund")
+    happens(waiting)
+    before = len(waiting.deliveries())
+    pressed = waiting.press(token, by=OSCAR)
+    assert pressed.alert
+    assert pressed.text.startswith(told)
+    assert len(waiting.deliveries()) == before
+
+
+@pytest.mark.parametrize(
+    ("happens", "told"),
+    [(_ban, "This customer is banned"), (_leave, "The customer has blocked the bot")],
+)
+def test_no_answer_goes_to_a_customer_who_is_banned_or_gone_and_that_is_said(
+    waiting: Stage, happens: Any, told: str
+) -> None:
+    happens(waiting)
+    heard = waiting.heard()
+    answer(waiting, "refund")
+    assert waiting.heard() == heard
+    assert waiting.told()[-1].startswith(told)
+
+
+def test_more_answers_than_buttons_are_counted(waiting: Stage) -> None:
+    stage = with_intents(waiting, **{f"vase_{n}": f"Vase number {n}" for n in range(10)})
+    answer(stage, "vase")
+    assert choices(stage) == [f"Vase number {number}" for number in range(8)]
+    assert "… and 2 more" in stage.told()[-1]
+
+
+@pytest.mark.parametrize("words", ["", "submarine"])
+def test_where_nothing_is_found_or_asked_for_the_titles_are_listed(
+    waiting: Stage, words: str
+) -> None:
+    heard = waiting.heard()
+    answer(waiting, words)
+    assert waiting.heard() == heard
+    told = waiting.told()[-1]
+    for title in ("Opening hours", "Where is my order?", "I want my money back", "Say hello"):
+        assert f"• {title}" in told
+    assert "Make a complaint" not in told, "it has no answer"
+    assert ("“submarine”" in told) == bool(words)
+    assert waiting.conversation().state is ConversationState.WAITING
+
+
+def test_a_list_of_titles_fits_into_a_message(waiting: Stage) -> None:
+    stage = with_intents(waiting, **{f"vase_{n}": f"🏺 {n} " + "🌷" * 50 for n in range(90)})
+    answer(stage, "submarine " * 400)
+    told = stage.told()[-1]
+    assert length(told) <= 4096
+    shown = told.count("•")
+    assert shown > 20
+    assert told.splitlines()[-1].startswith(f"… and {94 - shown} more")
+
+
+def test_an_update_with_answer_that_is_handled_twice_sends_once(waiting: Stage) -> None:
+    inbox_id = waiting.update()
+    for _ in range(2):
+        answering.answer_wanted(waiting.desk, inbox_id, OSCAR, 77, "refund")
+    assert waiting.heard().count(REFUND) == 1
+    # Whoever writes it once more means it.
+    answer(waiting, "refund")
+    assert waiting.heard().count(REFUND) == 2
+
+
+@pytest.mark.parametrize("words", ["refund", "o", ""])
+def test_answer_is_for_operators_alone_in_a_customers_topic(waiting: Stage, words: str) -> None:
+    before = waiting.heard()
+    answer(waiting, words, user_id=STRANGER)
+    assert "Only operators can do that" in waiting.told()[-1]
+    answer(waiting, words, thread_id=4711)
+    assert waiting.told()[-1] == "This topic belongs to no customer."
+    assert waiting.heard() == before
+    assert waiting.conversation().state is ConversationState.WAITING
+
+
+def test_an_answer_after_resolve_opens_the_conversation_again_with_a_card(waiting: Stage) -> None:
+    _resolve(waiting)
+    waiting.send_all()
+    answer(waiting, "o")
+    waiting.press(_chosen(waiting, "refund"), by=OSCAR)
+    assert waiting.heard()[-1] == REFUND
+    assert len(waiting.conversations()) == 2
+    assert waiting.conversation().state is ConversationState.HUMAN
+    (*_, card) = [row for row in waiting.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
+    assert "Opened again" in card.payload["text"]
+    assert waiting.token("resolve")
+
+
+def test_an_answer_by_hand_is_a_word_to_a_customer_who_waits(waiting: Stage) -> None:
+    operators.took(waiting.desk, waiting.update(), OSCAR, 77)
+    assert reminding.waiting(waiting.desk)[0] == 1
+    answer(waiting, "refund")
+    assert reminding.waiting(waiting.desk)[0] == 0
+
+
+def test_an_answer_by_hand_takes_the_conversation_from_a_colleague_and_that_is_said_once(
+    waiting: Stage,
+) -> None:
+    operators.took(waiting.desk, waiting.update(), OLGA, 77)
+    answer(waiting, "refund")
+    line, note = waiting.told()[-2:]
+    assert line == "Oscar took over from Olga."
+    assert note.startswith("✉️ Oscar sent the answer")
+    answer(waiting, "hello")
+    assert waiting.told().count("Oscar took over from Olga.") == 1
+    answer(waiting, "o")
+    waiting.press(_chosen(waiting, "refund"), by=OLGA)
+    assert waiting.told().count("Olga took over from Oscar.") == 1
+
+
+def test_the_judge_of_the_faults_knows_an_answer_by_hand_as_a_persons(waiting: Stage) -> None:
+    answer(waiting, "refund")
+    (*_, row) = waiting.deliveries(ANA.chat_id)
+    assert row.key.startswith(oracle.FROM_A_PERSON)
