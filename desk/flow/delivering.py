@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
-from desk.flow.composing import operators_text, shorten
+from desk.flow.composing import kept_error, operators_text, shorten
 from desk.flow.conversations import find_open
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person
@@ -111,7 +111,7 @@ def again(
         row = session.get_one(DeliveryRow, delivery_id)
         if not _under_way(session, row, attempt):
             return
-        row.state, row.error = DeliveryState.PENDING, error[:2000]
+        row.state, row.error = DeliveryState.PENDING, kept_error(error)
         row.not_before = desk.clock() + timedelta(seconds=seconds)
         doubtful = uncertain and row.method not in IDEMPOTENT_METHODS
         outcome = "uncertain" if doubtful and not row.uncertain else "again"
@@ -143,6 +143,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
         if not _under_way(session, row, attempt):
             return
         _give_up(session, row, error, "failed")
+        error = kept_error(error)  # the operators are told of it
         if row.chat_id == desk.operator_chat_id:
             if row.key.startswith((CARD_KEY, POST_KEY)):
                 _post_bare(session, desk, customer, conversation, row)
@@ -318,7 +319,7 @@ def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> No
     # A change is over with that: tried again, it might undo a later one.
     change = row.key.startswith(CHANGE_KEY) or row.method in EDIT_METHODS
     row.state = DeliveryState.CANCELLED if change else DeliveryState.FAILED
-    row.error = error[:2000]
+    row.error = kept_error(error)
     counted(session, metrics.DELIVERIES, outcome)
 
 

@@ -302,3 +302,24 @@ def test_a_card_that_telegram_refuses_is_replaced_by_a_bare_text_once(stage: Sta
     assert bare.topic_of == stage.customer().id
     _refuse(stage, OPERATOR_CHAT)
     assert stage.deliveries(OPERATOR_CHAT, state=DeliveryState.PENDING) == []
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\ud83d"])
+@pytest.mark.parametrize("settle", [delivering.failed, delivering.customer_gone, "again"])
+def test_words_of_telegram_that_a_database_refuses_keep_no_delivery_from_its_end(
+    stage: Stage, settle: Callable[[Desk, int, int, str], None] | str, odd: str
+) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    (delivery,) = stage.take()
+    words = f"Unsupported start tag {odd}{'x' * 3000}"
+    if isinstance(settle, str):
+        delivering.again(stage.desk, delivery.id, delivery.attempts, 9, words)
+    else:
+        settle(stage.desk, delivery.id, delivery.attempts, words)
+    row = stage.row(DeliveryRow, delivery.id)
+    assert row.state is not DeliveryState.SENDING
+    assert row.error is not None
+    assert row.error.startswith("Unsupported start tag ")
+    assert len(row.error) == 2000
+    assert all(odd not in text for text in stage.told())
