@@ -24,7 +24,7 @@ from bot.tenure import Tenure
 from bot.topics import DELETING_REFUSED, RIGHTS_LOST, Params, Topics, is_gone
 from bot.waiting import backoff, pause
 from desk import faultpoints, metrics
-from desk.domain import Delivery
+from desk.domain import Delivery, DeskError
 from desk.flow import delivering, dispatching, recovering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
@@ -93,10 +93,16 @@ class Sender:
                 try:
                     took = await self._turn()
                     failures = 0
-                except SQLAlchemyError as error:
+                except DeskError:  # the lease is another's
+                    raise
+                except Exception as error:
                     failures += 1
                     self._doubt()
-                    log.warning("deliveries_not_read", error=type(error).__name__)
+                    if isinstance(error, SQLAlchemyError):
+                        log.warning("deliveries_not_read", error=type(error).__name__)
+                    else:
+                        # What nobody foresaw about one delivery must not end the bot.
+                        log.exception("deliveries_not_read")
                     await pause(stop, backoff(failures, most=5.0))
                     continue
                 if not took:

@@ -131,7 +131,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
         if row.conversation_id is None or (row.method in IDEMPOTENT_METHODS and not change):
             # A keyboard that could not be changed withholds nothing from the customer.
             if _under_way(session, row, attempt):
-                _give_up(session, row, error, "failed")
+                give_up(session, row, error, "failed")
             return
         customer = session.scalars(
             select(Customer)
@@ -142,7 +142,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
         conversation = session.get_one(Conversation, row.conversation_id, with_for_update=True)
         if not _under_way(session, row, attempt):
             return
-        _give_up(session, row, error, "failed")
+        give_up(session, row, error, "failed")
         error = kept_error(error)  # the operators are told of it
         if row.chat_id == desk.operator_chat_id:
             if row.key.startswith((CARD_KEY, POST_KEY)):
@@ -186,7 +186,7 @@ def customer_gone(
         conversation = find_open(session, customer) if customer is not None else None
         if not _under_way(session, row, attempt):
             return
-        _give_up(session, row, error, "gone")
+        give_up(session, row, error, "gone")
         if customer is None:
             return
         told = customer.gone
@@ -230,7 +230,7 @@ def failed_barely(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
         if _under_way(session, row, attempt):
-            _give_up(session, row, error, "failed")
+            give_up(session, row, error, "failed")
 
 
 def retry_failed(desk: Desk) -> int:
@@ -315,7 +315,8 @@ def _has_written(
     return session.scalar(query.limit(1)) is not None
 
 
-def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
+def give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
+    """End a delivery that can't be sent, and tell nobody; the caller has locked it."""
     # A change is over with that: tried again, it might undo a later one.
     change = row.key.startswith(CHANGE_KEY) or row.method in EDIT_METHODS
     row.state = DeliveryState.CANCELLED if change else DeliveryState.FAILED

@@ -339,3 +339,31 @@ async def test_an_end_that_can_not_be_noted_at_all_is_logged_and_its_chat_goes_o
     assert len(await world.said(ann, "twice at most")) == 2
     told = [line for line in logs if line["event"] == "delivery_left_open"]
     assert [line["delivery"] for line in told] == [row.id] * min(failures, 2)
+
+
+async def test_a_look_for_deliveries_that_fails_as_nobody_foresaw_is_repeated(
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    ann: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await world.said(ann)
+    take, odd = dispatching.take, 2
+
+    def broken_at_first(*args: Any) -> Any:
+        nonlocal odd
+        taken = take(*args)
+        if taken and odd:
+            odd -= 1
+            raise ValueError("an unknown state")
+        return taken
+
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    monkeypatch.setattr(dispatching, "take", broken_at_first)
+    with capture_logs() as logs:
+        await post(desk, redis, "k", ann, "at last")
+        await world.said(ann, "at last")
+    told = [line for line in logs if line["event"] == "deliveries_not_read"]
+    assert [(line["log_level"], line["exc_info"]) for line in told] == [("error", True)] * 2

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from desk.domain import DeliveryState
 from desk.flow import announcing, customers, delivering, dispatching, operators
-from desk.tables import DeliveryRow
+from desk.flow.composing import add_delivery
+from desk.tables import Conversation, DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import (
     ANA,
@@ -263,3 +264,20 @@ def test_what_belongs_to_a_topic_waits_for_a_bot_that_has_an_operators_chat(stag
     delivering.sent(alone, taken[0].id, 1, 5)
     (card,) = stage.take((ANA.chat_id,))
     assert (card.chat_id, card.topic_of) == (OPERATOR_CHAT, stage.customer().id)
+
+
+def test_a_delivery_that_can_not_be_looked_at_is_given_up_and_holds_up_no_chat(
+    stage: Stage,
+) -> None:
+    stage.ask("roses?", ANA)
+    stage.ask("roses?", BEN)
+    with stage.desk.store.writing() as session:
+        mine = Conversation.id == stage.conversation(ANA).id
+        session.execute(update(Conversation).where(mine).values(state=text("'paused'")))
+        add_delivery(session, "next", ANA.chat_id, "sendMessage", {"text": "and on it goes"})
+    taken = stage.take()
+    assert [delivery.chat_id for delivery in taken] == [BEN.chat_id, ANA.chat_id]
+    assert [delivery.attempts for delivery in taken] == [1, 1]
+    (row,) = stage.deliveries(state=DeliveryState.FAILED)
+    assert row.chat_id == ANA.chat_id
+    assert "'paused' is not a valid ConversationState" in (row.error or "")
