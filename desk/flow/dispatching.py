@@ -27,7 +27,7 @@ from desk.flow.delivering import (
 )
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, bot_lease, check
-from desk.flow.topics import readdress
+from desk.flow.topics import TO_EVERYBODY, is_astray, readdress
 from desk.tables import (
     IS_UNFINISHED,
     WAS_SHOWN,
@@ -56,8 +56,8 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
     # The oldest unfinished delivery of a chat holds back the younger ones, even while it waits.
     heads = select(func.min(DeliveryRow.id)).where(IS_UNFINISHED).group_by(DeliveryRow.chat_id)
     if desk.operator_chat_id is None:
-        # What belongs to a topic waits for a bot that has an operators' chat.
-        heads = heads.where(DeliveryRow.topic_of.is_(None))
+        # What is for the operators waits for a bot that has a chat of theirs.
+        heads = heads.where(DeliveryRow.topic_of.is_(None), ~TO_EVERYBODY)
     with desk.store.reading() as session:
         next_here = (
             None if desk.operator_chat_id in busy_chats else _next_to_operators(session, desk)
@@ -83,7 +83,7 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
     with desk.store.writing() as session:
         check(session, lease)
         for row in session.scalars(query.with_for_update(skip_locked=True)).all():
-            if row.topic_of is not None and row.chat_id != desk.operator_chat_id:
+            if is_astray(desk, row):
                 astray = True
                 continue
             delivery = _last_look(session, desk, row, lease)
@@ -94,7 +94,7 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
             taken.append(delivery)
         if astray:
             # Written by a process that has another operators' chat: topics are made and known in
-            # this one's only.
+            # this one's only, and here the operators are.
             readdress(session, desk)
     if astray or ended:
         # What stood behind such a one is due now, not at the next poll.
