@@ -82,7 +82,8 @@ def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) ->
             return
         row.state, row.sent_at, row.error = DeliveryState.SENT, desk.clock(), None
         counted(session, metrics.DELIVERIES, "sent")
-        waited = max(0.0, (row.sent_at - row.created_at).total_seconds())
+        due = max(row.created_at, row.not_before or row.created_at)
+        waited = max(0.0, (row.sent_at - due).total_seconds())
         after_commit(session, lambda: metrics.DELIVERY_SECONDS.observe(waited))
         if telegram_id is not None:
             row.telegram_id = telegram_id
@@ -267,7 +268,7 @@ def retry_failed(desk: Desk) -> int:
         ).all()
         for row in rows:
             # The attempts go on counting: an older one must not be taken for a new one.
-            row.state, row.not_before = DeliveryState.PENDING, None
+            row.state, row.not_before = DeliveryState.PENDING, desk.clock()  # due anew
         return len(rows)
 
 
@@ -321,7 +322,9 @@ def give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> Non
     change = row.key.startswith(CHANGE_KEY) or row.method in EDIT_METHODS
     row.state = DeliveryState.CANCELLED if change else DeliveryState.FAILED
     row.error = kept_error(error)
-    counted(session, metrics.DELIVERIES, outcome)
+    # Of such an end nothing is left to be repeated, and so nothing to be looked after.
+    ended = "cancelled" if change and outcome == "failed" else outcome
+    counted(session, metrics.DELIVERIES, ended)
 
 
 def _undelivered(session: Session, row: DeliveryRow) -> Message | None:
