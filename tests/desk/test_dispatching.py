@@ -255,12 +255,13 @@ def test_what_another_process_wrote_for_another_operators_chat_goes_into_topics_
     }
 
 
-def test_what_belongs_to_a_topic_waits_for_a_bot_that_has_an_operators_chat(stage: Stage) -> None:
+def test_what_is_for_the_operators_waits_for_a_bot_that_has_an_operators_chat(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
-    add_deliveries(stage, "/id", chat_id=OPERATOR_CHAT)
+    add_deliveries(stage, "to everybody", chat_id=OPERATOR_CHAT)
+    add_deliveries(stage, "hello", chat_id=BEN.chat_id)
     alone = replace(stage.desk, operator_chat_id=None)
     taken = dispatching.take(alone, (ANA.chat_id,), 9, stage.lease)
-    assert [delivery.key for delivery in taken] == ["/id"]
+    assert [delivery.key for delivery in taken] == ["hello"]
     delivering.sent(alone, taken[0].id, 1, 5)
     (card,) = stage.take((ANA.chat_id,))
     assert (card.chat_id, card.topic_of) == (OPERATOR_CHAT, stage.customer().id)
