@@ -38,6 +38,10 @@ class Overdue:
                 await self._look()
             except SQLAlchemyError as error:
                 log.warning("overdue_not_looked_for", error=type(error).__name__)
+            except Exception:
+                # What nobody foresaw about one message must not end the bot.
+                log.exception("overdue_not_looked_for")
+                self._wake_sender()
 
     async def _look(self) -> None:
         late = await asyncio.to_thread(watching.overdue, self._desk, self._seconds)

@@ -24,7 +24,7 @@ from bot.tenure import Tenure
 from bot.topics import DELETING_REFUSED, RIGHTS_LOST, Params, Topics, is_gone
 from bot.waiting import backoff, pause
 from desk import faultpoints, metrics
-from desk.domain import Delivery
+from desk.domain import Delivery, DeskError
 from desk.flow import delivering, dispatching, recovering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
@@ -56,7 +56,7 @@ MAKE_SECONDS = 5.0
 ODD_TRIES = 3
 """So often is tried what the database refuses though it is not away."""
 DOUBT_SECONDS = 5.0
-"""After an error of the database, so long it is looked for deliveries that nobody has in hand."""
+"""After an error, so long it is looked for deliveries that nobody has in hand."""
 
 P = ParamSpec("P")
 
@@ -74,6 +74,7 @@ class Sender:
         self._wake = asyncio.Event()
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._in_hand: dict[int, int] = {}  # chat id to delivery id
+        self._left_open: set[int] = set()  # delivery ids
         self._doubt_until: float | None = None
         self._breakdowns: dict[int, int] = {}
         self._making: dict[Callable[[Desk], str], asyncio.Future[str]] = {}
@@ -92,10 +93,16 @@ class Sender:
                 try:
                     took = await self._turn()
                     failures = 0
-                except SQLAlchemyError as error:
+                except DeskError:  # the lease is another's
+                    raise
+                except Exception as error:
                     failures += 1
-                    self._doubt_until = asyncio.get_running_loop().time() + DOUBT_SECONDS
-                    log.warning("deliveries_not_read", error=type(error).__name__)
+                    self._doubt()
+                    if isinstance(error, SQLAlchemyError):
+                        log.warning("deliveries_not_read", error=type(error).__name__)
+                    else:
+                        # What nobody foresaw about one delivery must not end the bot.
+                        log.exception("deliveries_not_read")
                     await pause(stop, backoff(failures, most=5.0))
                     continue
                 if not took:
@@ -122,8 +129,13 @@ class Sender:
         if self._doubt_until is not None:
             # What was taken may have been committed though the answer was lost.
             enough = asyncio.get_running_loop().time() >= self._doubt_until
-            held = list(self._in_hand.values())
+            left_open = list(self._left_open)
+            held = [*self._in_hand.values(), *left_open]
             await asyncio.to_thread(recovering.put_back, self._desk, held, self._lease)
+            if enough and left_open:
+                # Not before: what fails at once would go out again and again.
+                await asyncio.to_thread(recovering.recover, self._desk, self._lease, left_open)
+                self._left_open.difference_update(left_open)
             if enough:
                 self._doubt_until = None
         # A chat over its limit is busy before anything is taken: nothing waits as `SENDING`.
@@ -139,10 +151,19 @@ class Sender:
             task.add_done_callback(partial(self._free, delivery.chat_id))
         return bool(taken)
 
-    def _free(self, chat_id: int, _: asyncio.Task[None]) -> None:
+    def _free(self, chat_id: int, task: asyncio.Task[None]) -> None:
         self._busy.pop(chat_id, None)
-        self._in_hand.pop(chat_id, None)
+        delivery_id = self._in_hand.pop(chat_id)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # Its row is still `SENDING`, for which its chat would stand still.
+            log.error("delivery_left_open", delivery=delivery_id, exc_info=error)
+            self._left_open.add(delivery_id)
+            self._doubt()
         self._wake.set()
+
+    def _doubt(self) -> None:
+        self._doubt_until = asyncio.get_running_loop().time() + DOUBT_SECONDS
 
     async def _deliver(self, delivery: Delivery) -> None:
         # The task has a context of its own: every line below it carries these ids.

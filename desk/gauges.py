@@ -37,15 +37,22 @@ class Gauges(Collector):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._readings: dict[str, tuple[float, float, Samples]] = {}
+        self._failing: dict[str, str] = {}
+        """The last error of each source that can't be read."""
 
     def read(self, source: str, reading: Callable[[], Samples]) -> None:
         """Take a reading; one that fails leaves the last one, which grows old."""
         started = time.perf_counter()
         try:
             samples = reading()
-        except Exception as error:  # noqa: BLE001 - a source that is away is the chores' to report
-            log.debug("gauges.not_read", source=source, error=type(error).__name__)
+        except Exception as error:
+            said = type(error).__name__
+            if self._failing.get(source) != said:
+                # Once: it would come every few seconds.
+                self._failing[source] = said
+                log.warning("gauges.not_read", source=source, exc_info=error)
             return
+        self._failing.pop(source, None)
         self._readings[source] = (self._clock(), time.perf_counter() - started, samples)
 
     def forget(self, source: str) -> None:

@@ -64,7 +64,7 @@ HANDLED = _counter(
 HANDLE_SECONDS = _seconds("frontdesk_update_handle_seconds", "Time of one attempt at an update.")
 DELIVERIES = _counter("frontdesk_deliveries_total", "Ends of attempts at a delivery.", "outcome")
 DELIVERY_SECONDS = _seconds(
-    "frontdesk_delivery_seconds", "From a delivery's creation until Telegram accepted it."
+    "frontdesk_delivery_seconds", "From when a delivery was due until Telegram accepted it."
 )
 TELEGRAM_SECONDS = _seconds(
     "frontdesk_telegram_call_seconds", "Calls to the Bot API, without getUpdates.", "method"

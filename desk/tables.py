@@ -57,7 +57,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class EnumText(TypeDecorator[Any]):
-    """A StrEnum kept as its plain text, so that a new member needs no migration."""
+    """A StrEnum kept as its plain text.
+
+    A new member needs no migration, but a release before it that knows it: older code fails at
+    each row that has it (CONTRIBUTING.md).
+    """
 
     impl = String(16)
     cache_ok = True

@@ -168,10 +168,6 @@ class Scheduler:
         ]
         fates = dict(zip(ids, self._fates(jobs), strict=True))
         deadly = [id_ for id_ in alone if fates[id_] in (Fate.DIED, Fate.ENDED)]
-        if deadly:
-            following = deciding.give_up(self._desk, deadly, UNPROCESSABLE)
-            log.error("messages.unprocessable", messages=deadly)
-            queues.decided(self._connection, following)
         stuck = [id_ for id_ in ids if fates[id_] is not Fate.UNDER_WAY and id_ not in deadly]
         if stuck:
             suspected = [id_ for id_ in stuck if fates[id_] is Fate.DIED]
@@ -179,6 +175,11 @@ class Scheduler:
             queues.enqueue_classify(self._connection, begun)
             metrics.AGAIN.inc(len(begun))
             log.warning("messages.enqueued_again", messages=stuck, suspected=suspected)
+        # Last: one of them that can't be given up either holds up none of those above.
+        if deadly:
+            following = deciding.give_up(self._desk, deadly, UNPROCESSABLE)
+            log.error("messages.unprocessable", messages=deadly)
+            queues.decided(self._connection, following)
 
     def enqueue_runs(self) -> None:
         """Queued training runs without a job get one; dead jobs and processes, the next attempt."""

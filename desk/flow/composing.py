@@ -51,6 +51,11 @@ def clean(text: str) -> str:
     return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def kept_error(error: str) -> str:
+    """What is kept of an error: others' words, of which the database might refuse one."""
+    return clean(error)[:2000]
+
+
 def length(text: str) -> int:
     """A text's length as Telegram counts: in UTF-16 units."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

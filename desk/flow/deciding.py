@@ -46,6 +46,7 @@ from desk.flow.noting import counted, decided
 from desk.flow.refreshing import refresh_card
 from desk.pack import Pack
 from desk.policy import LATE, decide, decide_continued, is_negative
+from desk.store import DATABASE_AWAY
 from desk.tables import (
     IS_PENDING,
     Base,
@@ -181,8 +182,34 @@ def decide_batch(
 def give_up(desk: Desk, message_ids: Sequence[int], rule: str = LATE) -> list[tuple[int, int]]:
     """Nobody predicted these messages (in time): the customer is told once, a person is called.
 
-    Returns what to enqueue next, as `decide_batch` does.
+    Returns what to enqueue next, as `decide_batch` does. An error over one of them is raised once
+    the others are done, whose next ones are left to `watching.waiting_longer` then.
     """
+    try:
+        return _give_up(desk, message_ids, rule)
+    except DATABASE_AWAY:
+        raise
+    except Exception as error:
+        if len(message_ids) < 2:
+            error.add_note(f"messages: {list(message_ids)}")
+            raise
+    # Nobody is met with silence for another's sake: so few halves tell who it was.
+    following: list[tuple[int, int]] = []
+    trouble: Exception | None = None
+    middle = len(message_ids) // 2
+    for part in (message_ids[:middle], message_ids[middle:]):
+        try:
+            following += give_up(desk, part, rule)
+        except DATABASE_AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised below
+            trouble = error
+    if trouble is not None:
+        raise trouble
+    return following
+
+
+def _give_up(desk: Desk, message_ids: Sequence[int], rule: str) -> list[tuple[int, int]]:
     with desk.store.writing() as session, session.no_autoflush:
         held = _hold(session, message_ids)
         touched = {message.conversation_id for message in held.messages}

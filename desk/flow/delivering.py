@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
-from desk.flow.composing import operators_text, shorten
+from desk.flow.composing import kept_error, operators_text, shorten
 from desk.flow.conversations import find_open
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person
@@ -82,7 +82,8 @@ def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) ->
             return
         row.state, row.sent_at, row.error = DeliveryState.SENT, desk.clock(), None
         counted(session, metrics.DELIVERIES, "sent")
-        waited = max(0.0, (row.sent_at - row.created_at).total_seconds())
+        due = max(row.created_at, row.not_before or row.created_at)
+        waited = max(0.0, (row.sent_at - due).total_seconds())
         after_commit(session, lambda: metrics.DELIVERY_SECONDS.observe(waited))
         if telegram_id is not None:
             row.telegram_id = telegram_id
@@ -111,7 +112,7 @@ def again(
         row = session.get_one(DeliveryRow, delivery_id)
         if not _under_way(session, row, attempt):
             return
-        row.state, row.error = DeliveryState.PENDING, error[:2000]
+        row.state, row.error = DeliveryState.PENDING, kept_error(error)
         row.not_before = desk.clock() + timedelta(seconds=seconds)
         doubtful = uncertain and row.method not in IDEMPOTENT_METHODS
         outcome = "uncertain" if doubtful and not row.uncertain else "again"
@@ -131,7 +132,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
         if row.conversation_id is None or (row.method in IDEMPOTENT_METHODS and not change):
             # A keyboard that could not be changed withholds nothing from the customer.
             if _under_way(session, row, attempt):
-                _give_up(session, row, error, "failed")
+                give_up(session, row, error, "failed")
             return
         customer = session.scalars(
             select(Customer)
@@ -142,7 +143,8 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
         conversation = session.get_one(Conversation, row.conversation_id, with_for_update=True)
         if not _under_way(session, row, attempt):
             return
-        _give_up(session, row, error, "failed")
+        give_up(session, row, error, "failed")
+        error = kept_error(error)  # the operators are told of it
         if row.chat_id == desk.operator_chat_id:
             if row.key.startswith((CARD_KEY, POST_KEY)):
                 _post_bare(session, desk, customer, conversation, row)
@@ -185,7 +187,7 @@ def customer_gone(
         conversation = find_open(session, customer) if customer is not None else None
         if not _under_way(session, row, attempt):
             return
-        _give_up(session, row, error, "gone")
+        give_up(session, row, error, "gone")
         if customer is None:
             return
         told = customer.gone
@@ -229,7 +231,7 @@ def failed_barely(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
         if _under_way(session, row, attempt):
-            _give_up(session, row, error, "failed")
+            give_up(session, row, error, "failed")
 
 
 def retry_failed(desk: Desk) -> int:
@@ -266,7 +268,7 @@ def retry_failed(desk: Desk) -> int:
         ).all()
         for row in rows:
             # The attempts go on counting: an older one must not be taken for a new one.
-            row.state, row.not_before = DeliveryState.PENDING, None
+            row.state, row.not_before = DeliveryState.PENDING, desk.clock()  # due anew
         return len(rows)
 
 
@@ -314,12 +316,15 @@ def _has_written(
     return session.scalar(query.limit(1)) is not None
 
 
-def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
+def give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
+    """End a delivery that can't be sent, and tell nobody; the caller has locked it."""
     # A change is over with that: tried again, it might undo a later one.
     change = row.key.startswith(CHANGE_KEY) or row.method in EDIT_METHODS
     row.state = DeliveryState.CANCELLED if change else DeliveryState.FAILED
-    row.error = error[:2000]
-    counted(session, metrics.DELIVERIES, outcome)
+    row.error = kept_error(error)
+    # Of such an end nothing is left to be repeated, and so nothing to be looked after.
+    ended = "cancelled" if change and outcome == "failed" else outcome
+    counted(session, metrics.DELIVERIES, ended)
 
 
 def _undelivered(session: Session, row: DeliveryRow) -> Message | None:

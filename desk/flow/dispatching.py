@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import structlog
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import ConversationState, Delivery, DeliveryState, InboxState
@@ -21,10 +23,11 @@ from desk.flow.delivering import (
     EDIT_METHODS,
     WITHDRAWN,
     cancel,
+    give_up,
 )
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, bot_lease, check
-from desk.flow.topics import readdress
+from desk.flow.topics import TO_EVERYBODY, is_astray, readdress
 from desk.tables import (
     IS_UNFINISHED,
     WAS_SHOWN,
@@ -34,6 +37,8 @@ from desk.tables import (
     Inbox,
     Message,
 )
+
+log = structlog.get_logger(__name__)
 
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 IN_TURN = 3
@@ -51,8 +56,8 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
     # The oldest unfinished delivery of a chat holds back the younger ones, even while it waits.
     heads = select(func.min(DeliveryRow.id)).where(IS_UNFINISHED).group_by(DeliveryRow.chat_id)
     if desk.operator_chat_id is None:
-        # What belongs to a topic waits for a bot that has an operators' chat.
-        heads = heads.where(DeliveryRow.topic_of.is_(None))
+        # What is for the operators waits for a bot that has a chat of theirs.
+        heads = heads.where(DeliveryRow.topic_of.is_(None), ~TO_EVERYBODY)
     with desk.store.reading() as session:
         next_here = (
             None if desk.operator_chat_id in busy_chats else _next_to_operators(session, desk)
@@ -74,28 +79,25 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
         if session.scalar(query.limit(1)) is None:
             return []
     taken = []
-    astray = cancelled = False
+    astray = ended = False
     with desk.store.writing() as session:
         check(session, lease)
         for row in session.scalars(query.with_for_update(skip_locked=True)).all():
-            if row.topic_of is not None and row.chat_id != desk.operator_chat_id:
+            if is_astray(desk, row):
                 astray = True
                 continue
-            if _is_edited(session, row, lease):
+            delivery = _last_look(session, desk, row, lease)
+            if delivery is None:
+                ended = ended or row.state is not DeliveryState.PENDING
                 continue
-            if _overtaken(session, row):
-                cancel(session, row)
-                cancelled = True
-                continue
-            row.state = DeliveryState.SENDING
-            row.attempts += 1
-            taken.append(_delivery(session, desk, row))
+            row.state, row.attempts = DeliveryState.SENDING, delivery.attempts
+            taken.append(delivery)
         if astray:
             # Written by a process that has another operators' chat: topics are made and known in
-            # this one's only.
+            # this one's only, and here the operators are.
             readdress(session, desk)
-    if astray or cancelled:
-        # What stood behind a cancelled one is due now, not at the next poll.
+    if astray or ended:
+        # What stood behind such a one is due now, not at the next poll.
         busy = {*busy_chats, *(delivery.chat_id for delivery in taken)}
         taken += take(desk, busy, limit - len(taken), lease)
     return taken
@@ -145,6 +147,24 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
 
 def _due(desk: Desk) -> ColumnElement[bool]:
     return or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= desk.clock())
+
+
+def _last_look(session: Session, desk: Desk, row: DeliveryRow, lease: Holding) -> Delivery | None:
+    """What is to be sent, or None: it has to wait, or has ended here."""
+    try:
+        if _is_edited(session, row, lease):
+            return None
+        if _overtaken(session, row):
+            cancel(session, row)
+            return None
+        return _delivery(session, desk, row)
+    except SQLAlchemyError:
+        raise
+    except Exception as error:
+        # Looked at again and again, it would hold up the deliveries of all chats.
+        log.exception("delivery_broken", delivery=row.id, message=row.message_id)
+        give_up(session, row, repr(error), "failed")
+        return None
 
 
 def _is_edited(session: Session, row: DeliveryRow, lease: Holding) -> bool:
@@ -218,6 +238,7 @@ def _copy_of(session: Session, row: DeliveryRow) -> int | None:
 
 
 def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
+    """What is to be sent in the attempt that begins."""
     payload = row.payload
     if row.key.startswith(CHANGE_KEY):
         payload = {**payload, "message_id": _copy_of(session, row)}
@@ -234,6 +255,6 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
         topic_of=row.topic_of,
         thread_id=topic.topic_id if topic else None,
         topic_closed=topic is not None and topic.topic_closed,
-        attempts=row.attempts,
+        attempts=row.attempts + 1,
         uncertain=row.uncertain,
     )

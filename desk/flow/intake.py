@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from desk import faultpoints, metrics
 from desk.domain import DeskError, InboxRow, InboxState, Incoming
-from desk.flow.composing import operators_text
+from desk.flow.composing import kept_error, operators_text
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import happened
@@ -164,7 +164,7 @@ def failed(desk: Desk, inbox_id: int, error: str, *, final: bool = False) -> flo
         if row is None or row.state is not InboxState.NEW:
             return None
         row.attempts += 1
-        row.error = error.replace("\x00", "")[:2000]  # PostgreSQL refuses NUL in a text
+        row.error = kept_error(error)
         if final or row.attempts >= MAX_ATTEMPTS:
             row.state, row.done_at = InboxState.PARKED, desk.clock()
             text = "⚠️ " + say("update-parked", desk.language, inbox=str(row.id))

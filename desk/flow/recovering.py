@@ -26,11 +26,12 @@ log = structlog.get_logger(__name__)
 
 MOST_SENT = 2000
 """More than Telegram takes from a bot in a minute."""
-ENDED_TWICE = f"the bot ended twice while sending it, and {PERHAPS_ARRIVED}"
+ENDED_TWICE = f"the bot ended or failed twice while sending it, and {PERHAPS_ARRIVED}"
 
 
-def recover(desk: Desk, lease: Holding) -> int:
-    """Before a sender begins: what was being sent when one died may or may not have arrived.
+def recover(desk: Desk, lease: Holding, only: Collection[int] | None = None) -> int:
+    """Before a sender begins: what was being sent when one died may or may not have arrived. So may
+    what it had in hand, the ids `only`, when it met an error in noting an end.
 
     Telegram has no idempotency key, so such a delivery is sent again and marked `uncertain`
     (an edit can be repeated without harm and is not). One that was uncertain before is given up:
@@ -42,6 +43,8 @@ def recover(desk: Desk, lease: Holding) -> int:
     with desk.store.writing() as session:
         check(session, lease)
         query = select(DeliveryRow).where(DeliveryRow.state == DeliveryState.SENDING)
+        if only is not None:
+            query = query.where(DeliveryRow.id.in_(only))
         # Locked: the one before may be noting this very moment that it has arrived.
         rows = session.scalars(query.with_for_update()).all()
         for row in rows:
@@ -70,7 +73,8 @@ def put_back(desk: Desk, in_hand: Collection[int], lease: Holding) -> None:
     """Make due again what was taken but never reached the sender.
 
     The database may commit a taking and lose its answer: such a delivery is `SENDING`, and nobody
-    sends it. `in_hand` are the ids of those that the sender is about to send, or has sent.
+    sends it. `in_hand` are the ids of those that the sender is about to send, or has sent (which
+    may have arrived: see `recover`).
     """
     with desk.store.writing() as session:
         check(session, lease)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from unicodedata import category
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
 from desk.flow.cards import CUSTOMER_KEYS, status_card
 from desk.flow.conversations import find_open
+from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
 from desk.flow.refreshing import refresh_card
 from desk.tables import Customer, DeliveryRow
@@ -17,6 +18,12 @@ from desk.tables import Customer, DeliveryRow
 SHOWN_AGAIN = 10
 """So many of a customer's last words follow the card in a topic that is made again: the group
 takes 20 messages a minute."""
+TEXT_METHOD = "sendMessage"
+TO_EVERYBODY = and_(
+    # Groups' ids are below 0.
+    *(DeliveryRow.topic_of.is_(None), DeliveryRow.chat_id < 0, DeliveryRow.method == TEXT_METHOD)
+)
+"""What is for the operators and for no customer's topic."""
 BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and a symbol by their category that show nothing: fillers of Hangul, an empty Braille."""
 
@@ -31,16 +38,35 @@ def chat_was_used(desk: Desk) -> bool:
 
 
 def readdress(session: Session, desk: Desk) -> None:
-    """What was to go to customers' topics in another chat goes to theirs in this one."""
+    """What was to go to customers' topics in another chat goes to theirs in this one, and what was
+    for everybody there to everybody here, but for answers within its topics.
+
+    Edits and the deletion of topics are about what stands in that chat, and stay.
+    """
+    elsewhere = and_(
+        DeliveryRow.chat_id != desk.operator_chat_id, DeliveryRow.state == DeliveryState.PENDING
+    )
     session.execute(
         update(DeliveryRow)
-        .where(
-            DeliveryRow.topic_of.is_not(None),
-            DeliveryRow.chat_id != desk.operator_chat_id,
-            DeliveryRow.state == DeliveryState.PENDING,
-        )
+        .where(DeliveryRow.topic_of.is_not(None), elsewhere)
         .values(chat_id=desk.operator_chat_id)
     )
+    for row in session.scalars(
+        select(DeliveryRow)
+        .where(TO_EVERYBODY, elsewhere)
+        .order_by(DeliveryRow.id)
+        .with_for_update()
+    ):
+        if "message_thread_id" in row.payload:
+            cancel(session, row)
+        elif desk.operator_chat_id is not None:
+            row.chat_id = desk.operator_chat_id
+
+
+def is_astray(desk: Desk, row: DeliveryRow) -> bool:
+    """Whether a delivery is for the operators and goes to another chat than theirs."""
+    to_everybody = row.chat_id < 0 and row.method == TEXT_METHOD
+    return row.chat_id != desk.operator_chat_id and (row.topic_of is not None or to_everybody)
 
 
 def topic_made(desk: Desk, customer_id: int, thread_id: int | None, *, again: bool = False) -> bool:
@@ -87,7 +113,7 @@ def _show_again(session: Session, desk: Desk, customer: Customer) -> bool:
     rows = session.scalars(since.order_by(DeliveryRow.id)).all()
     for row in [*rows[:1], *rows[1:][-SHOWN_AGAIN:]]:
         # The attempts go on counting, as in `delivering.retry_failed`.
-        row.state, row.not_before, row.uncertain = DeliveryState.PENDING, None, False
+        row.state, row.not_before, row.uncertain = DeliveryState.PENDING, desk.clock(), False
         row.telegram_id = None
     refresh_card(session, desk, customer, conversation)
     return bool(rows)

@@ -296,3 +296,74 @@ async def test_a_bot_whose_lease_ran_out_while_it_counted_sends_nothing(
     row = await eventually(lambda: next(iter(rows.all(DeliveryRow, error="LostLeaseError")), None))
     assert (row.key, row.state) == ("report:1", DeliveryState.PENDING)
     assert await world.said(OPERATORS_CHAT, "counted", count=0) == []
+
+
+@pytest.mark.parametrize("failures", [1, 9])
+async def test_an_end_that_can_not_be_noted_at_all_is_logged_and_its_chat_goes_on(
+    failures: int,
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    rows: Rows,
+    ann: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await world.said(ann)
+    barely, left = delivering.sent_barely, failures
+
+    def broken(*_: Any) -> None:
+        raise KeyError("odd")
+
+    def broken_at_first(*args: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise KeyError("odd")
+        barely(*args)
+
+    monkeypatch.setattr(sender, "DOUBT_SECONDS", 0.3)
+    with capture_logs() as logs:
+        with monkeypatch.context() as patch:
+            patch.setattr(delivering, "sent", broken)
+            patch.setitem(sender._BARE, broken, broken_at_first)
+            await post(desk, redis, "k", ann, "twice at most")
+            row = await state(rows, "k", DeliveryState.SENT, DeliveryState.FAILED)
+        await post(desk, redis, "next", ann, "and on it goes")
+        await world.said(ann, "and on it goes")
+    assert (str(row.state), row.attempts, row.uncertain) == (
+        ("sent" if failures == 1 else "failed"),
+        2,
+        True,
+    )
+    assert len(await world.said(ann, "twice at most")) == 2
+    told = [line for line in logs if line["event"] == "delivery_left_open"]
+    assert [line["delivery"] for line in told] == [row.id] * min(failures, 2)
+
+
+async def test_a_look_for_deliveries_that_fails_as_nobody_foresaw_is_repeated(
+    bot: Running,
+    world: World,
+    desk: Desk,
+    redis: Redis,
+    ann: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await world.said(ann)
+    take, odd = dispatching.take, 2
+
+    def broken_at_first(*args: Any) -> Any:
+        nonlocal odd
+        taken = take(*args)
+        if taken and odd:
+            odd -= 1
+            raise ValueError("an unknown state")
+        return taken
+
+    monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
+    monkeypatch.setattr(dispatching, "take", broken_at_first)
+    with capture_logs() as logs:
+        await post(desk, redis, "k", ann, "at last")
+        await world.said(ann, "at last")
+    told = [line for line in logs if line["event"] == "deliveries_not_read"]
+    assert [(line["log_level"], line["exc_info"]) for line in told] == [("error", True)] * 2

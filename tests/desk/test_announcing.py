@@ -19,6 +19,8 @@ from desk.flow import (
     delivering,
     dispatching,
     edits,
+    erasing,
+    intake,
     leases,
     operators,
 )
@@ -315,3 +317,41 @@ def test_a_bot_whose_lease_another_has_taken_over_announces_nobody(stage: Stage)
     with pytest.raises(leases.LostLeaseError):
         announcing.announce_waiting(stage.desk, stage.lease)
     assert stage.deliveries(OPERATOR_CHAT) == []
+
+
+@pytest.mark.parametrize("by", ["start", "take"])
+def test_what_was_for_everybody_in_the_former_group_goes_to_everybody_in_the_new_one(
+    stage: Stage, by: str
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    intake.failed(stage.desk, stage.update(), "ValueError", final=True)
+    operators.queue_wanted(stage.desk, stage.update(), OSCAR)
+    operators.noted(stage.desk, stage.update(), 77)
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    erasing.erase(stage.desk, stage.customer().id, force=True)
+    pending = stage.deliveries(state=DeliveryState.PENDING)
+    kinds = [row.key.split(":")[0] for row in pending]
+    assert sorted(kinds) == ["erased", "parked", "queue"]
+
+    operators.noted(stage.desk, stage.update(), 78)
+    stage.ask("you are rude", BEN, intent="complaint")
+    moved = _moved(stage)
+    if by == "start":
+        announcing.announce_waiting(moved.desk, stage.lease)
+    sent = [(row.key.split(":")[0], row.chat_id) for row in moved.send_all()]
+    to_group = {(kind, chat) for kind, chat in sent if chat < 0}
+    assert to_group == {
+        *(("parked", -100999), ("queue", -100999), ("card", -100999)),
+        ("erased", OPERATOR_CHAT),
+    }
+    answers = stage.deliveries(OPERATOR_CHAT, method="sendMessage", state=DeliveryState.CANCELLED)
+    assert answers[-1].payload["message_thread_id"] == 78
+
+
+def test_what_is_for_everybody_waits_while_there_is_no_operators_chat(stage: Stage) -> None:
+    intake.failed(stage.desk, stage.update(), "ValueError", final=True)
+    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
+    assert alone.send_all() == []
+    assert [row.key.split(":")[0] for row in _moved(stage).send_all()] == ["parked"]

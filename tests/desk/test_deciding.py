@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from classifier.vocabulary import Neighbour
 from desk.domain import Action, ConversationState, DeliveryState, MessageState, Person
 from desk.flow import customers, deciding, operators, watching
-from desk.tables import ButtonRow, DecisionRow, DeliveryRow, Message, PredictionRow
+from desk.flow.desk import Desk
+from desk.tables import ButtonRow, Customer, DecisionRow, DeliveryRow, Message, PredictionRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, statements
 
@@ -504,6 +507,28 @@ def test_a_late_message_tells_the_customer_once_and_calls_a_person(stage: Stage)
     assert len(stage.heard()) == 1
     assert len(stage.told()) == 2
     assert stage.pending_count() == 0
+
+
+@pytest.mark.parametrize("bad", [1, 3])
+def test_a_late_message_that_nobody_foresaw_keeps_no_other_from_a_person(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, bad: int
+) -> None:
+    people = [Person(chat_id=600 + number, name=f"P{number}") for number in range(7)]
+    late = [job[0] for person in people if (job := stage.write("hello?", person))]
+    call_person = deciding.call_person
+
+    def broken(session: Session, desk: Desk, customer: Customer, *more: Any) -> None:
+        if customer.name in [person.name for person in people[:bad]]:
+            raise ValueError("an unknown state")
+        call_person(session, desk, customer, *more)
+
+    monkeypatch.setattr(deciding, "call_person", broken)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="an unknown state") as raised:
+            deciding.give_up(stage.desk, late)
+        assert raised.value.__notes__ == [f"messages: [{late[bad - 1]}]"]
+    waiting = [stage.conversation(person).state is ConversationState.WAITING for person in people]
+    assert waiting == [False] * bad + [True] * (7 - bad)
 
 
 def test_a_prediction_that_comes_after_giving_up_changes_nothing(stage: Stage) -> None:

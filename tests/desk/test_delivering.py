@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, update
 
+from desk import metrics
 from desk.domain import Action, ConversationState, DeliveryState, Person
-from desk.flow import customers, delivering, operators
+from desk.flow import customers, delivering, operators, topics
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.tables import DeliveryRow
@@ -302,3 +303,63 @@ def test_a_card_that_telegram_refuses_is_replaced_by_a_bare_text_once(stage: Sta
     assert bare.topic_of == stage.customer().id
     _refuse(stage, OPERATOR_CHAT)
     assert stage.deliveries(OPERATOR_CHAT, state=DeliveryState.PENDING) == []
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\ud83d"])
+@pytest.mark.parametrize("settle", [delivering.failed, delivering.customer_gone, "again"])
+def test_words_of_telegram_that_a_database_refuses_keep_no_delivery_from_its_end(
+    stage: Stage, settle: Callable[[Desk, int, int, str], None] | str, odd: str
+) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    (delivery,) = stage.take()
+    words = f"Unsupported start tag {odd}{'x' * 3000}"
+    if isinstance(settle, str):
+        delivering.again(stage.desk, delivery.id, delivery.attempts, 9, words)
+    else:
+        settle(stage.desk, delivery.id, delivery.attempts, words)
+    row = stage.row(DeliveryRow, delivery.id)
+    assert row.state is not DeliveryState.SENDING
+    assert row.error is not None
+    assert row.error.startswith("Unsupported start tag ")
+    assert len(row.error) == 2000
+    assert all(odd not in text for text in stage.told())
+
+
+def _seconds_observed() -> float:
+    (family,) = metrics.DELIVERY_SECONDS.collect()
+    return sum(sample.value for sample in family.samples if sample.name.endswith("_sum"))
+
+
+def test_what_is_sent_once_more_counts_from_when_it_was_due_again(
+    stage: Stage, clock: Clock
+) -> None:
+    asked = stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    _refuse(stage, ANA.chat_id)
+    stage.recover()  # the card was taken with it
+    stage.send_all()
+    with stage.desk.store.writing() as session:
+        session.execute(update(DeliveryRow).values(created_at=clock()))
+    clock.move(hours=9)
+    before = _seconds_observed()
+    assert delivering.retry_failed(stage.desk) == 1
+    assert topics.topic_made(stage.desk, stage.customer().id, 78, again=True)
+    clock.move(seconds=2)
+    sent = [row for row in stage.send_all() if row.method == "sendMessage"]
+    assert {f"card:{asked}", f"handover:{asked}"} == {row.key for row in sent}
+    assert _seconds_observed() - before == 2 * len(sent)
+
+
+@pytest.mark.parametrize("end", [delivering.failed, delivering.failed_barely])
+def test_a_refused_edit_counts_as_what_it_becomes(
+    stage: Stage, end: Callable[[Desk, int, int, str], None]
+) -> None:
+    add_deliveries(stage, "edit", method="editMessageText")
+    (edit,) = stage.take()
+    outcomes = ("failed", "cancelled")
+    before = {name: metrics.DELIVERIES.labels(name)._value.get() for name in outcomes}
+    end(stage.desk, edit.id, edit.attempts, "message to edit not found")
+    assert stage.row(DeliveryRow, edit.id).state is DeliveryState.CANCELLED
+    after = {name: metrics.DELIVERIES.labels(name)._value.get() for name in outcomes}
+    assert after == before | {"cancelled": before["cancelled"] + 1}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from desk.domain import DeliveryState
 from desk.flow import announcing, customers, delivering, dispatching, operators
-from desk.tables import DeliveryRow
+from desk.flow.composing import add_delivery
+from desk.tables import Conversation, DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import (
     ANA,
@@ -254,12 +255,30 @@ def test_what_another_process_wrote_for_another_operators_chat_goes_into_topics_
     }
 
 
-def test_what_belongs_to_a_topic_waits_for_a_bot_that_has_an_operators_chat(stage: Stage) -> None:
+def test_what_is_for_the_operators_waits_for_a_bot_that_has_an_operators_chat(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
-    add_deliveries(stage, "/id", chat_id=OPERATOR_CHAT)
+    add_deliveries(stage, "to everybody", chat_id=OPERATOR_CHAT)
+    add_deliveries(stage, "hello", chat_id=BEN.chat_id)
     alone = replace(stage.desk, operator_chat_id=None)
     taken = dispatching.take(alone, (ANA.chat_id,), 9, stage.lease)
-    assert [delivery.key for delivery in taken] == ["/id"]
+    assert [delivery.key for delivery in taken] == ["hello"]
     delivering.sent(alone, taken[0].id, 1, 5)
     (card,) = stage.take((ANA.chat_id,))
     assert (card.chat_id, card.topic_of) == (OPERATOR_CHAT, stage.customer().id)
+
+
+def test_a_delivery_that_can_not_be_looked_at_is_given_up_and_holds_up_no_chat(
+    stage: Stage,
+) -> None:
+    stage.ask("roses?", ANA)
+    stage.ask("roses?", BEN)
+    with stage.desk.store.writing() as session:
+        mine = Conversation.id == stage.conversation(ANA).id
+        session.execute(update(Conversation).where(mine).values(state=text("'paused'")))
+        add_delivery(session, "next", ANA.chat_id, "sendMessage", {"text": "and on it goes"})
+    taken = stage.take()
+    assert [delivery.chat_id for delivery in taken] == [BEN.chat_id, ANA.chat_id]
+    assert [delivery.attempts for delivery in taken] == [1, 1]
+    (row,) = stage.deliveries(state=DeliveryState.FAILED)
+    assert row.chat_id == ANA.chat_id
+    assert "'paused' is not a valid ConversationState" in (row.error or "")

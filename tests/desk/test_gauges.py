@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from redis import Redis
 from sqlalchemy import event, select
+from structlog.testing import capture_logs
 
 from desk import metrics, queues
 from desk.domain import DeliveryState, InboxState, Incoming, Person, RunState
@@ -209,3 +210,26 @@ def test_a_scrape_shows_the_last_reading_until_it_is_too_old() -> None:
     assert 'frontdesk_read_timestamp_seconds{source="database"} 1000.0' in text
     gauges.forget("database")
     assert "1000.0" not in generate_latest(registry).decode()
+
+
+def test_a_source_that_can_not_be_read_is_told_once_a_trouble() -> None:
+    gauges = Gauges()
+
+    def told(error: Exception | None) -> list[str]:
+        """What three readings say in the log at a level that is shown."""
+
+        def read() -> list[tuple[metrics.Read, tuple[str, ...], float]]:
+            if error is not None:
+                raise error
+            return []
+
+        with capture_logs() as logs:
+            for _ in range(3):
+                gauges.read("database", read)
+        return [f"{log['event']} {log['log_level']} {log['exc_info']}" for log in logs]
+
+    assert told(ConnectionError("away")) == ["gauges.not_read warning away"]
+    assert told(ConnectionError("away")) == []
+    assert told(ValueError("odd")) == ["gauges.not_read warning odd"]
+    assert told(None) == []
+    assert told(ValueError("odd")) == ["gauges.not_read warning odd"]
