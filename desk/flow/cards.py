@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, FeedbackKind
 from desk.flow.batch import said_before, turn
+from desk.flow.card_history import HISTORY, CardHistory
 from desk.flow.card_keyboards import SUGGESTIONS, card_keyboard
 from desk.flow.composing import (
     has_delivery,
@@ -38,7 +39,6 @@ from desk.tables import (
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
-HISTORY = 6
 TRACES = 3
 LIMIT = 4096
 """What Telegram takes as one message, in UTF-16 units."""
@@ -55,7 +55,6 @@ UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, REMIND_KEY, LEFT_KEY, BACK_KEY)
 """How the keys begin of what is not shown of a customer who is banned."""
 KIND = re.compile(r"\[([a-z ]+)\]")
 """The text that stands for what was sent without one: `bot.customers.said`."""
-SPEAKERS = {Author.CUSTOMER: "👤", Author.BOT: "🤖", Author.OPERATOR: "🧑‍💼"}
 
 
 def post_card(
@@ -225,14 +224,13 @@ def card_text(
         tail.append(f"\n{_state_line(session, desk, conversation)}")
 
     head = _head(desk, customer, decision, post=post)
-    said, history = message.text, [] if post else _history(session, message)
-    if length(plain(_assembled(desk, head, [], said, tail))) > LIMIT:
+    said = message.text
+    if length(plain(_assembled(head, [], said, tail))) > LIMIT:
         said = shorten(said, EXCERPT)
-    while True:
-        text = _assembled(desk, head, history, said, tail)
-        if not history or length(plain(text)) <= LIMIT:
-            return text
-        del history[0]
+    if post:
+        return _assembled(head, [], said, tail)
+    history = _history(session, desk, message)
+    return history.fitted(lambda lines: _assembled(head, lines, said, tail), LIMIT)
 
 
 def _head(desk: Desk, customer: Customer, decision: DecisionRow | None, *, post: bool) -> str:
@@ -251,14 +249,13 @@ def _opened(
     """The card of a conversation that an operator's message has opened."""
     head = f"💬 <b>{say('card-opened', desk.language)}</b> · {html(customer.name)}"
     state = _state_line(session, desk, conversation)
-    return "\n".join([head, *_history(session, message), f"\n{state}"])
+    history = _history(session, desk, message)
+    return history.fitted(lambda lines: "\n".join([head, *lines, f"\n{state}"]), LIMIT)
 
 
-def _assembled(desk: Desk, head: str, history: list[str], said: str, tail: list[str]) -> str:
-    lines = [head]
-    if history:
-        lines += [f"\n<i>{say('card-history', desk.language)}</i>", *history, ""]
-    return "\n".join([*lines, f"<blockquote>{html(said)}</blockquote>", *tail])
+def _assembled(head: str, history: list[str], said: str, tail: list[str]) -> str:
+    before = [*history, ""] if history else []
+    return "\n".join([head, *before, f"<blockquote>{html(said)}</blockquote>", *tail])
 
 
 def _quotation(message: Message) -> list[str]:
@@ -363,14 +360,11 @@ def _explanation(desk: Desk, prediction: PredictionRow) -> list[str]:
     return lines
 
 
-def _history(session: Session, message: Message) -> list[str]:
+def _history(session: Session, desk: Desk, message: Message) -> CardHistory:
     earlier = turn(session).earlier.get(message.id)
     if earlier is None:
         earlier = said_before(session, [message.id], HISTORY)[message.id]
-    return [
-        f"{SPEAKERS[said.author]} {html(shorten(' '.join(said.text.split()), 160))}"
-        for said in earlier
-    ]
+    return CardHistory(desk, earlier)
 
 
 def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str:
