@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, FeedbackKind
+from desk.flow.answered import answers_given
 from desk.flow.batch import said_before, turn
 from desk.flow.card_history import HISTORY, CardHistory
 from desk.flow.card_keyboards import SUGGESTIONS, card_keyboard
@@ -137,7 +138,9 @@ def shown(
     return {
         "text": text,
         "parse_mode": "HTML",
-        "reply_markup": card_keyboard(session, desk, conversation, message, post=post, why=why),
+        "reply_markup": card_keyboard(
+            session, desk, customer, conversation, message, post=post, why=why
+        ),
     }
 
 
@@ -159,7 +162,7 @@ def _post(
         customer=customer,
         conversation=conversation,
         message=message,
-        reply_markup=card_keyboard(session, desk, conversation, message, post=post),
+        reply_markup=card_keyboard(session, desk, customer, conversation, message, post=post),
     )
     _post_whole(session, desk, customer, conversation, message, text)
 
@@ -207,7 +210,7 @@ def card_text(
     prediction = session.get(PredictionRow, message.id)
     if message.author is Author.OPERATOR:
         return _opened(session, desk, customer, conversation, message)
-    tail = _quotation(message)
+    tail = [*_quotation(message), *_answered(session, desk, customer, message)]
     if prediction is not None:
         tail += _read_with(session, desk, prediction)
         tail.append(_prediction_line(desk, prediction))
@@ -262,6 +265,13 @@ def _quotation(message: Message) -> list[str]:
     """What a message replies to, in one line."""
     words = " ".join((message.quoted or "").split())
     return [f"↩️ <i>{html(words)}</i>"] if words else []
+
+
+def _answered(session: Session, desk: Desk, customer: Customer, message: Message) -> list[str]:
+    """What the bot has answered to a message already, in one line."""
+    given = answers_given(session, desk, customer, message)
+    titles = " · ".join(intent_title(desk, name, desk.language) for name in given)
+    return [f"🤖 {html(say('card-answered', desk.language, title=titles))}"] if given else []
 
 
 def _read_with(session: Session, desk: Desk, prediction: PredictionRow) -> list[str]:

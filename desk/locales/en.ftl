@@ -112,6 +112,7 @@ card-earlier-at-least =
         [one] 1 earlier message or more
        *[other] { $count } earlier messages or more
     }
+card-answered = The bot has answered: “{ $title }”
 card-read-with = Read together with: “{ $words }”
 card-closed = outside working hours
 card-bot = the bot answers again

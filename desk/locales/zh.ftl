@@ -78,6 +78,7 @@ card-no-prediction = 未分类
 card-history = 之前的对话
 card-earlier = … 更早还有 { $count } 条消息
 card-earlier-at-least = … 更早至少还有 { $count } 条消息
+card-answered = 机器人已回答：“{ $title }”
 card-read-with = 与前一句合并理解：“{ $words }”
 card-closed = 非工作时间
 card-bot = 由机器人继续回复
