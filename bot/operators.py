@@ -17,7 +17,7 @@ from bot.customers import NOTICES, said
 from bot.customers import command_named as customers_command
 from bot.jobs import Jobs
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow import answering, edits, operators, roster
+from desk.flow import edits, operators, ready_answers, roster
 from desk.flow.desk import Desk
 from desk.flow.kept_back import SLASHES, is_note, stays_here
 
@@ -152,7 +152,7 @@ async def answer(message: Message, desk: Desk, inbox_id: int, command: CommandOb
     if thread_id := _topic(message):
         words = command.args or ""
         await asyncio.to_thread(
-            answering.answer_wanted, desk, inbox_id, _user(message), thread_id, words
+            ready_answers.wanted, desk, inbox_id, _user(message), thread_id, words
         )
     else:
         await asyncio.to_thread(operators.misplaced, desk, inbox_id)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author
 from desk.flow.awaiting import IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
-from desk.flow.cards import post_card, post_message
+from desk.flow.cards import post_card
 from desk.flow.desk import Desk
-from desk.flow.handoff import HANDOVER_KEY, copy_file
+from desk.flow.following import following, show
+from desk.flow.handoff import HANDOVER_KEY
 from desk.flow.leases import Holding, check
-from desk.flow.topics import SHOWN_AGAIN, readdress
-from desk.policy import (
-    ASKED_FOR_PERSON,
-    ATTACHMENT,
-    CHANGED,
-    FLOOD,
-    PERSON_IN_CHARGE,
-    WAITING_FOR_PERSON,
-)
+from desk.flow.topics import readdress
+from desk.policy import CHANGED, FLOOD
 from desk.tables import IS_CARD, Conversation, Customer, DecisionRow, DeliveryRow, Message
 
 OLD_KEY = "old:"
@@ -69,12 +61,9 @@ def _announce_next(desk: Desk, lease: Holding, which: ColumnElement[bool], last:
                 continue
             _forget_posts(session, desk, message)
             post_card(session, desk, customer, conversation, message)
-            files = session.scalars(_files(conversation, message)).all()
-            texts = _said_since(session, conversation, message)
-            for said in sorted({*files, *texts}, key=lambda said: said.id):
+            for said, is_file in following(session, conversation, message):
                 _forget_posts(session, desk, said)
-                show = copy_file if said in files else post_message
-                show(session, desk, customer, conversation, said)
+                show(session, desk, customer, conversation, said, is_file=is_file)
         return found[-1].Conversation.id if found else None
 
 
@@ -115,44 +104,6 @@ def _to_begin_with(session: Session, conversation: Conversation) -> Message | No
         if message is not None:
             return message
     return None
-
-
-def _said_since(
-    session: Session, conversation: Conversation, message: Message
-) -> Sequence[Message]:
-    """What the customer has said since, the last words of it: the group takes 20 messages a
-    minute."""
-    return session.scalars(
-        select(Message)
-        .join(DecisionRow, DecisionRow.message_id == Message.id)
-        .where(
-            Message.conversation_id == conversation.id,
-            Message.author == Author.CUSTOMER,
-            Message.id > message.id,
-            DecisionRow.rule != FLOOD,
-        )
-        .order_by(Message.id.desc())
-        .limit(SHOWN_AGAIN)
-    ).all()
-
-
-def _files(conversation: Conversation, message: Message) -> Select[Message]:
-    """What a customer sent that the model did not read and that a person is to see: the card's own,
-    and the last of the others."""
-    return (
-        select(Message)
-        .join(DecisionRow, DecisionRow.message_id == Message.id)
-        .where(
-            Message.conversation_id == conversation.id,
-            Message.telegram_id.is_not(None),
-            Message.attempt == 0,
-            DecisionRow.rule.in_(
-                [ASKED_FOR_PERSON, ATTACHMENT, PERSON_IN_CHARGE, WAITING_FOR_PERSON]
-            ),
-        )
-        .order_by((Message.id == message.id).desc(), Message.id.desc())
-        .limit(SHOWN_AGAIN)
-    )
 
 
 def _forget_posts(session: Session, desk: Desk, message: Message) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, insert, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import Author, Before, DeliveryState
@@ -22,11 +22,17 @@ from desk.tables import IS_CARD, Base, DeliveryRow, Feedback, Message
 _KEY = "turn"
 
 
+MOST_SAID = 60
+"""So many lines are looked through for what was said before, however much a customer taps."""
+
+
 class Said(NamedTuple):
     """What somebody said before a message."""
 
     author: Author
     text: str
+    is_text: bool
+    """Whether a customer wrote or sent it, rather than tapped or gave a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,8 @@ def begin(
     """Look up what the deliveries of `messages` need, in at most four queries.
 
     Operators will see `calls` for help and what is `passed_on` to them, at most one a
-    conversation. `read_with` is known, by message id. `history` is how much a card shows of what
-    was said before.
+    conversation. `read_with` is known, by message id. `history` is how many of the customer's
+    texts a card needs of what was said before.
     """
     deliveries: dict[int, set[str]] = {message.id: set() for message in messages}
     keys = select(DeliveryRow.message_id, DeliveryRow.key).where(
@@ -114,8 +120,9 @@ def end(session: Session) -> None:
         session.execute(insert(table), rows, execution_options={"render_nulls": True})
 
 
-def said_before(session: Session, message_ids: Sequence[int], limit: int) -> dict[int, list[Said]]:
-    """What was said last in its conversation before each message, oldest first.
+def said_before(session: Session, message_ids: Sequence[int], texts: int) -> dict[int, list[Said]]:
+    """What was said in its conversation before each message, oldest first: from so many of the
+    customer's last texts on, with all that was said between.
 
     Without what was never said, because a person took over before it was sent.
     """
@@ -124,30 +131,42 @@ def said_before(session: Session, message_ids: Sequence[int], limit: int) -> dic
         return found
     message, earlier = aliased(Message), aliased(Message)
     # Where that begins is looked up by itself, so that the whole conversation is not read.
-    before = aliased(Message)
-    since = (
-        select(before.id)
-        .where(before.conversation_id == message.conversation_id, before.id < message.id)
-        .where(~_void(before))
-        .order_by(before.id.desc())
-        .limit(1)
-        .offset(limit - 1)
-        .scalar_subquery()
-    )
+    line, text = aliased(Message), aliased(Message)
+    first_line = func.coalesce(_last_but(MOST_SAID, message, line), 0)
+    first_text = _last_but(texts, message, text, _is_text(text), text.id >= first_line)
     query = (
-        select(message.id, earlier.author, earlier.text)
+        select(message.id, earlier.author, earlier.text, _is_text(earlier))
         .join(earlier, earlier.conversation_id == message.conversation_id)
         .where(
             message.id.in_(message_ids),
             earlier.id < message.id,
-            earlier.id >= func.coalesce(since, 0),
+            earlier.id >= func.coalesce(first_text, first_line),
             ~_void(earlier),
         )
         .order_by(earlier.id)
     )
-    for message_id, author, text in session.execute(query):
-        found[message_id].append(Said(author, text))
+    for message_id, author, words, is_text in session.execute(query):
+        found[message_id].append(Said(author, words, is_text))
     return found
+
+
+def _last_but(
+    number: int, message: type[Message], said: type[Message], *which: ColumnElement[bool]
+) -> ScalarSelect[int]:
+    """The id of the one with that number, from the last on, that was said before a message."""
+    return (
+        select(said.id)
+        .where(said.conversation_id == message.conversation_id, said.id < message.id, *which)
+        .order_by(said.id.desc())
+        .limit(1)
+        .offset(number - 1)
+        .correlate(message)
+        .scalar_subquery()
+    )
+
+
+def _is_text(said: type[Message]) -> ColumnElement[bool]:
+    return and_(said.author == Author.CUSTOMER, said.telegram_id.is_not(None))
 
 
 def _void(said: type[Message]) -> ColumnElement[bool]:

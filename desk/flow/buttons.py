@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, Pressed
 from desk.flow import composing
-from desk.flow.answering import BY_HAND, SENT_KEY, send_by_hand, send_ready
+from desk.flow.answered import CHOSEN_KEY, NEVER_ARRIVED
 from desk.flow.card_keyboards import label_keyboard
 from desk.flow.cards import CARD_KEY, is_post, post_message
 from desk.flow.composing import (
@@ -29,9 +29,11 @@ from desk.flow.customers import held_back, pass_on
 from desk.flow.deciding import remember_answer
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
+from desk.flow.following import show_following
 from desk.flow.handoff import call_person, is_in_charge, resolve, take
 from desk.flow.intake import claim, forget
 from desk.flow.noting import happened
+from desk.flow.ready_answers import BY_HAND, SENT_KEY, send_by_hand, send_ready
 from desk.flow.refreshing import edit_card
 from desk.pack import Escalate
 from desk.policy import ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, THUMB_DOWN
@@ -55,13 +57,6 @@ FOR_CUSTOMERS = frozenset(
         composing.THUMB_DOWN,
     }
 )
-
-CHOSEN_KEY = "chosen:"
-"""Begins the key of the answer to a choice; the id of the message that was asked back follows, and
-the intent."""
-
-
-NEVER_ARRIVED = (DeliveryState.FAILED, DeliveryState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +231,14 @@ def _call_person(
     rule: str,
     intent: str | None = None,
 ) -> Pressed:
-    """Hand a question over, or else what was tapped; that is shown, too, if it says any more."""
+    """Hand a question over, or else what was tapped. What was said after the question is shown,
+    too, and so is what was tapped if it says any more."""
     session, desk, customer = press.session, press.desk, press.customer
     call_person(session, desk, customer, conversation, question or tapped, rule, intent)
-    if question is not None and tapped.text != say("talk-to-person", language_of(desk, customer)):
-        post_message(session, desk, customer, conversation, tapped)
+    if question is not None:
+        show_following(session, desk, customer, conversation, question)
+        if tapped.text != say("talk-to-person", language_of(desk, customer)):
+            post_message(session, desk, customer, conversation, tapped)
     return Pressed()
 
 
@@ -259,7 +257,8 @@ def _handed_over(press: _Press) -> Message | None:
     )
     if chosen is not None:  # the answer to a choice of what the question meant
         message = session.get_one(Message, int(chosen.split(":")[1]))
-    return None if has_delivery(session, f"{CARD_KEY}{message.id}") else message
+    seen = is_post(session, message) or has_delivery(session, f"{CARD_KEY}{message.id}")
+    return None if seen else message
 
 
 def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed:

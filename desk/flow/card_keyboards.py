@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, Button, ConversationState, FeedbackKind
+from desk.flow.answered import answers_given
 from desk.flow.batch import turn
 from desk.flow.composing import (
     CARD,
@@ -23,6 +24,7 @@ from desk.flow.composing import (
 from desk.flow.desk import Desk
 from desk.tables import (
     Conversation,
+    Customer,
     Feedback,
     Message,
     PredictionRow,
@@ -36,6 +38,7 @@ LABELS_A_PAGE = 16
 def card_keyboard(
     session: Session,
     desk: Desk,
+    customer: Customer,
     conversation: Conversation,
     message: Message,
     *,
@@ -52,9 +55,8 @@ def card_keyboard(
     last = []
     prediction = session.get(PredictionRow, message.id)
     if message.author is Author.CUSTOMER:
-        for name in (
-            [] if resolved else _suggested(session, desk, message, prediction)[:SUGGESTIONS]
-        ):
+        suggested = [] if resolved else _suggested(session, desk, customer, message, prediction)
+        for name in suggested[:SUGGESTIONS]:
             title = intent_title(desk, name, language)
             rows.append([Button(say("button-send", language, title=title), SEND_ANSWER, name)])
         if message.attempt:
@@ -93,12 +95,17 @@ def label_keyboard(
 
 
 def _suggested(
-    session: Session, desk: Desk, message: Message, prediction: PredictionRow | None
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    message: Message,
+    prediction: PredictionRow | None,
 ) -> list[str]:
     """The intents whose answers one tap sends: the likeliest, and what could be asked back about.
 
     A tap also teaches, more than anything else: what is unlikely is not held out for it. Where an
-    operator has labelled the message, it is that intent's answer alone.
+    operator has labelled the message, it is that intent's answer alone. What the bot has answered
+    to it already is not said twice.
     """
     label = _label(session, message)
     ranking = prediction.ranking if prediction is not None else []
@@ -107,11 +114,13 @@ def _suggested(
         for place, entry in enumerate(ranking)
         if place == 0 or entry["confidence"] >= desk.pack.policy.clarify_from
     ]
-    return [
+    wanted = [
         name
         for name in (likely if label is None else [label])
         if (known := desk.pack.intents.get(name)) and known.answer is not None
     ]
+    given = answers_given(session, desk, customer, message) if wanted else []
+    return [name for name in wanted if name not in given]
 
 
 def _label(session: Session, message: Message) -> str | None:

@@ -9,7 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, FeedbackKind
+from desk.flow.answered import answers_given
 from desk.flow.batch import said_before, turn
+from desk.flow.card_history import HISTORY, CardHistory
 from desk.flow.card_keyboards import SUGGESTIONS, card_keyboard
 from desk.flow.composing import (
     has_delivery,
@@ -38,7 +40,6 @@ from desk.tables import (
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
-HISTORY = 6
 TRACES = 3
 LIMIT = 4096
 """What Telegram takes as one message, in UTF-16 units."""
@@ -55,7 +56,6 @@ UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, REMIND_KEY, LEFT_KEY, BACK_KEY)
 """How the keys begin of what is not shown of a customer who is banned."""
 KIND = re.compile(r"\[([a-z ]+)\]")
 """The text that stands for what was sent without one: `bot.customers.said`."""
-SPEAKERS = {Author.CUSTOMER: "👤", Author.BOT: "🤖", Author.OPERATOR: "🧑‍💼"}
 
 
 def post_card(
@@ -138,7 +138,9 @@ def shown(
     return {
         "text": text,
         "parse_mode": "HTML",
-        "reply_markup": card_keyboard(session, desk, conversation, message, post=post, why=why),
+        "reply_markup": card_keyboard(
+            session, desk, customer, conversation, message, post=post, why=why
+        ),
     }
 
 
@@ -160,7 +162,7 @@ def _post(
         customer=customer,
         conversation=conversation,
         message=message,
-        reply_markup=card_keyboard(session, desk, conversation, message, post=post),
+        reply_markup=card_keyboard(session, desk, customer, conversation, message, post=post),
     )
     _post_whole(session, desk, customer, conversation, message, text)
 
@@ -208,7 +210,7 @@ def card_text(
     prediction = session.get(PredictionRow, message.id)
     if message.author is Author.OPERATOR:
         return _opened(session, desk, customer, conversation, message)
-    tail = _quotation(message)
+    tail = [*_quotation(message), *_answered(session, desk, customer, message)]
     if prediction is not None:
         tail += _read_with(session, desk, prediction)
         tail.append(_prediction_line(desk, prediction))
@@ -225,14 +227,13 @@ def card_text(
         tail.append(f"\n{_state_line(session, desk, conversation)}")
 
     head = _head(desk, customer, decision, post=post)
-    said, history = message.text, [] if post else _history(session, message)
-    if length(plain(_assembled(desk, head, [], said, tail))) > LIMIT:
+    said = message.text
+    if length(plain(_assembled(head, [], said, tail))) > LIMIT:
         said = shorten(said, EXCERPT)
-    while True:
-        text = _assembled(desk, head, history, said, tail)
-        if not history or length(plain(text)) <= LIMIT:
-            return text
-        del history[0]
+    if post:
+        return _assembled(head, [], said, tail)
+    history = _history(session, desk, message)
+    return history.fitted(lambda lines: _assembled(head, lines, said, tail), LIMIT)
 
 
 def _head(desk: Desk, customer: Customer, decision: DecisionRow | None, *, post: bool) -> str:
@@ -251,20 +252,26 @@ def _opened(
     """The card of a conversation that an operator's message has opened."""
     head = f"💬 <b>{say('card-opened', desk.language)}</b> · {html(customer.name)}"
     state = _state_line(session, desk, conversation)
-    return "\n".join([head, *_history(session, message), f"\n{state}"])
+    history = _history(session, desk, message)
+    return history.fitted(lambda lines: "\n".join([head, *lines, f"\n{state}"]), LIMIT)
 
 
-def _assembled(desk: Desk, head: str, history: list[str], said: str, tail: list[str]) -> str:
-    lines = [head]
-    if history:
-        lines += [f"\n<i>{say('card-history', desk.language)}</i>", *history, ""]
-    return "\n".join([*lines, f"<blockquote>{html(said)}</blockquote>", *tail])
+def _assembled(head: str, history: list[str], said: str, tail: list[str]) -> str:
+    before = [*history, ""] if history else []
+    return "\n".join([head, *before, f"<blockquote>{html(said)}</blockquote>", *tail])
 
 
 def _quotation(message: Message) -> list[str]:
     """What a message replies to, in one line."""
     words = " ".join((message.quoted or "").split())
     return [f"↩️ <i>{html(words)}</i>"] if words else []
+
+
+def _answered(session: Session, desk: Desk, customer: Customer, message: Message) -> list[str]:
+    """What the bot has answered to a message already, in one line."""
+    given = answers_given(session, desk, customer, message)
+    titles = " · ".join(intent_title(desk, name, desk.language) for name in given)
+    return [f"🤖 {html(say('card-answered', desk.language, title=titles))}"] if given else []
 
 
 def _read_with(session: Session, desk: Desk, prediction: PredictionRow) -> list[str]:
@@ -363,14 +370,11 @@ def _explanation(desk: Desk, prediction: PredictionRow) -> list[str]:
     return lines
 
 
-def _history(session: Session, message: Message) -> list[str]:
+def _history(session: Session, desk: Desk, message: Message) -> CardHistory:
     earlier = turn(session).earlier.get(message.id)
     if earlier is None:
         earlier = said_before(session, [message.id], HISTORY)[message.id]
-    return [
-        f"{SPEAKERS[said.author]} {html(shorten(' '.join(said.text.split()), 160))}"
-        for said in earlier
-    ]
+    return CardHistory(desk, earlier)
 
 
 def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str:

@@ -26,7 +26,8 @@ from desk.domain import (
     Trial,
 )
 from desk.flow import batch
-from desk.flow.cards import HISTORY, post_message
+from desk.flow.card_history import HISTORY
+from desk.flow.cards import post_message
 from desk.flow.composing import (
     CHOOSE_INTENT,
     SHOW_INTENT,

@@ -13,9 +13,10 @@ from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
 from desk.flow.composing import kept_error, operators_text, shorten
 from desk.flow.conversations import find_open
 from desk.flow.desk import Desk
+from desk.flow.following import show_following
 from desk.flow.handoff import call_person
 from desk.flow.noting import counted, happened
-from desk.flow.refreshing import edit_card
+from desk.flow.refreshing import edit_card, refresh_card
 from desk.policy import NOT_DELIVERED
 from desk.store import after_commit
 from desk.tables import Conversation, Customer, DeliveryRow, Message
@@ -165,6 +166,10 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                 call_person(
                     session, desk, customer, conversation, message, NOT_DELIVERED, tell=False
                 )
+                show_following(session, desk, customer, conversation, message)
+            elif row.from_bot:
+                # The card says that the bot has answered, and does not offer that answer.
+                refresh_card(session, desk, customer, conversation)
             what = "change-not-delivered" if change else "not-delivered"
             text = "⚠️ " + html(shorten(say(what, desk.language, error=error), 1000))
             operators_text(session, desk, f"failed:{row.id}:{attempt}", text, customer=customer)

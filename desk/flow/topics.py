@@ -12,12 +12,10 @@ from desk.flow.cards import CUSTOMER_KEYS, status_card
 from desk.flow.conversations import find_open
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
+from desk.flow.following import AT_MOST
 from desk.flow.refreshing import refresh_card
 from desk.tables import Customer, DeliveryRow
 
-SHOWN_AGAIN = 10
-"""So many of a customer's last words follow the card in a topic that is made again: the group
-takes 20 messages a minute."""
 TEXT_METHOD = "sendMessage"
 TO_EVERYBODY = and_(
     # Groups' ids are below 0.
@@ -111,7 +109,7 @@ def _show_again(session: Session, desk: Desk, customer: Customer) -> bool:
         .with_for_update()
     )
     rows = session.scalars(since.order_by(DeliveryRow.id)).all()
-    for row in [*rows[:1], *rows[1:][-SHOWN_AGAIN:]]:
+    for row in [*rows[:1], *rows[1:][-AT_MOST:]]:
         # The attempts go on counting, as in `delivering.retry_failed`.
         row.state, row.not_before, row.uncertain = DeliveryState.PENDING, desk.clock(), False
         row.telegram_id = None

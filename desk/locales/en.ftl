@@ -102,6 +102,17 @@ card-rule = Why
 card-model = Model
 card-no-prediction = not classified
 card-history = Before that
+card-earlier =
+    … { $count ->
+        [one] 1 earlier message
+       *[other] { $count } earlier messages
+    }
+card-earlier-at-least =
+    … { $count ->
+        [one] 1 earlier message or more
+       *[other] { $count } earlier messages or more
+    }
+card-answered = The bot has answered: “{ $title }”
 card-read-with = Read together with: “{ $words }”
 card-closed = outside working hours
 card-bot = the bot answers again

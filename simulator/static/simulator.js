@@ -164,9 +164,11 @@ function rich(text, entities, where) {
 }
 
 function wrap(entity, plain, nodes, where) {
-  const tags = { bold: "b", italic: "i", underline: "u", strikethrough: "s", code: "code", blockquote: "blockquote",
-    expandable_blockquote: "blockquote", pre: "pre" };
+  const tags = { bold: "b", italic: "i", underline: "u", strikethrough: "s", code: "code", blockquote: "blockquote", pre: "pre" };
   if (tags[entity.type]) return el(tags[entity.type], {}, nodes);
+  if (entity.type === "expandable_blockquote") {
+    return el("blockquote", { class: "folded", onclick: (event) => event.currentTarget.classList.toggle("folded") }, nodes);
+  }
   if (entity.type === "spoiler") {
     return el("span", { class: "spoiler", onclick: (event) => event.currentTarget.classList.toggle("shown") }, nodes);
   }

@@ -19,7 +19,6 @@ from structlog.testing import capture_logs
 from bot.app import BotOptions, _beat
 from desk import heartbeat
 from desk.domain import DeliveryState, InboxState
-from desk.flow import dispatching
 from desk.tables import DeliveryRow, Inbox
 from simulator.app import Simulator
 from tests.bot.conftest import Rows, Running, Starter, World, eventually
@@ -106,7 +105,7 @@ async def test_a_loop_that_crashes_ends_the_bot_with_its_error(
     def crash(*_: object) -> None:
         raise KeyError("a mistake of ours")
 
-    monkeypatch.setattr(dispatching, "take", crash)
+    monkeypatch.setattr(heartbeat.Heartbeat, "beat", crash)
     with pytest.raises(KeyError, match="a mistake of ours"):
         await asyncio.wait_for(bot.task, 10)
 

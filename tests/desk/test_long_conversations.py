@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from desk.flow import learning, operators
-from tests.desk.acting import OSCAR, Stage, predict
+from desk.flow import batch, customers, learning, operators
+from desk.flow.composing import length, plain
+from simulator.html_markup import parse_html
+from tests.desk.acting import ANA, OSCAR, Stage, predict
 
 
 def _selects(stage: Stage, act: Callable[[], object]) -> list[tuple[str, Any]]:
@@ -90,15 +92,121 @@ def test_a_plain_post_asks_nothing_of_what_was_said_before(taken: Stage) -> None
     assert "Ana wrote" in taken.told()[-1]
 
 
-def test_a_card_shows_the_last_six_that_were_said_and_none_that_never_left(stage: Stage) -> None:
-    for number in range(4):
-        stage.ask(f"roses {number}?", intent=("opening_hours", "order_status")[number % 2])
+def _lines(card: str) -> list[str]:
+    """The lines of a card's history."""
+    above = card.rpartition("\n\n")[0]  # the state stands below
+    lines = (line.removeprefix("<blockquote expandable>") for line in above.splitlines())
+    return [line.removesuffix("</blockquote>") for line in lines if line[:1] in ("👤", "🤖", "🧑")]
+
+
+def _answered(stage: Stage, text: str) -> None:
+    """The customer writes a text that the bot answers, however many there were before."""
+    texts = [said for said in stage.said() if said.telegram_id is not None]
+    stage.ask(text, intent=("opening_hours", "order_status")[len(texts) % 2])
+
+
+def _call(stage: Stage) -> str:
+    """The customer asks for a person; returns the card."""
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    return stage.told()[-1]
+
+
+def test_a_card_shows_the_last_ten_texts_and_nothing_that_never_left(stage: Stage) -> None:
+    for number in range(12):
+        _answered(stage, f"roses {number}?")
         stage.send_all()
     stage.ask("hi", intent="greeting")
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
+    lines = _lines(stage.told()[-1])
+    texts = [line for line in lines if line.startswith("👤")]
+    assert texts == [*(f"👤 roses {number}?" for number in range(3, 12)), "👤 hi"]
+    assert lines[0] == texts[0]
+    assert [line[0] for line in lines] == ["👤", "🤖"] * 9 + ["👤"]
+    assert "… 3 earlier" not in stage.told()[-1]
+    assert "\n… 1 earlier message or more\n" in stage.told()[-1]
+
+
+def test_a_story_before_the_call_for_a_person_stands_whole_on_the_card(stage: Stage) -> None:
+    story = " ".join(f"word{number}" for number in range(60))
+    assert len(story) > 400
+    stage.ask(story, confidence=0.1)
+    card = _call(stage)
+    assert f"👤 {story}\n🤖 " in card
+    assert "expandable" not in card, "it is not long"
+
+
+def test_seven_pieces_before_the_call_for_a_person_stand_on_the_card_from_the_first_on(
+    stage: Stage,
+) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    for number in range(7):
+        _answered(stage, f"piece {number}")
+        customers.asked_for_help(stage.desk, stage.update(), ANA)
+    lines = _lines(_call(stage))
+    pieces = [line for line in lines if line.startswith("👤 piece")]
+    assert pieces == [f"👤 piece {number}" for number in range(7)]
+    assert lines[0] == "👤 /start", "taps and commands take no text's place"
+
+
+def test_what_the_bot_and_operators_said_is_shortened_on_a_card(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.reply("so sorry " * 100)
+    job = stage.write("still rude")
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    assert job is not None
+    stage.decide((job, predict(intent="complaint")))
+    (line,) = [line for line in _lines(stage.told()[-1]) if line.startswith("🧑")]
+    assert len(line) < 170
+    assert line.endswith("…")
+
+
+def test_a_long_history_is_folded_on_the_card(stage: Stage) -> None:
+    stage.ask("my roses <3 " * 60, confidence=0.1)
+    card = _call(stage)
+    text, entities = parse_html(card)
+    (folded,) = [each for each in entities if each["type"] == "expandable_blockquote"]
+    inside = text[folded["offset"] + 1 :][: folded["length"]]
+    assert "my roses <3 my roses <3" in inside
+    assert "/human" not in inside
+
+
+def test_the_oldest_texts_give_way_on_a_full_card_and_are_counted(stage: Stage) -> None:
+    for number in range(5):
+        _answered(stage, f"{number} " + "x" * 1500)
+    card = _call(stage)
+    assert "… 2 earlier messages\n" in card
+    texts = [line for line in _lines(card) if line.startswith("👤")]
+    assert [line[2] for line in texts] == ["2", "3", "4"]
+    assert [len(line) > 1500 for line in texts] == [False, True, True]
+    assert texts[0].endswith("x…"), "as much of it as there is room for"
+    assert length(plain(card)) == 4096
+
+
+def test_of_a_text_that_fills_a_card_alone_as_much_is_shown_as_there_is_room(stage: Stage) -> None:
+    stage.ask("🌹" * 2048, confidence=0.1)
+    card = _call(stage)
+    assert card.count("🌹") > 1700
+    assert length(plain(card)) <= 4096
+    assert "earlier message" not in card
+
+
+def test_a_conversation_opened_again_has_a_card_with_room_for_no_more(stage: Stage) -> None:
+    for number in range(5):
+        _answered(stage, f"{number} " + "x" * 1500)
+    stage.topic()
+    stage.reply("here I am")
     card = stage.told()[-1]
-    shown = [line[0] for line in card.splitlines() if line.startswith(("👤", "🤖"))]
-    assert shown == ["🤖", "👤", "🤖", "👤", "🤖", "👤"]
-    assert "roses 2?" in card
-    assert "roses 1?" not in card
+    assert "Opened again" in card
+    assert "… 2 earlier messages\n" in card
+    assert length(plain(card)) <= 4096
+
+
+def test_however_much_a_customer_taps_a_card_looks_through_so_many_lines(stage: Stage) -> None:
+    stage.ask("my roses are dead", intent="greeting")
+    for _ in range(batch.MOST_SAID):
+        customers.started(stage.desk, stage.update(), ANA)
+    card = _call(stage)
+    assert "my roses" not in card
+    assert len(_lines(card)) == batch.MOST_SAID

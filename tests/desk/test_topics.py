@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, select
 
 from desk.domain import Person
-from desk.flow import customers, delivering, operators, topics
+from desk.flow import customers, delivering, following, operators, topics
 from desk.tables import Customer
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OSCAR, Stage
@@ -62,7 +62,7 @@ def test_a_topic_that_was_deleted_shows_no_more_than_the_card_and_the_last_words
 ) -> None:
     asked = stage.ask("you are rude", intent="complaint")
     stage.topic()
-    said = [stage.ask(f"and rude, {number}") for number in range(topics.SHOWN_AGAIN + 3)]
+    said = [stage.ask(f"and rude, {number}") for number in range(following.AT_MOST + 3)]
     stage.send_all()
     assert topics.topic_made(stage.desk, stage.customer().id, 78, again=True)
     shown = [row.key for row in stage.send_all() if row.chat_id == OPERATOR_CHAT]

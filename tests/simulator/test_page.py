@@ -165,6 +165,24 @@ async def test_what_scripts_do_shows_at_once(page: Page, bot: Bot, control: Cont
     await expect(phone).to_contain_text("Nobody is here yet")
 
 
+async def test_an_expandable_quotation_is_folded_until_it_is_clicked(
+    page: Page, bot: Bot, control: Control
+) -> None:
+    ada = await control.customer("Ada")
+    lines = "\n".join(f"line {number}" for number in range(12))
+    text = f"<blockquote expandable>{lines}</blockquote>"
+    await bot.call("sendMessage", chat_id=ada, parse_mode="HTML", text=text)
+    quotation = page.locator(".phone .in .text blockquote")
+    await expect(quotation).to_contain_text("line 11")
+    folded = await quotation.bounding_box()
+    await quotation.click()
+    await expect(quotation).not_to_have_class("folded")
+    unfolded = await quotation.bounding_box()
+    assert folded is not None
+    assert unfolded is not None
+    assert folded["height"] < unfolded["height"] / 2
+
+
 async def test_the_menus_send_commands_photos_and_reply_keyboards(
     page: Page, bot: Bot, control: Control
 ) -> None:

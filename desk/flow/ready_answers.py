@@ -42,7 +42,7 @@ CHOICES = 8
 """So many answers are offered at most where several are found."""
 
 
-def answer_wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, words: str) -> None:
+def wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, words: str) -> None:
     """/answer in a topic: the one answer that is found is sent; of several the operator chooses,
     and where there is none, or nothing was asked for, the titles are listed."""
     with desk.store.writing() as session:

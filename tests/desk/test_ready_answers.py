@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from desk.domain import ConversationState, DeliveryState
-from desk.flow import answering, customers, delivering, erasing, operators, reminding
+from desk.flow import customers, delivering, erasing, operators, ready_answers, reminding
 from desk.flow.composing import length
 from desk.pack import Pack
 from desk.tables import DeliveryRow
@@ -20,7 +20,7 @@ REFUND = "Send us a photo and you get your money back."
 
 
 def answer(stage: Stage, words: str, *, user_id: int = OSCAR, thread_id: int = 77) -> None:
-    answering.answer_wanted(stage.desk, stage.update(), user_id, thread_id, words)
+    ready_answers.wanted(stage.desk, stage.update(), user_id, thread_id, words)
 
 
 def with_intents(stage: Stage, **titles: str) -> Stage:
@@ -99,7 +99,7 @@ def test_an_answer_by_hand_is_in_the_customers_language_with_the_packs_links_alo
 def test_answers_are_found_by_words_of_their_name_and_titles_in_all_languages(
     stage: Stage, words: str, found: list[str]
 ) -> None:
-    assert answering.matching(stage.desk, words) == found
+    assert ready_answers.matching(stage.desk, words) == found
 
 
 def test_a_title_that_is_meant_exactly_wins_over_others_that_have_its_words(
@@ -258,7 +258,7 @@ def test_a_list_of_titles_fits_into_a_message(waiting: Stage) -> None:
 def test_an_update_with_answer_that_is_handled_twice_sends_once(waiting: Stage) -> None:
     inbox_id = waiting.update()
     for _ in range(2):
-        answering.answer_wanted(waiting.desk, inbox_id, OSCAR, 77, "refund")
+        ready_answers.wanted(waiting.desk, inbox_id, OSCAR, 77, "refund")
     assert waiting.heard().count(REFUND) == 1
     # Whoever writes it once more means it.
     answer(waiting, "refund")

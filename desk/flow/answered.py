@@ -1,0 +1,41 @@
+"""What the bot has answered to a message already, as its card and post say."""
+
+from __future__ import annotations
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from desk.domain import Action, DeliveryState
+from desk.flow.batch import turn
+from desk.flow.composing import answer_text
+from desk.flow.desk import Desk
+from desk.tables import Customer, DecisionRow, DeliveryRow, Message
+
+CHOSEN_KEY = "chosen:"
+"""Begins the key of the answer to a choice; the id of the message that was asked back follows, and
+the intent."""
+NEVER_ARRIVED = (DeliveryState.FAILED, DeliveryState.CANCELLED)
+
+
+def answers_given(session: Session, desk: Desk, customer: Customer, message: Message) -> list[str]:
+    """The intents whose answers the bot has sent to this very message, or to the customer's choice
+    of what it meant, and which an operator's tap would send once more, word for word."""
+    decision = session.get(DecisionRow, message.id)
+    # In a batch a message gets its first decision.
+    if (
+        decision is None
+        or decision.action is Action.SILENT
+        or message.id in turn(session).deliveries
+    ):
+        return []
+    keys = [f"{CHOSEN_KEY}{message.id}:{choice}" for choice in decision.choices]
+    query = select(DeliveryRow.payload).where(
+        or_(DeliveryRow.message_id == message.id, DeliveryRow.key.in_(keys)),
+        DeliveryRow.from_bot.is_(True),
+        or_(DeliveryRow.state.not_in(NEVER_ARRIVED), DeliveryRow.uncertain.is_(True)),
+    )
+    # By their texts: the decision may be another one since, and no longer says what was answered.
+    said = {payload["text"] for payload in session.scalars(query) if payload}  # not if erased
+    if not said:
+        return []
+    return [name for name in desk.pack.intents if answer_text(desk, customer, name) in said]
