@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from bot import wakes, webhook
+from bot.admins import Admins
 from bot.answers import Answers
 from bot.disturbance import Disturbance
 from bot.indicator import Indicator
 from bot.intake import Intake
-from bot.introduction import introduce, sync_admins
+from bot.introduction import introduce, set_commands
 from bot.jobs import Jobs
 from bot.lanes import Lanes
 from bot.limits import GROUP_SECONDS, Limits
@@ -28,9 +28,9 @@ from bot.routers import KnownBot, Routers
 from bot.sender import STOP_SECONDS as SENDER_STOP_SECONDS
 from bot.sender import Sender
 from bot.stages import Stage, until_stopped
-from bot.telegram import Telegram, TelegramError
+from bot.telegram import Telegram
 from bot.tenure import Tenure
-from bot.waiting import pause
+from bot.waiting import pause, unless
 from bot.webhook import Webhook
 from desk import health, queues
 from desk.domain import DeskError
@@ -44,7 +44,6 @@ log = structlog.get_logger(__name__)
 
 # SQLAlchemy's pool gives 15 connections; a thread more than that would only wait for one.
 THREADS = 12
-SYNC_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,8 @@ async def serve(
         indicator = Indicator(options.desk, telegram)
         stack.push_async_callback(indicator.close)
 
-        tenure = Tenure(options.desk, me.id, partial(_begin, options.desk, limits))
+        admins = Admins(options.desk, telegram)
+        tenure = Tenure(options.desk, me.id, partial(_begin, options.desk, limits, admins))
         sender = Sender(options.desk, telegram, limits, tenure)
         bot = KnownBot(options.token, me)
         routers = Routers(options.desk, bot, jobs, indicator, answers, sender.wake)
@@ -128,7 +128,8 @@ async def serve(
         woken = {queues.WAKE_SENDER: sender.wake, queues.WAKE_LANES: lanes.wake}
         rest.start(wakes.listen(options.redis_url, woken, rest.stop))
         rest.start(_beat(Heartbeat(options.data_dir, "bot"), rest.stop))
-        rest.start(_sync_admins(options.desk, telegram, rest.stop))
+        tending = partial(_tend, options.desk, telegram, admins)
+        rest.start(tenure.while_held(tending, rest.stop))
         log.info("bot_started", bot=me.id, mode="webhook" if options.webhook else "polling")
         if ready is not None:
             ready()
@@ -136,8 +137,15 @@ async def serve(
         log.info("bot_stopped")
 
 
-def _begin(desk: Desk, limits: Limits, lease: Holding) -> None:
-    """What comes first for whoever has just taken over: what the one before was doing.
+async def _begin(desk: Desk, limits: Limits, admins: Admins, lease: Holding) -> None:
+    """What comes first for whoever has just taken over: who is an operator, and what the one before
+    was doing."""
+    await admins.sync()
+    await asyncio.to_thread(_take_up, desk, limits, lease)
+
+
+def _take_up(desk: Desk, limits: Limits, lease: Holding) -> None:
+    """Take up what the one before was doing.
 
     Who waits is announced now only: until then the one before may serve another operators' chat.
     """
@@ -162,12 +170,7 @@ async def _beat(heartbeat: Heartbeat, stop: asyncio.Event) -> None:
             return
 
 
-async def _sync_admins(desk: Desk, telegram: Telegram, stop: asyncio.Event) -> None:
-    """Telegram does not tell who became an administrator: look again from time to time."""
-    while not await pause(stop, SYNC_SECONDS):
-        if desk.operator_chat_id is None:
-            continue
-        try:
-            await sync_admins(desk, telegram)
-        except (TelegramError, SQLAlchemyError) as error:
-            log.warning("admins_not_synced", error=type(error).__name__)
+async def _tend(desk: Desk, telegram: Telegram, admins: Admins, stop: asyncio.Event) -> None:
+    """What the holder of the lease does for Telegram and the desk beside its work."""
+    await unless(stop, set_commands(desk, telegram))
+    await admins.run(stop)

@@ -55,6 +55,7 @@ class Intake:
         # No offset from an earlier run: what was stored but not yet acknowledged comes once more
         # and is a no-op, while an old offset could skip ids that Telegram began anew.
         self._offset: int | None = None
+        self._webhook_deleted = False
         self._failures = 0
         self._refused_since: float | None = None
 
@@ -88,6 +89,10 @@ class Intake:
                 return
 
     async def _poll(self, timeout: int) -> list[Any]:
+        if not self._webhook_deleted:
+            # Beside a webhook, of the bot that held the lease before, Telegram lets nobody poll.
+            await self._telegram.call("deleteWebhook")
+            self._webhook_deleted = True
         params: dict[str, Any] = {
             "timeout": timeout,
             "limit": BATCH,

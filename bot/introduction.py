@@ -1,14 +1,14 @@
-"""How a bot introduces itself to Telegram: token, operators' chat, mode and commands."""
+"""How a bot introduces itself to Telegram: token, operators' chat, webhook and commands."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import structlog
 from aiogram.types import User
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot import checks, webhook
 from bot.telegram import RefusedError, Telegram, TelegramError
@@ -16,7 +16,7 @@ from bot.waiting import backoff
 from bot.webhook import Webhook
 from desk import metrics
 from desk.domain import DeskError
-from desk.flow import roster, topics
+from desk.flow import topics
 from desk.flow.desk import Desk
 from desk.store import failed
 from desk.texts import LANGUAGES, say
@@ -32,9 +32,10 @@ OPERATORS_COMMANDS = (
 
 
 async def introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> User:
-    """Check the token and the operators' chat and tell Telegram how this bot works.
+    """Check the token and the operators' chat; returns the bot's own account.
 
-    That is by the webhook, or else by polling. Returns the bot's own account.
+    A webhook is told to Telegram, too: every bot takes its calls. All else that changes anything is
+    left to whoever holds the lease: a standby may have other settings.
 
     A Telegram that is away has START_SECONDS to come back.
     """
@@ -51,11 +52,6 @@ async def introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> Use
                 raise DeskError(checks.trouble(telegram, error)) from None
             log.warning("telegram_away", retry_in=round(seconds, 2), error=str(error))
             await asyncio.sleep(seconds)
-        except IntegrityError:
-            # Another bot that starts just now has written the same: then it is there.
-            failures += 1
-            if failures > 5:
-                raise
         except SQLAlchemyError as error:
             raise failed(desk.store.url, error) from None
 
@@ -70,26 +66,12 @@ async def _introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> Us
         for problem in problems:
             log.error("operators_chat_unusable", error=problem)
         metrics.OPERATORS_CHAT.set(not problems)
-        if not problems:
-            await sync_admins(desk, telegram)
-    await _set_mode(telegram, hook)
-    await _set_commands(desk, telegram)
-    await _set_operators_commands(desk, telegram)
+    if hook is not None:
+        await _set_webhook(telegram, hook)
     return me
 
 
-async def sync_admins(desk: Desk, telegram: Telegram) -> None:
-    """Make the operators' chat's administrators admins of the desk."""
-    found = await telegram.call("getChatAdministrators", {"chat_id": desk.operator_chat_id})
-    users = [User.model_validate(member["user"]) for member in found]
-    admins = [(user.id, user.full_name) for user in users if not user.is_bot]
-    await asyncio.to_thread(roster.sync_admins, desk, admins)
-
-
-async def _set_mode(telegram: Telegram, hook: Webhook | None) -> None:
-    if hook is None:
-        await telegram.call("deleteWebhook")
-        return
+async def _set_webhook(telegram: Telegram, hook: Webhook) -> None:
     try:
         await webhook.announce(telegram, hook.url, hook.secret)
     except RefusedError as error:
@@ -101,36 +83,30 @@ async def _set_mode(telegram: Telegram, hook: Webhook | None) -> None:
         ) from None
 
 
-async def _set_commands(desk: Desk, telegram: Telegram) -> None:
-    """Describe the commands, in languages that the pack has; None is for everybody else's phone.
+async def set_commands(desk: Desk, telegram: Telegram) -> None:
+    """Describe the commands to customers and operators. Whatever fails is logged: commands work
+    without it, and Telegram keeps what it was told before."""
+    for params in _described(desk):
+        try:
+            await telegram.call("setMyCommands", params)
+        except TelegramError as error:
+            log.warning("commands_not_set", scope=params["scope"]["type"], error=str(error))
+            if error.away:
+                return
+
+
+def _described(desk: Desk) -> Iterator[dict[str, Any]]:
+    """In languages that the pack has; None is for everybody else's phone.
 
     A language that the pack lacks is set, too: Telegram would keep what another pack set.
     """
     for phone in (None, *LANGUAGES):
-        language = desk.pack.language(phone)
-        params: dict[str, Any] = {
-            "commands": _commands(COMMANDS, language),
-            "scope": {"type": "all_private_chats"},
-        }
-        if phone is not None:
-            params["language_code"] = phone
-        await telegram.call("setMyCommands", params)
-
-
-async def _set_operators_commands(desk: Desk, telegram: Telegram) -> None:
-    if desk.operator_chat_id is None:
-        return
-    params = {
-        "commands": _commands(OPERATORS_COMMANDS, desk.language),
-        "scope": {"type": "chat", "chat_id": desk.operator_chat_id},
-    }
-    try:
-        await telegram.call("setMyCommands", params)
-    except RefusedError as error:
-        if error.away or error.retry_after is not None:
-            raise
-        # Commands work without it, and a bot out of its group is to serve customers.
-        log.warning("commands_not_set", error=error.description)
+        scope: dict[str, Any] = {"type": "all_private_chats"}
+        params = {"commands": _commands(COMMANDS, desk.pack.language(phone)), "scope": scope}
+        yield params if phone is None else params | {"language_code": phone}
+    if desk.operator_chat_id is not None:
+        scope = {"type": "chat", "chat_id": desk.operator_chat_id}
+        yield {"commands": _commands(OPERATORS_COMMANDS, desk.language), "scope": scope}
 
 
 def _commands(names: Sequence[str], language: str) -> list[dict[str, str]]:

@@ -28,7 +28,9 @@ class Tenure:
     `begin` is run once it is held and before anything that waits in `while_held` starts.
     """
 
-    def __init__(self, desk: Desk, bot_id: int, begin: Callable[[Holding], None]) -> None:
+    def __init__(
+        self, desk: Desk, bot_id: int, begin: Callable[[Holding], Coroutine[Any, Any, None]]
+    ) -> None:
         self._desk = desk
         self._begin = begin
         self._held = asyncio.Event()
@@ -93,13 +95,16 @@ class Tenure:
 
         It may take longer than the lease lasts, so that is renewed beside it.
         """
-        beginning = asyncio.create_task(asyncio.to_thread(self._begin, self.lease))
+        beginning = asyncio.create_task(self._begin(self.lease))
         kept = True
-        while not (await asyncio.wait([beginning], timeout=leases.RENEW_SECONDS))[0]:
-            try:
-                kept = kept and await self._hold()
-            except SQLAlchemyError as error:
-                log.warning("lease_not_renewed", error=type(error).__name__)
+        try:
+            while not (await asyncio.wait([beginning], timeout=leases.RENEW_SECONDS))[0]:
+                try:
+                    kept = kept and await self._hold()
+                except SQLAlchemyError as error:
+                    log.warning("lease_not_renewed", error=type(error).__name__)
+        finally:
+            beginning.cancel()  # where this is cancelled itself
         beginning.result()
         return kept and await self._hold()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.compose import load_settings
+from cli.errors import CommandError
 from cli.screen import JsonOption, notices, percent, print_json, results
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ def promote(version: Annotated[str, typer.Argument(help="A version of `models li
     from classifier import registry
 
     settings = load_settings()
+    if version in [found.name for found in registry.versions(settings.models_dir)]:
+        _check_predicts(settings.models_dir / version)
     before = registry.champion(settings.models_dir)
     registry.promote(settings.models_dir, version)
     results().print(f"{version} serves now (before: {before or 'none'}).")
@@ -104,6 +108,23 @@ def prune(
         results().print(f"{version.name} {'would be' if dry_run else 'is'} removed.")
     if not found:
         notices().print("There is nothing to remove.")
+
+
+def _check_predicts(path: Path) -> None:
+    """Raise `CommandError` for a version that can't predict, though its files may be whole."""
+    from classifier import Classifier
+    from classifier.registry import ModelError
+
+    try:
+        # Whether there is room for another one on the workers' device says nothing of the model.
+        Classifier.load(path, "cpu")(["warm up"])
+    except (ModelError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        raise CommandError(
+            f"{path.name} can't predict ({type(error).__name__}: {error}), so what serves is left "
+            "as it is. Promote another version, or train one."
+        ) from error
 
 
 def _row(version: Version) -> dict[str, Any]:

@@ -51,6 +51,10 @@ class StopRequestedError(Exception):
     """Somebody asked the supervisor to stop while it was waiting for something."""
 
 
+class NotReadyError(CommandError):
+    """A child was not ready in time."""
+
+
 @dataclass
 class Child:
     """One process. `ready` says whether it does its work (called until it is true)."""
@@ -140,7 +144,7 @@ class Supervisor:
     def wait_ready(self, children: Iterable[Child], timeout: float) -> None:
         """Return when all of them are ready, restarting what dies meanwhile.
 
-        Raises `CommandError` with the end of the log of one that isn't in time,
+        Raises `NotReadyError` with the end of the log of one that isn't in time,
         `MisconfiguredError` for one that says that its settings are wrong and was never ready,
         `StopRequestedError` on a request to stop.
         """
@@ -150,7 +154,7 @@ class Supervisor:
             self.turn()
             if time.monotonic() > deadline:
                 late = waiting[0]
-                raise CommandError(
+                raise NotReadyError(
                     f"{late.name} was not ready within {timeout:.0f} s. {last_words(late)}"
                 )
             time.sleep(TICK)

@@ -16,9 +16,9 @@ from cli import rundir
 from cli.compose import check_redis, load_pack, open_store, read_settings
 from cli.errors import CommandError, MisconfiguredError
 from cli.processes import PROCESSES
-from cli.screen import escape, results
+from cli.screen import escape, notices, results
 from cli.simulated import HOST, Simulator, begin_anew, choose_port, register_staff
-from cli.supervisor import Child, Stage, StopRequestedError, Supervisor
+from cli.supervisor import Child, NotReadyError, Stage, StopRequestedError, Supervisor
 
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from workers.embedded import EmbeddedRedis
 
 READY_TIMEOUT = 90.0
+MODEL_TIMEOUT = 90.0
+"""So long is waited for the model before the desk goes on without."""
 ROOT = Path(__file__).parents[1]
 INFERENCE = "inference"
 """Starts when there is a model: it is ready when it can answer."""
@@ -78,6 +80,8 @@ class Run:
         self.data_dir = settings.data_dir
         self.simulated = settings.bot_token is None
         self.redis: EmbeddedRedis | None = None
+        self.problem: str | None = None
+        """Why no model serves, where that is known."""
         self.supervisor = Supervisor(self.data_dir / "logs", self._tell, self._write_state)
         self.supervisor.stop_on_signals()
         self.state: dict[str, Any] = {
@@ -127,8 +131,9 @@ class Run:
                 what = f"[bold cyan]{self.state['url']}/[/] is open"
             self.say(f"  {what} already: until there is a model, people get each message")
             self._train_starter(environment)
-        children.append(self._start_process(INFERENCE, environment))
+        inference = self._start_process(INFERENCE, environment)
         self.supervisor.wait_ready(children, READY_TIMEOUT)
+        self._wait_for_model(inference)
         self._start_process(TRAINING, environment)
         self.state["ready"] = True
         self._write_state()
@@ -221,7 +226,10 @@ class Run:
         return {**os.environ, **chosen}
 
     def _has_champion(self) -> bool:
-        """Whether there is a model to serve. Raises `CommandError` for one that can't."""
+        """Whether there is a model to serve; where it is damaged, `problem` says so.
+
+        Raises `CommandError` for such a one where nobody could be called meanwhile.
+        """
         from classifier import registry
 
         serving = registry.champion(self.settings.models_dir)
@@ -230,11 +238,14 @@ class Run:
         try:
             registry.verify(self.settings.models_dir / serving)
         except registry.ModelError as error:
-            raise CommandError(
+            self.problem = (
                 f"The champion can't serve: {error}. Run `frontdesk models rollback` or "
                 f"`frontdesk models promote VERSION`; or delete {self.settings.models_dir}/"
                 "champion, and the next start trains the starter model anew."
-            ) from None
+            )
+            if not self.simulated and self.settings.operator_chat_id is None:
+                raise CommandError(self.problem) from None
+            return True
         self._tell("model", serving, True)
         self._warn_of_another_pack(serving)
         return True
@@ -252,6 +263,23 @@ class Run:
         if status:
             raise CommandError("The starter model could not be trained; the reason stands above.")
         self._tell("model", str(registry.champion(self.settings.models_dir)), True)
+
+    def _wait_for_model(self, inference: Child) -> None:
+        """Wait until the model serves, but not for one that can't: people can answer meanwhile."""
+        if self.problem is None:
+            try:
+                self.supervisor.wait_ready([inference], MODEL_TIMEOUT)
+                return
+            except NotReadyError as error:
+                self.problem = str(error)
+        # Said where nothing else is, too: it is a failure.
+        with suppress(OSError, SystemExit):
+            notices().print(
+                f"No model serves. {self.problem}\nAll else works: people get each message until "
+                "one serves, and a worker looks for it all the time.",
+                style="bold yellow",
+                markup=False,
+            )
 
     def _warn_of_another_pack(self, serving: str) -> None:
         """Say where the champion knows fewer than half of the pack's intents: it can answer little
@@ -312,7 +340,10 @@ class Run:
         return child
 
     def _say_where(self, seconds: float) -> None:
-        self.say(f"\n[bold green]Ready[/] in {seconds:.1f} s")
+        ready = "[bold green]Ready[/]"
+        if self.problem is not None:
+            ready = "[bold yellow]Ready but for the model[/]"
+        self.say(f"\n{ready} in {seconds:.1f} s")
         if self.simulated:
             url = str(self.state["url"])
             if not Simulator(url).shows_page():

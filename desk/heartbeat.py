@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 STALE_SECONDS = 30.0
 
 _started = time.monotonic()
@@ -18,6 +22,7 @@ class Heartbeat:
         self._path = path(data_dir, process)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._last = 0.0
+        self._failing = False
 
     def wait(self) -> None:
         """The loop turns, but what it works with is not there yet: no sign of life in the file,
@@ -26,12 +31,23 @@ class Heartbeat:
         _turned = time.monotonic()
 
     def beat(self) -> None:
-        """Touch the file, at most once a second."""
+        """Touch the file, at most once a second.
+
+        One that can't be touched grows old, and says by that what it is for: nobody's work ends.
+        """
         self.wait()
         now = time.monotonic()
-        if now - self._last >= 1.0:
+        if now - self._last < 1.0:
+            return
+        self._last = now
+        try:
             self._path.touch()
-            self._last = now
+        except OSError as error:
+            if not self._failing:
+                log.error("heartbeat_not_written", path=str(self._path), error=error.strerror)
+            self._failing = True
+        else:
+            self._failing = False
 
 
 def path(data_dir: Path, process: str) -> Path:

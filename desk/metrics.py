@@ -107,7 +107,8 @@ MODEL = _gauge(
 )
 MODEL_LOADED = _gauge("frontdesk_model_loaded_timestamp_seconds", "When the model was loaded.")
 MODEL_REFUSED = _gauge(
-    "frontdesk_model_refused", "1 while the champion can't be loaded and an older model serves."
+    "frontdesk_model_refused",
+    "1 while the champion can't be loaded, whether an older model serves or none.",
 )
 
 # --- The training worker ----------------------------------------------------------------------

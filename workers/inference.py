@@ -44,8 +44,8 @@ LEAST_TOKENS = 128
 class Champion:
     """The model that serves. It follows the champion pointer between batches.
 
-    A champion that can't be loaded, or a pointer that is none, is refused, once and with its
-    reason in the log, and the model that served before goes on.
+    A champion that can't be loaded or can't predict, or a pointer that is none, is refused, once
+    and with its reason in the log, and the model that served before goes on.
     """
 
     check_seconds = CHECK_CHAMPION_SECONDS
@@ -57,6 +57,8 @@ class Champion:
         self._refused_at = 0.0
         self._checked = 0.0
         self.classifier: Classifier | None = None
+        self.problem: str | None = None
+        """Why the champion is refused."""
 
     def follow(self) -> bool:
         """Load the champion if it has changed; returns whether a model is there to serve."""
@@ -72,17 +74,21 @@ class Champion:
                 return self.classifier is not None
             if self.classifier is None or self.classifier.version != version:
                 self._load(version)
-            self._refused = None
+            self._refused = self.problem = None
             metrics.MODEL_REFUSED.set(0)
-        except (ModelError, RuntimeError, MemoryError) as error:  # a device without room, too
+        except Exception as error:  # noqa: BLE001 - whatever parts raise that don't fit each other
+            # Or a device without room: one model must not end all workers.
             end_if_broken(error)
             free_memory()
             refused = version or str(error)
             self._refused_at = now
+            # Of an error that nobody foresaw the text alone may say little.
+            kind = "" if isinstance(error, ModelError) else f"{type(error).__name__}: "
+            self.problem = f"{kind}{error}"
             if refused != self._refused:
                 serving = self.classifier.version if self.classifier else None
                 log.error(
-                    "model.refused", version=version, reason=str(error), still_serving=serving
+                    "model.refused", version=version, reason=self.problem, still_serving=serving
                 )
             self._refused = refused
             metrics.MODEL_REFUSED.set(1)
@@ -266,10 +272,11 @@ def run(
     heartbeat = Heartbeat(data_dir, "inference")
     champion = Champion(models_dir, device)
     connection = connect(redis_url)
-    if not champion.follow():
-        health.PROCESS.lack("model", "there is no champion: run frontdesk train")
+    if not champion.follow() and champion.problem is None:
         log.warning("model.missing", models=str(models_dir), hint="run: frontdesk train")
     while not champion.follow():
+        lacking = "there is no champion: run frontdesk train"
+        health.PROCESS.lack("model", champion.problem or lacking)
         heartbeat.wait()
         time.sleep(CHECK_CHAMPION_SECONDS)
     inference = Inference(desk, connection, champion)

@@ -81,6 +81,9 @@ class Scheduler:
         self._retention = None if retention_days is None else timedelta(days=retention_days)
         self._close_from = self._erase_from = 0.0
         self._emptied_until: int | None = 0
+        self._redis_away = False
+        """Whether Redis failed in this tick. One that is silent costs `REDIS_SECONDS` a command,
+        and a tick must not outlast the lease."""
         self._ticked: float | None = None
         self._sure_from = 0.0
         self._clock_differs = False
@@ -95,16 +98,21 @@ class Scheduler:
         if self._ticked is not None and now - self._ticked > HESITATE_SECONDS / 2:
             self.hesitate()
         self._ticked = now
+        self._redis_away = False
         by_age = (
             *(self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.remind),
             *(self.close_quiet, self.erase_old),
         )
+        by_redis = (self.enqueue_stuck, self.enqueue_runs, self.retrain)
         for chore in (self.compare_clocks, *by_age, self.retrain):
             if self._clock_differs and chore in by_age:
+                continue
+            if self._redis_away and chore in by_redis:
                 continue
             try:
                 chore()
             except RedisError as error:
+                self._redis_away = True
                 log.warning("redis_away", chore=chore.__name__, reason=str(error))
             except DATABASE_AWAY as error:
                 log.warning("database_away", chore=chore.__name__, reason=cause(error))
@@ -222,7 +230,7 @@ class Scheduler:
         reminded = reminding.remind(self._desk)
         if announced or reminded:
             log.info("operators.reminded", conversations=reminded, opening=announced)
-            self._connection.publish(queues.WAKE_SENDER, "")
+            self._wake_sender()
 
     def close_quiet(self) -> None:
         """Once a minute conversations are over that a person answered and nobody resolved."""
@@ -243,10 +251,15 @@ class Scheduler:
         erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE)
         if erased:
             log.info("customers.erased", customers=erased)
-            self._connection.publish(queues.WAKE_SENDER, "")
+            self._wake_sender()
         elif self._emptied_until is None:
             # From the first one again: one that was parked may be handled by then.
             self._erase_from, self._emptied_until = boottime() + ERASE_SECONDS, 0
+
+    def _wake_sender(self) -> None:
+        """Without it the sender finds what waits at its next look."""
+        if not self._redis_away:
+            self._connection.publish(queues.WAKE_SENDER, "")
 
     def _fates(self, jobs: Sequence[tuple[str, float]]) -> list[Fate]:
         """What has become of each job, given its id and how many seconds it may take.

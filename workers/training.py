@@ -105,7 +105,7 @@ class Life:
                 if not learning.still_running(self._desk, self._run_id, self._attempt):
                     self._stale.set()
                 pause = SIGN_SECONDS
-            except (SQLAlchemyError, OSError) as error:  # a full disk must not end the signs, too
+            except SQLAlchemyError as error:
                 log.warning("run.no_sign", run=self._run_id, reason=type(error).__name__)
                 pause = min(1.0, SIGN_SECONDS)
 

@@ -29,6 +29,7 @@ from desk.flow.desk import Desk
 from desk.pack import Pack
 from desk.store import Store
 from desk.tables import Base, DeliveryRow, Message
+from desk.texts import LANGUAGES
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.redis_servers import embedded_redis
@@ -168,6 +169,14 @@ class World:
         query: Json = {"method": method} | ({} if chat is None else {"chat_id": chat})
         found: list[Json] = await self.ask("GET", "log", None, **query)
         return found
+
+    async def commands_set(self) -> None:
+        """Wait until the bot has described its commands to customers and operators."""
+
+        async def look() -> bool:
+            return len(await self.calls("setMyCommands")) == 2 + len(LANGUAGES)
+
+        await eventually(look)
 
 
 @pytest.fixture

@@ -21,9 +21,10 @@ from cli.telegram import check_telegram
 from desk import metrics
 from desk.domain import DeskError
 from desk.settings import Settings
+from desk.texts import LANGUAGES
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
-from tests.bot.conftest import Running, Starter, World
+from tests.bot.conftest import Running, Starter, World, eventually
 
 CHAT = f"chats/{OPERATORS_CHAT}"
 
@@ -66,8 +67,6 @@ AWAY = [
     {"kind": "server_error", "method": "getMe"},
     {"kind": "server_error", "method": "getChat"},
     {"kind": "refused", "method": "getChatMember"},
-    {"kind": "error", "method": "getChatAdministrators", "status": 500},
-    {"kind": "too_many_requests", "method": "setMyCommands", "retry_after": 1},
 ]
 
 
@@ -267,7 +266,28 @@ async def test_a_private_chat_is_no_operators_chat(
     assert "must be a group" in problem
 
 
+COMMANDS_REFUSED = [
+    {"kind": "too_many_requests", "retry_after": 60},
+    {"kind": "error", "status": 400, "description": "Bad Request: BOT_COMMAND_DESCRIPTION_INVALID"},
+    {"kind": "refused"},
+]
+
+
+@pytest.mark.parametrize("fault", COMMANDS_REFUSED, ids=lambda fault: fault["kind"])
+async def test_commands_that_telegram_does_not_take_keep_no_customer_from_the_bot(
+    fault: dict[str, Any], start_bot: Starter, world: World
+) -> None:
+    await world.fault(**fault, method="setMyCommands", times=100)
+    with capture_logs() as logs:
+        await start_bot()
+        await world.reply(await world.write(await world.customer(), "/help"))
+        await eventually(lambda: [one for one in logs if one["event"] == "commands_not_set"])
+    tries = len(await world.calls("setMyCommands"))
+    assert tries == (1 if fault["kind"] != "error" else 2 + len(LANGUAGES))
+
+
 async def test_the_commands_are_set_in_both_languages(bot: Running, world: World) -> None:
+    await world.commands_set()
     ann, li = await world.customer("Ann", "de"), await world.customer("Li", "zh-hans")
     shown = await world.ask("GET", f"customers/{ann}/commands")
     assert [command["command"] for command in shown] == ["start", "help", "human"]
@@ -281,6 +301,7 @@ async def test_a_pack_without_chinese_has_no_chinese_commands(
 ) -> None:
     pack = options.desk.pack.model_copy(update={"languages": ("en",)})
     await start_bot(replace(options, desk=replace(options.desk, pack=pack)))
+    await world.commands_set()
     li = await world.customer("Li", "zh-hans")
     shown = await world.ask("GET", f"customers/{li}/commands")
     assert shown[2]["description"] == "Talk to a person"

@@ -321,8 +321,9 @@ async def test_a_command_about_a_customer_that_is_written_in_general_is_told_whe
 
 
 async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_theirs(
-    bot: Running, simulator: Simulator
+    bot: Running, simulator: Simulator, world: World
 ) -> None:
+    await world.commands_set()
     listed = {
         scope[0]: [command["command"] for command in commands]
         for scope, commands in simulator.world.bots[0].commands.items()
@@ -341,6 +342,7 @@ async def test_a_bot_that_may_not_list_operators_commands_starts_all_the_same(
     refusal = "Bad Request: chat not found"
     await world.fault("error", method="setMyCommands", status=400, description=refusal)
     await start_bot()
+    await world.commands_set()
     assert not (await world.calls("setMyCommands"))[-1]["ok"]
     ann = await world.customer()
     await world.reply(await world.write(ann, "/help"), "/human")

@@ -6,23 +6,24 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 from structlog.testing import capture_logs
 
-from bot import lanes
+from bot import admins, lanes
 from bot.app import BotOptions
 from bot.tenure import Tenure
 from bot.webhook import Webhook
 from desk.domain import DeliveryState, InboxState
-from desk.flow import leases
+from desk.flow import leases, roster
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, LostLeaseError
-from desk.tables import DeliveryRow, Inbox, Lease
+from desk.tables import DeliveryRow, Inbox, Lease, Operator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
-from tests.bot.conftest import Rows, Starter, World, eventually
+from tests.bot.conftest import OLGA, Rows, Starter, World, eventually
 from tests.ports import free_port
 
 LEASE = leases.bot_lease(int(DEFAULT_TOKEN.partition(":")[0]))
@@ -53,6 +54,35 @@ async def test_a_standby_announces_who_waits_in_its_operators_chat_when_it_takes
     assert {row.chat_id for row in rows.all(DeliveryRow)} == {ann}
     await first.stop()
     assert "message_thread_id" in (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+
+
+async def test_a_standby_that_polls_changes_neither_operators_nor_commands_nor_the_webhook(
+    start_bot: Starter, desk: Desk, world: World, rows: Rows
+) -> None:
+    elsewhere = Holding(LEASE, "elsewhere")
+    assert await asyncio.to_thread(leases.hold, desk, elsewhere, 3600)
+    await asyncio.to_thread(roster.sync_admins, desk, [(5, "Oscar")])
+    with capture_logs() as logs:
+        await start_bot()
+        await eventually(lambda: [entry for entry in logs if entry["event"] == "standby"])
+    changing = ("setMyCommands", "deleteWebhook")
+    assert [await world.calls(method) for method in changing] == [[], []]
+    assert [row.user_id for row in rows.all(Operator)] == [5]
+    await asyncio.to_thread(leases.release, desk, elsewhere)
+    await eventually(lambda: [row.user_id for row in rows.all(Operator)] == [OLGA])
+    for method in changing:
+        await eventually(partial(world.calls, method))
+
+
+async def test_a_bot_takes_over_though_telegram_does_not_say_who_is_an_administrator_and_asks_again(
+    start_bot: Starter, world: World, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admins, "AGAIN_SECONDS", 0.05)
+    await world.fault("error", method="getChatAdministrators", status=500, times=2)
+    await start_bot()
+    ann = await world.customer()
+    await world.reply(await world.write(ann, "/help"))
+    assert (await rows.until(Operator))[0].user_id == OLGA
 
 
 @pytest.mark.parametrize(
@@ -125,7 +155,9 @@ async def test_a_bot_whose_host_has_slept_past_the_lease_is_not_sure_of_it(
     desk: Desk, sleep_host: Callable[[float], None]
 ) -> None:
     stop = asyncio.Event()
-    tenure = Tenure(desk, 1, lambda _: None)
+    begin = Beginning()
+    begin.over.set()
+    tenure = Tenure(desk, 1, begin)
     running = asyncio.create_task(tenure.run(stop))
     await eventually(tenure.is_held)
     assert tenure.sure()
@@ -142,9 +174,9 @@ class Beginning:
         self.times = 0
         self.over = threading.Event()
 
-    def __call__(self, _: Holding) -> None:
+    async def __call__(self, _: Holding) -> None:
         self.times += 1
-        assert self.over.wait(60)
+        assert await asyncio.to_thread(self.over.wait, 60)
 
 
 async def test_a_lease_is_renewed_while_what_comes_first_takes_long(

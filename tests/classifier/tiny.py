@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -10,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 import safetensors.torch
 import torch
 from safetensors.torch import load_file
 from tokenizers import BertWordPieceTokenizer
 
+from classifier import registry
 from classifier.arrays import Float32
 from classifier.backends import Batch, Output
 from classifier.bert import BertEncoder, BertShape, to_checkpoint
@@ -128,3 +131,14 @@ def arrays(output: Output) -> list[Float32]:
 def make_batch(*sequences: list[int]) -> Batch:
     """Texts of these token ids, whose results belong where they stand."""
     return Batch(np.arange(len(sequences)), Sequences.of(sequences))
+
+
+def misfit(version: Path) -> None:
+    """Give a version a part that does not fit the others, with a manifest that says it is right."""
+    part, manifest = version / "neighbours.safetensors", version / registry.MANIFEST
+    directions = load_file(part)["directions"].numpy()
+    safetensors.numpy.save_file({"directions": np.ascontiguousarray(directions[:, :-8])}, part)
+    content, said = part.read_bytes(), json.loads(manifest.read_text())
+    digest = hashlib.sha256(content).hexdigest()
+    said["files"][part.name] = {"sha256": digest, "bytes": len(content)}
+    manifest.write_text(json.dumps(said))

@@ -109,9 +109,9 @@ class Place:
         clean = {k: v for k, v in os.environ.items() if k.upper() not in known}
         return {**clean, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **self.settings, **more}
 
-    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, code: str = "", **more: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", *arguments],
+            [sys.executable, *(["-c", code] if code else ["-m", "cli"]), *arguments],
             cwd=self.folder,
             env=self.environment(**more),
             stdin=subprocess.DEVNULL,

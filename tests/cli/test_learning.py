@@ -23,6 +23,7 @@ from cli.screen import training_progress
 from desk.domain import RunState
 from desk.flow import learning, watching
 from desk.flow.desk import Desk
+from tests.classifier.tiny import misfit
 from tests.cli.conftest import Place, Result, make_examples, write_jsonl
 
 Command = Callable[..., Result]
@@ -368,6 +369,20 @@ def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk:
     assert back.code == 0
     assert registry.champion(own_models) == first
     assert frontdesk("models", "rollback").code == 1
+
+
+def test_a_version_that_can_not_predict_is_not_promoted(
+    own_models: Path, frontdesk: Command
+) -> None:
+    serving = registry.champion(own_models)
+    assert serving is not None
+    unfit = registry.new_version_name()
+    shutil.copytree(own_models / serving, own_models / unfit)
+    misfit(own_models / unfit)
+    result = frontdesk("models", "promote", unfit)
+    assert result.code == 1
+    assert f"{unfit} can't predict (ValueError: " in result.err
+    assert registry.champion(own_models) == serving
 
 
 def test_versions_are_removed_by_name_or_because_nobody_needs_them(

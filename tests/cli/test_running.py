@@ -27,6 +27,7 @@ from desk.heartbeat import age
 from desk.pack import load
 from desk.store import Store
 from desk.tables import Customer, DecisionRow
+from tests.classifier.tiny import misfit
 from tests.cli.conftest import ANSWER, ROOT, Place, Result, make_examples, write_jsonl
 from tests.cli.test_supervisor import lives
 
@@ -410,15 +411,55 @@ def test_a_pack_with_mistakes_is_refused_with_all_of_them(place: Place) -> None:
     assert "'refound'" in result.err
 
 
-def test_a_damaged_champion_is_named_before_the_workers_start(
+def test_a_damaged_champion_is_named_and_people_get_the_messages_until_another_serves(
     place: Place, models_dir: Path
 ) -> None:
     models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    place.settings |= {"MODELS_DIR": str(models), "REPLY_DEADLINE": "1"}
+    calibration = models / "champion" / "calibration.json"
+    whole = calibration.read_bytes()
+    calibration.write_text("{}")
+    process = place.up()
+    assert chat(place).json()["rule"] == "late"
+    version, again = registry.champion(models), registry.new_version_name()
+    assert version is not None
+    calibration.write_bytes(whole)
+    shutil.copytree(models / version, models / again)
+    assert place.run("models", "promote", again).code == 0
+    until(lambda: rundir.read(place.data_dir)["children"]["inference"]["ready"], "it serves")
+    assert chat(place).json()["reply"] == ANSWER
+    process.terminate()
+    out, err = process.communicate(timeout=30)
+    assert "Ready but for the model in" in out
+    assert "calibration.json" in err
+    assert "frontdesk models rollback" in err
+
+
+def test_a_real_bot_that_can_call_nobody_does_not_start_with_a_damaged_champion(
+    place: Place, models_dir: Path, telegram: Simulator
+) -> None:
+    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
     (models / "champion" / "calibration.json").write_text("{}")
-    result = place.run("up", MODELS_DIR=str(models))
+    alone = {key: value for key, value in real_bot(telegram).items() if "CHAT" not in key}
+    result = place.run("up", MODELS_DIR=str(models), **alone)
     assert result.code == 1
     assert "calibration.json" in result.err
     assert "frontdesk models rollback" in result.err
+
+
+def test_a_model_that_is_not_ready_in_time_is_told_with_its_reason_and_people_get_the_messages(
+    place: Place, models_dir: Path
+) -> None:
+    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    place.settings |= {"MODELS_DIR": str(models), "REPLY_DEADLINE": "1"}
+    misfit((models / "champion").resolve())
+    sooner = "import cli.up, cli.main; cli.up.MODEL_TIMEOUT = 5; exit(cli.main.main(['up']))"
+    process = place.start(code=sooner)
+    until(lambda: (rundir.running(place.data_dir) or {}).get("ready"), "it is ready")
+    assert chat(place).json()["rule"] == "late"
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert "inference was not ready within 5 s. It said: model.refused: ValueError: " in err
 
 
 def test_a_champion_of_another_pack_is_told_at_the_start(place: Place, pack_dir: Path) -> None:

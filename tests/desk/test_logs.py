@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from desk import heartbeat
 from desk.scrubbing import scrub
@@ -65,3 +67,23 @@ def test_a_sign_of_life_has_an_age(tmp_path: Path) -> None:
     age = heartbeat.age(tmp_path, "bot")
     assert age is not None
     assert age < 5
+
+
+def test_a_sign_of_life_that_can_not_be_written_ends_nobody_and_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("desk.heartbeat.time.monotonic", lambda: now)
+    beating = heartbeat.Heartbeat(tmp_path, "bot")
+    beating.beat()
+    told = []
+    for folder_is_there in (False, False, True, False):
+        if folder_is_there:
+            (tmp_path / "alive").mkdir()
+        else:
+            shutil.rmtree(tmp_path / "alive", ignore_errors=True)
+        now += 1
+        with capture_logs() as logs:
+            beating.beat()
+        told.append([entry["event"] for entry in logs])
+    assert told == [["heartbeat_not_written"], [], [], ["heartbeat_not_written"]]

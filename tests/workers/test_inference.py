@@ -26,6 +26,7 @@ from desk.flow.desk import Desk
 from desk.pack import Pack
 from desk.store import Store
 from desk.tables import Message, PredictionRow
+from tests.classifier.tiny import misfit
 from tests.conftest import OPERATOR_CHAT
 from tests.databases import PostgresServer
 from tests.desk.acting import ANA, BEN, Stage
@@ -244,6 +245,36 @@ def test_a_device_without_room_for_a_new_champion_keeps_the_old_one_serving(
     monkeypatch.setattr("workers.inference.Classifier.load", full)
     assert champion.follow()
     assert champion.classifier is before
+
+
+def test_a_champion_whose_parts_do_not_fit_is_refused_and_the_old_one_goes_on_serving(
+    champion: Champion, models: Path
+) -> None:
+    champion.check_seconds = 0.0
+    before = champion.classifier
+    following = other_version(models)
+    misfit(models / following)
+    registry.promote(models, following)
+    with structlog.testing.capture_logs() as logs:
+        assert champion.follow()
+        assert champion.follow()
+    assert champion.classifier is before
+    assert [(entry["event"], entry["version"]) for entry in logs] == [("model.refused", following)]
+    assert logs[0]["reason"].startswith("ValueError: ")
+
+
+def test_a_worker_whose_first_champion_can_not_predict_waits_until_another_one_serves(
+    models: Path,
+) -> None:
+    version, other = registry.champion(models), other_version(models)
+    assert version is not None
+    misfit(models / version)
+    champion = Champion(models, "cpu")
+    assert not champion.follow()
+    assert champion.problem is not None
+    registry.promote(models, other)
+    assert champion.follow()
+    assert champion.problem is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from desk.domain import Action, ConversationState, FeedbackKind, Person, RunStat
 from desk.flow import clocks, customers, learning, watching
 from desk.tables import Customer, Feedback, Inbox, Message
 from tests.conftest import Clock
-from tests.desk.acting import ANA, OLGA, Stage
+from tests.desk.acting import ANA, BEN, OLGA, Stage
 from workers import scheduler as module
 from workers.connection import client
 from workers.scheduler import Scheduler
@@ -352,6 +352,35 @@ def test_people_are_called_for_late_messages_while_redis_answers_nothing(
     finally:
         os.kill(server, signal.SIGCONT)
     assert stage.conversation().state is ConversationState.WAITING
+    silent.close()
+
+
+def test_in_a_round_a_redis_that_answers_nothing_is_waited_for_once_and_sql_goes_on(
+    stage: Stage, connection: Redis, redis_url: str, clock: Clock
+) -> None:
+    silent = client(redis_url, answer_within=1.0)
+    scheduler = Scheduler(stage.desk, silent, reply_deadline=20, retrain_at=time(3, 0))
+    customers.asked_for_person(
+        stage.desk, stage.update(), Person(chat_id=700, name="Carl"), "/human"
+    )
+    clock.move(minutes=16)
+    stage.write("where is it?", ANA)
+    clock.move(seconds=21)
+    stage.write("are you open?", BEN)
+    clock.move(seconds=5)
+    learning.order_run(stage.desk, "Olga")
+    server = connection.info("server")["process_id"]
+    os.kill(server, signal.SIGSTOP)
+    try:
+        with structlog.testing.capture_logs() as logs:
+            scheduler.tick()
+    finally:
+        os.kill(server, signal.SIGCONT)
+    away = [entry["chore"] for entry in logs if entry["event"] == "redis_away"]
+    assert away == ["give_up_late"]
+    assert any(text.startswith("⏰") for text in stage.told()), "a reminder needs no Redis"
+    scheduler.tick()
+    assert queued(connection), "the next round asks it again"
     silent.close()
 
 
