@@ -166,7 +166,6 @@ def _unanswered(desk: Desk) -> Select[Conversation, datetime]:
             Conversation.state == ConversationState.HUMAN,
             ~IS_CALLED,
             Customer.gone.is_(False),
-            Customer.banned_at.is_(None),
         )
         .order_by(since, Conversation.id)
     )

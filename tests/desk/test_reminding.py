@@ -337,6 +337,22 @@ def test_who_writes_to_a_colleague_who_has_gone_home_is_brought_to_mind_and_told
     assert reminding.waiting(stage.desk) == (0, None), "nobody was promised a person in vain"
 
 
+def test_nobody_is_reminded_of_a_next_word_at_night_and_only_opening_hours_count(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(TUESDAY_TEN.replace(hour=17, minute=44))
+    _in_hand(stage)
+    stage.ask("A1", intent="refund")
+    clock.set(TUESDAY_TEN.replace(hour=18, minute=1))
+    assert reminding.remind(stage.desk) == 0
+    _in_hand(stage, BEN, 78)
+    stage.ask("A2", BEN, intent="refund")
+    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
+    assert reminding.remind(stage.desk) == 1
+    clock.move(minutes=16)
+    assert reminding.remind(stage.desk) == 1
+
+
 def test_of_a_next_word_they_are_reminded_once_until_it_comes_and_then_anew(
     stage: Stage, clock: Clock
 ) -> None:
