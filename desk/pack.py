@@ -225,7 +225,11 @@ class Hours(_Strict):
 
 
 class Sla(_Strict):
+    """Within what time a person replies, in working hours."""
+
     first_reply_minutes: int = Field(30, ge=1, le=525_600)
+    next_reply_minutes: int | None = Field(None, ge=1, le=525_600)
+    """To what a customer writes once a person has spoken; None: as at first."""
 
 
 class Pack(_Strict):

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, String, and_, cast, func, literal, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    String,
+    and_,
+    cast,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.composing import WRITTEN_KEY
 from desk.flow.desk import Desk
-from desk.tables import Conversation, DeliveryRow, Message
+from desk.pack import Pack
+from desk.tables import Conversation, DeliveryRow, Message, PredictionRow
+
+_Value = TypeVar("_Value")
 
 
 def is_word_of_operator(message: type[Message]) -> ColumnElement[bool]:
@@ -31,9 +46,12 @@ def is_word_of_operator(message: type[Message]) -> ColumnElement[bool]:
 
 _asked, _replied = aliased(Message), aliased(Message)
 
+# Not max(): with that PostgreSQL reads all that was ever said in it.
 LAST_WORD_OF_OPERATOR = (
-    select(func.max(_replied.id))
+    select(_replied.id)
     .where(_replied.conversation_id == Conversation.id, is_word_of_operator(_replied))
+    .order_by(_replied.id.desc())
+    .limit(1)
     .correlate(Conversation)
     .scalar_subquery()
 )
@@ -78,6 +96,79 @@ def is_called(session: Session, conversation: Conversation) -> bool:
 def customer_spoke_last(session: Session, conversation: Conversation) -> bool:
     """`CUSTOMER_SPOKE_LAST` of one conversation."""
     return _holds(session, conversation, CUSTOMER_SPOKE_LAST)
+
+
+def first_unanswered(pack: Pack) -> ScalarSelect[int]:
+    """The id of the first message in a conversation that no person has replied to and that wants a
+    reply; null without one. Small talk, such as a closing "thanks", wants none; what the model has
+    not read does."""
+    return _first_unanswered(pack, _asked.id)
+
+
+def unanswered_since(pack: Pack) -> ScalarSelect[datetime]:
+    """When the `first_unanswered` was written."""
+    # By itself: to find one message by its id PostgreSQL may read them all, where many are asked.
+    return _first_unanswered(pack, _asked.created_at)
+
+
+def _first_unanswered(pack: Pack, column: InstrumentedAttribute[_Value]) -> ScalarSelect[_Value]:
+    read_as_small_talk = (
+        select(PredictionRow.message_id)
+        .where(PredictionRow.message_id == _asked.id, _is_small_talk(pack))
+        .exists()
+    )
+    return (
+        select(column)
+        .where(
+            _asked.conversation_id == Conversation.id,
+            _asked.author == Author.CUSTOMER,
+            _asked.id > func.coalesce(LAST_WORD_OF_OPERATOR, 0),
+            ~read_as_small_talk,
+        )
+        .order_by(_asked.id)
+        .limit(1)
+        .correlate(Conversation)
+        .scalar_subquery()
+    )
+
+
+def _is_small_talk(pack: Pack) -> ColumnElement[bool]:
+    """Whether the model is as sure that a message is small talk as the bot would have to be to
+    answer it, and of no ill humour in it: a guess at what was said must silence no reminder."""
+    read = PredictionRow
+    kinds = [
+        and_(
+            read.intent == name,
+            read.confidence
+            >= (
+                func.coalesce(read.threshold, pack.policy.threshold)
+                if intent.threshold is None
+                else literal(intent.threshold)
+            ),
+        )
+        for name, intent in pack.intents.items()
+        if not intent.thumbs
+    ]
+    return and_(
+        or_(false(), *kinds),
+        read.language.is_(None),
+        or_(
+            read.scope.is_(None), read.scope_threshold.is_(None), read.scope >= read.scope_threshold
+        ),
+        or_(
+            func.coalesce(read.sentiment, "") != "negative",
+            read.sentiment_confidence < pack.policy.negative_confidence,
+        ),
+    )
+
+
+def is_unanswered(session: Session, conversation: Conversation, message_id: int) -> bool:
+    """Whether the person who has a conversation has still not replied to that message in it."""
+    unanswered = and_(
+        Conversation.state == ConversationState.HUMAN,
+        func.coalesce(LAST_WORD_OF_OPERATOR, 0) < message_id,
+    )
+    return _holds(session, conversation, unanswered)
 
 
 def has_person(desk: Desk) -> ColumnElement[bool]:

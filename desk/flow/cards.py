@@ -52,7 +52,10 @@ CARD_KEY, POST_KEY, FILE_KEY, TEXT_KEY = CUSTOMER_KEYS = ("card:", "post:", "fil
 of a long text); the message's id follows."""
 REMIND_KEY = "remind:"
 """How those of reminders begin."""
-UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, REMIND_KEY, LEFT_KEY, BACK_KEY)
+UNANSWERED_KEY = "unanswered:"
+"""And those of what a person who has spoken is reminded of; the id of the first message that has no
+reply follows."""
+UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, REMIND_KEY, UNANSWERED_KEY, LEFT_KEY, BACK_KEY)
 """How the keys begin of what is not shown of a customer who is banned."""
 KIND = re.compile(r"\[([a-z ]+)\]")
 """The text that stands for what was sent without one: `bot.customers.said`."""

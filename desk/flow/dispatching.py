@@ -14,8 +14,14 @@ from sqlalchemy.orm import Session, aliased
 
 from desk.domain import ConversationState, Delivery, DeliveryState, InboxState
 from desk.flow.albums import is_kept_back
-from desk.flow.awaiting import is_called
-from desk.flow.cards import CARD_KEY, CUSTOMER_KEYS, REMIND_KEY, UNHEARD_KEYS
+from desk.flow.awaiting import is_called, is_unanswered
+from desk.flow.cards import (
+    CARD_KEY,
+    CUSTOMER_KEYS,
+    REMIND_KEY,
+    UNANSWERED_KEY,
+    UNHEARD_KEYS,
+)
 from desk.flow.composing import WRITTEN_KEY
 from desk.flow.delivering import (
     CHANGE_KEY,
@@ -210,6 +216,8 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
         return row.chat_id == customer.chat_id or shows
     if row.topic_of is not None and row.key.startswith(REMIND_KEY):
         return not is_called(session, conversation)
+    if row.key.startswith(UNANSWERED_KEY) and row.message_id is not None:
+        return not is_unanswered(session, conversation, row.message_id)
     if not row.from_bot:
         return False
     resolved = conversation.state is ConversationState.RESOLVED

@@ -13,7 +13,7 @@ from desk.domain import Author
 from desk.flow.awaiting import IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
 from desk.flow.composing import shorten
 from desk.flow.desk import Desk
-from desk.flow.reminding import CALLED, WAITING, is_late, taken_by
+from desk.flow.reminding import CALLED, WAITING, is_late, late_replies, taken_by
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -52,9 +52,16 @@ def overview(desk: Desk) -> str:
         if taken:
             unanswered = _unanswered(others)
             count = _count(session, unanswered)
+            named = session.execute(unanswered.limit(SHOWN)).all()
+            theirs = [conversation.id for _, _, conversation in named]
+            too_late = late_replies(session, desk, Conversation.id.in_(theirs))
             waits = [
-                (customer, since, _whose(session, conversation))
-                for customer, since, conversation in session.execute(unanswered.limit(SHOWN))
+                (
+                    customer,
+                    since,
+                    (" ⏰" if conversation.id in too_late else "") + _whose(session, conversation),
+                )
+                for customer, since, conversation in named
             ]
             text = say("queue-unanswered", language, count=count, taken=taken)
             lines += ["", f"🧑\u200d💼 {text}", *_lines(desk, waits, count)]

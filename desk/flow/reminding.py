@@ -1,20 +1,22 @@
-"""Customers who wait for a person: how many, for how long, and that operators are reminded."""
+"""Customers who wait for a person, or for the next word of the one they have: how many, for how
+long, and that operators are reminded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import takewhile
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
-from desk.flow.awaiting import IS_CALLED
-from desk.flow.cards import REMIND_KEY
+from desk.flow.awaiting import IS_CALLED, first_unanswered, unanswered_since
+from desk.flow.cards import REMIND_KEY, UNANSWERED_KEY
 from desk.flow.composing import has_delivery, operator_name, operators_text
 from desk.flow.desk import Desk
-from desk.tables import Conversation, Customer
+from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
 from desk.times import span
@@ -22,7 +24,7 @@ from desk.times import span
 SINGLE_REMINDERS = 5
 """When more are due at once, one digest stands for all: the group takes 20 messages a minute."""
 MOST = 1000
-"""No more than that are reminded of at once; the others follow a second later."""
+"""No more than that of each kind are reminded of at once; the others follow a second later."""
 OPENED_KEY = "opened:"
 DIGEST_KEYS = (OPENED_KEY, REMIND_KEY)
 """How the keys begin of what tells everybody who has waited longest."""
@@ -40,6 +42,17 @@ CALLED = WAITING.with_only_columns(Conversation.id, Conversation.escalated_at)
 _NOT_REMINDED = or_(
     Conversation.reminded_at.is_(None), Conversation.reminded_at <= Conversation.escalated_at
 )
+_LAST_REMINDER = func.coalesce(Conversation.reminded_at, datetime(1970, 1, 1, tzinfo=UTC))
+"""When it was, in any case: what is compared with it takes a look at messages, and so only one."""
+
+
+class _Waits(NamedTuple):
+    """Somebody who waits for a person's first word, or, `unanswered`, for a next one."""
+
+    conversation: Conversation
+    customer: Customer
+    since: datetime
+    unanswered: bool
 
 
 def waiting(desk: Desk) -> tuple[int, datetime | None]:
@@ -59,8 +72,25 @@ def is_late(desk: Desk, since: datetime | None) -> bool:
     return waited_seconds(desk, since) > 60 * desk.pack.sla.first_reply_minutes
 
 
+def late_replies(session: Session, desk: Desk, *those: ColumnElement[bool]) -> list[int]:
+    """The ids of `those` conversations whose customers have waited for the next word of the person
+    they have longer than the SLA, in opening hours; who wrote first comes first.
+
+    Who has just taken a conversation has that time, too, for what was written before.
+    """
+    sla = desk.pack.sla
+    seconds = 60 * (sla.next_reply_minutes or sla.first_reply_minutes)
+    waiting = _unanswered(desk).where(unanswered_since(desk.pack).is_not(None), *those)
+    return [
+        conversation.id
+        for conversation, since in session.execute(waiting.limit(MOST))
+        if waited_seconds(desk, max(since, conversation.taken_at or since)) > seconds
+    ]
+
+
 def remind(desk: Desk) -> int:
-    """Remind the operators of each customer who has waited longer than the SLA, once a call.
+    """Remind the operators of each customer who has waited longer than the SLA, once a call; and
+    of each who has waited so long for the next word of the person they have, once until that comes.
 
     In the customer's topic, or where more than `SINGLE_REMINDERS` are due at once, of all of them
     in General. Nobody is reminded outside the hours. Returns of how many it was.
@@ -69,18 +99,21 @@ def remind(desk: Desk) -> int:
         return 0
     with desk.store.reading() as session:
         called = session.execute(CALLED.where(_NOT_REMINDED).limit(MOST)).all()
-    due = [id_ for id_, _ in takewhile(lambda row: is_late(desk, row[1]), called)]
+        unanswered = late_replies(session, desk, _reply_not_reminded(desk))
+    due = [id_ for id_, _ in takewhile(lambda row: is_late(desk, row[1]), called)] + unanswered
     if not due:
         return 0
     with desk.store.writing() as session:
-        late = _hold(session, due)
-        for conversation, _ in late:
-            conversation.reminded_at = desk.clock()
+        late = _hold(session, desk, due)
+        for waits in late:
+            waits.conversation.reminded_at = desk.clock()
         if len(late) > SINGLE_REMINDERS:
-            _post_digest(session, desk, _key(desk, late[0][0]), len(late), *late[0])
+            unanswered_too = sum(waits.unanswered for waits in late)
+            key = _key(desk, late[0].conversation)
+            _post_digest(session, desk, key, len(late) - unanswered_too, unanswered_too, late[0])
         else:
-            for conversation, customer in late:
-                _post_reminder(session, desk, conversation, customer)
+            for waits in late:
+                _post_reminder(session, desk, waits)
     return len(late)
 
 
@@ -93,25 +126,66 @@ def announce(desk: Desk) -> bool:
     if desk.operator_chat_id is None or opened is None:
         return False
     key = f"{OPENED_KEY}{opened.timestamp():.0f}"
-    before = Conversation.escalated_at < opened
+    called = WAITING.where(Conversation.escalated_at < opened)
+    unanswered = _unanswered(desk).where(
+        unanswered_since(desk.pack) < opened,
+        # Who was taken since is in hand.
+        Conversation.taken_at < opened,
+    )
     with desk.store.reading() as session:
         if has_delivery(session, key):
             return False
-        count = session.scalar(
-            select(func.count()).select_from(CALLED.where(before).order_by(None).subquery())
-        )
-    if not count:
+        counts = _count(session, called), _count(session, unanswered)
+    if not any(counts):
         return False
     with desk.store.writing() as session:
-        longest = session.scalar(WAITING.where(before).limit(1))
-        if longest is None:
+        first = [
+            _Waits(conversation, customer, _since(conversation), unanswered=False)
+            for conversation, customer in session.execute(called.add_columns(Customer).limit(1))
+        ]
+        first += [
+            _Waits(conversation, customer, since, unanswered=True)
+            for conversation, since, customer in session.execute(
+                unanswered.add_columns(Customer).limit(1)
+            )
+        ]
+        if not first:
             return False
-        customer = session.get_one(Customer, longest.customer_id)
-        _post_digest(session, desk, key, count, longest, customer)
+        _post_digest(session, desk, key, *counts, min(first, key=_longest_first))
     return True
 
 
-def _hold(session: Session, ids: Sequence[int]) -> list[tuple[Conversation, Customer]]:
+def _unanswered(desk: Desk) -> Select[Conversation, datetime]:
+    """Conversations that a person has who has spoken, or was not called, and since when the
+    customer has no reply in each, the longest first; null where they have."""
+    since = unanswered_since(desk.pack).label("since")
+    return (
+        select(Conversation, since)
+        .join(Customer, Customer.id == Conversation.customer_id)
+        .where(
+            Conversation.state == ConversationState.HUMAN,
+            ~IS_CALLED,
+            Customer.gone.is_(False),
+        )
+        .order_by(since, Conversation.id)
+    )
+
+
+def _reply_not_reminded(desk: Desk) -> ColumnElement[bool]:
+    """Whether a customer has no reply, of which nobody was reminded."""
+    return unanswered_since(desk.pack) >= _LAST_REMINDER
+
+
+def _count(session: Session, rows: Select[*tuple[Any, ...]]) -> int:
+    ids = rows.with_only_columns(Conversation.id).order_by(None).subquery()
+    return session.scalar(select(func.count()).select_from(ids)) or 0
+
+
+def _longest_first(waits: _Waits) -> tuple[datetime, int]:
+    return waits.since, waits.conversation.id
+
+
+def _hold(session: Session, desk: Desk, ids: Sequence[int]) -> list[_Waits]:
     """Lock those of these conversations that still wait unreminded, longest first.
 
     Customers before conversations as everywhere, each by id.
@@ -124,59 +198,69 @@ def _hold(session: Session, ids: Sequence[int]) -> list[tuple[Conversation, Cust
         .with_for_update()
     )
     by_id = {customer.id: customer for customer in customers}
-    conversations = session.scalars(
+    those = and_(Conversation.id.in_(ids), Conversation.customer_id.in_(by_id))
+    called = session.scalars(
         select(Conversation)
-        .where(
-            Conversation.id.in_(ids),
-            Conversation.customer_id.in_(by_id),
-            IS_CALLED,
-            _NOT_REMINDED,
-        )
+        .where(those, IS_CALLED, _NOT_REMINDED)
         .order_by(Conversation.id)
         .with_for_update()
     ).all()
-    held = [(conversation, by_id[conversation.customer_id]) for conversation in conversations]
-    return sorted(held, key=lambda pair: (_since(pair[0]), pair[0].id))
+    unanswered = session.execute(
+        _unanswered(desk)
+        .where(those, _reply_not_reminded(desk))
+        .order_by(None)
+        .order_by(Conversation.id)
+        .with_for_update(of=Conversation)
+    ).all()
+    held = [(conversation, _since(conversation), False) for conversation in called]
+    held += [(conversation, since, True) for conversation, since in unanswered]
+    waits = (_Waits(one, by_id[one.customer_id], since, next_) for one, since, next_ in held)
+    return sorted(waits, key=_longest_first)
 
 
-def _post_reminder(
-    session: Session, desk: Desk, conversation: Conversation, customer: Customer
-) -> None:
-    operator = taken_by(session, conversation)
-    text = say(
-        "waiting-reminder" if operator is None else "waiting-reminder-taken",
+def _post_reminder(session: Session, desk: Desk, waits: _Waits) -> None:
+    conversation, customer = waits.conversation, waits.customer
+    operator, message = taken_by(session, conversation), None
+    if waits.unanswered:
+        theirs = select(first_unanswered(desk.pack)).where(Conversation.id == conversation.id)
+        message = session.get_one(Message, session.scalars(theirs).one())
+        key, text = f"{UNANSWERED_KEY}{message.id}", "unanswered-reminder"
+    else:
+        key = _key(desk, conversation)
+        text = "waiting-reminder" if operator is None else "waiting-reminder-taken"
+    words = say(
+        text,
         desk.language,
         customer=html(customer.name),
-        span=_waited(desk, conversation),
+        span=_waited(desk, waits),
         operator=html(operator or ""),
     )
     operators_text(
         session,
         desk,
-        _key(desk, conversation),
-        text,
+        key,
+        words,
         customer=customer,
         conversation=conversation,
+        message=message,
     )
 
 
 def _post_digest(
-    session: Session,
-    desk: Desk,
-    key: str,
-    count: int,
-    longest: Conversation,
-    customer: Customer,
+    session: Session, desk: Desk, key: str, called: int, unanswered: int, longest: _Waits
 ) -> None:
+    """Tell everybody how many wait for a person, and how many for the next word of theirs."""
     text = say(
-        "waiting-digest",
+        "waiting-digest-unanswered" if unanswered else "waiting-digest",
         desk.language,
-        count=count,
-        customer=html(customer.name),
+        count=called + unanswered,
+        called=called,
+        unanswered=unanswered,
+        customer=html(longest.customer.name),
         span=_waited(desk, longest),
     )
     # Its conversation, which it names, though it goes to no topic.
-    operators_text(session, desk, key, text, conversation=longest)
+    operators_text(session, desk, key, text, conversation=longest.conversation)
 
 
 def taken_by(session: Session, conversation: Conversation) -> str | None:
@@ -191,9 +275,9 @@ def _key(desk: Desk, conversation: Conversation) -> str:
     return f"{REMIND_KEY}{conversation.id}:{desk.clock().timestamp():.0f}"
 
 
-def _waited(desk: Desk, conversation: Conversation) -> str:
+def _waited(desk: Desk, waits: _Waits) -> str:
     """How long a customer has been waiting, in words."""
-    minutes = int((desk.clock() - _since(conversation)).total_seconds() // 60)
+    minutes = int((desk.clock() - waits.since).total_seconds() // 60)
     return span(max(1, minutes), desk.language)
 
 

@@ -126,10 +126,19 @@ card-quiet =
     }
 waiting-reminder = ⏰ { $customer } has been waiting for a person for { $span }.
 waiting-reminder-taken = ⏰ { $customer } has been waiting for a person for { $span }. { $operator } has taken the conversation and not answered yet.
+unanswered-reminder = ⏰ { $customer } wrote { $span } ago and has no reply. { $operator } has the conversation.
 waiting-digest =
     ⏰ { $count ->
         [one] A customer is waiting for a person: { $customer }, for { $span }.
        *[other] { $count } customers are waiting for a person. { $customer } has waited longest: { $span }.
+    }
+waiting-digest-unanswered =
+    ⏰ { $called ->
+        [0] { $unanswered ->
+            [one] A customer is waiting for a colleague's next word: { $customer }, for { $span }.
+           *[other] { $unanswered } customers are waiting for a colleague's next word. { $customer } has waited longest: { $span }.
+        }
+       *[other] { $count } customers are waiting: { $called } for a person, { $unanswered } for a colleague's next word. { $customer } has waited longest: { $span }.
     }
 queue-waiting =
     { $count ->

@@ -88,7 +88,13 @@ card-resolved = { $operator } 已解决
 card-quiet = { $hours } 小时无人发言，已自动关闭
 waiting-reminder = ⏰ { $customer } 等待人工已有 { $span }。
 waiting-reminder-taken = ⏰ { $customer } 等待人工已有 { $span }。{ $operator } 已接手，但尚未回复。
+unanswered-reminder = ⏰ { $customer } 发来消息已有 { $span }，尚未得到回复。该对话由 { $operator } 负责。
 waiting-digest = ⏰ 有 { $count } 位客户在等待人工，其中 { $customer } 等得最久：{ $span }。
+waiting-digest-unanswered =
+    ⏰ { $called ->
+        [0] 有 { $unanswered } 位客户在等待同事的下一次回复，其中 { $customer } 等得最久：{ $span }。
+       *[other] 有 { $count } 位客户在等待：{ $called } 位等待人工，{ $unanswered } 位等待同事的下一次回复；其中 { $customer } 等得最久：{ $span }。
+    }
 queue-waiting =
     { $count ->
         [0] 没有客户在等待人工。

@@ -346,6 +346,45 @@ def test_one_that_still_waits_goes_out_though_they_are_banned(stage: Stage, cloc
     assert any(text.startswith("⏰ 7 customers") for text in sent)
 
 
+@pytest.fixture
+def unanswered(stage: Stage, clock: Clock) -> Stage:
+    """Uma has a colleague's word, has written since before the desk opened, and has no reply."""
+    clock.set(datetime(2026, 3, 3, 22, 0, tzinfo=UTC))
+    customers.asked_for_person(stage.desk, uma_says(stage, "/human"), UMA, "/human")
+    stage.topic(UMA)
+    stage.reply("Which order?")
+    uma_asks(stage, "where are my peonies")
+    stage.send_all()
+    return stage
+
+
+def test_the_digest_that_named_who_had_no_reply_goes_out_without_their_name(
+    unanswered: Stage, clock: Clock
+) -> None:
+    clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
+    assert reminding.announce(unanswered.desk)
+    assert "Umbrielle" in unanswered.told()[-1]
+    operators.resolved(unanswered.desk, unanswered.update(), OSCAR, 77)
+    erasing.erase(unanswered.desk, unanswered.customer(UMA).id)
+    assert left_of_uma(unanswered) == []
+    sent = [row.payload.get("text", "") for row in unanswered.send_all()]
+    assert "⏰ A customer is waiting for a colleague's next word: …, for 11 hours." in sent
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_the_reminder_that_they_had_no_reply_is_emptied(
+    unanswered: Stage, clock: Clock, sent: bool
+) -> None:
+    clock.set(datetime(2026, 3, 4, 9, 16, tzinfo=UTC))
+    assert reminding.remind(unanswered.desk) == 1
+    assert "Umbrielle" in unanswered.told()[-1]
+    if sent:
+        unanswered.send_all()
+    operators.resolved(unanswered.desk, unanswered.update(), OSCAR, 77)
+    erasing.erase(unanswered.desk, unanswered.customer(UMA).id)
+    assert left_of_uma(unanswered) == []
+
+
 def test_a_parked_update_of_theirs_is_over_with_its_words(uma: Stage) -> None:
     parked = uma_says(uma, "peonies at which a handler failed")
     intake.failed(uma.desk, parked, "ValueError: peonies", final=True)

@@ -79,7 +79,27 @@ def test_of_conversations_that_people_have_those_unanswered_are_named(
     assert lines[0] == "⏳ Nobody is waiting for a person."
     assert lines[2:] == [
         "🧑‍💼 In 1 of 2 conversations that colleagues have, the customer wrote last:",
-        '• <a href="https://t.me/c/1234567890/77">Ana</a> – 32 minutes · Oscar',
+        '• <a href="https://t.me/c/1234567890/77">Ana</a> – 32 minutes ⏰ · Oscar',
+    ]
+
+
+def test_of_those_unanswered_the_late_ones_are_marked_and_mere_thanks_are_not(
+    stage: Stage, clock: Clock
+) -> None:
+    cy = Person(503, "Cy")
+    for thread_id, person in enumerate((ANA, BEN, cy), 77):
+        call(stage, person, thread_id)
+        stage.reply("Which order?", thread_id=thread_id)
+    stage.ask("A1", ANA, intent="refund")
+    stage.ask("thanks", BEN, intent="greeting")
+    clock.move(minutes=10)
+    stage.ask("A3", cy, intent="refund")
+    clock.move(minutes=6)
+    stage.send_all()
+    assert [line.split(" – ")[1] for line in queue(stage).splitlines()[3:]] == [
+        "16 minutes ⏰ · Oscar",
+        "16 minutes · Oscar",
+        "6 minutes · Oscar",
     ]
 
 
@@ -129,7 +149,7 @@ def test_who_spoke_last_to_the_person_they_have_is_named_however_long_ago(
     clock.move(days=days)
     assert queue(stage).splitlines()[2:] == [
         "🧑‍💼 In the one conversation that a colleague has, the customer wrote last:",
-        f'• <a href="https://t.me/c/1234567890/77">Ana</a> – {days} days · Oscar',
+        f'• <a href="https://t.me/c/1234567890/77">Ana</a> – {days} days ⏰ · Oscar',
     ]
 
 

@@ -272,6 +272,11 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         (_swap('    tue: ["09:00-18:00"]', '    tue: ["all day"]'), "'all day' is no span"),
         (_swap("first_reply_minutes: 15", "first_reply_minutes: 0"), "sla.first_reply_minutes"),
         (
+            _swap("first_reply_minutes: 15", "next_reply_minutes: 0"),
+            "sla.next_reply_minutes: Input",
+        ),
+        (_swap("first_reply_minutes: 15", "next_reply_minutes: 1.5"), "sla.next_reply_minutes"),
+        (
             _swap("policy:\n", "policy:\n  quiet_hours: 0\n"),
             "policy.quiet_hours: Input should be greater than or equal to 1 (line 57)",
         ),

@@ -450,6 +450,27 @@ def test_who_is_answered_between_a_reminders_look_and_its_lock_is_not_brought_to
     assert "Ana" not in str(reminders)
 
 
+def test_who_gets_the_next_word_between_a_reminders_look_and_its_lock_is_not_brought_to_mind(
+    stage: Stage, clock: Clock
+) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    stage.topic()
+    stage.reply("Which order?")
+    stage.ask("A1", intent="refund")
+    inbox_id, told = stage.update(), len(stage.told())
+    clock.move(minutes=20)
+    with ThreadPoolExecutor(1) as pool:
+        with stage.desk.store.writing() as session:
+            customer = session.scalars(select(Customer).with_for_update()).one()
+            hers = Conversation.customer_id == customer.id
+            conversation = session.scalars(select(Conversation).where(hers)).one()
+            waiting = pool.submit(reminding.remind, stage.desk)
+            _until_it_waits(stage)
+            add_message(session, stage.desk, conversation, inbox_id, Author.OPERATOR, "Done", 9)
+        assert waiting.result(30) == 0
+    assert len(stage.told()) == told
+
+
 def test_of_two_schedulers_that_remind_at_once_one_does(stage: Stage, clock: Clock) -> None:
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     told = len(stage.told())
