@@ -8,12 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
-from desk.flow.awaiting import (
-    CUSTOMER_SPOKE_LAST,
-    IS_CALLED,
-    customer_spoke_last,
-    is_called,
-)
+from desk.flow.awaiting import IS_CALLED, customer_spoke_last, first_unanswered, is_called
 from desk.flow.desk import Desk
 from desk.flow.noting import happened
 from desk.flow.refreshing import refresh_card
@@ -62,7 +57,8 @@ def close_quiet(desk: Desk, limit: int) -> int:
     """Resolve conversations that a person answered and nobody resolved; returns how many.
 
     Else they would be among those in hand for good, and each look at these would read all of them.
-    Those in which the customer spoke last are left: somebody has yet to say that they are settled.
+    Those in which the customer said something last that wants a reply are left: somebody has yet to
+    say that they are settled.
     """
     before = desk.clock() - timedelta(hours=desk.pack.policy.quiet_hours)
     said = (
@@ -79,7 +75,7 @@ def close_quiet(desk: Desk, limit: int) -> int:
             Conversation.state == ConversationState.HUMAN,
             or_(Conversation.taken_at.is_(None), Conversation.taken_at < before),
             said < before,
-            ~CUSTOMER_SPOKE_LAST,
+            first_unanswered(desk.pack).is_(None),
             ~IS_CALLED,
         )
         .order_by(Conversation.id)
@@ -95,11 +91,7 @@ def _close(desk: Desk, conversation_id: int) -> bool:
         conversation = session.get_one(Conversation, conversation_id)
         customer = session.get_one(Customer, conversation.customer_id, with_for_update=True)
         session.refresh(conversation, with_for_update=True)
-        # Its customer may just have come back, or an operator.
-        if conversation.state is not ConversationState.HUMAN:
-            return False
-        if customer_spoke_last(session, conversation):
-            return False
+        # Its customer may just have come back, or an operator: then it is not quiet any more.
         return close_if_quiet(session, desk, customer, conversation)
 
 

@@ -273,6 +273,13 @@ def test_one_whose_customer_spoke_last_stays_for_somebody_to_say_that_it_is_sett
     assert conversation.state is ConversationState.HUMAN
 
 
+def test_one_whose_customer_merely_gave_thanks_last_is_closed(stage: Stage, clock: Clock) -> None:
+    _answered_by_a_person(stage)
+    stage.ask("thanks!", intent="greeting", confidence=0.99)  # small talk, in this pack
+    clock.move(days=7)
+    assert quiet.close_quiet(stage.desk, 10) == 1
+
+
 @pytest.mark.parametrize("taken", [False, True])
 def test_one_that_waits_for_a_person_stays_taken_or_not(
     stage: Stage, clock: Clock, *, taken: bool
