@@ -59,7 +59,7 @@ def compare(
     first, second = (load_model(settings, _find(settings, name)) for name in (a, b))
     for model in (first, second):
         warn_of_training_data(model, examples, source)
-        unknown_labels(model, examples, source)
+        unknown_labels(f"Model {model.version}", model.labels.intents, examples, source)
     found = differences(first(texts), second(texts), examples)
     if json_:
         versions = {"a": first.version, "b": second.version}

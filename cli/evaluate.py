@@ -139,7 +139,9 @@ def _measure(
 
     classifier = load_model(settings, model)
     warn_of_training_data(classifier, examples, source)
-    unknown = unknown_labels(classifier, examples, source)
+    unknown = unknown_labels(
+        f"Model {classifier.version}", classifier.labels.intents, examples, source
+    )
     predictions = classifier([example.text for example in examples])
     measures = measure(predictions, examples)
     if measures.keys() <= {"examples"}:

@@ -60,7 +60,7 @@ def thresholds(
     examples = read_examples(source)
     classifier = load_model(settings, model)
     warn_of_training_data(classifier, examples, source)
-    unknown_labels(classifier, examples, source)
+    unknown_labels(f"Model {classifier.version}", classifier.labels.intents, examples, source)
     outcomes = intent_outcomes(classifier([example.text for example in examples]), examples)
     if outcomes is None:
         raise CommandError(

@@ -11,6 +11,7 @@ import typer
 
 from cli.compose import load_pack, load_settings, open_desk, redis_url
 from cli.errors import CommandError, MisconfiguredError, wrong_settings, wrong_target
+from cli.options import check_test
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ def _from_file(
     source = data or settings.pack_dir / "examples.jsonl"
     examples = read_examples(source)
     held = test or (None if data else settings.pack_dir / "test.jsonl")
-    test_examples = read_examples(held) if held and (test or held.is_file()) else None
+    test_examples = None
+    if held and (test or held.is_file()):
+        test_examples = read_examples(held)
+        check_test(examples, source, test_examples, held)
     if out is not None:
         with wrong_target():
             registry.check_target(out)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from classifier import Classifier, Prediction, registry
+from classifier.data import Example
 from cli.screen import training_progress
 from desk.domain import RunState
 from desk.flow import learning, watching
@@ -510,3 +512,36 @@ def test_a_run_that_is_trained_here_is_under_way_from_its_first_moment(
     result = frontdesk("train", "--from-feedback", "--quiet", "--json")
     assert result.code == 0, result.err
     assert seen == [(1, 1, RunState.RUNNING), False]
+
+
+def test_a_test_that_would_flatter_the_model_is_told_before_the_training(
+    place: Place, frontdesk: Command
+) -> None:
+    examples = make_examples(each=6)
+    data = write_jsonl(place.folder / "data.jsonl", examples)
+    seen = [replace(e, text=f"{e.text.upper()}!") for e in examples[:3]]
+    unseen = Example("zxcv qwer uiop", "refund")
+    test = write_jsonl(place.folder / "test.jsonl", [*seen, unseen])
+    train = ("train", "--data", str(data), "--out", "m", "--epochs", "1", "--test")
+    result = frontdesk(*train, str(test))
+    assert result.code == 0, result.err
+    said = f"3 of the 4 texts of {test} are in {data} too, or nearly so"
+    assert result.err.index(said) < result.err.index("epoch 1")
+    shutil.rmtree("m")
+    assert "or nearly so" not in frontdesk(*train, str(write_jsonl(test, [unseen]))).err
+
+
+@pytest.mark.parametrize("with_moods", [False, True])
+def test_a_test_whose_labels_the_examples_do_not_have_is_refused(
+    place: Place, frontdesk: Command, with_moods: bool
+) -> None:
+    examples = make_examples(each=6)
+    data = write_jsonl(place.folder / "data.jsonl", examples)
+    others = [replace(e, intent=f"{e.intent}s") for e in examples]
+    if not with_moods:
+        others = [replace(e, sentiment=None) for e in others]
+    test = write_jsonl(place.folder / "test.jsonl", others)
+    result = frontdesk("train", "--data", str(data), "--out", "m", "--test", str(test))
+    assert result.code == 2
+    assert ("none of the intents" if with_moods else "none of the labels") in result.err
+    assert not Path("m").exists()

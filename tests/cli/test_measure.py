@@ -176,8 +176,19 @@ def test_figures_on_training_data_come_with_a_warning(
     place: Place, frontdesk: Command, verb: str
 ) -> None:
     seen = write_jsonl(place.folder / "seen.jsonl", make_examples())
-    assert "flatter" in frontdesk(verb, "--data", str(seen)).err
-    assert "flatter" not in frontdesk(verb).err
+    assert (
+        f"was trained on {seen}: these figures flatter it"
+        in frontdesk(verb, "--data", str(seen)).err
+    )
+    unseen = [replace(e, text=f"{e.text}, number {n}") for n, e in enumerate(make_examples(each=6))]
+    data = write_jsonl(place.folder / "some.jsonl", unseen)
+    assert "flatter" not in frontdesk(verb, "--data", str(data)).err
+    write_jsonl(
+        data, [*unseen, *(replace(e, text=f"{e.text.upper()}!") for e in make_examples()[:3])]
+    )
+    said = frontdesk(verb, "--data", str(data)).err
+    assert f"3 of the 27 texts of {data} are among the training examples of model" in said
+    assert "(of 96 that it keeps): these figures flatter it" in said
 
 
 def test_compare_warns_of_each_model_that_was_trained_on_the_data(
@@ -189,8 +200,11 @@ def test_compare_warns_of_each_model_that_was_trained_on_the_data(
             frontdesk("compare", *models, "--data", str(seen)).err
             for models in (("champion", str(worse)), (str(worse), "champion"))
         ]
-        assert ["flatter" in each for each in warnings] == [True, True]
-    assert "flatter" not in frontdesk("compare", "champion", str(worse)).err
+        assert [f"was trained on {seen}" in each for each in warnings] == [True, True]
+    unseen = [replace(e, text=f"{e.text}, number {n}") for n, e in enumerate(make_examples(each=6))]
+    data = write_jsonl(place.folder / "unseen.jsonl", unseen)
+    result = frontdesk("compare", "champion", str(worse), "--data", str(data))
+    assert "flatter" not in result.err
 
 
 def test_compare_tells_the_better_model_and_what_changed(
@@ -267,7 +281,7 @@ def test_labels_that_the_model_does_not_know_are_told(place: Place, frontdesk: C
         place.folder / "none.jsonl", [replace(e, intent=f"{e.intent}s") for e in rows]
     )
     result = frontdesk("evaluate", "--data", str(none))
-    assert result.code == 1
+    assert result.code == 2
     assert "knows none of the intents" in result.err
     assert result.out == ""
 
