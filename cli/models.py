@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_settings
+from cli.errors import wrong_argument
 from cli.screen import JsonOption, notices, percent, print_json, results
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def promote(version: Annotated[str, typer.Argument(help="A version of `models li
     from classifier import registry
 
     settings = load_settings()
+    with wrong_argument():
+        registry.find_version(settings.models_dir, version)
     before = registry.champion(settings.models_dir)
     registry.promote(settings.models_dir, version)
     results().print(f"{version} serves now (before: {before or 'none'}).")
@@ -75,6 +78,8 @@ def remove(
 
     settings = load_settings()
     for version in versions:  # where one can't be removed, nothing is
+        with wrong_argument():
+            registry.find_version(settings.models_dir, version)
         registry.check_removable(settings.models_dir, version)
     for version in dict.fromkeys(versions):
         registry.remove(settings.models_dir, version)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.compose import load_settings
-from cli.errors import MisconfiguredError, wrong_settings
+from cli.errors import MisconfiguredError, wrong_argument, wrong_settings
 from cli.screen import notices
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ def settings_for(device: str | None) -> Settings:
 
 
 def load_model(settings: Settings, model: Path | None) -> Classifier:
-    """The model in a folder, or the champion. Raises `ModelError`, `MisconfiguredError`."""
+    """The model in a folder, or the champion.
+
+    Raises `MisconfiguredError` where the folder is no sound model, `ModelError` for the champion.
+    """
     from classifier import registry
     from classifier.engine import Classifier
 
@@ -41,8 +45,16 @@ def load_model(settings: Settings, model: Path | None) -> Classifier:
             f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
             "(or name one with --model)"
         )
-    with wrong_settings():
+    with wrong_settings(), nullcontext() if model is None else wrong_argument():
         return Classifier.load(path, settings.device)
+
+
+def read_labelled(path: Path) -> list[Example]:
+    """The examples of a file that an argument names. Raises `MisconfiguredError`."""
+    from classifier.data import read_examples
+
+    with wrong_argument():
+        return read_examples(path)
 
 
 def warn_of_training_data(classifier: Classifier, examples: list[Example], source: Path) -> None:

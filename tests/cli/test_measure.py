@@ -237,7 +237,7 @@ def test_a_model_compared_with_itself_differs_in_nothing(
 
 def test_a_model_to_compare_that_is_not_there_is_named(frontdesk: Command) -> None:
     result = frontdesk("compare", "champion", "runner-up")
-    assert result.code == 1
+    assert result.code == 2
     assert "runner-up: there is no such model" in result.err
 
 
@@ -301,10 +301,10 @@ def test_thresholds_of_one_intent(frontdesk: Command) -> None:
     assert (found["intent"], found["rows"]) == ("refund", found["intents"][0]["answered"])
     assert "that are taken for refund" in frontdesk("thresholds", "--intent", "refund").out
     result = frontdesk("thresholds", "--intent", "person")
-    assert result.code == 1
+    assert result.code == 2
     assert "always goes to a person" in result.err
     result = frontdesk("thresholds", "--intent", "refunds")
-    assert result.code == 1
+    assert result.code == 2
     assert "those it does: refund, where" in result.err
 
 
@@ -314,7 +314,7 @@ def test_evaluate_needs_labels_that_the_model_knows(place: Place, frontdesk: Com
     moods = write_jsonl(place.folder / "moods.jsonl", [replace(e, intent=None) for e in rows])
     assert frontdesk("train", "--data", str(intents), "--out", "m", "--epochs", "1").code == 0
     result = frontdesk("evaluate", "--model", "m", "--data", str(moods), "--out", "report")
-    assert result.code == 1
+    assert result.code == 2
     assert "neither intents nor sentiments in common" in result.err
     assert result.out == ""
     assert not (place.folder / "report").exists()
@@ -324,7 +324,7 @@ def test_thresholds_need_intents(place: Place, frontdesk: Command) -> None:
     data = place.folder / "moods.jsonl"
     data.write_text('{"text": "fine", "sentiment": "positive"}')
     result = frontdesk("thresholds", "--data", str(data))
-    assert result.code == 1
+    assert result.code == 2
     assert "no intents in common" in result.err
 
 
@@ -378,3 +378,23 @@ def test_classify_explains_itself(frontdesk: Command, monkeypatch: pytest.Monkey
     found = frontdesk("classify", "refund the cup", "--explain", "--json").json()
     assert (found["scope"], found["scope_threshold"]) == (0.4219, 0.42201)
     assert len(frontdesk("classify", "refund the cup").out.splitlines()) == 1
+
+
+def test_where_nothing_is_answered_no_share_of_it_is_wrong(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Classifier.__call__
+
+    def unsure(self: Classifier, texts: list[str], *more: object) -> list[Prediction]:
+        return [replace(prediction, threshold=2.0) for prediction in call(self, texts)]
+
+    monkeypatch.setattr(Classifier, "__call__", unsure)
+    found = frontdesk("evaluate", "--json").json()
+    assert (found["coverage"], found["coverage_error"]) == (0.0, None)
+    result = frontdesk("evaluate", "--out", "report")
+    assert result.code == 0, result.err
+    assert "answered without a person" in result.out
+    assert "of these, wrong" not in result.out
+    page = (place.folder / "report" / "report.html").read_text()
+    assert "Wrong among these" not in page
+    assert "0.0% answered<" in page
