@@ -297,6 +297,7 @@ def test_a_file_that_cannot_be_written_is_told_and_stays(
 def test_arguments_that_make_no_sense_are_told(
     data: Path, frontdesk: Command, arguments: list[str], said: str
 ) -> None:
+    (data.parent / "nlu.yml").write_text("nlu:\n- intent: a\n  examples: |\n    - x\n")
     result = frontdesk("validate", *arguments)
     assert result.code == 2
     assert said in result.err
