@@ -316,7 +316,11 @@ def show(name: str, row: dict[str, Any]) -> str:
         "sentiment_accuracy": "sentiment accuracy",
         "sentiment_macro_f1": "sentiment macro-F1",
     }
-    parts = [f"{label} {100 * row[key]:.2f} %" for key, label in percent.items() if key in row]
+    parts = [
+        f"{label} {100 * row[key]:.2f} %"
+        for key, label in percent.items()
+        if row.get(key) is not None
+    ]
     for file, strange in row.get("ood", {}).items():
         parts.append(f"AUROC {file} {strange['ood_auroc']:.4f}")
         if file in row.get("ood_softmax", {}):

@@ -30,6 +30,10 @@ class BaseModelError(ValueError):
     """The base model cannot be had, or is not a BERT; the message says what to do."""
 
 
+class HubError(BaseModelError):
+    """The base model can't be had from the hub, at least not now."""
+
+
 @dataclass(frozen=True, slots=True)
 class BaseModel:
     """A base model on this machine.
@@ -171,7 +175,7 @@ def _from_hub(name: str) -> Path:
         )
     except Exception as error:  # the hub client lets errors of several HTTP libraries through
         reason = str(error).strip().splitlines()
-        raise BaseModelError(
+        raise HubError(
             f"base model {name}: is no directory here and could not be had from the hub "
             f"({type(error).__name__}: {reason[0] if reason else 'no reason given'})"
         ) from error

@@ -6,11 +6,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 """What may stand between cells: a spreadsheet takes no commas where these are decimal signs."""
+_DECLARED = re.compile('"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)
+"""A first line that says what stands between cells, as Excel reads it; it is no header."""
 _FORMULA = re.compile(r"'*[=+\-@＝＋－＠\t\r\n]")
 
 
@@ -32,10 +34,16 @@ def unguarded(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def separator_of(content: str) -> str:
-    """What stands between the names of the columns; a comma where nothing does."""
-    header = next((line for line in content.splitlines() if line.strip()), "")
-    return next((each for each in SEPARATORS if each in header), ",")
+def separator_of(content: str, known: Collection[str] = ()) -> str:
+    """What stands between the names of the columns: what makes the most `known` ones of the header,
+    else the first of `SEPARATORS` that is in it; a comma where none is. A first line `sep=;` says
+    it, as in Excel."""
+    lines = (line for line in content.splitlines() if line.strip())
+    header = next(lines, "")
+    if declared := _DECLARED.fullmatch(header):
+        return declared[1]
+    present = [each for each in SEPARATORS if each in header] or [","]
+    return max(present, key=lambda each: len(set(known).intersection(header_names(header, each))))
 
 
 def rows(content: str, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
@@ -58,7 +66,8 @@ def rows(content: str, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
 
 
 def records(content: str, separator: str = ",") -> Iterator[tuple[int, str, list[str]]]:
-    """Each record, blank ones too: its first line, what is written, and its cells.
+    """Each record, blank ones too: its first line, what is written, and its cells, of which a line
+    `sep=;` has none.
 
     Raises `CsvError` for what is not CSV.
     """
@@ -73,8 +82,14 @@ def records(content: str, separator: str = ",") -> Iterator[tuple[int, str, list
             except csv.Error as error:
                 raise CsvError(start + 1, f"is not CSV ({error})") from None
             written = "".join(lines[start : reader.line_num])
-            yield start + 1, written, cells
+            declares = start == 0 and _DECLARED.fullmatch(written)
+            yield start + 1, written, [] if declares else cells
             start = reader.line_num
+
+
+def header_names(line: str, separator: str) -> list[str]:
+    """What a line would name as a header, whether or not it is CSV."""
+    return names([cell.strip().strip('"') for cell in line.split(separator)])
 
 
 def is_blank(cells: Sequence[str]) -> bool:

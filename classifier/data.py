@@ -14,13 +14,13 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from classifier import csv_text, nlu
-from classifier.formats import mistaken_format
+from classifier.formats import NO_WORKBOOK, ZIP, mistaken_format
 from classifier.vocabulary import SENTIMENTS
 
 COLUMNS = ("text", "intent", "label", "sentiment")
@@ -105,6 +105,22 @@ def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return entry
 
 
+def json_problem(error: Exception) -> str:
+    """What is wrong with a line that is not JSON. json counts lines within it, which misleads."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, column {error.colno}"
+    return str(error)
+
+
+def rename_of(columns: Iterable[str]) -> str | None:
+    """What to rename where texts have no label, but one column that is not known."""
+    named = set(columns)
+    unknown = named.difference(COLUMNS)
+    if "text" not in named or len(unknown) != 1 or len(named) != 2:
+        return None
+    return f"rename `{unknown.pop()}` to `intent`"
+
+
 def csv_header(path: str | Path) -> list[str]:
     """The names of a CSV file's columns as they count, in small letters; none in an empty file."""
     content = _decode(Path(path))
@@ -135,6 +151,8 @@ def _decode(path: Path) -> str:
         raise DataError(f"{path}: there is no such file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if raw.startswith(ZIP):
+        raise DataError(f"{path}: {NO_WORKBOOK}")
     nul = raw.find(b"\0")
     if nul >= 0:
         line = raw.count(b"\n", 0, nul) + 1
@@ -160,7 +178,9 @@ def _json_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]
         try:
             row = json.loads(line, object_pairs_hook=each_once)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: is not JSON ({error}); one object a line") from None
+            raise DataError(
+                f"{where}: is not JSON ({json_problem(error)}); one object a line"
+            ) from None
         if not isinstance(row, dict):
             raise DataError(f'{where}: is not a JSON object such as {{"text": …, "intent": …}}')
         yield where, row
@@ -169,7 +189,7 @@ def _json_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]
 def _csv_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
     header: list[str] = []
     try:
-        for line, cells in csv_text.rows(content):
+        for line, cells in csv_text.rows(content, csv_text.separator_of(content, COLUMNS)):
             where = f"{path}:{line}"
             if header:
                 yield where, dict(zip(header, map(csv_text.unguarded, cells), strict=True))
@@ -199,12 +219,13 @@ def _check_header(where: str, header: list[str]) -> None:
         raise DataError(f"{where}: the header names a column twice")
 
 
-def _check_columns(where: str, columns: Iterable[str]) -> None:
+def _check_columns(where: str, columns: Collection[str]) -> None:
     unknown = [column for column in columns if column not in COLUMNS]
     if unknown:
+        rename = rename_of(columns)
         raise DataError(
             f"{where}: unknown column {', '.join(f'`{c}`' for c in unknown)}; "
-            f"known are {', '.join(f'`{c}`' for c in COLUMNS)}"
+            f"known are {', '.join(f'`{c}`' for c in COLUMNS)}" + (f"; {rename}" if rename else "")
         )
 
 

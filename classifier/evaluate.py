@@ -133,7 +133,8 @@ def evaluate(predictions: Sequence[Prediction], examples: Sequence[Example]) -> 
     ece: expected calibration error over the in-scope rows, 15 bins
     reliability: those bins that hold rows, as from `reliability`
     coverage, coverage_error: share of all rows whose prediction is in scope and reaches its
-        threshold (they could be answered automatically), and the share of these that is wrong
+        threshold (they could be answered automatically), and the share of these that is wrong, None
+        where there are none
     coverage_error_bound: what that share is at most, with 95 % confidence (`binomial_upper_bound`)
     risk_coverage: coverage, the share of wrong answers (`risk`) and the threshold, if one
         threshold for all intents were lowered from 1 on; about 20 points
@@ -181,7 +182,7 @@ def _intent_measures(intents: IntentOutcomes) -> dict[str, Any]:
         "macro_f1": mean_f1(table),
         "weighted_f1": sum(row["f1"] * row["support"] for row in table.values()) / support,
         "coverage": float(answered.mean()),
-        "coverage_error": wrong / int(answered.sum()) if answered.any() else 0.0,
+        "coverage_error": wrong / int(answered.sum()) if answered.any() else None,
         "coverage_error_bound": binomial_upper_bound(wrong, int(answered.sum())),
     }
     if in_scope.any():

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 
+from classifier import csv_text
+
+ZIP = b"PK\x03\x04"
+"""How a zip file begins, and so a workbook of Excel."""
+NO_WORKBOOK = "this is an Excel workbook or a zip file; save it as CSV UTF-8, and name it .csv"
 _JSONL = (".jsonl", ".ndjson", ".json")
 
 
@@ -11,7 +16,7 @@ def mistaken_format(suffix: str, content: str) -> tuple[int, str] | None:
     """The line (from 1) that tells a file's format, and what to do where the format is a wrong one.
 
     It goes by the first line that is not blank. `suffix` is the file's: `.csv` is read as CSV with
-    commas, any other as JSONL. None where nothing speaks against that.
+    commas, semicolons or tabs, any other as JSONL. None where nothing speaks against that.
     """
     lines = enumerate(content.split("\n"), 1)
     number, line = next(((number, line) for number, line in lines if line.strip()), (1, ""))
@@ -21,7 +26,7 @@ def mistaken_format(suffix: str, content: str) -> tuple[int, str] | None:
 
 
 def _no_csv(line: str) -> str | None:
-    if "," not in line and len(_cells(line, r"[;\t|]")) > 1:
+    if not re.search(r"[,;\t]", line) and "|" in line:
         return "separate the columns with commas, as in text,intent,sentiment"
     return None
 
@@ -34,9 +39,9 @@ def _no_jsonl(suffix: str, line: str) -> str | None:
             "this is a JSON array; write one object a line, with no brackets and commas around "
             "them (`jq -c '.[]'` does that)"
         )
-    if "text" in _cells(line, ","):
+    if any(_names_text(line, separator) for separator in csv_text.SEPARATORS):
         return "this is CSV; name the file .csv"
-    if "text" in _cells(line, r"[;\t|]"):
+    if _names_text(line, "|"):
         return (
             "this is a table; separate the columns with commas, as in text,intent,sentiment, and "
             "name the file .csv"
@@ -44,12 +49,10 @@ def _no_jsonl(suffix: str, line: str) -> str | None:
     if suffix not in _JSONL and line:
         return (
             "the file's format is not known by its name; it is .jsonl (one JSON object a line), "
-            ".csv (columns separated by commas) or, for Rasa's nlu, .yml"
+            ".csv (columns separated by commas, semicolons or tabs) or, for Rasa's nlu, .yml"
         )
     return None
 
 
-def _cells(line: str, separator: str) -> list[str]:
-    """The cells of a header, as they count; none where there is but one."""
-    cells = [cell.strip().strip('"').strip().lower() for cell in re.split(separator, line)]
-    return cells if len(cells) > 1 else []
+def _names_text(line: str, separator: str) -> bool:
+    return separator in line and "text" in csv_text.header_names(line, separator)

@@ -316,15 +316,21 @@ def rollback(models: str | Path) -> str:
     return previous
 
 
+def find_version(models: str | Path, version: str) -> Path:
+    """The directory of a version that is there. Raises `ModelError` for any other."""
+    directory = _directory(Path(models), version)
+    if not directory.is_dir():
+        raise ModelError(f"{directory}: there is no such version; see `frontdesk models list`")
+    return directory
+
+
 def check_removable(models: str | Path, version: str) -> Path:
     """The directory of a version that may be removed.
 
     Raises `ModelError` for the champion, the candidate, and what is no version here.
     """
     models = Path(models)
-    directory = _directory(models, version)
-    if not directory.is_dir():
-        raise ModelError(f"{directory}: there is no such version; see `frontdesk models list`")
+    directory = find_version(models, version)
     if version == champion(models):
         raise ModelError(f"{version} serves: promote another one first, or roll back")
     if version == candidate(models):

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.errors import wrong_argument
 from cli.options import (
     DeviceOption,
     load_model,
+    read_labelled,
     settings_for,
     unknown_labels,
     warn_of_training_data,
@@ -50,17 +52,17 @@ def compare(
     """
     settings = settings_for(device)
     from classifier.compare import compare as differences
-    from classifier.data import read_examples
 
     source = data or settings.pack_dir / "test.jsonl"
-    examples = read_examples(source)
+    examples = read_labelled(source)
     texts = [example.text for example in examples]
     # Both are loaded before either predicts: a wrong name is told at once.
     first, second = (load_model(settings, _find(settings, name)) for name in (a, b))
     for model in (first, second):
         warn_of_training_data(model, examples, source)
-        unknown_labels(model, examples, source)
-    found = differences(first(texts), second(texts), examples)
+        unknown_labels(f"Model {model.version}", model.labels.intents, examples, source)
+    with wrong_argument():
+        found = differences(first(texts), second(texts), examples)
     if json_:
         versions = {"a": first.version, "b": second.version}
         print_json({**versions, "data": str(source), **found})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,29 +43,39 @@ class MisconfiguredError(CommandError):
 
 @contextmanager
 def wrong_settings() -> Iterator[None]:
-    """Around what computes: a device that is not there, or a recipe that is none, is the caller's
-    to mend, and becomes a `MisconfiguredError`."""
-    from classifier.base import BaseModelError
-    from classifier.data import DataError
-
+    """Around what computes: a device or a base model that is not there, data that can't be learned
+    from, or a recipe that is none, is the caller's to mend, and becomes a `MisconfiguredError`."""
     try:
         yield
-    except (BaseModelError, DataError):
-        raise
     except ValueError as error:
+        if isinstance(error, _away()):
+            raise
         raise MisconfiguredError(str(error)) from None
 
 
 @contextmanager
-def wrong_target() -> Iterator[None]:
-    """Around the look at where a result is to be written: another place is the caller's to name."""
+def wrong_argument() -> Iterator[None]:
+    """Around the look at what an argument names: where that is not there, or not what it must be,
+    another is the caller's to name."""
     from classifier.data import DataError
     from classifier.registry import ModelError
+    from desk.exchange.material import ExchangeError
+    from desk.pack import PackError
 
     try:
         yield
-    except (DataError, ModelError) as error:
+    except (DataError, ModelError, ExchangeError, PackError) as error:
         raise MisconfiguredError(str(error)) from None
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """SIGTERM as an exception, so that what is half done is removed as after Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def explain(error: Exception) -> tuple[str, int] | None:
@@ -95,6 +106,12 @@ def explain(error: Exception) -> tuple[str, int] | None:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}", FAILED
     return None
+
+
+def _away() -> tuple[type[Exception], ...]:
+    """What may be had later; whoever has not imported it has not met it."""
+    base = sys.modules.get("classifier.base")
+    return () if base is None else (base.HubError,)
 
 
 def _known() -> tuple[type[Exception], ...]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.compose import load_pack
-from cli.errors import CommandError, MisconfiguredError, wrong_settings, wrong_target
+from cli.errors import MisconfiguredError, ended_in_order, wrong_argument, wrong_settings
 from cli.options import (
     DeviceOption,
     ModelOption,
     load_model,
+    read_labelled,
     settings_for,
     unknown_labels,
     warn_of_training_data,
@@ -86,15 +83,13 @@ def evaluate(
             "--cross-validate trains its own models: leave out --model, or --cross-validate."
         )
     settings = settings_for(device)
-    from classifier.data import read_examples
-
     source = data or settings.pack_dir / ("examples.jsonl" if cross_validate else "test.jsonl")
-    examples = read_examples(source)
+    examples = read_labelled(source)
     if out is not None:
         from classifier.report import check_report_target
 
         # Before minutes of training, not after.
-        with wrong_target():
+        with wrong_argument():
             check_report_target(out)
     version = None
     if cross_validate:
@@ -139,11 +134,13 @@ def _measure(
 
     classifier = load_model(settings, model)
     warn_of_training_data(classifier, examples, source)
-    unknown = unknown_labels(classifier, examples, source)
+    unknown = unknown_labels(
+        f"Model {classifier.version}", classifier.labels.intents, examples, source
+    )
     predictions = classifier([example.text for example in examples])
     measures = measure(predictions, examples)
     if measures.keys() <= {"examples"}:
-        raise CommandError(
+        raise MisconfiguredError(
             f"There is nothing to measure: the model and {source} have neither intents nor "
             "sentiments in common. Take data with labels that the model was trained on."
         )
@@ -160,7 +157,7 @@ def _cross_validate(
 ) -> tuple[list[Prediction], dict[str, Any]]:
     from classifier.folds import cross_validate
 
-    with wrong_settings(), _ended_in_order():
+    with wrong_settings(), ended_in_order():
         return cross_validate(
             examples,
             count,
@@ -171,16 +168,6 @@ def _cross_validate(
         )
 
 
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """SIGTERM as an exception, so that what is temporary is removed as after Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Column, Table
@@ -189,7 +176,9 @@ def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:
     console.print(f"{title} on {measures['examples']:,} examples of {source}", markup=False)
     folds = measures.get("cross_validation")
     for name, meaning in MEASURES:
-        if name in measures:
+        # What is said of the answers has no meaning where nothing was answered.
+        silent = name.startswith("coverage_") and not measures["coverage"]
+        if name in measures and not silent:
             spread = ""
             if folds and name in folds["mean"]:
                 figures = (_shown(name, folds[kind][name]) for kind in ("mean", "sd"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_settings
-from cli.errors import CommandError, MisconfiguredError
+from cli.errors import MisconfiguredError, wrong_argument
 from cli.screen import JsonOption, notices, print_json, results
 
 if TYPE_CHECKING:
@@ -64,17 +64,21 @@ def import_(
         raise MisconfiguredError(
             f"--language {language}: write two or three small letters, such as en."
         )
-    merge.is_new(into)  # a wrong folder is told before much is read
+    with wrong_argument():
+        merge.is_new(into)  # a wrong folder is told before much is read
     material = Material()
     read = []
     for source in sources:
-        for file, found in _read(source):
+        with wrong_argument():
+            there = _read(source)
+        for file, found in there:
             material.add(found)
             counts = {"examples": len(found.examples), "answers": len(found.answers)}
             read.append({"file": str(file), **counts})
     with locked(into):  # two imports at once: the second adds to what the first has made
-        present, held_out = (_present(into / f"{name}.jsonl") for name in ("examples", "test"))
-        plan = merge.plan(into, material, present, held_out, language)
+        with wrong_argument():
+            present, held_out = (_present(into / f"{name}.jsonl") for name in ("examples", "test"))
+            plan = merge.plan(into, material, present, held_out, language)
         if not dry_run and not plan.empty:
             plan.write(dump_jsonl(Example(e.text, e.intent, e.sentiment) for e in plan.added))
     if json_:
@@ -110,7 +114,7 @@ def export(
             "An export writes files, not standard output: name one instead of -."
         )
     if from_ is not None and not from_.exists():
-        raise CommandError(
+        raise MisconfiguredError(
             f"{from_}: there is no such file; --from takes a pack's folder or a file of examples."
         )
     if format_ is Format.RASA and out.exists() and not out.is_dir():
@@ -118,7 +122,8 @@ def export(
             f"{out} is a file; name a folder: rasa is written as several files."
         )
     source = from_ or load_settings().pack_dir
-    files, counts, remarks = _written(source, out, format_)
+    with wrong_argument():
+        files, counts, remarks = _written(source, out, format_)
     odd = [str(path) for path in files if path.exists() and not path.is_file()]
     if odd:
         raise MisconfiguredError(
@@ -169,7 +174,7 @@ def _read(source: Path) -> list[tuple[Path, Material]]:
     except DataError as error:
         if source.is_file() or not source.exists():
             raise
-        raise CommandError(
+        raise MisconfiguredError(
             f"{error}. What comes from a pipe is read as JSONL: save anything else as a file."
         ) from None
 
@@ -237,7 +242,9 @@ def _written(
     if rows:
         files[out / "nlu.yml"] = nlu.dump(rows)
     elif pack is None:
-        raise CommandError(f"{source}: no example has an intent; Rasa has no place for others.")
+        raise MisconfiguredError(
+            f"{source}: no example has an intent; Rasa has no place for others."
+        )
     else:
         remarks.append("There are no examples with an intent, so no nlu.yml.")
     if len(rows) < len(examples):

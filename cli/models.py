@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_settings
-from cli.errors import CommandError
+from cli.errors import CommandError, wrong_argument
 from cli.screen import JsonOption, notices, percent, print_json, results
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def promote(version: Annotated[str, typer.Argument(help="A version of `models li
     from classifier import registry
 
     settings = load_settings()
-    if version in [found.name for found in registry.versions(settings.models_dir)]:
-        _check_predicts(settings.models_dir / version)
+    with wrong_argument():
+        found = registry.find_version(settings.models_dir, version)
+    _check_predicts(found)
     before = registry.champion(settings.models_dir)
     registry.promote(settings.models_dir, version)
     results().print(f"{version} serves now (before: {before or 'none'}).")
@@ -79,6 +80,8 @@ def remove(
 
     settings = load_settings()
     for version in versions:  # where one can't be removed, nothing is
+        with wrong_argument():
+            registry.find_version(settings.models_dir, version)
         registry.check_removable(settings.models_dir, version)
     for version in dict.fromkeys(versions):
         registry.remove(settings.models_dir, version)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.compose import load_settings
-from cli.errors import CommandError, wrong_settings
+from cli.errors import MisconfiguredError, wrong_argument, wrong_settings
 from cli.screen import notices
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from classifier import Classifier
     from classifier.data import Example
     from desk.settings import Settings
@@ -29,7 +32,10 @@ def settings_for(device: str | None) -> Settings:
 
 
 def load_model(settings: Settings, model: Path | None) -> Classifier:
-    """The model in a folder, or the champion. Raises `ModelError`, `MisconfiguredError`."""
+    """The model in a folder, or the champion.
+
+    Raises `MisconfiguredError` where the folder is no sound model, `ModelError` for the champion.
+    """
     from classifier import registry
     from classifier.engine import Classifier
 
@@ -39,43 +45,100 @@ def load_model(settings: Settings, model: Path | None) -> Classifier:
             f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
             "(or name one with --model)"
         )
-    with wrong_settings():
+    with wrong_settings(), nullcontext() if model is None else wrong_argument():
         return Classifier.load(path, settings.device)
 
 
+def read_labelled(path: Path) -> list[Example]:
+    """The examples of a file that an argument names. Raises `MisconfiguredError`."""
+    from classifier.data import read_examples
+
+    with wrong_argument():
+        return read_examples(path)
+
+
 def warn_of_training_data(classifier: Classifier, examples: list[Example], source: Path) -> None:
-    """Say so where a model is measured on the very examples that it learned."""
+    """Say so where a model is measured on examples that it learned, as far as it shows."""
     from classifier.data import content_hash
+    from desk.validation import exact_key
 
     if classifier.manifest.get("data", {}).get("hash") == content_hash(examples):
+        said = f"Model {classifier.version} was trained on {source}"
+    else:
+        kept = classifier.neighbours.texts if classifier.neighbours else ()
+        known = {exact_key(text) for text in kept}
+        seen = sum(exact_key(e.text) in known for e in examples)
+        if not seen:
+            return
+        said = (
+            f"{seen:,} of the {len(examples):,} texts of {source} are among the training examples "
+            f"of model {classifier.version} (of {len(kept):,} that it keeps)"
+        )
+    notices().print(
+        f"{said}: these figures flatter it. Take data that it has not seen.", markup=False
+    )
+
+
+def check_test(examples: list[Example], source: Path, test: list[Example], where: Path) -> None:
+    """Say so where the figures of a test would mislead, before a model is trained for them.
+
+    Raises `MisconfiguredError` where the test has intents and none is the examples', or has none of
+    their labels at all.
+    """
+    from classifier.likeness import normalised
+    from desk.validation.near import NearTexts
+
+    if not _labels(examples) & _labels(test):
+        raise MisconfiguredError(
+            f"{where} has none of the labels of {source}, so it measures nothing. "
+            "Rename the labels, or take another test."
+        )
+    known = sorted({e.intent for e in examples if e.intent})
+    unknown_labels(f"A model of {source}", known, test, where)
+    # As `validate` compares them, so that both say the same of the same files.
+    near = NearTexts([normalised(e.text) for e in examples])
+    seen = sum(bool(near.near(normalised(e.text))) for e in test)
+    if seen:
         notices().print(
-            f"Model {classifier.version} was trained on {source}: these figures flatter it. "
-            "Take data that it has not seen.",
+            f"{seen:,} of the {len(test):,} texts of {where} are in {source} too, or nearly so: "
+            "the figures of this test flatter the model. `frontdesk validate` names them.",
             markup=False,
         )
 
 
-def unknown_labels(classifier: Classifier, examples: list[Example], source: Path) -> dict[str, int]:
-    """Intents of the examples that the model never says, with their rows; they are told, too.
+def _labels(examples: list[Example]) -> set[str]:
+    """Intents, either name of out of scope with the other, and sentiments."""
+    from classifier.vocabulary import OUT_OF_SCOPE
 
-    Raises `CommandError` where it knows none of them: that measures names, not the model.
+    intents = {
+        f"intent {'oos' if e.intent in OUT_OF_SCOPE else e.intent}" for e in examples if e.intent
+    }
+    return intents | {f"sentiment {e.sentiment}" for e in examples if e.sentiment}
+
+
+def unknown_labels(
+    model: str, known: Collection[str], examples: list[Example], source: Path
+) -> dict[str, int]:
+    """Intents of the examples that a model, which knows some, never says, with their rows; they
+    are told, too. `model` is what it is called.
+
+    Raises `MisconfiguredError` where it knows none of them: that measures names, not the model.
     """
     from classifier.vocabulary import OUT_OF_SCOPE
 
     asked = Counter(e.intent for e in examples if e.intent and e.intent not in OUT_OF_SCOPE)
-    known = classifier.labels.intents
     unknown = {intent: rows for intent, rows in asked.most_common() if intent not in known}
     if not unknown or not known:
         return {}
     few = ", ".join(list(unknown)[:5]) + (", …" if len(unknown) > 5 else "")
     if len(unknown) == len(asked):
-        own = ", ".join(known[:5]) + (", …" if len(known) > 5 else "")
-        raise CommandError(
-            f"Model {classifier.version} knows none of the intents of {source} ({few}); its own "
+        own = ", ".join(list(known)[:5]) + (", …" if len(known) > 5 else "")
+        raise MisconfiguredError(
+            f"{model} knows none of the intents of {source} ({few}); its own "
             f"are {own}. Rename the labels, or take another model."
         )
     notices().print(
-        f"Model {classifier.version} does not know {len(unknown)} of the {len(asked)} intents of "
+        f"{model} does not know {len(unknown)} of the {len(asked)} intents of "
         f"{source} ({few}): their {sum(unknown.values()):,} rows all count as wrong.",
         markup=False,
     )

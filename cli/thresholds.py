@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.errors import CommandError
+from cli.errors import MisconfiguredError, wrong_argument
 from cli.options import (
     DeviceOption,
     ModelOption,
     load_model,
+    read_labelled,
     settings_for,
     unknown_labels,
     warn_of_training_data,
@@ -52,25 +53,25 @@ def thresholds(
     what that share is at most on other texts of the same kind, with 95 % confidence.
     """
     settings = settings_for(device)
-    from classifier.data import read_examples
     from classifier.evaluate import intent_outcomes
     from classifier.preview import preview
 
     source = data or settings.pack_dir / "test.jsonl"
-    examples = read_examples(source)
+    examples = read_labelled(source)
     classifier = load_model(settings, model)
     warn_of_training_data(classifier, examples, source)
-    unknown_labels(classifier, examples, source)
+    unknown_labels(f"Model {classifier.version}", classifier.labels.intents, examples, source)
     outcomes = intent_outcomes(classifier([example.text for example in examples]), examples)
     if outcomes is None:
-        raise CommandError(
+        raise MisconfiguredError(
             f"The model and {source} have no intents in common: thresholds are of intents. "
             "Take data with intents, and a model that was trained on some."
         )
     promised = classifier.calibration
     own = promised.target_errors.get(intent or "", promised.target_error)
     wanted = own if target is None else target
-    found = preview(outcomes, wanted, intent, at, promised.never_answered)
+    with wrong_argument():
+        found = preview(outcomes, wanted, intent, at, promised.never_answered)
     if json_:
         scope = {"intent": intent} if intent else {}
         print_json({"model": classifier.version, "data": str(source), **scope, **found})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_pack, load_settings, open_desk, redis_url
-from cli.errors import CommandError, MisconfiguredError, wrong_settings, wrong_target
+from cli.errors import (
+    CommandError,
+    MisconfiguredError,
+    ended_in_order,
+    wrong_argument,
+    wrong_settings,
+)
+from cli.options import check_test, read_labelled
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
@@ -96,7 +104,6 @@ def _from_file(
     quiet: bool,
 ) -> dict[str, Any]:
     from classifier import registry
-    from classifier.data import read_examples
     from classifier.recipe import Recipe
     from workers.recipe import recipe_of
 
@@ -105,11 +112,15 @@ def _from_file(
     else:  # a file says nothing of the errors that answers may have
         recipe = Recipe(seed=seed, epochs=epochs)
     source = data or settings.pack_dir / "examples.jsonl"
-    examples = read_examples(source)
+    examples = read_labelled(source)
+    _warn_of_labels(examples, data or settings.pack_dir)
     held = test or (None if data else settings.pack_dir / "test.jsonl")
-    test_examples = read_examples(held) if held and (test or held.is_file()) else None
+    test_examples = None
+    if held and (test or held.is_file()):
+        test_examples = read_labelled(held)
+        check_test(examples, source, test_examples, held)
     if out is not None:
-        with wrong_target():
+        with wrong_argument():
             registry.check_target(out)
     else:  # what is no pointer is told before the minutes of a training
         registry.champion(settings.models_dir)
@@ -117,12 +128,34 @@ def _from_file(
         console = notices()
         said = f"{len(examples):,} examples from {source}, base model {settings.base_model}"
         console.print(said, markup=False)
-    with wrong_settings():
+    with wrong_settings(), ended_in_order():
         metrics, path = _fit(settings, examples, test_examples, out, recipe, quiet)
     promoted = out is None and registry.champion(settings.models_dir) is None
     if promoted:
         registry.promote(settings.models_dir, path.name)
-    return {"model": str(path), "promoted": promoted, **metrics}
+    intents = len({e.intent for e in examples if e.intent})
+    return {"model": str(path), "promoted": promoted, "intents": intents, **metrics}
+
+
+def _warn_of_labels(examples: list[Example], source: Path) -> None:
+    """Say so where labels are sure to teach what is wrong, or hardly anything."""
+    from classifier.vocabulary import OUT_OF_SCOPE
+    from desk.validation import exact_key
+
+    meant: defaultdict[str, set[str]] = defaultdict(set)
+    counts: Counter[str] = Counter()
+    for example in examples:
+        if example.intent:
+            intent = "oos" if example.intent in OUT_OF_SCOPE else example.intent
+            meant[exact_key(example.text)].add(intent)
+            counts[intent] += 1
+    torn = sum(len(intents) > 1 for intents in meant.values())
+    single = sum(count == 1 for count in counts.values())
+    said = [f"{torn:,} texts stand under two intents"] if torn else []
+    said += [f"{single:,} intents have one example"] if single else []
+    if said:
+        line = f"{', '.join(said)}: see frontdesk validate {source}"
+        notices().print(line, markup=False)
 
 
 def _fit(
@@ -214,7 +247,9 @@ def _print_result(result: dict[str, Any], of_pack: bool) -> None:
                 f"  {name:<11} intent {percent(measures.get('accuracy'))} · "
                 f"sentiment macro-F1 {percent(measures.get('sentiment_macro_f1'))}"
             )
-    if result["promise"] is not None:
+    if not result["intents"]:
+        console.print("  it knows no intents, so nothing is answered automatically")
+    elif result["promise"] is not None:
         console.print(f"  {result['promise']}", markup=False)
     else:
         share = f"{100 * result['target_error']:.3g} %"

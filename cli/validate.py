@@ -71,6 +71,8 @@ def validate(
     place = target or settings.pack_dir
     if target is not None:
         _refuse_no_pack(target)
+    if test is not None:
+        _refuse_missing(test)
     if fix:
         _refuse_streams(place, test)
     checked = _check(place, test)
@@ -94,14 +96,18 @@ def validate(
 
 
 def _refuse_no_pack(target: Path) -> None:
-    if not target.exists() and not target.suffix:
-        raise CommandError(
-            f"{target}: there is no such folder; name a pack's, such as packs/retail, or a file "
-            "of examples."
-        )
+    _refuse_missing(target)
     within = [str(path.parent) for path in sorted(target.glob("*/pack.yml"))]
     if within and not (target / "pack.yml").exists():
-        raise CommandError(f"{target} is no pack, but holds some: name {' or '.join(within)}.")
+        raise MisconfiguredError(
+            f"{target} is no pack, but holds some: name {' or '.join(within)}."
+        )
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.exists():
+        what = "file" if path.suffix else "folder; name a pack's, such as packs/retail, or a file"
+        raise MisconfiguredError(f"{path}: there is no such {what} of examples.")
 
 
 def _refuse_streams(*paths: Path | None) -> None:

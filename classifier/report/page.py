@@ -95,7 +95,7 @@ def _tiles(measures: Mapping[str, Any]) -> str:
     tiles = [_tile("Texts", f"{measures['examples']:,}", "with an intent, a sentiment or both")]
     bound = _share(rounded_up(measures.get("coverage_error_bound", 1.0), 3))
     for name, label, told in TILES:
-        if name in measures:
+        if measures.get(name) is not None:
             tiles.append(_tile(label, _shown(name, measures[name]), told.format(bound=bound)))
     return f'<div class="tiles">{"".join(tiles)}</div>'
 

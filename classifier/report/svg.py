@@ -79,10 +79,11 @@ def reliability(bins: Sequence[dict[str, float]]) -> str:
     return _figure(WIDTH, HEIGHT, "Reliability diagram: confidence against accuracy", parts)
 
 
-def risk_coverage(curve: Sequence[dict[str, float]], coverage: float, risk: float) -> str:
-    """The share of wrong answers against the share of answered texts; `coverage` and `risk` are
-    those of the thresholds in force, marked by a dot."""
+def risk_coverage(curve: Sequence[dict[str, float]], coverage: float, error: float | None) -> str:
+    """The share of wrong answers against the share of answered texts; `coverage` and `error` (None
+    where nothing is answered) are those of the thresholds in force, marked by a dot."""
     end = curve[-1]["risk"] if curve else 0.0
+    risk = error or 0.0
     top = _round_up(1.4 * max(end, risk, 0.007))
     parts = []
     for number in range(5):
@@ -95,7 +96,7 @@ def risk_coverage(curve: Sequence[dict[str, float]], coverage: float, risk: floa
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="curve" points="{path}"/>')
     x, y = _x(coverage), _y(min(risk / top, 1.0))
-    said = f"{coverage:.1%} answered, {risk:.1%} wrong"
+    said = f"{coverage:.1%} answered" + ("" if error is None else f", {risk:.1%} wrong")
     anchor = "end" if coverage > 0.5 else "start"
     parts += [
         _dot(x, y, 6, "dot now", said),

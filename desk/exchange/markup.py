@@ -60,6 +60,13 @@ def from_plain(text: str) -> str:
     return _ENTITY.sub("&amp;", text)
 
 
+def to_plain(text: str) -> str:
+    """A pack's text for a system whose texts are plain: without entities, where it has no markup
+    and `from_plain` makes the same of it; else as it is."""
+    plain = html.unescape(text)
+    return plain if "<" not in text and from_plain(plain) == from_plain(text) else text
+
+
 def from_chatwoot(text: str) -> str:
     """Chatwoot's Markdown and its contact's name in a pack's markup."""
     text = _CHATWOOT_CUSTOMER.sub("{customer}", text.replace("\r\n", "\n").strip())

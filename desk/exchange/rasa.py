@@ -96,13 +96,13 @@ def dump_domain(pack: Pack) -> str:
         name: {
             "type": "text",
             "influence_conversation": False,
-            **({"initial_value": value} if value is not None else {}),
+            **({"initial_value": markup.to_plain(value)} if value is not None else {}),
             "mappings": [{"type": "custom"}],
         }
         for name, value in {"customer": None, **pack.values}.items()
     }
     responses = {
-        f"{_PREFIX}{called[name]}": [{"text": intent.answer[first]}]
+        f"{_PREFIX}{called[name]}": [{"text": markup.to_plain(intent.answer[first])}]
         for name, intent in pack.intents.items()
         if intent.answer is not None
     }

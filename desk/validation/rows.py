@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from classifier import csv_text, nlu
-from classifier.data import each_once
-from classifier.formats import mistaken_format
+from classifier.data import each_once, json_problem, rename_of
+from classifier.formats import NO_WORKBOOK, ZIP, mistaken_format
 from classifier.likeness import normalised
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
@@ -28,6 +28,7 @@ from desk.validation.near import exact_key
 
 COLUMNS = frozenset({"text", "intent", "label", "sentiment"})
 PACK_COLUMNS = COLUMNS - {"label"}
+LABELS = COLUMNS - {"text"}
 MOST_TEXT = 4096
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -65,7 +66,8 @@ class DataFile:
     `records` are the file's lines (in CSV a row may take several) with their ends: joined, and
     encoded by `encoded`, they are the file, byte for byte, but for a byte order mark (`bom`). Of
     nlu.yml no row knows its record.
-    `findings` grow with each check.
+    `findings` grow with each check. `unread` says whether some of the file could not be used, so
+    that what the rows lack may be there.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class DataFile:
         self.csv = path.suffix.lower() == ".csv"
         self.nlu = path.suffix.lower() in (".yml", ".yaml")
         self.bom = False
+        self.unread = True
         self.records: list[str] = []
         self.rows: list[Row] = []
         self.findings: list[Finding] = []
         self._columns, self._intents = columns, intents
         self._text_column = 0
+        self._separator = ","
         self._mixed = False
         self._read()
 
@@ -105,10 +109,13 @@ class DataFile:
             line = json.dumps(entry, ensure_ascii=False)
             return (json.dumps(entry) if _HALF.search(line) else line) + end
         with csv_text.cells_of_any_length(record):
-            [cells] = csv.reader(io.StringIO(record, newline=""), skipinitialspace=True)
+            [cells] = csv.reader(
+                io.StringIO(record, newline=""), delimiter=self._separator, skipinitialspace=True
+            )
         cells[self._text_column] = row.written
         written = io.StringIO()
-        csv.writer(written, quoting=csv.QUOTE_ALL).writerow(cells)  # as `dump_csv` does
+        # As `dump_csv` does, but with the file's own separator.
+        csv.writer(written, delimiter=self._separator, quoting=csv.QUOTE_ALL).writerow(cells)
         return written.getvalue().removesuffix("\r\n") + end
 
     def _read(self) -> None:
@@ -121,6 +128,9 @@ class DataFile:
                 f"the file can't be read ({error.strerror}); it holds one example a line, as in "
                 '{"text": "where is my order?", "intent": "order_status"}',
             )
+            return
+        if raw.startswith(ZIP):
+            self.error(Kind.ENCODING, None, NO_WORKBOOK)
             return
         nul = raw.find(b"\0")
         if raw.startswith(_UTF16) or nul >= 0:
@@ -145,7 +155,8 @@ class DataFile:
             self._keep(record, line, entry)
         if not (self.csv or self.nlu):
             self._check_ends()
-        if not self.rows:
+        self.unread = any(each.severity is Severity.ERROR for each in self.findings)
+        if not self.rows and not self.unread:
             self.error(Kind.ROW, None, "there is no example in this file")
 
     def _jsonl(self, content: str) -> Iterator[tuple[int, int, Any]]:
@@ -160,7 +171,7 @@ class DataFile:
                 self.error(
                     Kind.ROW,
                     record + 1,
-                    f"this line is not JSON ({error}); write one object a line",
+                    f"this line is not JSON ({json_problem(error)}); write one object a line",
                 )
 
     def _nlu(self, content: str) -> Iterator[tuple[int, int, Any]]:
@@ -176,8 +187,10 @@ class DataFile:
 
     def _csv(self, content: str) -> Iterator[tuple[int, int, Any]]:
         header: list[str] = []
+        self._separator = csv_text.separator_of(content, self._columns)
+        records = csv_text.records(content, self._separator)
         try:
-            for record, (line, written, cells) in enumerate(csv_text.records(content)):
+            for record, (line, written, cells) in enumerate(records):
                 self.records.append(written)
                 if csv_text.is_blank(cells) or self._strange(record, line):
                     continue
@@ -186,7 +199,7 @@ class DataFile:
                     if not self._check_header(line, header):
                         return
                     self._text_column = header.index("text")
-                elif problem := csv_text.miscounted(cells, header):
+                elif problem := csv_text.miscounted(cells, header, self._separator):
                     self.error(Kind.ROW, line, f"this row {problem}")
                 else:
                     plain = map(csv_text.unguarded, cells)
@@ -201,6 +214,9 @@ class DataFile:
             problem = "the header has no column text; begin with a line such as text,intent"
         elif len(set(header)) < len(header):
             problem = "the header names a column twice"
+        elif not set(header) & LABELS:  # each row would be told of
+            rename = rename_of(header) or "name one intent or sentiment"
+            problem = f"the header has no label column; {rename}"
         else:
             for name in sorted(set(header) - self._columns):
                 self.error(Kind.ROW, line, f"column {name!r} is not known; {self._known()}")

@@ -222,12 +222,10 @@ COMMAS = "separate the columns with commas, as in text,intent,sentiment"
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("data.csv", "text;label\na;b\n", COMMAS),
-        ("data.csv", '\ufeff"text";"label"\r\n"a";"b"\r\n', COMMAS),
-        ("data.csv", '"text"\t"label"\n"a"\t"b"\n', COMMAS),
-        ("data.csv", "sep=;\ntext;label\na;b\n", COMMAS),
-        ("data.tsv", "text\tlabel\na\tb\n", f"{COMMAS}, and name the file .csv"),
-        ("data.txt", '"Text";"label"\n"a";"b"\n', f"{COMMAS}, and name the file .csv"),
+        ("data.csv", "text|label\na|b\n", COMMAS),
+        ("data.txt", "text|label\na|b\n", f"{COMMAS}, and name the file .csv"),
+        ("data.tsv", "text\tlabel\na\tb\n", "this is CSV; name the file .csv"),
+        ("data.txt", '"Text";"label"\n"a";"b"\n', "this is CSV; name the file .csv"),
         ("data.txt", "text,label\na,b\n", "this is CSV; name the file .csv"),
         ("data.jsonl", "intent,text\na,b\n", "this is CSV; name the file .csv"),
         ("data.json", '[\n  {"text": "a", "intent": "b"}\n]\n', "write one object a line"),
@@ -241,6 +239,38 @@ def test_a_common_format_that_is_not_read_is_told_with_what_to_do(
     message = error(write(tmp_path, content, name))
     assert f"{name}:1: " in message
     assert says in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'text;Label\n"a; b, c";x\nd,x;y\n',
+        '\ufeff"text";"label"\r\n"a; b, c";"x"\r\n"d,x";"y"\r\n',
+        "text\tlabel\na; b, c\tx\nd,x\ty\n",
+        'sep=;\r\ntext;label\r\n"a; b, c";x\r\nd,x;y\r\n',
+        '\ufeff"sep=\t"\n\ntext\tlabel\n"a; b, c"\tx\nd,x\ty\n',
+        'sep=,\ntext,label\n"a; b, c",x\n"d,x",y\n',
+        'text;"label";"sentiment"\n"a; b, c";x;\nd,x;y;\n',
+    ],
+)
+def test_a_csv_is_read_with_the_separator_that_its_header_shows(
+    tmp_path: Path, content: str
+) -> None:
+    found = read_examples(write(tmp_path, content, "data.csv"))
+    assert found == [Example("a; b, c", "x"), Example("d,x", "y")]
+
+
+def test_the_names_of_a_header_decide_which_separator_it_shows(tmp_path: Path) -> None:
+    message = error(write(tmp_path, "text;intent;notes, if any\na;b;c\n", "data.csv"))
+    assert "unknown column `notes, if any`" in message
+    message = error(write(tmp_path, "text;intent\na;b;c\n", "data.csv"))
+    assert "put a text with semicolons in double quotes" in message
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.xlsx", "data.jsonl"])
+def test_a_workbook_is_told_with_what_to_do(tmp_path: Path, name: str) -> None:
+    said = "this is an Excel workbook or a zip file; save it as CSV UTF-8"
+    assert said in error(write(tmp_path, b"PK\x03\x04\x14\0\x06\0", name))
 
 
 def test_jsonl_may_have_any_name_and_a_csv_any_signs_after_its_header(tmp_path: Path) -> None:

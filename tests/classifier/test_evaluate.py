@@ -235,7 +235,7 @@ def test_the_bound_on_wrong_answers_is_that_of_the_binomial() -> None:
 
 def test_without_any_answer_nothing_is_wrong_and_nothing_is_promised() -> None:
     measures = evaluate([sure("a", 0.4)], [Example("t", "a")])
-    assert (measures["coverage"], measures["coverage_error"]) == (0.0, 0.0)
+    assert (measures["coverage"], measures["coverage_error"]) == (0.0, None)
     assert measures["coverage_error_bound"] == 1.0
     json.dumps(measures, allow_nan=False)
 

@@ -130,7 +130,7 @@ def test_every_text_is_predicted_by_a_model_that_has_not_read_it(
 def test_a_fold_that_answered_nothing_is_not_counted_as_right(
     tiny_base: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shares = iter([(0.5, 0.2), (0.0, 0.0)])
+    shares = iter([(0.5, 0.2), (0.0, None)])
 
     def measured(predictions: Any, examples: Any) -> dict[str, Any]:
         coverage, wrong = next(shares, (0.25, 0.2))

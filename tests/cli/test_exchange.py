@@ -193,6 +193,13 @@ def test_an_import_adds_to_a_pack_and_says_what_it_left_out(frontdesk: Command) 
     assert "# A made-up shop" in Path("mine/pack.yml").read_text()
 
 
+def test_a_csv_with_semicolons_is_imported(frontdesk: Command) -> None:
+    write("texts.csv", "sep=;\r\ntext;label\r\nopen, today?;hours\r\nmoney back;refund\r\n")
+    assert frontdesk("import", "texts.csv", "--into", "mine").code == 0
+    rows = [(e.text, e.intent) for e in read_examples("mine/examples.jsonl")]
+    assert rows == [("open, today?", "hours"), ("money back", "refund")]
+
+
 def test_a_dry_run_writes_nothing(frontdesk: Command) -> None:
     write("nlu.yml", NLU)
     before = everything()
@@ -222,7 +229,7 @@ def test_many_remarks_are_cut_on_the_screen_and_whole_in_json(frontdesk: Command
         ("none.yml", None, "none.yml: there is no such file"),
         ("a.csv", "", "a.csv: the file holds no examples"),
         ("a.csv", "text,labels\nx,y\n", "a.csv:1: unknown column `labels`"),
-        ("a.csv", "text;label\nx;y\n", "a.csv:1: separate the columns with commas"),
+        ("a.csv", "text|label\nx|y\n", "a.csv:1: separate the columns with commas"),
         ("a.csv", "text,label\nx,y\ncafé,y\n".encode("latin-1"), "a.csv:3: is not UTF-8"),
         ("a.jsonl", '{"text": "x", "intent": "y"}\n'.encode("utf-16"), "a.jsonl:1: holds a NUL"),
         ("a.jsonl", b'{"text": "x"}\n', "a.jsonl:1: has neither an intent nor a sentiment"),
@@ -243,7 +250,7 @@ def test_a_bad_source_is_told_and_nothing_is_written(
     before = everything()
     for pack in ("mine", "new"):
         result = frontdesk("import", "good.yml", name.partition("/")[0], "--into", pack)
-        assert result.code == 1
+        assert result.code == 2
         assert says in result.err
         assert result.err.startswith("Error: ")
         assert everything() == before
@@ -271,7 +278,7 @@ def test_csv_from_a_pipe_is_to_be_saved_as_a_file(frontdesk: Command) -> None:
     with subprocess.Popen(["cat", source], stdout=subprocess.PIPE) as cat:
         assert cat.stdout is not None
         result = frontdesk("import", f"/dev/fd/{cat.stdout.fileno()}", "--into", "mine")
-    assert result.code == 1
+    assert result.code == 2
     assert "is read as JSONL: save anything else as a file" in result.err
     source.rename("texts.jsonl")
     assert "pipe" not in frontdesk("import", "texts.jsonl", "--into", "mine").err
@@ -281,7 +288,7 @@ def test_csv_from_a_pipe_is_to_be_saved_as_a_file(frontdesk: Command) -> None:
 def test_a_folder_without_a_pack_is_refused(frontdesk: Command) -> None:
     write("nlu.yml", NLU)
     result = frontdesk("import", "nlu.yml", "--into", ".")
-    assert result.code == 1
+    assert result.code == 2
     assert "no pack.yml, so it is no pack" in result.err
 
 
@@ -394,7 +401,7 @@ def test_canned_answers_alone_go_to_rasa_and_come_back(frontdesk: Command) -> No
     assert frontdesk("import", "bot", "--into", "again").code == 0
     assert answers(packs.load(Path("again"))) == {"hours": "Nine to six", "refund": "Soon"}
     # For a file of examples, none are a mistake.
-    assert frontdesk("export", "x.csv", "--from", "mine", "--format", "csv").code == 1
+    assert frontdesk("export", "x.csv", "--from", "mine", "--format", "csv").code == 2
 
 
 def test_intents_that_only_a_domain_declares_come_along(frontdesk: Command) -> None:
@@ -432,13 +439,13 @@ def test_an_ordinary_project_with_retrieval_intents_and_metadata_comes_in(
 def test_two_declared_intents_that_would_share_a_name_are_told(frontdesk: Command) -> None:
     write("domain.yml", "intents:\n- a-b\n- a/b\n")
     result = frontdesk("import", "domain.yml", "--into", "mine")
-    assert result.code == 1
+    assert result.code == 2
     assert "domain.yml:3: the intents 'a-b' and 'a/b' would both be called a_b" in result.err
 
 
 def test_an_export_of_what_is_not_there_says_so(frontdesk: Command) -> None:
     result = frontdesk("export", "out.csv", "--from", "none.jsonl", "--format", "csv")
-    assert result.code == 1
+    assert result.code == 2
     assert "none.jsonl: there is no such file" in result.err
     assert "PACK" not in result.err
 

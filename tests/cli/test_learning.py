@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from classifier import Classifier, Prediction, registry
+from classifier.data import Example
 from cli.screen import training_progress
 from desk.domain import RunState
 from desk.flow import learning, watching
@@ -120,7 +122,7 @@ def test_bad_data_gets_a_sentence_with_its_line(
     file = place.folder / "data.jsonl"
     file.write_text(content)
     result = frontdesk("train", "--data", str(file), "--out", str(place.folder / "m"))
-    assert result.code == 1
+    assert result.code == 2
     assert sentence in result.err
     assert not (place.folder / "m").exists()
 
@@ -403,7 +405,7 @@ def test_versions_are_removed_by_name_or_because_nobody_needs_them(
     assert (own_models / old).is_dir(), "all of them, or none"
     assert "promote another one first" in refused.err
     mistyped = frontdesk("models", "remove", old, f"{old[:-6]}000000")
-    assert mistyped.code == 1
+    assert mistyped.code == 2
     assert "there is no such version" in mistyped.err
     assert (own_models / old).is_dir(), "here too"
     asked = frontdesk("models", "prune", "--dry-run").out
@@ -416,7 +418,7 @@ def test_versions_are_removed_by_name_or_because_nobody_needs_them(
 
 def test_promoting_what_is_not_there_says_where_to_look(frontdesk: Command) -> None:
     result = frontdesk("models", "promote", "latest")
-    assert result.code == 1
+    assert result.code == 2
     assert "frontdesk models list" in result.err
 
 
@@ -462,7 +464,7 @@ def test_a_training_without_a_terminal_says_at_once_and_at_each_tenth_how_far_it
 
 def test_a_training_that_fails_leaves_no_folders(place: Place, frontdesk: Command) -> None:
     out = place.folder / "a" / "b" / "c"
-    assert frontdesk("train", "--out", str(out), "--base", "./nowhere").code == 1
+    assert frontdesk("train", "--out", str(out), "--base", "./nowhere").code == 2
     assert not (place.folder / "a").exists()
 
 
@@ -525,3 +527,118 @@ def test_a_run_that_is_trained_here_is_under_way_from_its_first_moment(
     result = frontdesk("train", "--from-feedback", "--quiet", "--json")
     assert result.code == 0, result.err
     assert seen == [(1, 1, RunState.RUNNING), False]
+
+
+def test_a_test_that_would_flatter_the_model_is_told_before_the_training(
+    place: Place, frontdesk: Command
+) -> None:
+    examples = make_examples(each=6)
+    data = write_jsonl(place.folder / "data.jsonl", examples)
+    seen = [replace(e, text=f"{e.text.upper()}!") for e in examples[:3]]
+    unseen = Example("zxcv qwer uiop", "refund")
+    test = write_jsonl(place.folder / "test.jsonl", [*seen, unseen])
+    train = ("train", "--data", str(data), "--out", "m", "--epochs", "1", "--test")
+    result = frontdesk(*train, str(test))
+    assert result.code == 0, result.err
+    said = f"3 of the 4 texts of {test} are in {data} too, or nearly so"
+    assert result.err.index(said) < result.err.index("epoch 1")
+    shutil.rmtree("m")
+    assert "or nearly so" not in frontdesk(*train, str(write_jsonl(test, [unseen]))).err
+
+
+@pytest.mark.parametrize("with_moods", [False, True])
+def test_a_test_whose_labels_the_examples_do_not_have_is_refused(
+    place: Place, frontdesk: Command, with_moods: bool
+) -> None:
+    examples = make_examples(each=6)
+    data = write_jsonl(place.folder / "data.jsonl", examples)
+    others = [replace(e, intent=f"{e.intent}s") for e in examples]
+    if not with_moods:
+        others = [replace(e, sentiment=None) for e in others]
+    test = write_jsonl(place.folder / "test.jsonl", others)
+    result = frontdesk("train", "--data", str(data), "--out", "m", "--test", str(test))
+    assert result.code == 2
+    assert ("none of the intents" if with_moods else "none of the labels") in result.err
+    assert not Path("m").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("train", "--data", "nope.jsonl"), "nope.jsonl: there is no such file"),
+        (("train", "--data", "data.jsonl", "--test", "nope"), "nope: there is no such file"),
+        (("train", "--data", "data.jsonl", "--base", "./empty"), "has no readable config.json"),
+        (("evaluate", "--model", "nope"), "nope: there is no such model"),
+        (("evaluate", "--model", "empty"), "is not a model directory"),
+        (("evaluate", "--data", "nope"), "nope: there is no such file"),
+        (("evaluate", "--cross-validate", "50", "--data", "data.jsonl"), "take fewer folds"),
+        (("classify", "hello", "--model", "nope"), "nope: there is no such model"),
+    ],
+)
+def test_an_argument_that_names_what_is_not_there_or_does_not_fit_ends_with_2(
+    place: Place, frontdesk: Command, arguments: tuple[str, ...], says: str
+) -> None:
+    Path("empty").mkdir()
+    write_jsonl(Path("data.jsonl"), make_examples(each=6))
+    result = frontdesk(*arguments)
+    assert result.code == 2
+    assert says in result.err
+
+
+def test_a_hub_that_is_away_may_be_back_later(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> str:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", away)
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    result = frontdesk("train", "--data", str(data), "--out", "m", "--base", "someone/bert")
+    assert result.code == 1
+    assert "could not be had from the hub (ConnectionError: no route)" in result.err
+
+
+def test_a_model_of_sentiments_alone_gets_no_advice_on_answers(
+    place: Place, frontdesk: Command
+) -> None:
+    moods = [replace(e, intent=None) for e in make_examples(each=6)]
+    data = write_jsonl(place.folder / "moods.jsonl", moods)
+    said = frontdesk("train", "--data", str(data), "--out", "m", "--epochs", "1").out
+    assert "it knows no intents, so nothing is answered automatically" in said
+    assert "thresholds" not in said
+
+
+def test_labels_that_are_sure_to_mislead_are_counted_before_the_training(
+    place: Place, frontdesk: Command
+) -> None:
+    examples = make_examples(each=6)
+    first = next(e for e in examples if e.intent == "refund")
+    odd = [
+        replace(first, text=f"{first.text.upper()}!", intent="where"),
+        Example("what a day", "chat"),
+        Example("sing to me", "oos"),
+    ]
+    data = write_jsonl(place.folder / "data.jsonl", [*examples, *odd])
+    train = ("train", "--data", str(data), "--out", "m", "--epochs", "1", "--quiet")
+    said = frontdesk(*train).err
+    assert said == (
+        "1 texts stand under two intents, 1 intents have one example: "
+        f"see frontdesk validate {data}\n"
+    )
+    shutil.rmtree("m")
+    write_jsonl(data, examples)
+    assert frontdesk(*train).err == ""
+
+
+def test_a_training_that_is_terminated_while_it_saves_leaves_nothing(place: Place) -> None:
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    script = (
+        "import os, signal, sys\nfrom classifier import registry\nfrom cli.main import main\n"
+        "registry._sync = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"sys.exit(main(['train', '--data', {str(data)!r}, '--out', 'new/m', '--epochs', '1']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=place.folder, env=place.environment(), timeout=60
+    )
+    assert done.returncode == 143
+    assert not (place.folder / "new").exists()

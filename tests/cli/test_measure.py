@@ -176,8 +176,19 @@ def test_figures_on_training_data_come_with_a_warning(
     place: Place, frontdesk: Command, verb: str
 ) -> None:
     seen = write_jsonl(place.folder / "seen.jsonl", make_examples())
-    assert "flatter" in frontdesk(verb, "--data", str(seen)).err
-    assert "flatter" not in frontdesk(verb).err
+    assert (
+        f"was trained on {seen}: these figures flatter it"
+        in frontdesk(verb, "--data", str(seen)).err
+    )
+    unseen = [replace(e, text=f"{e.text}, number {n}") for n, e in enumerate(make_examples(each=6))]
+    data = write_jsonl(place.folder / "some.jsonl", unseen)
+    assert "flatter" not in frontdesk(verb, "--data", str(data)).err
+    write_jsonl(
+        data, [*unseen, *(replace(e, text=f"{e.text.upper()}!") for e in make_examples()[:3])]
+    )
+    said = frontdesk(verb, "--data", str(data)).err
+    assert f"3 of the 27 texts of {data} are among the training examples of model" in said
+    assert "(of 96 that it keeps): these figures flatter it" in said
 
 
 def test_compare_warns_of_each_model_that_was_trained_on_the_data(
@@ -189,8 +200,11 @@ def test_compare_warns_of_each_model_that_was_trained_on_the_data(
             frontdesk("compare", *models, "--data", str(seen)).err
             for models in (("champion", str(worse)), (str(worse), "champion"))
         ]
-        assert ["flatter" in each for each in warnings] == [True, True]
-    assert "flatter" not in frontdesk("compare", "champion", str(worse)).err
+        assert [f"was trained on {seen}" in each for each in warnings] == [True, True]
+    unseen = [replace(e, text=f"{e.text}, number {n}") for n, e in enumerate(make_examples(each=6))]
+    data = write_jsonl(place.folder / "unseen.jsonl", unseen)
+    result = frontdesk("compare", "champion", str(worse), "--data", str(data))
+    assert "flatter" not in result.err
 
 
 def test_compare_tells_the_better_model_and_what_changed(
@@ -223,7 +237,7 @@ def test_a_model_compared_with_itself_differs_in_nothing(
 
 def test_a_model_to_compare_that_is_not_there_is_named(frontdesk: Command) -> None:
     result = frontdesk("compare", "champion", "runner-up")
-    assert result.code == 1
+    assert result.code == 2
     assert "runner-up: there is no such model" in result.err
 
 
@@ -267,7 +281,7 @@ def test_labels_that_the_model_does_not_know_are_told(place: Place, frontdesk: C
         place.folder / "none.jsonl", [replace(e, intent=f"{e.intent}s") for e in rows]
     )
     result = frontdesk("evaluate", "--data", str(none))
-    assert result.code == 1
+    assert result.code == 2
     assert "knows none of the intents" in result.err
     assert result.out == ""
 
@@ -287,10 +301,10 @@ def test_thresholds_of_one_intent(frontdesk: Command) -> None:
     assert (found["intent"], found["rows"]) == ("refund", found["intents"][0]["answered"])
     assert "that are taken for refund" in frontdesk("thresholds", "--intent", "refund").out
     result = frontdesk("thresholds", "--intent", "person")
-    assert result.code == 1
+    assert result.code == 2
     assert "always goes to a person" in result.err
     result = frontdesk("thresholds", "--intent", "refunds")
-    assert result.code == 1
+    assert result.code == 2
     assert "those it does: refund, where" in result.err
 
 
@@ -300,7 +314,7 @@ def test_evaluate_needs_labels_that_the_model_knows(place: Place, frontdesk: Com
     moods = write_jsonl(place.folder / "moods.jsonl", [replace(e, intent=None) for e in rows])
     assert frontdesk("train", "--data", str(intents), "--out", "m", "--epochs", "1").code == 0
     result = frontdesk("evaluate", "--model", "m", "--data", str(moods), "--out", "report")
-    assert result.code == 1
+    assert result.code == 2
     assert "neither intents nor sentiments in common" in result.err
     assert result.out == ""
     assert not (place.folder / "report").exists()
@@ -310,7 +324,7 @@ def test_thresholds_need_intents(place: Place, frontdesk: Command) -> None:
     data = place.folder / "moods.jsonl"
     data.write_text('{"text": "fine", "sentiment": "positive"}')
     result = frontdesk("thresholds", "--data", str(data))
-    assert result.code == 1
+    assert result.code == 2
     assert "no intents in common" in result.err
 
 
@@ -364,3 +378,23 @@ def test_classify_explains_itself(frontdesk: Command, monkeypatch: pytest.Monkey
     found = frontdesk("classify", "refund the cup", "--explain", "--json").json()
     assert (found["scope"], found["scope_threshold"]) == (0.4219, 0.42201)
     assert len(frontdesk("classify", "refund the cup").out.splitlines()) == 1
+
+
+def test_where_nothing_is_answered_no_share_of_it_is_wrong(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Classifier.__call__
+
+    def unsure(self: Classifier, texts: list[str], *more: object) -> list[Prediction]:
+        return [replace(prediction, threshold=2.0) for prediction in call(self, texts)]
+
+    monkeypatch.setattr(Classifier, "__call__", unsure)
+    found = frontdesk("evaluate", "--json").json()
+    assert (found["coverage"], found["coverage_error"]) == (0.0, None)
+    result = frontdesk("evaluate", "--out", "report")
+    assert result.code == 0, result.err
+    assert "answered without a person" in result.out
+    assert "of these, wrong" not in result.out
+    page = (place.folder / "report" / "report.html").read_text()
+    assert "Wrong among these" not in page
+    assert "0.0% answered<" in page

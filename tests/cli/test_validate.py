@@ -76,7 +76,7 @@ def test_it_reports_what_is_wrong_and_exits_with_1(bad_pack: Path, frontdesk: Co
 
 def test_a_folder_that_is_not_there_is_named(place: Place, frontdesk: Command) -> None:
     result = frontdesk("validate", str(place.folder / "nowhere"))
-    assert result.code == 1
+    assert result.code == 2
     assert result.out == ""
     assert "nowhere: there is no such folder; name a pack's" in result.err
     assert "PACK" not in result.err
@@ -88,7 +88,7 @@ def test_of_a_folder_of_packs_the_packs_are_named(
     for name in ("one", "other"):
         shutil.copytree(pack_dir, place.folder / "packs" / name)
     result = frontdesk("validate", "packs", "--quick")
-    assert result.code == 1
+    assert result.code == 2
     assert "packs is no pack, but holds some: name packs/one or packs/other." in result.err
     shutil.copy(pack_dir / "pack.yml", place.folder / "packs")
     assert "holds some" not in frontdesk("validate", "packs", "--quick").err
@@ -297,17 +297,22 @@ def test_a_file_that_cannot_be_written_is_told_and_stays(
 def test_arguments_that_make_no_sense_are_told(
     data: Path, frontdesk: Command, arguments: list[str], said: str
 ) -> None:
+    (data.parent / "nlu.yml").write_text("nlu:\n- intent: a\n  examples: |\n    - x\n")
     result = frontdesk("validate", *arguments)
     assert result.code == 2
     assert said in result.err
 
 
-@pytest.mark.parametrize("name", ["none.csv", "none.tsv"])
-def test_a_file_that_is_not_there_is_told(frontdesk: Command, name: str) -> None:
-    result = frontdesk("validate", name)
-    assert result.code == 1
-    assert "No such file" in result.out
-    assert "pack.yml" not in result.out
+@pytest.mark.parametrize(
+    "arguments", [["none.csv"], ["none.tsv"], ["data.jsonl", "--test", "none.csv"]]
+)
+def test_a_file_that_is_not_there_is_told(
+    data: Path, frontdesk: Command, arguments: list[str]
+) -> None:
+    result = frontdesk("validate", *arguments)
+    assert result.code == 2
+    assert f"{arguments[-1]}: there is no such file" in result.err
+    assert result.out == ""
 
 
 def test_what_comes_from_a_pipe_is_a_file_of_examples(data: Path, frontdesk: Command) -> None:

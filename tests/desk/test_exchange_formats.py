@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from classifier.data import csv_header
 from classifier.vocabulary import SENTIMENTS
@@ -159,6 +160,33 @@ def test_a_written_domain_has_what_rasa_needs_to_fill_the_answers_in(tmp_path: P
     }
     assert read.values == pack.values
     assert read.notices == []
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Fees &lt; 5 &amp; more", "Fees < 5 & more"),
+        ("Juniper & Oak", "Juniper & Oak"),
+        ("<b>A</b> &amp; B", "<b>A</b> &amp; B"),
+        ("write &lt;b&gt;so&lt;/b&gt; &amp; on", "write &lt;b&gt;so&lt;/b&gt; &amp; on"),
+        ("write &amp;lt; for it", "write &amp;lt; for it"),
+    ],
+)
+def test_plain_answers_and_values_have_no_entities_in_rasa_and_come_back(
+    tmp_path: Path, text: str, written: str
+) -> None:
+    pack = packs.load(RETAIL)
+    intent = pack.intents["refund_status"].model_copy(update={"answer": {"en": text}})
+    values = {"shop": text}
+    intents = {"refund_status": intent}
+    changed = pack.model_copy(update={"intents": intents, "values": values})
+    path = write(tmp_path, rasa.dump_domain(changed))
+    domain = yaml.safe_load(path.read_text())
+    assert domain["responses"]["utter_refund_status"] == [{"text": written}]
+    assert domain["slots"]["shop"]["initial_value"] == written
+    read = rasa.read(path).material
+    assert [answer.text for answer in read.answers] == [markup.from_plain(text)]
+    assert read.values == {"shop": markup.from_plain(text)}
 
 
 def _canned(tmp_path: Path, content: str) -> list[tuple[str, str]]:

@@ -104,10 +104,13 @@ def test_a_csv_finding_has_the_line_where_its_row_begins(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "line", "message"),
     [
-        ("text;label\na;b\n", 1, "separate the columns with commas"),
+        ("text|label\na|b\n", 1, "separate the columns with commas"),
+        ("text;label\na;b;c\n", 2, "put a text with semicolons in double quotes"),
         ("sentence,label\na,b\n", 1, "no column text"),
         ("text,text\na,b\n", 1, "names a column twice"),
         ("text,label,mood\na,b,c\n", 1, "column 'mood' is not known"),
+        ("text,category\na,b\nc,d\n", 1, "no label column; rename `category` to `intent`"),
+        ("text,topic,tone\na,b,c\nd,e,f\n", 1, "no label column; name one intent or sentiment"),
         ('text,label\na,b\n"open,b\nc,d\n', 3, "this is not CSV"),
         ("", None, "there is no example"),
         ("text,label\nhi,\n", 2, "neither an intent nor a sentiment"),
@@ -128,7 +131,7 @@ def test_each_mistake_in_a_csv_is_found_with_its_line(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("data.csv", '\ufeff"text";"label"\r\n"a";"b"\r\n', "separate the columns with commas"),
+        ("data.csv", '\ufeff"text"|"label"\r\n"a"|"b"\r\n', "separate the columns with commas"),
         ("data.txt", "\ufefftext,label\r\na,b\r\n", "this is CSV; name the file .csv"),
         ("data.json", '[\n  {"text": "a", "intent": "b"}\n]\n', "write one object a line"),
     ],
@@ -173,6 +176,7 @@ def test_lines_that_are_not_utf8_are_found_and_told_apart_from_a_mixture(
     [
         ('{"text": "one", "intent": "a"}\n'.encode("utf-16"), "this is UTF-16"),
         (b'{"text": "one\0", "intent": "a"}\n', "NUL byte"),
+        (b"PK\x03\x04\x14\0\x06\0", "this is an Excel workbook or a zip file"),
     ],
 )
 def test_a_file_that_is_no_text_is_one_error(tmp_path: Path, content: bytes, message: str) -> None:
@@ -303,3 +307,44 @@ def test_a_sentiment_that_is_hardly_tested_or_never_trained_is_told(tmp_path: Pa
         ("error", f"sentiment neutral is tested, but has no example in {data}"),
         ("warning", "sentiment positive has 4 examples"),
     ]
+
+
+def test_a_header_without_a_label_column_is_one_finding(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("text,category\n" + "hello,a\n" * 3)
+    (found,) = check_files(data).findings
+    assert found.line == 1
+    with pytest.raises(DataError, match=r"known are .*; rename `category` to `intent`"):
+        read_examples(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("data.jsonl", b'{"text": "one", "intent": "a"}\n{"text": "two", "intent": b}\n'),
+        ("data.jsonl", b'{"text": "one", "intent": "a"}\n{"text": "", "intent": "b"}\n'),
+        ("data.jsonl", b'{"text": "one", "intent": "a"}\n{"text": "tw\xf6", "intent": "b"}\n'),
+        ("data.jsonl", b'{"text": "one"\n'),
+        ("data.csv", b"text,intent\none,oos\nthree,a\ntwo,b,c\n"),
+        ("nlu.yml", b"nlu:\n- intent: [a\n"),
+    ],
+)
+def test_rows_that_could_not_be_read_are_not_held_to_be_missing(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    data = tmp_path / name
+    data.write_bytes(content)
+    checked = check_files(data)
+    assert len([each for each in checked.findings if each.severity is Severity.ERROR]) == 1
+    assert not [each for each in checked.findings if "the only" in each.message]
+
+
+def test_a_json_mistake_is_told_with_its_column_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"text": "one", "intent": "a"}\n{"text": "two" "intent": "b"}\n')
+    (found,) = (each for each in _errors(data) if each.line == 2)
+    said = "is not JSON (Expecting ',' delimiter, column 16)"
+    assert said in found.message
+    with pytest.raises(DataError) as caught:
+        read_examples(data)
+    assert said in str(caught.value)

@@ -275,3 +275,15 @@ def test_a_leak_settles_no_conflict_of_two_labels(data: Path, test: Path) -> Non
     before = data.read_bytes()
     assert _mend(data, test) == []
     assert data.read_bytes() == before
+
+
+def test_a_csv_keeps_its_separator_and_the_line_that_declares_it(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_bytes(
+        b'sep=;\r\ntext;intent\r\n"one; two ";a\r\none,two;b\r\nOne,two!;b\r\nthree ;b\r\n'
+    )
+    Mending(*check_files(data).files).write()
+    assert data.read_bytes() == (
+        b'sep=;\r\ntext;intent\r\n"one; two";"a"\r\none,two;b\r\n"three";"b"\r\n'
+    )
+    assert Mending(*check_files(data).files).changes == []
