@@ -44,6 +44,9 @@ class Admins:
         except (TelegramError, SQLAlchemyError) as error:
             self._pause = AGAIN_SECONDS
             log.warning("admins_not_synced", error=type(error).__name__)
+        except Exception:
+            # What nobody foresaw in an answer must not keep a bot from taking over.
+            log.exception("admins_not_synced")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Telegram does not tell who became an administrator: look again from time to time."""

@@ -158,9 +158,10 @@ def _looks_like_path(name: str) -> bool:
 
 
 def _from_hub(name: str) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
+    try:
         return Path(
             snapshot_download(
                 name,
@@ -173,6 +174,10 @@ def _from_hub(name: str) -> Path:
                 ],
             )
         )
+    except (HFValidationError, RepositoryNotFoundError):
+        raise BaseModelError(
+            f"base model {name}: is neither a directory here nor a model of the hub"
+        ) from None
     except Exception as error:  # the hub client lets errors of several HTTP libraries through
         reason = str(error).strip().splitlines()
         raise HubError(

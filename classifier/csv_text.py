@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 """What may stand between cells: a spreadsheet takes no commas where these are decimal signs."""
-_DECLARED = re.compile('"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)
+_DECLARED = re.compile('"?sep=([,;\t])"?[,;\t ]*[\r\n]*', re.IGNORECASE)
 """A first line that says what stands between cells, as Excel reads it; it is no header."""
 _FORMULA = re.compile(r"'*[=+\-@＝＋－＠\t\r\n]")
 
@@ -38,10 +38,9 @@ def separator_of(content: str, known: Collection[str] = ()) -> str:
     """What stands between the names of the columns: what makes the most `known` ones of the header,
     else the first of `SEPARATORS` that is in it; a comma where none is. A first line `sep=;` says
     it, as in Excel."""
-    lines = (line for line in content.splitlines() if line.strip())
-    header = next(lines, "")
-    if declared := _DECLARED.fullmatch(header):
+    if declared := _DECLARED.fullmatch(next(iter(content.splitlines()), "")):
         return declared[1]
+    header = next((line for line in content.splitlines() if line.strip()), "")
     present = [each for each in SEPARATORS if each in header] or [","]
     return max(present, key=lambda each: len(set(known).intersection(header_names(header, each))))
 

@@ -118,7 +118,10 @@ def rename_of(columns: Iterable[str]) -> str | None:
     unknown = named.difference(COLUMNS)
     if "text" not in named or len(unknown) != 1 or len(named) != 2:
         return None
-    return f"rename `{unknown.pop()}` to `intent`"
+    [name] = unknown
+    if any(separator in name for separator in csv_text.SEPARATORS):
+        return None  # of a header that mixes them
+    return f"rename `{name}` to `intent`"
 
 
 def csv_header(path: str | Path) -> list[str]:

@@ -177,7 +177,7 @@ def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:
     folds = measures.get("cross_validation")
     for name, meaning in MEASURES:
         # What is said of the answers has no meaning where nothing was answered.
-        silent = name.startswith("coverage_") and not measures["coverage"]
+        silent = name.startswith("coverage_") and not measures.get("coverage")
         if name in measures and not silent:
             spread = ""
             if folds and name in folds["mean"]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_settings
-from cli.errors import CommandError, wrong_argument
+from cli.errors import MisconfiguredError, wrong_argument
 from cli.screen import JsonOption, notices, percent, print_json, results
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def promote(version: Annotated[str, typer.Argument(help="A version of `models li
 
     settings = load_settings()
     with wrong_argument():
-        found = registry.find_version(settings.models_dir, version)
-    _check_predicts(found)
+        _check_predicts(registry.find_version(settings.models_dir, version))
     before = registry.champion(settings.models_dir)
     registry.promote(settings.models_dir, version)
     results().print(f"{version} serves now (before: {before or 'none'}).")
@@ -114,7 +113,7 @@ def prune(
 
 
 def _check_predicts(path: Path) -> None:
-    """Raise `CommandError` for a version that can't predict, though its files may be whole."""
+    """Raise `MisconfiguredError` for a version that can't predict, though its files are whole."""
     from classifier import Classifier
     from classifier.registry import ModelError
 
@@ -124,7 +123,7 @@ def _check_predicts(path: Path) -> None:
     except (ModelError, ModuleNotFoundError):
         raise
     except Exception as error:
-        raise CommandError(
+        raise MisconfiguredError(
             f"{path.name} can't predict ({type(error).__name__}: {error}), so what serves is left "
             "as it is. Promote another version, or train one."
         ) from error

@@ -86,15 +86,19 @@ def check_test(examples: list[Example], source: Path, test: list[Example], where
     their labels at all.
     """
     from classifier.likeness import normalised
+    from classifier.vocabulary import OUT_OF_SCOPE
     from desk.validation.near import NearTexts
 
-    if not _labels(examples) & _labels(test):
+    known = sorted({e.intent for e in examples if e.intent})
+
+    # Of the texts of a test that are out of scope is counted how many would be answered.
+    is_scope = bool(known) and any(e.intent in OUT_OF_SCOPE for e in test)
+    if not is_scope and not _labels(examples) & _labels(test):
         raise MisconfiguredError(
             f"{where} has none of the labels of {source}, so it measures nothing. "
             "Rename the labels, or take another test."
         )
-    known = sorted({e.intent for e in examples if e.intent})
-    unknown_labels(f"A model of {source}", known, test, where)
+    unknown_labels(f"A model of {source}", known, test, where, instead="test")
     # As `validate` compares them, so that both say the same of the same files.
     near = NearTexts([normalised(e.text) for e in examples])
     seen = sum(bool(near.near(normalised(e.text))) for e in test)
@@ -117,10 +121,14 @@ def _labels(examples: list[Example]) -> set[str]:
 
 
 def unknown_labels(
-    model: str, known: Collection[str], examples: list[Example], source: Path
+    model: str,
+    known: Collection[str],
+    examples: list[Example],
+    source: Path,
+    instead: str = "model",
 ) -> dict[str, int]:
     """Intents of the examples that a model, which knows some, never says, with their rows; they
-    are told, too. `model` is what it is called.
+    are told, too. `model` is what it is called, `instead` what one might take another of.
 
     Raises `MisconfiguredError` where it knows none of them: that measures names, not the model.
     """
@@ -135,7 +143,7 @@ def unknown_labels(
         own = ", ".join(list(known)[:5]) + (", …" if len(known) > 5 else "")
         raise MisconfiguredError(
             f"{model} knows none of the intents of {source} ({few}); its own "
-            f"are {own}. Rename the labels, or take another model."
+            f"are {own}. Rename the labels, or take another {instead}."
         )
     notices().print(
         f"{model} does not know {len(unknown)} of the {len(asked)} intents of "

@@ -151,11 +151,12 @@ def _warn_of_labels(examples: list[Example], source: Path) -> None:
             counts[intent] += 1
     torn = sum(len(intents) > 1 for intents in meant.values())
     single = sum(count == 1 for count in counts.values())
-    said = [f"{torn:,} texts stand under two intents"] if torn else []
-    said += [f"{single:,} intents have one example"] if single else []
-    if said:
-        line = f"{', '.join(said)}: see frontdesk validate {source}"
-        notices().print(line, markup=False)
+    if torn or single:
+        notices().print(
+            f"texts under more than one intent: {torn:,}; intents with one example: {single:,}. "
+            f"See frontdesk validate {source}",
+            markup=False,
+        )
 
 
 def _fit(

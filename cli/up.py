@@ -232,10 +232,10 @@ class Run:
         """
         from classifier import registry
 
-        serving = registry.champion(self.settings.models_dir)
-        if serving is None:
-            return False
         try:
+            serving = registry.champion(self.settings.models_dir)
+            if serving is None:
+                return False
             registry.verify(self.settings.models_dir / serving)
         except registry.ModelError as error:
             self.problem = (
@@ -243,7 +243,7 @@ class Run:
                 f"`frontdesk models promote VERSION`; or delete {self.settings.models_dir}/"
                 "champion, and the next start trains the starter model anew."
             )
-            if not self.simulated and self.settings.operator_chat_id is None:
+            if self._calls_nobody():
                 raise CommandError(self.problem) from None
             return True
         self._tell("model", serving, True)
@@ -264,6 +264,10 @@ class Run:
             raise CommandError("The starter model could not be trained; the reason stands above.")
         self._tell("model", str(registry.champion(self.settings.models_dir)), True)
 
+    def _calls_nobody(self) -> bool:
+        """Whether there are no operators who could answer while no model does."""
+        return not self.simulated and self.settings.operator_chat_id is None
+
     def _wait_for_model(self, inference: Child) -> None:
         """Wait until the model serves, but not for one that can't: people can answer meanwhile."""
         if self.problem is None:
@@ -271,6 +275,8 @@ class Run:
                 self.supervisor.wait_ready([inference], MODEL_TIMEOUT)
                 return
             except NotReadyError as error:
+                if self._calls_nobody():
+                    raise
                 self.problem = str(error)
         # Said where nothing else is, too: it is a failure.
         with suppress(OSError, SystemExit):

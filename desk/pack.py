@@ -90,6 +90,8 @@ class Intent(_Strict):
     buttons: tuple[PackButton, ...] = ()
     thumbs: bool = True
     """Whether the answer asks for a thumb up or down; small talk needs none."""
+    closing: bool = False
+    """Whether such words end a conversation, as thanks do: nobody is reminded to reply to them."""
     escalate: Escalate = Escalate.NEVER
     threshold: float | None = Field(None, gt=0, le=1)
     target_error: float | None = Field(None, gt=0, lt=0.5)

@@ -70,13 +70,19 @@ class Champion:
         try:
             version = registry.champion(self._models_dir)
             again = now - self._refused_at >= REFUSED_SECONDS
-            if version is None or (version == self._refused and not again):
+            if version is None:
+                self._refused = self.problem = None
+                metrics.MODEL_REFUSED.set(0)
+                return self.classifier is not None
+            if version == self._refused and not again:
                 return self.classifier is not None
             if self.classifier is None or self.classifier.version != version:
                 self._load(version)
             self._refused = self.problem = None
             metrics.MODEL_REFUSED.set(0)
-        except Exception as error:  # noqa: BLE001 - whatever parts raise that don't fit each other
+        except Exception as error:  # whatever parts raise that don't fit each other
+            if isinstance(error, ModuleNotFoundError) and self.classifier is None:
+                raise  # no other model would do: the command says what to install
             # Or a device without room: one model must not end all workers.
             end_if_broken(error)
             free_memory()

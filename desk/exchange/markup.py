@@ -11,6 +11,7 @@ from desk.telegram_html import escaped, html_problems
 _ENTITY = re.compile(r"&(?!(?:#\d+|#x[0-9a-fA-F]+|lt|gt|amp|quot);)")
 _CHATWOOT_CUSTOMER = re.compile(r"\{\{ *contact\.(?:first_)?name *\}\}")
 _ZAMMAD_CUSTOMER = re.compile(r"#\{ *ticket\.customer\.(?:firstname|fullname) *\}")
+_QUOTE = re.compile(r"&(?:quot|#34|#39|#x22|#x27);")
 _FOREIGN = re.compile(r"\{\{.*?\}\}|#\{.*?\}", re.DOTALL)
 _KEPT = {"strong": "b", "em": "i", "del": "s", "strike": "s", "ins": "u"} | {
     tag: tag for tag in ("a", "b", "blockquote", "code", "i", "pre", "s", "u")
@@ -63,6 +64,8 @@ def from_plain(text: str) -> str:
 def to_plain(text: str) -> str:
     """A pack's text for a system whose texts are plain: without entities, where it has no markup
     and `from_plain` makes the same of it; else as it is."""
+    # Quotes need no entity, and come back without one.
+    text = _QUOTE.sub(lambda found: html.unescape(found[0]), text)
     plain = html.unescape(text)
     return plain if "<" not in text and from_plain(plain) == from_plain(text) else text
 

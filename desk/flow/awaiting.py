@@ -93,15 +93,15 @@ def is_called(session: Session, conversation: Conversation) -> bool:
     return _holds(session, conversation, IS_CALLED)
 
 
-def customer_spoke_last(session: Session, conversation: Conversation) -> bool:
-    """`CUSTOMER_SPOKE_LAST` of one conversation."""
-    return _holds(session, conversation, CUSTOMER_SPOKE_LAST)
+def wants_reply(session: Session, pack: Pack, conversation: Conversation) -> bool:
+    """Whether one conversation has a `first_unanswered` message."""
+    return _holds(session, conversation, first_unanswered(pack).is_not(None))
 
 
 def first_unanswered(pack: Pack) -> ScalarSelect[int]:
     """The id of the first message in a conversation that no person has replied to and that wants a
-    reply; null without one. Small talk, such as a closing "thanks", wants none; what the model has
-    not read does."""
+    reply; null without one. What closes a conversation, such as thanks, wants none; what the model
+    has not read does."""
     return _first_unanswered(pack, _asked.id)
 
 
@@ -112,9 +112,9 @@ def unanswered_since(pack: Pack) -> ScalarSelect[datetime]:
 
 
 def _first_unanswered(pack: Pack, column: InstrumentedAttribute[_Value]) -> ScalarSelect[_Value]:
-    read_as_small_talk = (
+    read_as_closing = (
         select(PredictionRow.message_id)
-        .where(PredictionRow.message_id == _asked.id, _is_small_talk(pack))
+        .where(PredictionRow.message_id == _asked.id, _is_closing(pack))
         .exists()
     )
     return (
@@ -123,7 +123,7 @@ def _first_unanswered(pack: Pack, column: InstrumentedAttribute[_Value]) -> Scal
             _asked.conversation_id == Conversation.id,
             _asked.author == Author.CUSTOMER,
             _asked.id > func.coalesce(LAST_WORD_OF_OPERATOR, 0),
-            ~read_as_small_talk,
+            ~read_as_closing,
         )
         .order_by(_asked.id)
         .limit(1)
@@ -132,9 +132,10 @@ def _first_unanswered(pack: Pack, column: InstrumentedAttribute[_Value]) -> Scal
     )
 
 
-def _is_small_talk(pack: Pack) -> ColumnElement[bool]:
-    """Whether the model is as sure that a message is small talk as the bot would have to be to
-    answer it, and of no ill humour in it: a guess at what was said must silence no reminder."""
+def _is_closing(pack: Pack) -> ColumnElement[bool]:
+    """Whether the model is as sure that a message closes the conversation as the bot would have to
+    be to answer it, and of no ill humour in it: a guess must silence no reminder. (Other small talk
+    is no sign of that: "hello? anybody there?" waits.)"""
     read = PredictionRow
     kinds = [
         and_(
@@ -147,7 +148,7 @@ def _is_small_talk(pack: Pack) -> ColumnElement[bool]:
             ),
         )
         for name, intent in pack.intents.items()
-        if not intent.thumbs
+        if intent.closing
     ]
     return and_(
         or_(false(), *kinds),

@@ -320,8 +320,8 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
 def _send_by_hand(press: _Press, operator: Operator) -> Pressed:
     """One of several answers that /answer has found: the button says for which command, too."""
     session, desk = press.session, press.desk
-    _, _, intent = press.button.argument.partition(":")
-    ready = _ready(press, intent, f"{BY_HAND}{press.button.argument}")
+    command, _, intent = press.button.argument.partition(":")
+    ready = _ready(press, intent, f"{BY_HAND}{command}")
     if isinstance(ready, Pressed):
         return ready
     text, key = ready

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from desk.domain import Author
-from desk.flow.batch import Said
+from desk.flow.batch import MOST_SAID, Said
 from desk.flow.composing import length, plain, shorten
 from desk.flow.desk import Desk
 from desk.telegram_html import escaped as html
@@ -35,8 +35,8 @@ class CardHistory:
 
     def __init__(self, desk: Desk, said: Sequence[Said]) -> None:
         texts = [place for place, each in enumerate(said) if each.is_text]
-        self._more = len(texts) > TEXTS
-        first = texts[-TEXTS] if self._more else 0
+        self._more = len(texts) > TEXTS or len(said) >= MOST_SAID
+        first = texts[-TEXTS] if len(texts) > TEXTS else 0
         self._lines = [_line(each) for each in said[first:]]
         self._gone = int(self._more)
         self._desk = desk

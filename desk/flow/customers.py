@@ -170,6 +170,7 @@ def _was_changed_since(session: Session, inbox_id: int, person: Person, telegram
     webhook's call had to be made twice."""
     if _is_newest(session, person, telegram_id):
         return False
+    arrived = session.get_one(Inbox, inbox_id)
     change = (
         select(Message.id)
         .join(Conversation, Conversation.id == Message.conversation_id)
@@ -178,7 +179,9 @@ def _was_changed_since(session: Session, inbox_id: int, person: Person, telegram
         .where(
             Customer.chat_id == person.chat_id,
             Message.telegram_id == telegram_id,
-            Inbox.update_id > session.get_one(Inbox, inbox_id).update_id,
+            # Another bot, such as the one before, numbers messages and updates by itself.
+            Inbox.bot_id == arrived.bot_id,
+            Inbox.update_id > arrived.update_id,
         )
     )
     return session.scalar(change.limit(1)) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import String, and_, case, cast, func, literal, not_, or_, select
 from sqlalchemy.orm import Session, aliased
 
@@ -18,10 +19,12 @@ from desk.flow.handoff import call_person
 from desk.flow.noting import counted, happened
 from desk.flow.refreshing import edit_card, refresh_card
 from desk.policy import NOT_DELIVERED
-from desk.store import after_commit
+from desk.store import DATABASE_AWAY, after_commit
 from desk.tables import Conversation, Customer, DeliveryRow, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
+
+log = structlog.get_logger(__name__)
 
 BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
@@ -133,7 +136,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
         if row.conversation_id is None or (row.method in IDEMPOTENT_METHODS and not change):
             # A keyboard that could not be changed withholds nothing from the customer.
             if _under_way(session, row, attempt):
-                give_up(session, row, error, "failed")
+                _give_up(session, row, error, "failed")
             return
         customer = session.scalars(
             select(Customer)
@@ -144,7 +147,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
         conversation = session.get_one(Conversation, row.conversation_id, with_for_update=True)
         if not _under_way(session, row, attempt):
             return
-        give_up(session, row, error, "failed")
+        _give_up(session, row, error, "failed")
         error = kept_error(error)  # the operators are told of it
         if row.chat_id == desk.operator_chat_id:
             if row.key.startswith((CARD_KEY, POST_KEY)):
@@ -192,9 +195,12 @@ def customer_gone(
         conversation = find_open(session, customer) if customer is not None else None
         if not _under_way(session, row, attempt):
             return
-        give_up(session, row, error, "gone")
+        _give_up(session, row, error, "gone")
         if customer is None:
             return
+        if row.from_bot and conversation is not None:
+            # Its card says that the bot has answered, and does not offer that answer.
+            refresh_card(session, desk, customer, conversation)
         told = customer.gone
         customer.gone = not _has_written(session, conversation, at)
         change = row.key.startswith(CHANGE_KEY)
@@ -236,7 +242,18 @@ def failed_barely(desk: Desk, delivery_id: int, attempt: int, error: str) -> Non
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
         if _under_way(session, row, attempt):
-            give_up(session, row, error, "failed")
+            _give_up(session, row, error, "failed")
+
+
+def failed_in_any_case(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
+    """As `failed`; where that meets an error nobody foresaw, at least as `failed_barely`."""
+    try:
+        failed(desk, delivery_id, attempt, error)
+    except DATABASE_AWAY:
+        raise
+    except Exception:
+        log.exception("delivery_settled_barely", delivery=delivery_id)
+        failed_barely(desk, delivery_id, attempt, error)
 
 
 def retry_failed(desk: Desk) -> int:
@@ -321,7 +338,7 @@ def _has_written(
     return session.scalar(query.limit(1)) is not None
 
 
-def give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
+def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
     """End a delivery that can't be sent, and tell nobody; the caller has locked it."""
     # A change is over with that: tried again, it might undo a later one.
     change = row.key.startswith(CHANGE_KEY) or row.method in EDIT_METHODS

@@ -6,6 +6,7 @@ The operators' chat, in which all conversations meet, has an order of its own.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
@@ -29,7 +30,7 @@ from desk.flow.delivering import (
     EDIT_METHODS,
     WITHDRAWN,
     cancel,
-    give_up,
+    failed_in_any_case,
 )
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, bot_lease, check
@@ -49,6 +50,14 @@ log = structlog.get_logger(__name__)
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 IN_TURN = 3
 """The rank of customers' words in the operators' chat."""
+
+
+class _Broken(NamedTuple):
+    """A delivery over which the code fails, in the attempt that would have sent it."""
+
+    delivery_id: int
+    attempt: int
+    error: str
 
 
 def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) -> list[Delivery]:
@@ -84,25 +93,21 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
         )
         if session.scalar(query.limit(1)) is None:
             return []
-    taken = []
-    astray = ended = False
     with desk.store.writing() as session:
         check(session, lease)
-        for row in session.scalars(query.with_for_update(skip_locked=True)).all():
-            if is_astray(desk, row):
-                astray = True
-                continue
-            delivery = _last_look(session, desk, row, lease)
-            if delivery is None:
-                ended = ended or row.state is not DeliveryState.PENDING
-                continue
-            row.state, row.attempts = DeliveryState.SENDING, delivery.attempts
-            taken.append(delivery)
-        if astray:
+        rows = session.scalars(query.with_for_update(skip_locked=True)).all()
+        here = [row for row in rows if not is_astray(desk, row)]
+        looks = [_take(session, desk, row, lease) for row in here]
+        ended = any(row.state is DeliveryState.CANCELLED for row in here)
+        if len(here) < len(rows):
             # Written by a process that has another operators' chat: topics are made and known in
             # this one's only, and here the operators are.
             readdress(session, desk)
-    if astray or ended:
+    broken = [look for look in looks if isinstance(look, _Broken)]
+    for delivery_id, attempt, said in broken:
+        failed_in_any_case(desk, delivery_id, attempt, said)
+    taken = [look for look in looks if isinstance(look, Delivery)]
+    if len(here) < len(rows) or ended or broken:
         # What stood behind such a one is due now, not at the next poll.
         busy = {*busy_chats, *(delivery.chat_id for delivery in taken)}
         taken += take(desk, busy, limit - len(taken), lease)
@@ -155,22 +160,26 @@ def _due(desk: Desk) -> ColumnElement[bool]:
     return or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= desk.clock())
 
 
-def _last_look(session: Session, desk: Desk, row: DeliveryRow, lease: Holding) -> Delivery | None:
-    """What is to be sent, or None: it has to wait, or has ended here."""
+def _take(
+    session: Session, desk: Desk, row: DeliveryRow, lease: Holding
+) -> Delivery | _Broken | None:
+    """What is to be sent, marked so; or None: it has to wait, or has ended here."""
     try:
         if _is_edited(session, row, lease):
             return None
         if _overtaken(session, row):
             cancel(session, row)
             return None
-        return _delivery(session, desk, row)
+        delivery = _delivery(session, desk, row)
     except SQLAlchemyError:
         raise
     except Exception as error:
         # Looked at again and again, it would hold up the deliveries of all chats.
         log.exception("delivery_broken", delivery=row.id, message=row.message_id)
-        give_up(session, row, repr(error), "failed")
-        return None
+        row.state, row.attempts = DeliveryState.SENDING, row.attempts + 1
+        return _Broken(row.id, row.attempts, repr(error))
+    row.state, row.attempts = DeliveryState.SENDING, delivery.attempts
+    return delivery
 
 
 def _is_edited(session: Session, row: DeliveryRow, lease: Holding) -> bool:

@@ -1,4 +1,4 @@
-"""What follows behind a card: all that the customer has said and sent since its message."""
+"""What follows behind a card: what the customer has said since its message, and sent at all."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def _said_since(
 
 
 def _files(conversation: Conversation, message: Message) -> Select[Message]:
-    """What a customer sent that the model did not read and that a person is to see: the card's own,
-    and the last of the others."""
+    """What a customer sent that the model did not read and that a person is to see, before the
+    message as well: the card's own, and the last of the others."""
     return (
         select(Message)
         .join(DecisionRow, DecisionRow.message_id == Message.id)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
-from desk.flow.awaiting import IS_CALLED, customer_spoke_last, first_unanswered, is_called
+from desk.flow.awaiting import IS_CALLED, first_unanswered, is_called, wants_reply
 from desk.flow.desk import Desk
 from desk.flow.noting import happened
 from desk.flow.refreshing import refresh_card
@@ -23,9 +24,9 @@ def close_if_quiet(
     """Resolve a conversation that was quiet for the pack's `quiet_hours`; says whether it was.
 
     Asked when its customer comes back, lest an operator who forgot to resolve it silence the bot
-    for ever, and by `close_quiet`. Where a person is in charge and the
-    customer spoke last, only opening hours count: nobody could reply in others. One that waits for
-    a person's word, be it taken or not, is never over so, nor is one with a message that has no
+    for ever, and by `close_quiet`. Where a person is in charge and what the customer said last
+    wants a reply, only opening hours count: nobody could give it in others. One that waits for a
+    person's word, be it taken or not, is never over so, nor is one with a message that has no
     decision yet. Both rows are locked.
     """
     if conversation.state not in (ConversationState.BOT, ConversationState.HUMAN):
@@ -39,7 +40,7 @@ def close_if_quiet(
     if (
         conversation.state is ConversationState.HUMAN
         and desk.pack.hours.open_seconds(since, now) < enough
-        and customer_spoke_last(session, conversation)
+        and wants_reply(session, desk.pack, conversation)
     ):
         return False
     undecided = select(Message.id).where(Message.conversation_id == conversation.id, IS_PENDING)
@@ -58,7 +59,7 @@ def close_quiet(desk: Desk, limit: int) -> int:
 
     Else they would be among those in hand for good, and each look at these would read all of them.
     Those in which the customer said something last that wants a reply are left: somebody has yet to
-    say that they are settled.
+    say that they are settled. An error over one of them is raised once the others are done.
     """
     before = desk.clock() - timedelta(hours=desk.pack.policy.quiet_hours)
     said = (
@@ -83,7 +84,18 @@ def close_quiet(desk: Desk, limit: int) -> int:
     )
     with desk.store.reading() as session:
         found = session.scalars(quiet).all()
-    return sum(_close(desk, conversation_id) for conversation_id in found)
+    number = 0
+    trouble: Exception | None = None
+    for conversation_id in found:
+        try:
+            number += _close(desk, conversation_id)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - those behind don't wait until it is mended
+            trouble = error
+    if trouble is not None:
+        raise trouble
+    return number
 
 
 def _close(desk: Desk, conversation_id: int) -> bool:

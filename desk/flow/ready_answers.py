@@ -16,14 +16,12 @@ from desk.flow.composing import (
     ANSWER,
     answer_buttons,
     answer_text,
-    clean,
     customer_text,
     intent_title,
     keyboard,
     length,
     operator_name,
     operators_text,
-    shorten,
 )
 from desk.flow.conversations import open_conversation
 from desk.flow.desk import Desk
@@ -37,7 +35,7 @@ SENT_KEY = "sent:"
 """How the key begins of an answer that an operator has sent; what it replies to follows, and the
 intent."""
 BY_HAND = f"{SENT_KEY}by_hand:"
-"""How that of one by /answer does; the command's inbox id follows, and the intent."""
+"""How that of one by /answer does; the command's inbox id follows: of several found one is sent."""
 CHOICES = 8
 """So many answers are offered at most where several are found."""
 
@@ -63,7 +61,7 @@ def wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, words: str) 
         if len(intents) > 1:
             _ask_which(session, desk, inbox_id, customer, conversation, intents)
         elif text := answer_text(desk, customer, intents[0]):
-            key = f"{BY_HAND}{inbox_id}:{intents[0]}"
+            key = f"{BY_HAND}{inbox_id}"
             args = (customer, conversation, operator, intents[0], text)
             send_by_hand(session, desk, inbox_id, key, *args)
 
@@ -170,8 +168,8 @@ def _titles(desk: Desk, words: str) -> str:
     names = _with_answer(desk)
     head = say("answer-titles", desk.language, count=len(names))
     if words.strip():
-        none = say("answer-none", desk.language, words=shorten(clean(words), 64))
-        head = f"{none}\n{head}"
+        # Without the words: they may be meant for the customer, and are erased with nobody.
+        head = f"{say('answer-none', desk.language)}\n{head}"
     lines = [head]
     for place, name in enumerate(names):
         more = say("answer-more", desk.language, count=len(names) - place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import structlog
 from sqlalchemy import select
 
 from desk import metrics
@@ -13,16 +12,12 @@ from desk.flow.delivering import (
     EDIT_METHODS,
     IDEMPOTENT_METHODS,
     PERHAPS_ARRIVED,
-    failed,
-    failed_barely,
+    failed_in_any_case,
 )
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
-from desk.store import DATABASE_AWAY
 from desk.tables import DeliveryRow
-
-log = structlog.get_logger(__name__)
 
 MOST_SENT = 2000
 """More than Telegram takes from a bot in a minute."""
@@ -58,14 +53,8 @@ def recover(desk: Desk, lease: Holding, only: Collection[int] | None = None) -> 
                 counted(session, metrics.DELIVERIES, "uncertain")
                 happened(session, "delivery.uncertain", delivery=row.id, message=row.message_id)
     for delivery_id, attempt in given_up:
-        try:
-            failed(desk, delivery_id, attempt, ENDED_TWICE)
-        except DATABASE_AWAY:
-            raise
-        except Exception:
-            # What nobody foresaw about one must not keep the bot from starting.
-            log.exception("delivery_settled_barely", delivery=delivery_id)
-            failed_barely(desk, delivery_id, attempt, ENDED_TWICE)
+        # What nobody foresaw about one must not keep the bot from starting.
+        failed_in_any_case(desk, delivery_id, attempt, ENDED_TWICE)
     return uncertain
 
 

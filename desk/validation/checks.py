@@ -172,6 +172,8 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
                 None,
                 f"intent {name} has {tested[name]} examples; write at least {FEW_TESTS}",
             )
+    if train.unread:  # what it lacks may stand in what could not be read
+        return
     for name in sorted(tested.keys() - set(names) - OUT_OF_SCOPE):
         test.error(
             Kind.FEW_EXAMPLES,
@@ -221,7 +223,7 @@ def check_sentiments(train: DataFile, test: DataFile | None) -> None:
                 None,
                 f"sentiment {name} has {tested[name]} examples; write at least {FEW_TESTS}",
             )
-    for name in sorted(tested.keys() - trained.keys()):
+    for name in sorted(tested.keys() - trained.keys()) if not train.unread else ():
         test.error(
             Kind.FEW_EXAMPLES,
             None,

@@ -589,7 +589,7 @@ async def test_ids_are_told_within_the_limits_of_telegram(
 
 
 async def test_the_admins_of_the_chat_are_admins_of_the_desk(bot: Running, desk: Desk) -> None:
-    assert await asyncio.to_thread(role_of, desk, OLGA) is Role.ADMIN
+    await eventually(lambda: role_of(desk, OLGA) is Role.ADMIN)
     assert await asyncio.to_thread(role_of, desk, OMAR) is None
 
 

@@ -85,6 +85,17 @@ async def test_a_bot_takes_over_though_telegram_does_not_say_who_is_an_administr
     assert (await rows.until(Operator))[0].user_id == OLGA
 
 
+async def test_a_bot_starts_though_what_telegram_says_of_administrators_can_not_be_read(
+    start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(*_: object) -> None:
+        raise ValueError("no user in it")
+
+    monkeypatch.setattr("bot.admins.roster.sync_admins", odd)
+    await start_bot()
+    await world.reply(await world.write(await world.customer(), "/help"))
+
+
 @pytest.mark.parametrize(
     "error", [KeyError("nobody foresaw that"), IntegrityError("insert", {}, Exception("odd"))]
 )

@@ -250,6 +250,7 @@ def test_a_common_format_that_is_not_read_is_told_with_what_to_do(
         'sep=;\r\ntext;label\r\n"a; b, c";x\r\nd,x;y\r\n',
         '\ufeff"sep=\t"\n\ntext\tlabel\n"a; b, c"\tx\nd,x\ty\n',
         'sep=,\ntext,label\n"a; b, c",x\n"d,x",y\n',
+        'sep=; ;\ntext;label\n"a; b, c";x\nd,x;y\n',
         'text;"label";"sentiment"\n"a; b, c";x;\nd,x;y;\n',
     ],
 )
@@ -263,6 +264,8 @@ def test_a_csv_is_read_with_the_separator_that_its_header_shows(
 def test_the_names_of_a_header_decide_which_separator_it_shows(tmp_path: Path) -> None:
     message = error(write(tmp_path, "text;intent;notes, if any\na;b;c\n", "data.csv"))
     assert "unknown column `notes, if any`" in message
+    message = error(write(tmp_path, "text,intent;x\na,b\n", "data.csv"))
+    assert "rename" not in message, "it mixes them"
     message = error(write(tmp_path, "text;intent\na;b;c\n", "data.csv"))
     assert "put a text with semicolons in double quotes" in message
 

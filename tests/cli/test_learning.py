@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.errors import RepositoryNotFoundError
 
 from classifier import Classifier, Prediction, registry
 from classifier.data import Example
@@ -382,7 +383,7 @@ def test_a_version_that_can_not_predict_is_not_promoted(
     shutil.copytree(own_models / serving, own_models / unfit)
     misfit(own_models / unfit)
     result = frontdesk("models", "promote", unfit)
-    assert result.code == 1
+    assert result.code == 2
     assert f"{unfit} can't predict (ValueError: " in result.err
     assert registry.champion(own_models) == serving
 
@@ -562,6 +563,19 @@ def test_a_test_whose_labels_the_examples_do_not_have_is_refused(
     assert not Path("m").exists()
 
 
+def test_a_test_of_texts_out_of_scope_measures_how_many_would_be_answered(
+    place: Place, frontdesk: Command
+) -> None:
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    strangers = [Example("what a day", "oos"), Example("sing to me", "oos")]
+    test = write_jsonl(place.folder / "test.jsonl", strangers)
+    result = frontdesk(
+        *("train", "--data", str(data), "--out", "m", "--test", str(test)),
+        *("--epochs", "1", "--quiet"),
+    )
+    assert result.code == 0, result.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -583,6 +597,26 @@ def test_an_argument_that_names_what_is_not_there_or_does_not_fit_ends_with_2(
     result = frontdesk(*arguments)
     assert result.code == 2
     assert says in result.err
+
+
+def test_a_name_that_the_hub_does_not_know_is_a_wrong_argument(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NotFoundError(RepositoryNotFoundError):
+        def __init__(self) -> None:
+            """Without the hub's answer."""
+
+    def unknown(name: str, **_: object) -> str:
+        raise NotFoundError
+
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    train = ("train", "--data", str(data), "--out", "m", "--base")
+    results = [frontdesk(*train, "someone/be rt")]
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unknown)
+    results.append(frontdesk(*train, "someone/bret"))
+    for result in results:
+        assert result.code == 2
+        assert "is neither a directory here nor a model of the hub" in result.err
 
 
 def test_a_hub_that_is_away_may_be_back_later(
@@ -622,8 +656,8 @@ def test_labels_that_are_sure_to_mislead_are_counted_before_the_training(
     train = ("train", "--data", str(data), "--out", "m", "--epochs", "1", "--quiet")
     said = frontdesk(*train).err
     assert said == (
-        "1 texts stand under two intents, 1 intents have one example: "
-        f"see frontdesk validate {data}\n"
+        "texts under more than one intent: 1; intents with one example: 1. "
+        f"See frontdesk validate {data}\n"
     )
     shutil.rmtree("m")
     write_jsonl(data, examples)

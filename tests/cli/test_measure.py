@@ -398,3 +398,12 @@ def test_where_nothing_is_answered_no_share_of_it_is_wrong(
     page = (place.folder / "report" / "report.html").read_text()
     assert "Wrong among these" not in page
     assert "0.0% answered<" in page
+
+
+def test_figures_of_sentiments_alone_are_printed(place: Place, frontdesk: Command) -> None:
+    rows = [replace(e, intent=None) for e in make_examples(seed=7, each=6)]
+    data = write_jsonl(place.folder / "moods.jsonl", rows)
+    result = frontdesk("evaluate", "--data", str(data))
+    assert result.code == 0, result.err
+    assert "sentiment_accuracy" in result.out
+    assert "coverage" not in result.out

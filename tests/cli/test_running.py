@@ -447,6 +447,32 @@ def test_a_real_bot_that_can_call_nobody_does_not_start_with_a_damaged_champion(
     assert "frontdesk models rollback" in result.err
 
 
+def test_a_real_bot_that_can_call_nobody_does_not_go_on_without_a_model(
+    place: Place, models_dir: Path, telegram: Simulator
+) -> None:
+    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    misfit((models / "champion").resolve())
+    place.settings |= {"MODELS_DIR": str(models)}
+    place.settings |= {key: value for key, value in real_bot(telegram).items() if "CHAT" not in key}
+    sooner = "import cli.up, cli.main; cli.up.MODEL_TIMEOUT = 5; exit(cli.main.main(['up']))"
+    process = place.start(code=sooner)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Ready" not in out
+    assert "inference was not ready within 5 s" in err
+
+
+def test_a_champion_that_is_no_pointer_is_told_and_people_get_the_messages(
+    place: Place, models_dir: Path
+) -> None:
+    models = Path(shutil.copytree(models_dir, place.folder / "models"))  # as `cp -rL` does
+    process = place.up(MODELS_DIR=str(models))
+    process.terminate()
+    out, err = process.communicate(timeout=30)
+    assert "Ready but for the model in" in out
+    assert "move it away" in err
+
+
 def test_a_model_that_is_not_ready_in_time_is_told_with_its_reason_and_people_get_the_messages(
     place: Place, models_dir: Path
 ) -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.orm import Session
 
-from desk.domain import DeliveryState
+from desk.domain import ConversationState, DeliveryState
 from desk.flow import announcing, customers, delivering, dispatching, operators
 from desk.flow.composing import add_delivery
 from desk.tables import Conversation, DeliveryRow
@@ -282,3 +283,21 @@ def test_a_delivery_that_can_not_be_looked_at_is_given_up_and_holds_up_no_chat(
     (row,) = stage.deliveries(state=DeliveryState.FAILED)
     assert row.chat_id == ANA.chat_id
     assert "'paused' is not a valid ConversationState" in (row.error or "")
+
+
+def test_who_is_left_without_an_answer_that_can_not_be_looked_at_gets_a_person(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = stage.ask("roses?", ANA)
+
+    def overtaken(_: Session, row: DeliveryRow) -> bool:
+        if row.key == f"answer:{message_id}":
+            raise KeyError("odd")
+        return False
+
+    monkeypatch.setattr(dispatching, "_overtaken", overtaken)
+    stage.take()
+    (row,) = stage.deliveries(key=f"answer:{message_id}")
+    assert row.state is DeliveryState.FAILED
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.deliveries(key=f"card:{message_id}")

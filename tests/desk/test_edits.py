@@ -10,8 +10,15 @@ import pytest
 from sqlalchemy import select
 
 from desk import metrics
-from desk.domain import ConversationState, DeliveryState, InboxState, MessageState, Trial
-from desk.flow import customers, delivering, edits, operators, restoring
+from desk.domain import (
+    ConversationState,
+    DeliveryState,
+    InboxState,
+    Incoming,
+    MessageState,
+    Trial,
+)
+from desk.flow import customers, delivering, edits, intake, operators, restoring
 from desk.flow.desk import Desk
 from desk.flow.edits import Rewritten
 from desk.tables import Inbox, Message
@@ -269,6 +276,15 @@ def test_nor_is_one_that_comes_after_a_later_conversation_has_begun(stage: Stage
     assert later is not None
     assert customers.wrote(stage.desk, parked, ANA, 50, "my roses are dad") is None
     assert "my roses are dad" not in [said.text for said in stage.said()]
+
+
+def test_another_bot_numbers_its_messages_anew_and_reads_each(stage: Stage) -> None:
+    before = customers.wrote(stage.desk, stage.update(ANA.chat_id), ANA, 50, "roses?")
+    assert before is not None
+    stage.decide((before, predict("roses?")))
+    intake.store_updates(stage.desk, [Incoming(BOT + 1, 0, ANA.chat_id, {"update_id": 0})])
+    number = stage.one(select(Inbox.id).where(Inbox.bot_id == BOT + 1))
+    assert customers.wrote(stage.desk, number, ANA, 50, "tulips?") is not None
 
 
 @pytest.mark.parametrize(("text", "is_file"), [("/help me", False), ("[location]", True)])

@@ -189,6 +189,11 @@ def test_plain_answers_and_values_have_no_entities_in_rasa_and_come_back(
     assert read.values == {"shop": markup.from_plain(text)}
 
 
+def test_quotes_that_a_pack_has_as_entities_go_to_rasa_as_quotes() -> None:
+    text = "say &quot;Tom &amp; Co&quot;, it&#39;s us"
+    assert markup.to_plain(text) == 'say "Tom & Co", it\'s us'
+
+
 def _canned(tmp_path: Path, content: str) -> list[tuple[str, str]]:
     material = canned.read(write(tmp_path, content, "canned.csv"))
     return [(answer.name, answer.text) for answer in material.answers]

@@ -275,3 +275,31 @@ def test_a_label_whose_answer_was_given_offers_no_answer(stage: Stage) -> None:
     edit = stage.deliveries(OPERATOR_CHAT, message_id=question)[-1]
     assert _labels(edit) == ["Relabel…", "Take", "Resolve", "Why?"]
     assert edit.state is DeliveryState.PENDING
+
+
+def test_many_intents_with_one_answer_make_no_card_fail(stage: Stage) -> None:
+    pack = stage.desk.pack
+    known = pack.intents["order_status"]
+    titled = {f"order_{n}": known.model_copy(update={"title": {"en": "x" * 28}}) for n in range(60)}
+    intents = {**pack.intents, **titled}
+    stage.desk = replace(stage.desk, pack=pack.model_copy(update={"intents": intents}))
+    question = stage.ask("where are my roses")
+    stage.press(_person_button(stage, question))
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert ANSWERED[:-1] in card.payload["text"]
+    assert card.payload["text"].count("x" * 28) <= 3
+
+
+def test_an_answer_that_met_a_customer_who_has_blocked_the_bot_is_offered_again(
+    stage: Stage,
+) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("down"))
+    stage.press(stage.token("person", "down"))
+    stage.topic()
+    answer, card = sorted(stage.take(), key=lambda each: each.chat_id, reverse=True)
+    delivering.sent(stage.desk, card.id, card.attempts, 5)
+    delivering.customer_gone(stage.desk, answer.id, answer.attempts, "Forbidden")
+    edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert "The bot has answered" not in edit.payload["text"]
+    assert _labels(edit)[0] == "Answer: Where is my order?"

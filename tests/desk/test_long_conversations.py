@@ -127,6 +127,15 @@ def test_a_card_shows_the_last_ten_texts_and_nothing_that_never_left(stage: Stag
     assert "\n… 1 earlier message or more\n" in stage.told()[-1]
 
 
+def test_a_card_says_that_more_was_said_than_it_looked_through(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    for _ in range(40):
+        customers.asked_for_help(stage.desk, stage.update(), ANA)
+    card = _call(stage)
+    assert "where are my roses" not in card
+    assert "… 1 earlier message or more\n👤 /help" in card
+
+
 def test_a_story_before_the_call_for_a_person_stands_whole_on_the_card(stage: Stage) -> None:
     story = " ".join(f"word{number}" for number in range(60))
     assert len(story) > 400

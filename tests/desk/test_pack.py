@@ -106,7 +106,7 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
     [
         (_swap('title: "Fern & Petal"', 'title: "Fern'), "this is not valid YAML"),
         (_swap("menu: [opening_hours", "menu: [opening_hours\n\t"), "this is not valid YAML"),
-        (_swap("2026-04-03", "2026-02-30"), "no such date or number as '2026-02-30' (line 73)"),
+        (_swap("2026-04-03", "2026-02-30"), "no such date or number as '2026-02-30' (line 74)"),
         (_swap("name: florist\n", ""), "name: this is missing; write it"),
         (
             _swap("name: florist", "nmae: florist"),
@@ -278,7 +278,7 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         (_swap("first_reply_minutes: 15", "next_reply_minutes: 1.5"), "sla.next_reply_minutes"),
         (
             _swap("policy:\n", "policy:\n  quiet_hours: 0\n"),
-            "policy.quiet_hours: Input should be greater than or equal to 1 (line 57)",
+            "policy.quiet_hours: Input should be greater than or equal to 1 (line 58)",
         ),
         (_swap("languages: [en, zh]", "languages: []"), "languages: at least 1 must stand here"),
         (

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
 from desk.flow import customers, operators, quiet, reminding
+from desk.flow.desk import Desk
 from desk.pack import Hours
+from desk.tables import Customer
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, OLGA, OSCAR, Stage, predict
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage, predict
 
 
 @pytest.fixture
@@ -273,11 +277,27 @@ def test_one_whose_customer_spoke_last_stays_for_somebody_to_say_that_it_is_sett
     assert conversation.state is ConversationState.HUMAN
 
 
-def test_one_whose_customer_merely_gave_thanks_last_is_closed(stage: Stage, clock: Clock) -> None:
+def test_one_whose_customer_merely_gave_thanks_last_is_closed_after_the_hours_of_the_clock(
+    stage: Stage, clock: Clock
+) -> None:
+    today = clock().date()
+    closed = Hours(closed=tuple(today + timedelta(days=n) for n in range(3)))
+    desk = replace(stage.desk, pack=stage.desk.pack.model_copy(update={"hours": closed}))
     _answered_by_a_person(stage)
-    stage.ask("thanks!", intent="greeting", confidence=0.99)  # small talk, in this pack
+    stage.ask("thanks!", intent="greeting", confidence=0.99)  # closing, in this pack
+    clock.move(hours=25)
+    assert quiet.close_quiet(desk, 10) == 1
+
+
+def test_one_whose_customer_asks_whether_anybody_is_there_stays(stage: Stage, clock: Clock) -> None:
+    pack = stage.desk.pack
+    greeting = pack.intents["greeting"].model_copy(update={"closing": False})
+    intents = {**pack.intents, "greeting": greeting}
+    stage.desk = replace(stage.desk, pack=pack.model_copy(update={"intents": intents}))
+    _answered_by_a_person(stage)
+    stage.ask("hello? anybody there?", intent="greeting", confidence=0.99)
     clock.move(days=7)
-    assert quiet.close_quiet(stage.desk, 10) == 1
+    assert quiet.close_quiet(stage.desk, 10) == 0
 
 
 @pytest.mark.parametrize("taken", [False, True])
@@ -303,7 +323,33 @@ def test_one_that_was_taken_or_written_in_lately_stays(stage: Stage, clock: Cloc
     assert quiet.close_quiet(stage.desk, 10) == 0
 
 
-def test_no_more_are_closed_at_once_than_asked_for(stage: Stage, clock: Clock) -> None:
-    _answered_by_a_person(stage)
+def _both_answered(stage: Stage, clock: Clock) -> None:
+    for person, thread in ((ANA, 77), (BEN, 78)):
+        stage.ask("you are rude", person, intent="complaint")
+        stage.topic(person, thread)
+        stage.reply("I am sorry", thread_id=thread)
+    stage.send_all()
     clock.move(hours=25)
-    assert quiet.close_quiet(stage.desk, 0) == 0
+
+
+def test_no_more_are_closed_at_once_than_asked_for(stage: Stage, clock: Clock) -> None:
+    _both_answered(stage, clock)
+    assert [quiet.close_quiet(stage.desk, 1) for _ in range(3)] == [1, 1, 0]
+
+
+def test_one_over_which_the_code_fails_keeps_no_other_open(
+    stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _both_answered(stage, clock)
+    refresh = quiet.refresh_card
+
+    def refresh_card(session: Session, desk: Desk, customer: Customer, *more: Any) -> None:
+        if customer.chat_id == ANA.chat_id:
+            raise KeyError("odd")
+        refresh(session, desk, customer, *more)
+
+    monkeypatch.setattr(quiet, "refresh_card", refresh_card)
+    with pytest.raises(KeyError, match="odd"):
+        quiet.close_quiet(stage.desk, 10)
+    states = [stage.conversation(person).state for person in (ANA, BEN)]
+    assert states == [ConversationState.HUMAN, ConversationState.RESOLVED]

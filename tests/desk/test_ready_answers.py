@@ -146,6 +146,15 @@ def test_a_choice_that_is_pressed_twice_is_sent_once(waiting: Stage) -> None:
     assert waiting.conversation().operator_id == OSCAR
 
 
+def test_of_several_answers_a_second_is_not_sent(waiting: Stage) -> None:
+    answer(waiting, "o")
+    token, other = _chosen(waiting, "refund"), _chosen(waiting, "opening_hours")
+    waiting.press(token, by=OSCAR)
+    assert waiting.press(other, by=OLGA).alert
+    assert len(sent(waiting)) == 1
+    assert waiting.conversation().operator_id == OSCAR
+
+
 def test_a_choice_whose_answer_telegram_refused_can_be_pressed_again(waiting: Stage) -> None:
     answer(waiting, "o")
     token = _chosen(waiting, "refund")
@@ -241,7 +250,8 @@ def test_where_nothing_is_found_or_asked_for_the_titles_are_listed(
     for title in ("Opening hours", "Where is my order?", "I want my money back", "Say hello"):
         assert f"• {title}" in told
     assert "Make a complaint" not in told, "it has no answer"
-    assert ("“submarine”" in told) == bool(words)
+    assert ("No answer has these words" in told) == bool(words)
+    assert "submarine" not in told, "it may be meant for the customer, and outlive an erasure"
     assert waiting.conversation().state is ConversationState.WAITING
 
 

@@ -421,6 +421,17 @@ def test_a_closing_word_of_thanks_alarms_nobody_where_the_model_is_sure_of_it(
     assert reminding.announce(stage.desk) is bool(reminded)
 
 
+def test_who_asks_whether_anybody_is_there_waits_for_a_reply(stage: Stage, clock: Clock) -> None:
+    pack = stage.desk.pack
+    greeting = pack.intents["greeting"].model_copy(update={"closing": False})
+    intents = {**pack.intents, "greeting": greeting}
+    stage.desk = replace(stage.desk, pack=pack.model_copy(update={"intents": intents}))
+    _in_hand(stage)
+    stage.ask("hello? anybody there?", intent="greeting", confidence=0.99)
+    clock.move(minutes=16)
+    assert reminding.remind(stage.desk) == 1
+
+
 def _send_file(stage: Stage) -> None:
     customers.sent_file(stage.desk, stage.update(), ANA, 55, "")
 

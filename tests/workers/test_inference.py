@@ -18,7 +18,7 @@ from sqlalchemy.exc import InternalError
 
 from classifier import Prediction, registry
 from classifier.backends import Batch, Output
-from desk import health, heartbeat, queues
+from desk import health, heartbeat, metrics, queues
 from desk.domain import MessageState, PendingMessage, Person, Trial
 from desk.flow import watching
 from desk.flow.deciding import decide_batch
@@ -275,6 +275,31 @@ def test_a_worker_whose_first_champion_can_not_predict_waits_until_another_one_s
     registry.promote(models, other)
     assert champion.follow()
     assert champion.problem is None
+
+
+def test_a_worker_whose_refused_champion_is_taken_away_says_that_there_is_none(
+    models: Path,
+) -> None:
+    version = registry.champion(models)
+    assert version is not None
+    misfit(models / version)
+    champion = Champion(models, "cpu")
+    assert not champion.follow()
+    (models / "champion").unlink()
+    assert not champion.follow()
+    assert champion.problem is None
+    assert metrics.MODEL_REFUSED._value.get() == 0
+
+
+def test_a_missing_library_ends_a_worker_that_has_no_model(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("workers.inference.Classifier.load", missing)
+    with pytest.raises(ModuleNotFoundError):
+        Champion(models, "cpu").follow()
 
 
 @pytest.mark.parametrize(
