@@ -273,7 +273,7 @@ def _quotation(message: Message) -> list[str]:
 def _answered(session: Session, desk: Desk, customer: Customer, message: Message) -> list[str]:
     """What the bot has answered to a message already, in one line."""
     given = answers_given(session, desk, customer, message)
-    titles = " · ".join(intent_title(desk, name, desk.language) for name in given[:SUGGESTIONS])
+    titles = " · ".join(intent_title(desk, name, desk.language) for name in given)
     titles = shorten(titles, NEAR_TEXT)
     return [f"🤖 {html(say('card-answered', desk.language, title=titles))}"] if given else []
 

@@ -287,7 +287,7 @@ def test_many_intents_with_one_answer_make_no_card_fail(stage: Stage) -> None:
     stage.press(_person_button(stage, question))
     (card,) = stage.deliveries(OPERATOR_CHAT)
     assert ANSWERED[:-1] in card.payload["text"]
-    assert card.payload["text"].count("x" * 28) <= 3
+    assert card.payload["text"].count("x" * 28) < 5
 
 
 def test_an_answer_that_met_a_customer_who_has_blocked_the_bot_is_offered_again(
