@@ -23,7 +23,7 @@ from desk.flow.composing import (
     operator_name,
     operators_text,
 )
-from desk.flow.conversations import open_conversation
+from desk.flow.conversations import find_open, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import take
 from desk.flow.operators import enter_topic, give_card, tell, unreachable
@@ -55,6 +55,11 @@ def wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, words: str) 
         intents = matching(desk, words)
         if not intents:
             tell(session, desk, inbox_id, thread_id, _titles(desk, words))
+            return
+        if len(intents) > 1 and find_open(session, customer) is None:
+            # Only what is sent opens a conversation again, and buttons belong to an open one.
+            head = say("answer-several", desk.language, count=len(intents))
+            tell(session, desk, inbox_id, thread_id, _listed(desk, head, intents))
             return
         # Where it is resolved this opens it again, as what is written does.
         conversation = open_conversation(session, desk, customer)
@@ -170,6 +175,11 @@ def _titles(desk: Desk, words: str) -> str:
     if words.strip():
         # Without the words: they may be meant for the customer, and are erased with nobody.
         head = f"{say('answer-none', desk.language)}\n{head}"
+    return _listed(desk, head, names)
+
+
+def _listed(desk: Desk, head: str, names: Sequence[str]) -> str:
+    """The titles of answers, as many as fit into a message."""
     lines = [head]
     for place, name in enumerate(names):
         more = say("answer-more", desk.language, count=len(names) - place)

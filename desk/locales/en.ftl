@@ -213,6 +213,7 @@ already-sent = This answer has already been sent.
 answer-which = Several answers are called so; the one you press is sent.
 answer-more = … and { $count } more: other words after /answer find them.
 answer-none = No answer has these words in its name or title.
+answer-several = { $count } answers are called so; write more words of the one you mean after /answer:
 answer-titles = There are { $count } ready answers; write words of one after /answer:
 button-void = That button is no longer valid.
 customer-left = The customer has blocked the bot while waiting for a person. No answer reaches them until they unblock it.

@@ -146,6 +146,7 @@ already-sent = 这个答案已经发送过了。
 answer-which = 有多个答案符合，按下哪个就发送哪个。
 answer-more = ……另有 { $count } 个：在 /answer 后换用其他词查找。
 answer-none = 没有名称或标题包含这些词的答案。
+answer-several = 有 { $count } 个答案符合；请在 /answer 后多写几个所需答案标题中的词：
 answer-titles = 共有 { $count } 个现成答案；请在 /answer 后写上标题中的词：
 button-void = 这个按钮已失效。
 customer-left = 客户在等待人工时屏蔽了机器人。在其解除屏蔽之前，任何回复都无法送达。

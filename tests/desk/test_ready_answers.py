@@ -289,14 +289,22 @@ def test_answer_is_for_operators_alone_in_a_customers_topic(waiting: Stage, word
 def test_an_answer_after_resolve_opens_the_conversation_again_with_a_card(waiting: Stage) -> None:
     _resolve(waiting)
     waiting.send_all()
-    answer(waiting, "o")
-    waiting.press(_chosen(waiting, "refund"), by=OSCAR)
+    answer(waiting, "money")
     assert waiting.heard()[-1] == REFUND
     assert len(waiting.conversations()) == 2
     assert waiting.conversation().state is ConversationState.HUMAN
     (*_, card) = [row for row in waiting.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
     assert "Opened again" in card.payload["text"]
     assert waiting.token("resolve")
+
+
+def test_where_several_are_found_after_resolve_no_conversation_is_opened(waiting: Stage) -> None:
+    _resolve(waiting)
+    answer(waiting, "o")
+    assert len(waiting.conversations()) == 1
+    told = waiting.told()[-1]
+    assert told.startswith("4 answers are called so")
+    assert "• Opening hours" in told
 
 
 def test_an_answer_by_hand_is_a_word_to_a_customer_who_waits(waiting: Stage) -> None:
