@@ -34,15 +34,15 @@ class Admins:
         """Make them admins of the desk; what keeps it from that is logged."""
         if self._desk.operator_chat_id is None:
             return
-        self._pause = SYNC_SECONDS
+        self._pause = AGAIN_SECONDS
         try:
             params = {"chat_id": self._desk.operator_chat_id}
             found = await self._telegram.call("getChatAdministrators", params, ANSWER_SECONDS)
             users = [User.model_validate(member["user"]) for member in found]
             admins = [(user.id, user.full_name) for user in users if not user.is_bot]
             await asyncio.to_thread(roster.sync_admins, self._desk, admins)
+            self._pause = SYNC_SECONDS
         except (TelegramError, SQLAlchemyError) as error:
-            self._pause = AGAIN_SECONDS
             log.warning("admins_not_synced", error=type(error).__name__)
         except Exception:
             # What nobody foresaw in an answer must not keep a bot from taking over.

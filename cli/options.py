@@ -90,7 +90,6 @@ def check_test(examples: list[Example], source: Path, test: list[Example], where
     from desk.validation.near import NearTexts
 
     known = sorted({e.intent for e in examples if e.intent})
-
     # Of the texts of a test that are out of scope is counted how many would be answered.
     is_scope = bool(known) and any(e.intent in OUT_OF_SCOPE for e in test)
     if not is_scope and not _labels(examples) & _labels(test):

@@ -70,14 +70,11 @@ class Champion:
         try:
             version = registry.champion(self._models_dir)
             again = now - self._refused_at >= REFUSED_SECONDS
-            if version is None:
-                self._refused = self.problem = None
-                metrics.MODEL_REFUSED.set(0)
-                return self.classifier is not None
-            if version == self._refused and not again:
-                return self.classifier is not None
-            if self.classifier is None or self.classifier.version != version:
-                self._load(version)
+            if version is not None:
+                if version == self._refused and not again:
+                    return self.classifier is not None
+                if self.classifier is None or self.classifier.version != version:
+                    self._load(version)
             self._refused = self.problem = None
             metrics.MODEL_REFUSED.set(0)
         except Exception as error:  # whatever parts raise that don't fit each other

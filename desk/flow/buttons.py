@@ -33,7 +33,13 @@ from desk.flow.following import show_following
 from desk.flow.handoff import call_person, is_in_charge, resolve, take
 from desk.flow.intake import claim, forget
 from desk.flow.noting import happened
-from desk.flow.ready_answers import BY_HAND, SENT_KEY, send_by_hand, send_ready
+from desk.flow.ready_answers import (
+    BY_HAND,
+    SENT_KEY,
+    ReadyAnswer,
+    send_by_hand,
+    send_ready,
+)
 from desk.flow.refreshing import edit_card
 from desk.pack import Escalate
 from desk.policy import ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, THUMB_DOWN
@@ -307,14 +313,15 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     ready = _ready(press, intent, f"{SENT_KEY}{message.id}:{intent}")
     if isinstance(ready, Pressed):
         return ready
-    text, key = ready
     note_feedback(press, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
     apart = is_in_charge(press.conversation, operator) or is_post(session, message)
     take(session, desk, press.inbox_id, customer, press.conversation, operator)
     if apart:  # otherwise the take-over has brought the card up to date
         edit_card(session, desk, customer, press.conversation, message, press.telegram_id)
-    args = (customer, press.conversation, operator, intent, text)
-    return Pressed(send_ready(session, desk, press.inbox_id, key, *args, message))
+    conversation = press.conversation
+    return Pressed(
+        send_ready(session, desk, press.inbox_id, customer, conversation, operator, ready, message)
+    )
 
 
 def _send_by_hand(press: _Press, operator: Operator) -> Pressed:
@@ -324,14 +331,16 @@ def _send_by_hand(press: _Press, operator: Operator) -> Pressed:
     ready = _ready(press, intent, f"{BY_HAND}{command}")
     if isinstance(ready, Pressed):
         return ready
-    text, key = ready
     _drop_keyboard(press)
-    args = (press.customer, press.conversation, operator, intent, text)
-    return Pressed(send_by_hand(session, desk, press.inbox_id, key, *args))
+    return Pressed(
+        send_by_hand(
+            session, desk, press.inbox_id, press.customer, press.conversation, operator, ready
+        )
+    )
 
 
-def _ready(press: _Press, intent: str, key: str) -> tuple[str, str] | Pressed:
-    """The text of an answer to be sent and the key for it; or why it is not sent."""
+def _ready(press: _Press, intent: str, key: str) -> ReadyAnswer | Pressed:
+    """The answer to be sent, or why it is not."""
     session, desk, customer = press.session, press.desk, press.customer
     if customer.banned_at is not None:
         return Pressed(say("customer-banned", desk.language), alert=True)
@@ -349,7 +358,7 @@ def _ready(press: _Press, intent: str, key: str) -> tuple[str, str] | Pressed:
         key = f"{key}:{press.inbox_id}"
         if before.state is DeliveryState.FAILED:
             cancel(session, before)  # or a retry would say it twice
-    return text, key
+    return ReadyAnswer(intent, text, key)
 
 
 def _sent_before(session: Session, conversation: Conversation, key: str) -> DeliveryRow | None:

@@ -23,6 +23,8 @@ from desk.texts import say
 WRITTEN_KEY = "operator:"
 """How the key of a copy of an operator's message begins; the message's id follows."""
 
+TEXT_METHOD = "sendMessage"
+
 Keyboard = Sequence[Sequence[Button]]
 
 # What a button may do; `desk.flow.buttons` has a handler for each.
@@ -154,7 +156,7 @@ def customer_text(
         session,
         key,
         customer.chat_id,
-        "sendMessage",
+        TEXT_METHOD,
         payload,
         conversation=conversation,
         message=message,
@@ -192,7 +194,7 @@ def operators_text(
         session,
         key,
         desk.operator_chat_id,
-        "sendMessage",
+        TEXT_METHOD,
         payload,
         conversation=conversation,
         message=message,

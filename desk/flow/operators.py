@@ -12,7 +12,14 @@ from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, Role
 from desk.flow.albums import album_of, is_kept_back
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
-from desk.flow.composing import WRITTEN_KEY, add_delivery, clean, operator_name, shorten
+from desk.flow.composing import (
+    TEXT_METHOD,
+    WRITTEN_KEY,
+    add_delivery,
+    clean,
+    operator_name,
+    shorten,
+)
 from desk.flow.conversations import add_message, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import is_in_charge, resolve, take
@@ -235,7 +242,7 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
         }
         if thread_id is not None:
             payload["message_thread_id"] = thread_id
-        add_delivery(session, f"{key}{inbox_id}", desk.operator_chat_id, "sendMessage", payload)
+        add_delivery(session, f"{key}{inbox_id}", desk.operator_chat_id, TEXT_METHOD, payload)
 
 
 def misplaced(desk: Desk, inbox_id: int) -> None:
@@ -458,4 +465,4 @@ def tell_once(session: Session, desk: Desk, key: str, thread_id: int | None, tex
     payload: dict[str, object] = {"text": text}
     if thread_id is not None:
         payload["message_thread_id"] = thread_id
-    add_delivery(session, key, desk.operator_chat_id, "sendMessage", payload)
+    add_delivery(session, key, desk.operator_chat_id, TEXT_METHOD, payload)

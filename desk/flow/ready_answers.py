@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -40,6 +41,14 @@ CHOICES = 8
 """So many answers are offered at most where several are found."""
 
 
+class ReadyAnswer(NamedTuple):
+    """An intent's answer as a customer is to get it, and the key of its delivery."""
+
+    intent: str
+    text: str
+    key: str
+
+
 def wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, words: str) -> None:
     """/answer in a topic: the one answer that is found is sent; of several the operator chooses,
     and where there is none, or nothing was asked for, the titles are listed."""
@@ -66,9 +75,8 @@ def wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, words: str) 
         if len(intents) > 1:
             _ask_which(session, desk, inbox_id, customer, conversation, intents)
         elif text := answer_text(desk, customer, intents[0]):
-            key = f"{BY_HAND}{inbox_id}"
-            args = (customer, conversation, operator, intents[0], text)
-            send_by_hand(session, desk, inbox_id, key, *args)
+            ready = ReadyAnswer(intents[0], text, f"{BY_HAND}{inbox_id}")
+            send_by_hand(session, desk, inbox_id, customer, conversation, operator, ready)
 
 
 def matching(desk: Desk, words: str) -> list[str]:
@@ -90,52 +98,48 @@ def send_by_hand(
     session: Session,
     desk: Desk,
     inbox_id: int,
-    key: str,
     customer: Customer,
     conversation: Conversation,
     operator: Operator,
-    intent: str,
-    text: str,
+    ready: ReadyAnswer,
 ) -> str:
     """Send an answer that replies to no message in particular; says what was done."""
     take(session, desk, inbox_id, customer, conversation, operator)
-    give_card(session, desk, inbox_id, customer, conversation, f"/answer {intent}")
-    return send_ready(session, desk, inbox_id, key, customer, conversation, operator, intent, text)
+    give_card(session, desk, inbox_id, customer, conversation, f"/answer {ready.intent}")
+    return send_ready(session, desk, inbox_id, customer, conversation, operator, ready)
 
 
 def send_ready(
     session: Session,
     desk: Desk,
     inbox_id: int,
-    key: str,
     customer: Customer,
     conversation: Conversation,
     operator: Operator,
-    intent: str,
-    text: str,
+    ready: ReadyAnswer,
     message: Message | None = None,
 ) -> str:
     """Send the pack's answer as a word of the operator who has the conversation, and note in the
     topic who sent which. Returns the note."""
     customer_text(
         session,
-        key,
+        ready.key,
         customer,
         conversation,
-        text,
-        [row for row in answer_buttons(desk, customer, intent) if row[0].url is not None],
+        ready.text,
+        [row for row in answer_buttons(desk, customer, ready.intent) if row[0].url is not None],
         message=message,
         from_bot=False,
         author=Author.OPERATOR,
     )
-    title = intent_title(desk, intent, desk.language)
+    title = intent_title(desk, ready.intent, desk.language)
     name = operator_name(session, operator.user_id)
     note = say("sent-answer", desk.language, operator=name, title=title)
     operators_text(
         session,
         desk,
         f"note:{inbox_id}",
-        f"✉️ {html(note)}\n{text}",
+        f"✉️ {html(note)}\n{ready.text}",
         customer=customer,
         conversation=conversation,
     )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
 from desk.flow.cards import CUSTOMER_KEYS, status_card
+from desk.flow.composing import TEXT_METHOD
 from desk.flow.conversations import find_open
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
@@ -16,12 +17,10 @@ from desk.flow.following import AT_MOST
 from desk.flow.refreshing import refresh_card
 from desk.tables import Customer, DeliveryRow
 
-TEXT_METHOD = "sendMessage"
 TO_EVERYBODY = and_(
-    # Groups' ids are below 0.
-    *(DeliveryRow.topic_of.is_(None), DeliveryRow.chat_id < 0, DeliveryRow.method == TEXT_METHOD)
+    DeliveryRow.topic_of.is_(None), DeliveryRow.chat_id < 0, DeliveryRow.method == TEXT_METHOD
 )
-"""What is for the operators and for no customer's topic."""
+"""What is for the operators and for no customer's topic. (Groups' ids are below 0.)"""
 BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and a symbol by their category that show nothing: fillers of Hangul, an empty Braille."""
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import RepositoryNotFoundError
 
 from bot import app
 from bot.checks import WrongSettingsError
 from desk.domain import DeskError
-from tests.cli.conftest import ROOT, Place, Result
+from tests.cli.conftest import ROOT, Place, Result, make_examples, write_jsonl
 
 Command = Callable[..., Result]
 VERBS = [
@@ -282,3 +283,59 @@ def test_where_standard_error_is_closed_the_exit_code_alone_tells(
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("train", "--data", "nope.jsonl"), "nope.jsonl: there is no such file"),
+        (("train", "--data", "data.jsonl", "--test", "nope"), "nope: there is no such file"),
+        (("train", "--data", "data.jsonl", "--base", "./empty"), "has no readable config.json"),
+        (("evaluate", "--model", "nope"), "nope: there is no such model"),
+        (("evaluate", "--model", "empty"), "is not a model directory"),
+        (("evaluate", "--data", "nope"), "nope: there is no such file"),
+        (("evaluate", "--cross-validate", "50", "--data", "data.jsonl"), "take fewer folds"),
+        (("classify", "hello", "--model", "nope"), "nope: there is no such model"),
+    ],
+)
+def test_an_argument_that_names_what_is_not_there_or_does_not_fit_ends_with_2(
+    place: Place, frontdesk: Command, arguments: tuple[str, ...], says: str
+) -> None:
+    Path("empty").mkdir()
+    write_jsonl(Path("data.jsonl"), make_examples(each=6))
+    result = frontdesk(*arguments)
+    assert result.code == 2
+    assert says in result.err
+
+
+def test_a_name_that_the_hub_does_not_know_is_a_wrong_argument(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NotFoundError(RepositoryNotFoundError):
+        def __init__(self) -> None:
+            """Without the hub's answer."""
+
+    def unknown(name: str, **_: object) -> str:
+        raise NotFoundError
+
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    train = ("train", "--data", str(data), "--out", "m", "--base")
+    results = [frontdesk(*train, "someone/be rt")]
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unknown)
+    results.append(frontdesk(*train, "someone/bret"))
+    for result in results:
+        assert result.code == 2
+        assert "is neither a directory here nor a model of the hub" in result.err
+
+
+def test_a_hub_that_is_away_may_be_back_later(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> str:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", away)
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    result = frontdesk("train", "--data", str(data), "--out", "m", "--base", "someone/bert")
+    assert result.code == 1
+    assert "could not be had from the hub (ConnectionError: no route)" in result.err

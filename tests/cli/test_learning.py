@@ -12,16 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub.errors import RepositoryNotFoundError
 
 from classifier import Classifier, Prediction, registry
-from classifier.data import Example
 from cli.screen import training_progress
 from desk.domain import RunState
 from desk.flow import learning, watching
@@ -528,141 +525,6 @@ def test_a_run_that_is_trained_here_is_under_way_from_its_first_moment(
     result = frontdesk("train", "--from-feedback", "--quiet", "--json")
     assert result.code == 0, result.err
     assert seen == [(1, 1, RunState.RUNNING), False]
-
-
-def test_a_test_that_would_flatter_the_model_is_told_before_the_training(
-    place: Place, frontdesk: Command
-) -> None:
-    examples = make_examples(each=6)
-    data = write_jsonl(place.folder / "data.jsonl", examples)
-    seen = [replace(e, text=f"{e.text.upper()}!") for e in examples[:3]]
-    unseen = Example("zxcv qwer uiop", "refund")
-    test = write_jsonl(place.folder / "test.jsonl", [*seen, unseen])
-    train = ("train", "--data", str(data), "--out", "m", "--epochs", "1", "--test")
-    result = frontdesk(*train, str(test))
-    assert result.code == 0, result.err
-    said = f"3 of the 4 texts of {test} are in {data} too, or nearly so"
-    assert result.err.index(said) < result.err.index("epoch 1")
-    shutil.rmtree("m")
-    assert "or nearly so" not in frontdesk(*train, str(write_jsonl(test, [unseen]))).err
-
-
-@pytest.mark.parametrize("with_moods", [False, True])
-def test_a_test_whose_labels_the_examples_do_not_have_is_refused(
-    place: Place, frontdesk: Command, with_moods: bool
-) -> None:
-    examples = make_examples(each=6)
-    data = write_jsonl(place.folder / "data.jsonl", examples)
-    others = [replace(e, intent=f"{e.intent}s") for e in examples]
-    if not with_moods:
-        others = [replace(e, sentiment=None) for e in others]
-    test = write_jsonl(place.folder / "test.jsonl", others)
-    result = frontdesk("train", "--data", str(data), "--out", "m", "--test", str(test))
-    assert result.code == 2
-    assert ("none of the intents" if with_moods else "none of the labels") in result.err
-    assert not Path("m").exists()
-
-
-def test_a_test_of_texts_out_of_scope_measures_how_many_would_be_answered(
-    place: Place, frontdesk: Command
-) -> None:
-    known = [e for e in make_examples(each=6) if e.intent != "out_of_scope"]
-    data = write_jsonl(place.folder / "data.jsonl", known)
-    strangers = [Example("what a day", "oos"), Example("sing to me", "oos")]
-    test = write_jsonl(place.folder / "test.jsonl", strangers)
-    result = frontdesk(
-        *("train", "--data", str(data), "--out", "m", "--test", str(test)),
-        *("--epochs", "1", "--quiet"),
-    )
-    assert result.code == 0, result.err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("train", "--data", "nope.jsonl"), "nope.jsonl: there is no such file"),
-        (("train", "--data", "data.jsonl", "--test", "nope"), "nope: there is no such file"),
-        (("train", "--data", "data.jsonl", "--base", "./empty"), "has no readable config.json"),
-        (("evaluate", "--model", "nope"), "nope: there is no such model"),
-        (("evaluate", "--model", "empty"), "is not a model directory"),
-        (("evaluate", "--data", "nope"), "nope: there is no such file"),
-        (("evaluate", "--cross-validate", "50", "--data", "data.jsonl"), "take fewer folds"),
-        (("classify", "hello", "--model", "nope"), "nope: there is no such model"),
-    ],
-)
-def test_an_argument_that_names_what_is_not_there_or_does_not_fit_ends_with_2(
-    place: Place, frontdesk: Command, arguments: tuple[str, ...], says: str
-) -> None:
-    Path("empty").mkdir()
-    write_jsonl(Path("data.jsonl"), make_examples(each=6))
-    result = frontdesk(*arguments)
-    assert result.code == 2
-    assert says in result.err
-
-
-def test_a_name_that_the_hub_does_not_know_is_a_wrong_argument(
-    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class NotFoundError(RepositoryNotFoundError):
-        def __init__(self) -> None:
-            """Without the hub's answer."""
-
-    def unknown(name: str, **_: object) -> str:
-        raise NotFoundError
-
-    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
-    train = ("train", "--data", str(data), "--out", "m", "--base")
-    results = [frontdesk(*train, "someone/be rt")]
-    monkeypatch.setattr("huggingface_hub.snapshot_download", unknown)
-    results.append(frontdesk(*train, "someone/bret"))
-    for result in results:
-        assert result.code == 2
-        assert "is neither a directory here nor a model of the hub" in result.err
-
-
-def test_a_hub_that_is_away_may_be_back_later(
-    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def away(*_: object, **__: object) -> str:
-        raise ConnectionError("no route")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", away)
-    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
-    result = frontdesk("train", "--data", str(data), "--out", "m", "--base", "someone/bert")
-    assert result.code == 1
-    assert "could not be had from the hub (ConnectionError: no route)" in result.err
-
-
-def test_a_model_of_sentiments_alone_gets_no_advice_on_answers(
-    place: Place, frontdesk: Command
-) -> None:
-    moods = [replace(e, intent=None) for e in make_examples(each=6)]
-    data = write_jsonl(place.folder / "moods.jsonl", moods)
-    said = frontdesk("train", "--data", str(data), "--out", "m", "--epochs", "1").out
-    assert "it knows no intents, so nothing is answered automatically" in said
-    assert "thresholds" not in said
-
-
-def test_labels_that_are_sure_to_mislead_are_counted_before_the_training(
-    place: Place, frontdesk: Command
-) -> None:
-    examples = make_examples(each=6)
-    first = next(e for e in examples if e.intent == "refund")
-    odd = [
-        replace(first, text=f"{first.text.upper()}!", intent="where"),
-        Example("what a day", "chat"),
-        Example("sing to me", "oos"),
-    ]
-    data = write_jsonl(place.folder / "data.jsonl", [*examples, *odd])
-    train = ("train", "--data", str(data), "--out", "m", "--epochs", "1", "--quiet")
-    said = frontdesk(*train).err
-    assert said == (
-        "texts under more than one intent: 1; intents with one example: 1. "
-        f"See frontdesk validate {data}\n"
-    )
-    shutil.rmtree("m")
-    write_jsonl(data, examples)
-    assert frontdesk(*train).err == ""
 
 
 def test_a_training_that_is_terminated_while_it_saves_leaves_nothing(place: Place) -> None:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert, text
 
-from desk.domain import Author, ConversationState, DeliveryState, Person
+from desk.domain import DeliveryState, Person
 from desk.flow import customers, delivering, edits, operators, reminding
-from desk.flow.desk import Desk
-from desk.pack import Pack, Sla
-from desk.store import Store
-from desk.tables import Conversation, Customer, DeliveryRow, Message
+from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage, predict
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
 
 # The florist opens at nine (on Mondays with a break from twelve to one) and promises 15 minutes.
 TUESDAY_TEN = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
@@ -30,32 +23,32 @@ def stage(stage: Stage, clock: Clock) -> Stage:
     return stage
 
 
-def _call(stage: Stage, person: Person = ANA) -> None:
+def call(stage: Stage, person: Person = ANA) -> None:
     customers.asked_for_person(stage.desk, stage.update(), person, "/human")
 
 
-def _crowd(number: int) -> list[Person]:
+def crowd(number: int) -> list[Person]:
     return [Person(chat_id=700 + n, name=f"P{n}") for n in range(number)]
 
 
-def _reminders(stage: Stage) -> list[DeliveryRow]:
+def reminders(stage: Stage) -> list[DeliveryRow]:
     rows = stage.deliveries(OPERATOR_CHAT, method="sendMessage")
     return [row for row in rows if row.payload["text"].startswith("⏰")]
 
 
-def _texts(stage: Stage) -> list[str]:
-    return [row.payload["text"] for row in _reminders(stage)]
+def texts(stage: Stage) -> list[str]:
+    return [row.payload["text"] for row in reminders(stage)]
 
 
 def test_who_waits_longer_than_the_sla_is_brought_to_mind_in_their_topic(
     stage: Stage, clock: Clock
 ) -> None:
-    _call(stage)
+    call(stage)
     clock.move(minutes=15)
     assert reminding.remind(stage.desk) == 0
     clock.move(minutes=1)
     assert reminding.remind(stage.desk) == 1
-    (reminder,) = _reminders(stage)
+    (reminder,) = reminders(stage)
     assert reminder.payload["text"] == "⏰ Ana has been waiting for a person for 16 minutes."
     assert reminder.topic_of == stage.customer().id
     assert reminder.conversation_id == stage.conversation().id
@@ -63,11 +56,11 @@ def test_who_waits_longer_than_the_sla_is_brought_to_mind_in_their_topic(
 
 def test_a_call_is_brought_to_mind_once_and_the_next_call_again(stage: Stage, clock: Clock) -> None:
     for calls in (1, 2):
-        _call(stage)
+        call(stage)
         for _ in range(3):
             clock.move(minutes=20)
             reminding.remind(stage.desk)
-        assert len(_reminders(stage)) == calls
+        assert len(reminders(stage)) == calls
         stage.topic()
         operators.resolved(stage.desk, stage.update(), OSCAR, 77)
 
@@ -75,7 +68,7 @@ def test_a_call_is_brought_to_mind_once_and_the_next_call_again(stage: Stage, cl
 def test_a_call_in_a_conversation_that_was_opened_again_is_brought_to_mind_again(
     stage: Stage, clock: Clock
 ) -> None:
-    _call(stage)
+    call(stage)
     clock.move(minutes=20)
     reminding.remind(stage.desk)
     stage.topic()
@@ -86,11 +79,11 @@ def test_a_call_in_a_conversation_that_was_opened_again_is_brought_to_mind_again
     assert len(stage.conversations()) == 1
     clock.move(minutes=20)
     assert reminding.remind(stage.desk) == 1
-    assert len(_reminders(stage)) == 2
+    assert len(reminders(stage)) == 2
 
 
 def test_whom_a_person_has_answered_needs_no_reminder(stage: Stage, clock: Clock) -> None:
-    _call(stage)
+    call(stage)
     stage.topic()
     stage.reply("they come tomorrow")
     clock.move(hours=2)
@@ -102,7 +95,7 @@ def test_whom_a_person_has_answered_needs_no_reminder(stage: Stage, clock: Clock
     assert not reminding.announce(stage.desk)
 
 
-def _lose(stage: Stage, how: str) -> None:
+def lose(stage: Stage, how: str) -> None:
     """Oscar's word to Ana, which is the last that waits to be sent, comes to an end."""
     if how == "made a note":
         said = stage.deliveries(ANA.chat_id)[-1].payload["message_id"]
@@ -129,18 +122,18 @@ def _lose(stage: Stage, how: str) -> None:
 def test_who_never_got_the_persons_word_waits_on(
     stage: Stage, clock: Clock, how: str, waits: int
 ) -> None:
-    _call(stage)
+    call(stage)
     stage.topic()
     stage.send_all()
     stage.reply("is this a fraud?")
-    _lose(stage, how)
+    lose(stage, how)
     assert reminding.waiting(stage.desk)[0] == waits
     clock.move(minutes=16)
     assert reminding.remind(stage.desk) == waits
 
 
 def test_who_was_answered_before_and_is_called_for_anew_waits(stage: Stage, clock: Clock) -> None:
-    _call(stage)
+    call(stage)
     stage.topic()
     stage.reply("they come tomorrow")
     job = stage.write("and my refund?")
@@ -156,19 +149,19 @@ def test_who_was_answered_before_and_is_called_for_anew_waits(stage: Stage, cloc
 def test_who_was_taken_without_a_word_is_brought_to_mind_with_who_has_them(
     stage: Stage, clock: Clock
 ) -> None:
-    _call(stage)
+    call(stage)
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     clock.move(minutes=16)
     assert reminding.remind(stage.desk) == 1
     assert reminding.remind(stage.desk) == 0
-    (reminder,) = _texts(stage)
+    (reminder,) = texts(stage)
     assert reminder == (
         "⏰ Ana has been waiting for a person for 16 minutes. Oscar has taken the conversation and "
         "not answered yet."
     )
     stage.send_all()
-    assert [row.state for row in _reminders(stage)] == [DeliveryState.SENT]
+    assert [row.state for row in reminders(stage)] == [DeliveryState.SENT]
     assert reminding.waiting(stage.desk) == (1, TUESDAY_TEN)
     clock.set(TUESDAY_TEN.replace(day=4, hour=9))
     assert reminding.announce(stage.desk), "nor are they forgotten when the desk opens"
@@ -177,7 +170,7 @@ def test_who_was_taken_without_a_word_is_brought_to_mind_with_who_has_them(
 def test_who_was_away_in_between_is_brought_to_mind_again_once_a_call(
     stage: Stage, clock: Clock
 ) -> None:
-    _call(stage)
+    call(stage)
     clock.move(minutes=16)
     assert reminding.remind(stage.desk) == 1
     for again in (1, 0, 0):
@@ -186,21 +179,21 @@ def test_who_was_away_in_between_is_brought_to_mind_again_once_a_call(
         assert reminding.remind(stage.desk) == 0
         customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=False)
         assert reminding.remind(stage.desk) == again
-    assert len(_reminders(stage)) == 2
+    assert len(reminders(stage)) == 2
 
 
 def test_a_reminder_that_comes_too_late_is_not_sent(stage: Stage, clock: Clock) -> None:
-    _call(stage)
+    call(stage)
     stage.topic()
     clock.move(minutes=20)
     assert reminding.remind(stage.desk) == 1
     stage.reply("they come tomorrow")
     stage.send_all()
-    assert [row.state for row in _reminders(stage)] == [DeliveryState.CANCELLED]
+    assert [row.state for row in reminders(stage)] == [DeliveryState.CANCELLED]
 
 
 def test_who_has_blocked_the_bot_waits_no_more(stage: Stage, clock: Clock) -> None:
-    _call(stage)
+    call(stage)
     customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
     clock.move(hours=2)
     assert reminding.remind(stage.desk) == 0
@@ -213,7 +206,7 @@ def test_only_opening_hours_count_and_nobody_is_reminded_outside_them(
     stage: Stage, clock: Clock
 ) -> None:
     clock.set(TUESDAY_TEN.replace(hour=17, minute=50))
-    _call(stage)
+    call(stage)
     clock.set(TUESDAY_TEN.replace(hour=23))
     assert reminding.remind(stage.desk) == 0
     clock.set(TUESDAY_TEN.replace(day=4, hour=9, minute=5))
@@ -221,7 +214,7 @@ def test_only_opening_hours_count_and_nobody_is_reminded_outside_them(
     clock.move(minutes=1)
     assert reminding.remind(stage.desk) == 1
     clock.set(TUESDAY_TEN.replace(day=4, hour=17, minute=40))
-    _call(stage, BEN)
+    call(stage, BEN)
     clock.set(TUESDAY_TEN.replace(day=4, hour=18, minute=30))
     assert reminding.remind(stage.desk) == 0, "it became due just before closing"
 
@@ -229,22 +222,22 @@ def test_only_opening_hours_count_and_nobody_is_reminded_outside_them(
 def test_up_to_five_at_once_go_into_topics_and_more_into_one_digest(
     stage: Stage, clock: Clock
 ) -> None:
-    for person in _crowd(5):
-        _call(stage, person)
+    for person in crowd(5):
+        call(stage, person)
     clock.move(minutes=16)
     assert reminding.remind(stage.desk) == 5
-    assert len(_reminders(stage)) == 5
+    assert len(reminders(stage)) == 5
     for person in [Person(chat_id=800 + n, name=f"Q<{n}>") for n in range(6)]:
-        _call(stage, person)
+        call(stage, person)
         clock.move(seconds=1)
     clock.move(minutes=70)
     assert reminding.remind(stage.desk) == 6
-    digest = _reminders(stage)[-1]
+    digest = reminders(stage)[-1]
     assert digest.topic_of is None
     assert digest.payload["text"] == (
         "⏰ 6 customers are waiting for a person. Q&lt;0&gt; has waited longest: 70 minutes."
     )
-    assert len(_reminders(stage)) == 6
+    assert len(reminders(stage)) == 6
     assert reminding.remind(stage.desk) == 0
 
 
@@ -252,453 +245,41 @@ def test_when_the_desk_opens_it_is_told_once_who_has_been_waiting(
     stage: Stage, clock: Clock
 ) -> None:
     clock.set(TUESDAY_TEN.replace(hour=22))
-    _call(stage)
+    call(stage)
     clock.move(hours=2)
-    _call(stage, BEN)
+    call(stage, BEN)
     assert not reminding.announce(stage.desk)
     clock.set(TUESDAY_TEN.replace(day=4, hour=9))
     assert reminding.announce(stage.desk)
     clock.move(minutes=1)
     assert not reminding.announce(stage.desk)
-    assert _texts(stage) == [
+    assert texts(stage) == [
         "⏰ 2 customers are waiting for a person. Ana has waited longest: 11 hours."
     ]
-    assert _reminders(stage)[0].topic_of is None
+    assert reminders(stage)[0].topic_of is None
 
 
 def test_a_desk_that_opens_to_nobody_is_told_nothing(stage: Stage, clock: Clock) -> None:
     clock.set(TUESDAY_TEN.replace(day=4, hour=9))
     assert not reminding.announce(stage.desk)
     clock.move(minutes=5)
-    _call(stage)  # who comes later was not waiting when it opened
+    call(stage)  # who comes later was not waiting when it opened
     clock.move(minutes=5)
     assert not reminding.announce(stage.desk)
 
 
 def test_one_who_waits_alone_is_named(stage: Stage, clock: Clock) -> None:
     clock.set(TUESDAY_TEN.replace(hour=20))
-    _call(stage)
+    call(stage)
     clock.set(TUESDAY_TEN.replace(day=4, hour=10))
     assert reminding.announce(stage.desk)
-    assert _texts(stage) == ["⏰ A customer is waiting for a person: Ana, for 14 hours."]
+    assert texts(stage) == ["⏰ A customer is waiting for a person: Ana, for 14 hours."]
 
 
 def test_without_a_group_nobody_is_reminded(stage: Stage, clock: Clock) -> None:
     alone = replace(stage.desk, operator_chat_id=None)
-    _call(stage)
+    call(stage)
     clock.move(days=1)
     assert reminding.remind(alone) == 0
     assert not reminding.announce(alone)
     assert reminding.waiting(alone) == (1, TUESDAY_TEN)
-
-
-def _in_hand(stage: Stage, person: Person = ANA, thread_id: int = 77) -> None:
-    """A person has answered a call, and the customer nothing since."""
-    _call(stage, person)
-    stage.topic(person, thread_id)
-    stage.reply("Which order?", thread_id=thread_id)
-    stage.send_all()
-
-
-def test_who_writes_to_a_colleague_who_has_gone_home_is_brought_to_mind_and_told_of_on_monday(
-    stage: Stage, clock: Clock
-) -> None:
-    clock.set(datetime(2026, 3, 6, 17, 0, tzinfo=UTC))
-    _call(stage)
-    stage.topic()
-    clock.move(minutes=10)
-    stage.reply("Which order?", user_id=OLGA)
-    clock.move(minutes=10)
-    stage.ask("A1, please refund, it is urgent", intent="refund")
-    clock.move(minutes=15)
-    assert reminding.remind(stage.desk) == 0
-    clock.move(minutes=1)
-    assert reminding.remind(stage.desk) == 1
-    assert reminding.remind(stage.desk) == 0
-    (reminder,) = _reminders(stage)
-    assert reminder.payload["text"] == (
-        "⏰ Ana wrote 16 minutes ago and has no reply. Olga has the conversation."
-    )
-    assert reminder.topic_of == stage.customer().id
-    stage.send_all()
-    assert [row.state for row in _reminders(stage)] == [DeliveryState.SENT]
-    clock.set(datetime(2026, 3, 7, 12, 0, tzinfo=UTC))
-    assert reminding.remind(stage.desk) == 0
-    assert not reminding.announce(stage.desk)
-    clock.set(datetime(2026, 3, 9, 9, 0, tzinfo=UTC))
-    assert reminding.announce(stage.desk)
-    assert not reminding.announce(stage.desk)
-    assert reminding.remind(stage.desk) == 0, "of the same words they were reminded"
-    digest = _reminders(stage)[-1]
-    assert digest.topic_of is None
-    assert digest.payload["text"] == (
-        "⏰ A customer is waiting for a colleague's next word: Ana, for 3 days."
-    )
-    assert reminding.waiting(stage.desk) == (0, None), "nobody was promised a person in vain"
-
-
-def test_nobody_is_reminded_of_a_next_word_at_night_and_only_opening_hours_count(
-    stage: Stage, clock: Clock
-) -> None:
-    clock.set(TUESDAY_TEN.replace(hour=17, minute=44))
-    _in_hand(stage)
-    stage.ask("A1", intent="refund")
-    clock.set(TUESDAY_TEN.replace(hour=18, minute=1))
-    assert reminding.remind(stage.desk) == 0
-    _in_hand(stage, BEN, 78)
-    stage.ask("A2", BEN, intent="refund")
-    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
-    assert reminding.remind(stage.desk) == 1
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == 1
-
-
-def test_of_a_next_word_they_are_reminded_once_until_it_comes_and_then_anew(
-    stage: Stage, clock: Clock
-) -> None:
-    _in_hand(stage)
-    for number in (1, 2):
-        stage.ask("A1", intent="refund")
-        for _ in range(3):
-            clock.move(minutes=20)
-            reminding.remind(stage.desk)
-            stage.ask("well?", intent="refund")
-        assert len(_reminders(stage)) == number
-        stage.reply("I am looking")
-
-
-def test_of_the_first_word_the_next_one_and_the_next_call_they_are_reminded_in_turn(
-    stage: Stage, clock: Clock
-) -> None:
-    def reminded_later() -> int:
-        clock.move(minutes=16)
-        return reminding.remind(stage.desk)
-
-    _call(stage)
-    stage.topic()
-    assert reminded_later() == 1
-    stage.ask("hurry up", intent="refund")
-    clock.move(minutes=1)
-    stage.reply("Which order?")
-    assert reminded_later() == 0, "the words from before are answered"
-    stage.ask("A1", intent="refund")
-    assert reminded_later() == 1
-    job = stage.write("and my lilies?")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
-    assert job is not None
-    stage.decide((job, predict("and my lilies?", intent="complaint")))
-    assert reminded_later() == 1
-    assert [text.split(" has ")[0] for text in _texts(stage)] == [
-        "⏰ Ana",
-        "⏰ Ana wrote 16 minutes ago and",
-        "⏰ Ana",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("prediction", "reminded"),
-    [
-        ({}, 0),
-        ({"confidence": 0.5}, 1),
-        ({"confidence": 0.5, "threshold": 0.4}, 0),
-        ({"scope": 0.2}, 1),
-        ({"scope": 0.7}, 0),
-        ({"language": "de"}, 1),
-        ({"sentiment": "negative"}, 1),
-        ({"sentiment": "negative", "sureness": 0.6}, 0),
-        ({"intent": None}, 1),
-    ],
-    ids=str,
-)
-def test_a_closing_word_of_thanks_alarms_nobody_where_the_model_is_sure_of_it(
-    stage: Stage, clock: Clock, prediction: dict[str, Any], reminded: int
-) -> None:
-    _in_hand(stage)
-    stage.ask("thanks a lot", **{"intent": "greeting", **prediction})
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == reminded
-    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
-    assert reminding.announce(stage.desk) is bool(reminded)
-
-
-def test_who_asks_whether_anybody_is_there_waits_for_a_reply(stage: Stage, clock: Clock) -> None:
-    pack = stage.desk.pack
-    greeting = pack.intents["greeting"].model_copy(update={"closing": False})
-    intents = {**pack.intents, "greeting": greeting}
-    stage.desk = replace(stage.desk, pack=pack.model_copy(update={"intents": intents}))
-    _in_hand(stage)
-    stage.ask("hello? anybody there?", intent="greeting", confidence=0.99)
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == 1
-
-
-def _send_file(stage: Stage) -> None:
-    customers.sent_file(stage.desk, stage.update(), ANA, 55, "")
-
-
-@pytest.mark.parametrize(
-    "act",
-    [
-        lambda stage: stage.ask("and my refund?", intent="refund"),
-        lambda stage: stage.write("and my refund?"),
-        _send_file,
-        _call,
-    ],
-    ids=["a text", "an unread text", "a file", "a command"],
-)
-def test_what_comes_after_the_thanks_counts_and_from_its_own_time_on(
-    stage: Stage, clock: Clock, act: Callable[[Stage], object]
-) -> None:
-    _in_hand(stage)
-    stage.ask("hello", intent="greeting")
-    clock.move(minutes=30)
-    act(stage)
-    clock.move(minutes=15)
-    assert reminding.remind(stage.desk) == 0
-    clock.move(minutes=1)
-    assert reminding.remind(stage.desk) == 1
-    assert _texts(stage)[0].startswith("⏰ Ana wrote 16 minutes ago")
-
-
-def _promising(stage: Stage, sla: Sla) -> Desk:
-    return replace(stage.desk, pack=stage.desk.pack.model_copy(update={"sla": sla}))
-
-
-def test_a_pack_may_give_the_next_word_another_time_than_the_first(
-    stage: Stage, clock: Clock
-) -> None:
-    desk = _promising(stage, Sla(first_reply_minutes=15, next_reply_minutes=60))
-    _in_hand(stage)
-    stage.ask("A1", intent="refund")
-    _call(stage, BEN)
-    clock.move(minutes=16)
-    assert reminding.remind(desk) == 1
-    assert "Ben has been waiting for a person" in _texts(stage)[0]
-    clock.move(minutes=45)
-    assert reminding.remind(desk) == 1
-    assert "Ana wrote 61 minutes ago" in _texts(stage)[1]
-
-
-def test_more_than_five_of_both_kinds_are_told_in_one_digest(stage: Stage, clock: Clock) -> None:
-    for number, person in enumerate(_crowd(6)):
-        _in_hand(stage, person, 80 + number)
-        stage.ask("A1", person, intent="refund")
-        clock.move(seconds=1)
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == 6
-    for number, person in enumerate(_crowd(3)):
-        stage.reply("I am looking", thread_id=80 + number)
-        stage.ask("and?", person, intent="refund")
-        clock.move(seconds=1)
-    for person in [Person(chat_id=800 + n, name=f"Q{n}") for n in range(4)]:
-        _call(stage, person)
-    clock.move(minutes=20)
-    assert reminding.remind(stage.desk) == 7
-    assert reminding.remind(stage.desk) == 0
-    six, seven = _texts(stage)
-    assert six == (
-        "⏰ 6 customers are waiting for a colleague's next word. P0 has waited longest: 16 minutes."
-    )
-    assert seven == (
-        "⏰ 7 customers are waiting: 4 for a person, 3 for a colleague's next word. "
-        "P0 has waited longest: 20 minutes."
-    )
-    assert {row.topic_of for row in _reminders(stage)} == {None}
-    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
-    assert reminding.announce(stage.desk)
-    assert _texts(stage)[-1].startswith(
-        "⏰ 10 customers are waiting: 4 for a person, 6 for a colleague's next word. P3 has"
-    )
-
-
-def _answer(stage: Stage) -> None:
-    stage.reply("They come tomorrow")
-
-
-def _resolve(stage: Stage) -> None:
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
-
-
-def _answer_and_be_asked(stage: Stage) -> None:
-    _answer(stage)
-    stage.ask("and the vase?", intent="refund")
-
-
-def _ban(stage: Stage) -> None:
-    operators.banned(stage.desk, stage.update(), OLGA, 77)
-
-
-@pytest.mark.parametrize("then", [_answer, _resolve, _answer_and_be_asked, _ban])
-def test_a_reminder_of_a_next_word_that_comes_too_late_is_not_sent(
-    stage: Stage, clock: Clock, then: Callable[[Stage], None]
-) -> None:
-    _in_hand(stage)
-    stage.ask("A1", intent="refund")
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == 1
-    then(stage)
-    stage.send_all()
-    assert [row.state for row in _reminders(stage)] == [DeliveryState.CANCELLED]
-
-
-@pytest.mark.parametrize(
-    ("how", "reminded"),
-    [("made a note", 1), ("refused", 1), ("blocked", 1), ("perhaps arrived", 0)],
-)
-def test_a_next_word_that_never_reached_the_customer_is_none(
-    stage: Stage, clock: Clock, how: str, reminded: int
-) -> None:
-    _in_hand(stage)
-    stage.ask("A1", intent="refund")
-    stage.send_all()
-    stage.reply("is this a fraud?")
-    _lose(stage, how)
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == reminded
-
-
-def _edit(stage: Stage, text: str, message: Message) -> None:
-    assert message.telegram_id is not None
-    edits.customer_changed(stage.desk, stage.update(), ANA, message.telegram_id, text)
-
-
-def test_an_edit_of_what_has_no_reply_neither_starts_the_time_anew_nor_reminds_twice(
-    stage: Stage, clock: Clock
-) -> None:
-    _in_hand(stage)
-    stage.ask("A1", intent="refund")
-    clock.move(minutes=10)
-    _edit(stage, "A2", stage.said()[-1])
-    clock.move(minutes=6)
-    assert reminding.remind(stage.desk) == 1
-    _edit(stage, "A3", stage.said()[-1])
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == 0
-
-
-def test_an_edit_of_what_was_said_before_a_persons_word_wants_a_reply(
-    stage: Stage, clock: Clock
-) -> None:
-    _in_hand(stage)
-    stage.ask("A1", intent="refund")
-    stage.reply("A1 is on its way")
-    clock.move(hours=2)
-    assert reminding.remind(stage.desk) == 0
-    (asked,) = (message for message in stage.said() if message.text == "A1")
-    _edit(stage, "A2, sorry", asked)
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == 1
-
-
-def test_who_was_just_taken_from_the_bot_is_not_late_at_once(stage: Stage, clock: Clock) -> None:
-    clock.set(TUESDAY_TEN.replace(hour=8, minute=16))
-    stage.ask("where are my roses")
-    stage.topic()
-    clock.set(TUESDAY_TEN)
-    operators.took(stage.desk, stage.update(), OSCAR, 77)
-    assert not reminding.announce(stage.desk)
-    assert reminding.remind(stage.desk) == 0
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == 1
-    assert "Ana wrote 2 hours ago and has no reply. Oscar has" in _texts(stage)[0]
-
-
-def test_of_who_has_blocked_the_bot_and_has_no_next_word_nobody_is_reminded(
-    stage: Stage, clock: Clock
-) -> None:
-    _in_hand(stage)
-    stage.ask("A1", intent="refund")
-    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=True)
-    clock.move(hours=2)
-    assert reminding.remind(stage.desk) == 0
-    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
-    assert not reminding.announce(stage.desk)
-    customers.blocked(stage.desk, stage.update(), ANA.chat_id, gone=False)
-    assert reminding.remind(stage.desk) == 1
-
-
-def test_of_a_conversation_that_is_over_for_being_quiet_nobody_is_reminded(
-    stage: Stage, clock: Clock
-) -> None:
-    _in_hand(stage)
-    stage.ask("A1", intent="refund")
-    clock.move(minutes=16)
-    assert reminding.remind(stage.desk) == 1
-    clock.move(days=10)  # more than 24 opening hours
-    stage.ask("where are my roses")
-    assert stage.conversations()[0].state is ConversationState.RESOLVED
-    assert stage.said()[-1].author is Author.CUSTOMER
-    clock.set(datetime(2026, 3, 16, 10, 0, tzinfo=UTC))
-    assert reminding.remind(stage.desk) == 0
-    assert not reminding.announce(stage.desk)
-
-
-def test_to_reply_to_the_reminder_is_to_reply_to_what_has_no_reply(
-    stage: Stage, clock: Clock
-) -> None:
-    _in_hand(stage)
-    asked = stage.message(stage.ask("A1", intent="refund"))
-    clock.move(minutes=16)
-    reminding.remind(stage.desk)
-    stage.send_all()
-    (reminder,) = _reminders(stage)
-    operators.operator_wrote(
-        stage.desk, stage.update(), OSCAR, 77, 5000, "Done", reply_to=reminder.telegram_id
-    )
-    copy = stage.deliveries(ANA.chat_id)[-1]
-    assert copy.payload["reply_parameters"]["message_id"] == asked.telegram_id
-
-
-def _fill(connection: Connection, now: datetime) -> None:
-    """200 conversations that people have, and 20,000 messages of others."""
-    open_, over = ConversationState.HUMAN, ConversationState.RESOLVED
-    ids = range(1000, 1400)
-    connection.execute(insert(Customer), [{"id": id_, "chat_id": id_, "name": "P"} for id_ in ids])
-    connection.execute(
-        insert(Conversation),
-        [{"id": id_, "customer_id": id_, "state": open_ if id_ < 1200 else over} for id_ in ids],
-    )
-    said = {"author": Author.CUSTOMER, "text": "hi", "created_at": now}
-    connection.execute(
-        insert(Message),
-        [{"conversation_id": id_, **said} for id_ in ids]
-        + [{"conversation_id": 1200 + n % 200, **said} for n in range(20_000)],
-    )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def crowded(
-    request: pytest.FixtureRequest, tmp_path: Path, pack: Pack, clock: Clock
-) -> Iterator[Desk]:
-    """A desk with much in its database, which is its own: others would keep what is counted of it
-    for their plans."""
-    clock.set(TUESDAY_TEN)
-    url = f"sqlite:///{tmp_path / 'crowded.db'}"
-    if request.param == "postgres":
-        url = request.getfixturevalue("empty_postgres_url")
-    store = Store(url)
-    store.migrate()
-    with store.engine.begin() as connection:
-        _fill(connection, clock())
-        connection.execute(text("ANALYZE"))
-    yield Desk(store, pack, OPERATOR_CHAT, clock)
-    store.dispose()
-
-
-def test_the_look_for_who_has_no_reply_reads_no_other_messages_than_theirs(crowded: Desk) -> None:
-    engine = crowded.store.engine
-    looked: list[tuple[str, Any]] = []
-
-    @event.listens_for(engine, "before_cursor_execute")
-    def keep(_c: object, _u: object, query: str, values: Any, *_: object) -> None:
-        if "predictions" in query:
-            looked.append((query, values))
-
-    assert reminding.remind(crowded) == 0
-    ((query, values),) = looked
-    explain = "EXPLAIN QUERY PLAN" if crowded.store.sqlite else "EXPLAIN"
-    with engine.connect() as connection:
-        plan = str(connection.exec_driver_sql(f"{explain} {query}", values).all())
-    assert "ix_messages_conversation_id_id" in plan
-    assert "SCAN" not in plan, plan
-    assert "Seq Scan on messages" not in plan, plan
