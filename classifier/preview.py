@@ -35,9 +35,9 @@ def preview(
         in training (`proven_threshold`); None where there is none
 
     Each is a dict of `threshold` (None where several are in force), `answered` (rows), `wrong` (of
-    these), `coverage` (share of the rows that count), `error` (share of the answered) and `bound`,
-    which the error on other data of the same kind does not exceed, with 95 % confidence
-    (`binomial_upper_bound`).
+    these), `coverage` (share of the rows that count), `error` (share of the answered; None where
+    nothing is) and `bound`, which the error on other data of the same kind does not exceed, with
+    95 % confidence (`binomial_upper_bound`).
 
     Raises `DataError` where no row is taken for the intent, or for any, and for one of `never`.
     """
@@ -93,6 +93,6 @@ def _row(threshold: float | None, answered: int, wrong: int, rows: int) -> dict[
         "answered": answered,
         "wrong": wrong,
         "coverage": answered / rows,
-        "error": wrong / answered if answered else 0.0,
+        "error": wrong / answered if answered else None,
         "bound": binomial_upper_bound(wrong, answered),
     }

@@ -110,7 +110,7 @@ def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
                 percent(row["coverage"]),
                 str(row["answered"]),
                 str(row["wrong"]),
-                percent_at_most(row["bound"]),
+                percent_at_most(row["bound"]) if row["answered"] else "–",
             )
         console.print(table)
     console.print(f"[bold]For at most {percent(found['target'])} wrong[/]")
@@ -127,6 +127,8 @@ def _sentence(row: dict[str, Any]) -> str:
 
     threshold = row["threshold"]
     at = "each at its own" if threshold is None else f"at {shown_threshold(threshold)}"
+    if not row["answered"]:
+        return f"{at}: nothing automated"
     return (
         f"{at}: {percent(row['coverage'])} automated, {percent(row['error'])} wrong "
         f"(95 % bound {percent_at_most(row['bound'])}; {row['wrong']} of {row['answered']})"

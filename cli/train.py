@@ -187,28 +187,28 @@ def _fit(
 def _from_feedback(settings: Settings, wait: bool, quiet: bool) -> dict[str, Any]:
     from desk import logs
     from desk.domain import RunState
-    from desk.flow import learning
+    from desk.flow import runs
 
     # What the worker's code logs must not get between the lines of a result.
     logs.configure("train", "WARNING")
     desk = open_desk(settings)
     by = "the command line"
     if not wait:
-        run_id, attempt = learning.order_run(desk, by)
+        run_id, attempt = runs.order_run(desk, by)
         return {"run": run_id, "state": "queued", "worker": _enqueue(settings, run_id, attempt)}
     from workers.training import Trainer
 
     trainer = Trainer(
         desk, settings.models_dir, settings.pack_dir, settings.base_model, settings.device
     )
-    run_id, attempt = learning.order_run(desk, by, begin=True)
+    run_id, attempt = runs.order_run(desk, by, begin=True)
     try:
         with wrong_settings(), _progress(f"Training run {run_id}", quiet) as step:
             trainer.carry_out(run_id, attempt, step)
     except KeyboardInterrupt:
-        learning.finish_run(desk, run_id, attempt, RunState.FAILED, error="interrupted")
+        runs.finish_run(desk, run_id, attempt, RunState.FAILED, error="interrupted")
         raise
-    run = learning.get_run(desk, run_id)
+    run = runs.get_run(desk, run_id)
     return {"run": run.id, "state": str(run.state), "version": run.version, "report": run.report}
 
 

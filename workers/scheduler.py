@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from desk import faultpoints, health, metrics, queues
 from desk.boottime import boottime
 from desk.domain import DeskError, RunState
-from desk.flow import clocks, deciding, erasing, learning, leases, quiet, reminding, watching
+from desk.flow import clocks, deciding, erasing, leases, quiet, reminding, runs, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
@@ -194,7 +194,7 @@ class Scheduler:
         for run_id, attempt, state in watching.unfinished_runs(self._desk):
             if state is RunState.QUEUED:
                 job_id = queues.train_job_id(run_id, attempt)
-                (fate,) = self._fates([(job_id, learning.LIFE_SECONDS)])
+                (fate,) = self._fates([(job_id, runs.LIFE_SECONDS)])
                 if fate is Fate.GONE:
                     queues.enqueue_train(self._connection, run_id, attempt)
                     log.info("run.enqueued", run=run_id, attempt=attempt)
@@ -202,7 +202,7 @@ class Scheduler:
                     continue
             if state is RunState.RUNNING and boottime() < self._sure_from:
                 continue
-            again = learning.restart_run(self._desk, run_id, silent=learning.LIFE_SECONDS)
+            again = runs.restart_run(self._desk, run_id, silent=runs.LIFE_SECONDS)
             if again is not None:
                 queues.enqueue_train(self._connection, *again)
                 log.warning("run.restarted", run=run_id, attempt=again[1])
@@ -215,10 +215,10 @@ class Scheduler:
         due = datetime.combine(now.date(), self._retrain_at, tzinfo=now.tzinfo)
         if due > now:
             due -= timedelta(days=1)
-        if not learning.taught_since_last_run(self._desk, before=due):
+        if not runs.taught_since_last_run(self._desk, before=due):
             return
         try:
-            run_id, attempt = learning.order_run(self._desk, "nightly")
+            run_id, attempt = runs.order_run(self._desk, "nightly")
         except DeskError:
             return  # a run is under way; the next tick looks again
         queues.enqueue_train(self._connection, run_id, attempt)

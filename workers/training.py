@@ -24,26 +24,25 @@ from classifier import Classifier, Prediction, registry
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
 from classifier.evaluate import evaluate
-from classifier.likeness import normalised
 from classifier.registry import ModelError
 from classifier.training import train_version
 from desk import faultpoints, metrics, queues
 from desk.domain import DeskError, RunState
-from desk.flow import learning
+from desk.flow import lessons, runs
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.store import DATABASE_AWAY, cause
-from desk.validation.near import exact_key
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.device import end_if_broken
 from workers.gate import Verdict, judge
 from workers.recipe import recipe_of
+from workers.training_data import training_examples
 
 log = structlog.get_logger(__name__)
 
 SIGN_SECONDS = 10.0
-"""Between two signs of life of a run; it counts as dead after `learning.LIFE_SECONDS` of none."""
+"""Between two signs of life of a run; it counts as dead after `runs.LIFE_SECONDS` of none."""
 LONGEST_WAIT = 10.0
 """Seconds between attempts to write a verdict while the database is away, at most."""
 CHUNK = 256
@@ -102,7 +101,7 @@ class Life:
             try:
                 if self._beat is not None:
                     self._beat()
-                if not learning.still_running(self._desk, self._run_id, self._attempt):
+                if not runs.still_running(self._desk, self._run_id, self._attempt):
                     self._stale.set()
                 pause = SIGN_SECONDS
             except SQLAlchemyError as error:
@@ -123,7 +122,7 @@ class Trainer:
 
     def run(self, run_id: int, attempt: int) -> RunState | None:
         """Begin a queued run and carry it out; None if that attempt has begun before."""
-        if not learning.start_run(self.desk, run_id, attempt):
+        if not runs.start_run(self.desk, run_id, attempt):
             return None
         return self.carry_out(run_id, attempt)
 
@@ -192,7 +191,7 @@ class Trainer:
 
     def _promoted_before(self, run_id: int, attempt: int, life: Life) -> str | None:
         """Write the verdict that an earlier attempt died over, if its model is the champion."""
-        run = learning.get_run(self.desk, run_id)
+        run = runs.get_run(self.desk, run_id)
         # Asked in any case: what is no pointer is told before the minutes of a training.
         serving = registry.champion(self.models_dir)
         if run.version is None or run.version != serving:
@@ -203,7 +202,7 @@ class Trainer:
         return run.version
 
     def _train(self, test: Sequence[Example], life: Life, progress: Progress | None) -> str:
-        learned = learning.learned(self.desk)
+        learned = lessons.learned(self.desk)
         examples = training_examples(read_examples(self.pack_dir / "examples.jsonl"), learned, test)
 
         def step(epoch: int, done: int, of: int, loss: float) -> None:
@@ -239,7 +238,7 @@ class Trainer:
             [example.intent for example in test if example.intent is not None],
             candidate,
             champion,
-            learning.best_accuracy(self.desk, content_hash(test)),
+            runs.best_accuracy(self.desk, content_hash(test)),
             (sentiment, champion_sentiment),
         )
 
@@ -264,44 +263,11 @@ class Trainer:
         wait = 0.5
         while True:
             try:
-                return learning.finish_run(self.desk, run_id, attempt, state, **verdict)
+                return runs.finish_run(self.desk, run_id, attempt, state, **verdict)
             except DATABASE_AWAY as error:
                 log.warning("database_away", run=run_id, reason=cause(error))
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
-
-
-def training_examples(
-    pack: Sequence[Example], learned: Sequence[learning.Learned], test: Sequence[Example]
-) -> list[Example]:
-    """The pack's examples and what people taught; an operator's word replaces the pack's label.
-
-    A customer's choice or thumb does not: of a text in the pack only its authors and the
-    operators say what it means.
-
-    Texts of the frozen test set are left out, so that the gate's comparison stays honest.
-    """
-    frozen = {normalised(example.text) for example in test}
-    taught = {exact_key(item.text): item for item in learned}
-    known = set()
-    examples = []
-    for example in pack:
-        key = exact_key(example.text)
-        known.add(key)
-        item = taught.get(key)
-        if normalised(example.text) in frozen:
-            continue
-        if item is None or item.kind not in learning.OPERATORS_WORD:
-            examples.append(example)
-        else:
-            examples.append(Example(example.text, item.intent, example.sentiment))
-    new = [
-        item
-        for key, item in taught.items()
-        if key not in known and normalised(item.text) not in frozen
-    ]
-    # Theirs alone: no card of another customer, no report and no file of the model quotes them.
-    return examples + [Example(item.text, item.intent, private=True) for item in new]
 
 
 def train(run_id: int, attempt: int) -> None:

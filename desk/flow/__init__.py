@@ -4,7 +4,7 @@
 afterwards, `buttons` what they press, `deciding` turns predictions into decisions, `dispatching`
 hands deliveries to the sender, `delivering` takes in what became of them, `recovering` what a dead
 sender left, `watching` finds what got stuck, `reminding` tells operators of who waits for them,
-`learning` turns feedback into examples and runs.
+`lessons` turns feedback into examples, `runs` keeps the training runs and their verdicts.
 
 What is asked for: an `overview` of who waits, a `summary` of the last days for operators and the
 `reporting` of them for the team, a customer's `dossier`, and `erasing` them with the `mentions` of

@@ -19,7 +19,7 @@ from desk.domain import ConversationState, DeliveryState, DeskError, InboxState,
 from desk.flow.composing import add_delivery
 from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
-from desk.flow.learning import AUTHORITY, taught
+from desk.flow.lessons import AUTHORITY, taught
 from desk.flow.mentions import Mentions
 from desk.flow.reminding import DIGEST_KEYS
 from desk.flow.silence import is_silent

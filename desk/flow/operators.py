@@ -24,9 +24,9 @@ from desk.flow.conversations import add_message, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.intake import claim
-from desk.flow.learning import new_run, running_training
 from desk.flow.noting import happened
 from desk.flow.overview import QUEUE_KEY
+from desk.flow.runs import new_run, running_training
 from desk.flow.summary import REPORT_KEY
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from desk.domain import Action, Author, FeedbackKind, MessageState, whole_text
 from desk.flow.desk import Desk
-from desk.flow.learning import AUTHORITY
+from desk.flow.lessons import AUTHORITY
 from desk.tables import Conversation, DecisionRow, Feedback, Message, PredictionRow
 
 THUMBS = (FeedbackKind.THUMB_UP, FeedbackKind.THUMB_DOWN)

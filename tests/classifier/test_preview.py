@@ -55,7 +55,7 @@ def test_a_threshold_answers_what_reaches_it_and_never_out_of_scope() -> None:
     assert (rows[0.7]["answered"], rows[0.7]["wrong"]) == (91, 1)
     assert rows[0.7]["error"] == pytest.approx(1 / 91)
     assert (rows[0.5]["answered"], rows[0.5]["wrong"]) == (96, 6)
-    assert (rows[0.97]["answered"], rows[0.97]["bound"]) == (0, 1.0)
+    assert (rows[0.97]["answered"], rows[0.97]["error"], rows[0.97]["bound"]) == (0, None, 1.0)
     json.dumps(found, allow_nan=False)
 
 

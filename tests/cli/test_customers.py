@@ -14,7 +14,7 @@ import pytest
 
 from classifier import registry
 from desk.domain import ConversationState, FeedbackKind, Incoming, MessageState, Person
-from desk.flow import customers, intake, learning
+from desk.flow import customers, intake, runs
 from desk.flow.desk import Desk
 from desk.pack import load
 from desk.store import Store
@@ -213,7 +213,7 @@ def test_models_that_may_have_learned_from_them_are_named(
 def test_a_training_run_under_way_may_have_read_them(desk: Desk, frontdesk: Command) -> None:
     with desk.store.writing() as session:
         session.add(Feedback(message_id=1, kind=FeedbackKind.RELABEL, intent="where", by=9001))
-    run, _ = learning.order_run(desk, "nightly")
+    run, _ = runs.order_run(desk, "nightly")
     erased = frontdesk("customers", "erase", "@ada", "--yes", "--json")
     assert erased.json()["runs"] == [run]
     assert f"Training run {run} is under way" in erased.err

@@ -21,7 +21,7 @@ import pytest
 from classifier import Classifier, Prediction, registry
 from cli.screen import training_progress
 from desk.domain import RunState
-from desk.flow import learning, watching
+from desk.flow import runs, watching
 from desk.flow.desk import Desk
 from tests.classifier.tiny import misfit
 from tests.cli.conftest import Place, Result, make_examples, write_jsonl
@@ -513,15 +513,15 @@ def test_a_run_that_is_trained_here_is_under_way_from_its_first_moment(
 ) -> None:
     assert frontdesk("migrate").code == 0
     seen: list[object] = []
-    order_run = learning.order_run
+    order_run = runs.order_run
 
     def ordered(desk: Desk, *arguments: Any, **more: Any) -> tuple[int, int]:
         run = order_run(desk, *arguments, **more)
         seen.extend(watching.unfinished_runs(desk))
-        seen.append(learning.start_run(desk, *run))
+        seen.append(runs.start_run(desk, *run))
         return run
 
-    monkeypatch.setattr(learning, "order_run", ordered)
+    monkeypatch.setattr(runs, "order_run", ordered)
     result = frontdesk("train", "--from-feedback", "--quiet", "--json")
     assert result.code == 0, result.err
     assert seen == [(1, 1, RunState.RUNNING), False]

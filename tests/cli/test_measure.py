@@ -265,6 +265,7 @@ def test_thresholds_says_what_each_would_mean(frontdesk: Command) -> None:
     said = result.out.split("For at most 40.0% wrong")[1]
     assert f"({chosen['wrong']} of {chosen['answered']})".removeprefix("(") in said
     assert "at 0.815: " in frontdesk("thresholds", "--at", "0.815").out
+    assert "at 0.9999: nothing automated\n" in frontdesk("thresholds", "--at", "0.9999").out
 
 
 def test_labels_that_the_model_does_not_know_are_told(place: Place, frontdesk: Command) -> None:

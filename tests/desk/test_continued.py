@@ -15,7 +15,7 @@ from desk.domain import (
     PendingMessage,
     Person,
 )
-from desk.flow import customers, deciding, dossier, edits, erasing, learning
+from desk.flow import customers, deciding, dossier, edits, erasing, lessons
 from desk.flow.reporting import report
 from desk.pack import Pack
 from desk.policy import decide_continued
@@ -206,7 +206,7 @@ def test_what_people_say_of_it_teaches_both_as_one_text_masked_as_one(stage: Sta
     stage.ask("my card 4111 1111", **DOUBT)
     second = _go_on(stage, "1111 1111 was charged twice", DOUBT, COMPLAINT)
     _relabel(stage, second, "refund")
-    (example,) = learning.learned(stage.desk)
+    (example,) = lessons.learned(stage.desk)
     assert example.kind is FeedbackKind.RELABEL
     assert example.text.startswith("my card ")
     assert example.text.endswith(" was charged twice")
@@ -233,10 +233,10 @@ def test_of_who_is_erased_all_that_taught_is_left_masked(stage: Stage, clock: Cl
     first = stage.ask("my roses for a@b.com", **DOUBT)
     second = _go_on(stage, "are all dead", DOUBT, COMPLAINT)
     _relabel(stage, second, "refund")
-    taught = learning.learned(stage.desk)
+    taught = lessons.learned(stage.desk)
     stage.press(stage.token("resolve"), by=OLGA)
     stage.send_all()
     clock.move(days=40)
     assert erasing.erase_silent(stage.desk, clock(), 10) == 1
     assert "@" not in stage.message(first).text
-    assert learning.learned(stage.desk) == taught
+    assert lessons.learned(stage.desk) == taught

@@ -18,7 +18,7 @@ from desk.domain import (
 )
 from desk.flow import bans, buttons, customers, delivering, erasing, intake, operators, reminding
 from desk.flow.composing import operators_text
-from desk.flow.learning import learned
+from desk.flow.lessons import learned
 from desk.flow.mentions import Mentions
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
 from tests.conftest import OPERATOR_CHAT, Clock

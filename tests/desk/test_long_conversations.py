@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from desk.flow import batch, customers, learning, operators
+from desk.flow import batch, customers, operators, runs
 from desk.flow.composing import length, plain
 from simulator.html_markup import parse_html
 from tests.desk.acting import ANA, OSCAR, Stage, predict
@@ -65,8 +65,8 @@ def test_looks_at_what_grows_go_by_the_indexes_made_for_them(taken: Stage) -> No
 
 
 def test_the_look_for_new_feedback_reads_none_that_is_older(stage: Stage) -> None:
-    learning.order_run(stage.desk, "nightly")
-    act = partial(learning.taught_since_last_run, stage.desk, stage.desk.clock())
+    runs.order_run(stage.desk, "nightly")
+    act = partial(runs.taught_since_last_run, stage.desk, stage.desk.clock())
     plans = [_plan(stage, query, values) for query, values in _selects(stage, act)]
     assert any("ix_feedback_created_at" in plan for plan in plans)
 

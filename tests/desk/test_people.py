@@ -15,7 +15,7 @@ from desk.domain import (
     DeskError,
     Person,
 )
-from desk.flow import customers, delivering, learning, operators
+from desk.flow import customers, delivering, operators, runs
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
@@ -465,7 +465,7 @@ def test_an_admin_orders_training_and_only_one_run_at_a_time(stage: Stage) -> No
         f"Training run {run[0]} is already under way.",
     ]
     with pytest.raises(DeskError, match="already queued"):
-        learning.order_run(stage.desk, "cli")
+        runs.order_run(stage.desk, "cli")
 
 
 def test_an_agent_can_not_order_training(stage: Stage) -> None:

@@ -30,10 +30,10 @@ from desk.flow import (
     deciding,
     erasing,
     intake,
-    learning,
     operators,
     reminding,
     roster,
+    runs,
     watching,
 )
 from desk.flow.conversations import add_message
@@ -345,7 +345,7 @@ def test_two_bots_that_start_at_once_both_learn_who_is_an_administrator(stage: S
 def test_of_two_runs_ordered_at_once_one_is_made(stage: Stage) -> None:
     def order() -> None:
         with suppress(DeskError):
-            learning.order_run(stage.desk, "nightly")
+            runs.order_run(stage.desk, "nightly")
 
     def wish() -> None:
         operators.ordered_training(stage.desk, stage.update(), OLGA)
@@ -353,8 +353,8 @@ def test_of_two_runs_ordered_at_once_one_is_made(stage: Stage) -> None:
     for _ in range(ROUNDS):
         _together(order, wish, order, wish)
         ((run_id, attempt, _),) = watching.unfinished_runs(stage.desk)
-        assert learning.start_run(stage.desk, run_id, attempt)
-        assert learning.finish_run(stage.desk, run_id, attempt, RunState.REJECTED)
+        assert runs.start_run(stage.desk, run_id, attempt)
+        assert runs.finish_run(stage.desk, run_id, attempt, RunState.REJECTED)
 
 
 def test_a_token_that_no_database_takes_is_an_unknown_one(stage: Stage) -> None:

@@ -8,33 +8,33 @@ from desk.domain import (
     DeskError,
     RunState,
 )
-from desk.flow import learning
+from desk.flow import runs
 from tests.desk.acting import Stage
 
 
 def test_a_run_begins_once_and_ends_with_a_verdict_for_the_operators(stage: Stage) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli")
-    assert learning.start_run(stage.desk, run_id, attempt)
+    run_id, attempt = runs.order_run(stage.desk, "cli")
+    assert runs.start_run(stage.desk, run_id, attempt)
     report = {"candidate_accuracy": 0.912, "champion_accuracy": 0.9}
-    assert learning.finish_run(
+    assert runs.finish_run(
         stage.desk, run_id, attempt, RunState.PROMOTED, version="v2", report=report
     )
-    assert not learning.finish_run(stage.desk, run_id, attempt, RunState.FAILED)
+    assert not runs.finish_run(stage.desk, run_id, attempt, RunState.FAILED)
     assert "v2 is no worse on the frozen test (91.2% against 90.0%" in stage.told()[-1]
-    run = learning.get_run(stage.desk, run_id)
+    run = runs.get_run(stage.desk, run_id)
     assert (run.state, run.version, run.requested_by) == (RunState.PROMOTED, "v2", "cli")
-    assert not learning.start_run(stage.desk, run_id, attempt)
+    assert not runs.start_run(stage.desk, run_id, attempt)
 
 
 def test_a_runs_stale_attempt_has_no_say(stage: Stage) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli")
-    learning.start_run(stage.desk, run_id, attempt)
-    assert learning.restart_run(stage.desk, run_id) == (run_id, 2)
-    assert not learning.start_run(stage.desk, run_id, attempt)
-    assert learning.start_run(stage.desk, run_id, 2)
-    assert not learning.finish_run(stage.desk, run_id, attempt, RunState.PROMOTED, version="old")
-    assert learning.finish_run(stage.desk, run_id, 2, RunState.REJECTED)
-    assert learning.restart_run(stage.desk, run_id) is None
+    run_id, attempt = runs.order_run(stage.desk, "cli")
+    runs.start_run(stage.desk, run_id, attempt)
+    assert runs.restart_run(stage.desk, run_id) == (run_id, 2)
+    assert not runs.start_run(stage.desk, run_id, attempt)
+    assert runs.start_run(stage.desk, run_id, 2)
+    assert not runs.finish_run(stage.desk, run_id, attempt, RunState.PROMOTED, version="old")
+    assert runs.finish_run(stage.desk, run_id, 2, RunState.REJECTED)
+    assert runs.restart_run(stage.desk, run_id) is None
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_a_runs_stale_attempt_has_no_say(stage: Stage) -> None:
 def test_each_verdict_has_its_words(
     stage: Stage, state: RunState, report: dict[str, float], error: str | None, says: str
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli")
-    learning.start_run(stage.desk, run_id, attempt)
-    learning.finish_run(stage.desk, run_id, attempt, state, report=report, error=error)
+    run_id, attempt = runs.order_run(stage.desk, "cli")
+    runs.start_run(stage.desk, run_id, attempt)
+    runs.finish_run(stage.desk, run_id, attempt, state, report=report, error=error)
     assert says in stage.told()[-1]
 
 
 def test_a_run_that_does_not_exist_is_named(stage: Stage) -> None:
     with pytest.raises(DeskError, match="There is no training run 5"):
-        learning.get_run(stage.desk, 5)
-    assert not learning.start_run(stage.desk, 5, 1)
+        runs.get_run(stage.desk, 5)
+    assert not runs.start_run(stage.desk, 5, 1)

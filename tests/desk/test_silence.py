@@ -17,7 +17,7 @@ from desk.domain import (
 )
 from desk.flow import customers, delivering, edits, erasing, intake, operators
 from desk.flow.desk import Desk
-from desk.flow.learning import learned
+from desk.flow.lessons import learned
 from desk.tables import Customer, Feedback, Inbox, Message
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage

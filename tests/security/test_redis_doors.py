@@ -20,7 +20,7 @@ from bot.jobs import Jobs
 from cli.compose import check_redis
 from cli.errors import CommandError, MisconfiguredError
 from desk import queues
-from desk.flow import learning
+from desk.flow import runs
 from tests.desk.acting import Stage
 from tests.security.redis_server import certificate, tls_before, valkey
 from tests.workers.dashboard import running
@@ -91,7 +91,7 @@ async def test_everything_works_with_the_user_of_the_acl_file(url: str, desk: ob
             announcer.announce()
             await asyncio.sleep(0.05)
     stage = Stage(desk)  # type: ignore[arg-type]
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     scheduler = Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=None)
     scheduler.enqueue_runs()
     scheduler.enqueue_stuck()

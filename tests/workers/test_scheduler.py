@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
 from desk.domain import Action, ConversationState, FeedbackKind, Person, RunState, Trial
-from desk.flow import clocks, customers, learning, watching
+from desk.flow import clocks, customers, runs, watching
 from desk.tables import Customer, Feedback, Inbox, Message
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, OLGA, Stage
@@ -113,7 +113,7 @@ def test_a_chore_that_fails_over_its_data_keeps_no_other_from_its_work(
     def fails(*_: object) -> None:
         raise error
 
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     monkeypatch.setattr(watching, "waiting_longer", fails)
     with structlog.testing.capture_logs() as logs:
         scheduler.tick()
@@ -215,7 +215,7 @@ def test_a_late_prediction_changes_nothing_any_more(
 def test_a_queued_training_run_whose_job_is_gone_is_enqueued_again(
     stage: Stage, scheduler: Scheduler, connection: Redis
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     scheduler.tick()
     scheduler.tick()
     assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt}"]
@@ -243,7 +243,7 @@ def test_the_night_retrains_only_when_people_have_taught_something(
     scheduler.tick()
     ((run_id, _, state),) = watching.unfinished_runs(stage.desk)
     assert state is RunState.QUEUED
-    assert learning.get_run(stage.desk, run_id).requested_by == "nightly"
+    assert runs.get_run(stage.desk, run_id).requested_by == "nightly"
     scheduler.tick()
     assert len(watching.unfinished_runs(stage.desk)) == 1
 
@@ -262,24 +262,24 @@ def test_redis_being_away_does_not_keep_late_messages_from_a_person(
 def test_a_queued_training_run_whose_job_failed_gets_another_attempt_at_once(
     stage: Stage, scheduler: Scheduler, connection: Redis
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     scheduler.tick()
     connection.lpop("rq:queue:train")
     connection.hset(f"rq:job:train-{run_id}-{attempt}", "status", "failed")
     scheduler.tick()
     scheduler.tick()
     assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt + 1}"]
-    assert not learning.start_run(stage.desk, run_id, attempt)
-    assert learning.start_run(stage.desk, run_id, attempt + 1)
+    assert not runs.start_run(stage.desk, run_id, attempt)
+    assert runs.start_run(stage.desk, run_id, attempt + 1)
 
 
 def test_a_run_that_the_command_line_carries_out_is_never_enqueued(
     stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
     for _ in range(5):
         clock.move(seconds=50)
-        assert learning.still_running(stage.desk, run_id, attempt)
+        assert runs.still_running(stage.desk, run_id, attempt)
         scheduler.tick()
     assert queues.queue(queues.TRAIN, connection).job_ids == []
 
@@ -287,7 +287,7 @@ def test_a_run_that_the_command_line_carries_out_is_never_enqueued(
 def test_a_run_whose_process_was_killed_is_begun_anew_when_it_has_been_silent_for_a_minute(
     stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
     clock.move(seconds=59)
     scheduler.tick()
     assert queues.queue(queues.TRAIN, connection).job_ids == []
@@ -295,7 +295,7 @@ def test_a_run_whose_process_was_killed_is_begun_anew_when_it_has_been_silent_fo
     scheduler.tick()
     scheduler.tick()
     assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt + 1}"]
-    assert not learning.still_running(stage.desk, run_id, attempt)
+    assert not runs.still_running(stage.desk, run_id, attempt)
 
 
 @pytest.mark.parametrize(
@@ -313,29 +313,29 @@ def test_a_run_that_could_give_no_sign_in_an_outage_is_not_begun_anew_at_once(
     def away(*_: object) -> None:
         raise error
 
-    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
     with monkeypatch.context() as outage:
         outage.setattr(watching, "overdue", away)
         scheduler.tick()
     clock.move(seconds=70)
     scheduler.tick()
-    assert learning.still_running(stage.desk, run_id, attempt), "it may go on"
+    assert runs.still_running(stage.desk, run_id, attempt), "it may go on"
     clock.move(seconds=70)
     monkeypatch.setattr("workers.scheduler.HESITATE_SECONDS", 0.0)
     scheduler.hesitate()
     scheduler.tick()
-    assert not learning.still_running(stage.desk, run_id, attempt), "this one is dead"
+    assert not runs.still_running(stage.desk, run_id, attempt), "this one is dead"
 
 
 def test_a_run_that_gave_no_sign_while_the_host_slept_is_not_begun_anew(
     stage: Stage, scheduler: Scheduler, clock: Clock, sleep_host: Callable[[float], None]
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
     scheduler.tick()
     sleep_host(3600)
     clock.move(hours=1)
     scheduler.tick()
-    assert learning.still_running(stage.desk, run_id, attempt), "it sleeps as the scheduler does"
+    assert runs.still_running(stage.desk, run_id, attempt), "it sleeps as the scheduler does"
 
 
 def test_people_are_called_for_late_messages_while_redis_answers_nothing(
@@ -368,7 +368,7 @@ def test_in_a_round_a_redis_that_answers_nothing_is_waited_for_once_and_sql_goes
     clock.move(seconds=21)
     stage.write("are you open?", BEN)
     clock.move(seconds=5)
-    learning.order_run(stage.desk, "Olga")
+    runs.order_run(stage.desk, "Olga")
     server = connection.info("server")["process_id"]
     os.kill(server, signal.SIGSTOP)
     try:

@@ -19,14 +19,15 @@ from classifier import registry
 from classifier.data import Example, content_hash, read_examples
 from classifier.registry import ModelError
 from desk.domain import FeedbackKind, RunState
-from desk.flow import learning
-from desk.flow.learning import Learned, resolve_conflicts
+from desk.flow import runs
+from desk.flow.lessons import Learned, resolve_conflicts
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import Stage
 from tests.workers.models import make_version, tiny_base
 from workers import training
 from workers.gate import Verdict
-from workers.training import StaleRunError, Trainer, training_examples
+from workers.training import StaleRunError, Trainer
+from workers.training_data import training_examples
 
 
 @pytest.fixture
@@ -94,9 +95,9 @@ def test_an_operators_word_replaces_the_label_of_each_of_the_packs_rows_of_that_
 def test_the_first_run_promotes_its_model_and_the_operators_are_told(
     trainer: Trainer, stage: Stage
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     assert trainer.run(run_id, attempt) is RunState.PROMOTED
-    run = learning.get_run(stage.desk, run_id)
+    run = runs.get_run(stage.desk, run_id)
     assert registry.champion(trainer.models_dir) == run.version
     assert run.report["candidate_accuracy"] is not None
     assert run.report["test"] == content_hash(read_examples(FLORIST / "test.jsonl"))
@@ -106,10 +107,10 @@ def test_the_first_run_promotes_its_model_and_the_operators_are_told(
 def test_a_runs_model_is_measured_on_the_packs_test_as_the_starter_is(
     trainer: Trainer, stage: Stage
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     trainer.run(run_id, attempt)
     (version,) = registry.versions(trainer.models_dir)
-    report = learning.get_run(stage.desk, run_id).report
+    report = runs.get_run(stage.desk, run_id).report
     assert version.metrics["test"]["accuracy"] == report["candidate_accuracy"]
 
 
@@ -117,19 +118,19 @@ def test_a_candidate_does_not_replace_a_champion_that_it_was_not_compared_with(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_version(trainer.models_dir)
-    trainer.run(*learning.order_run(stage.desk, "Olga"))
+    trainer.run(*runs.order_run(stage.desk, "Olga"))
 
     def judged(*_: object) -> Verdict:
         registry.promote(trainer.models_dir, other)
         return Verdict(True, 0.9, 0.9)
 
     monkeypatch.setattr(training, "judge", judged)
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     with pytest.raises(ModelError, match=f"meanwhile {other} serves"):
         trainer.run(run_id, attempt)
     assert registry.champion(trainer.models_dir) == other
     assert registry.candidate(trainer.models_dir) is None
-    assert learning.get_run(stage.desk, run_id).state is RunState.FAILED
+    assert runs.get_run(stage.desk, run_id).state is RunState.FAILED
     assert any(f"meanwhile {other} serves" in text for text in stage.told())
 
 
@@ -164,7 +165,7 @@ def test_a_model_is_verified_before_the_transaction_that_others_wait_for(
     event.listen(engine, "rollback", ended)
     monkeypatch.setattr(registry, "verify", alone)
     monkeypatch.setattr(training, "judge", judged)
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     assert trainer.run(run_id, attempt) is RunState.PROMOTED
     assert verified == [registry.champion(trainer.models_dir)]
 
@@ -173,9 +174,9 @@ def test_a_models_files_hold_no_word_of_a_customer(trainer: Trainer, stage: Stag
     for number in range(6):
         stage.ask(f"Quill wants roses {number}", intent="order_status")
         stage.press(stage.token("up"))
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     trainer.run(run_id, attempt)
-    version = trainer.models_dir / str(learning.get_run(stage.desk, run_id).version)
+    version = trainer.models_dir / str(runs.get_run(stage.desk, run_id).version)
     assert json.loads((version / "manifest.json").read_text())["notes"]["learned"] == 6
     for path in version.iterdir():
         assert b"Quill" not in path.read_bytes(), path.name
@@ -193,9 +194,9 @@ def test_the_errors_that_the_packs_answers_may_have_steer_the_training(
         }
     )
     trainer = replace(trainer, desk=replace(stage.desk, pack=strict))
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     trainer.run(run_id, attempt)
-    version = learning.get_run(stage.desk, run_id).version
+    version = runs.get_run(stage.desk, run_id).version
     recipe = registry.verify(trainer.models_dir / str(version))["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.2, {"refund": 0.05})
     assert recipe["never_answered"] == ["complaint", "talk_to_person"]
@@ -204,16 +205,16 @@ def test_the_errors_that_the_packs_answers_may_have_steer_the_training(
 def test_a_candidate_that_the_gate_rejects_leaves_the_champion(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = learning.order_run(stage.desk, "Olga")
+    first = runs.order_run(stage.desk, "Olga")
     trainer.run(*first)
     champion = registry.champion(trainer.models_dir)
     verdict = Verdict(False, 0.5, 0.9, 0, 40, 0.0, reason="accuracy")
     monkeypatch.setattr(training, "judge", lambda *_: verdict)
-    second = learning.order_run(stage.desk, "Olga")
+    second = runs.order_run(stage.desk, "Olga")
     assert trainer.run(*second) is RunState.REJECTED
     assert registry.champion(trainer.models_dir) == champion
     assert registry.candidate(trainer.models_dir) is None
-    rejected = learning.get_run(stage.desk, second[0])
+    rejected = runs.get_run(stage.desk, second[0])
     assert rejected.version is not None
     assert rejected.version != champion
 
@@ -229,8 +230,8 @@ def kill(*_: object, **__: object) -> None:
 def test_a_run_killed_between_its_promotion_and_its_verdict_is_found_promoted(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer.run(*learning.order_run(stage.desk, "Olga"))
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    trainer.run(*runs.order_run(stage.desk, "Olga"))
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     with monkeypatch.context() as patch:
         patch.setattr(training, "judge", lambda *_: Verdict(True, 0.95, 0.9))
         patch.setattr(
@@ -241,11 +242,11 @@ def test_a_run_killed_between_its_promotion_and_its_verdict_is_found_promoted(
         with pytest.raises(Killed):
             trainer.run(run_id, attempt)
     champion = registry.champion(trainer.models_dir)
-    again = learning.restart_run(stage.desk, run_id)
+    again = runs.restart_run(stage.desk, run_id)
     assert again is not None
     monkeypatch.setattr(training, "judge", lambda *_: Verdict(False, 0.5, 0.95, reason="accuracy"))
     assert trainer.run(*again) is RunState.PROMOTED
-    run = learning.get_run(stage.desk, run_id)
+    run = runs.get_run(stage.desk, run_id)
     assert (run.state, run.version) == (RunState.PROMOTED, champion)
     assert run.report["candidate_accuracy"] == 0.95
     assert registry.champion(trainer.models_dir) == champion
@@ -254,21 +255,21 @@ def test_a_run_killed_between_its_promotion_and_its_verdict_is_found_promoted(
 def test_a_run_killed_before_its_promotion_is_trained_anew(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     with monkeypatch.context() as patch:
         patch.setattr(registry, "set_champion", kill)
         with pytest.raises(Killed):
             trainer.run(run_id, attempt)
-    intended = learning.get_run(stage.desk, run_id).version
-    again = learning.restart_run(stage.desk, run_id)
+    intended = runs.get_run(stage.desk, run_id).version
+    again = runs.restart_run(stage.desk, run_id)
     assert again is not None
     assert trainer.run(*again) is RunState.PROMOTED
     assert registry.champion(trainer.models_dir) not in (None, intended)
 
 
 def test_a_run_of_an_older_attempt_does_nothing(trainer: Trainer, stage: Stage) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
-    assert learning.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
+    assert runs.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
     assert trainer.run(run_id, attempt) is None
     assert registry.versions(trainer.models_dir) == []
 
@@ -296,7 +297,7 @@ def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_fail
 
     models = tmp_path / "models"
     models.mkdir()
-    ordered = learning.order_run(stage.desk, "Olga")
+    ordered = runs.order_run(stage.desk, "Olga")
     monkeypatch.setattr(training, "train_version", breaks)
     monkeypatch.setattr(training, "connect", lambda _: None)
     monkeypatch.setattr(training, "BatchWorker", Once)
@@ -312,17 +313,17 @@ def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_fail
             base_model=base,
             device="cpu",
         )
-    assert learning.get_run(stage.desk, ordered[0]).state is RunState.FAILED
+    assert runs.get_run(stage.desk, ordered[0]).state is RunState.FAILED
 
 
 def test_a_run_that_fails_says_why_and_leaves_no_model(
     trainer: Trainer, stage: Stage, tmp_path: Path
 ) -> None:
     broken = Trainer(stage.desk, trainer.models_dir, tmp_path / "nowhere", "minilm", "cpu")
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     with pytest.raises(ValueError, match=r"test\.jsonl"):
         broken.run(run_id, attempt)
-    run = learning.get_run(stage.desk, run_id)
+    run = runs.get_run(stage.desk, run_id)
     assert run.state is RunState.FAILED
     assert run.error is not None
     assert "test.jsonl" in run.error
@@ -334,10 +335,10 @@ def test_a_champion_that_is_a_directory_fails_a_run_before_it_trains(
 ) -> None:
     (trainer.models_dir / "champion").mkdir()
     monkeypatch.setattr(training, "train_version", kill)
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
     with pytest.raises(registry.ModelError, match="is not a pointer"):
         trainer.run(run_id, attempt)
-    assert "is not a pointer" in str(learning.get_run(stage.desk, run_id).error)
+    assert "is not a pointer" in str(runs.get_run(stage.desk, run_id).error)
 
 
 def test_a_run_that_fails_while_it_is_judged_leaves_no_candidate(
@@ -348,7 +349,7 @@ def test_a_run_that_fails_while_it_is_judged_leaves_no_candidate(
         raise ValueError("no verdict")
 
     monkeypatch.setattr(training, "judge", fails)
-    run = learning.order_run(stage.desk, "Olga")
+    run = runs.order_run(stage.desk, "Olga")
     with pytest.raises(ValueError, match="no verdict"):
         trainer.run(*run)
     assert registry.candidate(trainer.models_dir) is None
@@ -357,10 +358,10 @@ def test_a_run_that_fails_while_it_is_judged_leaves_no_candidate(
 def test_a_run_that_was_begun_anew_elsewhere_promotes_nothing(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
 
     def judged(*_: object) -> Verdict:
-        learning.restart_run(stage.desk, run_id)
+        runs.restart_run(stage.desk, run_id)
         return Verdict(True, 0.9, None)
 
     monkeypatch.setattr(training, "judge", judged)
@@ -368,15 +369,15 @@ def test_a_run_that_was_begun_anew_elsewhere_promotes_nothing(
         trainer.run(run_id, attempt)
     assert registry.champion(trainer.models_dir) is None
     assert registry.candidate(trainer.models_dir) is None
-    assert learning.get_run(stage.desk, run_id).state is RunState.QUEUED
+    assert runs.get_run(stage.desk, run_id).state is RunState.QUEUED
     assert stage.told() == []
 
 
 def test_a_training_ends_at_a_step_when_its_attempt_no_longer_counts(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga", begin=True)
-    asked, still_running = threading.Event(), learning.still_running
+    run_id, attempt = runs.order_run(stage.desk, "Olga", begin=True)
+    asked, still_running = threading.Event(), runs.still_running
 
     def ask(*arguments: Any) -> bool:
         alive = still_running(*arguments)
@@ -385,10 +386,10 @@ def test_a_training_ends_at_a_step_when_its_attempt_no_longer_counts(
         return alive
 
     def step(*_: object) -> None:
-        learning.restart_run(stage.desk, run_id)
+        runs.restart_run(stage.desk, run_id)
         assert asked.wait(20)
 
-    monkeypatch.setattr(learning, "still_running", ask)
+    monkeypatch.setattr(runs, "still_running", ask)
     monkeypatch.setattr(training, "SIGN_SECONDS", 0.02)
     with pytest.raises(StaleRunError):
         trainer.carry_out(run_id, attempt, step)
@@ -398,9 +399,9 @@ def test_a_training_ends_at_a_step_when_its_attempt_no_longer_counts(
 def test_a_phase_without_steps_gives_signs_of_life(
     trainer: Trainer, stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
-    beaten, signs, moved = threading.Event(), learning.LIFE_SECONDS, threading.Event()
-    still_running = learning.still_running
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
+    beaten, signs, moved = threading.Event(), runs.LIFE_SECONDS, threading.Event()
+    still_running = runs.still_running
 
     def sign(*arguments: Any) -> bool:
         late = moved.is_set()
@@ -413,11 +414,11 @@ def test_a_phase_without_steps_gives_signs_of_life(
         clock.move(seconds=signs + 1)
         moved.set()
         assert beaten.wait(20)
-        assert learning.restart_run(stage.desk, run_id, silent=signs) is None
+        assert runs.restart_run(stage.desk, run_id, silent=signs) is None
         return Verdict(True, 0.9, None)
 
     beats: list[int] = []
-    monkeypatch.setattr(learning, "still_running", sign)
+    monkeypatch.setattr(runs, "still_running", sign)
     monkeypatch.setattr(training, "SIGN_SECONDS", 0.02)
     monkeypatch.setattr(training, "judge", judged)
     lively = replace(trainer, beat=lambda: beats.append(1))
@@ -428,7 +429,7 @@ def test_a_phase_without_steps_gives_signs_of_life(
 def test_a_verdict_waits_for_a_database_that_is_away(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish_run, failures = learning.finish_run, [1, 1]
+    finish_run, failures = runs.finish_run, [1, 1]
 
     def finish(*arguments: Any, **more: Any) -> bool:
         if failures:
@@ -436,19 +437,19 @@ def test_a_verdict_waits_for_a_database_that_is_away(
             raise OperationalError("COMMIT", {}, Exception("server closed the connection"))
         return finish_run(*arguments, **more)
 
-    monkeypatch.setattr(learning, "finish_run", finish)
+    monkeypatch.setattr(runs, "finish_run", finish)
     monkeypatch.setattr(training, "LONGEST_WAIT", 0.01)
-    run = learning.order_run(stage.desk, "Olga")
+    run = runs.order_run(stage.desk, "Olga")
     assert trainer.run(*run) is RunState.PROMOTED
-    assert registry.champion(trainer.models_dir) == learning.get_run(stage.desk, run[0]).version
+    assert registry.champion(trainer.models_dir) == runs.get_run(stage.desk, run[0]).version
 
 
 def test_a_candidate_is_held_to_the_best_model_so_far_and_to_the_champions_sentiments(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = learning.order_run(stage.desk, "Olga")
+    first = runs.order_run(stage.desk, "Olga")
     trainer.run(*first)
-    report = learning.get_run(stage.desk, first[0]).report
+    report = runs.get_run(stage.desk, first[0]).report
     seen: list[Any] = []
 
     def judged(*arguments: Any) -> Verdict:
@@ -456,7 +457,7 @@ def test_a_candidate_is_held_to_the_best_model_so_far_and_to_the_champions_senti
         return Verdict(True, 0.9, 0.9)
 
     monkeypatch.setattr(training, "judge", judged)
-    trainer.run(*learning.order_run(stage.desk, "Olga"))
+    trainer.run(*runs.order_run(stage.desk, "Olga"))
     assert seen[3] == report["candidate_accuracy"]
     assert seen[4][1] == report["candidate_sentiment"]
     assert seen[4][1] is not None

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from desk.domain import Author, DeskError, FeedbackKind, RunState
-from desk.flow import customers, deciding, learning
-from desk.flow.learning import AUTHORITY, Learned, learned, resolve_conflicts
+from desk.flow import customers, deciding, lessons, runs
+from desk.flow.lessons import AUTHORITY, Learned, learned, resolve_conflicts
 from desk.tables import Feedback, Message
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage
@@ -103,13 +103,13 @@ def test_labels_that_the_pack_no_longer_has_are_left_out(stage: Stage) -> None:
 def test_new_feedback_since_the_last_run_is_noticed(stage: Stage, clock: Clock) -> None:
     stage.ask("where are my roses")
     soon = clock() + timedelta(hours=1)
-    assert not learning.taught_since_last_run(stage.desk, soon)
+    assert not runs.taught_since_last_run(stage.desk, soon)
     stage.press(stage.token("up"))
-    assert learning.taught_since_last_run(stage.desk, soon)
-    assert not learning.taught_since_last_run(stage.desk, clock() - timedelta(seconds=1))
+    assert runs.taught_since_last_run(stage.desk, soon)
+    assert not runs.taught_since_last_run(stage.desk, clock() - timedelta(seconds=1))
     clock.move(minutes=1)
-    learning.order_run(stage.desk, "nightly")
-    assert not learning.taught_since_last_run(stage.desk, soon)
+    runs.order_run(stage.desk, "nightly")
+    assert not runs.taught_since_last_run(stage.desk, soon)
 
 
 def test_what_a_failed_run_was_to_learn_is_tried_again_once_a_night(
@@ -120,16 +120,16 @@ def test_what_a_failed_run_was_to_learn_is_tried_again_once_a_night(
     clock.move(hours=1)
     due = clock()
     for _ in range(2):
-        assert learning.taught_since_last_run(stage.desk, due)
-        run = learning.order_run(stage.desk, "nightly", begin=True)
-        learning.finish_run(stage.desk, *run, RunState.FAILED, error="the disk is full")
+        assert runs.taught_since_last_run(stage.desk, due)
+        run = runs.order_run(stage.desk, "nightly", begin=True)
+        runs.finish_run(stage.desk, *run, RunState.FAILED, error="the disk is full")
         clock.move(hours=1)
-        assert not learning.taught_since_last_run(stage.desk, due), "once a night is enough"
+        assert not runs.taught_since_last_run(stage.desk, due), "once a night is enough"
         clock.move(hours=23)
         due += timedelta(days=1)
-    run = learning.order_run(stage.desk, "nightly", begin=True)
-    learning.finish_run(stage.desk, *run, RunState.REJECTED)
-    assert not learning.taught_since_last_run(stage.desk, due + timedelta(days=1))
+    run = runs.order_run(stage.desk, "nightly", begin=True)
+    runs.finish_run(stage.desk, *run, RunState.REJECTED)
+    assert not runs.taught_since_last_run(stage.desk, due + timedelta(days=1))
 
 
 def test_commands_and_files_never_train(stage: Stage, clock: Clock) -> None:
@@ -148,42 +148,42 @@ def test_commands_and_files_never_train(stage: Stage, clock: Clock) -> None:
             )
     assert len(stage.feedback()) == 2
     assert learned(stage.desk) == []
-    assert not learning.taught_since_last_run(stage.desk, clock() + timedelta(hours=1))
+    assert not runs.taught_since_last_run(stage.desk, clock() + timedelta(hours=1))
 
 
 # ---- Training runs ----
 
 
 def test_an_attempt_is_started_once(stage: Stage) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "Olga")
-    assert learning.start_run(stage.desk, run_id, attempt)
-    assert not learning.start_run(stage.desk, run_id, attempt)
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
+    assert runs.start_run(stage.desk, run_id, attempt)
+    assert not runs.start_run(stage.desk, run_id, attempt)
 
 
 def test_a_run_that_begins_with_its_order_can_not_be_started_by_a_worker(stage: Stage) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
-    assert learning.get_run(stage.desk, run_id).state is RunState.RUNNING
-    assert not learning.start_run(stage.desk, run_id, attempt)
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
+    assert runs.get_run(stage.desk, run_id).state is RunState.RUNNING
+    assert not runs.start_run(stage.desk, run_id, attempt)
 
 
 def test_the_command_line_takes_over_a_run_whose_process_is_dead_and_no_other(
     stage: Stage, clock: Clock
 ) -> None:
-    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
     clock.move(seconds=59)
     with pytest.raises(DeskError, match="already running"):
-        learning.order_run(stage.desk, "cli", begin=True)
+        runs.order_run(stage.desk, "cli", begin=True)
     clock.move(seconds=1)
-    assert learning.order_run(stage.desk, "cli", begin=True) == (run_id, attempt + 1)
-    assert not learning.still_running(stage.desk, run_id, attempt)
-    assert learning.still_running(stage.desk, run_id, attempt + 1)
+    assert runs.order_run(stage.desk, "cli", begin=True) == (run_id, attempt + 1)
+    assert not runs.still_running(stage.desk, run_id, attempt)
+    assert runs.still_running(stage.desk, run_id, attempt + 1)
 
 
 def test_only_the_attempt_that_counts_promotes(stage: Stage) -> None:
     promoted: list[int] = []
 
     def finish(run_id: int, attempt: int) -> bool:
-        return learning.finish_run(
+        return runs.finish_run(
             stage.desk,
             run_id,
             attempt,
@@ -191,9 +191,9 @@ def test_only_the_attempt_that_counts_promotes(stage: Stage) -> None:
             promote=lambda: promoted.append(attempt),
         )
 
-    run_id, attempt = learning.order_run(stage.desk, "cli", begin=True)
-    assert learning.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
-    assert learning.start_run(stage.desk, run_id, attempt + 1)
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
+    assert runs.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
+    assert runs.start_run(stage.desk, run_id, attempt + 1)
     assert not finish(run_id, attempt)
     assert finish(run_id, attempt + 1)
     assert promoted == [attempt + 1]
@@ -202,40 +202,40 @@ def test_only_the_attempt_that_counts_promotes(stage: Stage) -> None:
 def test_a_run_whose_process_dies_in_five_attempts_is_given_up_and_the_operators_hear_it(
     stage: Stage,
 ) -> None:
-    run_id, _ = learning.order_run(stage.desk, "Olga")
+    run_id, _ = runs.order_run(stage.desk, "Olga")
     for attempt in (1, 2, 3, 4):
-        assert learning.start_run(stage.desk, run_id, attempt)
-        assert learning.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
-    assert learning.start_run(stage.desk, run_id, 5)
-    assert learning.restart_run(stage.desk, run_id) is None
-    run = learning.get_run(stage.desk, run_id)
+        assert runs.start_run(stage.desk, run_id, attempt)
+        assert runs.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
+    assert runs.start_run(stage.desk, run_id, 5)
+    assert runs.restart_run(stage.desk, run_id) is None
+    run = runs.get_run(stage.desk, run_id)
     assert run.state is RunState.FAILED
     assert "died in attempt 5," in (run.error or "")
-    assert learning.restart_run(stage.desk, run_id) is None
+    assert runs.restart_run(stage.desk, run_id) is None
     assert ["died in attempt 5," in text for text in stage.told()] == [True]
 
 
 def test_a_run_whose_job_ends_five_times_before_it_begins_is_given_up_too(stage: Stage) -> None:
-    run_id, _ = learning.order_run(stage.desk, "Olga")
+    run_id, _ = runs.order_run(stage.desk, "Olga")
     for attempt in (2, 3, 4, 5):
-        assert learning.restart_run(stage.desk, run_id) == (run_id, attempt)
-    assert learning.restart_run(stage.desk, run_id) is None
-    assert learning.get_run(stage.desk, run_id).state is RunState.FAILED
+        assert runs.restart_run(stage.desk, run_id) == (run_id, attempt)
+    assert runs.restart_run(stage.desk, run_id) is None
+    assert runs.get_run(stage.desk, run_id).state is RunState.FAILED
     assert ["its job ended before attempt 5," in text for text in stage.told()] == [True]
 
 
 def test_the_best_accuracy_is_that_of_promoted_models_on_the_same_test_set(stage: Stage) -> None:
     def finish(state: RunState, test: str, new: float, old: float | None) -> None:
-        run = learning.order_run(stage.desk, "cli", begin=True)
+        run = runs.order_run(stage.desk, "cli", begin=True)
         report = {"test": test, "candidate_accuracy": new, "champion_accuracy": old}
-        assert learning.finish_run(stage.desk, *run, state, report=report)
+        assert runs.finish_run(stage.desk, *run, state, report=report)
 
-    assert learning.best_accuracy(stage.desk, "a") is None
+    assert runs.best_accuracy(stage.desk, "a") is None
     finish(RunState.PROMOTED, "a", 0.91, None)
     finish(RunState.PROMOTED, "a", 0.90, 0.915)
     finish(RunState.REJECTED, "a", 0.95, 0.90)
     finish(RunState.PROMOTED, "b", 0.99, None)
-    assert learning.best_accuracy(stage.desk, "a") == 0.915
+    assert runs.best_accuracy(stage.desk, "a") == 0.915
 
 
 @pytest.mark.parametrize(
@@ -266,8 +266,8 @@ def test_the_best_accuracy_is_that_of_promoted_models_on_the_same_test_set(stage
 def test_the_operators_are_told_just_what_the_gate_found(
     stage: Stage, state: RunState, report: dict[str, object], says: str
 ) -> None:
-    run = learning.order_run(stage.desk, "cli", begin=True)
-    assert learning.finish_run(stage.desk, *run, state, version="v2", report=report)
+    run = runs.order_run(stage.desk, "cli", begin=True)
+    assert runs.finish_run(stage.desk, *run, state, version="v2", report=report)
     assert says in stage.told()[-1].replace("&#x27;", "'")
 
 
@@ -344,4 +344,4 @@ def test_labels_on_messages_that_were_given_up_are_learned_too(stage: Stage) -> 
                     created_at=stage.desk.clock(),
                 )
             )
-    assert [found.text for found in learning.learned(stage.desk)] == texts
+    assert [found.text for found in lessons.learned(stage.desk)] == texts
