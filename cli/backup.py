@@ -69,6 +69,8 @@ def restore(
 
     Stop every process first and empty Redis; docs/operations.md says what is lost and why. Replies
     that were on their way at the moment of the backup are sent again and count as uncertain.
+
+    A backup of SQLite may go into PostgreSQL as well: that is how a desk moves.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -143,23 +145,28 @@ def _put_back(folder: Path, about: dict[str, Any], settings: Settings) -> None:
 
     url = make_url(settings.database)
     kind = url.get_backend_name()
-    if kind != about["database"]:
+    if about["database"] not in FILES or (kind, about["database"]) == ("sqlite", "postgresql"):
         raise MisconfiguredError(
             f"The backup is of a {about['database']} database and DATABASE_URL names a {kind} "
-            "one; a backup can't change from one to the other."
+            "one; a desk moves from sqlite to postgresql alone."
         )
     if not is_known(about.get("revision")):
         raise CommandError(
             f"{folder} is of Frontdesk {about.get('frontdesk')}, revision {about['revision']}, "
             "which this version does not know. Restore it with that version or a newer one."
         )
-    copy = folder / FILES[kind]
+    copy = folder / FILES[about["database"]]
     if not copy.is_file() or _sha256(copy) != about["sha256"]:
         raise CommandError(f"{copy} is damaged or incomplete; take another backup.")
     if kind == "sqlite":
         _restore_sqlite(copy, Path(str(url.database)))
+        return
+    _refuse_tables(url, settings)
+    if about["database"] == "sqlite":
+        _move(copy, settings)
     else:
-        _restore_postgres(copy, url, settings)
+        options = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
+        _run("pg_restore", url, *options, str(copy))
 
 
 def _refuse_running(settings: Settings) -> None:
@@ -227,7 +234,7 @@ def _restore_sqlite(copy: Path, target: Path) -> None:
             half.unlink(missing_ok=True)
 
 
-def _restore_postgres(copy: Path, url: URL, settings: Settings) -> None:
+def _refuse_tables(url: URL, settings: Settings) -> None:
     from sqlalchemy import inspect
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -245,8 +252,24 @@ def _restore_postgres(copy: Path, url: URL, settings: Settings) -> None:
             f"The database {url.database} has tables already; create an empty one "
             "(createdb NAME) and set DATABASE_URL to it."
         )
-    options = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
-    _run("pg_restore", url, *options, str(copy))
+
+
+def _move(copy: Path, settings: Settings) -> None:
+    from desk.moving import move
+    from desk.settings import sqlite_url
+    from desk.store import Store
+
+    # Of a copy: it may need migrations, and a backup stays as it is.
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder) / copy.name
+        shutil.copyfile(copy, own)
+        source, target = Store(sqlite_url(own)), open_store(settings)
+        try:
+            source.migrate()
+            move(source, target)
+        finally:
+            source.dispose()
+            target.dispose()
 
 
 def _run(program: str, url: URL, *arguments: str) -> None:

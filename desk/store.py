@@ -192,8 +192,11 @@ class Store:
             limit = connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
             return bool(limit != "0")
 
-    def migrate(self) -> None:
-        """Bring the schema to the newest revision; a second call does nothing."""
+    def migrate(self, then: Callable[[Connection], object] | None = None) -> None:
+        """Bring the schema to the newest revision; a second call does nothing.
+
+        `then` is called within the same transaction.
+        """
         try:
             # One transaction for all: unless it finds one open, alembic commits each revision of a
             # SQLite file by itself, and a second process's would come between.
@@ -203,6 +206,8 @@ class Store:
                 config = self._alembic()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+                if then is not None:
+                    then(connection)
         except DBAPIError as error:
             raise failed(self.url, error) from None
         except CommandError as error:
