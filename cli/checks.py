@@ -54,7 +54,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
     yield from python()
     for check in (
         *(torch, env_file, pack, database, clock, redis, models, learnt, telegram, port),
-        *(disk, work, waiting, turns, signs_of_life),
+        *(disk, labels, work, waiting, turns, signs_of_life),
     ):
         try:
             yield from check(settings)
@@ -267,6 +267,22 @@ def learnt(settings: Settings) -> Iterator[Finding]:
     if not any(differences.values()):
         detail = "the champion was trained on the pack's intents that have examples"
         yield Finding("learnt", Status.OK, detail)
+
+
+def labels(settings: Settings) -> Iterator[Finding]:
+    """Whether people taught intents that the pack does not have (any more)."""
+    desk = usable_desk(settings)
+    if desk is None:
+        return
+    from desk.flow import lessons
+
+    left_out = lessons.left_out(desk)
+    desk.store.dispose()
+    if left_out:
+        named = ", ".join(f"{intent} ({count})" for intent, count in left_out.items())
+        detail = f"{sum(left_out.values())} of intents that the pack does not have: {named}"
+        hint = "Name each under `formerly` of the intent that it became (docs/packs.md)"
+        yield Finding("labels", Status.WARN, detail, hint)
 
 
 def telegram(settings: Settings) -> Iterator[Finding]:

@@ -92,6 +92,9 @@ class Intent(_Strict):
     """Whether the answer asks for a thumb up or down; small talk needs none."""
     closing: bool = False
     """Whether such words end a conversation, as thanks do: nobody is reminded to reply to them."""
+    formerly: tuple[str, ...] = ()
+    """Names that it had, or that intents had which are part of it now: what people taught under
+    these counts as its own."""
     escalate: Escalate = Escalate.NEVER
     threshold: float | None = Field(None, gt=0, le=1)
     target_error: float | None = Field(None, gt=0, lt=0.5)
@@ -304,6 +307,22 @@ class Pack(_Strict):
             problems.append(f"policy.out_of_scope: the model knows this intent as {names} only")
         if self.policy.out_of_scope not in self.intents:
             problems.append(f"policy.out_of_scope: no intent called {self.policy.out_of_scope!r}")
+        return problems + self._former_problems()
+
+    def _former_problems(self) -> list[str]:
+        problems = []
+        known: dict[str, str] = {}
+        for name, intent in self.intents.items():
+            for former in intent.formerly:
+                where = f"intents.{name}.formerly: {former!r}"
+                if former in self.intents:
+                    problems.append(f"{where} is an intent today, so take it out of this list")
+                elif former in known:
+                    problems.append(
+                        f"{where} stands under formerly of {known[former]} already; keep one of "
+                        "the two"
+                    )
+                known.setdefault(former, name)
         return problems
 
     def _text_problems(self, text: Mapping[str, str]) -> list[str]:
@@ -355,6 +374,11 @@ class Pack(_Strict):
         return tuple(
             name for name, intent in self.intents.items() if intent.escalate is Escalate.ALWAYS
         )
+
+    def names(self) -> dict[str, str]:
+        """The intent of today by each name that it has or had."""
+        former = {old: name for name, intent in self.intents.items() for old in intent.formerly}
+        return former | {name: name for name in self.intents}
 
     def language(self, wanted: str | None) -> str:
         """The pack's language for a customer's IETF tag such as `en-GB`."""

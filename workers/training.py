@@ -37,7 +37,7 @@ from workers.connection import connect
 from workers.device import end_if_broken
 from workers.gate import Verdict, judge
 from workers.recipe import recipe_of
-from workers.training_data import training_examples
+from workers.training_data import lessons_hash, training_examples
 
 log = structlog.get_logger(__name__)
 
@@ -159,7 +159,7 @@ class Trainer:
         registry.set_candidate(self.models_dir, None)  # a run that was killed may have left one
         registry.sweep(self.models_dir)
         test = read_examples(self.pack_dir / "test.jsonl")
-        version = self._train(test, life, progress)
+        version, learned = self._train(test, life, progress)
         registry.set_candidate(self.models_dir, version)
         try:
             serving = registry.champion(self.models_dir)
@@ -174,7 +174,7 @@ class Trainer:
                 attempt,
                 state,
                 version=version,
-                report=verdict.as_dict() | {"test": content_hash(test)},
+                report=verdict.as_dict() | {"test": content_hash(test), "lessons": learned},
                 promote=partial(self._promote, version, serving) if verdict.promoted else None,
             ):
                 raise life.stale()
@@ -201,9 +201,15 @@ class Trainer:
             raise life.stale()
         return run.version
 
-    def _train(self, test: Sequence[Example], life: Life, progress: Progress | None) -> str:
+    def _train(
+        self, test: Sequence[Example], life: Life, progress: Progress | None
+    ) -> tuple[str, str]:
+        """The new version and the content hash of what people taught it."""
+        if left_out := lessons.left_out(self.desk):
+            log.warning("labels.left_out", intents=left_out)
+        pack = read_examples(self.pack_dir / "examples.jsonl")
         learned = lessons.learned(self.desk)
-        examples = training_examples(read_examples(self.pack_dir / "examples.jsonl"), learned, test)
+        examples = training_examples(pack, learned, test)
 
         def step(epoch: int, done: int, of: int, loss: float) -> None:
             life.check()
@@ -220,7 +226,7 @@ class Trainer:
             device=self.device,
             notes={"learned": len(learned), "pack": self.desk.pack.name},
         )
-        return version
+        return version, lessons_hash(pack, learned, test)
 
     def _judge(
         self, version: str, serving: str | None, test: Sequence[Example], life: Life

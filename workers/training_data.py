@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 from classifier.data import Example
@@ -13,31 +15,61 @@ from desk.validation.near import exact_key
 def training_examples(
     pack: Sequence[Example], learned: Sequence[lessons.Learned], test: Sequence[Example]
 ) -> list[Example]:
-    """The pack's examples and what people taught; an operator's word replaces the pack's label.
-
-    A customer's choice or thumb does not: of a text in the pack only its authors and the
-    operators say what it means.
+    """The pack's examples and what people taught, as far as it counts (`that_count`); an operator's
+    word replaces the pack's label.
 
     Texts of the frozen test set are left out, so that the gate's comparison stays honest.
     """
     frozen = {normalised(example.text) for example in test}
-    taught = {exact_key(item.text): item for item in learned}
+    taught = {exact_key(item.text): item for item in that_count(pack, learned, test)}
     known = set()
     examples = []
     for example in pack:
         key = exact_key(example.text)
         known.add(key)
-        item = taught.get(key)
         if normalised(example.text) in frozen:
             continue
+        item = taught.get(key)
         if item is None or item.kind not in lessons.OPERATORS_WORD:
             examples.append(example)
         else:
             examples.append(Example(example.text, item.intent, example.sentiment))
-    new = [
-        item
-        for key, item in taught.items()
-        if key not in known and normalised(item.text) not in frozen
-    ]
+    new = [item for key, item in taught.items() if key not in known]
     # Theirs alone: no card of another customer, no report and no file of the model quotes them.
     return examples + [Example(item.text, item.intent, private=True) for item in new]
+
+
+def that_count(
+    pack: Sequence[Example], learned: Sequence[lessons.Learned], test: Sequence[Example]
+) -> list[lessons.Learned]:
+    """What people taught that a run learns: nothing of a text of the frozen test set, and a
+    customer's choice or thumb only of what neither the pack nor an operator has spoken of.
+
+    Case, spaces and punctuation make no difference here: a text that lacks its question mark would
+    teach the opposite of what the pack's authors and the operators say. (Where a customer agrees
+    with them, it adds next to nothing.)
+    """
+    frozen = {normalised(example.text) for example in test}
+    settled = {normalised(example.text) for example in pack}
+    settled.update(normalised(item.text) for item in learned if item.kind in lessons.OPERATORS_WORD)
+    return [
+        item
+        for item in learned
+        if (text := normalised(item.text)) not in frozen
+        and (item.kind in lessons.OPERATORS_WORD or text not in settled)
+    ]
+
+
+def lessons_hash(
+    pack: Sequence[Example], learned: Sequence[lessons.Learned], test: Sequence[Example]
+) -> str:
+    """sha256 (64 hex digits) of what people taught that counts: texts, intents and kinds.
+
+    Neither its order changes it nor that somebody says the same again, of the same text or of one
+    that differs by case or spaces.
+    """
+    lines = sorted(
+        json.dumps([exact_key(item.text), item.intent, item.kind], separators=(",", ":"))
+        for item in that_count(pack, learned, test)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

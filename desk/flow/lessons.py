@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from desk.domain import FeedbackKind, whole_text
 from desk.flow.desk import Desk
 from desk.masking import mask
-from desk.tables import Feedback, Message, PredictionRow
+from desk.tables import Customer, Feedback, Message, PredictionRow
 from desk.validation.near import exact_key
 
 # Whose word counts when they differ: an operator's label, then a customer's choice, then a thumb.
@@ -25,37 +26,85 @@ AUTHORITY = {
 OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER})
 
 
+TEXTS_OF_A_CUSTOMER = 20
+"""Of so many texts, the latest, a customer's own choice or thumb counts. Whoever means well rarely
+gets there; without a limit one who does not could outweigh the pack's examples of an intent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A masked text with the intent that people gave it."""
+    """A masked text with the intent that somebody gave it, under that intent's name of today."""
 
     text: str
     intent: str
     kind: FeedbackKind
     at: datetime
+    by: int
+    """The Telegram id of the operator or customer; a negative number for one who was erased."""
+    message_id: int
 
 
 def learned(desk: Desk) -> list[Learned]:
     """All feedback as training examples: masked, one a text, conflicts resolved.
 
-    The greater authority wins, then the newer word. A thumb down says only that an answer was
-    wrong: it silences an earlier thumb up of that message and gives no label itself. Only what
-    was sent to be classified is a customer's own words: commands, photos and tapped titles are not.
+    A thumb down says only that an answer was wrong: it silences an earlier thumb up of that message
+    and gives no label itself. Only what was sent to be classified is a customer's own words:
+    commands, photos and tapped titles are not. The choices and thumbs of banned customers do not
+    count, nor those of any one customer beyond `TEXTS_OF_A_CUSTOMER`.
     """
+    names = desk.pack.names()
     with desk.store.reading() as session:
-        rows = taught(session)
-    return resolve_conflicts(
+        rows = _heard(session)
+    said = [
         Learned(
             mask(
                 whole_text(message.text, before.text if before else None), desk.pack.phone_regions
             ),
-            row.intent,
+            names[row.intent],
             row.kind,
             row.created_at,
+            row.by,
+            row.message_id,
         )
         for row, message, before in rows
-        if row.intent in desk.pack.intents and row.intent is not None
-    )
+        if row.intent is not None and row.intent in names
+    ]
+    return resolve_conflicts(_latest_of_each_customer(said))
+
+
+def left_out(desk: Desk) -> dict[str, int]:
+    """How many labels teach nothing because the pack has no such intent, by its name; most first.
+
+    An intent that was renamed, merged or dropped: see `formerly` in the pack.
+    """
+    names = desk.pack.names()
+    with desk.store.reading() as session:
+        given = Counter(row.intent for row, _, _ in _heard(session) if row.intent is not None)
+    return {intent: count for intent, count in given.most_common() if intent not in names}
+
+
+def _heard(session: Session) -> list[tuple[Feedback, Message, Message | None]]:
+    """What was taught, but for what banned customers say of their own messages."""
+    banned = set(session.scalars(select(Customer.chat_id).where(Customer.banned_at.is_not(None))))
+    return [
+        (row, message, before)
+        for row, message, before in taught(session)
+        if row.kind in OPERATORS_WORD or row.by not in banned
+    ]
+
+
+def _latest_of_each_customer(said: Sequence[Learned]) -> list[Learned]:
+    """Without what a customer says of texts before their latest; the oldest word first."""
+    texts: defaultdict[int, set[str]] = defaultdict(set)
+    kept = []
+    for word in sorted(said, key=lambda word: word.at)[::-1]:
+        if word.kind not in OPERATORS_WORD:
+            theirs, key = texts[word.by], exact_key(word.text)
+            if key not in theirs and len(theirs) == TEXTS_OF_A_CUSTOMER:
+                continue
+            theirs.add(key)
+        kept.append(word)
+    return kept[::-1]
 
 
 def taught(
@@ -96,14 +145,22 @@ def taught(
 
 
 def resolve_conflicts(said: Iterable[Learned]) -> list[Learned]:
-    """One example a text: what has the greater authority, then what is newer."""
-    best: dict[str, Learned] = {}
-    for example in said:
-        key = exact_key(example.text)
-        known = best.get(key)
-        if known is None or (AUTHORITY[example.kind], example.at) >= (
-            AUTHORITY[known.kind],
-            known.at,
-        ):
-            best[key] = example
-    return list(best.values())
+    """One example a text: what has the most votes among those of the greatest authority."""
+    words: defaultdict[str, list[Learned]] = defaultdict(list)
+    for word in said:
+        words[exact_key(word.text)].append(word)
+    return [_elected(of_text) for of_text in words.values()]
+
+
+def _elected(words: Sequence[Learned]) -> Learned:
+    """The newest word for the intent that has the most votes; of two such intents, the newer word.
+
+    Each person has one vote a message, and their last word on it counts: so one slip does not
+    undo what a hundred messages were labelled with, and a change of mind is no second vote.
+    """
+    greatest = max(AUTHORITY[word.kind] for word in words)
+    heard = [word for word in words if AUTHORITY[word.kind] == greatest]
+    heard.sort(key=lambda word: word.at)
+    last = {(word.by, word.message_id): word for word in heard}
+    votes = Counter(word.intent for word in last.values())
+    return sorted(last.values(), key=lambda word: (votes[word.intent], word.at))[-1]

@@ -98,6 +98,20 @@ def taught_since_last_run(desk: Desk, before: datetime) -> bool:
         return session.scalar(query) is not None
 
 
+def last_lessons(desk: Desk) -> str | None:
+    """The content hash of what people had taught the last run that did not fail, as its report has
+    it; None without such a run, and while its report says nothing of that."""
+    query = (
+        select(RunRow.report)
+        .where(RunRow.state != RunState.FAILED)
+        .order_by(RunRow.created_at.desc(), RunRow.id.desc())
+        .limit(1)
+    )
+    with desk.store.reading() as session:
+        report = session.scalar(query)
+    return None if report is None else report.get("lessons")
+
+
 def start_run(desk: Desk, run_id: int, attempt: int) -> bool:
     """Begin a queued attempt; False if it has begun before, or another one has (fencing)."""
     with desk.store.writing() as session:

@@ -19,15 +19,15 @@ import pytest
 from sqlalchemy import select, text
 
 from cli.checks import Status
-from desk.domain import DeliveryState, Incoming, Person
+from desk.domain import DeliveryState, FeedbackKind, Incoming, Person
 from desk.flow import clocks, customers, delivering, intake, leases
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
 from desk.pack import load
 from desk.store import Store
-from desk.tables import Customer, DeliveryRow
+from desk.tables import Customer, DeliveryRow, Feedback
 from tests.cli.conftest import ROOT, Place, Result
-from tests.desk.acting import new_rows
+from tests.desk.acting import OLGA, Stage, new_rows
 
 Command = Callable[..., Result]
 
@@ -256,6 +256,27 @@ def test_doctor_tells_what_is_installed_and_broken(place: Place) -> None:
         assert found[check]["status"] == Status.FAIL
         assert found[check]["detail"] == f"installed, but can't be loaded: no lib{library}.so"
         assert "pip install --force-reinstall" in found[check]["hint"]
+
+
+def test_doctor_counts_the_labels_of_intents_that_the_pack_does_not_have(
+    desk: Desk, frontdesk: Command
+) -> None:
+    stage = Stage(desk)
+
+    def teach(intent: str) -> None:
+        message_id = stage.ask("wrap it up")
+        with desk.store.writing() as session:
+            row = Feedback(message_id=message_id, kind=FeedbackKind.RELABEL, intent=intent, by=OLGA)
+            session.add(row)
+
+    teach("refund")
+    assert "labels" not in checks(frontdesk("doctor", "--json"))
+    for intent in ("gift", "wrapping", "wrapping"):
+        teach(intent)
+    found = checks(frontdesk("doctor", "--json"))["labels"]
+    assert found["status"] == Status.WARN
+    assert found["detail"] == "3 of intents that the pack does not have: wrapping (2), gift (1)"
+    assert "`formerly`" in found["hint"]
 
 
 def test_doctor_shows_parked_updates_and_gives_them_another_round(

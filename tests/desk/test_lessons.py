@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from desk.domain import Author, DeskError, FeedbackKind, RunState
-from desk.flow import customers, deciding, lessons, runs
+from desk.flow import customers, deciding, lessons, operators, runs
 from desk.flow.lessons import AUTHORITY, Learned, learned, resolve_conflicts
 from desk.tables import Feedback, Message
 from tests.conftest import Clock
@@ -23,6 +24,19 @@ def _label(stage: Stage, intent: str, by: int = OSCAR, message_id: int | None = 
     where = {} if message_id is None else {"message_id": message_id}
     stage.press(stage.token("relabel", **where), by=by)
     stage.press(stage.token("label", intent, **where), by=by)
+
+
+def _say(
+    stage: Stage,
+    message_id: int,
+    intent: str | None,
+    kind: FeedbackKind = FeedbackKind.RELABEL,
+    by: int = OSCAR,
+) -> None:
+    with stage.desk.store.writing() as session:
+        row = Feedback(message_id=message_id, kind=kind, intent=intent, by=by)
+        row.created_at = stage.desk.clock()
+        session.add(row)
 
 
 def _lessons(stage: Stage) -> dict[str, str]:
@@ -100,6 +114,64 @@ def test_labels_that_the_pack_no_longer_has_are_left_out(stage: Stage) -> None:
     assert learned(desk) == []
 
 
+def test_labels_under_a_former_name_are_of_the_intent_of_today(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("up"))
+    intents = dict(stage.desk.pack.intents)
+    renamed = intents.pop("order_status").model_copy(update={"formerly": ("order_status",)})
+    pack = stage.desk.pack.model_copy(update={"intents": {**intents, "tracking": renamed}})
+    desk = replace(stage.desk, pack=pack)
+    assert [(lesson.text, lesson.intent) for lesson in learned(desk)] == [
+        ("where are my roses", "tracking")
+    ]
+    assert lessons.left_out(desk) == {}
+
+
+def test_labels_that_are_left_out_are_counted_by_the_intent_that_the_pack_does_not_have(
+    stage: Stage, clock: Clock
+) -> None:
+    for number, intent in enumerate(["refund", "gift", "order_status", "gift"]):
+        _say(stage, stage.ask(f"roses {number}"), intent)
+    _say(stage, stage.ask("and now?"), None, FeedbackKind.THUMB_DOWN, ANA.chat_id)
+    intents = {k: v for k, v in stage.desk.pack.intents.items() if k != "refund"}
+    desk = replace(stage.desk, pack=stage.desk.pack.model_copy(update={"intents": intents}))
+    assert list(lessons.left_out(desk).items()) == [("gift", 2), ("refund", 1)]
+
+
+def test_what_a_banned_customer_chose_or_liked_teaches_nothing_while_they_are_banned(
+    stage: Stage,
+) -> None:
+    for person in (ANA, BEN):
+        stage.ask(f"{person.name} wants roses", person, intent="complaint")
+        _say(stage, stage.ask(f"{person.name} likes it", person), "refund", by=OLGA)
+        for number, kind in enumerate((FeedbackKind.THUMB_UP, FeedbackKind.CLARIFIED)):
+            asked = stage.ask(f"{person.name} asks {number}", person)
+            _say(stage, asked, "order_status", kind, person.chat_id)
+    stage.topic()
+    stage.send_all()
+    operators.banned(stage.desk, stage.update(), OLGA, 77)
+    bens = {"Ben likes it": "refund", "Ben asks 0": "order_status", "Ben asks 1": "order_status"}
+    assert _lessons(stage) == {"Ana likes it": "refund", **bens}, "an operator's word counts"
+    operators.unbanned(stage.desk, stage.update(), OLGA, 77)
+    assert len(_lessons(stage)) == 6
+
+
+def test_a_customer_teaches_their_latest_texts_by_their_own_word_and_no_more(
+    stage: Stage, clock: Clock
+) -> None:
+    most = lessons.TEXTS_OF_A_CUSTOMER
+    _say(stage, stage.ask("by Olga"), "refund", by=OLGA)
+    _say(stage, stage.ask("by Ben", BEN), "refund", FeedbackKind.THUMB_UP, BEN.chat_id)
+    for number in range(most + 2):
+        clock.move(seconds=1)
+        kind = FeedbackKind.CLARIFIED if number % 2 else FeedbackKind.THUMB_UP
+        _say(stage, stage.ask(f"text {number}"), "order_status", kind, ANA.chat_id)
+    clock.move(seconds=1)
+    _say(stage, stage.ask("TEXT 9!"), "order_status", FeedbackKind.THUMB_UP, ANA.chat_id)
+    texts = {text.lower() for text in _lessons(stage)}
+    assert texts == {"by olga", "by ben", *(f"text {number}" for number in range(2, most + 2))}
+
+
 def test_new_feedback_since_the_last_run_is_noticed(stage: Stage, clock: Clock) -> None:
     stage.ask("where are my roses")
     soon = clock() + timedelta(hours=1)
@@ -130,6 +202,21 @@ def test_what_a_failed_run_was_to_learn_is_tried_again_once_a_night(
     run = runs.order_run(stage.desk, "nightly", begin=True)
     runs.finish_run(stage.desk, *run, RunState.REJECTED)
     assert not runs.taught_since_last_run(stage.desk, due + timedelta(days=1))
+
+
+def test_what_the_last_run_learned_stands_in_its_report_unless_it_failed(
+    stage: Stage, clock: Clock
+) -> None:
+    assert runs.last_lessons(stage.desk) is None
+    for lesson, state in (("a", RunState.REJECTED), ("b", RunState.PROMOTED)):
+        run = runs.order_run(stage.desk, "cli", begin=True)
+        assert runs.finish_run(stage.desk, *run, state, report={"lessons": lesson})
+        assert runs.last_lessons(stage.desk) == lesson
+        clock.move(hours=1)
+    run = runs.order_run(stage.desk, "cli", begin=True)
+    assert runs.last_lessons(stage.desk) is None, "one under way has not said yet"
+    assert runs.finish_run(stage.desk, *run, RunState.FAILED, error="the disk is full")
+    assert runs.last_lessons(stage.desk) == "b"
 
 
 def test_commands_and_files_never_train(stage: Stage, clock: Clock) -> None:
@@ -275,9 +362,14 @@ def test_the_operators_are_told_just_what_the_gate_found(
 
 
 def _lesson(
-    text: str, intent: str, kind: FeedbackKind = FeedbackKind.RELABEL, minutes: int = 0
+    text: str,
+    intent: str,
+    kind: FeedbackKind = FeedbackKind.RELABEL,
+    minutes: int = 0,
+    by: int = OSCAR,
+    message_id: int = 1,
 ) -> Learned:
-    return Learned(text, intent, kind, NOON + timedelta(minutes=minutes))
+    return Learned(text, intent, kind, NOON + timedelta(minutes=minutes), by, message_id)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -301,6 +393,41 @@ def test_with_equal_authority_the_newer_word_counts(backwards: bool) -> None:
     assert kept.intent == "refund"
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_one_slip_does_not_undo_what_many_messages_were_labelled_with(backwards: bool) -> None:
+    said = [_lesson("hi", "greeting", minutes=n, message_id=n) for n in range(3)]
+    said.append(_lesson("Hi", "refund", minutes=10, by=OLGA, message_id=3))
+    (kept,) = resolve_conflicts(said[::-1] if backwards else said)
+    assert (kept.intent, kept.at) == ("greeting", NOON + timedelta(minutes=2))
+
+
+def test_many_customers_do_not_outvote_an_operator() -> None:
+    said = [_lesson("hi", "refund", FeedbackKind.CLARIFIED, n, 500 + n, n) for n in range(9)]
+    (kept,) = resolve_conflicts([_lesson("hi", "greeting", message_id=20), *said])
+    assert kept.intent == "greeting"
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_who_labels_a_message_twice_has_one_vote_and_the_last_word_is_theirs(
+    backwards: bool,
+) -> None:
+    twice = [
+        _lesson("hi", "refund", FeedbackKind.RELABEL, 0),
+        _lesson("hi", "refund", FeedbackKind.ONE_TAP_ANSWER, 5),
+        _lesson("hi", "greeting", FeedbackKind.RELABEL, 7, by=OLGA),
+    ]
+    (kept,) = resolve_conflicts(twice[::-1] if backwards else twice)
+    assert kept.intent == "greeting", "one vote each, and Olga's is the newer"
+    changed = [
+        _lesson("hi", "refund", FeedbackKind.ONE_TAP_ANSWER, 0),
+        _lesson("hi", "greeting", FeedbackKind.RELABEL, 1),
+        _lesson("hi", "greeting", FeedbackKind.RELABEL, 2, by=OLGA, message_id=2),
+        _lesson("hi", "refund", FeedbackKind.RELABEL, 3, by=OLGA, message_id=3),
+    ]
+    (kept,) = resolve_conflicts(changed[::-1] if backwards else changed)
+    assert kept.intent == "greeting", "Oscar changed his mind"
+
+
 @given(
     st.lists(
         st.builds(
@@ -309,6 +436,8 @@ def test_with_equal_authority_the_newer_word_counts(backwards: bool) -> None:
             st.sampled_from(["greeting", "refund"]),
             st.sampled_from(sorted(AUTHORITY)),
             st.integers(0, 5),
+            st.sampled_from([OSCAR, OLGA]),
+            st.integers(1, 3),
         )
     )
 )

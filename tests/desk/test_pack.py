@@ -61,6 +61,16 @@ def test_the_packs_here_load_under_their_folders_names() -> None:
     assert {load(folder).name for folder in folders} == {"insurance", "retail"}
 
 
+def test_an_intent_is_known_by_the_names_that_it_had(pack_folder: Path) -> None:
+    path = pack_folder / "pack.yml"
+    path.write_text(
+        path.read_text().replace("  refund:\n", "  refund:\n    formerly: [money_back, returns]\n")
+    )
+    names = load(pack_folder).names()
+    former = {"money_back": "refund", "returns": "refund"}
+    assert names == former | {name: name for name in load(pack_folder).intents}
+
+
 def test_a_missing_pack_says_what_to_set(tmp_path: Path) -> None:
     error = _error(tmp_path / "nowhere")
     assert str(tmp_path / "nowhere" / "pack.yml") in error
@@ -114,6 +124,28 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         ),
         (_swap("thumbs: false", "thumb: false"), "intents.greeting.thumb: no such key here; did"),
         (_swap(", person: true", ", persn: true"), "buttons.2.persn: no such key here; did you"),
+        (
+            _swap("threshold: 0.9", "formerly: money_back"),
+            'intents.refund.formerly: write a list: ["money_back"] (line',
+        ),
+        (
+            _swap("threshold: 0.9", "formerly: [no]"),
+            "intents.refund.formerly.0: put it in quotes",
+        ),
+        (
+            _swap("threshold: 0.9", "formerly: [greeting]"),
+            "intents.refund.formerly: 'greeting' is an intent today, so take it out of this list",
+        ),
+        (
+            _swap("threshold: 0.9", "formerly: [returns, returns]"),
+            "refund.formerly: 'returns' stands under formerly of refund already; keep one of the",
+        ),
+        (
+            lambda text: _swap("threshold: 0.9", "formerly: [returns]")(
+                _swap("closing: true", "formerly: [returns]")(text)
+            ),
+            "intents.greeting.formerly: 'returns' stands under formerly of refund already; keep",
+        ),
         (_swap("sla:\n", "sla:\n  x: 1\n"), "sla.x: no such key here; there are first_reply_min"),
         (_swap("threshold: 0.9", "threshold: 9"), "intents.refund.threshold: Input should be less"),
         (_swap("threshold: 0.9", "target_error: 0"), "intents.refund.target_error: Input should"),

@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
-from desk.domain import Action, ConversationState, FeedbackKind, Person, RunState, Trial
+from desk.domain import Action, ConversationState, Person, Trial
 from desk.flow import clocks, customers, runs, watching
-from desk.tables import Customer, Feedback, Inbox, Message
+from desk.tables import Customer, Inbox, Message
 from tests.conftest import Clock
-from tests.desk.acting import ANA, BEN, OLGA, Stage
+from tests.desk.acting import ANA, BEN, Stage
 from workers import scheduler as module
 from workers.connection import client
 from workers.scheduler import Scheduler
@@ -219,33 +219,6 @@ def test_a_queued_training_run_whose_job_is_gone_is_enqueued_again(
     scheduler.tick()
     scheduler.tick()
     assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-{attempt}"]
-
-
-def test_the_night_retrains_only_when_people_have_taught_something(
-    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
-) -> None:
-    clock.move(days=1)
-    scheduler.tick()
-    assert queues.queue(queues.TRAIN, connection).job_ids == []
-
-    message_id = stage.ask("when do you open")
-    with stage.desk.store.writing() as session:
-        session.add(
-            Feedback(
-                message_id=message_id,
-                kind=FeedbackKind.RELABEL,
-                intent="opening_hours",
-                by=OLGA,
-                created_at=clock(),
-            )
-        )
-    clock.move(days=1)
-    scheduler.tick()
-    ((run_id, _, state),) = watching.unfinished_runs(stage.desk)
-    assert state is RunState.QUEUED
-    assert runs.get_run(stage.desk, run_id).requested_by == "nightly"
-    scheduler.tick()
-    assert len(watching.unfinished_runs(stage.desk)) == 1
 
 
 def test_redis_being_away_does_not_keep_late_messages_from_a_person(

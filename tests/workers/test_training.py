@@ -16,18 +16,16 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from classifier import registry
-from classifier.data import Example, content_hash, read_examples
+from classifier.data import content_hash, read_examples
 from classifier.registry import ModelError
-from desk.domain import FeedbackKind, RunState
+from desk.domain import RunState
 from desk.flow import runs
-from desk.flow.lessons import Learned, resolve_conflicts
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import Stage
 from tests.workers.models import make_version, tiny_base
 from workers import training
 from workers.gate import Verdict
 from workers.training import StaleRunError, Trainer
-from workers.training_data import training_examples
 
 
 @pytest.fixture
@@ -35,61 +33,6 @@ def trainer(stage: Stage, tmp_path: Path) -> Trainer:
     models = tmp_path / "models"
     models.mkdir()
     return Trainer(stage.desk, models, FLORIST, str(tiny_base(tmp_path)), "cpu")
-
-
-def learned(
-    text: str, intent: str, clock: Clock, kind: FeedbackKind = FeedbackKind.RELABEL
-) -> Learned:
-    return Learned(text, intent, kind, clock())
-
-
-def test_an_operators_word_replaces_the_packs_label_and_new_texts_join(clock: Clock) -> None:
-    pack = [Example("Where is it", "order_status", "negative"), Example("hi", "greeting", None)]
-    taught = [learned("where  is it", "refund", clock), learned("open today?", "hours", clock)]
-    assert training_examples(pack, taught, []) == [
-        Example("Where is it", "refund", "negative"),
-        Example("hi", "greeting", None),
-        Example("open today?", "hours", private=True),
-    ]
-
-
-def test_texts_that_differ_by_what_means_something_are_taught_apart(clock: Clock) -> None:
-    pack = [Example("thanks :)", "thanks", "positive"), Example("thanks :(", "thanks")]
-    said = (("thanks :(", "complaint"), ("c#", "hours"), ("c", "thanks"))
-    taught = resolve_conflicts(learned(*each, clock) for each in said)
-    assert training_examples(pack, taught, []) == [
-        Example("thanks :)", "thanks", "positive"),
-        Example("thanks :(", "complaint"),
-        Example("c#", "hours", private=True),
-        Example("c", "thanks", private=True),
-    ]
-
-
-@pytest.mark.parametrize("kind", [FeedbackKind.THUMB_UP, FeedbackKind.CLARIFIED])
-def test_a_customers_word_does_not_replace_the_packs_label(
-    clock: Clock, kind: FeedbackKind
-) -> None:
-    pack = [Example("Where is it", "order_status", "negative")]
-    taught = [learned("where is it", "refund", clock, kind), learned("hm?", "hours", clock, kind)]
-    assert training_examples(pack, taught, []) == [
-        *pack,
-        Example("hm?", "hours", private=True),
-    ]
-
-
-def test_texts_of_the_frozen_test_set_are_never_trained_on(clock: Clock) -> None:
-    test = [Example("Open today?", "hours", None)]
-    taught = [learned("open today", "hours", clock), learned("OPEN today??", "refund", clock)]
-    pack = [Example("open today!", "hours"), Example("and tomorrow", "hours")]
-    assert training_examples(pack, taught, test) == [Example("and tomorrow", "hours")]
-
-
-def test_an_operators_word_replaces_the_label_of_each_of_the_packs_rows_of_that_text(
-    clock: Clock,
-) -> None:
-    pack = [Example("Hi", "order_status"), Example("hi!", "order_status")]
-    found = training_examples(pack, [learned("hi", "greeting", clock)], [])
-    assert [example.intent for example in found] == ["greeting", "greeting"]
 
 
 def test_the_first_run_promotes_its_model_and_the_operators_are_told(

@@ -1,0 +1,127 @@
+"""What a run trains on, of the pack's examples and of what people taught."""
+
+from __future__ import annotations
+
+import pytest
+
+from classifier.data import Example
+from desk.domain import FeedbackKind
+from desk.flow.lessons import Learned, resolve_conflicts
+from tests.conftest import Clock
+from tests.desk.acting import OLGA
+from workers.training_data import lessons_hash, training_examples
+
+CUSTOMERS = [FeedbackKind.THUMB_UP, FeedbackKind.CLARIFIED]
+
+
+def learned(
+    text: str, intent: str, clock: Clock, kind: FeedbackKind = FeedbackKind.RELABEL
+) -> Learned:
+    return Learned(text, intent, kind, clock(), OLGA, 1)
+
+
+def test_an_operators_word_replaces_the_packs_label_and_new_texts_join(clock: Clock) -> None:
+    pack = [Example("Where is it", "order_status", "negative"), Example("hi", "greeting", None)]
+    taught = [learned("where  is it", "refund", clock), learned("open today?", "hours", clock)]
+    assert training_examples(pack, taught, []) == [
+        Example("Where is it", "refund", "negative"),
+        Example("hi", "greeting", None),
+        Example("open today?", "hours", private=True),
+    ]
+
+
+def test_texts_that_differ_by_what_means_something_are_taught_apart(clock: Clock) -> None:
+    pack = [Example("thanks :)", "thanks", "positive"), Example("thanks :(", "thanks")]
+    said = (("thanks :(", "complaint"), ("c#", "hours"), ("c", "thanks"))
+    taught = resolve_conflicts(learned(*each, clock) for each in said)
+    assert training_examples(pack, taught, []) == [
+        Example("thanks :)", "thanks", "positive"),
+        Example("thanks :(", "complaint"),
+        Example("c#", "hours", private=True),
+        Example("c", "thanks", private=True),
+    ]
+
+
+@pytest.mark.parametrize("kind", CUSTOMERS)
+def test_a_customers_word_does_not_replace_the_packs_label(
+    clock: Clock, kind: FeedbackKind
+) -> None:
+    pack = [Example("Where is it", "order_status", "negative")]
+    taught = [learned("where is it", "refund", clock, kind), learned("hm?", "hours", clock, kind)]
+    assert training_examples(pack, taught, []) == [
+        *pack,
+        Example("hm?", "hours", private=True),
+    ]
+
+
+def test_texts_of_the_frozen_test_set_are_never_trained_on(clock: Clock) -> None:
+    test = [Example("Open today?", "hours", None)]
+    taught = [learned("open today", "hours", clock), learned("OPEN today??", "refund", clock)]
+    pack = [Example("open today!", "hours"), Example("and tomorrow", "hours")]
+    assert training_examples(pack, taught, test) == [Example("and tomorrow", "hours")]
+
+
+def test_an_operators_word_replaces_the_label_of_each_of_the_packs_rows_of_that_text(
+    clock: Clock,
+) -> None:
+    pack = [Example("Hi", "order_status"), Example("hi!", "order_status")]
+    found = training_examples(pack, [learned("hi", "greeting", clock)], [])
+    assert [example.intent for example in found] == ["greeting", "greeting"]
+
+
+@pytest.mark.parametrize("kind", CUSTOMERS)
+@pytest.mark.parametrize(
+    ("text", "variant"),
+    [("where is my order?", "where is my order"), ("Hi", "hi?!"), ("??", "?? !")],
+)
+@pytest.mark.parametrize("intent", ["order_status", "refund"])
+def test_a_customers_word_teaches_nothing_of_a_text_that_the_pack_has_with_other_punctuation(
+    clock: Clock, kind: FeedbackKind, text: str, variant: str, intent: str
+) -> None:
+    pack = [Example(text, "order_status", "neutral")]
+    taught = [learned(variant, intent, clock, kind), learned("hm?", "hours", clock, kind)]
+    assert training_examples(pack, taught, []) == [*pack, Example("hm?", "hours", private=True)]
+
+
+def test_a_customers_word_teaches_nothing_of_a_text_that_an_operator_labelled(
+    clock: Clock,
+) -> None:
+    taught = [
+        learned("where is my order", "refund", clock, FeedbackKind.CLARIFIED),
+        learned("Where is my order?", "order_status", clock),
+    ]
+    assert training_examples([], taught, []) == [
+        Example("Where is my order?", "order_status", private=True)
+    ]
+
+
+def test_an_operators_word_stands_beside_the_packs_label_of_a_text_with_other_punctuation(
+    clock: Clock,
+) -> None:
+    pack = [Example("where is my order?", "order_status")]
+    assert training_examples(pack, [learned("where is my order", "refund", clock)], []) == [
+        *pack,
+        Example("where is my order", "refund", private=True),
+    ]
+
+
+def test_the_hash_of_what_was_taught_changes_with_what_a_run_learns_of_it_and_with_no_more(
+    clock: Clock,
+) -> None:
+    pack, test = [Example("hi", "greeting")], [Example("Open today?", "hours")]
+    taught = [learned("hm?", "hours", clock), learned("oh", "refund", clock)]
+    known = lessons_hash(pack, taught, test)
+    clock.move(days=1)
+    again = [learned("oh", "refund", clock), learned("hm?", "hours", clock)]
+    nothing = [
+        learned("open today", "refund", clock),
+        learned("hi?", "refund", clock, FeedbackKind.CLARIFIED),
+    ]
+    assert lessons_hash(pack, again + nothing, test) == known
+    for other in (
+        taught[:1],
+        [taught[0], learned("oh", "greeting", clock)],
+        [taught[0], learned("oh", "refund", clock, FeedbackKind.THUMB_UP)],
+        [*taught, learned("hi", "refund", clock)],
+    ):
+        assert lessons_hash(pack, other, test) != known
