@@ -306,16 +306,17 @@ BAD: dict[str, dict[str, str]] = {
 STOPPED = {
     "bot": "FrontdeskNobodyLeads",
     "inference": "FrontdeskNoWorker",
-    "training": "FrontdeskProcessDown",
+    "training": "FrontdeskNoTraining",
     "scheduler": "FrontdeskNoScheduler",
 }
 """Which alert tells of a container that is stopped: its target is gone, and `up` with it."""
-SLOW = {
-    'frontdesk_read_timestamp_seconds{source="database"}': "0+60x100",
+LONG = {'frontdesk_read_timestamp_seconds{source="database"}': "0+60x100"}
+"""For a sample a minute."""
+SLOW = LONG | {
     'frontdesk_decisions_total{action="answer",rule="confident"}': "0+9x30 270x70",
     'frontdesk_decisions_total{action="clarify",rule="unsure"}': "0x30 0+9x70",
 }
-"""For FrontdeskAutomationFell, a sample a minute: after 30 minutes nothing is answered any more."""
+"""For FrontdeskAutomationFell: after 30 minutes nothing is answered any more."""
 
 
 def firing(
@@ -341,10 +342,9 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     tmp_path: Path,
 ) -> None:
     slow = "FrontdeskAutomationFell"
-    assert {*BAD, slow} == set(alerts())
+    assert {*BAD, slow, STOPPED["training"]} == set(alerts())
     cases = [firing("a desk in order", WELL, [])]
     cases += [firing(name, WELL | series, [name]) for name, series in BAD.items()]
-    gone = {'up{job="frontdesk",process="training"}': "1x20 _x80"}
     standby = {
         'frontdesk_operators_chat_usable{instance="standby"}': "0x100",
         'frontdesk_lease_held{instance="standby",lease="bot"}': "0x100",
@@ -352,8 +352,17 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     cases.append(firing("a standby began while the group was unusable", WELL | standby, []))
     lost = {"frontdesk_webhook_lost": "0x20 1x80"}
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
-    cases.append(firing("training is stopped", WELL | gone, [STOPPED["training"]]))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
+    training = 'up{job="frontdesk",process="training"}'
+    stopped = WELL | LONG | {training: "1x20 _x80"}
+    cases.append(
+        firing("training is stopped", stopped, [STOPPED["training"]], minutes=99, interval="1m")
+    )
+    starting = WELL | LONG | {training: "_x50 1x50"}
+    cases += [
+        firing(f"a first start, {minutes} minutes on", starting, [], minutes, interval="1m")
+        for minutes in (2, 30, 49, 70)
+    ]
     path = tmp_path / "alerts_test.yml"
     path.write_text(
         yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "15s", "tests": cases})
