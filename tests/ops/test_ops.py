@@ -88,6 +88,7 @@ def test_what_a_support_team_needs_has_an_alert() -> None:
         "frontdesk_chores_failed_total",
         "frontdesk_operators_chat_usable",
         "frontdesk_webhook_lost",
+        "frontdesk_free_bytes",
         'frontdesk_training_last_run{state="failed"}',
         'up{job="frontdesk"}',
     ):
@@ -267,6 +268,8 @@ WELL = {
     'frontdesk_telegram_errors_total{code="409"}': "2x100",
     'frontdesk_telegram_errors_total{code="502"}': "2x100",
     'frontdesk_training_last_run{state="failed"}': "0x100",
+    'frontdesk_free_bytes{directory="models",process="training"}': "9e9x100",
+    'frontdesk_free_bytes{directory="data",process="scheduler"}': "9e9x100",
 }
 """Series of a desk in order, a sample every 15 seconds."""
 GONE = "_x100"
@@ -300,6 +303,9 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskTelegramAway": {'frontdesk_telegram_errors_total{code="502"}': "2+1x100"},
     "FrontdeskWebhookFails": {"frontdesk_webhook_last_error_timestamp_seconds": "0+15x100"},
     "FrontdeskOperatorsChatUnusable": {"frontdesk_operators_chat_usable": "1x50 0x50"},
+    "FrontdeskDiskFull": {
+        'frontdesk_free_bytes{directory="models",process="training"}': "9e9x20 1.9e9x80"
+    },
     "FrontdeskModelRefused": {"frontdesk_model_refused": "0x50 1x50"},
     "FrontdeskTrainingFails": {'frontdesk_training_last_run{state="failed"}': "0x50 1x50"},
 }
@@ -350,6 +356,10 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
         'frontdesk_lease_held{instance="standby",lease="bot"}': "0x100",
     }
     cases.append(firing("a standby began while the group was unusable", WELL | standby, []))
+    full = {'frontdesk_free_bytes{directory="data",process="scheduler"}': "9e9x20 1.9e9x80"}
+    cases.append(firing("no room for data", WELL | full, ["FrontdeskDiskFull"]))
+    brief = {'frontdesk_free_bytes{directory="models",process="training"}': "9e9x50 1.9e9x50"}
+    cases.append(firing("room was short for seven minutes", WELL | brief, []))
     lost = {"frontdesk_webhook_lost": "0x20 1x80"}
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
