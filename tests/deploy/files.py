@@ -13,6 +13,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 GPU = ROOT / "docker" / "gpu.yml"
+EXTERNAL = ROOT / "docker" / "external.yml"
+MONITORING = ROOT / "docker" / "monitoring.yml"
 DOCKERFILE = ROOT / "Dockerfile"
 ENV_EXAMPLE = ROOT / ".env.example"
 
@@ -63,9 +65,9 @@ def compose(path: Path = COMPOSE) -> dict[str, Any]:
     return loaded
 
 
-def services(env: Mapping[str, str]) -> dict[str, Any]:
-    """The services as docker compose would run them with this .env."""
-    found: dict[str, Any] = interpolate(compose()["services"], env)
+def services(env: Mapping[str, str], path: Path = COMPOSE) -> dict[str, Any]:
+    """The services as docker compose would run them with this .env, or what an override adds."""
+    found: dict[str, Any] = interpolate(compose(path)["services"], env)
     return found
 
 

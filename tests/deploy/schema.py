@@ -71,6 +71,7 @@ class Logging(Strict):
 
 class Service(Strict):
     image: str | None = None
+    profiles: list[Name] = []
     build: Build | None = None
     command: list[str] | None = None
     environment: dict[str, str | None] = {}

@@ -19,8 +19,10 @@ from tests.deploy.files import (
     COMPOSE,
     DOCKERFILE,
     ENV_EXAMPLE,
+    EXTERNAL,
     GPU,
     LONG_RUNNING,
+    MONITORING,
     NEEDED,
     ONE_SHOT,
     OURS,
@@ -43,19 +45,22 @@ IMAGE_VARIABLES = {
     "REDIS_PASSWORD",
     "HTTPS_PROXY",
     "NO_PROXY",
+    "COMPOSE_PROJECT_NAME",
+    "PROMETHEUS_PORT",
+    "GRAFANA_PORT",
     "OMP_NUM_THREADS",
     "TORCH_INDEX_URL",
 }
-"""Variables of docker-compose.yml and of the images, which docs/deploy.md has to explain."""
+"""Variables of docker compose, its files and the images, which docs/deploy.md has to explain."""
 SECRET = re.compile(r"TOKEN|PASSWORD|SECRET|AUTH|_KEY")
 
 
-@pytest.mark.parametrize("path", [COMPOSE, GPU], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [COMPOSE, GPU, EXTERNAL], ids=lambda path: path.name)
 def test_the_compose_files_match_the_schema(path: Path) -> None:
     Compose.model_validate(compose(path))
 
 
-@pytest.mark.parametrize("path", [COMPOSE, GPU], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [COMPOSE, GPU, EXTERNAL], ids=lambda path: path.name)
 def test_the_compose_files_match_the_specifications_own_schema(path: Path) -> None:
     checker = pytest.importorskip("check_jsonschema", reason="needs pip install check-jsonschema")
     jsonschema = pytest.importorskip("jsonschema")
@@ -104,7 +109,8 @@ def test_every_variable_of_a_service_is_a_setting_or_a_documented_one_of_an_imag
 
 
 def test_every_variable_that_the_files_read_stands_in_the_example() -> None:
-    assert variables(COMPOSE) | variables(GPU) <= set(example())
+    files = (COMPOSE, GPU, EXTERNAL, MONITORING)
+    assert set().union(*map(variables, files)) <= set(example())
 
 
 def test_every_setting_stands_in_the_example_and_nothing_unknown_does() -> None:
@@ -187,7 +193,7 @@ def test_no_secret_stands_in_a_file() -> None:
             if SECRET.search(name) and value is not None:
                 assert re.fullmatch(r"\$\{\w+:(\?[^}]+|-)\}", value), name
     assert [name for name, value in example().items() if SECRET.search(name) and value] == []
-    for path in (COMPOSE, GPU, DOCKERFILE, ENV_EXAMPLE):
+    for path in (COMPOSE, GPU, EXTERNAL, DOCKERFILE, ENV_EXAMPLE):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"\d{8,}:[\w-]{20,}", text), f"a bot token in {path.name}"
         for password in re.findall(r"\w+://[\w]*:([^@\s/]+)@", text):

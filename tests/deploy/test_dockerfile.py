@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tests.deploy.files import COMPOSE, DOCKERFILE, GPU, ROOT, lineage, stages
+from tests.deploy.files import COMPOSE, DOCKERFILE, EXTERNAL, GPU, ROOT, lineage, stages
 
 IMAGES = ("bot", "worker", "worker-gpu", "scheduler", "migrations")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -114,7 +114,7 @@ def test_an_image_that_runs_on_has_a_health_check_for_its_own_process(image: str
 
 
 def test_nothing_is_fetched_from_an_address_that_a_file_fixes() -> None:
-    for path in (DOCKERFILE, COMPOSE, GPU):
+    for path in (DOCKERFILE, COMPOSE, GPU, EXTERNAL):
         assert "://" not in re.sub(r"(postgresql|redis)://", "", path.read_text("utf-8"))
     assert not [stage for stage in stages().values() if stage.all("ADD")]
     assert stages()["worker-env"].all("ARG") == ['TORCH_INDEX_URL=""']

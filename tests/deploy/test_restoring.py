@@ -1,4 +1,5 @@
-"""The commands of docs/deploy.md that save and restore the database, run on a real PostgreSQL."""
+"""The commands of docs/deploy.md that save and restore: the database on a real PostgreSQL, the
+models with real folders in the place of the volume."""
 
 from __future__ import annotations
 
@@ -17,10 +18,11 @@ from desk.store import Store
 from desk.tables import Customer
 from tests.conftest import FLORIST, PostgresServer
 from tests.databases import binaries_of_postgres
-from tests.deploy.files import ROOT
+from tests.deploy.files import NEEDED, ROOT, services
 
 CONTAINER = "docker compose exec -T postgres "
 OURS = "docker compose run --rm bot "
+TAR = "docker compose run --rm -T --no-deps --entrypoint tar training "
 
 
 @pytest.fixture
@@ -92,3 +94,38 @@ def test_the_way_back_over_newer_tables_leaves_a_database_that_can_be_upgraded_a
     store.check()
     with store.reading() as session:
         assert session.scalars(select(Customer.name)).all() == ["Ada"]
+
+
+def test_the_models_are_saved_and_come_back_with_the_pointer_to_the_one_that_serves(
+    tmp_path: Path,
+) -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    moved, saved, restored = re.findall(rf"^    .*{TAR}.*$", guide, re.M)
+    old, new = tmp_path / "models", tmp_path / "restored"
+    (old / "7").mkdir(parents=True)
+    (old / "7" / "labels.json").write_text("[]")
+    (old / "champion").symlink_to("7")
+    for there in (new, tmp_path / "moved"):
+        there.mkdir()
+        (there / "champion").symlink_to("of before")
+    pipe(saved, tmp_path, old)
+    pipe(restored, tmp_path, new)
+    pipe(moved.replace("cd /srv/frontdesk", "true"), tmp_path, tmp_path / "moved")
+    for there in (new, tmp_path / "moved"):
+        assert (there / "champion").readlink() == Path("7")
+        assert (there / "champion" / "labels.json").read_text() == "[]"
+
+
+def test_the_models_are_moved_by_a_service_that_may_write_them_and_starts_nothing_else() -> None:
+    *options, service = TAR.split()
+    training = services(NEEDED)[service]
+    assert "models:/models" in training["volumes"]
+    assert "--no-deps" in options, "it would start what was stopped for the restore"
+    assert "-T" in options, "a terminal would change the bytes"
+
+
+def pipe(line: str, folder: Path, models: Path) -> None:
+    """A line of the guide, with tar here in the place of the service's and a folder as /models."""
+    line = line.replace(TAR, "tar ").replace("-C /models", f"-C {models}")
+    done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, f"{line}: {done.stderr}"

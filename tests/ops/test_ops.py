@@ -88,6 +88,7 @@ def test_what_a_support_team_needs_has_an_alert() -> None:
         "frontdesk_chores_failed_total",
         "frontdesk_operators_chat_usable",
         "frontdesk_webhook_lost",
+        "frontdesk_free_bytes",
         'frontdesk_training_last_run{state="failed"}',
         'up{job="frontdesk"}',
     ):
@@ -267,6 +268,8 @@ WELL = {
     'frontdesk_telegram_errors_total{code="409"}': "2x100",
     'frontdesk_telegram_errors_total{code="502"}': "2x100",
     'frontdesk_training_last_run{state="failed"}': "0x100",
+    'frontdesk_free_bytes{directory="models",process="training"}': "9e9x100",
+    'frontdesk_free_bytes{directory="data",process="scheduler"}': "9e9x100",
 }
 """Series of a desk in order, a sample every 15 seconds."""
 GONE = "_x100"
@@ -300,22 +303,26 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskTelegramAway": {'frontdesk_telegram_errors_total{code="502"}': "2+1x100"},
     "FrontdeskWebhookFails": {"frontdesk_webhook_last_error_timestamp_seconds": "0+15x100"},
     "FrontdeskOperatorsChatUnusable": {"frontdesk_operators_chat_usable": "1x50 0x50"},
+    "FrontdeskDiskFull": {
+        'frontdesk_free_bytes{directory="models",process="training"}': "9e9x20 1.9e9x80"
+    },
     "FrontdeskModelRefused": {"frontdesk_model_refused": "0x50 1x50"},
     "FrontdeskTrainingFails": {'frontdesk_training_last_run{state="failed"}': "0x50 1x50"},
 }
 STOPPED = {
     "bot": "FrontdeskNobodyLeads",
     "inference": "FrontdeskNoWorker",
-    "training": "FrontdeskProcessDown",
+    "training": "FrontdeskNoTraining",
     "scheduler": "FrontdeskNoScheduler",
 }
 """Which alert tells of a container that is stopped: its target is gone, and `up` with it."""
-SLOW = {
-    'frontdesk_read_timestamp_seconds{source="database"}': "0+60x100",
+LONG = {'frontdesk_read_timestamp_seconds{source="database"}': "0+60x100"}
+"""For a sample a minute."""
+SLOW = LONG | {
     'frontdesk_decisions_total{action="answer",rule="confident"}': "0+9x30 270x70",
     'frontdesk_decisions_total{action="clarify",rule="unsure"}': "0x30 0+9x70",
 }
-"""For FrontdeskAutomationFell, a sample a minute: after 30 minutes nothing is answered any more."""
+"""For FrontdeskAutomationFell: after 30 minutes nothing is answered any more."""
 
 
 def firing(
@@ -341,19 +348,31 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     tmp_path: Path,
 ) -> None:
     slow = "FrontdeskAutomationFell"
-    assert {*BAD, slow} == set(alerts())
+    assert {*BAD, slow, STOPPED["training"]} == set(alerts())
     cases = [firing("a desk in order", WELL, [])]
     cases += [firing(name, WELL | series, [name]) for name, series in BAD.items()]
-    gone = {'up{job="frontdesk",process="training"}': "1x20 _x80"}
     standby = {
         'frontdesk_operators_chat_usable{instance="standby"}': "0x100",
         'frontdesk_lease_held{instance="standby",lease="bot"}': "0x100",
     }
     cases.append(firing("a standby began while the group was unusable", WELL | standby, []))
+    full = {'frontdesk_free_bytes{directory="data",process="scheduler"}': "9e9x20 1.9e9x80"}
+    cases.append(firing("no room for data", WELL | full, ["FrontdeskDiskFull"]))
+    brief = {'frontdesk_free_bytes{directory="models",process="training"}': "9e9x50 1.9e9x50"}
+    cases.append(firing("room was short for seven minutes", WELL | brief, []))
     lost = {"frontdesk_webhook_lost": "0x20 1x80"}
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
-    cases.append(firing("training is stopped", WELL | gone, [STOPPED["training"]]))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
+    training = 'up{job="frontdesk",process="training"}'
+    stopped = WELL | LONG | {training: "1x20 _x80"}
+    cases.append(
+        firing("training is stopped", stopped, [STOPPED["training"]], minutes=99, interval="1m")
+    )
+    starting = WELL | LONG | {training: "_x50 1x50"}
+    cases += [
+        firing(f"a first start, {minutes} minutes on", starting, [], minutes, interval="1m")
+        for minutes in (2, 30, 49, 70)
+    ]
     path = tmp_path / "alerts_test.yml"
     path.write_text(
         yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "15s", "tests": cases})
