@@ -274,6 +274,16 @@ def test_a_run_of_an_older_attempt_does_nothing(trainer: Trainer, stage: Stage) 
     assert registry.versions(trainer.models_dir) == []
 
 
+def test_a_workers_job_for_a_run_that_was_taken_over_finds_nothing_to_do(
+    trainer: Trainer, stage: Stage
+) -> None:
+    queued = runs.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
+    assert trainer.run(*queued) is None
+    assert registry.versions(trainer.models_dir) == []
+    assert trainer.carry_out(run_id, attempt) is RunState.PROMOTED
+
+
 def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_failed(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
