@@ -36,6 +36,7 @@ from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.device import end_if_broken
 from workers.gate import Verdict, judge
+from workers.pack_check import check_pack
 from workers.recipe import recipe_of
 from workers.training_data import training_examples
 
@@ -202,6 +203,7 @@ class Trainer:
         return run.version
 
     def _train(self, test: Sequence[Example], life: Life, progress: Progress | None) -> str:
+        check_pack(self.desk.pack, self.pack_dir)
         learned = lessons.learned(self.desk)
         examples = training_examples(read_examples(self.pack_dir / "examples.jsonl"), learned, test)
 
