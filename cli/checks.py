@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ LOW_DISK = 1_000_000_000
 VERY_LOW_DISK = 100_000_000
 SHOWN = 10
 """Parked updates that are shown one by one."""
+LONGEST_QUEUED = timedelta(minutes=10)
+"""A training run that waits longer for a worker waits in vain."""
 
 
 class Status(StrEnum):
@@ -364,7 +367,7 @@ def work(settings: Settings) -> Iterator[Finding]:
     desk = usable_desk(settings)
     if desk is None:
         return
-    from desk.flow import bans, delivering, intake, watching
+    from desk.flow import bans, delivering, intake, runs, watching
 
     parked = intake.parked(desk)
     hint = "frontdesk doctor --retry gives them another round"
@@ -398,6 +401,13 @@ def work(settings: Settings) -> Iterator[Finding]:
     hints += ["The bot's log names them (delivery_failed, delivery.uncertain)"] if untold else []
     # Those given up of which the operators were told are no warning: it could never go away.
     yield Finding("deliveries", Status.WARN if hints else Status.OK, detail, ". ".join(hints))
+    queued = runs.queued_before(desk, desk.clock() - LONGEST_QUEUED)
+    if queued is not None:
+        run, since = queued
+        local = since.astimezone(ZoneInfo(desk.pack.hours.timezone))
+        detail = f"training run {run} waits for a training worker since {local:%Y-%m-%d %H:%M %Z}"
+        hint = "Start one, or run frontdesk train --from-feedback here"
+        yield Finding("runs", Status.WARN, detail, hint)
     banned = bans.count_banned(desk)
     if banned:
         yield Finding("customers", Status.OK, f"{banned} banned: what they send meets silence")

@@ -30,6 +30,7 @@ from cli import (
 )
 from cli.customers import customers
 from cli.errors import FAILED, MISCONFIGURED, explain
+from cli.feedback import feedback
 from cli.models import models
 from cli.operators import operators
 from cli.screen import complain
@@ -104,6 +105,7 @@ _verb(
     "frontdesk export --from packs/retail/test.jsonl --format csv test.csv",
 )
 _verb(report.report, "frontdesk report --days 30", "frontdesk report --json")
+app.add_typer(feedback, name="feedback", epilog="Example: frontdesk feedback list --since 30")
 app.add_typer(models, name="models", epilog="Example: frontdesk models list")
 app.add_typer(operators, name="operators", epilog="Example: frontdesk operators list")
 app.add_typer(customers, name="customers", epilog="Example: frontdesk customers list ana")

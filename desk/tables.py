@@ -348,6 +348,9 @@ class Feedback(Base):
     intent: Mapped[str | None] = mapped_column(String(64))
     by: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    withdrawn_at: Mapped[datetime | None]
+    """Since when it teaches no more. It stays what somebody did: on cards, in a customer's data,
+    among the thumbs that are counted."""
 
 
 class Operator(Base):

@@ -36,6 +36,7 @@ from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.device import end_if_broken
 from workers.gate import Verdict, judge
+from workers.pack_check import check_pack
 from workers.recipe import recipe_of
 from workers.training_data import lessons_hash, training_examples
 
@@ -205,6 +206,7 @@ class Trainer:
         self, test: Sequence[Example], life: Life, progress: Progress | None
     ) -> tuple[str, str]:
         """The new version and the content hash of what people taught it."""
+        check_pack(self.desk.pack, self.pack_dir)
         if left_out := lessons.left_out(self.desk):
             log.warning("labels.left_out", intents=left_out)
         pack = read_examples(self.pack_dir / "examples.jsonl")

@@ -400,7 +400,8 @@ def note_feedback(
             Feedback(message_id=message.id, kind=kind, by=by, intent=intent, created_at=now)
         )
     else:
-        row.intent, row.created_at = intent, now
+        # What was withdrawn was an earlier word.
+        row.intent, row.created_at, row.withdrawn_at = intent, now, None
     session.flush()
     happened(session, "feedback.given", message=message.id, kind=str(kind))
 

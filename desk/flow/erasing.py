@@ -196,7 +196,8 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
         for message in read
         if message is not None
     }
-    # What was taken back may have been learned before.
+    # What was taken back or withdrawn teaches nothing, so no text of it is kept above; but it may
+    # have been learned before.
     since = session.scalar(
         select(func.min(Message.created_at))
         .join(Feedback, Feedback.message_id == Message.id)

@@ -113,7 +113,8 @@ def taught(
     """The feedback that gives a label to a customer's own words, with these and with the message
     before them, if both were read as one text; oldest first.
 
-    In these conversations, or in all.
+    In these conversations, or in all. What was withdrawn counts for nothing: a thumb down that was
+    silences no thumb up.
     """
     before = aliased(Message)
     query = (
@@ -121,7 +122,7 @@ def taught(
         .join(Message, Message.id == Feedback.message_id)
         .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
-        .where(Message.attempt > 0)
+        .where(Message.attempt > 0, Feedback.withdrawn_at.is_(None))
         .order_by(Feedback.id)
     )
     if conversation_ids is not None:

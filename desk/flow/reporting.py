@@ -148,7 +148,8 @@ def _predicted(session: Session, in_time: ColumnElement[bool]) -> Sequence[tuple
 def _labels(session: Session, in_time: ColumnElement[bool]) -> list[Judged]:
     """What people say the messages were, beside what the model said.
 
-    Of several words on one message that of the greater authority counts, then the newer one.
+    Of several words on one message that of the greater authority counts, then the newer one; one
+    that was withdrawn says nothing of the model.
     """
     before = aliased(Message)
     rows = session.execute(
@@ -168,6 +169,7 @@ def _labels(session: Session, in_time: ColumnElement[bool]) -> list[Judged]:
         .join(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
         .where(in_time, PredictionRow.intent.is_not(None), Feedback.kind.not_in(THUMBS))
+        .where(Feedback.withdrawn_at.is_(None))
         .order_by(Feedback.created_at, Feedback.id)
     )
     labels: dict[int, Judged] = {}
@@ -180,7 +182,10 @@ def _labels(session: Session, in_time: ColumnElement[bool]) -> list[Judged]:
 
 
 def _thumbs(session: Session, since: datetime) -> Counter[FeedbackKind]:
-    """The last thumb on each answer; those of the menu have no prediction."""
+    """The last thumb on each answer; those of the menu have no prediction.
+
+    Withdrawn ones, too: they say how customers liked an answer, whatever they would teach.
+    """
     rows = session.execute(
         select(Feedback.message_id, Feedback.kind)
         .where(Feedback.created_at >= since, Feedback.kind.in_(THUMBS))

@@ -31,10 +31,11 @@ REJECTIONS = {
 
 
 def order_run(desk: Desk, requested_by: str, *, begin: bool = False) -> tuple[int, int]:
-    """A queued training run; returns (run id, attempt). Raises `DeskError` if one is under way.
+    """A queued training run; returns (run id, attempt). Raises `DeskError` if there is one already.
 
     With `begin` the caller carries it out: it is never queued, so that no worker takes it, and a
-    run whose process is dead goes on as the caller's, under its next attempt.
+    run that is still queued, or whose process is dead, goes on as the caller's, under its next
+    attempt: a job of the one before then finds nothing to do.
     """
     with desk.store.writing() as session:
         run = running_training(session, desk)
@@ -42,12 +43,27 @@ def order_run(desk: Desk, requested_by: str, *, begin: bool = False) -> tuple[in
             run = new_run(session, requested_by, desk.clock())
         else:
             session.refresh(run, with_for_update=True)
-            if not (begin and run.state is RunState.RUNNING and _silent(desk, run, LIFE_SECONDS)):
-                raise DeskError(f"Training run {run.id} is already {run.state}.")
+            queued = run.state is RunState.QUEUED
+            dead = run.state is RunState.RUNNING and _silent(desk, run, LIFE_SECONDS)
+            if not (begin and (queued or dead)):
+                raise DeskError(_busy(run.id, queued=queued))
             run.attempt += 1
         if begin:
             run.state, run.started_at = RunState.RUNNING, desk.clock()
         return run.id, run.attempt
+
+
+def _busy(run_id: int, *, queued: bool) -> str:
+    """That a run is there already, and what to do about it."""
+    if queued:
+        return (
+            f"Training run {run_id} is already queued and waits for a training worker. Start one "
+            "(frontdesk worker training), or carry it out here: frontdesk train --from-feedback"
+        )
+    return (
+        f"Training run {run_id} is already running: wait for its verdict. If its process has died, "
+        "frontdesk train --from-feedback takes it over after a minute without a sign of life."
+    )
 
 
 def new_run(session: Session, requested_by: str, now: datetime) -> RunRow:
@@ -74,6 +90,17 @@ def running_training(session: Session, desk: Desk) -> RunRow | None:
     return session.scalar(
         select(RunRow).where(RunRow.state.in_([RunState.QUEUED, RunState.RUNNING])).limit(1)
     )
+
+
+def queued_before(desk: Desk, moment: datetime) -> tuple[int, datetime] | None:
+    """The run that has waited for a training worker since before that moment: (id, since when)."""
+    with desk.store.reading() as session:
+        run = session.scalar(select(RunRow).where(RunRow.state == RunState.QUEUED).limit(1))
+        if run is None:
+            return None
+        # One that is begun anew has waited since its last sign of life.
+        since = run.started_at or run.created_at
+        return (run.id, since) if since < moment else None
 
 
 def taught_since_last_run(desk: Desk, before: datetime) -> bool:

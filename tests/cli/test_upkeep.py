@@ -20,12 +20,12 @@ from sqlalchemy import select, text
 
 from cli.checks import Status
 from desk.domain import DeliveryState, FeedbackKind, Incoming, Person
-from desk.flow import clocks, customers, delivering, intake, leases
+from desk.flow import clocks, customers, delivering, intake, leases, runs
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
 from desk.pack import load
 from desk.store import Store
-from desk.tables import Customer, DeliveryRow, Feedback
+from desk.tables import Customer, DeliveryRow, Feedback, RunRow
 from tests.cli.conftest import ROOT, Place, Result
 from tests.desk.acting import OLGA, Stage, new_rows
 
@@ -431,6 +431,17 @@ def test_doctor_says_whose_turn_it_is(desk: Desk, frontdesk: Command) -> None:
     assert found["lease scheduler"]["detail"] == "held by web-2, process 77"
     assert found["lease bot:1"]["detail"] == "free; web-1, process 78 had it last"
     assert {found[name]["status"] for name in ("lease scheduler", "lease bot:1")} == {Status.OK}
+
+
+def test_doctor_warns_of_a_run_that_no_worker_takes(desk: Desk, frontdesk: Command) -> None:
+    runs.order_run(desk, "nightly")
+    assert "runs" not in checks(frontdesk("doctor", "--json"))
+    with desk.store.writing() as session:
+        session.query(RunRow).one().created_at -= timedelta(minutes=11)
+    found = checks(frontdesk("doctor", "--json"))["runs"]
+    assert found["status"] == Status.WARN
+    assert "training run 1 waits for a training worker since 20" in found["detail"]
+    assert "frontdesk train --from-feedback here" in found["hint"]
 
 
 @contextmanager

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from sqlalchemy import select
 
 from desk.domain import DeskError, Incoming, Person
-from desk.flow import erasing, intake, operators
+from desk.flow import erasing, intake, operators, teaching
 from desk.flow.dossier import find, record, the_one
+from desk.tables import Feedback
+from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, BOT, OSCAR, Stage
 
 OEZLEM = Person(chat_id=601, name="Özlem Ünal", username="Oezlem")
@@ -96,3 +99,14 @@ def test_the_record_has_who_they_are_what_was_said_and_what_was_made_of_it(stage
     assert asked_back["decision"]["offered"] == ["order_status", "refund"]
     assert found["updates"] == [raw]
     assert "somebody" not in json.dumps(found)
+
+
+def test_the_record_says_of_a_word_that_it_was_withdrawn(stage: Stage, clock: Clock) -> None:
+    stage.ask("where are my roses", ANA)
+    stage.press(stage.token("up"))
+    (row,) = stage.all(select(Feedback))
+    later = clock.move(hours=1)
+    teaching.withdraw(stage.desk, [row.id])
+    (conversation,) = record(stage.desk, stage.customer().id)["conversations"]
+    (word,) = conversation["messages"][0]["feedback"]
+    assert (word["kind"], word["withdrawn"]) == ("thumb_up", later.isoformat())

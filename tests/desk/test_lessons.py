@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from desk.domain import Author, DeskError, FeedbackKind, RunState
-from desk.flow import customers, deciding, lessons, operators, runs
+from desk.flow import customers, deciding, lessons, operators, runs, teaching
 from desk.flow.lessons import AUTHORITY, Learned, learned, resolve_conflicts
 from desk.tables import Feedback, Message
 from tests.conftest import Clock
@@ -95,6 +95,30 @@ def test_a_label_outweighs_a_later_thumb(stage: Stage, clock: Clock) -> None:
     clock.move(days=1)
     stage.ask("Give  it back!", BEN, intent="order_status")
     stage.press(stage.token("up"), by=BEN.chat_id)
+    assert _lessons(stage) == {"give it back": "refund"}
+
+
+def test_a_label_that_was_withdrawn_teaches_again_once_it_is_said_anew(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("give it back", intent="complaint")
+    _label(stage, "refund")
+    (row,) = stage.all(select(Feedback))
+    assert teaching.withdraw(stage.desk, [row.id]) == 1
+    assert teaching.withdraw(stage.desk, [row.id]) == 0
+    assert learned(stage.desk) == []
+    clock.move(minutes=1)
+    _label(stage, "order_status")
+    assert _lessons(stage) == {"give it back": "order_status"}
+
+
+def test_a_withdrawal_with_an_id_that_is_none_changes_nothing(stage: Stage) -> None:
+    stage.ask("give it back", intent="complaint")
+    _label(stage, "refund")
+    (row,) = stage.all(select(Feedback))
+    many = [*range(row.id + 2, row.id + 2000), row.id]
+    with pytest.raises(DeskError, match=f"There is no feedback {row.id + 2}, "):
+        teaching.withdraw(stage.desk, many)
     assert _lessons(stage) == {"give it back": "refund"}
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from classifier import registry
 from classifier.data import content_hash, read_examples
 from classifier.registry import ModelError
-from desk.domain import RunState
+from desk.domain import DeskError, RunState
 from desk.flow import runs
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import Stage
@@ -217,6 +217,16 @@ def test_a_run_of_an_older_attempt_does_nothing(trainer: Trainer, stage: Stage) 
     assert registry.versions(trainer.models_dir) == []
 
 
+def test_a_workers_job_for_a_run_that_was_taken_over_finds_nothing_to_do(
+    trainer: Trainer, stage: Stage
+) -> None:
+    queued = runs.order_run(stage.desk, "Olga")
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
+    assert trainer.run(*queued) is None
+    assert registry.versions(trainer.models_dir) == []
+    assert trainer.carry_out(run_id, attempt) is RunState.PROMOTED
+
+
 def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_failed(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +267,21 @@ def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_fail
             device="cpu",
         )
     assert runs.get_run(stage.desk, ordered[0]).state is RunState.FAILED
+
+
+def test_a_run_on_a_pack_that_was_edited_since_the_start_fails_before_any_training(
+    trainer: Trainer, stage: Stage, pack_folder: Path
+) -> None:
+    file = pack_folder / "pack.yml"
+    file.write_text(file.read_text("utf-8").replace("opening_hours", "hours"), "utf-8")
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
+    with pytest.raises(DeskError):
+        replace(trainer, pack_dir=pack_folder).run(run_id, attempt)
+    assert registry.versions(trainer.models_dir) == []
+    run = runs.get_run(stage.desk, run_id)
+    assert run.state is RunState.FAILED
+    assert str(run.error).startswith("Restart Frontdesk, then train again (/retrain)")
+    assert any("added: hours; gone: opening_hours" in text for text in stage.told())
 
 
 def test_a_run_that_fails_says_why_and_leaves_no_model(

@@ -1,0 +1,278 @@
+"""`frontdesk feedback`: what people taught, for the team that trains on it, and its withdrawal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.compose import load_settings, open_desk
+from cli.errors import CommandError, MisconfiguredError
+from cli.options import read_labelled
+from cli.screen import JsonOption, as_json, notices, print_json, results, shown
+
+if TYPE_CHECKING:
+    from desk.flow.desk import Desk
+    from desk.flow.teaching import Word
+    from desk.settings import Settings
+
+feedback = typer.Typer(
+    no_args_is_help=True, help="List what people taught, hand it out, withdraw what is wrong."
+)
+
+MOST_DAYS = 3650
+LARGEST_ID = 2**63 - 1
+"""A database takes no larger one."""
+UNASKED = 10
+"""So many words, named one by one, are withdrawn without a question."""
+WIDTH = 48
+
+
+def _moment(text: str) -> datetime:
+    try:
+        if text.isdecimal():
+            if not 1 <= int(text) <= MOST_DAYS:
+                raise ValueError
+            return datetime.now(UTC) - timedelta(days=int(text))
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither a day nor a number of days; write 2026-03-02, or 30 for the "
+            f"last 30 days ({MOST_DAYS} at most)."
+        ) from None
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+By = Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only this operator's.")]
+Intent = Annotated[str | None, typer.Option(metavar="NAME", help="Only those with this intent.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=_moment, metavar="DATE|DAYS", help="Only since that day (UTC), or of so many days."
+    ),
+]
+
+
+@feedback.command("list", epilog="Example: frontdesk feedback list --by olga --since 30")
+def list_(
+    by: By = None,
+    intent: Intent = None,
+    since: Since = None,
+    limit: Annotated[int, typer.Option(min=1, help="No more than so many.")] = 50,
+    json_: JsonOption = False,
+) -> None:
+    """What people taught, the newest first, and what becomes of it in a training.
+
+    It teaches; or it is withdrawn; overruled by what counts more on that text; of an intent that
+    the pack lacks; on a text that is in the pack's test; a thumb down, which says only that an
+    answer was wrong; or about no text.
+    """
+    settings = load_settings()
+    desk = open_desk(settings)
+    found = _words(settings, desk, by, intent, since, limit + 1)
+    more, found = len(found) > limit, found[:limit]
+    if json_:
+        print_json(
+            [
+                {
+                    "id": word.id,
+                    "at": word.at.isoformat(),
+                    "by": word.operator_id,
+                    "who": word.who,
+                    "kind": str(word.kind),
+                    "text": word.text,
+                    "intent": word.intent,
+                    "outcome": str(word.outcome),
+                }
+                for word in found
+            ]
+        )
+    elif found:
+        _print(found)
+    if not found:
+        filtered = by is not None or intent is not None or since is not None
+        notices().print("None of those." if filtered else "Nobody has taught anything yet.")
+    if more:
+        notices().print(f"These are the newest {limit}; --limit shows more.")
+
+
+@feedback.command(epilog="Example: frontdesk feedback export taught.jsonl --since 2026-03-02")
+def export(
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A new file, readable by you alone; - for the screen."),
+    ],
+    by: By = None,
+    intent: Intent = None,
+    since: Since = None,
+) -> None:
+    """What teaches, as JSONL with text and intent, a line a text: `frontdesk import` reads it.
+
+    Texts are customers' own words. They are masked; names are not found.
+    """
+    from classifier.data import Example, dump_jsonl
+    from desk.flow.teaching import Outcome
+    from desk.validation.near import exact_key
+
+    to_screen = str(out) == "-"
+    if not to_screen and out.exists():
+        raise MisconfiguredError(f"{out} exists already; name a file to be made.")
+    if not out.parent.is_dir():
+        raise MisconfiguredError(f"{out} can't be made: there is no folder {out.parent}.")
+    settings = load_settings()
+    found = _words(settings, open_desk(settings), by, intent, since)
+    # Of a text that several people taught, as the newest of them has written it.
+    texts: dict[str, Example] = {}
+    for word in found:
+        if word.outcome is Outcome.TEACHES:
+            texts.setdefault(exact_key(word.text), Example(word.text, word.intent))
+    if not texts:
+        raise CommandError("Nothing of that teaches. See: frontdesk feedback list")
+    if to_screen:
+        for example in texts.values():
+            print(as_json({"text": example.text, "intent": example.intent}))
+        return
+    _write(out, dump_jsonl(texts.values()))
+    notices().print(f"{out}: {len(texts):,} examples", markup=False)
+
+
+@feedback.command(
+    epilog="Example: frontdesk feedback withdraw 17 21\n\n"
+    "Example: frontdesk feedback withdraw --by 9003 --since 2026-03-02"
+)
+def withdraw(
+    ids: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="[ID]...", min=1, max=LARGEST_ID, help="As `list` shows them."),
+    ] = None,
+    by: By = None,
+    since: Since = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Have labels teach no more: these, or all of an operator. They stay as a record.
+
+    Whoever labels such a message anew teaches again.
+    """
+    from desk.flow import teaching
+
+    if bool(ids) == (by is not None):
+        raise MisconfiguredError("Name what to withdraw by its ids, or whose labels with --by.")
+    if since is not None and by is None:
+        raise MisconfiguredError("--since goes with --by: ids say already what is meant.")
+    desk = open_desk(load_settings())
+    with _wrong_name():
+        meant = ids or teaching.labels_of(desk, teaching.the_operator(desk, by or ""), since)
+    if meant and not yes and (by is not None or len(meant) > UNASKED):
+        _ask(f"Withdraw {len(meant):,} labels{f' of {shown(by)}' if by else ''}?")
+    with _wrong_name():
+        number = teaching.withdraw(desk, meant)
+    if json_:
+        print_json({"withdrawn": number})
+    elif number:
+        results().print(f"{number:,} withdrawn: they teach no more.")
+    else:
+        results().print("Nothing changed: there was nothing left to withdraw.")
+    if number:
+        notices().print(
+            "Models that were trained before have learned from them. Train anew: frontdesk train "
+            "--from-feedback"
+        )
+
+
+def _words(
+    settings: Settings,
+    desk: Desk,
+    by: str | None,
+    intent: str | None,
+    since: datetime | None,
+    limit: int | None = None,
+) -> list[Word]:
+    from classifier.likeness import normalised
+    from desk.flow import lessons, teaching
+    from desk.validation.near import exact_key
+    from workers.training_data import training_examples
+
+    with _wrong_name():
+        operator_id = None if by is None else teaching.the_operator(desk, by)
+    # What a run would train on now: so nobody's rules are told here a second time.
+    held = settings.pack_dir / "test.jsonl"
+    test = read_labelled(held) if held.exists() else []
+    examples = read_labelled(settings.pack_dir / "examples.jsonl")
+    trained = training_examples(examples, lessons.learned(desk), test)
+    return teaching.words(
+        desk,
+        teaching.Which(operator_id, intent, since),
+        test={normalised(example.text) for example in test},
+        trained={
+            (exact_key(each.text), each.intent) for each in trained if each.intent is not None
+        },
+        limit=limit,
+    )
+
+
+def _print(found: list[Word]) -> None:
+    console = results()
+    console.print(
+        f"[bold]{'id':>6}  {'when (UTC)':<16}  {'who':<16}  {'kind':<14}  {'text':<{WIDTH}}  "
+        "intent → what becomes of it[/]"
+    )
+    for word in found:
+        who, text = _short(word.who, 16), _short(word.text, WIDTH) or "(erased)"
+        line = (
+            f"{word.id:>6}  {word.at:%Y-%m-%d %H:%M}  {who:<16}  {word.kind:<14}  {text:<{WIDTH}}  "
+            f"{word.intent or '–'} → {word.outcome}"
+        )
+        console.print(line, markup=False)
+
+
+def _short(text: str, width: int) -> str:
+    line = shown(" ".join(text.split()))
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _ask(question: str) -> None:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise MisconfiguredError("Nobody is here to be asked whether to withdraw. Add --yes.")
+    if not typer.confirm(question, err=True):
+        raise CommandError("Nothing was withdrawn.")
+
+
+@contextmanager
+def _wrong_name() -> Iterator[None]:
+    """Around what looks for an operator or ids that arguments name."""
+    from desk.domain import DeskError
+
+    try:
+        yield
+    except DeskError as error:
+        raise MisconfiguredError(str(error)) from None
+
+
+def _write(out: Path, text: str) -> None:
+    """Write a new file that its owner alone may read; it appears whole."""
+    from desk.exchange.files import partial_of, told
+    from desk.exchange.material import ExchangeError
+
+    partial = partial_of(out)
+    try:
+        with told(out):
+            partial.unlink(missing_ok=True)  # of one that was killed
+            # Made for its owner: customers' words are in it.
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(out)
+    except ExchangeError as error:
+        raise CommandError(str(error)) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

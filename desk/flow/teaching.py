@@ -1,0 +1,198 @@
+"""What people taught, listed with what becomes of it, and taken back where it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.orm import aliased
+
+from classifier.likeness import normalised
+from desk.domain import DeskError, FeedbackKind, whole_text
+from desk.flow.desk import Desk
+from desk.flow.dossier import LONGEST_ID
+from desk.flow.lessons import OPERATORS_WORD, taught
+from desk.masking import mask
+from desk.tables import Feedback, Message, Operator, PredictionRow
+from desk.validation.near import exact_key
+
+CHUNK = 1000
+"""So many ids are named in one query: a database takes no endless list."""
+
+
+class Outcome(StrEnum):
+    """What becomes of somebody's word when a model is trained."""
+
+    TEACHES = "teaches"
+    WITHDRAWN = "withdrawn"
+    OVERRULED = "overruled"
+    """Somebody else's word on the same text counts, or the same customer's thumb down after it; or
+    it is a choice or thumb of a customer who is banned, or has taught more texts than count."""
+    UNKNOWN_INTENT = "intent unknown"
+    """The pack lacks it (by now)."""
+    IN_TEST = "in the test"
+    """The text is in the pack's test.jsonl, which nothing is trained on."""
+    THUMB_DOWN = "thumb down"
+    """It says that an answer was wrong, and not what would be right."""
+    NO_TEXT = "no text"
+    """It is about a file or a command, or the text is erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What one person's act says about the truth of one message."""
+
+    id: int
+    at: datetime
+    operator_id: int | None
+    """None for a customer."""
+    who: str
+    """The operator's name, or their id where nobody is known by it any more; or `customer`."""
+    kind: FeedbackKind
+    text: str
+    """Masked, and with the message before where both were read as one; empty once it is erased."""
+    intent: str | None
+    """Under its name of today, where the pack knows it."""
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Whose words, and which: all, unless told otherwise."""
+
+    operator_id: int | None = None
+    intent: str | None = None
+    since: datetime | None = None
+
+
+def words(
+    desk: Desk,
+    which: Which,
+    *,
+    test: Collection[str],
+    trained: Collection[tuple[str, str]],
+    limit: int | None = None,
+) -> list[Word]:
+    """The newest first, `limit` of them at most.
+
+    What becomes of each goes by what a run would do now: `trained` are the examples that it would
+    train on, as (`exact_key` of the text, intent); `test` the texts, `normalised`, of the test.
+    """
+    before = aliased(Message)
+    query = (
+        select(Feedback, Message, before, Operator.name)
+        .join(Message, Message.id == Feedback.message_id)
+        .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
+        .outerjoin(before, before.id == PredictionRow.read_with)
+        .outerjoin(Operator, Operator.user_id == Feedback.by)
+        .where(*_those(desk, which))
+        .order_by(Feedback.created_at.desc(), Feedback.id.desc())
+        .limit(limit)
+    )
+    found = []
+    names = desk.pack.names()
+    with desk.store.reading() as session:
+        teaching = {row.id for row, _, _ in taught(session)}
+        for row, message, first, name in session.execute(query):
+            whole = whole_text(message.text, first.text if first else None)
+            text = mask(whole, desk.pack.phone_regions)
+            intent = names.get(row.intent or "", row.intent)
+            if row.withdrawn_at is not None:
+                outcome = Outcome.WITHDRAWN
+            elif row.kind is FeedbackKind.THUMB_DOWN:
+                outcome = Outcome.THUMB_DOWN
+            elif message.attempt == 0 or not message.text.strip():
+                outcome = Outcome.NO_TEXT
+            elif intent not in desk.pack.intents:
+                outcome = Outcome.UNKNOWN_INTENT
+            elif normalised(text) in test:
+                outcome = Outcome.IN_TEST
+            elif row.id in teaching and (exact_key(text), intent) in trained:
+                outcome = Outcome.TEACHES
+            else:
+                outcome = Outcome.OVERRULED
+            operator_id = row.by if row.kind in OPERATORS_WORD else None
+            who = "customer" if operator_id is None else name or str(operator_id)
+            found.append(
+                Word(row.id, row.created_at, operator_id, who, row.kind, text, intent, outcome)
+            )
+    return found
+
+
+def the_operator(desk: Desk, who: str) -> int:
+    """The id of the operator whom an id or a name means; a colleague who is gone has an id alone.
+
+    Raises `DeskError` unless it is just one, who is an operator or has labelled something.
+    """
+    with desk.store.reading() as session:
+        if who.isascii() and who.isdecimal() and len(who) <= LONGEST_ID:
+            user_id = int(who)
+            labelled = exists().where(Feedback.by == user_id, Feedback.kind.in_(OPERATORS_WORD))
+            known = session.get(Operator, user_id) is not None or session.scalar(select(labelled))
+            found = [user_id] if known else []
+        else:
+            # Not by the database: SQLite lowers ASCII alone.
+            everybody = session.scalars(select(Operator).order_by(Operator.user_id))
+            found = [o.user_id for o in everybody if o.name.casefold() == who.casefold()]
+    if not found:
+        raise DeskError(
+            f"No operator is “{who}”. `frontdesk operators list` has ids and names; who is no "
+            "operator any more is named by id, which `frontdesk feedback list` shows."
+        )
+    if len(found) > 1:
+        ids = ", ".join(map(str, found))
+        raise DeskError(f"Several operators are called {who}: name one by id, of {ids}.")
+    return found[0]
+
+
+def labels_of(desk: Desk, operator_id: int, since: datetime | None) -> list[int]:
+    """The ids of all that an operator taught (since then) and that is not withdrawn."""
+    theirs = _those(desk, Which(operator_id, since=since))
+    query = select(Feedback.id).where(*theirs, Feedback.withdrawn_at.is_(None))
+    with desk.store.reading() as session:
+        return list(session.scalars(query))
+
+
+def withdraw(desk: Desk, ids: Sequence[int]) -> int:
+    """Have these words teach no more; returns how many had not been withdrawn before.
+
+    They stay as a record. Raises `DeskError` where one of the ids is none, and changes nothing.
+    """
+    wanted, changed = sorted(set(ids)), 0
+    with desk.store.writing() as session:
+        for start in range(0, len(wanted), CHUNK):
+            some = wanted[start : start + CHUNK]
+            rows = session.scalars(
+                select(Feedback)
+                .where(Feedback.id.in_(some))
+                .order_by(Feedback.id)
+                .with_for_update()
+            ).all()
+            unknown = set(some) - {row.id for row in rows}
+            if unknown:
+                numbers = ", ".join(map(str, sorted(unknown)[:10]))
+                raise DeskError(
+                    f"There is no feedback {numbers}, so nothing was withdrawn. See: frontdesk "
+                    "feedback list"
+                )
+            for row in rows:
+                if row.withdrawn_at is None:
+                    row.withdrawn_at = desk.clock()
+                    changed += 1
+    return changed
+
+
+def _those(desk: Desk, which: Which) -> list[ColumnElement[bool]]:
+    conditions = []
+    if which.operator_id is not None:
+        # An operator may be a customer, too, under the same id.
+        conditions += [Feedback.by == which.operator_id, Feedback.kind.in_(OPERATORS_WORD)]
+    if which.intent is not None:
+        former = [name for name, now in desk.pack.names().items() if now == which.intent]
+        conditions.append(Feedback.intent.in_([which.intent, *former]))
+    if which.since is not None:
+        conditions.append(Feedback.created_at >= which.since)
+    return conditions
