@@ -267,6 +267,8 @@ WELL = {
     'frontdesk_telegram_errors_total{code="409"}': "2x100",
     'frontdesk_telegram_errors_total{code="502"}': "2x100",
     'frontdesk_training_last_run{state="failed"}': "0x100",
+    'frontdesk_training_runs_total{state="rejected"}': "0x20 1x20 2x60",
+    'frontdesk_training_runs_total{state="promoted"}': "4x100",
 }
 """Series of a desk in order, a sample every 15 seconds."""
 GONE = "_x100"
@@ -302,6 +304,9 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskOperatorsChatUnusable": {"frontdesk_operators_chat_usable": "1x50 0x50"},
     "FrontdeskModelRefused": {"frontdesk_model_refused": "0x50 1x50"},
     "FrontdeskTrainingFails": {'frontdesk_training_last_run{state="failed"}': "0x50 1x50"},
+    "FrontdeskNothingPromoted": {
+        'frontdesk_training_runs_total{state="rejected"}': "0x20 1x20 2x20 3x40"
+    },
 }
 STOPPED = {
     "bot": "FrontdeskNobodyLeads",
@@ -351,6 +356,11 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     }
     cases.append(firing("a standby began while the group was unusable", WELL | standby, []))
     lost = {"frontdesk_webhook_lost": "0x20 1x80"}
+    between = {
+        'frontdesk_training_runs_total{state="rejected"}': "0x20 1x20 2x20 3x40",
+        'frontdesk_training_runs_total{state="promoted"}': "4x30 5x70",
+    }
+    cases.append(firing("a run between three rejected was promoted", WELL | between, []))
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
     cases.append(firing("training is stopped", WELL | gone, [STOPPED["training"]]))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
