@@ -4,6 +4,7 @@
     models/champion                  a symbolic link to the version that serves
     models/candidate                 a symbolic link to the version that waits for the gate
     models/history.json              the champions so far, for rollback
+    models/last_act.json             what was done last by hand: a promotion or a rollback
 
 Pointers are symbolic links, replaced by rename: a path such as `models/champion` works in every
 program, and a reader sees the old version or the new one. This module needs no torch.
@@ -34,6 +35,9 @@ MANIFEST = "manifest.json"
 CHAMPION = "champion"
 CANDIDATE = "candidate"
 HISTORY = "history.json"
+LAST_ACT = "last_act.json"
+PROMOTION = "promotion"
+ROLLBACK = "rollback"
 FILES = (
     "config.json",
     "tokenizer.json",
@@ -74,6 +78,14 @@ class Version:
     metrics: dict[str, Any]
     is_champion: bool
     is_candidate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What somebody did by hand: `PROMOTION` or `ROLLBACK`, and when (UTC)."""
+
+    kind: str
+    at: datetime
 
 
 def sweep(models: str | Path) -> None:
@@ -259,16 +271,18 @@ def set_candidate(models: str | Path, version: str | None) -> None:
 
 
 def promote(models: str | Path, version: str, instead_of: str | None = ANY) -> None:
-    """Make a version the champion; it is verified first. Raises `ModelError`.
+    """Make a version the champion, by hand; it is verified first. Raises `ModelError`.
 
     It is refused where another version than `instead_of` (None: any at all) serves meanwhile.
     A candidate pointer at the same version is removed.
     """
     verify(_directory(_existing(models), version))
-    set_champion(models, version, instead_of)
+    set_champion(models, version, instead_of, by_hand=True)
 
 
-def set_champion(models: str | Path, version: str, instead_of: str | None = ANY) -> None:
+def set_champion(
+    models: str | Path, version: str, instead_of: str | None = ANY, *, by_hand: bool = False
+) -> None:
     """What `promote` does with a version that its caller has verified. Raises `ModelError`.
 
     It takes an instant, but for `LOCK_SECONDS` at most where another process changes the pointers.
@@ -289,6 +303,8 @@ def set_champion(models: str | Path, version: str, instead_of: str | None = ANY)
             # since it looks for the serving version in the history and not for the last entry.
             _write_history(models, [*_history_to_champion(models), entry])
             _point(models, CHAMPION, version)
+        if by_hand:
+            _note_act(models, PROMOTION)
         if candidate(models) == version:
             (models / CANDIDATE).unlink(missing_ok=True)
 
@@ -312,8 +328,23 @@ def rollback(models: str | Path) -> str:
                 "see `frontdesk models list`, and roll back again if that is still wanted"
             )
         _point(models, CHAMPION, previous)
+        _note_act(models, ROLLBACK)
         _write_history(models, past)
     return previous
+
+
+def last_act(models: str | Path) -> Act | None:
+    """What was done last by hand with the champion, or None. Raises `ModelError`."""
+    path = Path(models) / LAST_ACT
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Act(str(found["act"]), datetime.fromisoformat(found["at"]).astimezone(UTC))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: cannot be read ({error}); `frontdesk models promote` writes it anew"
+        ) from error
 
 
 def find_version(models: str | Path, version: str) -> Path:
@@ -490,13 +521,21 @@ def _earlier_champions(models: Path) -> list[dict[str, Any]]:
     return past
 
 
+def _note_act(models: Path, kind: str) -> None:
+    _replace(models, LAST_ACT, {"act": kind, "at": datetime.now(UTC).isoformat()})
+
+
 def _write_history(models: Path, entries: list[dict[str, Any]]) -> None:
-    temporary = models / f".{HISTORY}.{secrets.token_hex(4)}"
+    _replace(models, HISTORY, entries)
+
+
+def _replace(models: Path, name: str, value: Any) -> None:
+    temporary = models / f".{name}.{secrets.token_hex(4)}"
     try:
-        _write(temporary, _json(entries))
-        temporary.replace(models / HISTORY)
+        _write(temporary, _json(value))
+        temporary.replace(models / name)
     except OSError as error:
-        raise ModelError(f"{models / HISTORY}: could not be saved ({error.strerror})") from error
+        raise ModelError(f"{models / name}: could not be saved ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -69,9 +69,9 @@ def list_(
 ) -> None:
     """What people taught, the newest first, and what becomes of it in a training.
 
-    It teaches; or it is withdrawn; overruled by what counts more on that text; of an intent that
-    the pack lacks; on a text that is in the pack's test; a thumb down, which says only that an
-    answer was wrong; or about no text.
+    It teaches; or it is set aside to measure models by; withdrawn; overruled by what counts more on
+    that text; of an intent that the pack lacks; on a text that is in the pack's test; a thumb down,
+    which says only that an answer was wrong; or about no text.
     """
     settings = load_settings()
     desk = open_desk(settings)
@@ -197,6 +197,7 @@ def _words(
     from classifier.likeness import normalised
     from desk.flow import lessons, teaching
     from desk.validation.near import exact_key
+    from workers.gold import set_aside
     from workers.training_data import training_examples
 
     with _wrong_name():
@@ -205,11 +206,13 @@ def _words(
     held = settings.pack_dir / "test.jsonl"
     test = read_labelled(held) if held.exists() else []
     examples = read_labelled(settings.pack_dir / "examples.jsonl")
-    trained = training_examples(examples, lessons.learned(desk), test)
+    to_train_on, gold = set_aside(lessons.learned(desk), [*examples, *test])
+    trained = training_examples(examples, to_train_on, test)
     return teaching.words(
         desk,
         teaching.Which(operator_id, intent, since),
         test={normalised(example.text) for example in test},
+        gold={(exact_key(item.text), item.intent) for item in gold},
         trained={
             (exact_key(each.text), each.intent) for each in trained if each.intent is not None
         },

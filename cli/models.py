@@ -66,6 +66,7 @@ def rollback() -> None:
     before = registry.champion(settings.models_dir)
     version = registry.rollback(settings.models_dir)
     results().print(f"{version} serves again (before: {before or 'none'}).")
+    results().print("Training runs promote nothing until: frontdesk models promote VERSION")
 
 
 @models.command(epilog="Example: frontdesk models remove 20261123-143000-ab12cd")

@@ -30,8 +30,13 @@ LARGEST_SEED = 2**63 - 1
 """torch takes no larger one."""
 REASONS = {
     "accuracy": "Rejected: it is less accurate than the champion.",
-    "best": "Rejected: it is more than a point less accurate than the best model so far.",
+    "best": "Rejected: it is too much less accurate than the best model so far.",
+    "wrong": "Rejected: it would answer more texts wrongly than the champion.",
+    "coverage": "Rejected: it would answer much less automatically than the champion.",
+    "gold": "Rejected: it is worse than the champion on the operators' labels set aside.",
     "sentiment": "Rejected: it is worse at sentiments than the champion.",
+    "held": "Held: the last act by hand was a rollback, so somebody must look first. If it may "
+    "serve: frontdesk models promote {version}. Then runs promote by themselves again.",
 }
 
 
@@ -280,5 +285,15 @@ def _print_run(result: dict[str, Any]) -> None:
                 f"{percent(report.get('candidate_accuracy'))} (champion so far "
                 f"{percent(report.get('champion_accuracy'))})"
             )
+            console.print(
+                f"  answered automatically {percent(report.get('candidate_coverage'))} (champion "
+                f"so far {percent(report.get('champion_coverage'))})"
+            )
+            if report.get("gold"):
+                console.print(
+                    f"  of {report['gold']} labels set aside {report['candidate_gold']} right "
+                    f"(champion so far {report['champion_gold']})"
+                )
             if report.get("reason") in REASONS:
-                console.print(f"  {REASONS[report['reason']]}")
+                why = REASONS[report["reason"]].format(version=result["version"])
+                console.print(f"  {why}", markup=False)

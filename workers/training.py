@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import structlog
 from rq.job import Job
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from classifier import Classifier, Prediction, registry
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
-from classifier.evaluate import evaluate
+from classifier.evaluate import evaluate, intent_outcomes
 from classifier.registry import ModelError
 from classifier.training import train_version
 from desk import faultpoints, metrics, queues
@@ -35,7 +36,8 @@ from desk.store import DATABASE_AWAY, cause
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.device import end_if_broken
-from workers.gate import Verdict, judge
+from workers.gate import Measured, Verdict, judge
+from workers.gold import set_aside
 from workers.pack_check import check_pack
 from workers.recipe import recipe_of
 from workers.training_data import lessons_hash, training_examples
@@ -159,12 +161,22 @@ class Trainer:
             return promoted, RunState.PROMOTED
         registry.set_candidate(self.models_dir, None)  # a run that was killed may have left one
         registry.sweep(self.models_dir)
-        test = read_examples(self.pack_dir / "test.jsonl")
-        version, learned = self._train(test, life, progress)
+        check_pack(self.desk.pack, self.pack_dir)
+        if left_out := lessons.left_out(self.desk):
+            log.warning("labels.left_out", intents=left_out)
+        # Sorted, so that a row's number means the same in each report of the same content hash.
+        test = sorted(read_examples(self.pack_dir / "test.jsonl"), key=repr)
+        pack = read_examples(self.pack_dir / "examples.jsonl")
+        learned = lessons.learned(self.desk)
+        to_train_on, gold = set_aside(learned, [*pack, *test])
+        examples = training_examples(pack, to_train_on, test)
+        notes = {"learned": len(to_train_on), "set_aside": len(gold), "pack": self.desk.pack.name}
+        version = self._train(examples, test, notes, life, progress)
         registry.set_candidate(self.models_dir, version)
         try:
             serving = registry.champion(self.models_dir)
-            verdict = self._judge(version, serving, test, life)
+            labels = [Example(item.text, item.intent) for item in gold]
+            verdict = self._judge(version, serving, test, labels, life)
             faultpoints.point("training.before_promote")
             state = RunState.PROMOTED if verdict.promoted else RunState.REJECTED
             if verdict.promoted:
@@ -175,7 +187,11 @@ class Trainer:
                 attempt,
                 state,
                 version=version,
-                report=verdict.as_dict() | {"test": content_hash(test), "lessons": learned},
+                report=verdict.as_dict()
+                | {
+                    "test": content_hash(test),
+                    "lessons": lessons_hash(pack, learned, test),
+                },
                 promote=partial(self._promote, version, serving) if verdict.promoted else None,
             ):
                 raise life.stale()
@@ -203,16 +219,13 @@ class Trainer:
         return run.version
 
     def _train(
-        self, test: Sequence[Example], life: Life, progress: Progress | None
-    ) -> tuple[str, str]:
-        """The new version and the content hash of what people taught it."""
-        check_pack(self.desk.pack, self.pack_dir)
-        if left_out := lessons.left_out(self.desk):
-            log.warning("labels.left_out", intents=left_out)
-        pack = read_examples(self.pack_dir / "examples.jsonl")
-        learned = lessons.learned(self.desk)
-        examples = training_examples(pack, learned, test)
-
+        self,
+        examples: Sequence[Example],
+        test: Sequence[Example],
+        notes: dict[str, Any],
+        life: Life,
+        progress: Progress | None,
+    ) -> str:
         def step(epoch: int, done: int, of: int, loss: float) -> None:
             life.check()
             if progress is not None:
@@ -226,45 +239,56 @@ class Trainer:
             progress=step,
             test=test,
             device=self.device,
-            notes={"learned": len(learned), "pack": self.desk.pack.name},
+            notes=notes,
         )
-        return version, lessons_hash(pack, learned, test)
+        return version
 
     def _judge(
-        self, version: str, serving: str | None, test: Sequence[Example], life: Life
+        self,
+        version: str,
+        serving: str | None,
+        test: Sequence[Example],
+        gold: Sequence[Example],
+        life: Life,
     ) -> Verdict:
-        candidate, sentiment = self._predict(version, test, life)
-        champion: list[str] | None = None
-        champion_sentiment: float | None = None
+        candidate = self._measure(version, test, gold, life)
+        champion: Measured | None = None
         if serving is not None:
             try:
-                champion, champion_sentiment = self._predict(serving, test, life)
+                champion = self._measure(serving, test, gold, life)
             except ModelError as error:
                 # A damaged champion can't defend its place.
                 log.error("model.refused", version=serving, reason=str(error))
-        return judge(
-            [example.intent for example in test if example.intent is not None],
-            candidate,
-            champion,
-            runs.best_accuracy(self.desk, content_hash(test)),
-            (sentiment, champion_sentiment),
-        )
+        act = registry.last_act(self.models_dir)
+        since = act.at if act is not None else None
+        earlier = runs.missed_before(self.desk, content_hash(test), since)
+        verdict = judge(candidate, champion, earlier)
+        if verdict.promoted and act is not None and act.kind == registry.ROLLBACK:
+            return replace(verdict, promoted=False, reason="held")
+        return verdict
 
-    def _predict(
-        self, version: str, test: Sequence[Example], life: Life
-    ) -> tuple[list[str], float | None]:
-        """The intents of the rows that have one, and the sentiments' macro-F1 over all rows."""
+    def _measure(
+        self, version: str, test: Sequence[Example], gold: Sequence[Example], life: Life
+    ) -> Measured:
         classifier = Classifier.load(self.models_dir / version, self.device)
+        notes = classifier.manifest.get("notes") or {}
+        if notes.get("learned") and not notes.get("set_aside"):
+            gold = []  # it may have trained on them
+        rows = [*test, *gold]
         predictions: list[Prediction] = []
-        for start in range(0, len(test), CHUNK):
+        for start in range(0, len(rows), CHUNK):
             life.check()
-            predictions += classifier([row.text for row in test[start : start + CHUNK]])
-        intents = [
-            found.intent.name if found.intent else ""
-            for found, row in zip(predictions, test, strict=True)
-            if row.intent is not None
-        ]
-        return intents, evaluate(predictions, test).get("sentiment_macro_f1")
+            predictions += classifier([row.text for row in rows[start : start + CHUNK]])
+        on_test, on_gold = predictions[: len(test)], predictions[len(test) :]
+        found, labels = intent_outcomes(on_test, test), intent_outcomes(on_gold, gold)
+        nothing = np.zeros(sum(row.intent is not None for row in test), dtype=bool)
+        return Measured(
+            right=found.correct if found else nothing,
+            answered=found.answered if found else nothing,
+            calibration=classifier.calibration,
+            sentiment=evaluate(on_test, test).get("sentiment_macro_f1"),
+            gold=labels.correct if labels else np.zeros(len(gold), dtype=bool),
+        )
 
     def _finish(self, run_id: int, attempt: int, state: RunState, **verdict: Any) -> bool:
         """Write the verdict, however long the database is away; the sign of life goes on."""

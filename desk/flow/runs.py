@@ -26,7 +26,11 @@ ORDER_LOCK = 470_112_234  # any number but `desk.store.MIGRATION_LOCK`
 REJECTIONS = {
     "accuracy": ("retrain-rejected", "candidate_accuracy", "champion_accuracy"),
     "best": ("retrain-rejected-best", "candidate_accuracy", "best_accuracy"),
+    "wrong": ("retrain-rejected-wrong", "candidate_wrong", "champion_wrong"),
+    "coverage": ("retrain-rejected-coverage", "candidate_accuracy", "champion_accuracy"),
+    "gold": ("retrain-rejected-gold", "candidate_accuracy", "champion_accuracy"),
     "sentiment": ("retrain-rejected-sentiment", "candidate_sentiment", "champion_sentiment"),
+    "held": ("retrain-held", "candidate_accuracy", "champion_accuracy"),
 }
 
 
@@ -231,16 +235,20 @@ def _announce(
         return True
 
 
-def best_accuracy(desk: Desk, test: str) -> float | None:
-    """The best accuracy among promoted models, and those they replaced, on the test set `test`.
+def missed_before(desk: Desk, test: str, since: datetime | None) -> list[list[int]]:
+    """Which rows of the test set `test` promoted models, and those they replaced, had wrong.
 
-    `test` is its content hash: figures of other test sets say nothing about this one.
+    `test` is its content hash: figures of other test sets say nothing about this one. Runs that
+    finished before `since` don't count, nor do those of older versions, which kept no rows. Each
+    list comes once.
     """
+    query = select(RunRow.report).where(RunRow.state == RunState.PROMOTED)
+    if since is not None:
+        query = query.where(RunRow.finished_at >= since)
     with desk.store.reading() as session:
-        query = select(RunRow.report).where(RunRow.state == RunState.PROMOTED)
         reports = [report for report in session.scalars(query) if report.get("test") == test]
-    figures = [r.get(key) for r in reports for key in ("candidate_accuracy", "champion_accuracy")]
-    return max((figure for figure in figures if figure is not None), default=None)
+    found = [r.get(key) for r in reports for key in ("candidate_missed", "champion_missed")]
+    return [list(each) for each in dict.fromkeys(tuple(rows) for rows in found if rows is not None)]
 
 
 def get_run(desk: Desk, run_id: int) -> Run:
@@ -275,19 +283,37 @@ def _silent(desk: Desk, run: RunRow, seconds: float) -> bool:
 
 
 def _verdict(desk: Desk, run: RunRow) -> str:
+    report = run.report or {}
     key, new, old = "retrain-promoted", "candidate_accuracy", "champion_accuracy"
     if run.state is RunState.FAILED:
         key = "retrain-failed"
     elif run.state is RunState.REJECTED:
-        key, new, old = REJECTIONS[run.report.get("reason") or "accuracy"]
-    elif run.report.get(old) is None:
+        key, new, old = REJECTIONS[report.get("reason") or "accuracy"]
+    elif report.get(old) is None:
         key = "retrain-first"
-    figures = {name: run.report.get(figure) for name, figure in (("new", new), ("old", old))}
-    return say(
-        key,
-        desk.language,
-        run=str(run.id),
-        version=run.version or "–",
-        error=run.error or "–",
-        **{name: "–" if value is None else f"{value:.1%}" for name, value in figures.items()},
-    )
+    said = [
+        say(
+            key,
+            desk.language,
+            run=str(run.id),
+            version=run.version or "–",
+            error=run.error or "–",
+            new=_figure(report.get(new)),
+            old=_figure(report.get(old)),
+        )
+    ]
+    if run.state is not RunState.FAILED and report.get("candidate_coverage") is not None:
+        new, old = _figure(report["candidate_coverage"]), _figure(report.get("champion_coverage"))
+        said.append(say("retrain-coverage", desk.language, new=new, old=old))
+    if run.state is not RunState.FAILED and report.get("gold"):
+        new, old = _figure(report["candidate_gold"]), _figure(report["champion_gold"])
+        rows = str(report["gold"])
+        said.append(say("retrain-gold", desk.language, rows=rows, new=new, old=old))
+    return " ".join(said)
+
+
+def _figure(value: float | None) -> str:
+    """A share in percent, a count as it is."""
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.1%}"

@@ -27,6 +27,8 @@ class Outcome(StrEnum):
     """What becomes of somebody's word when a model is trained."""
 
     TEACHES = "teaches"
+    SET_ASIDE = "set aside"
+    """It measures models, and nothing is trained on it."""
     WITHDRAWN = "withdrawn"
     OVERRULED = "overruled"
     """Somebody else's word on the same text counts, or the same customer's thumb down after it; or
@@ -73,13 +75,15 @@ def words(
     which: Which,
     *,
     test: Collection[str],
+    gold: Collection[tuple[str, str]],
     trained: Collection[tuple[str, str]],
     limit: int | None = None,
 ) -> list[Word]:
     """The newest first, `limit` of them at most.
 
     What becomes of each goes by what a run would do now: `trained` are the examples that it would
-    train on, as (`exact_key` of the text, intent); `test` the texts, `normalised`, of the test.
+    train on, as (`exact_key` of the text, intent), `gold` in the same way what it would set aside;
+    `test` the texts, `normalised`, of the test.
     """
     before = aliased(Message)
     query = (
@@ -110,6 +114,8 @@ def words(
                 outcome = Outcome.UNKNOWN_INTENT
             elif normalised(text) in test:
                 outcome = Outcome.IN_TEST
+            elif row.id in teaching and (exact_key(text), intent) in gold:
+                outcome = Outcome.SET_ASIDE
             elif row.id in teaching and (exact_key(text), intent) in trained:
                 outcome = Outcome.TEACHES
             else:

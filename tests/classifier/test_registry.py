@@ -288,6 +288,46 @@ def test_rollback_goes_back_one_champion_at_a_time(tmp_path: Path) -> None:
     assert registry.rollback(tmp_path) == first
 
 
+def test_the_last_act_by_hand_is_noted_and_what_a_run_does_is_none(tmp_path: Path) -> None:
+    first, second, third = (add(tmp_path) for _ in range(3))
+    assert registry.last_act(tmp_path) is None
+    registry.set_champion(tmp_path, first)
+    assert registry.last_act(tmp_path) is None
+    begun = datetime.now(UTC)
+    registry.promote(tmp_path, second)
+    promoted = registry.last_act(tmp_path)
+    assert promoted is not None
+    assert (promoted.kind, promoted.at >= begun) == (registry.PROMOTION, True)
+    registry.set_champion(tmp_path, third)
+    assert registry.last_act(tmp_path) == promoted
+    registry.rollback(tmp_path)
+    rolled_back = registry.last_act(tmp_path)
+    assert rolled_back is not None
+    assert (rolled_back.kind, rolled_back.at > promoted.at) == (registry.ROLLBACK, True)
+
+
+def test_to_promote_what_serves_already_is_an_act_by_hand_too(tmp_path: Path) -> None:
+    first, second = add(tmp_path), add(tmp_path)
+    for version in (first, second):
+        registry.set_champion(tmp_path, version)
+    assert registry.rollback(tmp_path) == first
+    registry.promote(tmp_path, first)
+    act = registry.last_act(tmp_path)
+    assert act is not None
+    assert act.kind == registry.PROMOTION
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"act": "rollback", "at": "yesterday"}'])
+def test_a_broken_note_of_the_last_act_is_told_and_written_anew(
+    tmp_path: Path, content: str
+) -> None:
+    (tmp_path / registry.LAST_ACT).write_text(content)
+    with pytest.raises(ModelError, match="`frontdesk models promote` writes it anew"):
+        registry.last_act(tmp_path)
+    registry.promote(tmp_path, add(tmp_path))
+    assert registry.last_act(tmp_path) is not None
+
+
 def test_rollback_goes_to_another_champion_where_what_came_between_was_removed(
     tmp_path: Path,
 ) -> None:
@@ -563,7 +603,7 @@ def test_a_pointer_is_replaced_and_never_absent(
         return real(self, target)
 
     monkeypatch.setattr(Path, "replace", replace)
-    registry.promote(tmp_path, second)
+    registry.set_champion(tmp_path, second)
     assert set(seen) == {first}
     assert registry.champion(tmp_path) == second
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".champion")]

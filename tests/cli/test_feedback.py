@@ -15,11 +15,13 @@ import pytest
 from desk.domain import DeliveryState, FeedbackKind, Incoming, PendingMessage, Person, Role
 from desk.flow import customers, deciding, erasing, intake, lessons, reporting, roster
 from desk.flow.desk import Desk
+from desk.flow.lessons import Learned
 from desk.pack import load
 from desk.store import Store
 from desk.tables import DeliveryRow, Feedback
 from tests.cli.conftest import Place, Result
 from tests.desk.acting import predict
+from workers.gold import LEAST, set_aside
 
 Command = Callable[..., Result]
 
@@ -116,6 +118,21 @@ def test_each_word_is_listed_with_what_becomes_of_it_the_newest_first(
     assert outcomes(frontdesk) == expected
     order = [row["at"] for row in frontdesk("feedback", "list", "--json").json()]
     assert order == sorted(order, reverse=True)
+
+
+def test_labels_that_measure_models_are_listed_as_set_aside_and_not_exported(
+    teaching: Teaching, frontdesk: Command
+) -> None:
+    texts = [f"do you have {number} roses" for number in range(300)]
+    _, gold = set_aside([Learned(text, "where", RELABEL, NOON, OLGA, 1) for text in texts], [])
+    measuring = [teaching.said(item.text, RELABEL, "where") for item in gold[:LEAST]]
+    taught = teaching.said("bring me back my coins", RELABEL, "refund")
+    assert outcomes(frontdesk) == {**dict.fromkeys(measuring, "set aside"), taught: "teaches"}
+    exported = frontdesk("feedback", "export", "-")
+    assert json.loads(exported.out)["text"] == "bring me back my coins"
+    # Fewer would measure nothing: they teach.
+    assert frontdesk("feedback", "withdraw", str(measuring[0])).code == 0
+    assert set(outcomes(frontdesk, "--intent", "where").values()) == {"withdrawn", "teaches"}
 
 
 def test_a_list_for_people_shows_names_and_masked_texts_as_they_are(

@@ -20,9 +20,11 @@ import pytest
 
 from classifier import Classifier, Prediction, registry
 from cli.screen import training_progress
+from cli.train import REASONS, _print_result
 from desk.domain import RunState
 from desk.flow import runs, watching
 from desk.flow.desk import Desk
+from desk.flow.runs import REJECTIONS
 from tests.classifier.tiny import misfit
 from tests.cli.conftest import Place, Result, make_examples, write_jsonl
 
@@ -232,6 +234,32 @@ def test_from_feedback_trains_judges_and_promotes(
     assert registry.champion(own_models) == serves
 
 
+def test_the_verdict_of_a_run_says_what_would_be_answered_and_why_it_was_rejected(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = {
+        "candidate_accuracy": 0.9,
+        "champion_accuracy": 0.91,
+        "candidate_coverage": 0.41,
+        "champion_coverage": 0.526,
+        "gold": 37,
+        "candidate_gold": 34,
+        "champion_gold": 31,
+        "reason": "held",
+    }
+    run = {"run": 3, "state": "rejected", "version": "v2", "report": report}
+    _print_result(run, of_pack=True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "accuracy 90.0% (champion so far 91.0%)" in said
+    assert "answered automatically 41.0% (champion so far 52.6%)" in said
+    assert "of 37 labels set aside 34 right (champion so far 31)" in said
+    assert "If it may serve: frontdesk models promote v2." in said
+
+
+def test_each_reason_of_the_gate_has_its_words_here_as_in_the_operators_chat() -> None:
+    assert set(REASONS) == set(REJECTIONS)
+
+
 def test_from_feedback_without_waiting_leaves_a_queued_run(
     own_models: Path, frontdesk: Command
 ) -> None:
@@ -367,6 +395,7 @@ def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk:
     assert ["(validation)" in line for line in listed] == [True, False]
     back = frontdesk("models", "rollback")
     assert back.code == 0
+    assert "runs promote nothing until: frontdesk models promote VERSION" in back.out
     assert registry.champion(own_models) == first
     assert frontdesk("models", "rollback").code == 1
 

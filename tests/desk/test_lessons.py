@@ -335,53 +335,6 @@ def test_a_run_whose_job_ends_five_times_before_it_begins_is_given_up_too(stage:
     assert ["its job ended before attempt 5," in text for text in stage.told()] == [True]
 
 
-def test_the_best_accuracy_is_that_of_promoted_models_on_the_same_test_set(stage: Stage) -> None:
-    def finish(state: RunState, test: str, new: float, old: float | None) -> None:
-        run = runs.order_run(stage.desk, "cli", begin=True)
-        report = {"test": test, "candidate_accuracy": new, "champion_accuracy": old}
-        assert runs.finish_run(stage.desk, *run, state, report=report)
-
-    assert runs.best_accuracy(stage.desk, "a") is None
-    finish(RunState.PROMOTED, "a", 0.91, None)
-    finish(RunState.PROMOTED, "a", 0.90, 0.915)
-    finish(RunState.REJECTED, "a", 0.95, 0.90)
-    finish(RunState.PROMOTED, "b", 0.99, None)
-    assert runs.best_accuracy(stage.desk, "a") == 0.915
-
-
-@pytest.mark.parametrize(
-    ("state", "report", "says"),
-    [
-        (
-            RunState.PROMOTED,
-            {"candidate_accuracy": 0.895, "champion_accuracy": 0.9},
-            "is no worse on the frozen test (89.5% against 90.0%;",
-        ),
-        (
-            RunState.REJECTED,
-            {"reason": "accuracy", "candidate_accuracy": 0.8, "champion_accuracy": 0.9},
-            "accuracy is worse (80.0% against 90.0%)",
-        ),
-        (
-            RunState.REJECTED,
-            {"reason": "best", "candidate_accuracy": 0.89, "best_accuracy": 0.91},
-            "accuracy (89.0%) is more than a point below the best model so far (91.0%)",
-        ),
-        (
-            RunState.REJECTED,
-            {"reason": "sentiment", "candidate_sentiment": 0.8, "champion_sentiment": 0.9},
-            "worse at sentiments (macro-F1 80.0% against 90.0%)",
-        ),
-    ],
-)
-def test_the_operators_are_told_just_what_the_gate_found(
-    stage: Stage, state: RunState, report: dict[str, object], says: str
-) -> None:
-    run = runs.order_run(stage.desk, "cli", begin=True)
-    assert runs.finish_run(stage.desk, *run, state, version="v2", report=report)
-    assert says in stage.told()[-1].replace("&#x27;", "'")
-
-
 # ---- Conflicts ----
 
 

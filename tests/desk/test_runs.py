@@ -96,3 +96,88 @@ def test_a_run_that_does_not_exist_is_named(stage: Stage) -> None:
     with pytest.raises(DeskError, match="There is no training run 5"):
         runs.get_run(stage.desk, 5)
     assert not runs.start_run(stage.desk, 5, 1)
+
+
+def test_a_candidate_is_held_to_promoted_models_on_the_same_test_set(
+    stage: Stage, clock: Clock
+) -> None:
+    def finish(state: RunState, test: str, new: list[int], old: list[int] | None) -> None:
+        run = runs.order_run(stage.desk, "cli", begin=True)
+        report = {"test": test, "candidate_missed": new, "champion_missed": old}
+        assert runs.finish_run(stage.desk, *run, state, report=report)
+
+    assert runs.missed_before(stage.desk, "a", None) == []
+    finish(RunState.PROMOTED, "a", [1, 2], None)
+    finish(RunState.PROMOTED, "a", [3], [1, 2])
+    finish(RunState.REJECTED, "a", [], [3])
+    finish(RunState.PROMOTED, "b", [4], None)
+    assert runs.missed_before(stage.desk, "a", None) == [[1, 2], [3]]
+    by_hand = clock.move(hours=1)
+    clock.move(hours=1)
+    finish(RunState.PROMOTED, "a", [5], [6])
+    assert runs.missed_before(stage.desk, "a", by_hand) == [[5], [6]]
+
+
+def test_a_report_of_an_older_version_without_rows_counts_for_nothing(stage: Stage) -> None:
+    run = runs.order_run(stage.desk, "cli", begin=True)
+    report = {"test": "a", "candidate_accuracy": 0.99, "champion_accuracy": 0.98}
+    assert runs.finish_run(stage.desk, *run, RunState.PROMOTED, report=report)
+    assert runs.missed_before(stage.desk, "a", None) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "says"),
+    [
+        (
+            RunState.PROMOTED,
+            {"candidate_accuracy": 0.895, "champion_accuracy": 0.9},
+            "is no worse on the frozen test (89.5% against 90.0%;",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "accuracy", "candidate_accuracy": 0.8, "champion_accuracy": 0.9},
+            "accuracy is worse (80.0% against 90.0%)",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "best", "candidate_accuracy": 0.89, "best_accuracy": 0.91},
+            "accuracy (89.0%) is too far below the best model so far (91.0%)",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "sentiment", "candidate_sentiment": 0.8, "champion_sentiment": 0.9},
+            "worse at sentiments (macro-F1 80.0% against 90.0%)",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "wrong", "candidate_wrong": 14, "champion_wrong": 6},
+            "answer more texts wrongly (14 of the frozen test against 6)",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "coverage", "candidate_coverage": 0.1, "champion_coverage": 0.5},
+            "Answered automatically: 50.0% before, 10.0% now.",
+        ),
+        (
+            RunState.PROMOTED,
+            {"candidate_accuracy": 0.9, "candidate_coverage": 0.5},
+            "Answered automatically: – before, 50.0% now.",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "gold", "gold": 37, "candidate_gold": 28, "champion_gold": 34},
+            "Of 37 labels set aside, right: 34 before, 28 now.",
+        ),
+        (
+            RunState.REJECTED,
+            {"reason": "held"},
+            "so somebody must look first. If it may serve: frontdesk models promote v2.",
+        ),
+    ],
+)
+def test_the_operators_are_told_just_what_the_gate_found(
+    stage: Stage, state: RunState, report: dict[str, object], says: str
+) -> None:
+    run = runs.order_run(stage.desk, "cli", begin=True)
+    assert runs.finish_run(stage.desk, *run, state, version="v2", report=report)
+    assert says in stage.told()[-1].replace("&#x27;", "'")

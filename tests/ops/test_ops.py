@@ -270,6 +270,8 @@ WELL = {
     'frontdesk_training_last_run{state="failed"}': "0x100",
     'frontdesk_free_bytes{directory="models",process="training"}': "9e9x100",
     'frontdesk_free_bytes{directory="data",process="scheduler"}': "9e9x100",
+    'frontdesk_training_runs_total{state="rejected"}': "0x20 1x20 2x60",
+    'frontdesk_training_runs_total{state="promoted"}': "4x100",
 }
 """Series of a desk in order, a sample every 15 seconds."""
 GONE = "_x100"
@@ -308,6 +310,9 @@ BAD: dict[str, dict[str, str]] = {
     },
     "FrontdeskModelRefused": {"frontdesk_model_refused": "0x50 1x50"},
     "FrontdeskTrainingFails": {'frontdesk_training_last_run{state="failed"}': "0x50 1x50"},
+    "FrontdeskNothingPromoted": {
+        'frontdesk_training_runs_total{state="rejected"}': "0x20 1x20 2x20 3x40"
+    },
 }
 STOPPED = {
     "bot": "FrontdeskNobodyLeads",
@@ -361,6 +366,11 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     brief = {'frontdesk_free_bytes{directory="models",process="training"}': "9e9x50 1.9e9x50"}
     cases.append(firing("room was short for seven minutes", WELL | brief, []))
     lost = {"frontdesk_webhook_lost": "0x20 1x80"}
+    between = {
+        'frontdesk_training_runs_total{state="rejected"}': "0x20 1x20 2x20 3x40",
+        'frontdesk_training_runs_total{state="promoted"}': "4x30 5x70",
+    }
+    cases.append(firing("a run between three rejected was promoted", WELL | between, []))
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
     training = 'up{job="frontdesk",process="training"}'

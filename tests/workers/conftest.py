@@ -10,8 +10,11 @@ import pytest
 from redis import Redis
 
 from desk.flow.desk import Desk
+from tests.conftest import FLORIST
 from tests.desk.acting import Stage
 from tests.redis_servers import embedded_redis
+from tests.workers.models import tiny_base
+from workers.training import Trainer
 
 
 @pytest.fixture
@@ -39,3 +42,10 @@ def signal_handlers() -> Iterator[None]:
 @pytest.fixture
 def stage(desk: Desk) -> Stage:
     return Stage(desk)
+
+
+@pytest.fixture
+def trainer(stage: Stage, tmp_path: Path) -> Trainer:
+    models = tmp_path / "models"
+    models.mkdir()
+    return Trainer(stage.desk, models, FLORIST, str(tiny_base(tmp_path)), "cpu")

@@ -1,0 +1,63 @@
+"""Labels set aside to measure models by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from classifier.data import Example
+from classifier.likeness import normalised
+from desk.domain import FeedbackKind
+from desk.flow.lessons import Learned
+from tests.conftest import Clock
+from tests.desk.acting import OLGA
+from workers.gold import LEAST, set_aside
+
+TEXTS = [f"do you have {number} roses" for number in range(400)]
+
+
+def labels(texts: Iterable[str], kind: FeedbackKind = FeedbackKind.RELABEL) -> list[Learned]:
+    return [Learned(text, "hours", kind, Clock()(), OLGA, 1) for text in texts]
+
+
+def texts(items: Iterable[Learned]) -> set[str]:
+    return {item.text for item in items}
+
+
+def test_about_a_tenth_of_the_operators_labels_is_set_aside_and_not_trained_on() -> None:
+    taught, gold = set_aside(labels(TEXTS), [])
+    assert 0.06 < len(gold) / len(TEXTS) < 0.14
+    assert texts(taught) | texts(gold) == set(TEXTS)
+    assert not texts(taught) & texts(gold)
+
+
+def test_the_same_texts_are_set_aside_whatever_else_is_taught() -> None:
+    _, before = set_aside(labels(TEXTS[:300]), [])
+    _, after = set_aside(labels(reversed(TEXTS)), [])
+    assert texts(before) == texts(after) & set(TEXTS[:300])
+
+
+def test_a_customers_word_and_a_text_of_the_pack_are_not_set_aside() -> None:
+    _, gold = set_aside(labels(TEXTS), [])
+    pack = [Example(gold[0].text.upper() + "?", "hours")]
+    taught, rest = set_aside(labels(TEXTS), pack)
+    assert texts(gold) - texts(rest) == {gold[0].text}
+    assert gold[0].text in texts(taught)
+    assert set_aside(labels(TEXTS, FeedbackKind.THUMB_UP), [])[1] == []
+
+
+def test_what_differs_from_a_text_set_aside_by_case_or_punctuation_is_not_trained_on() -> None:
+    _, gold = set_aside(labels(TEXTS), [])
+    liked = labels([f"{gold[0].text.upper()} :)", "and tulips"], FeedbackKind.THUMB_UP)
+    taught, _ = set_aside([*labels(TEXTS), *liked], [])
+    kept = {normalised(item.text) for item in taught}
+    assert normalised(gold[0].text) not in kept
+    assert "and tulips" in kept
+
+
+@pytest.mark.parametrize(("number", "aside"), [(LEAST, LEAST), (LEAST - 1, 0)])
+def test_a_few_labels_that_could_tell_nothing_are_trained_on(number: int, aside: int) -> None:
+    _, gold = set_aside(labels(TEXTS), [])
+    taught, rest = set_aside(gold[:number], [])
+    assert (len(taught), len(rest)) == (number - aside, aside)

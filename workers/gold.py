@@ -1,0 +1,44 @@
+"""Gold labels: a tenth of the operators' labels, set aside to measure models by.
+
+The pack's test set is frozen; what operators label is what customers write now. A text's hash
+decides, so the same texts are set aside in every run and no model has trained on them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from classifier.data import Example
+from classifier.likeness import normalised
+from desk.flow.lessons import OPERATORS_WORD, Learned
+
+ONE_IN = 10
+LEAST = 10
+"""Fewer labels could tell nothing, and are better trained on."""
+
+
+def set_aside(
+    learned: Sequence[Learned], known: Iterable[Example]
+) -> tuple[list[Learned], list[Learned]]:
+    """What was learned, split: (to train on, set aside to measure).
+
+    Set aside are only labels of operators, of texts that are not among the `known` of the pack.
+    What differs from such a text by case, spaces or punctuation alone is not trained on either.
+    """
+    have = {normalised(example.text) for example in known}
+    gold = [
+        item
+        for item in learned
+        if item.kind in OPERATORS_WORD
+        and normalised(item.text) not in have
+        and _drawn(normalised(item.text))
+    ]
+    if len(gold) < LEAST:
+        return list(learned), []
+    keys = {normalised(item.text) for item in gold}
+    return [item for item in learned if normalised(item.text) not in keys], gold
+
+
+def _drawn(key: str) -> bool:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % ONE_IN == 0
