@@ -360,7 +360,7 @@ def test_a_telegram_that_is_out_of_order_is_no_wrong_setting(
 
 
 @pytest.mark.parametrize(
-    ("chat_id", "sentence"), [("-1009", "is not in the operators' chat"), ("1", "operators' chat")]
+    ("chat_id", "sentence"), [("-1009", "is not in the operators' chat"), ("1", "less than 0")]
 )
 def test_a_chat_that_is_none_is_named(
     place: Place, telegram: Simulator, chat_id: str, sentence: str
