@@ -72,6 +72,10 @@ TELEGRAM_SECONDS = _seconds(
 TELEGRAM_ERRORS = _counter(
     "frontdesk_telegram_errors_total", "Calls to the Bot API that failed.", "code"
 )
+LAST_POLL = _gauge(
+    "frontdesk_last_poll_timestamp_seconds",
+    "When Telegram last answered a poll for updates; 0 where this process does not poll.",
+)
 OPERATORS_CHAT = _gauge(
     "frontdesk_operators_chat_usable", "Whether cards reach the operators' chat (1) or not (0)."
 )
@@ -166,7 +170,7 @@ OF_EVERY_PROCESS = (BUILD, HEARTBEAT, READY, CLOCK_OFFSET, PROBLEMS)
 OF: dict[str, tuple[MetricWrapperBase, ...]] = {
     "bot": (
         *(LEASE, DECISIONS, UPDATES, HANDLED, HANDLE_SECONDS, DELIVERIES, DELIVERY_SECONDS),
-        *(TELEGRAM_SECONDS, TELEGRAM_ERRORS, OPERATORS_CHAT, LATE),
+        *(TELEGRAM_SECONDS, TELEGRAM_ERRORS, LAST_POLL, OPERATORS_CHAT, LATE),
         *(WEBHOOK_PENDING, WEBHOOK_ERROR, WEBHOOK_LOST),
     ),
     "inference": (

@@ -87,6 +87,7 @@ def test_what_a_support_team_needs_has_an_alert() -> None:
         "frontdesk_model_refused",
         "frontdesk_chores_failed_total",
         "frontdesk_operators_chat_usable",
+        "frontdesk_last_poll_timestamp_seconds",
         "frontdesk_webhook_lost",
         'frontdesk_training_last_run{state="failed"}',
         'up{job="frontdesk"}',
@@ -248,6 +249,8 @@ WELL = {
     'frontdesk_lease_held{lease="bot"}': "1x100",
     "frontdesk_model_refused": "0x100",
     "frontdesk_operators_chat_usable": "1x100",
+    'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0+15x100",
+    'frontdesk_last_poll_timestamp_seconds{instance="standby"}': "0x100",
     "frontdesk_webhook_lost": "0x10 1x4 0x90",
     "frontdesk_webhook_pending_updates": "3x100",
     "frontdesk_webhook_last_error_timestamp_seconds": "0x100",
@@ -297,7 +300,10 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskQueueOld": {'frontdesk_queue_oldest_seconds{queue="classify"}': "0+15x100"},
     "FrontdeskTokenOrPoller": {'frontdesk_telegram_errors_total{code="409"}': "2+1x100"},
     "FrontdeskClockDiffers": {'frontdesk_clock_offset_seconds{process="bot"}': "0x30 -25x70"},
-    "FrontdeskTelegramAway": {'frontdesk_telegram_errors_total{code="502"}': "2+1x100"},
+    "FrontdeskTelegramAway": {
+        'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0+15x60 900x40"
+    },
+    "FrontdeskTelegramFails": {'frontdesk_telegram_errors_total{code="502"}': "2+1x100"},
     "FrontdeskWebhookFails": {"frontdesk_webhook_last_error_timestamp_seconds": "0+15x100"},
     "FrontdeskOperatorsChatUnusable": {"frontdesk_operators_chat_usable": "1x50 0x50"},
     "FrontdeskModelRefused": {"frontdesk_model_refused": "0x50 1x50"},
@@ -312,6 +318,7 @@ STOPPED = {
 """Which alert tells of a container that is stopped: its target is gone, and `up` with it."""
 SLOW = {
     'frontdesk_read_timestamp_seconds{source="database"}': "0+60x100",
+    'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0+60x100",
     'frontdesk_decisions_total{action="answer",rule="confident"}': "0+9x30 270x70",
     'frontdesk_decisions_total{action="clarify",rule="unsure"}': "0x30 0+9x70",
 }
@@ -352,6 +359,8 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     cases.append(firing("a standby began while the group was unusable", WELL | standby, []))
     lost = {"frontdesk_webhook_lost": "0x20 1x80"}
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
+    hooked = {'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0x100"}
+    cases.append(firing("the bot has a webhook", WELL | hooked, []))
     cases.append(firing("training is stopped", WELL | gone, [STOPPED["training"]]))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
     path = tmp_path / "alerts_test.yml"
