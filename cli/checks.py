@@ -7,17 +7,15 @@ import os
 import platform
 import shutil
 import stat
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from cli import rundir
 from cli.errors import LEARNING, TELEGRAM, CommandError
-from cli.processes import PROCESSES
+from cli.findings import Finding, Status
+from cli.lives import signs_of_life
 
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
@@ -27,22 +25,6 @@ LOW_DISK = 1_000_000_000
 VERY_LOW_DISK = 100_000_000
 SHOWN = 10
 """Parked updates that are shown one by one."""
-
-
-class Status(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report; `hint` says what to do."""
-
-    check: str
-    status: Status
-    detail: str
-    hint: str = ""
 
 
 def all_checks(settings: Settings) -> Iterator[Finding]:
@@ -431,34 +413,6 @@ def _kind(error: str) -> str:
     return name if name.isidentifier() else "unknown error"
 
 
-def signs_of_life(settings: Settings) -> Iterator[Finding]:
-    run = rundir.running(settings.data_dir)
-    children = (run or {}).get("children", {})
-    for name in PROCESSES:
-        if name in children and not children[name]["ready"]:
-            yield Finding(name, Status.WARN, "is starting", f"See {_log(settings, name)}")
-        else:
-            yield sign_of_life(settings, name, expected=name in children)
-
-
-def sign_of_life(settings: Settings, name: str, *, expected: bool) -> Finding:
-    """Whether a process works; where it is `expected` to, silence is a failure."""
-    from desk import heartbeat
-
-    age = heartbeat.age(settings.data_dir, name)
-    if age is not None and age <= heartbeat.STALE_SECONDS:
-        return Finding(name, Status.OK, f"a sign of life {age:.0f} s ago")
-    detail = "never gave a sign of life" if age is None else f"silent for {_span(age)}"
-    hint = f"See {_log(settings, name)}" if expected else ""
-    if not expected:
-        return Finding(name, Status.OK, "does not run" if age is None else f"stopped, {detail}")
-    return Finding(name, Status.FAIL, detail, hint)
-
-
-def _log(settings: Settings, name: str) -> str:
-    return str(settings.data_dir / "logs" / f"{name}.log")
-
-
 def usable_desk(settings: Settings) -> Desk | None:
     """The desk, if database and pack are in order: they have findings of their own if not."""
     from cli.compose import open_desk
@@ -469,12 +423,3 @@ def usable_desk(settings: Settings) -> Desk | None:
         return open_desk(settings)
     except CommandError:
         return None
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() - seconds))
-    return f"{seconds / 3600:.0f} h (since {since})"

@@ -159,8 +159,14 @@ class Run:
 
     def _write_state(self) -> None:
         self.state["children"] = {
-            child.name: {"pid": child.pid, "command": " ".join(child.argv), "ready": child.is_ready}
-            for child in self.supervisor.living()
+            child.name: {
+                "pid": child.pid,
+                "command": " ".join(child.argv),
+                "ready": child.is_ready and child.pid is not None,
+                "restarts": child.restarts,
+                "started": child.started,
+            }
+            for child in self.supervisor.known()
         }
         # A full disk must not end what runs; others read an older state meanwhile.
         with suppress(OSError):

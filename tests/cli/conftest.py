@@ -139,7 +139,7 @@ class Place:
 
     def children(self) -> dict[str, int]:
         found = rundir.read(self.data_dir)["children"]
-        return {name: child["pid"] for name, child in found.items()}
+        return {name: child["pid"] for name, child in found.items() if child["pid"] is not None}
 
     def close(self) -> None:
         for process in self.processes:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from cli.checks import Status
+from cli.findings import Status
 from desk.domain import DeliveryState, Incoming, Person
 from desk.flow import clocks, customers, delivering, intake, leases
 from desk.flow.desk import Desk
