@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -309,19 +308,20 @@ def port(settings: Settings) -> Iterator[Finding]:
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
+    from desk import disks
+
     for name, folder in (("DATA_DIR", settings.data_dir), ("MODELS_DIR", settings.models_dir)):
-        place = folder.resolve()
-        while not place.exists():
-            place = place.parent
-        if not os.access(place, os.W_OK):
+        if not os.access(disks.nearest(folder), os.W_OK):
             # Whoever only serves may read the models alone, as in Compose.
             status = Status.FAIL if name == "DATA_DIR" else Status.WARN
             yield Finding("disk", status, f"{name} {folder} can't be written")
             continue
-        free = shutil.disk_usage(place).free
+        free = disks.free(folder)
         status = Status.OK if free > LOW_DISK else Status.WARN
         status = Status.FAIL if free < VERY_LOW_DISK else status
         detail = f"{free / 1e9:.1f} GB free for {name} {folder}"
+        if disks.in_memory(folder):
+            detail += " (in memory)"
         yield Finding("disk", status, detail, "" if status is Status.OK else "Make room")
 
 

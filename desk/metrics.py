@@ -53,6 +53,7 @@ CLOCK_OFFSET = _gauge(
     "frontdesk_clock_offset_seconds",
     "By how much this host's clock is ahead of the database's; negative: behind.",
 )
+FREE = _gauge("frontdesk_free_bytes", "Bytes left on a directory's disk.", "directory")
 DECISIONS = _counter("frontdesk_decisions_total", "Decisions committed.", "action", "rule")
 
 # --- The bot ----------------------------------------------------------------------------------
@@ -175,10 +176,10 @@ OF: dict[str, tuple[MetricWrapperBase, ...]] = {
     ),
     "inference": (
         *(DECISIONS, JOBS, BATCH_SIZE, QUEUE_SECONDS, TOKENISE_SECONDS, MODEL_SECONDS),
-        *(COMMIT_SECONDS, TOKENS, MODEL, MODEL_LOADED, MODEL_REFUSED),
+        *(COMMIT_SECONDS, TOKENS, MODEL, MODEL_LOADED, MODEL_REFUSED, FREE),
     ),
-    "training": (RUNS, RUN_SECONDS),
-    "scheduler": (LEASE, DECISIONS, LATE, AGAIN, CHORES_FAILED),
+    "training": (RUNS, RUN_SECONDS, FREE),
+    "scheduler": (LEASE, DECISIONS, LATE, AGAIN, CHORES_FAILED, FREE),
 }
 """Which process shows which metrics."""
 READ = (

@@ -258,6 +258,18 @@ def test_doctor_tells_what_is_installed_and_broken(place: Place) -> None:
         assert "pip install --force-reinstall" in found[check]["hint"]
 
 
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="no tmpfs is known here")
+def test_doctor_says_where_what_is_written_does_not_last(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", "/dev/shm/frontdesk-data")
+    rows = [row for row in frontdesk("doctor", "--json").json()["checks"] if row["check"] == "disk"]
+    assert [row["detail"].partition(" free for ")[2].split(" ", 1)[0] for row in rows] == [
+        *("DATA_DIR", "MODELS_DIR")
+    ]
+    assert [row["detail"].endswith(" (in memory)") for row in rows] == [True, False]
+
+
 def test_doctor_shows_parked_updates_and_gives_them_another_round(
     desk: Desk, frontdesk: Command
 ) -> None:
