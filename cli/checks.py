@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from cli import rundir
+from cli import dotenv, rundir
 from cli.errors import LEARNING, TELEGRAM, CommandError
 from cli.findings import Finding, Status
 from cli.lives import signs_of_life
@@ -34,7 +34,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
 
     yield from python()
     for check in (
-        *(torch, env_file, pack, database, clock, redis, models, learnt, telegram, port),
+        *(torch, env_file, retention, pack, database, clock, redis, models, learnt, telegram, port),
         *(disk, work, waiting, turns, signs_of_life),
     ):
         try:
@@ -81,7 +81,8 @@ def torch(settings: Settings) -> Iterator[Finding]:
 
 
 def env_file(settings: Settings) -> Iterator[Finding]:
-    """Whether the file of the token and the passwords is open to others on this machine."""
+    """Whether the file of the token and the passwords is open to others on this machine, and which
+    of its names nobody reads."""
     name = str(settings.model_config.get("env_file"))
     if not Path(name).is_file():
         return
@@ -90,6 +91,17 @@ def env_file(settings: Settings) -> Iterator[Finding]:
         yield Finding("env", Status.WARN, detail, f"chmod 600 {name}")
     else:
         yield Finding("env", Status.OK, f"{name} can be read by its owner alone")
+    for detail, hint in dotenv.unread():
+        yield Finding("settings", Status.WARN, detail, hint)
+
+
+def retention(settings: Settings) -> Iterator[Finding]:
+    """How long customers are kept: a misspelled name would keep them for good."""
+    if settings.retention_days is None:
+        detail = "RETENTION_DAYS is not set here: customers are kept for good"
+    else:
+        detail = f"customers are erased after {settings.retention_days} days of silence"
+    yield Finding("retention", Status.OK, detail)
 
 
 def pack(settings: Settings) -> Iterator[Finding]:
@@ -252,8 +264,7 @@ def learnt(settings: Settings) -> Iterator[Finding]:
 
 def telegram(settings: Settings) -> Iterator[Finding]:
     if settings.bot_token is None:
-        detail = "no BOT_TOKEN: the simulator plays Telegram"
-        yield Finding("telegram", Status.OK, detail)
+        yield _without_token(settings)
         return
     try:
         from cli.telegram import keeps_topics, telegram_problems, webhook_problem
@@ -288,6 +299,19 @@ def telegram(settings: Settings) -> Iterator[Finding]:
             yield Finding("webhook", Status.OK, "Telegram calls it")
 
 
+def _without_token(settings: Settings) -> Finding:
+    if _may_simulate(settings):
+        return Finding("telegram", Status.OK, "no BOT_TOKEN: the simulator plays Telegram")
+    return Finding("telegram", Status.OK, "no BOT_TOKEN here: Telegram was not looked at")
+
+
+def _may_simulate(settings: Settings) -> bool:
+    """Whether a simulator belongs to this desk, as far as can be told without a token: one with a
+    server for its database is as a rule a worker's side of a real bot."""
+    run = rundir.running(settings.data_dir) or {}
+    return settings.database.startswith("sqlite") or run.get("mode") == "simulator"
+
+
 def port(settings: Settings) -> Iterator[Finding]:
     from cli.simulated import Simulator, choose_port
 
@@ -298,7 +322,7 @@ def port(settings: Settings) -> Iterator[Finding]:
             yield Finding("simulator", Status.OK, f"answers at {url}/")
         else:
             yield Finding("simulator", Status.FAIL, f"does not answer at {url}/")
-    elif run is None and settings.bot_token is None:
+    elif run is None and settings.bot_token is None and _may_simulate(settings):
         try:
             choose_port(settings.simulator_port)
         except CommandError as error:

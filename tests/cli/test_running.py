@@ -497,6 +497,18 @@ def test_a_champion_of_another_pack_is_told_at_the_start(place: Place, pack_dir:
         assert ("such as models-insurance; the first start there trains one" in said) is told
 
 
+def test_a_name_among_the_settings_that_nobody_reads_is_told_once_and_stops_no_start(
+    place: Place,
+) -> None:
+    (place.folder / ".env").write_text("RETENTION_DAY=90\n")
+    process = place.up()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    told = "RETENTION_DAY in .env is no setting and is ignored. Did you mean RETENTION_DAYS?"
+    assert " ".join(out.split()).count(told) == 1, out
+    assert "RETENTION_DAY" not in err
+
+
 def test_a_first_start_trains_the_starter_model(place: Place) -> None:
     place.settings["MODELS_DIR"] = str(place.folder / "models")
     place.up(timeout=120)

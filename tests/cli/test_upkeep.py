@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,83 @@ def test_doctor_warns_of_a_file_of_secrets_that_others_may_read(
     assert found["status"] == status
     assert found["hint"] == ("chmod 600 .env" if status == "warn" else "")
     assert result.code == 0
+
+
+def write_env(lines: str) -> None:
+    Path(".env").write_text(lines)
+    Path(".env").chmod(0o600)
+
+
+def settings_warned_of(result: Result) -> list[tuple[str, str]]:
+    rows = [row for row in result.json()["checks"] if row["check"] == "settings"]
+    assert {row["status"] for row in rows} <= {Status.WARN}
+    return [(row["detail"], row["hint"]) for row in rows]
+
+
+def test_doctor_warns_of_names_in_the_file_of_settings_that_nobody_reads(
+    place: Place, frontdesk: Command
+) -> None:
+    write_env("RETENTION_DAY=90\nexport TOKEN=123\nCOLOUR=red\nMAX_BATCH=8\nretention_dais=1\n")
+    result = frontdesk("doctor", "--json")
+    ignored = "in .env is no setting and is ignored"
+    assert settings_warned_of(result) == [
+        (f"RETENTION_DAY {ignored}", "Did you mean RETENTION_DAYS?"),
+        (f"TOKEN {ignored}", "Did you mean BOT_TOKEN?"),
+        (f"COLOUR {ignored}", "docs/settings.md has the settings"),
+        (f"retention_dais {ignored}", "Did you mean RETENTION_DAYS?"),
+    ]
+    assert result.code == 0
+    assert "RETENTION_DAYS is not set here" in checks(result)["retention"]["detail"]
+
+
+def test_doctor_shows_no_value_of_a_line_without_a_name(place: Place, frontdesk: Command) -> None:
+    write_env("BOT_TOKEN\n123456789:hunter2hunter2\nhunter2\nHUNTER2\nhunter_2=\n")
+    result = frontdesk("doctor", "--json")
+    told = settings_warned_of(result)
+    assert len(told) == 4
+    assert {detail for detail, _ in told} == {"a line of .env is no NAME=value and is ignored"}
+    assert "hunter" not in (result.out + result.err).lower()
+
+
+def test_names_that_docker_compose_reads_from_the_file_of_settings_are_no_mistakes(
+    place: Place, frontdesk: Command
+) -> None:
+    files = ["docker-compose.yml", "docker/gpu.yml", "docker/monitoring.yml", ".env.example"]
+    texts = [(ROOT / file).read_text() for file in files]
+    named = {name for text in texts for name in re.findall(r"\$\{([A-Z_]+)", text)}
+    named |= set(re.findall(r"^      ([A-Z_]+):(?: #.*)?$", texts[0], re.M))  # handed on
+    named |= set(re.findall(r"^#?([A-Z_]+)=", texts[-1], re.M))
+    assert named > {"POSTGRES_PASSWORD", "HTTPS_PROXY", "NO_PROXY", "TORCH_INDEX_URL"}
+    write_env("".join(f"{name}=\n" for name in sorted({*named, "COMPOSE_PROJECT_NAME"})))
+    assert settings_warned_of(frontdesk("doctor", "--json")) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        ("", "RETENTION_DAYS is not set here: customers are kept for good"),
+        ("90", "customers are erased after 90 days of silence"),
+    ],
+)
+def test_doctor_always_says_how_long_customers_are_kept(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch, days: str, told: str
+) -> None:
+    monkeypatch.setenv("RETENTION_DAYS", days)
+    found = checks(frontdesk("doctor", "--json"))["retention"]
+    assert (found["status"], found["detail"]) == (Status.OK, told)
+
+
+def test_doctor_beside_a_worker_without_a_token_does_not_speak_of_the_simulator(
+    frontdesk: Command, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = checks(frontdesk("doctor", "--json"))
+    assert found["telegram"]["detail"] == "no BOT_TOKEN: the simulator plays Telegram"
+    assert "simulator" in found
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    found = checks(frontdesk("doctor", "--json"))
+    assert found["telegram"]["status"] == Status.OK
+    assert found["telegram"]["detail"] == "no BOT_TOKEN here: Telegram was not looked at"
+    assert "simulator" not in found
 
 
 def test_doctor_finds_a_damaged_champion(
