@@ -114,9 +114,11 @@ async def serve(
             def stored() -> None:
                 (lanes.wake if tenure.is_held() else announcer.announce)()
 
-            app = webhook.make_app(me.id, options.webhook.secret, disturbance, stored)
-            intake_.start(webhook.serve(app, options.webhook.port, intake_.stop))
-            watch = partial(webhook.watch, telegram, options.webhook.url, options.webhook.secret)
+            hook = options.webhook
+            path = webhook.path(hook.url)
+            app = webhook.make_app(me.id, hook.secret, disturbance, stored, path)
+            intake_.start(webhook.serve(app, hook.port, intake_.stop))
+            watch = partial(webhook.watch, telegram, hook.url, hook.secret)
             rest.start(tenure.while_held(watch, rest.stop))
         lanes_.start(tenure.while_held(lanes.run, lanes_.stop))
         sender_.start(tenure.while_held(sender.run, sender_.stop))

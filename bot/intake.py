@@ -13,7 +13,7 @@ from bot.checks import WrongSettingsError
 from bot.disturbance import Disturbance
 from bot.telegram import TOKEN_REFUSED, RefusedError, Telegram, TelegramError
 from bot.waiting import backoff, pause, unless
-from desk import health
+from desk import health, metrics
 from desk.domain import Incoming
 
 log = structlog.get_logger(__name__)
@@ -61,6 +61,14 @@ class Intake:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop`. Raises `WrongSettingsError` when the token stays invalid."""
+        # A Telegram that never answers is missed from here on.
+        metrics.LAST_POLL.set_to_current_time()
+        try:
+            await self._poll_on(stop)
+        finally:
+            metrics.LAST_POLL.set(0)
+
+    async def _poll_on(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             timeout = POLL_SECONDS
             if not self._sure():
@@ -71,6 +79,7 @@ class Intake:
             try:
                 batch = await unless(stop, self._poll(timeout))
                 if batch is not None:
+                    metrics.LAST_POLL.set_to_current_time()
                     self._accepted()
                     await self._store(batch)
             except RefusedError as error:

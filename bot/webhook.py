@@ -40,9 +40,16 @@ class Webhook(NamedTuple):
 
 
 def make_app(
-    bot_id: int, secret: str, disturbance: Disturbance, stored: Callable[[], None]
+    bot_id: int,
+    secret: str,
+    disturbance: Disturbance,
+    stored: Callable[[], None],
+    path: str = PATH,
 ) -> web.Application:
-    """The web application; `stored` is called after every commit. The secret is required."""
+    """The web application, which answers at `path` alone; `stored` is called after every commit.
+
+    The secret is required.
+    """
     if not secret:
         raise WrongSettingsError("A webhook needs a secret: set WEBHOOK_SECRET.")
     expected = secret.encode()
@@ -68,7 +75,7 @@ def make_app(
         return web.Response()
 
     app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_post(PATH, receive)
+    app.router.add_post(path, receive)
     return app
 
 
@@ -90,9 +97,14 @@ async def serve(app: web.Application, port: int, stop: asyncio.Event) -> None:
 
 
 def address(url: str) -> str:
-    """What Telegram is told to call: the public address with the path of `make_app`."""
+    """What Telegram is told to call: the public address, and `PATH` below it."""
     url = url.rstrip("/")
     return url if url.endswith(PATH) else url + PATH
+
+
+def path(url: str) -> str:
+    """Where those calls arrive: a proxy hands a path of the public address on as it stands."""
+    return urlsplit(address(url)).path
 
 
 async def announce(telegram: Telegram, url: str, secret: str) -> None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import shutil
 import stat
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from cli import rundir
+from cli import dotenv, rundir
 from cli.errors import LEARNING, TELEGRAM, CommandError
-from cli.processes import PROCESSES
+from cli.findings import Finding, Status
+from cli.lives import signs_of_life
 
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
@@ -32,22 +29,6 @@ LONGEST_QUEUED = timedelta(minutes=10)
 """A training run that waits longer for a worker waits in vain."""
 
 
-class Status(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report; `hint` says what to do."""
-
-    check: str
-    status: Status
-    detail: str
-    hint: str = ""
-
-
 def all_checks(settings: Settings) -> Iterator[Finding]:
     """Every check, the ground first; one that can't run because of another says so."""
     from sqlalchemy.exc import SQLAlchemyError
@@ -56,7 +37,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
 
     yield from python()
     for check in (
-        *(torch, env_file, pack, database, clock, redis, models, learnt, telegram, port),
+        *(torch, env_file, retention, pack, database, clock, redis, models, learnt, telegram, port),
         *(disk, labels, work, waiting, turns, signs_of_life),
     ):
         try:
@@ -103,7 +84,8 @@ def torch(settings: Settings) -> Iterator[Finding]:
 
 
 def env_file(settings: Settings) -> Iterator[Finding]:
-    """Whether the file of the token and the passwords is open to others on this machine."""
+    """Whether the file of the token and the passwords is open to others on this machine, and which
+    of its names nobody reads."""
     name = str(settings.model_config.get("env_file"))
     if not Path(name).is_file():
         return
@@ -112,6 +94,17 @@ def env_file(settings: Settings) -> Iterator[Finding]:
         yield Finding("env", Status.WARN, detail, f"chmod 600 {name}")
     else:
         yield Finding("env", Status.OK, f"{name} can be read by its owner alone")
+    for detail, hint in dotenv.unread():
+        yield Finding("settings", Status.WARN, detail, hint)
+
+
+def retention(settings: Settings) -> Iterator[Finding]:
+    """How long customers are kept: a misspelled name would keep them for good."""
+    if settings.retention_days is None:
+        detail = "RETENTION_DAYS is not set here: customers are kept for good"
+    else:
+        detail = f"customers are erased after {settings.retention_days} days of silence"
+    yield Finding("retention", Status.OK, detail)
 
 
 def pack(settings: Settings) -> Iterator[Finding]:
@@ -290,8 +283,7 @@ def labels(settings: Settings) -> Iterator[Finding]:
 
 def telegram(settings: Settings) -> Iterator[Finding]:
     if settings.bot_token is None:
-        detail = "no BOT_TOKEN: the simulator plays Telegram"
-        yield Finding("telegram", Status.OK, detail)
+        yield _without_token(settings)
         return
     try:
         from cli.telegram import keeps_topics, telegram_problems, webhook_problem
@@ -326,6 +318,19 @@ def telegram(settings: Settings) -> Iterator[Finding]:
             yield Finding("webhook", Status.OK, "Telegram calls it")
 
 
+def _without_token(settings: Settings) -> Finding:
+    if _may_simulate(settings):
+        return Finding("telegram", Status.OK, "no BOT_TOKEN: the simulator plays Telegram")
+    return Finding("telegram", Status.OK, "no BOT_TOKEN here: Telegram was not looked at")
+
+
+def _may_simulate(settings: Settings) -> bool:
+    """Whether a simulator belongs to this desk, as far as can be told without a token: one with a
+    server for its database is as a rule a worker's side of a real bot."""
+    run = rundir.running(settings.data_dir) or {}
+    return settings.database.startswith("sqlite") or run.get("mode") == "simulator"
+
+
 def port(settings: Settings) -> Iterator[Finding]:
     from cli.simulated import Simulator, choose_port
 
@@ -336,7 +341,7 @@ def port(settings: Settings) -> Iterator[Finding]:
             yield Finding("simulator", Status.OK, f"answers at {url}/")
         else:
             yield Finding("simulator", Status.FAIL, f"does not answer at {url}/")
-    elif run is None and settings.bot_token is None:
+    elif run is None and settings.bot_token is None and _may_simulate(settings):
         try:
             choose_port(settings.simulator_port)
         except CommandError as error:
@@ -346,19 +351,20 @@ def port(settings: Settings) -> Iterator[Finding]:
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
+    from desk import disks
+
     for name, folder in (("DATA_DIR", settings.data_dir), ("MODELS_DIR", settings.models_dir)):
-        place = folder.resolve()
-        while not place.exists():
-            place = place.parent
-        if not os.access(place, os.W_OK):
+        if not os.access(disks.nearest(folder), os.W_OK):
             # Whoever only serves may read the models alone, as in Compose.
             status = Status.FAIL if name == "DATA_DIR" else Status.WARN
             yield Finding("disk", status, f"{name} {folder} can't be written")
             continue
-        free = shutil.disk_usage(place).free
+        free = disks.free(folder)
         status = Status.OK if free > LOW_DISK else Status.WARN
         status = Status.FAIL if free < VERY_LOW_DISK else status
         detail = f"{free / 1e9:.1f} GB free for {name} {folder}"
+        if disks.in_memory(folder):
+            detail += " (in memory)"
         yield Finding("disk", status, detail, "" if status is Status.OK else "Make room")
 
 
@@ -457,34 +463,6 @@ def _kind(error: str) -> str:
     return name if name.isidentifier() else "unknown error"
 
 
-def signs_of_life(settings: Settings) -> Iterator[Finding]:
-    run = rundir.running(settings.data_dir)
-    children = (run or {}).get("children", {})
-    for name in PROCESSES:
-        if name in children and not children[name]["ready"]:
-            yield Finding(name, Status.WARN, "is starting", f"See {_log(settings, name)}")
-        else:
-            yield sign_of_life(settings, name, expected=name in children)
-
-
-def sign_of_life(settings: Settings, name: str, *, expected: bool) -> Finding:
-    """Whether a process works; where it is `expected` to, silence is a failure."""
-    from desk import heartbeat
-
-    age = heartbeat.age(settings.data_dir, name)
-    if age is not None and age <= heartbeat.STALE_SECONDS:
-        return Finding(name, Status.OK, f"a sign of life {age:.0f} s ago")
-    detail = "never gave a sign of life" if age is None else f"silent for {_span(age)}"
-    hint = f"See {_log(settings, name)}" if expected else ""
-    if not expected:
-        return Finding(name, Status.OK, "does not run" if age is None else f"stopped, {detail}")
-    return Finding(name, Status.FAIL, detail, hint)
-
-
-def _log(settings: Settings, name: str) -> str:
-    return str(settings.data_dir / "logs" / f"{name}.log")
-
-
 def usable_desk(settings: Settings) -> Desk | None:
     """The desk, if database and pack are in order: they have findings of their own if not."""
     from cli.compose import open_desk
@@ -495,12 +473,3 @@ def usable_desk(settings: Settings) -> Desk | None:
         return open_desk(settings)
     except CommandError:
         return None
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() - seconds))
-    return f"{seconds / 3600:.0f} h (since {since})"

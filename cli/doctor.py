@@ -12,7 +12,7 @@ from cli.processes import PROCESSES
 from cli.screen import JsonOption, notices, print_json, results
 
 if TYPE_CHECKING:
-    from cli.checks import Finding
+    from cli.findings import Finding
     from desk.settings import Settings
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -38,18 +38,20 @@ def doctor(
     Exits with 1 if anything fails. `--process NAME` looks at one sign of life only: made for the
     health check of a container.
     """
-    from cli import checks
-
     settings = load_settings()
     if process is not None:
         if process not in PROCESSES:
             names = ", ".join(PROCESSES)
             raise MisconfiguredError(f"There is no process {process!r}; choose one of {names}.")
-        findings = [checks.sign_of_life(settings, process, expected=True)]
+        from cli.lives import sign_of_life
+
+        findings = [sign_of_life(settings, process, expected=True)]
     else:
         _mend(settings, retry, dismiss or [])
         findings = []
-        for finding in checks.all_checks(settings):
+        from cli.checks import all_checks
+
+        for finding in all_checks(settings):
             findings.append(finding)
             if not json_:
                 _print(finding)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.errors import MisconfiguredError
@@ -21,6 +24,7 @@ NEEDS = {
 }
 ANSWER_SECONDS = 3.0
 CLOCK_SECONDS = 30.0
+DISK_SECONDS = 30.0
 
 
 class Observed:
@@ -28,6 +32,7 @@ class Observed:
 
     def __init__(self, settings: Settings, process: str) -> None:
         self._process = process
+        self._settings = settings
         self._registry: CollectorRegistry | None = None
         if settings.metrics_port is None:
             return
@@ -65,7 +70,26 @@ class Observed:
         PROCESS.watch("database", desk.store.ping)
         PROCESS.watch("redis", connection.ping)
         PROCESS.watch("clock", lambda: clocks.watch(desk), CLOCK_SECONDS)
+        for directory, folder in self._directories(desk):
+            PROCESS.watch(f"{directory}'s disk", partial(_measure, directory, folder), DISK_SECONDS)
         if self._process == "scheduler":
             read = gauges.Gauges()
             self._registry.register(read)
             gauges.follow(read, desk, connection, active=lambda: not PROCESS.standby)
+
+    def _directories(self, desk: Desk) -> Iterator[tuple[str, Path]]:
+        """Those whose disks this process looks after, by their names in the metric."""
+        if self._process in ("inference", "training"):
+            yield "models", self._settings.models_dir
+        elif self._process == "scheduler" and desk.store.sqlite:
+            yield "data", Path(str(desk.store.engine.url.database)).parent
+
+
+def _measure(directory: str, folder: Path) -> None:
+    from desk import disks, metrics
+
+    try:
+        metrics.FREE.labels(directory).set(disks.free(folder))
+    except OSError:
+        metrics.FREE.remove(directory)
+        raise

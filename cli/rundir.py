@@ -107,6 +107,8 @@ def end_leftovers(data_dir: Path) -> list[str]:
     run = read(data_dir)
     ended = []
     for name, child in reversed(run.get("children", {}).items()):
+        if child["pid"] is None:  # it waited for its next start
+            continue
         pid, command = int(child["pid"]), str(child["command"])
         if _is_child(pid, int(run["pid"]), command):
             kill_group(pid, signal.SIGKILL)

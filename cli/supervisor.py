@@ -79,6 +79,7 @@ class Child:
     was_ready: bool = False
     """Whether any of its lives was ready."""
     restarts: int = 0
+    """How often it died since it was last well for a while."""
     backoff: float = FIRST_BACKOFF
     due: float | None = None
     """When it is to be started again, on the clock of time.monotonic()."""
@@ -102,10 +103,14 @@ class Supervisor:
     _command: Child | None = None
     _watchman: subprocess.Popen[bytes] | None = None
 
+    def known(self) -> list[Child]:
+        """The children, also those that wait for their next start, and the command that `run_once`
+        runs."""
+        return [*self.children, *([self._command] if self._command is not None else [])]
+
     def living(self) -> list[Child]:
-        """The children that have a process, and the command that `run_once` runs."""
-        known = [*self.children, *([self._command] if self._command is not None else [])]
-        return [child for child in known if child.pid is not None]
+        """Those of them that have a process."""
+        return [child for child in self.known() if child.pid is not None]
 
     def stop_on_signals(self) -> None:
         """SIGINT, SIGTERM and SIGHUP ask for a stop; a second one ends everything at once."""
@@ -222,7 +227,7 @@ class Supervisor:
                 elif not child.is_ready and child.ready(child):
                     self._became_ready(child)
                 elif child.is_ready and time.time() - child.started > HEALTHY_AFTER:
-                    child.backoff = FIRST_BACKOFF
+                    child.backoff, child.restarts = FIRST_BACKOFF, 0
 
     def stop(self) -> None:
         """End all children, stage by stage; returns when none is left."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import rundir
+from cli import dotenv, rundir
 from cli.compose import check_redis, load_pack, open_store, read_settings
 from cli.errors import CommandError, MisconfiguredError
 from cli.processes import PROCESSES
@@ -103,6 +103,8 @@ class Run:
         leftovers = rundir.end_leftovers(self.data_dir)
         if leftovers:
             self._tell("cleaned up", f"{', '.join(leftovers)} of a run that was killed", True)
+        for detail, hint in dotenv.unread():
+            self._tell("settings", f"{detail}. {hint}", False)
         self._write_state()
         port = choose_port(self.settings.simulator_port) if self.simulated else 0
         desk = self._open_desk()
@@ -159,8 +161,14 @@ class Run:
 
     def _write_state(self) -> None:
         self.state["children"] = {
-            child.name: {"pid": child.pid, "command": " ".join(child.argv), "ready": child.is_ready}
-            for child in self.supervisor.living()
+            child.name: {
+                "pid": child.pid,
+                "command": " ".join(child.argv),
+                "ready": child.is_ready and child.pid is not None,
+                "restarts": child.restarts,
+                "started": child.started,
+            }
+            for child in self.supervisor.known()
         }
         # A full disk must not end what runs; others read an older state meanwhile.
         with suppress(OSError):

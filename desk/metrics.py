@@ -53,6 +53,7 @@ CLOCK_OFFSET = _gauge(
     "frontdesk_clock_offset_seconds",
     "By how much this host's clock is ahead of the database's; negative: behind.",
 )
+FREE = _gauge("frontdesk_free_bytes", "Bytes left on a directory's disk.", "directory")
 DECISIONS = _counter("frontdesk_decisions_total", "Decisions committed.", "action", "rule")
 
 # --- The bot ----------------------------------------------------------------------------------
@@ -71,6 +72,10 @@ TELEGRAM_SECONDS = _seconds(
 )
 TELEGRAM_ERRORS = _counter(
     "frontdesk_telegram_errors_total", "Calls to the Bot API that failed.", "code"
+)
+LAST_POLL = _gauge(
+    "frontdesk_last_poll_timestamp_seconds",
+    "When Telegram last answered a poll for updates; 0 where this process does not poll.",
 )
 OPERATORS_CHAT = _gauge(
     "frontdesk_operators_chat_usable", "Whether cards reach the operators' chat (1) or not (0)."
@@ -166,15 +171,15 @@ OF_EVERY_PROCESS = (BUILD, HEARTBEAT, READY, CLOCK_OFFSET, PROBLEMS)
 OF: dict[str, tuple[MetricWrapperBase, ...]] = {
     "bot": (
         *(LEASE, DECISIONS, UPDATES, HANDLED, HANDLE_SECONDS, DELIVERIES, DELIVERY_SECONDS),
-        *(TELEGRAM_SECONDS, TELEGRAM_ERRORS, OPERATORS_CHAT, LATE),
+        *(TELEGRAM_SECONDS, TELEGRAM_ERRORS, LAST_POLL, OPERATORS_CHAT, LATE),
         *(WEBHOOK_PENDING, WEBHOOK_ERROR, WEBHOOK_LOST),
     ),
     "inference": (
         *(DECISIONS, JOBS, BATCH_SIZE, QUEUE_SECONDS, TOKENISE_SECONDS, MODEL_SECONDS),
-        *(COMMIT_SECONDS, TOKENS, MODEL, MODEL_LOADED, MODEL_REFUSED),
+        *(COMMIT_SECONDS, TOKENS, MODEL, MODEL_LOADED, MODEL_REFUSED, FREE),
     ),
-    "training": (RUNS, RUN_SECONDS),
-    "scheduler": (LEASE, DECISIONS, LATE, AGAIN, CHORES_FAILED),
+    "training": (RUNS, RUN_SECONDS, FREE),
+    "scheduler": (LEASE, DECISIONS, LATE, AGAIN, CHORES_FAILED, FREE),
 }
 """Which process shows which metrics."""
 READ = (

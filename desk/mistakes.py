@@ -54,6 +54,7 @@ _SENTENCES = {
     "int_type": "write a whole number",
     "int_parsing": "write a whole number",
     "int_from_float": "write a whole number",
+    "finite_number": "write a number",
     "bool_type": "write true or false",
     "bool_parsing": "write true or false",
 }

@@ -82,7 +82,10 @@ class Settings(BaseSettings):
         None, description="Token from @BotFather. Without it the simulator plays Telegram."
     )
     operator_chat_id: int | None = Field(
-        None, description="Id of the operators' supergroup with topics (starts with -100)."
+        None,
+        gt=-(2**52),
+        lt=0,
+        description="Id of the operators' supergroup with topics (starts with -100).",
     )
     telegram_api_url: HttpUrl | None = Field(
         None, description="A Bot API server of your own; default: Telegram's."
@@ -123,10 +126,15 @@ class Settings(BaseSettings):
     reply_deadline: float = Field(
         20.0,
         gt=0,
+        le=3600,
+        allow_inf_nan=False,
         description="Seconds a message may wait for its decision before a person is called.",
     )
     flood_per_minute: int = Field(
-        20, ge=1, description="Messages of one customer in a minute beyond which the bot pauses."
+        20,
+        ge=1,
+        le=10_000,
+        description="Messages of one customer in a minute beyond which the bot pauses.",
     )
     simulator_port: int = Field(
         8081, ge=0, le=65535, description="Port of the simulator and its page (0: any free one)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from bot.intake import chat_of, incoming
 from bot.routers import groups_router
 from bot.telegram import RefusedError, Telegram, _result
 from bot.tenure import Tenure
-from desk import health
+from desk import health, metrics
 from desk.domain import DeskError, InboxState
 from desk.flow import intake
 from desk.tables import Inbox
@@ -160,6 +161,29 @@ async def test_telegram_being_away_is_waited_for(bot: Running, world: World) -> 
     ann = await world.customer()
     await world.reply(await world.write(ann, "/help"))
     await world.reply(await world.write(ann, "/start"))
+
+
+async def test_when_telegram_last_answered_a_poll_is_shown_by_the_bot_that_polls(
+    start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.intake.POLL_SECONDS", 1)
+
+    def last() -> float:
+        [family] = metrics.LAST_POLL.collect()
+        return family.samples[0].value
+
+    bot = await start_bot()
+    began = await eventually(last)
+    assert abs(began - time.time()) < 10
+    # Polls without an update.
+    await eventually(lambda: last() > began + 1)
+    await world.fault("server_error", method="getUpdates", times=1000)
+    await asyncio.sleep(2)  # the last one that was under way
+    stood = last()
+    await asyncio.sleep(2)
+    assert last() == stood
+    await bot.stop()
+    assert last() == 0
 
 
 async def test_a_token_that_is_refused_for_a_while_makes_the_bot_unready_and_does_not_end_it(

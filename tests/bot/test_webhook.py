@@ -110,8 +110,23 @@ def test_a_webhook_without_a_secret_is_refused(desk: Desk) -> None:
         webhook.make_app(77, "", quiet(desk), lambda: None)
 
 
-async def test_the_bot_answers_through_a_webhook_and_goes_back_to_polling(
-    start_bot: Starter, options: BotOptions, world: World, simulator: Simulator
+@pytest.mark.parametrize(
+    ("below", "path", "elsewhere"),
+    [
+        ("", "/telegram", "/"),
+        ("/telegram", "/telegram", "/telegram/telegram"),
+        ("/desk1", "/desk1/telegram", "/telegram"),
+        ("/desks/1/", "/desks/1/telegram", "/desks/1"),
+    ],
+)
+async def test_the_bot_answers_at_the_path_of_its_webhook_alone_and_goes_back_to_polling(
+    start_bot: Starter,
+    options: BotOptions,
+    world: World,
+    simulator: Simulator,
+    below: str,
+    path: str,
+    elsewhere: str,
 ) -> None:
     port = free_port()
     hooked = BotOptions(
@@ -120,15 +135,17 @@ async def test_the_bot_answers_through_a_webhook_and_goes_back_to_polling(
         options.api_url,
         options.redis_url,
         options.data_dir,
-        Webhook(f"http://127.0.0.1:{port}", SECRET, port),
+        Webhook(f"http://127.0.0.1:{port}{below}", SECRET, port),
     )
     running = await start_bot(hooked)
     ann = await world.customer()
     await world.reply(await world.write(ann, "/help"))
     async with aiohttp.ClientSession() as stranger:
-        address = f"http://127.0.0.1:{port}{webhook.PATH}"
-        async with stranger.post(address, json=UPDATE) as response:
+        address = f"http://127.0.0.1:{port}"
+        async with stranger.post(address + path, json=UPDATE) as response:
             assert response.status == 403
+        async with stranger.post(address + elsewhere, json=UPDATE, headers=HEADERS) as response:
+            assert response.status == 404
     await running.stop()
     missed = await world.write(ann, "/start")
     await start_bot()

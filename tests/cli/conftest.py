@@ -23,7 +23,10 @@ from classifier.data import Example
 from classifier.training import train_version
 from cli import rundir
 from cli.main import main
+from desk.flow.desk import Desk
+from desk.pack import load
 from desk.settings import Settings
+from desk.store import Store
 from tests.classifier import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +142,7 @@ class Place:
 
     def children(self) -> dict[str, int]:
         found = rundir.read(self.data_dir)["children"]
-        return {name: child["pid"] for name, child in found.items()}
+        return {name: child["pid"] for name, child in found.items() if child["pid"] is not None}
 
     def close(self) -> None:
         for process in self.processes:
@@ -221,3 +224,16 @@ def frontdesk(
     structlog.contextvars.clear_contextvars()
     root.handlers = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def desk(place: Place, frontdesk: Callable[..., Result]) -> Iterator[Desk]:
+    """The desk of a place whose database is there."""
+    assert frontdesk("migrate").code == 0
+    store = Store(f"sqlite:///{place.data_dir / 'simulator.db'}")
+    yield Desk(store, load(Path(place.settings["PACK"])))
+    store.dispose()
+
+
+def checks(result: Result) -> dict[str, dict[str, str]]:
+    return {check["check"]: check for check in result.json()["checks"]}

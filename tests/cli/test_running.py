@@ -360,7 +360,7 @@ def test_a_telegram_that_is_out_of_order_is_no_wrong_setting(
 
 
 @pytest.mark.parametrize(
-    ("chat_id", "sentence"), [("-1009", "is not in the operators' chat"), ("1", "operators' chat")]
+    ("chat_id", "sentence"), [("-1009", "is not in the operators' chat"), ("1", "less than 0")]
 )
 def test_a_chat_that_is_none_is_named(
     place: Place, telegram: Simulator, chat_id: str, sentence: str
@@ -495,6 +495,18 @@ def test_a_champion_of_another_pack_is_told_at_the_start(place: Place, pack_dir:
         out, _ = process.communicate(timeout=30)
         said = " ".join(out.split())
         assert ("such as models-insurance; the first start there trains one" in said) is told
+
+
+def test_a_name_among_the_settings_that_nobody_reads_is_told_once_and_stops_no_start(
+    place: Place,
+) -> None:
+    (place.folder / ".env").write_text("RETENTION_DAY=90\n")
+    process = place.up()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    told = "RETENTION_DAY in .env is no setting and is ignored. Did you mean RETENTION_DAYS?"
+    assert " ".join(out.split()).count(told) == 1, out
+    assert "RETENTION_DAY" not in err
 
 
 def test_a_first_start_trains_the_starter_model(place: Place) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import socket
 import time
 import urllib.error
@@ -134,6 +135,20 @@ def test_the_scheduler_shows_what_sql_and_redis_know(desk: Place) -> None:
         assert any(name.partition("{")[0] == read.name for name in found), read.name
     assert 'frontdesk_read_timestamp_seconds{source="redis"}' in found
     assert found['frontdesk_inbox_updates{state="parked"}'] == 0
+
+
+@pytest.mark.parametrize(
+    ("process", "directory"),
+    [("inference", "models"), ("training", "models"), ("scheduler", "data")],
+)
+def test_the_room_on_a_disk_is_shown_by_those_who_work_there(
+    desk: Place, process: str, directory: str
+) -> None:
+    name = f'frontdesk_free_bytes{{directory="{directory}"}}'
+    found = until(lambda: (found := samples(desk, process)).get(name) and found)
+    folder = {"models": Path(desk.settings["MODELS_DIR"]), "data": desk.data_dir}[directory]
+    assert abs(found[name] - shutil.disk_usage(folder).free) < 5e9  # others write there, too
+    assert [each for each in found if each.startswith("frontdesk_free_bytes")] == [name]
 
 
 def log_lines(place: Place, process: str) -> list[Json]:

@@ -17,6 +17,8 @@ import pytest
 from cli import rundir
 from cli.compose import load_pack, read_settings
 from cli.errors import CommandError, MisconfiguredError
+from cli.findings import Status
+from cli.lives import signs_of_life
 from cli.processes import PROCESSES
 from cli.supervisor import (
     GRACE,
@@ -140,12 +142,12 @@ def test_a_minute_of_health_forgets_earlier_deaths(supervisor: Supervisor) -> No
     one = child(SLEEPS)
     supervisor.start(one)
     turn_until(supervisor, lambda: one.is_ready)
-    one.backoff = 10.0
+    one.backoff, one.restarts = 10.0, 5
     supervisor.turn()
-    assert one.backoff == 10.0
+    assert (one.backoff, one.restarts) == (10.0, 5)
     one.started -= 61
     supervisor.turn()
-    assert one.backoff == 0.2
+    assert (one.backoff, one.restarts) == (0.2, 0)
 
 
 def test_a_child_with_wrong_settings_is_not_started_again_and_its_sentence_is_shown(
@@ -473,6 +475,50 @@ def test_a_training_worker_that_is_killed_at_a_stop_is_no_fault(
     assert set(told.values()) == {"did not stop in time: killed"}
 
 
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """A `frontdesk up` that has started nothing yet."""
+    monkeypatch.setattr(Supervisor, "stop_on_signals", lambda _: None)
+    settings = read_settings(_env_file=None, data_dir=tmp_path, pack=str(FLORIST))
+    lock = rundir.take_lock(tmp_path)
+    made = Run(settings, load_pack(settings), quiet=True)
+    yield made
+    made.supervisor.stop_requests = 2
+    made.supervisor.stop()
+    os.close(lock)
+
+
+def doctor_on_inference(run: Run) -> tuple[str, str, str]:
+    [found] = [each for each in signs_of_life(run.settings) if each.check == "inference"]
+    return found.status, found.detail, found.hint
+
+
+def test_doctor_says_how_often_a_child_was_started_in_vain_and_fails_from_the_third_time_on(
+    run: Run,
+) -> None:
+    one = child("raise SystemExit(1)", "inference", ready=never)
+    log = f"See {run.data_dir / 'logs' / 'inference.log'}"
+    run.supervisor.start(one)
+    assert doctor_on_inference(run) == (Status.WARN, "is starting", log)
+    for restarts, status, time_ in (
+        (1, Status.WARN, "2nd"),
+        (2, Status.FAIL, "3rd"),
+        (3, Status.FAIL, "4th"),
+    ):
+        turn_until(run.supervisor, lambda often=restarts: one.restarts == often)
+        assert one.pid is None  # it waits for that start
+        assert doctor_on_inference(run) == (status, f"is starting, for the {time_} time", log)
+
+
+def test_doctor_does_not_take_what_hangs_for_what_is_starting(run: Run) -> None:
+    one = child(SLEEPS, "inference", ready=never)
+    run.supervisor.start(one)
+    one.started -= 600
+    run.supervisor.changed()
+    status, detail, _ = doctor_on_inference(run)
+    assert (status, detail) == (Status.FAIL, "has been starting for 10 min")
+
+
 def test_the_next_start_ends_what_a_killed_one_left_and_nobody_else(tmp_path: Path) -> None:
     def sleeper(**environment: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -489,6 +535,7 @@ def test_the_next_start_ends_what_a_killed_one_left_and_nobody_else(tmp_path: Pa
         children = {
             "bot": {"pid": ours.pid, "command": "x"},
             "inference": {"pid": stranger.pid, "command": "x"},
+            "training": {"pid": None, "command": "x"},
         }
         rundir.write(tmp_path, {"pid": 4242, "children": children})
         assert rundir.end_leftovers(tmp_path) == ["bot"]

@@ -1,4 +1,4 @@
-"""doctor, migrate and operators: what keeps a desk in order."""
+"""migrate, operators, health checks, and doctor about the work: what keeps a desk in order."""
 
 from __future__ import annotations
 
@@ -13,36 +13,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
-from cli.checks import Status
-from desk.domain import DeliveryState, FeedbackKind, Incoming, Person
-from desk.flow import clocks, customers, delivering, intake, leases, runs
+from cli.findings import Status
+from desk.domain import DeliveryState, Incoming, Person
+from desk.flow import customers, delivering, intake, leases, runs
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
-from desk.pack import load
-from desk.store import Store
-from desk.tables import Customer, DeliveryRow, Feedback, RunRow
-from tests.cli.conftest import ROOT, Place, Result
-from tests.desk.acting import OLGA, Stage, new_rows
+from desk.tables import Customer, DeliveryRow, RunRow
+from tests.cli.conftest import Place, Result, checks
+from tests.desk.acting import new_rows
 
 Command = Callable[..., Result]
-
-
-@pytest.fixture
-def desk(place: Place, frontdesk: Command) -> Any:
-    """The desk of a place whose database is there."""
-    assert frontdesk("migrate").code == 0
-    store = Store(f"sqlite:///{place.data_dir / 'simulator.db'}")
-    yield Desk(store, load(Path(place.settings["PACK"])))
-    store.dispose()
-
-
-def checks(result: Result) -> dict[str, dict[str, str]]:
-    return {check["check"]: check for check in result.json()["checks"]}
 
 
 def park(desk: Desk, number: int = 1, error: str = "ValueError: no such thing") -> None:
@@ -114,169 +98,6 @@ def test_operators_before_the_first_migration_say_what_to_run(frontdesk: Command
     result = frontdesk("operators", "list")
     assert result.code == 1
     assert "Run: frontdesk migrate" in result.err
-
-
-def test_doctor_in_a_new_place_has_no_complaint_that_up_would_not_mend(
-    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MODELS_DIR", str(place.folder / "none"))
-    result = frontdesk("doctor", "--json")
-    found = checks(result)
-    assert result.code == 0, found
-    assert {name for name, check in found.items() if check["status"] == "warn"} == {
-        "database",
-        "models",
-    }
-    assert "frontdesk train" in found["models"]["hint"]
-    assert not place.data_dir.exists()  # it only looks
-
-
-@pytest.mark.parametrize(
-    ("mode", "status"), [(0o600, "ok"), (0o400, "ok"), (0o640, "warn"), (0o644, "warn")]
-)
-def test_doctor_warns_of_a_file_of_secrets_that_others_may_read(
-    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, mode: int, status: str
-) -> None:
-    monkeypatch.chdir(place.folder)
-    Path(".env").write_text("FLOOD_PER_MINUTE=20\n")
-    Path(".env").chmod(mode)
-    result = frontdesk("doctor", "--json")
-    found = checks(result)["env"]
-    assert found["status"] == status
-    assert found["hint"] == ("chmod 600 .env" if status == "warn" else "")
-    assert result.code == 0
-
-
-def test_doctor_finds_a_damaged_champion(
-    place: Place, models_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
-    (models / "champion" / "calibration.json").write_text("{}")
-    monkeypatch.setenv("MODELS_DIR", str(models))
-    result = frontdesk("doctor", "--json")
-    assert result.code == 1
-    assert result.json()["ok"] is False
-    assert checks(result)["models"]["status"] == "fail"
-    assert "rollback" in checks(result)["models"]["hint"]
-
-
-def test_doctor_tells_what_a_pack_has_that_the_champion_was_not_trained_for(
-    place: Place,
-    pack_dir: Path,
-    models_dir: Path,
-    frontdesk: Command,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert checks(frontdesk("doctor", "--json"))["learnt"]["status"] == "ok"
-    edited = Path(shutil.copytree(pack_dir, place.folder / "edited"))
-    with (edited / "examples.jsonl").open("a") as rows:
-        rows.write('{"text": "do you sell gift cards?", "intent": "gift_card"}\n')
-    monkeypatch.setenv("PACK", str(edited))
-    found = checks(frontdesk("doctor", "--json"))["learnt"]
-    assert found["status"] == "warn"
-    assert found["detail"] == "the champion has never seen the examples of: gift_card"
-    assert found["hint"] == "frontdesk train --from-feedback"
-    monkeypatch.setenv("PACK", str(pack_dir))
-    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
-    monkeypatch.setenv("MODELS_DIR", str(models))
-
-    def said(**change: object) -> str:
-        manifest = models / "champion" / "manifest.json"
-        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
-        found = frontdesk("doctor", "--json")
-        assert "disk" in checks(found)
-        return str(checks(found)["learnt"]["detail"])
-
-    says = "the champion never answers unasked what the pack would: refund"
-    assert said(recipe={"never_answered": ["person", "refund", "unknown"]}) == says
-    # As one that was trained before there was such a list.
-    assert said(recipe={}) == "the champion was proved on answers that now go to people: person"
-    assert "does not say what it was trained on" in said(data=None)
-    (edited / "examples.jsonl").unlink()
-    monkeypatch.setenv("PACK", str(edited))
-    assert "learnt" not in checks(frontdesk("doctor", "--json"))
-
-
-def test_doctor_finds_an_outdated_database_and_redis_away(
-    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place.data_dir.mkdir()
-    (place.data_dir / "simulator.db").touch()
-    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
-    result = frontdesk("doctor", "--json")
-    found = checks(result)
-    assert result.code == 1
-    assert "frontdesk migrate" in found["database"]["detail"]
-    assert found["redis"]["status"] == "fail"
-
-
-def test_doctor_warns_of_a_server_that_would_keep_a_dead_clients_locks(
-    frontdesk: Command, postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dropped = f"{postgres_url}&options=-c%20idle_in_transaction_session_timeout%3D0"
-    monkeypatch.setenv("DATABASE_URL", dropped)
-    result = frontdesk("doctor", "--json")
-    assert "ALTER ROLE" in checks(result)["database"]["hint"]
-
-
-@pytest.mark.parametrize(("ahead", "status"), [(25.0, "fail"), (-25.0, "fail"), (0.5, "ok")])
-def test_doctor_compares_this_hosts_clock_with_the_databases(
-    frontdesk: Command,
-    postgres_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    ahead: float,
-    status: str,
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", postgres_url)
-    monkeypatch.setattr(clocks, "offset", lambda _: ahead)
-    found = checks(frontdesk("doctor", "--json"))["clock"]
-    assert found["status"] == status
-    assert ("NTP" in found["hint"]) == (status == "fail")
-
-
-def test_doctor_finds_a_wrong_pack(
-    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PACK", str(place.folder))
-    result = frontdesk("doctor")
-    assert result.code == 1
-    assert "frontdesk validate" in result.out
-
-
-def test_doctor_tells_what_is_installed_and_broken(place: Place) -> None:
-    broken = place.folder / "broken"
-    for library in ("torch", "aiohttp"):
-        (broken / library).mkdir(parents=True)
-        (broken / library / "__init__.py").write_text(f"raise ImportError('no lib{library}.so')")
-    done = place.run(
-        "doctor", "--json", PYTHONPATH=f"{broken}:{ROOT}", BOT_TOKEN="123456789:" + "A" * 35
-    )
-    found = checks(done)
-    for check, library in (("torch", "torch"), ("telegram", "aiohttp")):
-        assert found[check]["status"] == Status.FAIL
-        assert found[check]["detail"] == f"installed, but can't be loaded: no lib{library}.so"
-        assert "pip install --force-reinstall" in found[check]["hint"]
-
-
-def test_doctor_counts_the_labels_of_intents_that_the_pack_does_not_have(
-    desk: Desk, frontdesk: Command
-) -> None:
-    stage = Stage(desk)
-
-    def teach(intent: str) -> None:
-        message_id = stage.ask("wrap it up")
-        with desk.store.writing() as session:
-            row = Feedback(message_id=message_id, kind=FeedbackKind.RELABEL, intent=intent, by=OLGA)
-            session.add(row)
-
-    teach("refund")
-    assert "labels" not in checks(frontdesk("doctor", "--json"))
-    for intent in ("gift", "wrapping", "wrapping"):
-        teach(intent)
-    found = checks(frontdesk("doctor", "--json"))["labels"]
-    assert found["status"] == Status.WARN
-    assert found["detail"] == "3 of intents that the pack does not have: wrapping (2), gift (1)"
-    assert "`formerly`" in found["hint"]
 
 
 def test_doctor_shows_parked_updates_and_gives_them_another_round(

@@ -68,6 +68,7 @@ def test_no_label_could_hold_a_customer_or_a_text() -> None:
             "chore",
             "code",
             "device",
+            "directory",
             "dtype",
             "event",
             "kind",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from sqlalchemy import make_url
@@ -68,6 +69,33 @@ def test_each_wrong_setting_gets_its_sentence(
     assert text.startswith("Some settings are wrong (see docs/settings.md):\n")
     assert name in text
     assert message in text
+
+
+NUMERIC = [
+    name.upper()
+    for name, field in Settings.model_fields.items()
+    if {int, float} & {field.annotation, *get_args(field.annotation)}
+]
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e12", "1000000000000", "9" * 400])
+@pytest.mark.parametrize("name", NUMERIC)
+def test_no_number_is_so_large_or_odd_that_it_fails_only_when_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(DeskError) as caught:
+        load()
+    _, told = str(caught.value).splitlines()
+    assert re.match(rf"  {name}: (write a (whole )?number|Input should be less than .*\d)\. ", told)
+
+
+def test_the_longest_deadline_can_be_counted_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLY_DEADLINE", "3600")
+    assert load().reply_deadline == 3600
+    monkeypatch.setenv("REPLY_DEADLINE", "3601")
+    with pytest.raises(DeskError, match="less than or equal to 3600"):
+        load()
 
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "DATABASE_URL"])

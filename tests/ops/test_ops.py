@@ -87,6 +87,7 @@ def test_what_a_support_team_needs_has_an_alert() -> None:
         "frontdesk_model_refused",
         "frontdesk_chores_failed_total",
         "frontdesk_operators_chat_usable",
+        "frontdesk_last_poll_timestamp_seconds",
         "frontdesk_webhook_lost",
         "frontdesk_free_bytes",
         'frontdesk_training_last_run{state="failed"}',
@@ -249,6 +250,8 @@ WELL = {
     'frontdesk_lease_held{lease="bot"}': "1x100",
     "frontdesk_model_refused": "0x100",
     "frontdesk_operators_chat_usable": "1x100",
+    'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0+15x100",
+    'frontdesk_last_poll_timestamp_seconds{instance="standby"}': "0x100",
     "frontdesk_webhook_lost": "0x10 1x4 0x90",
     "frontdesk_webhook_pending_updates": "3x100",
     "frontdesk_webhook_last_error_timestamp_seconds": "0x100",
@@ -302,7 +305,10 @@ BAD: dict[str, dict[str, str]] = {
     "FrontdeskQueueOld": {'frontdesk_queue_oldest_seconds{queue="classify"}': "0+15x100"},
     "FrontdeskTokenOrPoller": {'frontdesk_telegram_errors_total{code="409"}': "2+1x100"},
     "FrontdeskClockDiffers": {'frontdesk_clock_offset_seconds{process="bot"}': "0x30 -25x70"},
-    "FrontdeskTelegramAway": {'frontdesk_telegram_errors_total{code="502"}': "2+1x100"},
+    "FrontdeskTelegramAway": {
+        'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0+15x60 900x40"
+    },
+    "FrontdeskTelegramFails": {'frontdesk_telegram_errors_total{code="502"}': "2+1x100"},
     "FrontdeskWebhookFails": {"frontdesk_webhook_last_error_timestamp_seconds": "0+15x100"},
     "FrontdeskOperatorsChatUnusable": {"frontdesk_operators_chat_usable": "1x50 0x50"},
     "FrontdeskDiskFull": {
@@ -321,7 +327,10 @@ STOPPED = {
     "scheduler": "FrontdeskNoScheduler",
 }
 """Which alert tells of a container that is stopped: its target is gone, and `up` with it."""
-LONG = {'frontdesk_read_timestamp_seconds{source="database"}': "0+60x100"}
+LONG = {
+    'frontdesk_read_timestamp_seconds{source="database"}': "0+60x100",
+    'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0+60x100",
+}
 """For a sample a minute."""
 SLOW = LONG | {
     'frontdesk_decisions_total{action="answer",rule="confident"}': "0+9x30 270x70",
@@ -372,6 +381,8 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     }
     cases.append(firing("a run between three rejected was promoted", WELL | between, []))
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
+    hooked = {'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0x100"}
+    cases.append(firing("the bot has a webhook", WELL | hooked, []))
     cases.append(firing(slow, WELL | SLOW, [slow], minutes=99, interval="1m"))
     training = 'up{job="frontdesk",process="training"}'
     stopped = WELL | LONG | {training: "1x20 _x80"}
