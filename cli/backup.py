@@ -163,7 +163,7 @@ def _put_back(folder: Path, about: dict[str, Any], settings: Settings) -> None:
         return
     _refuse_tables(url, settings)
     if about["database"] == "sqlite":
-        _move(copy, settings)
+        _move(copy, about["revision"], settings)
     else:
         options = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
         _run("pg_restore", url, *options, str(copy))
@@ -254,22 +254,34 @@ def _refuse_tables(url: URL, settings: Settings) -> None:
         )
 
 
-def _move(copy: Path, settings: Settings) -> None:
+def _move(copy: Path, revision: str, settings: Settings) -> None:
     from desk.moving import move
     from desk.settings import sqlite_url
-    from desk.store import Store
+    from desk.store import Store, newest_revision
 
-    # Of a copy: it may need migrations, and a backup stays as it is.
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder) / copy.name
-        shutil.copyfile(copy, own)
-        source, target = Store(sqlite_url(own)), open_store(settings)
-        try:
-            source.migrate()
-            move(source, target)
-        finally:
-            source.dispose()
-            target.dispose()
+    target = open_store(settings)
+    try:
+        if revision == newest_revision():
+            move(copy, target)
+            return
+        # Of another version: a copy is brought up to date, since a backup stays as it is.
+        with tempfile.TemporaryDirectory() as folder:
+            own = Path(folder) / copy.name
+            try:
+                shutil.copyfile(copy, own)
+            except OSError as error:
+                raise CommandError(
+                    f"{copy} can't be copied to {folder} ({error.strerror}), where it would be "
+                    "brought up to date. Set TMPDIR to a folder with room for it."
+                ) from None
+            store = Store(sqlite_url(own))
+            try:
+                store.migrate()
+            finally:
+                store.dispose()
+            move(own, target)
+    finally:
+        target.dispose()
 
 
 def _run(program: str, url: URL, *arguments: str) -> None:

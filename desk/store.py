@@ -147,7 +147,7 @@ class Store:
         except SQLAlchemyError as error:
             raise failed(self.url, error) from None
         current = self.revision()
-        newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        newest = newest_revision()
         if not is_known(current):
             raise _too_new(current)
         if current != newest:
@@ -257,6 +257,11 @@ def _patience(chosen: Mapping[str, Any]) -> dict[str, Any]:
         "options": f"-c idle_in_transaction_session_timeout={SILENT_SECONDS}s",
     }
     return {name: value for name, value in defaults.items() if name not in chosen}
+
+
+def newest_revision() -> str | None:
+    """The revision to which `Store.migrate` brings a database."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 def is_known(revision: str | None) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from alembic import command
 from sqlalchemy import make_url, select
 
 from cli import rundir
@@ -18,7 +21,7 @@ from desk.domain import DeliveryState, Incoming
 from desk.flow import delivering, intake, leases, recovering
 from desk.flow.desk import Desk
 from desk.pack import load
-from desk.store import Store
+from desk.store import Store, newest_revision
 from desk.tables import Customer, DeliveryRow, Inbox
 from tests.cli.conftest import Place, Result
 from tests.conftest import PostgresServer
@@ -123,6 +126,44 @@ def test_a_restored_database_is_the_one_of_the_backup_and_knows_what_may_have_le
     again = frontdesk("restore", str(folder))
     assert again.code == 1
     assert "already" in again.err
+
+
+def test_a_backup_of_an_older_version_moves_and_is_brought_up_to_date(
+    place: Place,
+    frontdesk: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    empty_postgres_url: str,
+) -> None:
+    older = f"sqlite:///{place.folder / 'older.db'}"
+    store = Store(older)
+    config = store._alembic()
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0009")
+    with store.writing() as session:
+        session.add(Customer(chat_id=5, name="Ada"))
+    store.dispose()
+    folder = place.folder / "b1"
+    monkeypatch.setenv("DATABASE_URL", older)
+    assert frontdesk("backup", str(folder), "--json").json()["revision"] == "0009"
+    monkeypatch.setenv("DATABASE_URL", empty_postgres_url)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        refused = frontdesk("restore", str(folder))
+    assert refused.code == 1
+    assert "No space left on device" in refused.err
+    assert "TMPDIR" in refused.err
+    restored = frontdesk("restore", str(folder), "--json")
+    assert restored.code == 0, restored.err
+    assert restored.json()["revision"] == newest_revision()
+    moved = Store(empty_postgres_url)
+    with moved.reading() as session:
+        assert session.scalars(select(Customer.name)).all() == ["Ada"]
+    moved.dispose()
 
 
 def test_a_database_restored_by_other_means_can_be_marked(
