@@ -33,6 +33,7 @@ REASONS = {
     "best": "Rejected: it is too much less accurate than the best model so far.",
     "wrong": "Rejected: it would answer more texts wrongly than the champion.",
     "coverage": "Rejected: it would answer much less automatically than the champion.",
+    "best_coverage": "Rejected: it would answer much less automatically than an earlier model.",
     "gold": "Rejected: it is worse than the champion on the operators' labels set aside.",
     "sentiment": "Rejected: it is worse at sentiments than the champion.",
     "held": "Held: the last act by hand was a rollback, so somebody must look first. If it may "
@@ -280,20 +281,18 @@ def _print_run(result: dict[str, Any]) -> None:
             console.print(f"Training run {run} is queued until a scheduler and a worker run.")
         case state:
             report = result.get("report") or {}
-            console.print(
-                f"Training run {run}: {state} – version {result['version']}, accuracy "
-                f"{percent(report.get('candidate_accuracy'))} (champion so far "
-                f"{percent(report.get('champion_accuracy'))})"
-            )
-            console.print(
-                f"  answered automatically {percent(report.get('candidate_coverage'))} (champion "
-                f"so far {percent(report.get('champion_coverage'))})"
-            )
+            console.print(f"Training run {run}: {state} – {result['version']}", markup=False)
+            for said, figure in (("accuracy", "accuracy"), ("answered automatically", "coverage")):
+                new, old = (report.get(f"{whose}_{figure}") for whose in ("candidate", "champion"))
+                _print_beside(said, percent(new), None if old is None else percent(old))
             if report.get("gold"):
-                console.print(
-                    f"  of {report['gold']} labels set aside {report['candidate_gold']} right "
-                    f"(champion so far {report['champion_gold']})"
-                )
+                said = f"of {report['gold']} labels set aside (texts hard for the champion), right"
+                _print_beside(said, str(report["candidate_gold"]), str(report["champion_gold"]))
             if report.get("reason") in REASONS:
                 why = REASONS[report["reason"]].format(version=result["version"])
                 console.print(f"  {why}", markup=False)
+
+
+def _print_beside(said: str, new: str, old: str | None) -> None:
+    champion = "" if old is None else f", champion so far {old}"
+    results().print(f"  {said}: new model {new}{champion}", markup=False)

@@ -10,28 +10,33 @@ Accuracy alone would promote a model that answers nothing, so what the bot would
 too: by each model's own thresholds and scope. Where what people asked for has changed, such as
 the share of answers that may be wrong, a change of the answers is their wish and no reason.
 
-So that many small losses don't add up over many runs, a candidate is also held to the best earlier
-model. The best of many is the luckiest of them, so the more there are, the less that comparison
-may say by chance (Bonferroni).
+So that many small losses don't add up over many runs, a candidate is also held to what does not
+move with the champion: to the earlier model that was the most accurate, to the one that answered
+most, and for wrong answers to its own promise. The best of many is the luckiest of them, so the
+more there are, the less the comparison with it may say by chance (Bonferroni).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from classifier.arrays import Bools
+from classifier.arrays import Bools, Float64
 from classifier.calibration import Calibration
 from classifier.compare import chance_of_losing
 
-LARGEST_LOSS = 0.01
 LARGEST_LOSS_TO_BEST = 0.02
 LARGEST_LOSS_OF_COVERAGE = 0.10
+LARGEST_LOSS_TO_BEST_COVERAGE = 0.15
 LARGEST_SENTIMENT_LOSS = 0.02
 SIGNIFICANCE = 0.05
+NOISE = 2.0
+"""Standard deviations of a difference that chance explains, however many points it is: in a small
+test one text is more than a point."""
 
 
 def _none() -> Bools:
@@ -43,13 +48,15 @@ class Measured:
     """What a model makes of the test's rows that have an intent, in their order, and of gold.
 
     `right` (rows,): its first intent is the true one. `answered` (rows,): it would answer without
-    a person. `sentiment`: macro-F1 over the test, None where there is none to measure. `gold`
-    (labels,): right, of the labels set aside; empty where there are none, or where the model may
-    have trained on them.
+    a person. `allowed` (rows,): the share of the answers with its first intent that may be wrong,
+    by `calibration`. `sentiment`: macro-F1 over the test, None where there is none to measure.
+    `gold` (labels,): right, of the labels set aside; empty where there are none, or where the model
+    may have trained on them.
     """
 
     right: Bools
     answered: Bools
+    allowed: Float64
     calibration: Calibration = field(default_factory=Calibration)
     sentiment: float | None = None
     gold: Bools = field(default_factory=_none)
@@ -60,9 +67,57 @@ class Measured:
         return self.answered & ~self.right
 
     @property
-    def missed(self) -> tuple[int, ...]:
-        """The numbers of the rows whose intent it has wrong."""
-        return tuple(np.flatnonzero(~self.right).tolist())
+    def may_be_wrong(self) -> float:
+        """How many of its answers may be wrong by what was asked for."""
+        return float(self.allowed[self.answered].sum())
+
+    @property
+    def promise(self) -> dict[str, Any]:
+        """What people asked of its answers, ready for JSON."""
+        asked = self.calibration
+        return {
+            "target_error": asked.target_error,
+            "target_errors": dict(asked.target_errors),
+            "never_answered": sorted(asked.never_answered),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What a report kept of a model: the numbers of the rows that it had wrong, and of those that
+    it would answer, and its `Measured.promise`."""
+
+    missed: Sequence[int]
+    answered: Sequence[int]
+    promise: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Of `rows` texts, those that only the new model gets right (or answers), or the old one."""
+
+    gained: int
+    lost: int
+    rows: int
+
+    @classmethod
+    def of(cls, new: Bools, old: Bools) -> Paired:
+        return cls(int((new & ~old).sum()), int((old & ~new).sum()), len(new))
+
+    @property
+    def p_worse(self) -> float:
+        """The chance of so many losses or more if both were as good."""
+        return chance_of_losing(self.gained, self.lost)
+
+    def below(self, share: float) -> bool:
+        """Whether the new one is below by more than that share of the texts, and than noise.
+
+        Of two equally good models the difference has a variance of one for each text on which they
+        differ.
+        """
+        noise = NOISE * math.sqrt(self.gained + self.lost)
+        # In texts, not shares: those don't subtract exactly.
+        return self.lost - self.gained > max(share * self.rows, noise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +125,14 @@ class Verdict:
     """The gate's word and what it rests on.
 
     Accuracy and coverage (what would be answered without a person) are shares of the frozen test,
-    `…_wrong` counts its wrong answers, `…_missed` has the numbers of the rows with a wrong intent.
-    The sentiment figures are macro-F1. Of `gold` labels set aside each model has so many right.
+    `…_wrong` counts its wrong answers; `…_missed` and `…_answered` have the numbers of the rows
+    with a wrong intent and of those that would be answered, `…_promise` what was asked for. The
+    sentiment figures are macro-F1. Of `gold` labels set aside each model has so many right.
 
     `reason` says why a candidate was rejected: its `accuracy` against the champion's or against
-    the `best` so far, `wrong` answers, `coverage`, `gold` labels or `sentiment`. It is `held` where
-    the gate would let it through and an act by hand does not.
+    the `best` so far, `wrong` answers, `coverage` against the champion's or against the best so far
+    (`best_coverage`), `gold` labels or `sentiment`. It is `held` where the gate would let it
+    through and an act by hand does not.
     """
 
     promoted: bool
@@ -87,10 +144,15 @@ class Verdict:
     best_accuracy: float | None = None
     candidate_coverage: float | None = None
     champion_coverage: float | None = None
+    best_coverage: float | None = None
     candidate_wrong: int | None = None
     champion_wrong: int | None = None
     candidate_missed: tuple[int, ...] | None = None
     champion_missed: tuple[int, ...] | None = None
+    candidate_answered: tuple[int, ...] | None = None
+    champion_answered: tuple[int, ...] | None = None
+    candidate_promise: dict[str, Any] | None = None
+    champion_promise: dict[str, Any] | None = None
     gold: int | None = None
     candidate_gold: int | None = None
     champion_gold: int | None = None
@@ -103,11 +165,11 @@ class Verdict:
 
 
 def judge(
-    candidate: Measured, champion: Measured | None, earlier: Sequence[Sequence[int]] = ()
+    candidate: Measured, champion: Measured | None, earlier: Sequence[Earlier] = ()
 ) -> Verdict:
     """Compare two models on the same texts; without a champion all is promoted.
 
-    `earlier` has the missed rows of each earlier model that the candidate is held to.
+    `earlier` has the models beside the champion that the candidate is held to.
 
     Raises ValueError for an empty test set: nothing may be promoted unseen.
     """
@@ -117,22 +179,42 @@ def judge(
     figures: dict[str, Any] = _figures("candidate", candidate)
     if champion is None:
         return Verdict(True, champion_accuracy=None, **figures)
-    gained, lost, p_worse = _paired(candidate.right, champion.right)
+    paired = Paired.of(candidate.right, champion.right)
     figures |= _figures("champion", champion) | {
-        "only_candidate_right": gained,
-        "only_champion_right": lost,
-        "p_worse": p_worse,
+        "only_candidate_right": paired.gained,
+        "only_champion_right": paired.lost,
+        "p_worse": paired.p_worse,
     }
-    best = min(earlier, key=len, default=None)
-    if best is not None:
-        figures["best_accuracy"] = 1 - len(best) / rows
-    if _compares(candidate, champion):
+    reasons = {"accuracy": paired.p_worse < SIGNIFICANCE}
+    if earlier:
+        best = min(earlier, key=lambda model: len(model.missed))
+        figures["best_accuracy"] = 1 - len(best.missed) / rows
+        to_best = Paired.of(candidate.right, ~_flags(best.missed, rows))
+        lucky = len({tuple(model.missed) for model in earlier})
+        reasons["best"] = (
+            to_best.below(LARGEST_LOSS_TO_BEST) or to_best.p_worse * lucky < SIGNIFICANCE
+        )
+    asked_alike = candidate.promise == champion.promise
+    reasons["wrong"] = _breaks_promise(candidate, champion) or (
+        asked_alike and _answers_worse(candidate, champion)
+    )
+    reasons["coverage"] = asked_alike and Paired.of(candidate.answered, champion.answered).below(
+        LARGEST_LOSS_OF_COVERAGE
+    )
+    if alike := [model for model in earlier if model.promise == candidate.promise]:
+        widest = max(alike, key=lambda model: len(model.answered))
+        figures["best_coverage"] = len(widest.answered) / rows
+        to_widest = Paired.of(candidate.answered, _flags(widest.answered, rows))
+        reasons["best_coverage"] = to_widest.below(LARGEST_LOSS_TO_BEST_COVERAGE)
+    if len(candidate.gold) and len(champion.gold):
         figures |= {
             "gold": len(champion.gold),
             "candidate_gold": int(candidate.gold.sum()),
             "champion_gold": int(champion.gold.sum()),
         }
-    reason = _reason(candidate, champion, earlier)
+        reasons["gold"] = Paired.of(candidate.gold, champion.gold).p_worse < SIGNIFICANCE
+    reasons["sentiment"] = _fell(candidate.sentiment, champion.sentiment)
+    reason = next((name for name, rejects in reasons.items() if rejects), None)
     return Verdict(reason is None, reason=reason, **figures)
 
 
@@ -141,57 +223,31 @@ def _figures(whose: str, model: Measured) -> dict[str, Any]:
         f"{whose}_accuracy": float(model.right.mean()),
         f"{whose}_coverage": float(model.answered.mean()),
         f"{whose}_wrong": int(model.wrong.sum()),
-        f"{whose}_missed": model.missed,
+        f"{whose}_missed": _numbers(~model.right),
+        f"{whose}_answered": _numbers(model.answered),
+        f"{whose}_promise": model.promise,
         f"{whose}_sentiment": model.sentiment,
     }
 
 
-def _reason(
-    candidate: Measured, champion: Measured, earlier: Sequence[Sequence[int]]
-) -> str | None:
-    rows = len(candidate.right)
-    gained, lost, p_worse = _paired(candidate.right, champion.right)
-    # In texts, not shares: those don't subtract exactly.
-    if lost - gained > LARGEST_LOSS * rows or p_worse < SIGNIFICANCE:
-        return "accuracy"
-    if _below_the_best(candidate, earlier):
-        return "best"
-    if _promise(candidate) == _promise(champion):
-        if _answers_worse(candidate, champion):
-            return "wrong"
-        if _answers_more(champion, candidate) > LARGEST_LOSS_OF_COVERAGE * rows:
-            return "coverage"
-    if _compares(candidate, champion):
-        *_, p_worse = _paired(candidate.gold, champion.gold)
-        if p_worse < SIGNIFICANCE:
-            return "gold"
-    return "sentiment" if _fell(candidate.sentiment, champion.sentiment) else None
+def _numbers(flags: Bools) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(flags).tolist())
 
 
-def _paired(new: Bools, old: Bools) -> tuple[int, int, float]:
-    """How many texts only the new model has right, only the old one, and the chance of that."""
-    gained, lost = int((new & ~old).sum()), int((old & ~new).sum())
-    return gained, lost, chance_of_losing(gained, lost)
+def _flags(numbers: Sequence[int], rows: int) -> Bools:
+    flags = np.zeros(rows, dtype=bool)
+    flags[list(numbers)] = True
+    return flags
 
 
-def _below_the_best(candidate: Measured, earlier: Sequence[Sequence[int]]) -> bool:
-    if not earlier:
-        return False
-    best, missed = {*min(earlier, key=len)}, {*candidate.missed}
-    gained, lost = len(best - missed), len(missed - best)
-    return (
-        lost - gained > LARGEST_LOSS_TO_BEST * len(candidate.right)
-        or chance_of_losing(gained, lost) * len(earlier) < SIGNIFICANCE
-    )
+def _breaks_promise(candidate: Measured, champion: Measured) -> bool:
+    """Whether significantly more of its answers are wrong than people asked for.
 
-
-def _promise(model: Measured) -> tuple[float, dict[str, float], set[str]]:
-    asked = model.calibration
-    return asked.target_error, dict(asked.target_errors), set(asked.never_answered)
-
-
-def _answers_more(a: Measured, b: Measured) -> int:
-    return int(a.answered.sum()) - int(b.answered.sum())
+    One that has no more of them than the champion does no harm: where texts of the test are harder
+    than those that thresholds were proved on, nothing would ever be promoted.
+    """
+    wrong = int(candidate.wrong.sum())
+    return wrong > int(champion.wrong.sum()) and _exceeds(wrong, candidate.may_be_wrong, candidate)
 
 
 def _answers_worse(candidate: Measured, champion: Measured) -> bool:
@@ -200,13 +256,21 @@ def _answers_worse(candidate: Measured, champion: Measured) -> bool:
     One that answers more may have as many more wrong as the promise gives to those answers: a model
     that answers nothing could never be replaced otherwise.
     """
-    gained, lost, p_worse = _paired(~candidate.wrong, ~champion.wrong)
-    more = max(0, _answers_more(candidate, champion))
-    return p_worse < SIGNIFICANCE and lost - gained > candidate.calibration.target_error * more
+    paired = Paired.of(~candidate.wrong, ~champion.wrong)
+    more = max(0.0, candidate.may_be_wrong - champion.may_be_wrong)
+    return paired.p_worse < SIGNIFICANCE and _exceeds(paired.lost - paired.gained, more, candidate)
 
 
-def _compares(candidate: Measured, champion: Measured) -> bool:
-    return len(candidate.gold) > 0 and len(champion.gold) > 0
+def _exceeds(wrong: int, allowed: float, candidate: Measured) -> bool:
+    """Whether so many wrong answers are significantly more than `allowed` of the candidate's.
+
+    By the exact binomial tail at the mean share allowed: where intents are allowed different
+    shares, their sum varies less than that (Hoeffding 1956).
+    """
+    from scipy.special import bdtrc
+
+    answers = int(candidate.answered.sum())
+    return wrong > 0 and float(bdtrc(wrong - 1, answers, allowed / answers)) < SIGNIFICANCE
 
 
 def _fell(candidate: float | None, champion: float | None) -> bool:

@@ -36,7 +36,7 @@ from desk.store import DATABASE_AWAY, cause
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.device import end_if_broken
-from workers.gate import Measured, Verdict, judge
+from workers.gate import Earlier, Measured, Verdict, judge
 from workers.gold import set_aside
 from workers.pack_check import check_pack
 from workers.recipe import recipe_of
@@ -159,6 +159,8 @@ class Trainer:
         promoted = self._promoted_before(run_id, attempt, life)
         if promoted is not None:
             return promoted, RunState.PROMOTED
+        # Read again when it counts; what can't be read is told before the minutes of a training.
+        registry.last_act(self.models_dir)
         registry.set_candidate(self.models_dir, None)  # a run that was killed may have left one
         registry.sweep(self.models_dir)
         check_pack(self.desk.pack, self.pack_dir)
@@ -261,9 +263,11 @@ class Trainer:
                 log.error("model.refused", version=serving, reason=str(error))
         act = registry.last_act(self.models_dir)
         since = act.at if act is not None else None
-        earlier = runs.missed_before(self.desk, content_hash(test), since)
-        verdict = judge(candidate, champion, earlier)
-        if verdict.promoted and act is not None and act.kind == registry.ROLLBACK:
+        measured = runs.measured_before(self.desk, content_hash(test), since)
+        verdict = judge(candidate, champion, [Earlier(**model) for model in measured])
+        # What somebody rolled back to is not to be replaced; what does not load serves nobody.
+        rolled_back = act is not None and act.kind == registry.ROLLBACK
+        if verdict.promoted and rolled_back and champion is not None:
             return replace(verdict, promoted=False, reason="held")
         return verdict
 
@@ -282,10 +286,13 @@ class Trainer:
         on_test, on_gold = predictions[: len(test)], predictions[len(test) :]
         found, labels = intent_outcomes(on_test, test), intent_outcomes(on_gold, gold)
         nothing = np.zeros(sum(row.intent is not None for row in test), dtype=bool)
+        asked = classifier.calibration
+        first = found.first if found else [""] * len(nothing)
         return Measured(
             right=found.correct if found else nothing,
             answered=found.answered if found else nothing,
-            calibration=classifier.calibration,
+            allowed=np.array([asked.target_errors.get(i, asked.target_error) for i in first]),
+            calibration=asked,
             sentiment=evaluate(on_test, test).get("sentiment_macro_f1"),
             gold=labels.correct if labels else np.zeros(len(gold), dtype=bool),
         )

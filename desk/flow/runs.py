@@ -28,6 +28,7 @@ REJECTIONS = {
     "best": ("retrain-rejected-best", "candidate_accuracy", "best_accuracy"),
     "wrong": ("retrain-rejected-wrong", "candidate_wrong", "champion_wrong"),
     "coverage": ("retrain-rejected-coverage", "candidate_accuracy", "champion_accuracy"),
+    "best_coverage": ("retrain-rejected-best-coverage", "candidate_coverage", "best_coverage"),
     "gold": ("retrain-rejected-gold", "candidate_accuracy", "champion_accuracy"),
     "sentiment": ("retrain-rejected-sentiment", "candidate_sentiment", "champion_sentiment"),
     "held": ("retrain-held", "candidate_accuracy", "champion_accuracy"),
@@ -235,20 +236,27 @@ def _announce(
         return True
 
 
-def missed_before(desk: Desk, test: str, since: datetime | None) -> list[list[int]]:
-    """Which rows of the test set `test` promoted models, and those they replaced, had wrong.
+def measured_before(desk: Desk, test: str, since: datetime | None) -> list[dict[str, Any]]:
+    """What promoted models, and those they replaced, made of the test set `test`.
 
-    `test` is its content hash: figures of other test sets say nothing about this one. Runs that
-    finished before `since` don't count, nor do those of older versions, which kept no rows. Each
-    list comes once.
+    Each has `missed` and `answered`, the numbers of the rows that it had wrong and of those that it
+    would answer, and `promise`, what was asked of its answers; each comes once. `test` is a content
+    hash: figures of other test sets say nothing about this one. Runs that finished before `since`
+    don't count, nor do those of older versions, which did not keep all of that.
     """
     query = select(RunRow.report).where(RunRow.state == RunState.PROMOTED)
     if since is not None:
         query = query.where(RunRow.finished_at >= since)
     with desk.store.reading() as session:
         reports = [report for report in session.scalars(query) if report.get("test") == test]
-    found = [r.get(key) for r in reports for key in ("candidate_missed", "champion_missed")]
-    return [list(each) for each in dict.fromkeys(tuple(rows) for rows in found if rows is not None)]
+    found: list[dict[str, Any]] = []
+    for report in reports:
+        for whose in ("candidate", "champion"):
+            kept = ("missed", "answered", "promise")
+            model = {name: report.get(f"{whose}_{name}") for name in kept}
+            if None not in model.values() and model not in found:
+                found.append(model)
+    return found
 
 
 def get_run(desk: Desk, run_id: int) -> Run:
@@ -302,8 +310,8 @@ def _verdict(desk: Desk, run: RunRow) -> str:
             old=_figure(report.get(old)),
         )
     ]
-    if run.state is not RunState.FAILED and report.get("candidate_coverage") is not None:
-        new, old = _figure(report["candidate_coverage"]), _figure(report.get("champion_coverage"))
+    if run.state is not RunState.FAILED and report.get("champion_coverage") is not None:
+        new, old = _figure(report["candidate_coverage"]), _figure(report["champion_coverage"])
         said.append(say("retrain-coverage", desk.language, new=new, old=old))
     if run.state is not RunState.FAILED and report.get("gold"):
         new, old = _figure(report["candidate_gold"]), _figure(report["champion_gold"])

@@ -242,12 +242,13 @@ retrain-rejected = Training run { $run }: the candidate's accuracy is worse ({ $
 retrain-rejected-best = Training run { $run }: the candidate's accuracy ({ $new }) is too far below the best model so far ({ $old }); the old model stays.
 retrain-rejected-wrong = Training run { $run }: the candidate would answer more texts wrongly ({ $new } of the frozen test against { $old }); the old model stays.
 retrain-rejected-coverage = Training run { $run }: the candidate would answer much less by itself; the old model stays (accuracy { $new } against { $old }).
+retrain-rejected-best-coverage = Training run { $run }: the candidate would answer much less by itself ({ $new } of the frozen test) than an earlier model did ({ $old }); the old model stays.
 retrain-rejected-gold = Training run { $run }: the candidate is worse on the labels set aside; the old model stays (accuracy on the frozen test { $new } against { $old }).
 retrain-rejected-sentiment = Training run { $run }: the candidate is worse at sentiments (macro-F1 { $new } against { $old }); the old model stays.
 retrain-held = Training run { $run }: the candidate { $version } is no worse ({ $new } against { $old }), but it waits: the last act by hand was a rollback, so somebody must look first. If it may serve: frontdesk models promote { $version }. Then runs promote by themselves again.
 retrain-failed = Training run { $run } failed: { $error }
-retrain-coverage = Answered automatically: { $old } before, { $new } now.
-retrain-gold = Of { $rows } labels set aside, right: { $old } before, { $new } now.
+retrain-coverage = Answered automatically: new model { $new }, champion so far { $old }.
+retrain-gold = Of { $rows } labels set aside (of texts that were hard for the model that served), right: new model { $new }, champion so far { $old }.
 operator-help =
     Write in a customer's topic to answer. All that you write there is sent to the customer, except notes and commands; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
 

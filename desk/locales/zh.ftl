@@ -175,12 +175,13 @@ retrain-rejected = 训练任务 { $run }：候选模型准确率较差（{ $new 
 retrain-rejected-best = 训练任务 { $run }：候选模型准确率（{ $new }）比迄今最好的模型（{ $old }）低太多，保留旧模型。
 retrain-rejected-wrong = 训练任务 { $run }：候选模型会答错更多（固定测试集上 { $new } 条对 { $old } 条），保留旧模型。
 retrain-rejected-coverage = 训练任务 { $run }：候选模型能自动回答的少得多，保留旧模型（准确率 { $new } 对 { $old }）。
+retrain-rejected-best-coverage = 训练任务 { $run }：候选模型能自动回答的（固定测试集的 { $new }）比之前某个模型（{ $old }）少得多，保留旧模型。
 retrain-rejected-gold = 训练任务 { $run }：候选模型在留出的标注上较差，保留旧模型（固定测试集准确率 { $new } 对 { $old }）。
 retrain-rejected-sentiment = 训练任务 { $run }：候选模型的情绪识别较差（宏 F1 { $new } 对 { $old }），保留旧模型。
 retrain-held = 训练任务 { $run }：候选模型 { $version } 不比旧模型差（{ $new } 对 { $old }），但暂不启用：上一次人工操作是回滚，需要有人先看一看。若可以启用：frontdesk models promote { $version }。此后训练会照常自动启用新模型。
 retrain-failed = 训练任务 { $run } 失败：{ $error }
-retrain-coverage = 自动回答：之前 { $old }，现在 { $new }。
-retrain-gold = 留出的 { $rows } 条标注中判断正确：之前 { $old }，现在 { $new }。
+retrain-coverage = 自动回答：新模型 { $new }，旧模型 { $old }。
+retrain-gold = 留出的 { $rows } 条标注（当时在用的模型难以判断的文本）中判断正确：新模型 { $new }，旧模型 { $old }。
 operator-help =
     在客户的话题里写字即可回复。除备注和命令外，您写的一切都会发给客户；按“解决”之前机器人不会再说话，除非客户沉默很久之后再来。
 

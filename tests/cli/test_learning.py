@@ -250,10 +250,19 @@ def test_the_verdict_of_a_run_says_what_would_be_answered_and_why_it_was_rejecte
     run = {"run": 3, "state": "rejected", "version": "v2", "report": report}
     _print_result(run, of_pack=True)
     said = " ".join(capsys.readouterr().out.split())
-    assert "accuracy 90.0% (champion so far 91.0%)" in said
-    assert "answered automatically 41.0% (champion so far 52.6%)" in said
-    assert "of 37 labels set aside 34 right (champion so far 31)" in said
+    assert "accuracy: new model 90.0%, champion so far 91.0%" in said
+    assert "answered automatically: new model 41.0%, champion so far 52.6%" in said
+    assert "(texts hard for the champion), right: new model 34, champion so far 31" in said
     assert "If it may serve: frontdesk models promote v2." in said
+
+
+def test_the_verdict_of_a_first_model_names_no_champion(capsys: pytest.CaptureFixture[str]) -> None:
+    report = {"candidate_accuracy": 0.9, "champion_accuracy": None, "candidate_coverage": 0.41}
+    run = {"run": 3, "state": "promoted", "version": "v2", "report": report}
+    _print_result(run, of_pack=True)
+    said = capsys.readouterr().out
+    assert "accuracy: new model 90.0%" in said
+    assert "champion" not in said
 
 
 def test_each_reason_of_the_gate_has_its_words_here_as_in_the_operators_chat() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from desk.domain import (
@@ -98,31 +100,47 @@ def test_a_run_that_does_not_exist_is_named(stage: Stage) -> None:
     assert not runs.start_run(stage.desk, 5, 1)
 
 
+def kept(whose: str, *missed: int) -> dict[str, object]:
+    return {
+        f"{whose}_missed": missed,
+        f"{whose}_answered": [7, 8],
+        f"{whose}_promise": {"target_error": 0.05},
+    }
+
+
 def test_a_candidate_is_held_to_promoted_models_on_the_same_test_set(
     stage: Stage, clock: Clock
 ) -> None:
-    def finish(state: RunState, test: str, new: list[int], old: list[int] | None) -> None:
+    def finish(state: RunState, test: str, new: int, old: int) -> None:
         run = runs.order_run(stage.desk, "cli", begin=True)
-        report = {"test": test, "candidate_missed": new, "champion_missed": old}
+        report = {"test": test, **kept("candidate", new), **kept("champion", old)}
         assert runs.finish_run(stage.desk, *run, state, report=report)
 
-    assert runs.missed_before(stage.desk, "a", None) == []
-    finish(RunState.PROMOTED, "a", [1, 2], None)
-    finish(RunState.PROMOTED, "a", [3], [1, 2])
-    finish(RunState.REJECTED, "a", [], [3])
-    finish(RunState.PROMOTED, "b", [4], None)
-    assert runs.missed_before(stage.desk, "a", None) == [[1, 2], [3]]
+    def missed(since: datetime | None = None) -> list[list[int]]:
+        return [model["missed"] for model in runs.measured_before(stage.desk, "a", since)]
+
+    assert missed() == []
+    finish(RunState.PROMOTED, "a", 2, 1)
+    finish(RunState.PROMOTED, "a", 3, 2)
+    finish(RunState.REJECTED, "a", 0, 3)
+    finish(RunState.PROMOTED, "b", 4, 3)
+    assert missed() == [[2], [1], [3]]
     by_hand = clock.move(hours=1)
     clock.move(hours=1)
-    finish(RunState.PROMOTED, "a", [5], [6])
-    assert runs.missed_before(stage.desk, "a", by_hand) == [[5], [6]]
+    finish(RunState.PROMOTED, "a", 5, 6)
+    assert missed(by_hand) == [[5], [6]]
+    assert runs.measured_before(stage.desk, "a", by_hand)[0] == {
+        "missed": [5],
+        "answered": [7, 8],
+        "promise": {"target_error": 0.05},
+    }
 
 
-def test_a_report_of_an_older_version_without_rows_counts_for_nothing(stage: Stage) -> None:
+def test_a_report_of_an_older_version_that_kept_less_counts_for_nothing(stage: Stage) -> None:
     run = runs.order_run(stage.desk, "cli", begin=True)
-    report = {"test": "a", "candidate_accuracy": 0.99, "champion_accuracy": 0.98}
+    report = {"test": "a", "candidate_accuracy": 0.99, "champion_missed": [1]}
     assert runs.finish_run(stage.desk, *run, RunState.PROMOTED, report=report)
-    assert runs.missed_before(stage.desk, "a", None) == []
+    assert runs.measured_before(stage.desk, "a", None) == []
 
 
 @pytest.mark.parametrize(
@@ -156,17 +174,17 @@ def test_a_report_of_an_older_version_without_rows_counts_for_nothing(stage: Sta
         (
             RunState.REJECTED,
             {"reason": "coverage", "candidate_coverage": 0.1, "champion_coverage": 0.5},
-            "Answered automatically: 50.0% before, 10.0% now.",
+            "Answered automatically: new model 10.0%, champion so far 50.0%.",
         ),
         (
-            RunState.PROMOTED,
-            {"candidate_accuracy": 0.9, "candidate_coverage": 0.5},
-            "Answered automatically: – before, 50.0% now.",
+            RunState.REJECTED,
+            {"reason": "best_coverage", "candidate_coverage": 0.4, "best_coverage": 0.6},
+            "much less by itself (40.0% of the frozen test) than an earlier model did (60.0%)",
         ),
         (
             RunState.REJECTED,
             {"reason": "gold", "gold": 37, "candidate_gold": 28, "champion_gold": 34},
-            "Of 37 labels set aside, right: 34 before, 28 now.",
+            "hard for the model that served), right: new model 28, champion so far 34.",
         ),
         (
             RunState.REJECTED,
@@ -181,3 +199,10 @@ def test_the_operators_are_told_just_what_the_gate_found(
     run = runs.order_run(stage.desk, "cli", begin=True)
     assert runs.finish_run(stage.desk, *run, state, version="v2", report=report)
     assert says in stage.told()[-1].replace("&#x27;", "'")
+
+
+def test_without_a_champion_nothing_is_said_of_its_answers(stage: Stage) -> None:
+    run = runs.order_run(stage.desk, "cli", begin=True)
+    report = {"candidate_accuracy": 0.9, "candidate_coverage": 0.5}
+    assert runs.finish_run(stage.desk, *run, RunState.PROMOTED, version="v2", report=report)
+    assert "champion" not in stage.told()[-1]

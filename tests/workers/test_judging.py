@@ -4,6 +4,7 @@ after a rollback."""
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from desk.flow.lessons import Learned
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import OLGA, Stage
 from workers import training
-from workers.gate import Verdict, judge
+from workers.gate import Earlier, Verdict, judge
 from workers.gold import set_aside
+from workers.recipe import recipe_of
 from workers.training import Trainer
 
 
@@ -43,8 +45,9 @@ def test_a_candidate_is_compared_with_the_champion_and_with_the_models_before_it
     monkeypatch.setattr(training, "judge", judged)
     trainer.run(*runs.order_run(stage.desk, "Olga"))
     _, champion, earlier = seen
-    assert earlier == [report["candidate_missed"]]
-    assert list(champion.missed) == report["candidate_missed"]
+    kept = [report[f"candidate_{name}"] for name in ("missed", "answered", "promise")]
+    assert earlier == [Earlier(*kept)]
+    assert (~champion.right).nonzero()[0].tolist() == report["candidate_missed"]
     assert champion.sentiment == report["candidate_sentiment"] is not None
     assert champion.answered.mean() == report["candidate_coverage"]
 
@@ -105,6 +108,31 @@ def test_after_a_rollback_a_run_promotes_nothing_until_somebody_promotes_by_hand
     assert trainer.run(*runs.order_run(stage.desk, "Olga")) is RunState.PROMOTED
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_champion_that_does_not_load_is_replaced_even_after_a_rollback(
+    trainer: Trainer, stage: Stage, missing: bool
+) -> None:
+    for _ in range(2):
+        trainer.run(*runs.order_run(stage.desk, "Olga"))
+    serving = registry.rollback(trainer.models_dir)
+    if missing:
+        (trainer.models_dir / "champion").unlink()
+    else:
+        (trainer.models_dir / serving / "labels.json").write_text("{")
+    assert trainer.run(*runs.order_run(stage.desk, "Olga")) is RunState.PROMOTED
+
+
+def test_an_act_that_cannot_be_read_costs_no_training(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (trainer.models_dir / registry.LAST_ACT).write_text("{")
+    monkeypatch.setattr(Trainer, "_train", lambda *_: pytest.fail("it trains"))
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
+    with pytest.raises(registry.ModelError, match="frontdesk models promote"):
+        trainer.run(run_id, attempt)
+    assert runs.get_run(stage.desk, run_id).state is RunState.FAILED
+
+
 def test_what_the_gate_rejects_after_a_rollback_says_why(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,3 +182,22 @@ def test_a_champion_that_may_have_trained_on_labels_is_not_measured_by_them(
     run_id, attempt = runs.order_run(stage.desk, "Olga")
     trainer.run(run_id, attempt)
     assert runs.get_run(stage.desk, run_id).report["gold"] is None
+
+
+def test_each_answer_may_be_wrong_as_often_as_its_own_intent_allows(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def judged(*arguments: Any) -> Verdict:
+        seen.append(arguments[0])
+        return judge(*arguments)
+
+    monkeypatch.setattr(training, "judge", judged)
+    own = dict.fromkeys(stage.desk.pack.intents, 0.3)
+    recipe = replace(recipe_of(stage.desk.pack), target_errors=own)
+    monkeypatch.setattr(training, "recipe_of", lambda _: recipe)
+    trainer.run(*runs.order_run(stage.desk, "Olga"))
+    [candidate] = seen
+    assert len(candidate.allowed) == len(candidate.right)
+    assert 0.3 in candidate.allowed
