@@ -11,6 +11,10 @@ FEW = 400
 """Below this many examples the sentiment counts twice."""
 SMALL = 1200
 """Below this many examples the fit takes each of them twice a step, and more epochs."""
+FEW_EACH = 25
+"""The same below this many examples an intent, as long as there are fewer than `LARGE`."""
+VERY_FEW_EACH = 8
+"""Below this many examples an intent they are overfitted by the rate of the other small ones."""
 HELD_OUT = 2000
 """At least so many are held out, for the thresholds; where there are fewer, all of them."""
 LARGE = 5000
@@ -106,11 +110,15 @@ class Recipe:
         `longest` is the most tokens that the base model can read. docs/classifier.md has the
         measurements behind these choices.
         """
-        small = examples < SMALL
+        small = examples < SMALL or examples < min(FEW_EACH * intents, LARGE)
         views = self.views or (2 if small else 1)
         # Few examples need many passes: the number of steps matters more than that of epochs.
         if small:
             passes, rate = min(round(280 / math.sqrt(max(examples, 1))), 30), 6e-5
+            if intents:
+                passes = max(passes, 10)
+            if intents and examples >= VERY_FEW_EACH * intents:
+                passes, rate = max(passes, 16), 1e-4
         elif examples < LARGE:
             passes, rate = 5, 1.5e-4
         else:

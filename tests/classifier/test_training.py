@@ -296,10 +296,17 @@ def test_a_trained_version_is_named_as_its_directory_and_moves_no_pointer(
 @pytest.mark.parametrize(
     ("examples", "intents", "batch_size", "rate", "sentiment_weight"),
     [
-        (399, 20, 32, 6e-5, 2.0),
-        (400, 20, 32, 6e-5, 1.0),
+        (399, 20, 32, 1e-4, 2.0),
+        (400, 20, 32, 1e-4, 1.0),
         (1199, 0, 32, 6e-5, 1.0),
-        (1200, 20, 32, 1.5e-4, 1.0),
+        (399, 50, 32, 6e-5, 2.0),
+        (1199, 150, 32, 6e-5, 1.0),
+        (1200, 150, 32, 1e-4, 1.0),
+        (1200, 48, 32, 1.5e-4, 1.0),
+        (1924, 77, 32, 1e-4, 1.0),
+        (1925, 77, 32, 1.5e-4, 1.0),
+        (4999, 250, 32, 1e-4, 1.0),
+        (5000, 250, 64, 1e-4, 1.0),
         (1200, 0, 32, 1e-4, 1.0),
         (4999, 77, 32, 1.5e-4, 1.0),
         (5000, 77, 64, 1e-4, 1.0),
@@ -314,6 +321,29 @@ def test_a_recipe_settles_by_the_measurements_in_the_documentation(
     assert settled.sentiment_weight == sentiment_weight
     mine = Recipe(batch_size=7, encoder_rate=1e-3, sentiment_weight=0.0).settle(examples, intents)
     assert (mine.batch_size, mine.encoder_rate, mine.sentiment_weight) == (7, 1e-3, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("examples", "intents", "views", "epochs"),
+    [
+        (770, 77, 2, 8),
+        (1540, 77, 2, 8),
+        (1924, 77, 2, 8),
+        (1925, 77, 1, 5),
+        (385, 77, 2, 7),
+        (1500, 300, 2, 5),
+        (100, 5, 2, 14),
+        (1199, 0, 2, 4),
+        (1200, 0, 1, 3),
+        (5000, 250, 1, 6),
+    ],
+)
+def test_few_examples_an_intent_are_seen_twice_a_step_and_more_often(
+    examples: int, intents: int, views: int, epochs: int
+) -> None:
+    settled = Recipe().settle(examples, intents)
+    assert (settled.views, settled.epochs) == (views, epochs)
+    assert settled.group == (1 if views == 2 else 4)
 
 
 def test_a_settled_recipe_leaves_nothing_open_and_stays_as_it_is() -> None:
