@@ -79,9 +79,13 @@ class Intake:
             try:
                 batch = await unless(stop, self._poll(timeout))
                 if batch is not None:
-                    metrics.LAST_POLL.set_to_current_time()
                     self._accepted()
-                    await self._store(batch)
+                    # While the database holds this up, it is not Telegram that is missed.
+                    metrics.LAST_POLL.set(0)
+                    try:
+                        await self._store(batch)
+                    finally:
+                        metrics.LAST_POLL.set_to_current_time()
             except RefusedError as error:
                 await self._refused(error, stop)
             except TelegramError as error:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
+from yarl import URL
 
 from bot.checks import WrongSettingsError
 from bot.disturbance import Disturbance
@@ -46,9 +47,10 @@ def make_app(
     stored: Callable[[], None],
     path: str = PATH,
 ) -> web.Application:
-    """The web application, which answers at `path` alone; `stored` is called after every commit.
+    """The web application; `stored` is called after every commit.
 
-    The secret is required.
+    It answers at `path` (decoded), and at `PATH`, where the calls arrive behind a proxy that cuts
+    the rest off. The secret is required.
     """
     if not secret:
         raise WrongSettingsError("A webhook needs a secret: set WEBHOOK_SECRET.")
@@ -75,7 +77,8 @@ def make_app(
         return web.Response()
 
     app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_post(path, receive)
+    for each in sorted({PATH, path}):
+        app.router.add_post(each, receive)
     return app
 
 
@@ -103,8 +106,8 @@ def address(url: str) -> str:
 
 
 def path(url: str) -> str:
-    """Where those calls arrive: a proxy hands a path of the public address on as it stands."""
-    return urlsplit(address(url)).path
+    """Where those calls arrive unless a proxy cuts the path, decoded as aiohttp compares it."""
+    return URL.build(path=urlsplit(address(url)).path, encoded=True).path_safe
 
 
 async def announce(telegram: Telegram, url: str, secret: str) -> None:

@@ -85,7 +85,7 @@ def torch(settings: Settings) -> Iterator[Finding]:
 
 def env_file(settings: Settings) -> Iterator[Finding]:
     """Whether the file of the token and the passwords is open to others on this machine, and which
-    of its names nobody reads."""
+    of its lines nobody reads."""
     name = str(settings.model_config.get("env_file"))
     if not Path(name).is_file():
         return
@@ -94,7 +94,8 @@ def env_file(settings: Settings) -> Iterator[Finding]:
         yield Finding("env", Status.WARN, detail, f"chmod 600 {name}")
     else:
         yield Finding("env", Status.OK, f"{name} can be read by its owner alone")
-    for detail, hint in dotenv.unread():
+    runs = rundir.running(settings.data_dir) is not None
+    for detail, hint in dotenv.unread(by_up=runs):
         yield Finding("settings", Status.WARN, detail, hint)
 
 

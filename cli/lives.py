@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SLOW_START = 90.0
 """Seconds after which `frontdesk up` goes on without the model: what starts longer hangs."""
 OFTEN = 3
-"""From that start on it is no accident any more."""
+"""From that start on, or that restart, it is no accident any more."""
 
 
 def signs_of_life(settings: Settings) -> Iterator[Finding]:
@@ -24,11 +24,24 @@ def signs_of_life(settings: Settings) -> Iterator[Finding]:
     run = rundir.running(settings.data_dir)
     children = (run or {}).get("children", {})
     for name in PROCESSES:
-        if name in children and not children[name]["ready"]:
-            child = children[name]
-            yield _starting(settings, name, child["restarts"] + 1, time.time() - child["started"])
+        child = children.get(name)
+        if child is None or child["ready"]:
+            yield sign_of_life(settings, name, expected=child is not None)
+            continue
+        # An `up` of the version before writes neither of the two.
+        restarts, started = child.get("restarts", 0), child.get("started", time.time())
+        if child["pid"] is None:
+            yield _waiting(settings, name, restarts)
         else:
-            yield sign_of_life(settings, name, expected=name in children)
+            yield _starting(settings, name, restarts + 1, time.time() - started)
+
+
+def _waiting(settings: Settings, name: str, restarts: int) -> Finding:
+    status = Status.FAIL if restarts >= OFTEN else Status.WARN
+    detail = "waits for its next start"
+    if restarts > 1:
+        detail += f", the {_ordinal(restarts)} in a row"
+    return Finding(name, status, detail, f"See {_log(settings, name)}")
 
 
 def _starting(settings: Settings, name: str, start: int, seconds: float) -> Finding:

@@ -103,7 +103,7 @@ class Run:
         leftovers = rundir.end_leftovers(self.data_dir)
         if leftovers:
             self._tell("cleaned up", f"{', '.join(leftovers)} of a run that was killed", True)
-        for detail, hint in dotenv.unread():
+        for detail, hint in dotenv.unread(by_up=True):
             self._tell("settings", f"{detail}. {hint}", False)
         self._write_state()
         port = choose_port(self.settings.simulator_port) if self.simulated else 0

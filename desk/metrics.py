@@ -75,7 +75,7 @@ TELEGRAM_ERRORS = _counter(
 )
 LAST_POLL = _gauge(
     "frontdesk_last_poll_timestamp_seconds",
-    "When Telegram last answered a poll for updates; 0 where this process does not poll.",
+    "When Telegram last answered a poll for updates; 0 where and while this process expects none.",
 )
 OPERATORS_CHAT = _gauge(
     "frontdesk_operators_chat_usable", "Whether cards reach the operators' chat (1) or not (0)."
@@ -196,7 +196,7 @@ for _outcome in ("sent", "again", "uncertain", "failed", "cancelled", "gone"):
     DELIVERIES.labels(_outcome)
 for _outcome in ("decided", "stale", "failed"):
     JOBS.labels(_outcome)
-for _state in ("promoted", "rejected", "failed"):
+for _state in ("promoted", "rejected", "held", "failed"):
     RUNS.labels(_state)
 for _chore in (
     "compare_clocks",

@@ -36,6 +36,13 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _webhook_url(value: str) -> str:
+    # Encoded braces, too: aiohttp gets the path decoded, and takes them for a pattern.
+    if set("?#") & set(value) or set("{}") & set(unquote(value)):
+        raise ValueError("must end with its path, behind which /telegram is put: no ? # { or }")
+    return value
+
+
 def _address(value: str) -> str:
     """An address whose parts are where they seem to be: a password with `/` in it is cut there, and
     what follows would stand in errors and logs."""
@@ -90,7 +97,7 @@ class Settings(BaseSettings):
     telegram_api_url: HttpUrl | None = Field(
         None, description="A Bot API server of your own; default: Telegram's."
     )
-    webhook_url: HttpUrl | None = Field(
+    webhook_url: Annotated[HttpUrl, AfterValidator(_webhook_url)] | None = Field(
         None, description="Public https address for updates; without it the bot polls."
     )
     webhook_secret: SecretStr | None = Field(
@@ -247,6 +254,12 @@ def load(**overrides: Any) -> Settings:
     """Read the settings; raise `DeskError` with a line for each wrong one."""
     try:
         return Settings(**overrides)
+    except UnicodeDecodeError as error:
+        # Not its text: that quotes the file.
+        file = overrides.get("_env_file", Settings.model_config.get("env_file"))
+        raise DeskError(
+            f"{file} is not in UTF-8 (see its byte {error.start + 1}): save it in that encoding."
+        ) from None
     except ValidationError as error:
         lines = []
         for problem in error.errors():

@@ -139,7 +139,7 @@ class Trainer:
         begun = time.perf_counter()
         with Life(self.desk, run_id, attempt, self.beat) as life:
             try:
-                version, state = self._work(run_id, attempt, life, progress)
+                version, state, outcome = self._work(run_id, attempt, life, progress)
             except StaleRunError:
                 log.warning("run.stale", run=run_id, attempt=attempt)
                 raise
@@ -147,18 +147,19 @@ class Trainer:
                 self._finish(run_id, attempt, RunState.FAILED, error=str(error)[:500])
                 metrics.RUNS.labels(RunState.FAILED).inc()
                 raise
-        metrics.RUNS.labels(state).inc()
+        metrics.RUNS.labels(outcome).inc()
         metrics.RUN_SECONDS.observe(time.perf_counter() - begun)
         log.info("run.finished", run=run_id, state=str(state), version=version)
         return state
 
     def _work(
         self, run_id: int, attempt: int, life: Life, progress: Progress | None
-    ) -> tuple[str, RunState]:
+    ) -> tuple[str, RunState, str]:
+        """The version, the state its run ended in, and as what it is counted."""
         faultpoints.point("training.begun")
         promoted = self._promoted_before(run_id, attempt, life)
         if promoted is not None:
-            return promoted, RunState.PROMOTED
+            return promoted, RunState.PROMOTED, RunState.PROMOTED
         # Read again when it counts; what can't be read is told before the minutes of a training.
         registry.last_act(self.models_dir)
         registry.set_candidate(self.models_dir, None)  # a run that was killed may have left one
@@ -201,7 +202,7 @@ class Trainer:
         finally:
             if registry.candidate(self.models_dir) == version:
                 registry.set_candidate(self.models_dir, None)
-        return version, state
+        return version, state, verdict.reason if verdict.reason == "held" else state
 
     def _promote(self, version: str, serving: str | None) -> None:
         # An operator may have promoted another one, or rolled back, while the gate looked.

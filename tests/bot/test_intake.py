@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -26,6 +27,11 @@ from tests.bot.conftest import Rows, Running, Starter, World, eventually
 
 def polls(telegram_calls: list[dict[str, Any]]) -> list[int | None]:
     return [params.get("offset") for params in telegram_calls]
+
+
+def last_poll() -> float:
+    [family] = metrics.LAST_POLL.collect()
+    return family.samples[0].value
 
 
 @pytest.fixture
@@ -167,23 +173,46 @@ async def test_when_telegram_last_answered_a_poll_is_shown_by_the_bot_that_polls
     start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.intake.POLL_SECONDS", 1)
-
-    def last() -> float:
-        [family] = metrics.LAST_POLL.collect()
-        return family.samples[0].value
-
     bot = await start_bot()
-    began = await eventually(last)
+    began = await eventually(last_poll)
     assert abs(began - time.time()) < 10
     # Polls without an update.
-    await eventually(lambda: last() > began + 1)
+    await eventually(lambda: last_poll() > began + 1)
     await world.fault("server_error", method="getUpdates", times=1000)
     await asyncio.sleep(2)  # the last one that was under way
-    stood = last()
+    stood = last_poll()
     await asyncio.sleep(2)
-    assert last() == stood
+    assert last_poll() == stood
     await bot.stop()
-    assert last() == 0
+    assert last_poll() == 0
+
+
+async def test_while_the_database_holds_up_what_came_no_poll_of_telegram_is_missed(
+    start_bot: Starter, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, free = threading.Event(), threading.Event()
+    store = intake.store_updates
+
+    def waits_for_a_lock(desk: Any, updates: Any) -> int:
+        locked.set()
+        free.wait(20)
+        return store(desk, updates)
+
+    monkeypatch.setattr(intake, "store_updates", waits_for_a_lock)
+    bot = await start_bot()
+    await eventually(last_poll)
+    ann = await world.customer()
+    asked = await world.write(ann, "/help")
+    try:
+        await eventually(locked.is_set)
+        assert last_poll() == 0
+        released = time.time()
+    finally:
+        free.set()
+    await world.reply(asked)
+    assert last_poll() >= released
+    await bot.stop()
+    assert last_poll() == 0
 
 
 async def test_a_token_that_is_refused_for_a_while_makes_the_bot_unready_and_does_not_end_it(

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import Gauge
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
+from yarl import URL
 
 from bot import webhook
 from bot.app import BotOptions
@@ -115,11 +116,14 @@ def test_a_webhook_without_a_secret_is_refused(desk: Desk) -> None:
     [
         ("", "/telegram", "/"),
         ("/telegram", "/telegram", "/telegram/telegram"),
-        ("/desk1", "/desk1/telegram", "/telegram"),
+        ("/desk1", "/desk1/telegram", "/desk2/telegram"),
         ("/desks/1/", "/desks/1/telegram", "/desks/1"),
+        ("/caf%C3%A9", "/caf%C3%A9/telegram", "/cafe/telegram"),
+        ("/a%20b", "/a%20b/telegram", "/a+b/telegram"),
+        ("/1%25%2F2", "/1%25%2F2/telegram", "/1%25/2/telegram"),
     ],
 )
-async def test_the_bot_answers_at_the_path_of_its_webhook_alone_and_goes_back_to_polling(
+async def test_the_bot_answers_at_the_path_of_its_webhook_and_goes_back_to_polling(
     start_bot: Starter,
     options: BotOptions,
     world: World,
@@ -141,11 +145,17 @@ async def test_the_bot_answers_at_the_path_of_its_webhook_alone_and_goes_back_to
     ann = await world.customer()
     await world.reply(await world.write(ann, "/help"))
     async with aiohttp.ClientSession() as stranger:
-        address = f"http://127.0.0.1:{port}"
-        async with stranger.post(address + path, json=UPDATE) as response:
-            assert response.status == 403
-        async with stranger.post(address + elsewhere, json=UPDATE, headers=HEADERS) as response:
-            assert response.status == 404
+
+        async def answer(to: str, headers: dict[str, str]) -> int:
+            address = URL(f"http://127.0.0.1:{port}{to}", encoded=True)
+            async with stranger.post(address, json=UPDATE, headers=headers) as response:
+                return response.status
+
+        # The second is where the calls arrive behind a proxy that cuts the rest off.
+        for each in (path, "/telegram"):
+            assert await answer(each, {}) == 403
+            assert await answer(each, HEADERS) == 200
+        assert await answer(elsewhere, HEADERS) == 404
     await running.stop()
     missed = await world.write(ann, "/start")
     await start_bot()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import rundir
 from cli.findings import Status
 from desk.domain import FeedbackKind
 from desk.flow import clocks
@@ -83,10 +84,75 @@ def test_doctor_warns_of_names_in_the_file_of_settings_that_nobody_reads(
 def test_doctor_shows_no_value_of_a_line_without_a_name(place: Place, frontdesk: Command) -> None:
     write_env("BOT_TOKEN\n123456789:hunter2hunter2\nhunter2\nHUNTER2\nhunter_2=\n")
     result = frontdesk("doctor", "--json")
-    told = settings_warned_of(result)
-    assert len(told) == 4
-    assert {detail for detail, _ in told} == {"a line of .env is no NAME=value and is ignored"}
+    lines = [detail for detail, _ in settings_warned_of(result)]
+    no_value = "of .env is no NAME=value and is ignored"
+    assert lines == [
+        *(f"line {number} {no_value}" for number in (2, 3, 4)),
+        "line 5 of .env is ignored: no setting is called so",
+    ]
     assert "hunter" not in (result.out + result.err).lower()
+
+
+def test_doctor_says_which_lines_of_the_file_of_settings_can_not_be_read(
+    place: Place, frontdesk: Command
+) -> None:
+    write_env(
+        '# ours\n\n\nBOT TOKEN=5\nfoo=bar\nRETENTION_DAYS="90\nMAX_BATCH="8"\n\nLOG_LEVEL=\'INFO\n'
+    )
+    result = frontdesk("doctor", "--json")
+    hint = "Write it as NAME=value, with a quote at both ends of the value or at none"
+    assert settings_warned_of(result) == [
+        ("line 4 of .env can't be read and is ignored", hint),
+        (
+            "line 5 of .env is ignored: no setting is called so",
+            "docs/settings.md has the settings",
+        ),
+        ("what stands from line 6 to 7 of .env can't be read and is ignored", hint),
+        ("line 9 of .env can't be read and is ignored", hint),
+    ]
+    assert "kept for good" in checks(result)["retention"]["detail"]
+
+
+def test_beside_up_doctor_warns_of_what_compose_alone_hands_on(
+    place: Place, frontdesk: Command
+) -> None:
+    write_env("HTTPS_PROXY=http://proxy:3128\nNO_PROXY=x\nOMP_NUM_THREADS=2\n")
+    assert settings_warned_of(frontdesk("doctor", "--json")) == []
+    lock = rundir.take_lock(place.data_dir)
+    try:
+        told = settings_warned_of(frontdesk("doctor", "--json"))
+    finally:
+        os.close(lock)
+    hint = "Put it into the environment of the process: docs/operations.md"
+    assert told == [
+        (f"{name} in .env does nothing without Compose", hint)
+        for name in ("HTTPS_PROXY", "NO_PROXY", "OMP_NUM_THREADS")
+    ]
+
+
+def test_up_itself_warns_of_what_compose_alone_hands_on(place: Place) -> None:
+    (place.folder / ".env").write_text("OMP_NUM_THREADS=2\n")
+    result = place.run("up", REDIS_URL="redis://127.0.0.1:1/0")
+    assert result.code == 1  # at once, for there is no such Redis
+    assert "OMP_NUM_THREADS in .env does nothing without Compose" in " ".join(result.out.split())
+
+
+def test_proxies_that_nobody_asks_are_no_settings(place: Place, frontdesk: Command) -> None:
+    write_env("HTTP_PROXY=http://proxy:3128\nALL_PROXY=http://proxy:3128\n")
+    assert settings_warned_of(frontdesk("doctor", "--json")) == [
+        (f"{name} in .env is no setting and is ignored", "docs/settings.md has the settings")
+        for name in ("HTTP_PROXY", "ALL_PROXY")
+    ]
+
+
+def test_a_file_of_settings_in_another_encoding_ends_a_command_with_2(
+    place: Place, frontdesk: Command
+) -> None:
+    Path(".env").write_bytes("# Schlüssel\n".encode("latin-1"))
+    for verb in ("doctor", "up"):
+        result = frontdesk(verb)
+        assert result.code == 2
+        assert result.err.startswith("Error: .env is not in UTF-8")
 
 
 def test_names_that_docker_compose_reads_from_the_file_of_settings_are_no_mistakes(

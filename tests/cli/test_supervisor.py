@@ -500,14 +500,39 @@ def test_doctor_says_how_often_a_child_was_started_in_vain_and_fails_from_the_th
     log = f"See {run.data_dir / 'logs' / 'inference.log'}"
     run.supervisor.start(one)
     assert doctor_on_inference(run) == (Status.WARN, "is starting", log)
-    for restarts, status, time_ in (
-        (1, Status.WARN, "2nd"),
-        (2, Status.FAIL, "3rd"),
-        (3, Status.FAIL, "4th"),
+    waits = "waits for its next start"
+    for restarts, waiting, starting in (
+        (1, (Status.WARN, waits), (Status.WARN, "2nd")),
+        (2, (Status.WARN, f"{waits}, the 2nd in a row"), (Status.FAIL, "3rd")),
+        (3, (Status.FAIL, f"{waits}, the 3rd in a row"), (Status.FAIL, "4th")),
     ):
         turn_until(run.supervisor, lambda often=restarts: one.restarts == often)
-        assert one.pid is None  # it waits for that start
+        assert one.pid is None
+        assert doctor_on_inference(run) == (*waiting, log)
+        turn_until(run.supervisor, lambda: one.pid)
+        status, time_ = starting
         assert doctor_on_inference(run) == (status, f"is starting, for the {time_} time", log)
+
+
+def test_doctor_does_not_take_one_that_served_for_hours_for_one_that_starts_for_so_long(
+    run: Run,
+) -> None:
+    one = child(SLEEPS, "inference")
+    run.supervisor.start(one)
+    turn_until(run.supervisor, lambda: one.is_ready)
+    one.started -= 3 * 3600
+    assert one.process is not None
+    one.process.kill()
+    turn_until(run.supervisor, lambda: one.pid is None)
+    status, detail, _ = doctor_on_inference(run)
+    assert (status, detail) == (Status.WARN, "waits for its next start")
+
+
+def test_doctor_reads_what_an_up_of_the_version_before_wrote(run: Run) -> None:
+    child_ = {"pid": os.getpid(), "command": "x", "ready": False}
+    rundir.write(run.data_dir, {"pid": os.getpid(), "children": {"inference": child_}})
+    status, detail, _ = doctor_on_inference(run)
+    assert (status, detail) == (Status.WARN, "is starting")
 
 
 def test_doctor_does_not_take_what_hangs_for_what_is_starting(run: Run) -> None:

@@ -211,6 +211,13 @@ def test_the_token_is_given_to_the_bot_alone() -> None:
     assert not [name for name, service in found.items() if "env_file" in service]
 
 
+def test_doctor_learns_in_each_container_how_long_customers_are_kept() -> None:
+    for name in LONG_RUNNING:
+        given = services(NEEDED | {"RETENTION_DAYS": "90"})[name]["environment"]
+        assert given["RETENTION_DAYS"] == "90", name
+        assert not services(NEEDED)[name]["environment"]["RETENTION_DAYS"], name
+
+
 def test_only_the_bot_reaches_the_world_and_nothing_is_open_to_it() -> None:
     file = compose()
     assert file["networks"]["inside"] == {"internal": True}

@@ -117,11 +117,15 @@ def test_the_models_are_saved_and_come_back_with_the_pointer_to_the_one_that_ser
 
 
 def test_the_models_are_moved_by_a_service_that_may_write_them_and_starts_nothing_else() -> None:
-    *options, service = TAR.split()
-    training = services(NEEDED)[service]
-    assert "models:/models" in training["volumes"]
-    assert "--no-deps" in options, "it would start what was stopped for the restore"
-    assert "-T" in options, "a terminal would change the bytes"
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^    .*docker compose run (.*--entrypoint tar .*)$", guide, re.M)
+    assert len(lines) == 3
+    for line in lines:
+        before, _, after = line.partition("--entrypoint tar ")
+        options, service = before.split(), after.split()[0]
+        assert "models:/models" in services(NEEDED)[service]["volumes"]
+        assert "--no-deps" in options, "it would start what was stopped for the restore"
+        assert "-T" in options, "a terminal would change the bytes"
 
 
 def pipe(line: str, folder: Path, models: Path) -> None:

@@ -6,12 +6,10 @@ import configparser
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from cli.errors import FAILED, MISCONFIGURED
 from desk.settings import Settings
 from tests.deploy.files import ROOT
 
@@ -25,21 +23,13 @@ def unit() -> configparser.ConfigParser:
     return parser
 
 
-def test_what_may_work_later_is_tried_for_ever_and_wrong_settings_are_not() -> None:
+def test_it_is_tried_for_ever_whatever_ended_it_and_not_all_the_time() -> None:
     service = unit()["Service"]
     assert service["Restart"] == "always"
-    never = {int(status) for status in service["RestartPreventExitStatus"].split()}
-    assert MISCONFIGURED in never
-    assert FAILED not in never
+    # An occupied port and Telegram's 404 end `up` as a wrong setting does, and pass by themselves.
+    assert "RestartPreventExitStatus" not in service
     assert unit()["Unit"]["StartLimitIntervalSec"] == "0"
-
-
-def test_up_ends_with_that_status_where_a_setting_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("METRICS_PORT=none\n")
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "cli", "up"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
-    assert str(done.returncode) == unit()["Service"]["RestartPreventExitStatus"]
+    assert int(service["RestartSec"]) >= 30
 
 
 def test_a_child_that_is_killed_for_its_memory_does_not_end_the_others() -> None:

@@ -41,6 +41,10 @@ def test_without_any_setting_there_are_defaults_that_work() -> None:
         ("TELEGRAM_API_URL", "api.telegram.org", "must start with http:// or https://"),
         ("WEBHOOK_URL", "bot.example.org", "must start with http:// or https://"),
         ("WEBHOOK_URL", "https://bot.example.org", "needs WEBHOOK_SECRET beside it"),
+        ("WEBHOOK_URL", "https://bot.example.org/?x=1", "must end with its path"),
+        ("WEBHOOK_URL", "https://bot.example.org/desk#1", "must end with its path"),
+        ("WEBHOOK_URL", "https://bot.example.org/{id}", "must end with its path"),
+        ("WEBHOOK_URL", "https://bot.example.org/%7Bid", "must end with its path"),
         ("WEBHOOK_SECRET", "with spaces", "must be 1 to 256 characters of A-Z"),
         ("WEBHOOK_PORT", "0", "greater than or equal to 1"),
         ("WEBHOOK_PORT", "http", "write a whole number"),
@@ -69,6 +73,17 @@ def test_each_wrong_setting_gets_its_sentence(
     assert text.startswith("Some settings are wrong (see docs/settings.md):\n")
     assert name in text
     assert message in text
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["# Schlüssel\nMAX_BATCH=8\n".encode("latin-1"), "MAX_BATCH=8\n".encode("utf-16")],
+    ids=["latin-1", "utf-16"],
+)
+def test_a_file_in_another_encoding_gets_its_sentence(content: bytes) -> None:
+    Path(".env").write_bytes(content)
+    with pytest.raises(DeskError, match=r"^\.env is not in UTF-8 .* save it in that encoding\.$"):
+        load()
 
 
 NUMERIC = [

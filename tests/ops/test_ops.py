@@ -274,6 +274,7 @@ WELL = {
     'frontdesk_free_bytes{directory="models",process="training"}': "9e9x100",
     'frontdesk_free_bytes{directory="data",process="scheduler"}': "9e9x100",
     'frontdesk_training_runs_total{state="rejected"}': "0x20 1x20 2x60",
+    'frontdesk_training_runs_total{state="held"}': "0x10 1x10 2x10 3x10 4x60",
     'frontdesk_training_runs_total{state="promoted"}': "4x100",
 }
 """Series of a desk in order, a sample every 15 seconds."""
@@ -380,6 +381,11 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
         'frontdesk_training_runs_total{state="promoted"}': "4x30 5x70",
     }
     cases.append(firing("a run between three rejected was promoted", WELL | between, []))
+    by_hand = BAD["FrontdeskNothingPromoted"] | {
+        'frontdesk_model_info{version="1"}': "1x70 _x30",
+        'frontdesk_model_info{version="2"}': "_x70 1x30",
+    }
+    cases.append(firing("after three rejected one was promoted by hand", WELL | by_hand, []))
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
     hooked = {'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0x100"}
     cases.append(firing("the bot has a webhook", WELL | hooked, []))

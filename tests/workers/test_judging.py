@@ -14,6 +14,7 @@ import pytest
 from classifier import registry
 from classifier.data import Example
 from classifier.registry import promote
+from desk import metrics
 from desk.domain import FeedbackKind, RunState
 from desk.flow import lessons, runs
 from desk.flow.lessons import Learned
@@ -28,6 +29,12 @@ from workers.training import Trainer
 
 def learned(text: str, intent: str, clock: Clock) -> Learned:
     return Learned(text, intent, FeedbackKind.RELABEL, clock(), OLGA, 1)
+
+
+def counted(state: str) -> float:
+    """How many runs were counted as this."""
+    samples = [s for s in metrics.RUNS.collect()[0].samples if s.labels["state"] == state]
+    return samples[0].value
 
 
 def test_a_candidate_is_compared_with_the_champion_and_with_the_models_before_it(
@@ -99,7 +106,11 @@ def test_after_a_rollback_a_run_promotes_nothing_until_somebody_promotes_by_hand
         trainer.run(*runs.order_run(stage.desk, "Olga"))
     serving = registry.rollback(trainer.models_dir)
     run_id, attempt = runs.order_run(stage.desk, "Olga")
+    before = {state: counted(state) for state in ("held", "rejected")}
     assert trainer.run(run_id, attempt) is RunState.REJECTED
+    # The alert about what the gate rejects does not count it.
+    assert counted("held") == before["held"] + 1
+    assert counted("rejected") == before["rejected"]
     assert registry.champion(trainer.models_dir) == serving
     held = runs.get_run(stage.desk, run_id)
     assert held.report["reason"] == "held"
