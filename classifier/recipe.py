@@ -13,8 +13,8 @@ SMALL = 1200
 """Below this many examples the fit takes each of them twice a step, and more epochs."""
 FEW_EACH = 25
 """The same below this many examples an intent, as long as there are fewer than `LARGE`."""
-VERY_FEW_EACH = 8
-"""Below this many examples an intent they are overfitted by the rate of the other small ones."""
+VERY_FEW, VERY_FEW_EACH = 200, 8
+"""Below this many examples, or this many an intent, the rate of the other small ones overfits."""
 HELD_OUT = 2000
 """At least so many are held out, for the thresholds; where there are fewer, all of them."""
 LARGE = 5000
@@ -117,7 +117,7 @@ class Recipe:
             passes, rate = min(round(280 / math.sqrt(max(examples, 1))), 30), 6e-5
             if intents:
                 passes = max(passes, 10)
-            if intents and examples >= VERY_FEW_EACH * intents:
+            if intents and examples >= max(VERY_FEW, VERY_FEW_EACH * intents):
                 passes, rate = max(passes, 16), 1e-4
         elif examples < LARGE:
             passes, rate = 5, 1.5e-4

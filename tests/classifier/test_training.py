@@ -296,7 +296,8 @@ def test_a_trained_version_is_named_as_its_directory_and_moves_no_pointer(
 @pytest.mark.parametrize(
     ("examples", "intents", "batch_size", "rate", "sentiment_weight"),
     [
-        (399, 20, 32, 1e-4, 2.0),
+        (199, 20, 32, 6e-5, 2.0),
+        (200, 20, 32, 1e-4, 2.0),
         (400, 20, 32, 1e-4, 1.0),
         (1199, 0, 32, 6e-5, 1.0),
         (399, 50, 32, 6e-5, 2.0),
