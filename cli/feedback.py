@@ -70,8 +70,8 @@ def list_(
     """What people taught, the newest first, and what becomes of it in a training.
 
     It teaches; or it is set aside, where labels measure models; withdrawn; overruled by what counts
-    more on that text; of an intent that the pack lacks; on a text that is in the pack's test; a thumb down,
-    which says only that an answer was wrong; or about no text.
+    more on that text; of an intent that the pack lacks; on a text that is in the pack's test; a
+    thumb down, which says only that an answer was wrong; or about no text.
     """
     settings = load_settings()
     desk = open_desk(settings)

@@ -242,7 +242,7 @@ def test_of_a_run_with_nothing_new_to_train_on_the_operators_hear_nothing(stage:
 
 def test_a_nights_run_that_somebody_asks_for_is_theirs_from_then_on(stage: Stage) -> None:
     run_id, _ = runs.order_run(stage.desk, runs.NIGHTLY)
-    assert operators.ordered_training(stage.desk, stage.update(), OLGA) is None, "it is there already"
+    assert operators.ordered_training(stage.desk, stage.update(), OLGA) is None
     assert runs.get_run(stage.desk, run_id).requested_by == "Olga"
     run_id, attempt = runs.order_run(stage.desk, "the command line", begin=True)
     assert runs.get_run(stage.desk, run_id).requested_by == "Olga"
