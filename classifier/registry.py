@@ -327,8 +327,10 @@ def rollback(models: str | Path) -> str:
                 f"{models}: another process promoted, rolled back or removed a version meanwhile; "
                 "see `frontdesk models list`, and roll back again if that is still wanted"
             )
-        _point(models, CHAMPION, previous)
+        # The act before the pointer: a hold without a rollback does no harm, but after a rollback
+        # without a hold the next run may promote the like of what was taken back.
         _note_act(models, ROLLBACK)
+        _point(models, CHAMPION, previous)
         _write_history(models, past)
     return previous
 
@@ -397,20 +399,24 @@ def remove(models: str | Path, version: str) -> None:
 
 def superfluous(models: str | Path, keep: int) -> list[Version]:
     """Versions that nobody needs: not the last `keep` champions, the one that serves included, nor
-    the candidate, nor one of the last day, which may be about to be promoted. Oldest first.
+    the candidate, nor one of the last day, which may be about to be promoted; nor, while the last
+    act by hand is a rollback, one made since, which people may be about to look at. Oldest first.
 
-    Raises `ModelError` where there is no such directory.
+    Raises `ModelError` where there is no such directory, and as `last_act`.
     """
     models = _existing(models)
     last = [str(entry["version"]) for entry in history(models)[-keep:]]
-    yesterday = time.time() - DAY_SECONDS
+    kept_since = time.time() - DAY_SECONDS
+    act = last_act(models)
+    if act is not None and act.kind == ROLLBACK:
+        kept_since = min(kept_since, act.at.timestamp())
     return [
         version
         for version in versions(models)
         if not (version.is_champion or version.is_candidate)
         and version.name not in last
         # By when it was saved: a name is of when its training began.
-        and version.path.stat().st_mtime < yesterday
+        and version.path.stat().st_mtime < kept_since
     ]
 
 

@@ -69,9 +69,9 @@ def list_(
 ) -> None:
     """What people taught, the newest first, and what becomes of it in a training.
 
-    It teaches; or it is set aside to measure models by; withdrawn; overruled by what counts more on
-    that text; of an intent that the pack lacks; on a text that is in the pack's test; a thumb down,
-    which says only that an answer was wrong; or about no text.
+    It teaches; or it is set aside, where labels measure models; withdrawn; overruled by what counts
+    more on that text; of an intent that the pack lacks; on a text that is in the pack's test; a
+    thumb down, which says only that an answer was wrong; or about no text.
     """
     settings = load_settings()
     desk = open_desk(settings)
@@ -196,9 +196,8 @@ def _words(
 ) -> list[Word]:
     from classifier.likeness import normalised
     from desk.flow import lessons, teaching
-    from desk.validation.near import exact_key
     from workers.gold import set_aside
-    from workers.training_data import training_examples
+    from workers.training_data import that_count
 
     with _wrong_name():
         operator_id = None if by is None else teaching.the_operator(desk, by)
@@ -206,16 +205,16 @@ def _words(
     held = settings.pack_dir / "test.jsonl"
     test = read_labelled(held) if held.exists() else []
     examples = read_labelled(settings.pack_dir / "examples.jsonl")
-    to_train_on, gold = set_aside(lessons.learned(desk), [*examples, *test])
-    trained = training_examples(examples, to_train_on, test)
+    heard = lessons.heard(desk)
+    learned = lessons.resolve_conflicts(heard)
+    to_train_on, _ = set_aside(learned, [*examples, *test])
     return teaching.words(
         desk,
         teaching.Which(operator_id, intent, since),
+        heard=heard,
+        counting=that_count(examples, to_train_on, test),
+        aside=set(learned) - set(to_train_on),
         test={normalised(example.text) for example in test},
-        gold={(exact_key(item.text), item.intent) for item in gold},
-        trained={
-            (exact_key(each.text), each.intent) for each in trained if each.intent is not None
-        },
         limit=limit,
     )
 

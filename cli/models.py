@@ -99,7 +99,8 @@ def prune(
 ) -> None:
     """Delete the versions that nobody needs: rejected, never promoted, and champions of long ago.
 
-    The champion, the candidate and what is younger than a day stay.
+    The champion, the candidate and what is younger than a day stay, and after a rollback what was
+    made since, until somebody promotes by hand.
     """
     from classifier import registry
 

@@ -84,7 +84,6 @@ def scheduler(wait: WaitOption = WAIT) -> None:
         reply_deadline=settings.reply_deadline,
         retrain_at=settings.retrain_at,
         retention_days=settings.retention_days,
-        pack_dir=settings.pack_dir,
     )
 
 

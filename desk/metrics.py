@@ -196,7 +196,7 @@ for _outcome in ("sent", "again", "uncertain", "failed", "cancelled", "gone"):
     DELIVERIES.labels(_outcome)
 for _outcome in ("decided", "stale", "failed"):
     JOBS.labels(_outcome)
-for _state in ("promoted", "rejected", "held", "failed"):
+for _state in ("promoted", "rejected", "held", "unchanged", "failed"):
     RUNS.labels(_state)
 for _chore in (
     "compare_clocks",

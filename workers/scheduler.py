@@ -20,17 +20,15 @@ from redis.exceptions import RedisError
 from rq.utils import str_to_date
 from sqlalchemy.exc import SQLAlchemyError
 
-from classifier.data import DataError, read_examples
 from desk import faultpoints, health, metrics, queues
 from desk.boottime import boottime
 from desk.domain import DeskError, RunState
-from desk.flow import clocks, deciding, erasing, leases, lessons, quiet, reminding, runs, watching
+from desk.flow import clocks, deciding, erasing, leases, quiet, reminding, runs, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
 from desk.store import DATABASE_AWAY, cause
 from workers.connection import client
-from workers.training_data import lessons_hash
 
 log = structlog.get_logger(__name__)
 
@@ -75,16 +73,11 @@ class Scheduler:
         reply_deadline: float,
         retrain_at: time | None,
         retention_days: int | None = None,
-        pack_dir: Path | None = None,
     ) -> None:
-        """`pack_dir` is the pack's folder, for `retrain_at`: what people say of a text in there may
-        be nothing to learn."""
         self._desk = desk
         self._connection = connection
         self._reply_deadline = reply_deadline
-        self._retrain_at, self._pack_dir = retrain_at, pack_dir
-        self._left_out: datetime | None = None
-        """The last night without a run though people said something: it taught nothing new."""
+        self._retrain_at = retrain_at
         self._retention = None if retention_days is None else timedelta(days=retention_days)
         self._close_from = self._erase_from = 0.0
         self._emptied_until: int | None = 0
@@ -215,41 +208,25 @@ class Scheduler:
                 log.warning("run.restarted", run=run_id, attempt=again[1])
 
     def retrain(self) -> None:
-        """Once a night, if people have taught something new since the last run."""
+        """Once a night, if people have taught something since the last run.
+
+        Whether that is anything new only the training worker finds out: it takes seconds and memory
+        where there is much feedback, and calling people must not wait.
+        """
         if self._retrain_at is None:
             return
         now = self._desk.clock()
         due = datetime.combine(now.date(), self._retrain_at, tzinfo=now.tzinfo)
         if due > now:
             due -= timedelta(days=1)
-        if due == self._left_out or not runs.taught_since_last_run(self._desk, before=due):
-            return
-        if self._is_learnt():
-            # Once a night: all that people ever taught was read for it.
-            self._left_out = due
-            log.info("run.left_out", by="nightly", reason="what people taught has not changed")
+        if not runs.taught_since_last_run(self._desk, before=due):
             return
         try:
-            run_id, attempt = runs.order_run(self._desk, "nightly")
+            run_id, attempt = runs.order_run(self._desk, runs.NIGHTLY)
         except DeskError:
             return  # a run is under way; the next tick looks again
         queues.enqueue_train(self._connection, run_id, attempt)
-        log.info("run.ordered", run=run_id, by="nightly")
-
-    def _is_learnt(self) -> bool:
-        """Whether the last run that did not fail has learned all that the next one would.
-
-        A thumb down changes nothing, nor does a label of an intent that the pack does not have.
-        """
-        known = runs.last_lessons(self._desk)
-        if known is None or self._pack_dir is None:
-            return False
-        try:
-            pack = read_examples(self._pack_dir / "examples.jsonl")
-            test = read_examples(self._pack_dir / "test.jsonl")
-        except DataError:
-            return False  # the run fails over it, too, and the operators hear that
-        return lessons_hash(pack, lessons.learned(self._desk), test) == known
+        log.info("run.ordered", run=run_id, by=runs.NIGHTLY)
 
     def remind(self) -> None:
         """Operators hear of customers who wait for a person: too long, or since before opening."""
@@ -323,7 +300,6 @@ def run(
     reply_deadline: float,
     retrain_at: str | None,
     retention_days: int | None,
-    pack_dir: Path,
 ) -> None:
     """Do the chores every second until SIGTERM or SIGINT, one scheduler at a time.
 
@@ -333,7 +309,7 @@ def run(
     stop = _stop_on_signals()
     at = time.fromisoformat(retrain_at) if retrain_at else None
     redis = client(redis_url, answer_within=REDIS_SECONDS)
-    scheduler = Scheduler(desk, redis, reply_deadline, at, retention_days, pack_dir)
+    scheduler = Scheduler(desk, redis, reply_deadline, at, retention_days)
     turn = Turn(desk)
     log.info("scheduler.started", retrain_at=retrain_at, retention_days=retention_days)
     while not stop():

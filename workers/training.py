@@ -40,7 +40,7 @@ from workers.gate import Earlier, Measured, Verdict, judge
 from workers.gold import set_aside
 from workers.pack_check import check_pack
 from workers.recipe import recipe_of
-from workers.training_data import lessons_hash, training_examples
+from workers.training_data import examples_hash, training_examples
 
 log = structlog.get_logger(__name__)
 
@@ -154,8 +154,9 @@ class Trainer:
 
     def _work(
         self, run_id: int, attempt: int, life: Life, progress: Progress | None
-    ) -> tuple[str, RunState, str]:
-        """The version, the state its run ended in, and as what it is counted."""
+    ) -> tuple[str | None, RunState, str]:
+        """The version (None where there is nothing new to train on), the state its run ended in,
+        and as what it is counted."""
         faultpoints.point("training.begun")
         promoted = self._promoted_before(run_id, attempt, life)
         if promoted is not None:
@@ -170,9 +171,15 @@ class Trainer:
         # Sorted, so that a row's number means the same in each report of the same content hash.
         test = sorted(read_examples(self.pack_dir / "test.jsonl"), key=repr)
         pack = read_examples(self.pack_dir / "examples.jsonl")
-        learned = lessons.learned(self.desk)
-        to_train_on, gold = set_aside(learned, [*pack, *test])
+        to_train_on, gold = set_aside(lessons.learned(self.desk), [*pack, *test])
         examples = training_examples(pack, to_train_on, test)
+        data = {"test": content_hash(test), "examples": examples_hash(examples)}
+        if self._is_unchanged(run_id, data):
+            log.info("run.left_out", run=run_id, reason="there is nothing new to train on")
+            report = data | {"reason": runs.UNCHANGED}
+            if not self._finish(run_id, attempt, RunState.REJECTED, report=report):
+                raise life.stale()
+            return None, RunState.REJECTED, runs.UNCHANGED
         notes = {"learned": len(to_train_on), "set_aside": len(gold), "pack": self.desk.pack.name}
         version = self._train(examples, test, notes, life, progress)
         registry.set_candidate(self.models_dir, version)
@@ -190,11 +197,7 @@ class Trainer:
                 attempt,
                 state,
                 version=version,
-                report=verdict.as_dict()
-                | {
-                    "test": content_hash(test),
-                    "lessons": lessons_hash(pack, learned, test),
-                },
+                report=verdict.as_dict() | data,
                 promote=partial(self._promote, version, serving) if verdict.promoted else None,
             ):
                 raise life.stale()
@@ -203,6 +206,13 @@ class Trainer:
             if registry.candidate(self.models_dir) == version:
                 registry.set_candidate(self.models_dir, None)
         return version, state, verdict.reason if verdict.reason == "held" else state
+
+    def _is_unchanged(self, run_id: int, data: dict[str, str]) -> bool:
+        """Whether it is a night's run, and the last one that did not fail had the same data."""
+        if runs.get_run(self.desk, run_id).requested_by != runs.NIGHTLY:
+            return False
+        last = runs.last_report(self.desk)
+        return all(last.get(name) == value for name, value in data.items())
 
     def _promote(self, version: str, serving: str | None) -> None:
         # An operator may have promoted another one, or rolled back, while the gate looked.

@@ -60,16 +60,17 @@ def that_count(
     ]
 
 
-def lessons_hash(
-    pack: Sequence[Example], learned: Sequence[lessons.Learned], test: Sequence[Example]
-) -> str:
-    """sha256 (64 hex digits) of what people taught that counts: texts, intents and kinds.
+def examples_hash(examples: Sequence[Example]) -> str:
+    """sha256 (64 hex digits) of what a run trains on; the order does not change it.
 
-    Neither its order changes it nor that somebody says the same again, of the same text or of one
-    that differs by case or spaces.
+    Nor does it that somebody says the same again of a text that differs by case or spaces alone:
+    the newest of those that agree gives its text.
     """
     lines = sorted(
-        json.dumps([exact_key(item.text), item.intent, item.kind], separators=(",", ":"))
-        for item in that_count(pack, learned, test)
+        json.dumps(
+            [exact_key(e.text) if e.private else e.text, e.intent, e.sentiment, e.private],
+            separators=(",", ":"),
+        )
+        for e in examples
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, Pressed
@@ -390,18 +390,18 @@ def note_feedback(
 ) -> None:
     """Keep what an act says about a message; the newest word of the same person counts."""
     session, now = press.session, press.desk.clock()
-    row = session.scalar(
-        select(Feedback).where(
-            Feedback.message_id == message.id, Feedback.kind == kind, Feedback.by == by
-        )
-    )
-    if row is None:
+    # What was withdrawn was an earlier word. Written in any case: somebody may be withdrawing that
+    # very row, which a look at it would not show.
+    said_before = session.execute(
+        update(Feedback)
+        .where(Feedback.message_id == message.id, Feedback.kind == kind, Feedback.by == by)
+        .values(intent=intent, created_at=now, withdrawn_at=None)
+        .returning(Feedback.id)
+    ).first()
+    if said_before is None:
         session.add(
             Feedback(message_id=message.id, kind=kind, by=by, intent=intent, created_at=now)
         )
-    else:
-        # What was withdrawn was an earlier word.
-        row.intent, row.created_at, row.withdrawn_at = intent, now, None
     session.flush()
     happened(session, "feedback.given", message=message.id, kind=str(kind))
 

@@ -191,10 +191,10 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
     _unname_digests(session, customer, conversations)
     _stop_sending(session, customer, conversations)
     taught_ids = {
-        message.id
-        for _, *read in taught(session, conversations)
-        for message in read
-        if message is not None
+        message_id
+        for row in taught(session, conversations)
+        for message_id in (row.message_id, row.before_id)
+        if message_id is not None
     }
     # What was taken back or withdrawn teaches nothing, so no text of it is kept above; but it may
     # have been learned before.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import FeedbackKind, whole_text
@@ -24,7 +24,8 @@ AUTHORITY = {
     FeedbackKind.THUMB_UP: 1,
 }
 OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER})
-
+CHUNK = 1000
+"""So many rows are fetched at once."""
 
 TEXTS_OF_A_CUSTOMER = 20
 """Of so many texts, the latest, a customer's own choice or thumb counts. Whoever means well rarely
@@ -44,8 +45,28 @@ class Learned:
     message_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A row of feedback that gives a label to a customer's own words."""
+
+    kind: FeedbackKind
+    intent: str
+    at: datetime
+    by: int
+    message_id: int
+    text: str
+    before_id: int | None
+    """The message before it, where both were read as one text."""
+    before: str | None
+
+
 def learned(desk: Desk) -> list[Learned]:
-    """All feedback as training examples: masked, one a text, conflicts resolved.
+    """All feedback as training examples: masked, one a text, conflicts resolved."""
+    return resolve_conflicts(heard(desk))
+
+
+def heard(desk: Desk) -> list[Learned]:
+    """All words that count when conflicts are resolved, masked; the oldest first.
 
     A thumb down says only that an answer was wrong: it silences an earlier thumb up of that message
     and gives no label itself. Only what was sent to be classified is a customer's own words:
@@ -54,22 +75,22 @@ def learned(desk: Desk) -> list[Learned]:
     """
     names = desk.pack.names()
     with desk.store.reading() as session:
-        rows = _heard(session)
-    said = [
-        Learned(
-            mask(
-                whole_text(message.text, before.text if before else None), desk.pack.phone_regions
-            ),
-            names[row.intent],
-            row.kind,
-            row.created_at,
-            row.by,
-            row.message_id,
+        banned = set(
+            session.scalars(select(Customer.chat_id).where(Customer.banned_at.is_not(None)))
         )
-        for row, message, before in rows
-        if row.intent is not None and row.intent in names
-    ]
-    return resolve_conflicts(_latest_of_each_customer(said))
+        said = [
+            Learned(
+                mask(whole_text(row.text, row.before), desk.pack.phone_regions),
+                names[row.intent],
+                row.kind,
+                row.at,
+                row.by,
+                row.message_id,
+            )
+            for row in taught(session)
+            if row.intent in names and (row.kind in OPERATORS_WORD or row.by not in banned)
+        ]
+    return _latest_of_each_customer(said)
 
 
 def left_out(desk: Desk) -> dict[str, int]:
@@ -77,20 +98,20 @@ def left_out(desk: Desk) -> dict[str, int]:
 
     An intent that was renamed, merged or dropped: see `formerly` in the pack.
     """
-    names = desk.pack.names()
+    banned = select(Customer.chat_id).where(Customer.banned_at.is_not(None))
+    query = (
+        select(Feedback.intent, func.count())
+        .join(Message, Message.id == Feedback.message_id)
+        .where(
+            _gives_label(),
+            Feedback.intent.not_in(desk.pack.names()),
+            or_(Feedback.kind.in_(OPERATORS_WORD), Feedback.by.not_in(banned)),
+        )
+        .group_by(Feedback.intent)
+        .order_by(func.count().desc(), Feedback.intent)
+    )
     with desk.store.reading() as session:
-        given = Counter(row.intent for row, _, _ in _heard(session) if row.intent is not None)
-    return {intent: count for intent, count in given.most_common() if intent not in names}
-
-
-def _heard(session: Session) -> list[tuple[Feedback, Message, Message | None]]:
-    """What was taught, but for what banned customers say of their own messages."""
-    banned = set(session.scalars(select(Customer.chat_id).where(Customer.banned_at.is_not(None))))
-    return [
-        (row, message, before)
-        for row, message, before in taught(session)
-        if row.kind in OPERATORS_WORD or row.by not in banned
-    ]
+        return {str(intent): count for intent, count in session.execute(query)}
 
 
 def _latest_of_each_customer(said: Sequence[Learned]) -> list[Learned]:
@@ -107,42 +128,49 @@ def _latest_of_each_customer(said: Sequence[Learned]) -> list[Learned]:
     return kept[::-1]
 
 
-def taught(
-    session: Session, conversation_ids: Collection[int] | None = None
-) -> list[tuple[Feedback, Message, Message | None]]:
-    """The feedback that gives a label to a customer's own words, with these and with the message
-    before them, if both were read as one text; oldest first.
+def taught(session: Session, conversation_ids: Collection[int] | None = None) -> Iterator[Taught]:
+    """The feedback that gives a label to a customer's own words, the oldest first.
 
     In these conversations, or in all. What was withdrawn counts for nothing: a thumb down that was
     silences no thumb up.
     """
     before = aliased(Message)
     query = (
-        select(Feedback, Message, before)
+        select(
+            *(Feedback.kind, Feedback.intent, Feedback.created_at, Feedback.by),
+            *(Feedback.message_id, Message.text, before.id, before.text),
+        )
         .join(Message, Message.id == Feedback.message_id)
         .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
-        .where(Message.attempt > 0, Feedback.withdrawn_at.is_(None))
+        .where(_gives_label())
         .order_by(Feedback.id)
     )
     if conversation_ids is not None:
         query = query.where(Message.conversation_id.in_(conversation_ids))
-    rows = [(feedback, message, first) for feedback, message, first in session.execute(query)]
-    disliked = {
-        row.message_id: row.created_at for row, _, _ in rows if row.kind is FeedbackKind.THUMB_DOWN
-    }
-    return [
-        (row, message, first)
-        for row, message, first in rows
-        if row.kind in AUTHORITY
-        and row.intent is not None
-        and message.text.strip()
-        and not (
-            row.kind is FeedbackKind.THUMB_UP
-            and row.message_id in disliked
-            and row.created_at <= disliked[row.message_id]
-        )
-    ]
+    # A desk may have a hundred thousand of them: they are not all to be in memory at once.
+    for row in session.execute(query.execution_options(yield_per=CHUNK)):
+        kind, intent, at, by, message_id, text, before_id, text_before = row
+        yield Taught(kind, str(intent), at, by, message_id, text, before_id, text_before)
+
+
+def _gives_label() -> ColumnElement[bool]:
+    """Whether a row of `Feedback`, joined with its `Message`, gives a label to a text."""
+    down = aliased(Feedback)
+    disliked_since = exists().where(
+        down.message_id == Feedback.message_id,
+        down.kind == FeedbackKind.THUMB_DOWN,
+        down.withdrawn_at.is_(None),
+        down.created_at >= Feedback.created_at,
+    )
+    return and_(
+        Message.attempt > 0,
+        func.trim(Message.text) != "",
+        Feedback.withdrawn_at.is_(None),
+        Feedback.kind.in_(AUTHORITY),
+        Feedback.intent.is_not(None),
+        or_(Feedback.kind != FeedbackKind.THUMB_UP, ~disliked_since),
+    )
 
 
 def resolve_conflicts(said: Iterable[Learned]) -> list[Learned]:

@@ -26,7 +26,7 @@ from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.flow.overview import QUEUE_KEY
-from desk.flow.runs import new_run, running_training
+from desk.flow.runs import new_run, running_training, want
 from desk.flow.summary import REPORT_KEY
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
@@ -209,6 +209,7 @@ def ordered_training(
             return None
         running = running_training(session, desk)
         if running is not None:
+            want(running, operator_name(session, user_id))
             text = say("retrain-busy", desk.language, run=str(running.id))
             tell(session, desk, inbox_id, thread_id, text)
             return None

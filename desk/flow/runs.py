@@ -20,6 +20,10 @@ LIFE_SECONDS = 60.0
 """A run under way that gave no sign of life for so long has lost its process."""
 MOST_ATTEMPTS = 5
 """A run is given up when its process dies in this attempt, or its job ends before it begins."""
+NIGHTLY = "nightly"
+"""Who has ordered a run that trains only where there is something new to train on."""
+UNCHANGED = "unchanged"
+"""The reason of one that had nothing new: rejected, without a version, and told to nobody."""
 ORDER_LOCK = 470_112_234  # any number but `desk.store.MIGRATION_LOCK`
 
 # Why the gate rejected, as its report says it: the text, and the figures in it.
@@ -53,6 +57,7 @@ def order_run(desk: Desk, requested_by: str, *, begin: bool = False) -> tuple[in
             if not (begin and (queued or dead)):
                 raise DeskError(_busy(run.id, queued=queued))
             run.attempt += 1
+            want(run, requested_by)
         if begin:
             run.state, run.started_at = RunState.RUNNING, desk.clock()
         return run.id, run.attempt
@@ -83,6 +88,12 @@ def new_run(session: Session, requested_by: str, now: datetime) -> RunRow:
     session.add(run)
     session.flush()
     return run
+
+
+def want(run: RunRow, requested_by: str) -> None:
+    """Somebody asks for a run that is there already: the night's own then trains in any case."""
+    if run.requested_by == NIGHTLY:
+        run.requested_by = requested_by[:64]
 
 
 def running_training(session: Session, desk: Desk) -> RunRow | None:
@@ -130,18 +141,16 @@ def taught_since_last_run(desk: Desk, before: datetime) -> bool:
         return session.scalar(query) is not None
 
 
-def last_lessons(desk: Desk) -> str | None:
-    """The content hash of what people had taught the last run that did not fail, as its report has
-    it; None without such a run, and while its report says nothing of that."""
+def last_report(desk: Desk) -> dict[str, Any]:
+    """The report of the last run that was promoted or rejected; empty where there is none."""
     query = (
         select(RunRow.report)
-        .where(RunRow.state != RunState.FAILED)
+        .where(RunRow.state.in_([RunState.PROMOTED, RunState.REJECTED]))
         .order_by(RunRow.created_at.desc(), RunRow.id.desc())
         .limit(1)
     )
     with desk.store.reading() as session:
-        report = session.scalar(query)
-    return None if report is None else report.get("lessons")
+        return session.scalar(query) or {}
 
 
 def start_run(desk: Desk, run_id: int, attempt: int) -> bool:
@@ -206,6 +215,8 @@ def finish_run(
 ) -> bool:
     """Write a run's verdict and tell the operators; False if another attempt has begun.
 
+    Of one that is `UNCHANGED` they hear nothing: nobody has asked for it.
+
     `promote` is called while the run is locked, so only for the attempt that counts; if it
     raises, no verdict is written. It must be quick, since whoever writes to a SQLite file waits for
     it. It may be called again where the commit fails. Version and report are committed before it:
@@ -221,7 +232,8 @@ def finish_run(
             promote()
         run.state, run.version, run.error = state, version, error
         run.report, run.finished_at = report or {}, desk.clock()
-        operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))
+        if run.report.get("reason") != UNCHANGED:
+            operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))
         return True
 
 

@@ -14,7 +14,7 @@ from classifier.likeness import normalised
 from desk.domain import DeskError, FeedbackKind, whole_text
 from desk.flow.desk import Desk
 from desk.flow.dossier import LONGEST_ID
-from desk.flow.lessons import OPERATORS_WORD, taught
+from desk.flow.lessons import OPERATORS_WORD, Learned
 from desk.masking import mask
 from desk.tables import Feedback, Message, Operator, PredictionRow
 from desk.validation.near import exact_key
@@ -28,11 +28,13 @@ class Outcome(StrEnum):
 
     TEACHES = "teaches"
     SET_ASIDE = "set aside"
-    """It measures models, and nothing is trained on it."""
+    """The text is one of those that operators' labels measure models by: nothing is trained on
+    it."""
     WITHDRAWN = "withdrawn"
     OVERRULED = "overruled"
-    """Somebody else's word on the same text counts, or the same customer's thumb down after it; or
-    it is a choice or thumb of a customer who is banned, or has taught more texts than count."""
+    """The pack's or somebody else's word on the same text counts, or the same customer's thumb down
+    after it; or it is a choice or thumb of a customer who is banned, or has taught more texts than
+    count."""
     UNKNOWN_INTENT = "intent unknown"
     """The pack lacks it (by now)."""
     IN_TEST = "in the test"
@@ -74,17 +76,22 @@ def words(
     desk: Desk,
     which: Which,
     *,
+    heard: Collection[Learned],
+    counting: Collection[Learned],
+    aside: Collection[Learned],
     test: Collection[str],
-    gold: Collection[tuple[str, str]],
-    trained: Collection[tuple[str, str]],
     limit: int | None = None,
 ) -> list[Word]:
     """The newest first, `limit` of them at most.
 
-    What becomes of each goes by what a run would do now: `trained` are the examples that it would
-    train on, as (`exact_key` of the text, intent), `gold` in the same way what it would set aside;
-    `test` the texts, `normalised`, of the test.
+    What becomes of each goes by what a run would do now: of what is `heard` (`lessons.heard`), what
+    it would learn are those that say the same as one of `counting`, and it would set aside those
+    that say the same as one of `aside`. `test` are the texts, `normalised`, of the test.
     """
+    # Of one person there is one row of a kind for each message.
+    acts = {(word.message_id, word.kind, word.by) for word in heard}
+    teaching = {(exact_key(word.text), word.intent) for word in counting}
+    kept_out = {(exact_key(word.text), word.intent) for word in aside}
     before = aliased(Message)
     query = (
         select(Feedback, Message, before, Operator.name)
@@ -99,11 +106,11 @@ def words(
     found = []
     names = desk.pack.names()
     with desk.store.reading() as session:
-        teaching = {row.id for row, _, _ in taught(session)}
         for row, message, first, name in session.execute(query):
             whole = whole_text(message.text, first.text if first else None)
             text = mask(whole, desk.pack.phone_regions)
             intent = names.get(row.intent or "", row.intent)
+            counts = (row.message_id, row.kind, row.by) in acts
             if row.withdrawn_at is not None:
                 outcome = Outcome.WITHDRAWN
             elif row.kind is FeedbackKind.THUMB_DOWN:
@@ -114,9 +121,9 @@ def words(
                 outcome = Outcome.UNKNOWN_INTENT
             elif normalised(text) in test:
                 outcome = Outcome.IN_TEST
-            elif row.id in teaching and (exact_key(text), intent) in gold:
+            elif counts and (exact_key(text), intent) in kept_out:
                 outcome = Outcome.SET_ASIDE
-            elif row.id in teaching and (exact_key(text), intent) in trained:
+            elif counts and (exact_key(text), intent) in teaching:
                 outcome = Outcome.TEACHES
             else:
                 outcome = Outcome.OVERRULED

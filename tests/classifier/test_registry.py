@@ -306,6 +306,22 @@ def test_the_last_act_by_hand_is_noted_and_what_a_run_does_is_none(tmp_path: Pat
     assert (rolled_back.kind, rolled_back.at > promoted.at) == (registry.ROLLBACK, True)
 
 
+@pytest.mark.parametrize("full_from", [2, 3, 4])  # the first file is the lock
+def test_no_rollback_that_a_full_disk_cuts_short_goes_without_its_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_from: int
+) -> None:
+    first, second = add(tmp_path), add(tmp_path)
+    for version in (first, second):
+        registry.set_champion(tmp_path, version)
+    with monkeypatch.context() as patch, contextlib.suppress(ModelError):
+        fill_disk(patch, at=full_from)
+        registry.rollback(tmp_path)
+    act = registry.last_act(tmp_path)
+    held = act is not None and act.kind == registry.ROLLBACK
+    assert held or registry.champion(tmp_path) == second
+    assert registry.champion(tmp_path) == (second if full_from == 2 else first)
+
+
 def test_to_promote_what_serves_already_is_an_act_by_hand_too(tmp_path: Path) -> None:
     first, second = add(tmp_path), add(tmp_path)
     for version in (first, second):
@@ -570,6 +586,23 @@ def test_superfluous_is_what_neither_serves_nor_waits_nor_is_new_nor_served_late
         assert found == [old[number] for number in expected]
     registry.rollback(tmp_path)  # from then on old[4] is one of those that were taken back
     assert old[4] in [version.name for version in registry.superfluous(tmp_path, 2)]
+
+
+def test_what_was_made_since_a_rollback_is_not_superfluous_until_somebody_promotes(
+    tmp_path: Path,
+) -> None:
+    before, first, second, held = (add(tmp_path) for _ in range(4))
+    for version in (first, second):
+        registry.promote(tmp_path, version)
+    registry.rollback(tmp_path)
+    note = json.loads((tmp_path / registry.LAST_ACT).read_text())
+    note["at"] = (datetime.now(UTC) - timedelta(days=3)).isoformat()
+    (tmp_path / registry.LAST_ACT).write_text(json.dumps(note))
+    for version, days in ((before, 4), (first, 4), (second, 4), (held, 2)):
+        age(tmp_path / version, timedelta(days=days))
+    assert {each.name for each in registry.superfluous(tmp_path, 1)} == {before, second}
+    registry.promote(tmp_path, first)
+    assert {each.name for each in registry.superfluous(tmp_path, 1)} == {before, second, held}
 
 
 def test_a_crash_between_history_and_pointer_does_not_confuse_rollback(

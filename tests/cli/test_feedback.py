@@ -18,7 +18,7 @@ from desk.flow.desk import Desk
 from desk.flow.lessons import Learned
 from desk.pack import load
 from desk.store import Store
-from desk.tables import DeliveryRow, Feedback
+from desk.tables import Customer, DeliveryRow, Feedback
 from tests.cli.conftest import Place, Result
 from tests.desk.acting import predict
 from workers.gold import LEAST, set_aside
@@ -120,12 +120,33 @@ def test_each_word_is_listed_with_what_becomes_of_it_the_newest_first(
     assert order == sorted(order, reverse=True)
 
 
+def test_a_thumb_that_adds_nothing_to_the_pack_or_is_of_a_banned_customer_does_not_teach(
+    teaching: Teaching, frontdesk: Command, pack_dir: Path
+) -> None:
+    known = row_of(pack_dir, "examples.jsonl")
+    thumbs = [teaching.said(known["text"], UP, known["intent"]) for _ in range(2)]
+    thumbs.append(teaching.said("is it there yet", UP, "where"))
+    assert outcomes(frontdesk)[thumbs[2]] == "teaches"
+    with teaching.desk.store.writing() as session:
+        for thumb in (thumbs[0], thumbs[2]):
+            banned = session.get_one(Feedback, thumb).by
+            session.query(Customer).filter_by(chat_id=banned).update({"banned_at": NOON})
+    # An operator's word on the banned customer's text makes it no lesson of theirs.
+    with teaching.desk.store.reading() as session:
+        message_id = session.get_one(Feedback, thumbs[2]).message_id
+    label = teaching.also(message_id, RELABEL, "where", OLGA, hours=1)
+    assert outcomes(frontdesk) == {**dict.fromkeys(thumbs, "overruled"), label: "teaches"}
+    assert frontdesk("feedback", "withdraw", str(label)).code == 0
+    assert frontdesk("feedback", "export", "-").code == 1, "nothing of that teaches"
+
+
 def test_labels_that_measure_models_are_listed_as_set_aside_and_not_exported(
     teaching: Teaching, frontdesk: Command
 ) -> None:
     texts = [f"do you have {number} roses" for number in range(300)]
     _, gold = set_aside([Learned(text, "where", RELABEL, NOON, OLGA, 1) for text in texts], [])
     measuring = [teaching.said(item.text, RELABEL, "where") for item in gold[:LEAST]]
+    measuring.append(teaching.said(gold[LEAST].text, UP, "where"))
     taught = teaching.said("bring me back my coins", RELABEL, "refund")
     assert outcomes(frontdesk) == {**dict.fromkeys(measuring, "set aside"), taught: "teaches"}
     exported = frontdesk("feedback", "export", "-")

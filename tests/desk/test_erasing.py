@@ -306,6 +306,7 @@ def reminded(stage: Stage, clock: Clock) -> Stage:
     clock.set(datetime(2026, 3, 3, 22, 0, tzinfo=UTC))
     for person in (UMA, BEN):
         customers.asked_for_person(stage.desk, uma_says(stage, "/human"), person, "/human")
+        clock.move(seconds=1)  # so that Uma has waited longest
     stage.topic(UMA)
     clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
     assert reminding.announce(stage.desk)

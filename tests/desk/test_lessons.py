@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from desk.domain import Author, DeskError, FeedbackKind, RunState
+from desk.domain import Author, DeskError, FeedbackKind
 from desk.flow import customers, deciding, lessons, operators, runs, teaching
 from desk.flow.lessons import AUTHORITY, Learned, learned, resolve_conflicts
 from desk.tables import Feedback, Message
@@ -162,6 +162,34 @@ def test_labels_that_are_left_out_are_counted_by_the_intent_that_the_pack_does_n
     assert list(lessons.left_out(desk).items()) == [("gift", 2), ("refund", 1)]
 
 
+def test_what_teaches_nothing_anyway_is_not_counted_as_left_out(stage: Stage, clock: Clock) -> None:
+    up, down = FeedbackKind.THUMB_UP, FeedbackKind.THUMB_DOWN
+    _say(stage, stage.ask("by Ben", BEN), "gift", up, BEN.chat_id)
+    _say(stage, stage.ask("by Ana"), "gift", up, ANA.chat_id)
+    thought_over = stage.ask("and now?")
+    _say(stage, thought_over, "gift", up, ANA.chat_id)
+    clock.move(seconds=1)
+    _say(stage, thought_over, "gift", down, ANA.chat_id)
+    _say(stage, stage.ask("a slip"), "gift")
+    (slip,) = stage.all(select(Feedback).where(Feedback.kind == FeedbackKind.RELABEL))
+    teaching.withdraw(stage.desk, [slip.id])
+    stage.ask("Ben wants roses", BEN, intent="complaint")
+    stage.topic(BEN)
+    stage.send_all()
+    operators.banned(stage.desk, stage.update(), OLGA, 77)
+    assert lessons.left_out(stage.desk) == {"gift": 1}, "Ana's thumb alone"
+
+
+def test_more_words_than_are_fetched_at_once_are_all_heard(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons, "CHUNK", 2)
+    texts = [f"roses {number}" for number in range(5)]
+    for text in texts:
+        _say(stage, stage.ask(text), "refund")
+    assert [word.text for word in lessons.heard(stage.desk)] == texts
+
+
 def test_what_a_banned_customer_chose_or_liked_teaches_nothing_while_they_are_banned(
     stage: Stage,
 ) -> None:
@@ -196,53 +224,6 @@ def test_a_customer_teaches_their_latest_texts_by_their_own_word_and_no_more(
     assert texts == {"by olga", "by ben", *(f"text {number}" for number in range(2, most + 2))}
 
 
-def test_new_feedback_since_the_last_run_is_noticed(stage: Stage, clock: Clock) -> None:
-    stage.ask("where are my roses")
-    soon = clock() + timedelta(hours=1)
-    assert not runs.taught_since_last_run(stage.desk, soon)
-    stage.press(stage.token("up"))
-    assert runs.taught_since_last_run(stage.desk, soon)
-    assert not runs.taught_since_last_run(stage.desk, clock() - timedelta(seconds=1))
-    clock.move(minutes=1)
-    runs.order_run(stage.desk, "nightly")
-    assert not runs.taught_since_last_run(stage.desk, soon)
-
-
-def test_what_a_failed_run_was_to_learn_is_tried_again_once_a_night(
-    stage: Stage, clock: Clock
-) -> None:
-    stage.ask("where are my roses")
-    stage.press(stage.token("up"))
-    clock.move(hours=1)
-    due = clock()
-    for _ in range(2):
-        assert runs.taught_since_last_run(stage.desk, due)
-        run = runs.order_run(stage.desk, "nightly", begin=True)
-        runs.finish_run(stage.desk, *run, RunState.FAILED, error="the disk is full")
-        clock.move(hours=1)
-        assert not runs.taught_since_last_run(stage.desk, due), "once a night is enough"
-        clock.move(hours=23)
-        due += timedelta(days=1)
-    run = runs.order_run(stage.desk, "nightly", begin=True)
-    runs.finish_run(stage.desk, *run, RunState.REJECTED)
-    assert not runs.taught_since_last_run(stage.desk, due + timedelta(days=1))
-
-
-def test_what_the_last_run_learned_stands_in_its_report_unless_it_failed(
-    stage: Stage, clock: Clock
-) -> None:
-    assert runs.last_lessons(stage.desk) is None
-    for lesson, state in (("a", RunState.REJECTED), ("b", RunState.PROMOTED)):
-        run = runs.order_run(stage.desk, "cli", begin=True)
-        assert runs.finish_run(stage.desk, *run, state, report={"lessons": lesson})
-        assert runs.last_lessons(stage.desk) == lesson
-        clock.move(hours=1)
-    run = runs.order_run(stage.desk, "cli", begin=True)
-    assert runs.last_lessons(stage.desk) is None, "one under way has not said yet"
-    assert runs.finish_run(stage.desk, *run, RunState.FAILED, error="the disk is full")
-    assert runs.last_lessons(stage.desk) == "b"
-
-
 def test_commands_and_files_never_train(stage: Stage, clock: Clock) -> None:
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     customers.sent_file(stage.desk, stage.update(), BEN, 7, "[photo]")
@@ -260,79 +241,6 @@ def test_commands_and_files_never_train(stage: Stage, clock: Clock) -> None:
     assert len(stage.feedback()) == 2
     assert learned(stage.desk) == []
     assert not runs.taught_since_last_run(stage.desk, clock() + timedelta(hours=1))
-
-
-# ---- Training runs ----
-
-
-def test_an_attempt_is_started_once(stage: Stage) -> None:
-    run_id, attempt = runs.order_run(stage.desk, "Olga")
-    assert runs.start_run(stage.desk, run_id, attempt)
-    assert not runs.start_run(stage.desk, run_id, attempt)
-
-
-def test_a_run_that_begins_with_its_order_can_not_be_started_by_a_worker(stage: Stage) -> None:
-    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
-    assert runs.get_run(stage.desk, run_id).state is RunState.RUNNING
-    assert not runs.start_run(stage.desk, run_id, attempt)
-
-
-def test_the_command_line_takes_over_a_run_whose_process_is_dead_and_no_other(
-    stage: Stage, clock: Clock
-) -> None:
-    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
-    clock.move(seconds=59)
-    with pytest.raises(DeskError, match="already running"):
-        runs.order_run(stage.desk, "cli", begin=True)
-    clock.move(seconds=1)
-    assert runs.order_run(stage.desk, "cli", begin=True) == (run_id, attempt + 1)
-    assert not runs.still_running(stage.desk, run_id, attempt)
-    assert runs.still_running(stage.desk, run_id, attempt + 1)
-
-
-def test_only_the_attempt_that_counts_promotes(stage: Stage) -> None:
-    promoted: list[int] = []
-
-    def finish(run_id: int, attempt: int) -> bool:
-        return runs.finish_run(
-            stage.desk,
-            run_id,
-            attempt,
-            RunState.PROMOTED,
-            promote=lambda: promoted.append(attempt),
-        )
-
-    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
-    assert runs.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
-    assert runs.start_run(stage.desk, run_id, attempt + 1)
-    assert not finish(run_id, attempt)
-    assert finish(run_id, attempt + 1)
-    assert promoted == [attempt + 1]
-
-
-def test_a_run_whose_process_dies_in_five_attempts_is_given_up_and_the_operators_hear_it(
-    stage: Stage,
-) -> None:
-    run_id, _ = runs.order_run(stage.desk, "Olga")
-    for attempt in (1, 2, 3, 4):
-        assert runs.start_run(stage.desk, run_id, attempt)
-        assert runs.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
-    assert runs.start_run(stage.desk, run_id, 5)
-    assert runs.restart_run(stage.desk, run_id) is None
-    run = runs.get_run(stage.desk, run_id)
-    assert run.state is RunState.FAILED
-    assert "died in attempt 5," in (run.error or "")
-    assert runs.restart_run(stage.desk, run_id) is None
-    assert ["died in attempt 5," in text for text in stage.told()] == [True]
-
-
-def test_a_run_whose_job_ends_five_times_before_it_begins_is_given_up_too(stage: Stage) -> None:
-    run_id, _ = runs.order_run(stage.desk, "Olga")
-    for attempt in (2, 3, 4, 5):
-        assert runs.restart_run(stage.desk, run_id) == (run_id, attempt)
-    assert runs.restart_run(stage.desk, run_id) is None
-    assert runs.get_run(stage.desk, run_id).state is RunState.FAILED
-    assert ["its job ended before attempt 5," in text for text in stage.told()] == [True]
 
 
 # ---- Conflicts ----

@@ -30,6 +30,7 @@ from desk.flow import (
     deciding,
     erasing,
     intake,
+    lessons,
     operators,
     reminding,
     roster,
@@ -38,8 +39,8 @@ from desk.flow import (
 )
 from desk.flow.conversations import add_message
 from desk.flow.handoff import take_over
-from desk.tables import Conversation, Customer, DeliveryRow, Message, Operator
-from tests.conftest import Clock
+from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Message, Operator
+from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BOT, OLGA, OSCAR, Stage, new_rows, predict, role_of
 
 ROUNDS = 8
@@ -220,6 +221,26 @@ def test_a_press_that_waited_for_a_take_over_sees_the_person(stage: Stage) -> No
     assert pressed[0].alert
     assert pressed[0].text == "Passed on. A colleague will reply right here."
     assert stage.heard() == []
+
+
+def test_a_label_said_anew_while_it_is_withdrawn_teaches(stage: Stage) -> None:
+    """The press waits for the row that is being withdrawn, and must not go by what it was."""
+    stage.ask("give it back", intent="complaint")
+    stage.press(stage.token("relabel"), by=OSCAR)
+    token = stage.token("label", "refund")
+    stage.press(token, by=OSCAR)
+    inbox_id = stage.update()
+    with ThreadPoolExecutor(1) as pool:
+        with stage.desk.store.writing() as session:
+            row = session.scalars(select(Feedback).with_for_update()).one()
+            row.withdrawn_at = stage.desk.clock()
+            session.flush()
+            waiting = pool.submit(
+                buttons.pressed, stage.desk, inbox_id, token, OSCAR, OPERATOR_CHAT, 1
+            )
+            _until_it_waits(stage)
+        waiting.result(30)
+    assert [word.intent for word in lessons.learned(stage.desk)] == ["refund"]
 
 
 class _Day:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,9 +10,9 @@ from desk.domain import (
     DeskError,
     RunState,
 )
-from desk.flow import runs
+from desk.flow import operators, runs
 from tests.conftest import Clock
-from tests.desk.acting import Stage
+from tests.desk.acting import OLGA, Stage
 
 
 def test_a_run_begins_once_and_ends_with_a_verdict_for_the_operators(stage: Stage) -> None:
@@ -206,3 +206,140 @@ def test_without_a_champion_nothing_is_said_of_its_answers(stage: Stage) -> None
     report = {"candidate_accuracy": 0.9, "candidate_coverage": 0.5}
     assert runs.finish_run(stage.desk, *run, RunState.PROMOTED, version="v2", report=report)
     assert "champion" not in stage.told()[-1]
+
+
+def test_new_feedback_since_the_last_run_is_noticed(stage: Stage, clock: Clock) -> None:
+    stage.ask("where are my roses")
+    soon = clock() + timedelta(hours=1)
+    assert not runs.taught_since_last_run(stage.desk, soon)
+    stage.press(stage.token("up"))
+    assert runs.taught_since_last_run(stage.desk, soon)
+    assert not runs.taught_since_last_run(stage.desk, clock() - timedelta(seconds=1))
+    clock.move(minutes=1)
+    runs.order_run(stage.desk, "nightly")
+    assert not runs.taught_since_last_run(stage.desk, soon)
+
+
+def test_what_a_failed_run_was_to_learn_is_tried_again_once_a_night(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("up"))
+    clock.move(hours=1)
+    due = clock()
+    for _ in range(2):
+        assert runs.taught_since_last_run(stage.desk, due)
+        run = runs.order_run(stage.desk, "nightly", begin=True)
+        runs.finish_run(stage.desk, *run, RunState.FAILED, error="the disk is full")
+        clock.move(hours=1)
+        assert not runs.taught_since_last_run(stage.desk, due), "once a night is enough"
+        clock.move(hours=23)
+        due += timedelta(days=1)
+    run = runs.order_run(stage.desk, "nightly", begin=True)
+    runs.finish_run(stage.desk, *run, RunState.REJECTED)
+    assert not runs.taught_since_last_run(stage.desk, due + timedelta(days=1))
+
+
+def test_the_last_report_is_of_a_run_that_was_promoted_or_rejected(
+    stage: Stage, clock: Clock
+) -> None:
+    assert runs.last_report(stage.desk) == {}
+    for name, state in (("a", RunState.REJECTED), ("b", RunState.PROMOTED)):
+        run = runs.order_run(stage.desk, "cli", begin=True)
+        assert runs.finish_run(stage.desk, *run, state, report={"examples": name})
+        assert runs.last_report(stage.desk) == {"examples": name}
+        clock.move(hours=1)
+    run = runs.order_run(stage.desk, "cli", begin=True)
+    assert runs.last_report(stage.desk) == {"examples": "b"}, "one under way has none yet"
+    assert runs.finish_run(stage.desk, *run, RunState.FAILED, error="the disk is full")
+    assert runs.last_report(stage.desk) == {"examples": "b"}
+
+
+def test_of_a_run_with_nothing_new_to_train_on_the_operators_hear_nothing(stage: Stage) -> None:
+    run = runs.order_run(stage.desk, runs.NIGHTLY, begin=True)
+    report = {"reason": runs.UNCHANGED}
+    assert runs.finish_run(stage.desk, *run, RunState.REJECTED, report=report)
+    assert stage.told() == []
+    assert runs.get_run(stage.desk, run[0]).state is RunState.REJECTED
+
+
+def test_a_nights_run_that_somebody_asks_for_is_theirs_from_then_on(stage: Stage) -> None:
+    run_id, _ = runs.order_run(stage.desk, runs.NIGHTLY)
+    assert operators.ordered_training(stage.desk, stage.update(), OLGA) is None
+    assert runs.get_run(stage.desk, run_id).requested_by == "Olga"
+    run_id, attempt = runs.order_run(stage.desk, "the command line", begin=True)
+    assert runs.get_run(stage.desk, run_id).requested_by == "Olga"
+    runs.finish_run(stage.desk, run_id, attempt, RunState.REJECTED)
+    run_id, _ = runs.order_run(stage.desk, runs.NIGHTLY)
+    runs.order_run(stage.desk, "the command line", begin=True)
+    assert runs.get_run(stage.desk, run_id).requested_by == "the command line"
+
+
+def test_an_attempt_is_started_once(stage: Stage) -> None:
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
+    assert runs.start_run(stage.desk, run_id, attempt)
+    assert not runs.start_run(stage.desk, run_id, attempt)
+
+
+def test_a_run_that_begins_with_its_order_can_not_be_started_by_a_worker(stage: Stage) -> None:
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
+    assert runs.get_run(stage.desk, run_id).state is RunState.RUNNING
+    assert not runs.start_run(stage.desk, run_id, attempt)
+
+
+def test_the_command_line_takes_over_a_run_whose_process_is_dead_and_no_other(
+    stage: Stage, clock: Clock
+) -> None:
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
+    clock.move(seconds=59)
+    with pytest.raises(DeskError, match="already running"):
+        runs.order_run(stage.desk, "cli", begin=True)
+    clock.move(seconds=1)
+    assert runs.order_run(stage.desk, "cli", begin=True) == (run_id, attempt + 1)
+    assert not runs.still_running(stage.desk, run_id, attempt)
+    assert runs.still_running(stage.desk, run_id, attempt + 1)
+
+
+def test_only_the_attempt_that_counts_promotes(stage: Stage) -> None:
+    promoted: list[int] = []
+
+    def finish(run_id: int, attempt: int) -> bool:
+        return runs.finish_run(
+            stage.desk,
+            run_id,
+            attempt,
+            RunState.PROMOTED,
+            promote=lambda: promoted.append(attempt),
+        )
+
+    run_id, attempt = runs.order_run(stage.desk, "cli", begin=True)
+    assert runs.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
+    assert runs.start_run(stage.desk, run_id, attempt + 1)
+    assert not finish(run_id, attempt)
+    assert finish(run_id, attempt + 1)
+    assert promoted == [attempt + 1]
+
+
+def test_a_run_whose_process_dies_in_five_attempts_is_given_up_and_the_operators_hear_it(
+    stage: Stage,
+) -> None:
+    run_id, _ = runs.order_run(stage.desk, "Olga")
+    for attempt in (1, 2, 3, 4):
+        assert runs.start_run(stage.desk, run_id, attempt)
+        assert runs.restart_run(stage.desk, run_id) == (run_id, attempt + 1)
+    assert runs.start_run(stage.desk, run_id, 5)
+    assert runs.restart_run(stage.desk, run_id) is None
+    run = runs.get_run(stage.desk, run_id)
+    assert run.state is RunState.FAILED
+    assert "died in attempt 5," in (run.error or "")
+    assert runs.restart_run(stage.desk, run_id) is None
+    assert ["died in attempt 5," in text for text in stage.told()] == [True]
+
+
+def test_a_run_whose_job_ends_five_times_before_it_begins_is_given_up_too(stage: Stage) -> None:
+    run_id, _ = runs.order_run(stage.desk, "Olga")
+    for attempt in (2, 3, 4, 5):
+        assert runs.restart_run(stage.desk, run_id) == (run_id, attempt)
+    assert runs.restart_run(stage.desk, run_id) is None
+    assert runs.get_run(stage.desk, run_id).state is RunState.FAILED
+    assert ["its job ended before attempt 5," in text for text in stage.told()] == [True]

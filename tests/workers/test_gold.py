@@ -56,6 +56,21 @@ def test_what_differs_from_a_text_set_aside_by_case_or_punctuation_is_not_traine
     assert "and tulips" in kept
 
 
+def test_what_a_customer_chose_is_not_trained_on_where_an_operators_label_would_be_set_aside() -> (
+    None
+):
+    _, gold = set_aside(labels(TEXTS), [])
+    first, rest = gold[0], [item for item in labels(TEXTS) if item.text != gold[0].text]
+    chosen = labels([first.text, f"{first.text.upper()}!"], FeedbackKind.CLARIFIED)
+    before, measuring = set_aside([*rest, *chosen], [])
+    assert normalised(first.text) not in {normalised(item.text) for item in before}
+    assert first.text not in texts(measuring), "a customer's word measures nothing"
+    _, after = set_aside([*rest, first], [])
+    assert first in after, "nor has a model of before seen what an operator says of it now"
+    of_the_pack = [Example(first.text, "hours")]
+    assert set(chosen) <= set(set_aside([*rest, *chosen], of_the_pack)[0])
+
+
 @pytest.mark.parametrize(("number", "aside"), [(LEAST, LEAST), (LEAST - 1, 0)])
 def test_a_few_labels_that_could_tell_nothing_are_trained_on(number: int, aside: int) -> None:
     _, gold = set_aside(labels(TEXTS), [])

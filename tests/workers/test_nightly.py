@@ -1,7 +1,9 @@
-"""The nightly training: ordered where people have taught something new, and else left out."""
+"""The nightly training: ordered where people have said something, left out where it is not new."""
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import time
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import pytest
 from redis import Redis
 from structlog.testing import capture_logs
 
-from desk import queues
-from desk.domain import FeedbackKind, RunState
+from classifier import registry
+from desk import metrics, queues
+from desk.domain import FeedbackKind, Run, RunState
 from desk.flow import runs, watching
 from desk.tables import Feedback
 from tests.conftest import FLORIST, Clock
@@ -22,9 +25,7 @@ from workers.training import Trainer
 
 @pytest.fixture
 def scheduler(stage: Stage, connection: Redis) -> Scheduler:
-    return Scheduler(
-        stage.desk, connection, reply_deadline=20, retrain_at=time(3, 0), pack_dir=FLORIST
-    )
+    return Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=time(3, 0))
 
 
 @pytest.fixture
@@ -54,10 +55,24 @@ def ordered(stage: Stage) -> list[str]:
     return [runs.get_run(stage.desk, run_id).requested_by for run_id, _, _ in found]
 
 
-def learn(stage: Stage, trainer: Trainer) -> None:
+def learn(stage: Stage, trainer: Trainer) -> Run:
     """Carry out the run that waits."""
     ((run_id, attempt, _),) = watching.unfinished_runs(stage.desk)
-    assert trainer.run(run_id, attempt) is RunState.PROMOTED
+    trainer.run(run_id, attempt)
+    return runs.get_run(stage.desk, run_id)
+
+
+def is_left_out(run: Run) -> bool:
+    """Whether the run found nothing new to train on."""
+    return (run.state, run.version, run.report.get("reason")) == (
+        *(RunState.REJECTED, None),
+        "unchanged",
+    )
+
+
+def counted(state: str) -> float:
+    name = "frontdesk_training_runs_total"
+    return metrics.registry("training").get_sample_value(name, {"state": state}) or 0
 
 
 def test_the_night_retrains_only_when_people_have_taught_something(
@@ -77,78 +92,73 @@ def test_the_night_retrains_only_when_people_have_taught_something(
     assert len(watching.unfinished_runs(stage.desk)) == 1
 
 
-def test_a_night_is_left_out_where_what_people_said_since_the_last_run_changes_no_lesson(
+def test_a_nights_run_is_left_out_where_what_people_said_gives_nothing_new_to_train_on(
     stage: Stage, scheduler: Scheduler, trainer: Trainer, clock: Clock
 ) -> None:
     teach(stage, "when do you open", "opening_hours")
     clock.move(days=1)
     scheduler.tick()
-    learn(stage, trainer)
+    assert learn(stage, trainer).state is RunState.PROMOTED
 
-    clock.move(minutes=1)
-    teach(stage, "that did not help", None, FeedbackKind.THUMB_DOWN, ANA.chat_id)
-    teach(stage, "wrap it up", "gift")
-    teach(stage, "has my order left yet?", "refund")  # a text of the frozen test
-    teach(stage, "When do you open!", "opening_hours")
-    clock.move(days=1)
-    with capture_logs() as logs:
-        for _ in range(3):
-            scheduler.tick()
-    assert ordered(stage) == []
-    assert [entry["event"] for entry in logs].count("run.left_out") == 1, "told once a night"
+    for night in (1, 2):
+        clock.move(minutes=1)
+        teach(stage, "that did not help", None, FeedbackKind.THUMB_DOWN, ANA.chat_id)
+        teach(stage, "wrap it up", "gift")
+        teach(stage, "has my order left yet?", "refund")  # a text of the frozen test
+        teach(stage, "When do you open!", "opening_hours")
+        clock.move(days=1)
+        scheduler.tick()
+        assert ordered(stage) == ["nightly"]
+        told, rejected, unchanged = stage.told(), counted("rejected"), counted("unchanged")
+        assert is_left_out(learn(stage, trainer)), night
+        assert (counted("rejected"), counted("unchanged")) == (rejected, unchanged + 1)
+        assert stage.told() == told, "nobody asked for it"
+        scheduler.tick()
+        assert ordered(stage) == [], "it has seen what was said"
+    assert len(registry.versions(trainer.models_dir)) == 1
 
     teach(stage, "are you open on sundays", "opening_hours")
     scheduler.tick()
     assert ordered(stage) == [], "not before the night"
     clock.move(days=1)
     scheduler.tick()
-    assert ordered(stage) == ["nightly"]
+    assert learn(stage, trainer).version is not None
 
 
-def test_all_that_was_taught_is_read_once_a_night(
-    stage: Stage,
-    scheduler: Scheduler,
-    trainer: Trainer,
-    clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_run_that_somebody_asked_for_trains_though_nothing_is_new(
+    stage: Stage, trainer: Trainer
 ) -> None:
+    for by in ("Olga", "Olga"):
+        runs.order_run(stage.desk, by)
+        assert learn(stage, trainer).version is not None
+    runs.order_run(stage.desk, runs.NIGHTLY)
+    assert is_left_out(learn(stage, trainer))
+
+
+@pytest.mark.parametrize("name", ["examples.jsonl", "test.jsonl"])
+def test_a_nights_run_trains_where_the_pack_has_changed(
+    stage: Stage, trainer: Trainer, tmp_path: Path, name: str
+) -> None:
+    pack = tmp_path / "pack"
+    shutil.copytree(FLORIST, pack)
+    trainer = replace(trainer, pack_dir=pack)
     runs.order_run(stage.desk, "Olga")
     learn(stage, trainer)
-    reads = []
-
-    def read(desk: object) -> list[object]:
-        reads.append(desk)
-        return []
-
-    monkeypatch.setattr("workers.scheduler.lessons.learned", read)
-    teach(stage, "that did not help", None, FeedbackKind.THUMB_DOWN, ANA.chat_id)
-    for night in (1, 2):
-        clock.move(days=1)
-        for _ in range(3):
-            scheduler.tick()
-        assert len(reads) == night
+    with (pack / name).open("a") as file:
+        file.write('{"text": "is it open on sundays", "intent": "opening_hours"}\n')
+    runs.order_run(stage.desk, runs.NIGHTLY)
+    assert learn(stage, trainer).version is not None
+    runs.order_run(stage.desk, runs.NIGHTLY)
+    assert is_left_out(learn(stage, trainer))
 
 
-def test_after_a_run_of_a_version_that_did_not_keep_what_it_learned_any_feedback_counts(
-    stage: Stage, scheduler: Scheduler, clock: Clock
+def test_after_a_run_of_a_version_that_did_not_keep_what_it_learned_a_nights_run_trains(
+    stage: Stage, trainer: Trainer
 ) -> None:
     run = runs.order_run(stage.desk, "Olga", begin=True)
     runs.finish_run(stage.desk, *run, RunState.REJECTED, report={"reason": "accuracy"})
-    teach(stage, "that did not help", None, FeedbackKind.THUMB_DOWN, ANA.chat_id)
-    clock.move(days=1)
-    scheduler.tick()
-    assert ordered(stage) == ["nightly"]
-
-
-def test_a_pack_that_can_not_be_read_leaves_no_night_out(
-    stage: Stage, connection: Redis, trainer: Trainer, clock: Clock, tmp_path: Path
-) -> None:
-    runs.order_run(stage.desk, "Olga")
-    learn(stage, trainer)
-    teach(stage, "that did not help", None, FeedbackKind.THUMB_DOWN, ANA.chat_id)
-    clock.move(days=1)
-    Scheduler(stage.desk, connection, 20, time(3, 0), pack_dir=tmp_path).tick()
-    assert ordered(stage) == ["nightly"], "the run fails and the operators hear why"
+    runs.order_run(stage.desk, runs.NIGHTLY)
+    assert learn(stage, trainer).version is not None
 
 
 def test_a_run_that_begins_says_which_labels_it_leaves_out(stage: Stage, trainer: Trainer) -> None:

@@ -9,7 +9,7 @@ from desk.domain import FeedbackKind
 from desk.flow.lessons import Learned, resolve_conflicts
 from tests.conftest import Clock
 from tests.desk.acting import OLGA
-from workers.training_data import lessons_hash, training_examples
+from workers.training_data import examples_hash, training_examples
 
 CUSTOMERS = [FeedbackKind.THUMB_UP, FeedbackKind.CLARIFIED]
 
@@ -105,23 +105,34 @@ def test_an_operators_word_stands_beside_the_packs_label_of_a_text_with_other_pu
     ]
 
 
-def test_the_hash_of_what_was_taught_changes_with_what_a_run_learns_of_it_and_with_no_more(
+def test_the_hash_of_what_a_run_trains_on_changes_with_that_and_with_no_more(
     clock: Clock,
 ) -> None:
     pack, test = [Example("hi", "greeting")], [Example("Open today?", "hours")]
     taught = [learned("hm?", "hours", clock), learned("oh", "refund", clock)]
-    known = lessons_hash(pack, taught, test)
+
+    def found(pack: list[Example], taught: list[Learned]) -> str:
+        return examples_hash(training_examples(pack, taught, test))
+
+    known = found(pack, taught)
     clock.move(days=1)
-    again = [learned("oh", "refund", clock), learned("hm?", "hours", clock)]
+    again = [learned("Oh!", "refund", clock), learned("hm?", "hours", clock)]
     nothing = [
         learned("open today", "refund", clock),
         learned("hi?", "refund", clock, FeedbackKind.CLARIFIED),
+        learned("hi", "greeting", clock),
     ]
-    assert lessons_hash(pack, again + nothing, test) == known
+    assert found(pack, again + nothing) == known
     for other in (
         taught[:1],
         [taught[0], learned("oh", "greeting", clock)],
-        [taught[0], learned("oh", "refund", clock, FeedbackKind.THUMB_UP)],
         [*taught, learned("hi", "refund", clock)],
     ):
-        assert lessons_hash(pack, other, test) != known
+        assert found(pack, other) != known
+    for changed in (
+        [Example("Hi", "greeting")],
+        [Example("hi", "refund")],
+        [Example("hi", "greeting", "positive")],
+        [*pack, Example("oh no", "refund")],
+    ):
+        assert found(changed, taught) != known
