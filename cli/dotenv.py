@@ -7,8 +7,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desk.settings import Settings
-
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
@@ -35,6 +33,8 @@ def unread(*, by_up: bool) -> list[tuple[str, str]]:
     """
     from dotenv.parser import parse_stream
 
+    from desk.settings import Settings
+
     file = Path(str(Settings.model_config.get("env_file")))
     if not file.is_file():
         return []
@@ -44,6 +44,8 @@ def unread(*, by_up: bool) -> list[tuple[str, str]]:
 
 
 def _problem(binding: Binding, file: Path, by_up: bool) -> tuple[str, str] | None:
+    from desk.settings import Settings
+
     name = binding.key
     if binding.error:
         hint = "Write it as NAME=value, with a quote at both ends of the value or at none"

@@ -8,6 +8,7 @@ from datetime import time
 from pathlib import Path
 
 import pytest
+import structlog
 from redis import Redis
 from structlog.testing import capture_logs
 
@@ -18,7 +19,7 @@ from desk.flow import runs, watching
 from desk.tables import Feedback
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import ANA, OLGA, Stage
-from tests.workers.models import tiny_base
+from workers import training
 from workers.scheduler import Scheduler
 from workers.training import Trainer
 
@@ -26,13 +27,6 @@ from workers.training import Trainer
 @pytest.fixture
 def scheduler(stage: Stage, connection: Redis) -> Scheduler:
     return Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=time(3, 0))
-
-
-@pytest.fixture
-def trainer(stage: Stage, tmp_path: Path) -> Trainer:
-    models = tmp_path / "models"
-    models.mkdir()
-    return Trainer(stage.desk, models, FLORIST, str(tiny_base(tmp_path)), "cpu")
 
 
 def teach(
@@ -161,7 +155,11 @@ def test_after_a_run_of_a_version_that_did_not_keep_what_it_learned_a_nights_run
     assert learn(stage, trainer).version is not None
 
 
-def test_a_run_that_begins_says_which_labels_it_leaves_out(stage: Stage, trainer: Trainer) -> None:
+def test_a_run_that_begins_says_which_labels_it_leaves_out(
+    stage: Stage, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A test that has set up the log in this process has fixed where the module's goes.
+    monkeypatch.setattr(training, "log", structlog.get_logger())
     teach(stage, "wrap it up", "gift")
     teach(stage, "with a card", "gift")
     runs.order_run(stage.desk, "Olga")
