@@ -323,11 +323,23 @@ class _Chat:
                 continue
             message, decision = self.messages.get(row.id, (None, None))
             if message is None:
-                yield f"update {row.update_id} is done, but its text became no message."
+                if not self._changed_before(row):
+                    yield f"update {row.update_id} is done, but its text became no message."
             elif message.state is not MessageState.DECIDED or decision is None:
                 yield f"message {message.id} was never decided."
             else:
                 self.verdict.decisions[str(decision.action)] += 1
+
+    def _changed_before(self, row: Inbox) -> bool:
+        """Whether a later change of its text was stored before it, and is what was read."""
+        number = row.payload["message"]["message_id"]
+        return any(
+            other.id < row.id
+            and other.update_id > row.update_id
+            and (other.payload.get("edited_message") or {}).get("message_id") == number
+            and other.id in self.messages
+            for other in self.inbox
+        )
 
     def _in_order(self) -> Iterator[str]:
         """The chat shows what was delivered, in order; what stands twice is marked."""

@@ -179,6 +179,28 @@ def test_an_edit_of_a_customer_that_is_not_stored_is_named(whole: Stack, edited:
     assert any("what became of" in sentence for sentence in verdict.violations)
 
 
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_text_may_become_no_message_only_where_a_change_of_it_came_before(
+    whole: Stack, edited: int, earlier: bool
+) -> None:
+    query = text(
+        "SELECT i.id FROM inbox i JOIN inbox e ON e.chat_id = i.chat_id AND "
+        "e.payload -> 'edited_message' ->> 'message_id' = i.payload -> 'message' ->> 'message_id' "
+        "WHERE i.chat_id = :chat"
+    )
+    with whole.store.engine.connect() as connection:
+        [row] = connection.scalars(query, {"chat": edited}).all()
+        unread = text("UPDATE messages SET inbox_id = NULL WHERE inbox_id = :row")
+        connection.execute(unread, {"row": row})
+        if earlier:
+            later = text("UPDATE inbox SET id = id + 1000000 WHERE id = :row")
+            connection.execute(later, {"row": row})
+        verdict = oracle.judge(Inside(connection), whole.simulator, [edited])
+        connection.rollback()
+    named = any("became no message" in sentence for sentence in verdict.violations)
+    assert named is not earlier, verdict.violations
+
+
 def test_an_edit_of_an_operator_that_the_customer_does_not_see_is_named(
     whole: Stack, edited: int
 ) -> None:
