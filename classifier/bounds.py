@@ -24,3 +24,12 @@ def binomial_upper_bound(wrong: int, answered: int, confidence: float = 0.95) ->
     from scipy.special import betaincinv
 
     return float(betaincinv(wrong + 1, answered - wrong, confidence))
+
+
+def chance_of_at_least(count: int, trials: int, share: float) -> float:
+    """The exact binomial tail: the chance of `count` or more in `trials`, each of that `share`."""
+    if count <= 0:
+        return 1.0
+    from scipy.special import bdtrc
+
+    return float(bdtrc(count - 1, trials, share))

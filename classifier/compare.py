@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from classifier.arrays import Float64
+from classifier.bounds import chance_of_at_least
 from classifier.data import DataError, Example
 from classifier.evaluate import (
     Outcomes,
@@ -38,11 +39,7 @@ def chance_of_losing(gained: int, lost: int) -> float:
 
     `gained` texts only the second model gets right, `lost` ones only the first.
     """
-    if not lost:
-        return 1.0
-    from scipy.special import bdtrc
-
-    return float(bdtrc(lost - 1, lost + gained, 0.5))
+    return chance_of_at_least(lost, lost + gained, 0.5)
 
 
 def chance_of_differing(gained: int, lost: int) -> float:

@@ -115,10 +115,10 @@ class Recipe:
         # Few examples need many passes: the number of steps matters more than that of epochs.
         if small:
             passes, rate = min(round(280 / math.sqrt(max(examples, 1))), 30), 6e-5
-            if intents:
-                passes = max(passes, 10)
             if intents and examples >= max(VERY_FEW, VERY_FEW_EACH * intents):
                 passes, rate = max(passes, 16), 1e-4
+            elif intents:
+                passes = max(passes, 10)
         elif examples < LARGE:
             passes, rate = 5, 1.5e-4
         else:

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from classifier.arrays import Bools, Float64
+from classifier.bounds import chance_of_at_least
 from classifier.calibration import Calibration
 from classifier.compare import chance_of_losing
 
@@ -267,10 +268,9 @@ def _exceeds(wrong: int, allowed: float, candidate: Measured) -> bool:
     By the exact binomial tail at the mean share allowed: where intents are allowed different
     shares, their sum varies less than that (Hoeffding 1956).
     """
-    from scipy.special import bdtrc
-
     answers = int(candidate.answered.sum())
-    return wrong > 0 and float(bdtrc(wrong - 1, answers, allowed / answers)) < SIGNIFICANCE
+    # Without answers none is wrong.
+    return wrong > 0 and chance_of_at_least(wrong, answers, allowed / answers) < SIGNIFICANCE
 
 
 def _fell(candidate: float | None, champion: float | None) -> bool:
