@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 
 from cli.compose import load_settings, open_desk
 from cli.errors import CommandError, MisconfiguredError
+from cli.private_file import check_new, write_new
 from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
@@ -65,25 +65,14 @@ def export(
     """All that is kept of a customer, as JSON: for one who asks what you know of them."""
     from desk.flow.dossier import record, the_one
 
+    if out is not None:
+        check_new(out)
     desk = open_desk(load_settings())
     kept = record(desk, the_one(desk, who).id)
     if out is None:
         print_json(kept)
         return
-    try:
-        # Made for its owner: somebody's whole conversations are in it.
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise MisconfiguredError(f"{out} exists already; name a file to be made.") from None
-    except OSError as error:
-        raise MisconfiguredError(f"{out} can't be made: {error.strerror}.") from None
-    try:
-        # Half a surrogate, which Telegram's JSON may hold, becomes its escape, as JSON writes it.
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            json.dump(kept, file, ensure_ascii=False, indent=2)
-    except BaseException:
-        out.unlink()
-        raise
+    write_new(out, json.dumps(kept, ensure_ascii=False, indent=2))
     notices().print(f"Written to {out}.", markup=False)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ import typer
 from cli.compose import load_settings, open_desk
 from cli.errors import CommandError, MisconfiguredError
 from cli.options import read_labelled
+from cli.private_file import check_new, write_new
 from cli.screen import JsonOption, as_json, notices, print_json, results, shown
 
 if TYPE_CHECKING:
@@ -121,10 +121,8 @@ def export(
     from desk.validation.near import exact_key
 
     to_screen = str(out) == "-"
-    if not to_screen and out.exists():
-        raise MisconfiguredError(f"{out} exists already; name a file to be made.")
-    if not out.parent.is_dir():
-        raise MisconfiguredError(f"{out} can't be made: there is no folder {out.parent}.")
+    if not to_screen:
+        check_new(out)
     settings = load_settings()
     found = _words(settings, open_desk(settings), by, intent, since)
     # Of a text that several people taught, as the newest of them has written it.
@@ -138,7 +136,7 @@ def export(
         for example in texts.values():
             print(as_json({"text": example.text, "intent": example.intent}))
         return
-    _write(out, dump_jsonl(texts.values()))
+    write_new(out, dump_jsonl(texts.values()))
     notices().print(f"{out}: {len(texts):,} examples", markup=False)
 
 
@@ -255,26 +253,3 @@ def _wrong_name() -> Iterator[None]:
         yield
     except DeskError as error:
         raise MisconfiguredError(str(error)) from None
-
-
-def _write(out: Path, text: str) -> None:
-    """Write a new file that its owner alone may read; it appears whole."""
-    from desk.exchange.files import partial_of, told
-    from desk.exchange.material import ExchangeError
-
-    partial = partial_of(out)
-    try:
-        with told(out):
-            partial.unlink(missing_ok=True)  # of one that was killed
-            # Made for its owner: customers' words are in it.
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(out)
-    except ExchangeError as error:
-        raise CommandError(str(error)) from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

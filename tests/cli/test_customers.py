@@ -8,7 +8,6 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -146,14 +145,13 @@ def test_half_a_surrogate_of_an_update_is_exported_and_a_full_disk_leaves_no_fil
         session.query(Inbox).filter_by(id=1).one().payload = {"text": "\ud83d and Größe"}
     out = tmp_path / "ada.json"
 
-    def fill_disk(_kept: object, file: IO[str], **_: object) -> None:
-        file.write("{")
+    def fill_disk(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("cli.customers.json.dump", fill_disk)
+        patch.setattr("cli.private_file.os.fsync", fill_disk)
         assert frontdesk("customers", "export", "@ada", "--out", str(out)).code == 1
-    assert not out.exists()
+    assert list(tmp_path.glob("*.json*")) + list(tmp_path.glob(".*.partial")) == []
     assert frontdesk("customers", "export", "@ada", "--out", str(out)).code == 0
     kept = json.loads(out.read_text(encoding="utf-8"))
     assert kept["updates"] == [{"text": "\ud83d and Größe"}]

@@ -298,7 +298,7 @@ def test_an_export_overwrites_nothing_and_leaves_no_half_of_a_file(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("cli.feedback.os.fsync", fill_disk)
+        patch.setattr("cli.private_file.os.fsync", fill_disk)
         failed = frontdesk("feedback", "export", str(out))
     assert failed.code == 1
     assert "No space left on device" in failed.err
