@@ -86,7 +86,7 @@ def _compare(a: Outcomes, b: Outcomes) -> dict[str, Any]:
     tables = label_table(a), label_table(b)
     accuracy = [float(outcomes.correct.mean()) for outcomes in (a, b)]
     macro_f1 = [mean_f1(table) for table in tables]
-    intervals = _intervals(a, b)
+    intervals = intervals_of_difference(a, b)
     support = Counter(a.truth)
     return {
         "rows": len(a.truth),
@@ -137,11 +137,11 @@ def _changed(a: Outcomes, b: Outcomes, row: int) -> dict[str, Any]:
     }
 
 
-def _intervals(a: Outcomes, b: Outcomes) -> list[tuple[float, float]]:
-    """95 % intervals of the differences in accuracy and in macro-F1.
+def intervals_of_difference(a: Outcomes, b: Outcomes) -> list[tuple[float, float]]:
+    """95 % intervals of the differences (b - a) in accuracy and in macro-F1.
 
-    A resample draws rows with replacement, each with its truth and both predictions; the same
-    data and predictions give the same intervals.
+    `a` and `b` are of the same rows. A resample draws rows with replacement, each with its truth
+    and both predictions; the same data and predictions give the same intervals.
     """
     # Rows with the same truth and predictions are one kind: to draw rows is to draw kinds.
     drawn = Counter(zip(a.truth, a.first, b.first, strict=True))

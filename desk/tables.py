@@ -340,7 +340,11 @@ class Feedback(Base):
     """What somebody's act says about the truth of one message. The newest word of a kind counts."""
 
     __tablename__ = "feedback"
-    __table_args__ = (UniqueConstraint("message_id", "kind", "by"), Index(None, "created_at"))
+    __table_args__ = (
+        UniqueConstraint("message_id", "kind", "by"),
+        Index(None, "created_at"),
+        Index(None, "withdrawn_at"),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))

@@ -4,7 +4,8 @@ Both predict the pack's frozen test set, and labels of operators that no model h
 Training is noisy, so a candidate that errs on a text or two more is not thereby worse. What is
 paired text by text is asked by an exact one-sided McNemar test (McNemar 1947; Dietterich 1998,
 "Approximate statistical tests", for comparing classifiers) whether chance explains the losses:
-the right intents, the wrong answers, and the labels set aside.
+the right intents, the wrong answers, and the labels set aside. A mean of F1 has no such test; its
+loss is asked by resampled rows (percentile bootstrap, Efron and Tibshirani 1993).
 
 Accuracy alone would promote a model that answers nothing, so what the bot would answer counts,
 too: by each model's own thresholds and scope. Where what people asked for has changed, such as
@@ -28,7 +29,8 @@ import numpy as np
 from classifier.arrays import Bools, Float64
 from classifier.bounds import chance_of_at_least
 from classifier.calibration import Calibration
-from classifier.compare import chance_of_losing
+from classifier.compare import chance_of_losing, intervals_of_difference
+from classifier.evaluate import Outcomes, label_table, mean_f1
 
 LARGEST_LOSS_TO_BEST = 0.02
 LARGEST_LOSS_OF_COVERAGE = 0.10
@@ -50,7 +52,8 @@ class Measured:
 
     `right` (rows,): its first intent is the true one. `answered` (rows,): it would answer without
     a person. `allowed` (rows,): the share of the answers with its first intent that may be wrong,
-    by `calibration`. `sentiment`: macro-F1 over the test, None where there is none to measure.
+    by `calibration`. `sentiments`: of the test's rows that have one, None where there is none to
+    measure.
     `gold` (labels,): right, of the labels set aside; empty where there are none, or where the model
     may have trained on them.
     """
@@ -59,7 +62,7 @@ class Measured:
     answered: Bools
     allowed: Float64
     calibration: Calibration = field(default_factory=Calibration)
-    sentiment: float | None = None
+    sentiments: Outcomes | None = None
     gold: Bools = field(default_factory=_none)
 
     @property
@@ -71,6 +74,11 @@ class Measured:
     def may_be_wrong(self) -> float:
         """How many of its answers may be wrong by what was asked for."""
         return float(self.allowed[self.answered].sum())
+
+    @property
+    def sentiment(self) -> float | None:
+        """Macro-F1."""
+        return None if self.sentiments is None else mean_f1(label_table(self.sentiments))
 
     @property
     def promise(self) -> dict[str, Any]:
@@ -214,7 +222,7 @@ def judge(
             "champion_gold": int(champion.gold.sum()),
         }
         reasons["gold"] = Paired.of(candidate.gold, champion.gold).p_worse < SIGNIFICANCE
-    reasons["sentiment"] = _fell(candidate.sentiment, champion.sentiment)
+    reasons["sentiment"] = _fell(candidate.sentiments, champion.sentiments)
     reason = next((name for name, rejects in reasons.items() if rejects), None)
     return Verdict(reason is None, reason=reason, **figures)
 
@@ -273,7 +281,12 @@ def _exceeds(wrong: int, allowed: float, candidate: Measured) -> bool:
     return wrong > 0 and chance_of_at_least(wrong, answers, allowed / answers) < SIGNIFICANCE
 
 
-def _fell(candidate: float | None, champion: float | None) -> bool:
+def _fell(candidate: Outcomes | None, champion: Outcomes | None) -> bool:
+    """Whether its macro-F1 is below by more than the limit, and by more than chance explains."""
     if candidate is None or champion is None:
         return False
-    return champion - candidate > LARGEST_SENTIMENT_LOSS + 1e-9
+    loss = mean_f1(label_table(champion)) - mean_f1(label_table(candidate))
+    if loss <= LARGEST_SENTIMENT_LOSS + 1e-9:
+        return False
+    _, (_, highest) = intervals_of_difference(champion, candidate)
+    return highest < 0

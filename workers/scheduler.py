@@ -208,7 +208,7 @@ class Scheduler:
                 log.warning("run.restarted", run=run_id, attempt=again[1])
 
     def retrain(self) -> None:
-        """Once a night, if people have taught something since the last run.
+        """Once a night, if people have taught something since the last run, or taken it back.
 
         Whether that is anything new only the training worker finds out: it takes seconds and memory
         where there is much feedback, and calling people must not wait.

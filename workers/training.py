@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from classifier import Classifier, Prediction, registry
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
-from classifier.evaluate import evaluate, intent_outcomes
+from classifier.evaluate import intent_outcomes, sentiment_outcomes
 from classifier.registry import ModelError
 from classifier.training import train_version
 from desk import faultpoints, metrics, queues
@@ -304,7 +304,7 @@ class Trainer:
             answered=found.answered if found else nothing,
             allowed=np.array([asked.target_errors.get(i, asked.target_error) for i in first]),
             calibration=asked,
-            sentiment=evaluate(on_test, test).get("sentiment_macro_f1"),
+            sentiments=sentiment_outcomes(on_test, test),
             gold=labels.correct if labels else np.zeros(len(gold), dtype=bool),
         )
 

@@ -122,6 +122,7 @@ def queued_before(desk: Desk, moment: datetime) -> tuple[int, datetime] | None:
 def taught_since_last_run(desk: Desk, before: datetime) -> bool:
     """Whether there is feedback from before that moment that no run has seen yet.
 
+    Likewise where some was withdrawn since the last run, which may have learned from it.
     A run that failed has seen none; but where one has failed since that moment, the answer is no.
     """
     newest = select(func.max(RunRow.created_at))
@@ -136,9 +137,14 @@ def taught_since_last_run(desk: Desk, before: datetime) -> bool:
             .where(Message.attempt > 0, Feedback.created_at < before)
             .limit(1)
         )
-        if last is not None:
-            query = query.where(Feedback.created_at >= last)
-        return session.scalar(query) is not None
+        if last is None:
+            return session.scalar(query) is not None
+        # Two looks: each has an index, and one `or` over both has none.
+        since = (
+            Feedback.created_at >= last,
+            (Feedback.withdrawn_at >= last) & (Feedback.withdrawn_at < before),
+        )
+        return any(session.scalar(query.where(each)) is not None for each in since)
 
 
 def last_report(desk: Desk) -> dict[str, Any]:

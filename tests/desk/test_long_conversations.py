@@ -69,6 +69,7 @@ def test_the_look_for_new_feedback_reads_none_that_is_older(stage: Stage) -> Non
     act = partial(runs.taught_since_last_run, stage.desk, stage.desk.clock())
     plans = [_plan(stage, query, values) for query, values in _selects(stage, act)]
     assert any("ix_feedback_created_at" in plan for plan in plans)
+    assert any("ix_feedback_withdrawn_at" in plan for plan in plans)
 
 
 def test_the_look_for_a_change_that_came_first_reads_only_the_last_that_was_said(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from desk.domain import (
     DeskError,
     RunState,
 )
-from desk.flow import operators, runs
+from desk.flow import operators, runs, teaching
+from desk.tables import Feedback
 from tests.conftest import Clock
 from tests.desk.acting import OLGA, Stage
 
@@ -218,6 +220,24 @@ def test_new_feedback_since_the_last_run_is_noticed(stage: Stage, clock: Clock) 
     clock.move(minutes=1)
     runs.order_run(stage.desk, "nightly")
     assert not runs.taught_since_last_run(stage.desk, soon)
+
+
+def test_a_withdrawal_since_the_last_run_is_noticed(stage: Stage, clock: Clock) -> None:
+    stage.ask("where are my roses")
+    stage.press(stage.token("up"))
+    clock.move(minutes=1)
+    run = runs.order_run(stage.desk, "nightly", begin=True)
+    runs.finish_run(stage.desk, *run, RunState.PROMOTED)
+    clock.move(minutes=1)
+    withdrawn = clock()
+    with stage.desk.store.writing() as session:
+        ids = list(session.scalars(select(Feedback.id)))
+    assert teaching.withdraw(stage.desk, ids) == 1
+    assert not runs.taught_since_last_run(stage.desk, withdrawn), "not yet before that moment"
+    assert runs.taught_since_last_run(stage.desk, withdrawn + timedelta(hours=1))
+    clock.move(minutes=1)
+    runs.order_run(stage.desk, "nightly")
+    assert not runs.taught_since_last_run(stage.desk, withdrawn + timedelta(hours=1))
 
 
 def test_what_a_failed_run_was_to_learn_is_tried_again_once_a_night(

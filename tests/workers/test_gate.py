@@ -10,6 +10,7 @@ import pytest
 
 from classifier.arrays import Bools
 from classifier.calibration import Calibration
+from classifier.evaluate import Outcomes
 from workers.gate import Earlier, Measured, judge
 
 
@@ -210,19 +211,34 @@ def test_labels_that_the_champion_may_have_trained_on_are_not_compared() -> None
     assert (verdict.gold, verdict.candidate_gold, verdict.champion_gold) == (None, None, None)
 
 
+def feeling(wrong: int, of: int) -> Outcomes:
+    """Sentiments of a model that takes the first `wrong` of the texts, all sad ones, for happy."""
+    truth = ["negative"] * (of // 2) + ["positive"] * (of // 2)
+    first = ["positive"] * wrong + truth[wrong:]
+    return Outcomes([""] * of, truth, first, np.ones(of))
+
+
 @pytest.mark.parametrize(
-    ("figures", "reason"),
+    ("candidate", "champion", "reason"),
     [
-        ((0.88, 0.90), None),
-        ((0.87, 0.90), "sentiment"),
-        ((None, 0.90), None),
-        ((0.10, None), None),
+        (feeling(24, of=400), feeling(20, of=400), None),  # a point
+        (feeling(34, of=400), feeling(20, of=400), "sentiment"),  # three and a half
+        (feeling(5, of=60), feeling(3, of=60), None),  # as much, but of two texts
+        (None, feeling(3, of=60), None),
+        (feeling(30, of=60), None, None),
     ],
 )
-def test_a_candidate_that_is_worse_at_sentiments_is_rejected_when_both_know_them(
-    figures: tuple[float | None, float | None], reason: str | None
+def test_a_candidate_that_is_worse_at_sentiments_than_chance_explains_is_rejected(
+    candidate: Outcomes | None, champion: Outcomes | None, reason: str | None
 ) -> None:
-    new, old = figures
-    verdict = judge(replace(errors(0), sentiment=new), replace(errors(10), sentiment=old))
+    new, old = replace(errors(0), sentiments=candidate), replace(errors(10), sentiments=champion)
+    verdict = judge(new, old)
     assert (verdict.promoted, verdict.reason) == (reason is None, reason)
-    assert (verdict.candidate_sentiment, verdict.champion_sentiment) == figures
+    assert (verdict.candidate_sentiment is None) == (candidate is None)
+    assert (verdict.champion_sentiment is None) == (champion is None)
+
+
+def test_the_sentiment_figures_are_macro_f1() -> None:
+    verdict = judge(replace(errors(0), sentiments=feeling(20, of=400)), errors(0))
+    sad, happy = 2 * 180 / (180 + 200), 2 * 200 / (220 + 200)
+    assert verdict.candidate_sentiment == pytest.approx((sad + happy) / 2)
