@@ -374,8 +374,8 @@ class Run:
     def _say_how_to_be_called(self) -> None:
         self.say(
             "  [bold yellow]Nobody can be called yet:[/] OPERATOR_CHAT_ID is not set. Add the bot "
-            "to your group with topics,\n  write /id there, set OPERATOR_CHAT_ID to what it answers "
-            "and start again."
+            "to your group with topics,\n  write /id there, set OPERATOR_CHAT_ID to what it "
+            "answers and start again."
         )
 
 
