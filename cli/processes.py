@@ -74,7 +74,7 @@ def training(wait: WaitOption = WAIT) -> None:
 
 @worker.command(epilog="Example: frontdesk worker scheduler")
 def scheduler(wait: WaitOption = WAIT) -> None:
-    """Find what got stuck and order the nightly training; run one of these."""
+    """Find what got stuck, order the nightly training; of several that run, one is active."""
     settings = _begin("scheduler")
     from workers.scheduler import run
 

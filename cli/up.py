@@ -118,10 +118,6 @@ class Run:
         children = []
         if self.simulated:
             children.append(self._start_simulator(desk, port))
-        if not trained and not self.simulated and self.settings.operator_chat_id is None:
-            # Before the bot starts: nobody could be called meanwhile.
-            self._train_starter(environment)
-            trained = True
         names = [name for name in PROCESSES if name not in AFTER_TRAINING]
         children += [self._start_process(name, environment) for name in names]
         if not trained:
@@ -131,7 +127,11 @@ class Run:
             what = "The bot works"
             if self.simulated:
                 what = f"[bold cyan]{self.state['url']}/[/] is open"
-            self.say(f"  {what} already: until there is a model, people get each message")
+            if self._calls_nobody():
+                self.say(f"  {what} already: until there is a model, it can only keep messages")
+                self._say_how_to_be_called()
+            else:
+                self.say(f"  {what} already: until there is a model, people get each message")
             self._train_starter(environment)
         inference = self._start_process(INFERENCE, environment)
         self.supervisor.wait_ready(children, READY_TIMEOUT)
@@ -263,7 +263,7 @@ class Run:
 
         what = (
             "none yet: training the starter model (once; five to ten minutes on two cores, or "
-            "fifteen without bf16)"
+            "fifteen to thirty without bf16)"
         )
         self._tell("model", what, False)
         command = [sys.executable, "-m", "cli", "train", *(["--quiet"] if self.quiet else [])]
@@ -366,14 +366,17 @@ class Run:
             self.say('  Or ask from here: [bold]frontdesk chat "where is my parcel?"[/]')
         else:
             self.say("  Write to your bot in Telegram; operators are called in their group.")
-            if self.settings.operator_chat_id is None:
-                self.say(
-                    "  [bold yellow]Nobody can be called yet:[/] OPERATOR_CHAT_ID is not set. Add "
-                    "the bot to your group with topics,\n  write /id there, set OPERATOR_CHAT_ID "
-                    "to what it answers and start again."
-                )
+            if self._calls_nobody():
+                self._say_how_to_be_called()
         logs = escape(str(self.data_dir / "logs"))
         self.say(f"  Logs in {logs} · Ctrl-C stops everything\n")
+
+    def _say_how_to_be_called(self) -> None:
+        self.say(
+            "  [bold yellow]Nobody can be called yet:[/] OPERATOR_CHAT_ID is not set. Add the bot "
+            "to your group with topics,\n  write /id there, set OPERATOR_CHAT_ID to what it "
+            "answers and start again."
+        )
 
 
 def _check_together(settings: Settings) -> None:

@@ -310,7 +310,8 @@ def telegram(tmp_path_factory: pytest.TempPathFactory, shared: Place) -> Simulat
     return Simulator(str(rundir.read(shared.data_dir)["url"]))
 
 
-TOKEN = "777777:" + "B" * 35
+BOT_ID = 777777
+TOKEN = f"{BOT_ID}:" + "B" * 35
 
 
 def real_bot(telegram: Simulator, **more: str) -> dict[str, str]:
@@ -535,12 +536,26 @@ def test_while_the_starter_model_is_trained_people_get_the_messages(
     assert rule == "late"
 
 
-def test_a_real_bot_that_can_call_nobody_starts_when_the_model_is_there(
+def test_a_real_bot_without_a_group_tells_its_id_and_keeps_messages_while_the_starter_is_trained(
     place: Place, pack_dir: Path, telegram: Simulator
 ) -> None:
     alone = {key: value for key, value in real_bot(telegram).items() if "CHAT" not in key}
-    _start_long_training(place, pack_dir, **alone)
-    assert place.children().keys() == {"redis", "starter"}
+    process = _start_long_training(place, pack_dir, REPLY_DEADLINE="1", **alone)
+    telegram.post("/sim/operators/9001/send", {"text": "/id"})
+    until(lambda: "OPERATOR_CHAT_ID=-1001000000001" in _said(telegram, -1001000000001), "/id")
+    telegram.post("/sim/customers", {"first_name": "Ada", "id": 78})
+    telegram.post("/sim/customers/78/send", {"text": "where is my parcel", "bot": BOT_ID})
+    until(lambda: any("nobody can be reached" in text for text in _said(telegram, 78)), "it tells")
+    process.terminate()
+    out, _ = process.communicate(timeout=30)
+    assert "until there is a model, it can only keep messages" in out
+    assert "write /id there" in out
+
+
+def _said(telegram: Simulator, chat_id: int) -> list[str]:
+    """The texts of the real bot in a chat."""
+    found = telegram.get(f"/sim/chats/{chat_id}/messages?from=bot&limit=1000&bot={BOT_ID}")
+    return [message["text"] for message in found if message["from"]["id"] == BOT_ID]
 
 
 def test_a_stop_while_the_starter_model_is_trained_leaves_nothing_behind(
