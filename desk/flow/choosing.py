@@ -142,15 +142,15 @@ def _open_question(session: Session, conversation: Conversation, said: Message) 
         .order_by(Message.id.desc())
         .limit(1)
     )
-    if last is None or not (last.delivery_key or "").startswith(ANSWER_KEY):
+    if last is None or last.delivery_key is None or not last.delivery_key.startswith(ANSWER_KEY):
         return None
     if said.quoted is not None and said.quoted not in last.text:
         return None
     found = session.execute(
         select(Message, DecisionRow.choices, DeliveryRow.telegram_id)
         .select_from(DeliveryRow)
-        .join(DecisionRow, DecisionRow.message_id == DeliveryRow.message_id)
-        .join(Message, Message.id == DeliveryRow.message_id)
+        .join(Message, Message.id == int(last.delivery_key.removeprefix(ANSWER_KEY)))
+        .join(DecisionRow, DecisionRow.message_id == Message.id)
         .where(
             DeliveryRow.key == last.delivery_key,
             DeliveryRow.state == DeliveryState.SENT,
@@ -193,4 +193,5 @@ def _none_of_these(
     )
     decided(session, said.id, decision.action, decision.rule)
     session.flush()
-    ask_back(session, desk, customer, conversation, said, decision)
+    # About the same message: that is what a person will see who is called by its button.
+    ask_back(session, desk, customer, conversation, asked, decision, because_of=said)

@@ -504,8 +504,11 @@ def ask_back(
     conversation: Conversation,
     message: Message,
     decision: Decision,
+    *,
+    because_of: Message | None = None,
 ) -> None:
-    """Ask what a message means: with the decision's choices, or for other words with the menu."""
+    """Ask what a message means: with the decision's choices, or for other words with the menu. It
+    is asked once for that message, or for another one `because_of` which it is asked again."""
     language = language_of(desk, customer)
     if decision.choices:
         key = "clarify" if len(decision.choices) > 1 else "clarify-one"
@@ -516,6 +519,12 @@ def ask_back(
     buttons.append([person_button(language)])
     text = say(key, language)
     customer_text(
-        session, f"{ANSWER_KEY}{message.id}", customer, conversation, text, buttons, message=message
+        session,
+        f"{ANSWER_KEY}{(because_of or message).id}",
+        customer,
+        conversation,
+        text,
+        buttons,
+        message=message,
     )
     conversation.clarifications += 1

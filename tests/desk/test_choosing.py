@@ -139,6 +139,25 @@ def test_a_no_gets_the_menu_where_the_bot_may_still_ask_back(stage: Stage) -> No
     assert stage.conversation().state is ConversationState.WAITING
 
 
+def test_after_a_no_the_button_for_a_person_hands_over_what_was_asked_about(stage: Stage) -> None:
+    _may_ask_back(stage, 2)
+    message_id = _asked(stage, "my roses?")
+    stage.write("no")
+    stage.send_all()
+    stage.press(stage.token("person"))
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    assert "<blockquote>no</blockquote>" in post.payload["text"]
+
+
+def test_a_yes_after_a_no_is_read_by_the_model(stage: Stage) -> None:
+    _may_ask_back(stage, 2)
+    _asked(stage)
+    stage.write("no")
+    stage.send_all()
+    assert stage.write("yes") is not None
+
+
 def test_a_no_that_is_edited_is_read_anew(stage: Stage) -> None:
     _may_ask_back(stage, 2)
     _asked(stage)
