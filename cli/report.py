@@ -61,7 +61,7 @@ def _print(found: Report, title: str) -> None:
         if action is not Action.ANSWER:
             _print_rules(found.rules[action])
     if silent := found.decisions[Action.SILENT]:
-        console.print(f"{silent:>7,}          not for the bot:")
+        console.print(f"{silent:>7,}          left to people:")
         _print_rules(found.rules[Action.SILENT])
     console.print(f"Thumbs: {found.thumbs_up:,} up, {found.thumbs_down:,} down")
     if not found.labelled:

@@ -11,6 +11,8 @@ from desk.flow.composing import answer_text
 from desk.flow.desk import Desk
 from desk.tables import Customer, DecisionRow, DeliveryRow, Message
 
+ANSWER_KEY = "answer:"
+"""Begins the key of what the bot says by itself to a message, be it to ask back; its id follows."""
 CHOSEN_KEY = "chosen:"
 """Begins the key of the answer to a choice; the id of the message that was asked back follows, and
 the intent."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, Pressed
 from desk.flow import composing
 from desk.flow.answered import CHOSEN_KEY, NEVER_ARRIVED
 from desk.flow.card_keyboards import label_keyboard
-from desk.flow.cards import CARD_KEY, is_post, post_message
+from desk.flow.cards import is_post
+from desk.flow.choosing import chosen_key, give, hand_over, unseen
 from desk.flow.composing import (
-    add_delivery,
-    answer_buttons,
     answer_text,
+    change_keyboard,
     clean,
     customer_text,
     has_delivery,
@@ -26,13 +27,11 @@ from desk.flow.composing import (
 )
 from desk.flow.conversations import add_message, current_conversation
 from desk.flow.customers import held_back, pass_on
-from desk.flow.deciding import remember_answer
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
-from desk.flow.following import show_following
-from desk.flow.handoff import call_person, is_in_charge, resolve, take
+from desk.flow.feedback import note_feedback
+from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.intake import claim, forget
-from desk.flow.noting import happened
 from desk.flow.ready_answers import (
     BY_HAND,
     SENT_KEY,
@@ -41,14 +40,12 @@ from desk.flow.ready_answers import (
     send_ready,
 )
 from desk.flow.refreshing import edit_card
-from desk.pack import Escalate
-from desk.policy import ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, THUMB_DOWN
+from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN
 from desk.tables import (
     ButtonRow,
     Conversation,
     Customer,
     DeliveryRow,
-    Feedback,
     Message,
     Operator,
 )
@@ -151,35 +148,18 @@ def _by_customer(press: _Press) -> Pressed:
         question = _handed_over(press)
         disliked = question is not None and press.button.argument == composing.THUMB_DOWN
         rule = THUMB_DOWN if disliked else ASKED_FOR_PERSON
-        return _call_person(press, conversation, _tapped(press, conversation), question, rule)
+        said = _tapped(press, conversation)
+        hand_over(session, desk, customer, conversation, said, question, rule)
+        return Pressed()
     asked = press.message if action == composing.CHOOSE_INTENT else None
-    key = f"press:{press.inbox_id}" if asked is None else f"{CHOSEN_KEY}{asked.id}:{intent}"
-    if has_delivery(session, key):
+    if asked is not None and has_delivery(session, chosen_key(asked, intent)):
         return Pressed()  # a choice that was tapped again before its buttons were gone
     message = _tapped(press, conversation)
     if held_back(session, desk, customer, conversation, message):
         return Pressed()  # the buttons stay, to be pressed when the flood is over
     if asked is not None:
-        note_feedback(press, asked, FeedbackKind.CLARIFIED, customer.chat_id, intent)
         _drop_keyboard(press)
-    known = desk.pack.intents.get(intent)
-    if known is not None and known.escalate is Escalate.ALWAYS:
-        question = _handed_over(press) if asked is not None else None
-        return _call_person(press, conversation, message, question, INTENT_NEEDS_PERSON, intent)
-    text = answer_text(desk, customer, intent)
-    if text is None:  # the pack has dropped the intent since
-        question = _handed_over(press) if asked is not None else None
-        return _call_person(press, conversation, message, question, ASKED_FOR_PERSON, intent)
-    customer_text(
-        session,
-        key,
-        customer,
-        conversation,
-        text,
-        answer_buttons(desk, customer, intent),
-        message=message,
-    )
-    remember_answer(desk, conversation, intent)
+    give(session, desk, customer, conversation, message, intent, asked)
     return Pressed()
 
 
@@ -207,7 +187,9 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
     language = language_of(press.desk, customer)
     if press.message is not None:
         kind = FeedbackKind.THUMB_UP if up else FeedbackKind.THUMB_DOWN
-        note_feedback(press, press.message, kind, customer.chat_id, press.button.argument)
+        note_feedback(
+            session, press.desk, press.message, kind, customer.chat_id, press.button.argument
+        )
     _drop_keyboard(press, last_row_only=True)
     if up:
         if press.conversation.last_intents[:1] == [press.button.argument]:
@@ -229,25 +211,6 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
     return Pressed()
 
 
-def _call_person(
-    press: _Press,
-    conversation: Conversation,
-    tapped: Message,
-    question: Message | None,
-    rule: str,
-    intent: str | None = None,
-) -> Pressed:
-    """Hand a question over, or else what was tapped. What was said after the question is shown,
-    too, and so is what was tapped if it says any more."""
-    session, desk, customer = press.session, press.desk, press.customer
-    call_person(session, desk, customer, conversation, question or tapped, rule, intent)
-    if question is not None:
-        show_following(session, desk, customer, conversation, question)
-        if tapped.text != say("talk-to-person", language_of(desk, customer)):
-            post_message(session, desk, customer, conversation, tapped)
-    return Pressed()
-
-
 def _handed_over(press: _Press) -> Message | None:
     """The question under whose answer the button stands.
 
@@ -263,8 +226,7 @@ def _handed_over(press: _Press) -> Message | None:
     )
     if chosen is not None:  # the answer to a choice of what the question meant
         message = session.get_one(Message, int(chosen.split(":")[1]))
-    seen = is_post(session, message) or has_delivery(session, f"{CARD_KEY}{message.id}")
-    return None if seen else message
+    return unseen(session, message)
 
 
 def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed:
@@ -313,7 +275,7 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     ready = _ready(press, intent, f"{SENT_KEY}{message.id}:{intent}")
     if isinstance(ready, Pressed):
         return ready
-    note_feedback(press, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
+    note_feedback(session, desk, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
     apart = is_in_charge(press.conversation, operator) or is_post(session, message)
     take(session, desk, press.inbox_id, customer, press.conversation, operator)
     if apart:  # otherwise the take-over has brought the card up to date
@@ -378,32 +340,11 @@ def _sent_before(session: Session, conversation: Conversation, key: str) -> Deli
 def _label(press: _Press, message: Message, operator: Operator) -> Pressed:
     session, desk = press.session, press.desk
     intent = press.button.argument
-    note_feedback(press, message, FeedbackKind.RELABEL, operator.user_id, intent)
+    note_feedback(session, desk, message, FeedbackKind.RELABEL, operator.user_id, intent)
     edit_card(session, desk, press.customer, press.conversation, message, press.telegram_id)
     title = intent_title(desk, intent, desk.language)
     name = operator_name(session, operator.user_id)
     return Pressed(say("relabelled", desk.language, operator=name, title=title))
-
-
-def note_feedback(
-    press: _Press, message: Message, kind: FeedbackKind, by: int, intent: str | None
-) -> None:
-    """Keep what an act says about a message; the newest word of the same person counts."""
-    session, now = press.session, press.desk.clock()
-    # What was withdrawn was an earlier word. Written in any case: somebody may be withdrawing that
-    # very row, which a look at it would not show.
-    said_before = session.execute(
-        update(Feedback)
-        .where(Feedback.message_id == message.id, Feedback.kind == kind, Feedback.by == by)
-        .values(intent=intent, created_at=now, withdrawn_at=None)
-        .returning(Feedback.id)
-    ).first()
-    if said_before is None:
-        session.add(
-            Feedback(message_id=message.id, kind=kind, by=by, intent=intent, created_at=now)
-        )
-    session.flush()
-    happened(session, "feedback.given", message=message.id, kind=str(kind))
 
 
 def _tapped(press: _Press, conversation: Conversation) -> Message:
@@ -445,16 +386,15 @@ def _drop_keyboard(press: _Press, *, last_row_only: bool = False) -> None:
     rows = _keyboard_of(press)
     if not rows:
         return
-    kept: dict[str, object] = {"inline_keyboard": rows[:-1] if last_row_only else []}
-    _show_keyboard(press, kept)
+    _show_keyboard(press, {"inline_keyboard": rows[:-1] if last_row_only else []})
 
 
-def _show_keyboard(press: _Press, markup: dict[str, object]) -> None:
-    add_delivery(
+def _show_keyboard(press: _Press, markup: dict[str, Any]) -> None:
+    change_keyboard(
         press.session,
-        f"keyboard:{press.inbox_id}",
+        press.inbox_id,
         press.chat_id,
-        "editMessageReplyMarkup",
-        {"message_id": press.telegram_id, "reply_markup": markup},
-        conversation=press.conversation,
+        press.telegram_id,
+        press.conversation,
+        markup,
     )

@@ -136,6 +136,25 @@ def keyboard(
     return {"inline_keyboard": keys}
 
 
+def change_keyboard(
+    session: Session,
+    inbox_id: int,
+    chat_id: int,
+    telegram_id: int,
+    conversation: Conversation,
+    markup: dict[str, Any],
+) -> None:
+    """Have other buttons stand under a message that was sent, because of an update."""
+    add_delivery(
+        session,
+        f"keyboard:{inbox_id}",
+        chat_id,
+        "editMessageReplyMarkup",
+        {"message_id": telegram_id, "reply_markup": markup},
+        conversation=conversation,
+    )
+
+
 def customer_text(
     session: Session,
     key: str,

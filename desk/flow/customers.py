@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from desk.domain import Action, Author, ConversationState, MessageState, Person
 from desk.flow.bans import is_banned
 from desk.flow.cards import post_message, post_state_card
+from desk.flow.choosing import replied
 from desk.flow.composing import (
     SHOW_INTENT,
     called,
@@ -131,8 +132,9 @@ def wrote(
     """A customer's text becomes a pending message; `quoted` is what it replies to by itself.
 
     Returns the (message id, attempt) to enqueue after the commit. None if there is nothing to
-    enqueue: the update was handled before, the customer is banned, or an earlier message of the
-    conversation is still pending, whose decision will bring this one up. So replies keep the order
+    enqueue: the update was handled before, the customer is banned, it was a reply to a question of
+    the bot that needs no model, or an earlier message of the conversation is still pending, whose
+    decision will bring this one up. So replies keep the order
     of the questions with any number of workers. What floods the bot is kept and not read.
     """
     with desk.store.writing() as session:
@@ -152,7 +154,8 @@ def ask_model(
     text: str,
     quoted: str | None = None,
 ) -> tuple[int, int] | None:
-    """Make a customer's text a pending message; returns as `wrote` does."""
+    """Make a customer's text a pending message, unless all it says is what the bot has just asked;
+    returns as `wrote` does."""
     customer, conversation = enter(session, desk, person)
     first = first_pending(session, conversation.id) is None
     message = _said(session, desk, conversation, inbox_id, telegram_id, text)
@@ -160,6 +163,9 @@ def ask_model(
     # To a person who is awaited or in charge everything is shown, in its order.
     alone = conversation.state is ConversationState.BOT
     if alone and held_back(session, desk, customer, conversation, message):
+        return None
+    # While another text waits there is more to come than the question that was asked last.
+    if alone and first and replied(session, desk, inbox_id, customer, conversation, message):
         return None
     message.state = MessageState.PENDING
     return begin_attempt(message, desk.clock()) if first else None

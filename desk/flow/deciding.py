@@ -26,6 +26,7 @@ from desk.domain import (
     Trial,
 )
 from desk.flow import batch
+from desk.flow.answered import ANSWER_KEY
 from desk.flow.card_history import HISTORY
 from desk.flow.cards import post_message
 from desk.flow.composing import (
@@ -112,10 +113,12 @@ def pending(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingM
 
 
 def _goes_on(message: Message, before: Message) -> bool:
-    """Whether a message may go on with the one before it; as its edit it stands instead of it."""
+    """Whether a message may go on with the one before it; as its edit it stands instead of it, and
+    a mere no, which the model did not read, is no piece."""
     edited = message.telegram_id is not None and message.telegram_id == before.telegram_id
     soon = message.created_at - before.created_at <= GOES_ON
-    return soon and not edited and len(before.text.encode()) <= LONGEST_PIECE
+    piece = before.attempt > 0 and len(before.text.encode()) <= LONGEST_PIECE
+    return soon and not edited and piece
 
 
 def begin_trial(desk: Desk, waiting: PendingMessage) -> bool:
@@ -445,7 +448,7 @@ def _apply(
             case Action.ANSWER if decision.intent is not None:
                 answer(*parties, decision.intent)
             case Action.CLARIFY:
-                _ask_back(*parties, decision)
+                ask_back(*parties, decision)
             case _:
                 post_message(*parties)
         _write_whole(conversation, *_CHANGED_BY_DECISIONS)
@@ -477,7 +480,7 @@ def answer(
         raise ValueError(f"intent {intent!r} has no answer")
     customer_text(
         session,
-        f"answer:{message.id}",
+        f"{ANSWER_KEY}{message.id}",
         customer,
         conversation,
         text,
@@ -494,14 +497,18 @@ def remember_answer(desk: Desk, conversation: Conversation, intent: str) -> None
     conversation.clarifications = 0
 
 
-def _ask_back(
+def ask_back(
     session: Session,
     desk: Desk,
     customer: Customer,
     conversation: Conversation,
     message: Message,
     decision: Decision,
+    *,
+    because_of: Message | None = None,
 ) -> None:
+    """Ask what a message means: with the decision's choices, or for other words with the menu. It
+    is asked once for that message, or for another one `because_of` which it is asked again."""
     language = language_of(desk, customer)
     if decision.choices:
         key = "clarify" if len(decision.choices) > 1 else "clarify-one"
@@ -512,6 +519,12 @@ def _ask_back(
     buttons.append([person_button(language)])
     text = say(key, language)
     customer_text(
-        session, f"answer:{message.id}", customer, conversation, text, buttons, message=message
+        session,
+        f"{ANSWER_KEY}{(because_of or message).id}",
+        customer,
+        conversation,
+        text,
+        buttons,
+        message=message,
     )
     conversation.clarifications += 1

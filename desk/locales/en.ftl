@@ -1,9 +1,9 @@
 # What customers read
 help =
-    Just write what you need, in your own words. I answer what I am sure of and pass everything else to a colleague.
+    Just write what you need, in your own words. I answer what I am sure of and pass everything else to a colleague. Photos, files and voice messages I can't read, but my colleagues can.
 
-    /human – talk to a person
-    /start – show the topics again
+    /human – call a person now
+    /start – show the topics again, and how what you write is used
 talk-to-person = Talk to a person
 clarify = Did you mean one of these?
 clarify-one = Did you mean this?
@@ -25,12 +25,26 @@ handover-closed-unknown = I'm passing this to a colleague. Our team is away righ
 handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
 already-waiting = A colleague already has your message and will reply right here.
 passed-on = Passed on. A colleague will reply right here.
-late = Sorry, this is taking longer than it should.
+late = Sorry, this took longer than it should.
 disturbance = We have your message, but something on our side is not working right now. Our team knows, and you will get your reply right here.
-flood = You are writing faster than I can read. Please wait a minute and then put your question into one message. /human calls a colleague.
+flood = You are writing faster than I can read. Please wait a minute and then put your question into one message. To get a person now: /human
 thumb-thanks = Thank you!
 thumb-sorry = Sorry about that. Shall I call a colleague?
 button-expired = That button is no longer valid. Just write to me.
+
+# What customers type instead of pressing, after “Did you mean this?”; case and punctuation don't matter
+reply-yes =
+    yes, yeah, yea, yeh, yep, yup, yess, yas, ya, ye, y, yes please, yes pls, please, pls, yeah please, yes thanks, yes thank you,
+    ok, okay, k, okey, sure, yes sure, of course, correct, yes correct, thats correct, that's correct, exactly, yes exactly,
+    right, thats right, that's right, yes that's right, thats it, that's it, yes that's it, yes thats it, thats the one,
+    that's the one, yes that one, that one, yes this one, this one, this, yes this, it is, yes it is, yes i did, i did,
+    yes i do, i do, yes that, aye, absolutely, definitely, indeed, true
+reply-no =
+    no, nope, nah, naw, noo, n, no sorry, sorry no, not this, not that, not this one, not that one, no not this, no not that,
+    not really, not exactly, not quite, not it, no not it, not what i mean, not what i meant, thats not it, that's not it,
+    no that's not it, no thats not it, no it's not, no its not, no it isn't, no it isnt, it isn't, it isnt, no i didn't,
+    no i didnt, i didn't, i didnt, none, none of these, none of those, none of them, no none of these, neither, no neither,
+    neither of these, neither of them, wrong, incorrect, something else, no something else
 
 # How long, and when
 when-today = today at { $time }
@@ -170,14 +184,14 @@ report-title =
 report-answered = Answered at once
 report-asked-back = Asked back
 report-to-person = To a person
-report-silent = Not for the bot
+report-silent = Left to people
 report-labelled =
     { $count ->
-        [one] Of one message people said what it was; the model had { $right ->
-            [0] it wrong.
-           *[other] it right.
+        [one] People checked one message: the model was { $right ->
+            [0] wrong.
+           *[other] right.
         }
-       *[other] Of { $count } messages people said what they were; the model had { $right } of these right.
+       *[other] People checked { $count } messages: the model was right in { $right }.
     }
 report-topics = Most often about:
 queue-more = … and { $count } more
@@ -210,10 +224,10 @@ already-taken = { $operator } has already taken this.
 taken-from = { $operator } took over from { $previous }.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
-answer-which = Several answers are called so; the one you press is sent.
+answer-which = Several answers have this name; press the one to send.
 answer-more = … and { $count } more: other words after /answer find them.
 answer-none = No answer has these words in its name or title.
-answer-several = { $count } answers are called so; write more words of the one you mean after /answer:
+answer-several = { $count } answers match. Write more of the title after /answer:
 answer-titles = There are { $count } ready answers; write words of one after /answer:
 button-void = That button is no longer valid.
 customer-left = The customer has blocked the bot while waiting for a person. No answer reaches them until they unblock it.
@@ -228,7 +242,7 @@ not-delivered = A message to the customer could not be delivered: { $error }
 change-not-delivered = A change to a message could not be delivered, so the customer still has it as it was: { $error }
 change-is-command = This change was not sent: notes and commands stay here. The customer still has the message as it was.
 change-of-album-is-command = This change was not sent: notes and commands stay here. Pictures of this album that have not left yet stay here, too; the customer has the others as they were.
-change-perhaps-took-back = This message is a note or a command now: if it has not left yet, it stays here; else the customer has it as it was.
+change-perhaps-took-back = This is now a note or a command. If it was already sent, the customer still has the old text.
 change-took-back = This message is a note or a command now, so it was not sent at all.
 change-of-nothing-sent = The customer has not got this message, so the change was not sent either. To say it to them, write it anew.
 change-of-file = The new file was not sent: the customer still has the message as it was. Send it anew.
@@ -236,19 +250,19 @@ disturbance-operators = ⚠️ The database does not answer. What customers writ
 update-parked = Update { $inbox } could not be handled and was set aside. See: frontdesk doctor
 retrain-queued = Training run { $run } is queued.
 retrain-busy = Training run { $run } is already under way.
-retrain-promoted = Training run { $run }: the new model { $version } is no worse on the frozen test ({ $new } against { $old }; the gate takes a small loss for chance) and has taken over.
-retrain-first = Training run { $run }: the model { $version } is now in use ({ $new } on the frozen test).
-retrain-rejected = Training run { $run }: the candidate's accuracy is worse ({ $new } against { $old }); the old model stays.
-retrain-rejected-best = Training run { $run }: the candidate's accuracy ({ $new }) is too far below the best model so far ({ $old }); the old model stays.
-retrain-rejected-wrong = Training run { $run }: the candidate would answer more texts wrongly ({ $new } of the frozen test against { $old }); the old model stays.
-retrain-rejected-coverage = Training run { $run }: the candidate would answer much less by itself; the old model stays (accuracy { $new } against { $old }).
-retrain-rejected-best-coverage = Training run { $run }: the candidate would answer much less by itself ({ $new } of the frozen test) than an earlier model did ({ $old }); the old model stays.
-retrain-rejected-gold = Training run { $run }: the candidate is worse on the labels set aside; the old model stays (accuracy on the frozen test { $new } against { $old }).
-retrain-rejected-sentiment = Training run { $run }: the candidate is worse at sentiments (macro-F1 { $new } against { $old }); the old model stays.
-retrain-held = Training run { $run }: the candidate { $version } is no worse ({ $new } against { $old }), but it waits: the last act by hand was a rollback, so somebody must look first. If it may serve: frontdesk models promote { $version }. Then runs promote by themselves again.
+retrain-promoted = Training run { $run }: the new model { $version } is no worse on the test ({ $new } against { $old }; a small loss counts as chance) and has taken over.
+retrain-first = Training run { $run }: the model { $version } is now in use ({ $new } on the test).
+retrain-rejected = Training run { $run }: the new model's accuracy is worse ({ $new } against { $old }); the current model stays.
+retrain-rejected-best = Training run { $run }: the new model's accuracy ({ $new }) is too far below the best model so far ({ $old }); the current model stays.
+retrain-rejected-wrong = Training run { $run }: the new model would answer more texts wrongly ({ $new } of the test against { $old }); the current model stays.
+retrain-rejected-coverage = Training run { $run }: the new model would answer much less by itself; the current model stays (accuracy { $new } against { $old }).
+retrain-rejected-best-coverage = Training run { $run }: the new model would answer much less by itself ({ $new } of the test) than an earlier model did ({ $old }); the current model stays.
+retrain-rejected-gold = Training run { $run }: the new model is worse on the labels set aside; the current model stays (accuracy on the test { $new } against { $old }).
+retrain-rejected-sentiment = Training run { $run }: the new model is worse at sentiments (macro-F1 { $new } against { $old }); the current model stays.
+retrain-held = Training run { $run }: the new model { $version } is no worse ({ $new } against { $old }), but it waits: the last act by hand was a rollback, so somebody must look first. If it may serve: frontdesk models promote { $version }. Then runs promote by themselves again.
 retrain-failed = Training run { $run } failed: { $error }
-retrain-coverage = Answered automatically: new model { $new }, champion so far { $old }.
-retrain-gold = Of { $rows } labels set aside (of texts that were hard for the model that served), right: new model { $new }, champion so far { $old }.
+retrain-coverage = Answered automatically: new model { $new }, model so far { $old }.
+retrain-gold = Of { $rows } labels set aside (of texts that were hard for the model that served), right: new model { $new }, model so far { $old }.
 operator-help =
     Write in a customer's topic to answer. All that you write there is sent to the customer, except notes and commands; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
 

@@ -1,9 +1,9 @@
 # 给客户看的文字
 help =
-    请直接用自己的话写下您的需求。有把握的我马上回答，其余的我会转给同事。
+    请直接用自己的话写下您的需求。有把握的我马上回答，其余的我会转给同事。照片、文件和语音消息我看不了，但同事可以。
 
-    /human – 联系人工客服
-    /start – 再次显示常见问题
+    /human – 马上联系人工客服
+    /start – 再次显示常见问题，以及您写的内容如何使用
 talk-to-person = 联系人工客服
 clarify = 您想问的是下面哪一个？
 clarify-one = 您想问的是这个吗？
@@ -27,10 +27,17 @@ already-waiting = 同事已经收到您的消息，会在这里回复您。
 passed-on = 已转达。同事会在这里回复您。
 late = 抱歉，处理时间比预期的长。
 disturbance = 我们已收到您的消息，但系统暂时出现故障。团队已经知道，会在这里回复您。
-flood = 您发消息的速度太快，我来不及阅读。请稍等一分钟，再用一条消息写下您的问题。发送 /human 可联系人工客服。
+flood = 您发消息的速度太快，我来不及阅读。请稍等一分钟，再用一条消息写下您的问题。如需马上联系人工客服：/human
 thumb-thanks = 谢谢您的反馈！
 thumb-sorry = 很抱歉没有帮到您。需要我叫同事来吗？
 button-expired = 这个按钮已失效，请直接写给我。
+
+# 机器人问“您想问的是这个吗？”之后，客户打字代替按按钮时用的词；大小写和标点不计
+reply-yes =
+    是, 是的, 是啊, 是呀, 是这个, 就是, 就是这个, 就是它, 对, 对的, 对啊, 对呀, 对对, 没错, 正是, 正确, 嗯, 嗯嗯, 恩, 好, 好的, 好吧,
+    可以, 行, 可以的, 当然, 要, 需要, 确定, 確定, 對, 對的, 沒錯
+reply-no =
+    不, 不是, 不是的, 不是这个, 不是這個, 不对, 不對, 不是吧, 否, 错, 错了, 都不是, 都不对, 都不對, 没有一个, 不要这个, 其他, 其它, 别的
 
 # 时长与时间
 when-today = 今天 { $time }
@@ -110,8 +117,8 @@ report-title = 最近 { $days } 天：{ $customers } 位客户，{ $messages } �
 report-answered = 立即回答
 report-asked-back = 追问
 report-to-person = 转人工
-report-silent = 无需机器人处理
-report-labelled = 已确认 { $count } 条消息的意图，其中模型判断正确 { $right } 条。
+report-silent = 留给人工
+report-labelled = 已由人工核对 { $count } 条消息，其中模型判断正确 { $right } 条。
 report-topics = 最常见的话题：
 queue-more = ……另有 { $count } 位
 card-banned = { $operator } 已封禁
@@ -143,10 +150,10 @@ already-taken = { $operator } 已经接手。
 taken-from = { $operator } 从 { $previous } 接手了对话。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
-answer-which = 有多个答案符合，按下哪个就发送哪个。
+answer-which = 有多个答案叫这个名称，请按下要发送的那个。
 answer-more = ……另有 { $count } 个：在 /answer 后换用其他词查找。
 answer-none = 没有名称或标题包含这些词的答案。
-answer-several = 有 { $count } 个答案符合；请在 /answer 后多写几个所需答案标题中的词：
+answer-several = 有 { $count } 个答案符合。请在 /answer 后多写几个标题中的词：
 answer-titles = 共有 { $count } 个现成答案；请在 /answer 后写上标题中的词：
 button-void = 这个按钮已失效。
 customer-left = 客户在等待人工时屏蔽了机器人。在其解除屏蔽之前，任何回复都无法送达。
@@ -161,7 +168,7 @@ not-delivered = 有一条消息未能送达客户：{ $error }
 change-not-delivered = 有一处修改未能送达，客户看到的仍是原来的消息：{ $error }
 change-is-command = 这次修改没有发送：备注和命令只留在这里。客户看到的仍是原来的消息。
 change-of-album-is-command = 这次修改没有发送：备注和命令只留在这里。这个相册中尚未发出的图片也留在这里；客户看到的是已发出的图片，内容不变。
-change-perhaps-took-back = 这条消息现在是备注或命令：如果还没有发出，就不会再发送；否则客户看到的是原来的消息。
+change-perhaps-took-back = 这条消息现在是备注或命令。如果之前已经发出，客户看到的仍是原来的内容。
 change-took-back = 这条消息现在是备注或命令，因此没有发送。
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
 change-of-file = 新文件没有发送，客户看到的仍是原来的消息。请重新发送。
@@ -169,16 +176,16 @@ disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegr
 update-parked = 更新 { $inbox } 无法处理，已搁置。请运行：frontdesk doctor
 retrain-queued = 训练任务 { $run } 已排队。
 retrain-busy = 训练任务 { $run } 正在进行。
-retrain-promoted = 训练任务 { $run }：新模型 { $version } 在固定测试集上不比旧模型差（{ $new } 对 { $old }；微小差距视为偶然），已经启用。
+retrain-promoted = 训练任务 { $run }：新模型 { $version } 在测试集上不比旧模型差（{ $new } 对 { $old }；微小差距视为偶然），已经启用。
 retrain-first = 训练任务 { $run }：模型 { $version } 已启用（测试集 { $new }）。
-retrain-rejected = 训练任务 { $run }：候选模型准确率较差（{ $new } 对 { $old }），保留旧模型。
-retrain-rejected-best = 训练任务 { $run }：候选模型准确率（{ $new }）比迄今最好的模型（{ $old }）低太多，保留旧模型。
-retrain-rejected-wrong = 训练任务 { $run }：候选模型会答错更多（固定测试集上 { $new } 条对 { $old } 条），保留旧模型。
-retrain-rejected-coverage = 训练任务 { $run }：候选模型能自动回答的少得多，保留旧模型（准确率 { $new } 对 { $old }）。
-retrain-rejected-best-coverage = 训练任务 { $run }：候选模型能自动回答的（固定测试集的 { $new }）比之前某个模型（{ $old }）少得多，保留旧模型。
-retrain-rejected-gold = 训练任务 { $run }：候选模型在留出的标注上较差，保留旧模型（固定测试集准确率 { $new } 对 { $old }）。
-retrain-rejected-sentiment = 训练任务 { $run }：候选模型的情绪识别较差（宏 F1 { $new } 对 { $old }），保留旧模型。
-retrain-held = 训练任务 { $run }：候选模型 { $version } 不比旧模型差（{ $new } 对 { $old }），但暂不启用：上一次人工操作是回滚，需要有人先看一看。若可以启用：frontdesk models promote { $version }。此后训练会照常自动启用新模型。
+retrain-rejected = 训练任务 { $run }：新模型准确率较差（{ $new } 对 { $old }），保留当前模型。
+retrain-rejected-best = 训练任务 { $run }：新模型准确率（{ $new }）比迄今最好的模型（{ $old }）低太多，保留当前模型。
+retrain-rejected-wrong = 训练任务 { $run }：新模型会答错更多（测试集上 { $new } 条对 { $old } 条），保留当前模型。
+retrain-rejected-coverage = 训练任务 { $run }：新模型能自动回答的少得多，保留当前模型（准确率 { $new } 对 { $old }）。
+retrain-rejected-best-coverage = 训练任务 { $run }：新模型能自动回答的（测试集的 { $new }）比之前某个模型（{ $old }）少得多，保留当前模型。
+retrain-rejected-gold = 训练任务 { $run }：新模型在留出的标注上较差，保留当前模型（测试集准确率 { $new } 对 { $old }）。
+retrain-rejected-sentiment = 训练任务 { $run }：新模型的情绪识别较差（宏 F1 { $new } 对 { $old }），保留当前模型。
+retrain-held = 训练任务 { $run }：新模型 { $version } 不比旧模型差（{ $new } 对 { $old }），但暂不启用：上一次人工操作是回滚，需要有人先看一看。若可以启用：frontdesk models promote { $version }。此后训练会照常自动启用新模型。
 retrain-failed = 训练任务 { $run } 失败：{ $error }
 retrain-coverage = 自动回答：新模型 { $new }，旧模型 { $old }。
 retrain-gold = 留出的 { $rows } 条标注（当时在用的模型难以判断的文本）中判断正确：新模型 { $new }，旧模型 { $old }。

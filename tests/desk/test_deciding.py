@@ -500,7 +500,7 @@ def test_a_late_message_tells_the_customer_once_and_calls_a_person(stage: Stage)
     assert stage.decision(job[0]).rule == "late"
     assert stage.conversation().state is ConversationState.WAITING
     assert len(stage.heard()) == 1
-    assert stage.heard()[0].startswith("Sorry, this is taking longer than it should.")
+    assert stage.heard()[0].startswith("Sorry, this took longer than it should.")
     assert [stage.message(message_id).text for message_id, _ in following] == ["hello?"]
 
     deciding.give_up(stage.desk, [following[0][0]])

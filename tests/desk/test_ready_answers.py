@@ -303,7 +303,7 @@ def test_where_several_are_found_after_resolve_no_conversation_is_opened(waiting
     answer(waiting, "o")
     assert len(waiting.conversations()) == 1
     told = waiting.told()[-1]
-    assert told.startswith("4 answers are called so")
+    assert told.startswith("4 answers match.")
     assert "• Opening hours" in told
 
 

@@ -25,7 +25,7 @@ def test_a_run_begins_once_and_ends_with_a_verdict_for_the_operators(stage: Stag
         stage.desk, run_id, attempt, RunState.PROMOTED, version="v2", report=report
     )
     assert not runs.finish_run(stage.desk, run_id, attempt, RunState.FAILED)
-    assert "v2 is no worse on the frozen test (91.2% against 90.0%" in stage.told()[-1]
+    assert "v2 is no worse on the test (91.2% against 90.0%" in stage.told()[-1]
     run = runs.get_run(stage.desk, run_id)
     assert (run.state, run.version, run.requested_by) == (RunState.PROMOTED, "v2", "cli")
     assert not runs.start_run(stage.desk, run_id, attempt)
@@ -151,7 +151,7 @@ def test_a_report_of_an_older_version_that_kept_less_counts_for_nothing(stage: S
         (
             RunState.PROMOTED,
             {"candidate_accuracy": 0.895, "champion_accuracy": 0.9},
-            "is no worse on the frozen test (89.5% against 90.0%;",
+            "is no worse on the test (89.5% against 90.0%;",
         ),
         (
             RunState.REJECTED,
@@ -171,22 +171,22 @@ def test_a_report_of_an_older_version_that_kept_less_counts_for_nothing(stage: S
         (
             RunState.REJECTED,
             {"reason": "wrong", "candidate_wrong": 14, "champion_wrong": 6},
-            "answer more texts wrongly (14 of the frozen test against 6)",
+            "answer more texts wrongly (14 of the test against 6)",
         ),
         (
             RunState.REJECTED,
             {"reason": "coverage", "candidate_coverage": 0.1, "champion_coverage": 0.5},
-            "Answered automatically: new model 10.0%, champion so far 50.0%.",
+            "Answered automatically: new model 10.0%, model so far 50.0%.",
         ),
         (
             RunState.REJECTED,
             {"reason": "best_coverage", "candidate_coverage": 0.4, "best_coverage": 0.6},
-            "much less by itself (40.0% of the frozen test) than an earlier model did (60.0%)",
+            "much less by itself (40.0% of the test) than an earlier model did (60.0%)",
         ),
         (
             RunState.REJECTED,
             {"reason": "gold", "gold": 37, "candidate_gold": 28, "champion_gold": 34},
-            "hard for the model that served), right: new model 28, champion so far 34.",
+            "hard for the model that served), right: new model 28, model so far 34.",
         ),
         (
             RunState.REJECTED,

@@ -1,0 +1,197 @@
+"""Topics that customers choose: by a button, or by a word where the bot has just asked back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.domain import Action, Decision, DeliveryState, FeedbackKind
+from desk.flow.answered import ANSWER_KEY, CHOSEN_KEY
+from desk.flow.cards import CARD_KEY, is_post, post_message
+from desk.flow.composing import (
+    answer_buttons,
+    answer_text,
+    change_keyboard,
+    customer_text,
+    has_delivery,
+    intent_title,
+    language_of,
+)
+from desk.flow.deciding import ask_back, remember_answer
+from desk.flow.desk import Desk
+from desk.flow.feedback import note_feedback
+from desk.flow.following import show_following
+from desk.flow.handoff import call_person
+from desk.flow.noting import decided
+from desk.pack import Escalate
+from desk.policy import ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, STILL_UNSURE, UNSURE
+from desk.replies import plainly, yes_or_no
+from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
+from desk.texts import say
+
+
+def give(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    intent: str,
+    asked: Message | None = None,
+) -> None:
+    """Answer what was chosen, or call a person about it. `said` is the word or tap by which it was,
+    `asked` the message that it explains, where the bot has asked back: that it is now taught."""
+    if asked is not None:
+        note_feedback(session, desk, asked, FeedbackKind.CLARIFIED, customer.chat_id, intent)
+    known = desk.pack.intents.get(intent)
+    always = known is not None and known.escalate is Escalate.ALWAYS
+    text = None if always else answer_text(desk, customer, intent)
+    if text is None:
+        # Where it needs no person and yet has no answer, the pack has dropped it since.
+        rule = INTENT_NEEDS_PERSON if always else ASKED_FOR_PERSON
+        question = unseen(session, asked)
+        hand_over(session, desk, customer, conversation, said, question, rule, intent)
+        return
+    key = f"press:{said.inbox_id}" if asked is None else chosen_key(asked, intent)
+    buttons = answer_buttons(desk, customer, intent)
+    customer_text(session, key, customer, conversation, text, buttons, message=said)
+    remember_answer(desk, conversation, intent)
+
+
+def chosen_key(asked: Message, intent: str) -> str:
+    """The key of the answer to a choice: however it is made, and made again, it goes out once."""
+    return f"{CHOSEN_KEY}{asked.id}:{intent}"
+
+
+def replied(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+) -> bool:
+    """Do what a text means that only replies to the question which the bot has just asked back:
+    yes or no, a choice's number, or its title. Says whether it was such a text.
+
+    It counts as the press of that choice. No to all of them is one more message that leaves in
+    doubt what is meant. Like a tap it is no text that teaches. It must be the only one that waits.
+    """
+    question = _open_question(session, conversation, said)
+    if question is None:
+        return False
+    chosen = _chosen(desk, customer, question.choices, said.text)
+    if chosen is None and yes_or_no(said.text, desk.pack.languages) is not False:
+        return False
+    if question.telegram_id is not None:  # the buttons go, as they do when one is pressed
+        no_buttons: dict[str, Any] = {"inline_keyboard": []}
+        change_keyboard(
+            session, inbox_id, customer.chat_id, question.telegram_id, conversation, no_buttons
+        )
+    if chosen is not None:
+        give(session, desk, customer, conversation, said, chosen, question.asked)
+    else:
+        _none_of_these(session, desk, customer, conversation, said, question.asked)
+    return True
+
+
+def hand_over(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    question: Message | None,
+    rule: str,
+    intent: str | None = None,
+) -> None:
+    """Hand a question over, or else what was tapped or typed. What was said after the question is
+    shown, too, and so is that if it says any more."""
+    call_person(session, desk, customer, conversation, question or said, rule, intent)
+    if question is not None:
+        show_following(session, desk, customer, conversation, question)
+        if said.text != say("talk-to-person", language_of(desk, customer)):
+            post_message(session, desk, customer, conversation, said)
+
+
+def unseen(session: Session, message: Message | None) -> Message | None:
+    """A message, unless the operators have had it before them already."""
+    if message is None:
+        return None
+    seen = is_post(session, message) or has_delivery(session, f"{CARD_KEY}{message.id}")
+    return None if seen else message
+
+
+class _Question(NamedTuple):
+    asked: Message
+    """The customer's message about which the bot has asked back."""
+    choices: Sequence[str]
+    telegram_id: int | None
+    """The question's own, in the customer's chat."""
+
+
+def _open_question(session: Session, conversation: Conversation, said: Message) -> _Question | None:
+    """The question with choices to which a message is the very next word, if it has reached the
+    customer by now and the message does not reply to something else."""
+    last = session.scalar(
+        select(Message)
+        .where(Message.conversation_id == conversation.id, Message.id < said.id)
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    if last is None or last.delivery_key is None or not last.delivery_key.startswith(ANSWER_KEY):
+        return None
+    if said.quoted is not None and said.quoted not in last.text:
+        return None
+    found = session.execute(
+        select(Message, DecisionRow.choices, DeliveryRow.telegram_id)
+        .select_from(DeliveryRow)
+        .join(Message, Message.id == int(last.delivery_key.removeprefix(ANSWER_KEY)))
+        .join(DecisionRow, DecisionRow.message_id == Message.id)
+        .where(
+            DeliveryRow.key == last.delivery_key,
+            DeliveryRow.state == DeliveryState.SENT,
+            DecisionRow.action == Action.CLARIFY,
+        )
+    ).one_or_none()
+    if found is None:
+        return None
+    question = _Question(*found)
+    return question if question.choices else None
+
+
+def _chosen(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -> str | None:
+    """Which of the choices a text means, as they stand on the buttons."""
+    if len(choices) == 1 and yes_or_no(text, desk.pack.languages):
+        return choices[0]
+    language, words = language_of(desk, customer), plainly(text)
+    for number, intent in enumerate(choices, start=1):
+        if words in (str(number), plainly(intent_title(desk, intent, language))):
+            return intent
+    return None
+
+
+def _none_of_these(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    asked: Message,
+) -> None:
+    """Ask for other words, or, where the bot has asked back often enough, call a person."""
+    if conversation.clarifications >= desk.pack.policy.clarifications:
+        question = unseen(session, asked)
+        hand_over(session, desk, customer, conversation, said, question, STILL_UNSURE)
+        return
+    decision = Decision(Action.CLARIFY, UNSURE)
+    session.add(
+        DecisionRow(message_id=said.id, action=decision.action, rule=decision.rule, choices=[])
+    )
+    decided(session, said.id, decision.action, decision.rule)
+    session.flush()
+    # About the same message: that is what a person will see who is called by its button.
+    ask_back(session, desk, customer, conversation, asked, decision, because_of=said)

@@ -1,0 +1,32 @@
+"""What somebody's act says about the truth of a message, kept for the lessons."""
+
+from __future__ import annotations
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from desk.domain import FeedbackKind
+from desk.flow.desk import Desk
+from desk.flow.noting import happened
+from desk.tables import Feedback, Message
+
+
+def note_feedback(
+    session: Session, desk: Desk, message: Message, kind: FeedbackKind, by: int, intent: str | None
+) -> None:
+    """Keep what an act says about a message; the newest word of the same person counts."""
+    now = desk.clock()
+    # What was withdrawn was an earlier word. Written in any case: somebody may be withdrawing that
+    # very row, which a look at it would not show.
+    said_before = session.execute(
+        update(Feedback)
+        .where(Feedback.message_id == message.id, Feedback.kind == kind, Feedback.by == by)
+        .values(intent=intent, created_at=now, withdrawn_at=None)
+        .returning(Feedback.id)
+    ).first()
+    if said_before is None:
+        session.add(
+            Feedback(message_id=message.id, kind=kind, by=by, intent=intent, created_at=now)
+        )
+    session.flush()
+    happened(session, "feedback.given", message=message.id, kind=str(kind))

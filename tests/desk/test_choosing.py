@@ -1,0 +1,293 @@
+"""What customers type instead of pressing, where the bot has just asked what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from desk.domain import Action, ConversationState, Person
+from desk.flow import customers, deciding, edits, lessons, operators
+from desk.tables import PredictionRow
+from tests.conftest import OPERATOR_CHAT
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
+
+ONE: dict[str, Any] = {"confidence": 0.4}
+SEVERAL: dict[str, Any] = {"confidence": 0.45, "others": [("refund", 0.4)]}
+ANSWER = "Bouquets take <b>2</b> days, Ana."
+
+
+def _asked(stage: Stage, text: str = "roses?", person: Person = ANA, **prediction: Any) -> int:
+    """The bot has asked back, and the customer sees it; returns the id of what they wrote."""
+    message_id = stage.ask(text, person, **(prediction or ONE))
+    stage.send_all()
+    return message_id
+
+
+def _may_ask_back(stage: Stage, times: int) -> None:
+    policy = stage.desk.pack.policy.model_copy(update={"clarifications": times})
+    stage.desk = replace(stage.desk, pack=stage.desk.pack.model_copy(update={"policy": policy}))
+
+
+# ---- Yes ----
+
+
+@pytest.mark.parametrize("text", ["yes", "Yeah!", "👍🏽", "1", "where is my order"])
+def test_a_typed_yes_counts_as_the_press_of_the_one_choice(stage: Stage, text: str) -> None:
+    message_id = _asked(stage)
+    assert stage.write(text) is None, "the model has nothing to read"
+    assert stage.heard() == ["Did you mean this?", ANSWER]
+    assert stage.feedback() == [(message_id, "clarified", "order_status", ANA.chat_id)]
+    assert stage.conversation().last_intents == ["order_status"]
+    assert stage.conversation().clarifications == 0
+    assert stage.pending_count() == 0
+    assert stage.said()[-1].text == text, "it stands in the conversation as it was written"
+
+
+def test_a_yes_is_one_in_the_customers_language(stage: Stage) -> None:
+    _asked(stage, "玫瑰？", BEN, **ONE)
+    assert stage.write("是的！", BEN) is None
+    assert stage.heard(BEN)[-1] == "Ben，花束需要 <b>2</b> 天。"
+
+
+def test_the_buttons_of_the_question_go_with_a_typed_reply(stage: Stage) -> None:
+    _asked(stage)
+    (question,) = stage.deliveries(ANA.chat_id)
+    stage.write("yes")
+    (edit,) = stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup")
+    assert edit.payload == {
+        "message_id": question.telegram_id,
+        "reply_markup": {"inline_keyboard": []},
+    }
+
+
+def test_a_yes_and_then_its_button_get_one_answer(stage: Stage) -> None:
+    _asked(stage)
+    token = stage.token("choose", "order_status")
+    stage.write("yes")
+    assert stage.press(token).text == ""
+    assert stage.heard()[1:] == [ANSWER]
+
+
+def test_a_yes_handled_twice_counts_once(stage: Stage) -> None:
+    _asked(stage)
+    inbox_id = stage.update()
+    for _ in range(2):
+        assert customers.wrote(stage.desk, inbox_id, ANA, 77, "yes") is None
+    assert stage.heard()[1:] == [ANSWER]
+    assert len(stage.said()) == 2
+
+
+def test_a_yes_teaches_what_was_asked_about_and_never_itself(stage: Stage) -> None:
+    _asked(stage)
+    stage.write("yes")
+    stage.send_all()
+    stage.press(stage.token("up"))
+    assert [(word.text, word.intent) for word in lessons.learned(stage.desk)] == [
+        ("roses?", "order_status")
+    ]
+
+
+def test_a_yes_to_what_only_a_person_can_serve_calls_one(stage: Stage) -> None:
+    unclear = {"intent": "out_of_scope", "confidence": 0.4, "others": [("complaint", 0.3)]}
+    message_id = _asked(stage, "help", **unclear)
+    stage.write("yes")
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.feedback() == [(message_id, "clarified", "complaint", ANA.chat_id)]
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    assert "this topic always goes to a person" in card.payload["text"]
+    assert "<blockquote>yes</blockquote>" in post.payload["text"]
+    assert len(stage.heard()) == 2, "the question and the handover"
+
+
+# ---- No ----
+
+
+def test_a_no_calls_a_person_where_the_bot_has_asked_back_often_enough(stage: Stage) -> None:
+    message_id = _asked(stage, "my roses?")
+    assert stage.write("no") is None
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.decision(message_id).rule == "still_unsure"
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert "<blockquote>my roses?</blockquote>" in card.payload["text"]
+    assert "<blockquote>no</blockquote>" in post.payload["text"]
+    assert stage.heard()[-1].startswith("I'm passing this to a colleague")
+    assert stage.feedback() == []
+    assert len(stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup")) == 1
+
+
+def test_a_no_gets_the_menu_where_the_bot_may_still_ask_back(stage: Stage) -> None:
+    _may_ask_back(stage, 2)
+    _asked(stage)
+    stage.write("👎")
+    assert stage.heard()[-1].startswith("Sorry, I'm not sure I understood that.")
+    rows = stage.deliveries(ANA.chat_id)[-1].payload["reply_markup"]["inline_keyboard"]
+    assert [button["text"] for row in rows for button in row] == [
+        *("Opening hours", "Where is my order?", "Make a complaint", "Talk to a person")
+    ]
+    assert stage.conversation().clarifications == 2
+    decision = stage.decision(stage.said()[-1].id)
+    assert (decision.action, decision.rule) == (Action.CLARIFY, "unsure")
+    # What follows is not read with that no, and the bot has asked often enough.
+    stage.send_all()
+    job = stage.write("the red ones")
+    assert job is not None
+    assert deciding.pending(stage.desk, [job])[job[0]].before is None
+    stage.decide((job, predict("the red ones", **ONE)))
+    assert stage.conversation().state is ConversationState.WAITING
+
+
+def test_after_a_no_the_button_for_a_person_hands_over_what_was_asked_about(stage: Stage) -> None:
+    _may_ask_back(stage, 2)
+    message_id = _asked(stage, "my roses?")
+    stage.write("no")
+    stage.send_all()
+    stage.press(stage.token("person"))
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    assert "<blockquote>no</blockquote>" in post.payload["text"]
+
+
+def test_a_yes_after_a_no_is_read_by_the_model(stage: Stage) -> None:
+    _may_ask_back(stage, 2)
+    _asked(stage)
+    stage.write("no")
+    stage.send_all()
+    assert stage.write("yes") is not None
+
+
+def test_a_no_that_is_edited_is_read_anew(stage: Stage) -> None:
+    _may_ask_back(stage, 2)
+    _asked(stage)
+    stage.write("no")
+    telegram_id = stage.said()[-1].telegram_id
+    assert telegram_id is not None
+    words = "no, when do you open"
+    assert edits.customer_changed(stage.desk, stage.update(), ANA, telegram_id, words) is not None
+
+
+# ---- Several choices ----
+
+
+@pytest.mark.parametrize("text", ["2", "2️⃣", "i want my money back!"])
+def test_of_several_choices_one_is_named_by_number_or_title(stage: Stage, text: str) -> None:
+    message_id = _asked(stage, **SEVERAL)
+    assert stage.write(text) is None
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+    assert stage.feedback() == [(message_id, "clarified", "refund", ANA.chat_id)]
+
+
+def test_a_no_to_several_choices_means_none_of_them(stage: Stage) -> None:
+    _asked(stage, **SEVERAL)
+    assert stage.write("none of these") is None
+    assert stage.conversation().state is ConversationState.WAITING
+
+
+@pytest.mark.parametrize("text", ["yes", "3", "0", "2 roses"])
+def test_what_names_none_of_several_choices_is_read_by_the_model(stage: Stage, text: str) -> None:
+    _asked(stage, **SEVERAL)
+    assert stage.write(text) is not None
+    assert stage.feedback() == []
+
+
+# ---- What is no reply to the question ----
+
+
+def test_a_yes_after_an_answer_is_read_by_the_model(stage: Stage) -> None:
+    stage.ask("where are my roses")
+    stage.send_all()
+    assert stage.write("yes") is not None
+
+
+def test_a_yes_after_anything_else_is_read_by_the_model(stage: Stage) -> None:
+    _asked(stage)
+    customers.asked_for_help(stage.desk, stage.update(), ANA)
+    assert stage.write("yes") is not None
+
+
+@pytest.mark.parametrize("text", ["yes", "no", "1"])
+def test_what_follows_the_menu_is_read_by_the_model(stage: Stage, text: str) -> None:
+    _asked(stage, scope=0.1)
+    assert stage.heard()[-1].startswith("Sorry, I'm not sure")
+    assert stage.write(text) is not None
+
+
+def test_a_yes_written_before_the_question_was_seen_is_read_by_the_model(stage: Stage) -> None:
+    stage.ask("roses?", **ONE)
+    assert stage.write("yes") is not None
+    stage.send_all()
+    stage.ask("tulips?", BEN, **ONE)
+    stage.take()
+    assert stage.write("是的", BEN) is not None
+
+
+def test_of_three_texts_at_once_each_gets_its_own_decision_in_order(stage: Stage) -> None:
+    first, second = stage.write("roses?"), stage.write("red ones")
+    assert first is not None
+    assert second is None, "it waits for the first"
+    (second,) = stage.decide((first, predict("roses?", **ONE)))
+    stage.send_all()
+    assert stage.write("yes") is None
+    assert stage.pending_count() == 2, "the yes waits its turn: the bot may have more to say"
+    (third,) = stage.decide((second, predict("red ones", intent="opening_hours")))
+    stage.decide((third, predict("yes", intent="greeting")))
+    assert stage.pending_count() == 0
+    assert len(stage.heard()) == 3
+    assert stage.feedback() == []
+
+
+def test_a_second_yes_is_read_by_the_model(stage: Stage) -> None:
+    _asked(stage)
+    assert stage.write("yes") is None
+    assert stage.write("yes") is not None
+
+
+def test_a_yes_that_replies_to_another_message_is_read_by_the_model(stage: Stage) -> None:
+    _asked(stage)
+    update = stage.update()
+    quoted = "Shall it be red?"
+    assert customers.wrote(stage.desk, update, ANA, 77, "yes", quoted) is not None
+
+
+def test_a_yes_that_replies_to_the_question_itself_counts(stage: Stage) -> None:
+    _asked(stage)
+    update = stage.update()
+    assert customers.wrote(stage.desk, update, ANA, 77, "yes", "Did you mean this?") is None
+    assert stage.heard()[-1] == ANSWER
+
+
+def test_once_a_person_is_in_charge_a_yes_is_theirs(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    waits = stage.write("roses?")
+    assert waits is not None
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.decide((waits, predict("roses?", **ONE)))
+    stage.send_all()
+    stage.press(stage.token("take"), by=OSCAR)  # of which nothing is said in the conversation
+    heard = stage.heard()
+    assert heard[-1] == "Did you mean this?"
+    job = stage.write("yes")
+    assert job is not None
+    stage.decide((job, predict("yes")))
+    assert stage.heard() == heard
+    assert "<blockquote>yes</blockquote>" in stage.told()[-1]
+    assert stage.feedback() == []
+
+
+def test_a_yes_in_a_flood_is_held_back(stage: Stage) -> None:
+    stage.desk = replace(stage.desk, flood_per_minute=1)
+    _asked(stage)
+    assert stage.write("yes") is None
+    assert stage.heard()[-1].startswith("You are writing faster than I can read.")
+    assert stage.decision(stage.said()[-1].id).rule == "flood"
+    assert stage.feedback() == []
+
+
+def test_the_model_says_nothing_of_a_typed_reply(stage: Stage) -> None:
+    _asked(stage)
+    stage.write("yes")
+    with stage.desk.store.reading() as session:
+        assert session.get(PredictionRow, stage.said()[-1].id) is None
