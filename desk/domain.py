@@ -143,7 +143,8 @@ class History:
     last_intents: tuple[str, ...] = ()
     """Intents that the bot answered in this conversation, newest first."""
     said: tuple[str, ...] = ()
-    """Intents of which the bot has said in this conversation what to do until a person is there."""
+    """What the bot says once in a conversation and has said in this one; the name of an intent
+    stands for what to do about it until a person is there."""
 
 
 @dataclass(frozen=True, slots=True)
