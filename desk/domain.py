@@ -142,19 +142,24 @@ class History:
     """How many of the customer's last messages in a row, before this one, were negative."""
     last_intents: tuple[str, ...] = ()
     """Intents that the bot answered in this conversation, newest first."""
+    said: tuple[str, ...] = ()
+    """What the bot says once in a conversation and has said in this one; the name of an intent
+    stands for what to do about it until a person is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do with one message, and which rule said so.
 
-    `choices` are the intents offered as buttons when the action is `CLARIFY`.
+    `choices` are the intents offered as buttons when the action is `CLARIFY`. Where a person is
+    called, `likely` says whether the message may well be about the intent.
     """
 
     action: Action
     rule: str
     intent: str | None = None
     choices: tuple[str, ...] = ()
+    likely: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,8 @@ class Intent(_Strict):
     title: Text
     description: str = ""
     answer: Text | None = None
+    meanwhile: Text | None = None
+    """What to do until a person is there, where one is called although the bot could answer."""
     buttons: tuple[PackButton, ...] = ()
     thumbs: bool = True
     """Whether the answer asks for a thumb up or down; small talk needs none."""
@@ -244,6 +246,8 @@ class Pack(_Strict):
     title: str
     languages: tuple[str, ...] = Field(min_length=1)
     greeting: Text
+    urgent: Text | None = None
+    """What goes with the call for a person where nobody knows what the customer wants."""
     menu: tuple[str, ...] = Field(max_length=8)
     phone_regions: tuple[str, ...] = ("GB", "US")
     """Whose phone numbers customers write without a country code; they are masked for training."""
@@ -275,6 +279,7 @@ class Pack(_Strict):
                         f"intents.{name}.buttons.{index}: no intent with an answer is called "
                         f"{button.intent!r}"
                     )
+        problems += self._meanwhile_problems()
         for where, text in self.texts():
             problems += [f"{where}: {problem}" for problem in self._text_problems(text)]
         for name, value in self.values.items():
@@ -282,6 +287,21 @@ class Pack(_Strict):
             if PLACEHOLDER.search(value):
                 problems.append(f"values.{name}: a value can't be filled with other values")
         return problems
+
+    def _meanwhile_problems(self) -> Iterator[str]:
+        for name, intent in self.intents.items():
+            if intent.meanwhile is None:
+                continue
+            if intent.escalate is Escalate.ALWAYS:
+                yield (
+                    f"intents.{name}.meanwhile: with escalate: always the answer is that already; "
+                    "write it into `answer`"
+                )
+            elif name == self.policy.out_of_scope:
+                yield (
+                    f"intents.{name}.meanwhile: nobody knows what such a message is about; "
+                    "`urgent`, beside `greeting`, is what is said then"
+                )
 
     def _name_problems(self) -> list[str]:
         problems = [
@@ -353,10 +373,14 @@ class Pack(_Strict):
     def texts(self) -> Iterator[tuple[str, Text]]:
         """Each text for customers, in all its languages, after the place where it stands."""
         yield "greeting", self.greeting
+        if self.urgent is not None:
+            yield "urgent", self.urgent
         for name, intent in self.intents.items():
             yield f"intents.{name}.title", intent.title
             if intent.answer is not None:
                 yield f"intents.{name}.answer", intent.answer
+            if intent.meanwhile is not None:
+                yield f"intents.{name}.meanwhile", intent.meanwhile
             for index, button in enumerate(intent.buttons):
                 yield f"intents.{name}.buttons.{index}.text", button.text
 

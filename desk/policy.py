@@ -6,6 +6,7 @@ name is stored with the decision, shown to operators and counted.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from classifier.vocabulary import Prediction
@@ -50,11 +51,14 @@ def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:
     one called in vain costs less than one refused; an intent that always does must only be
     probable enough to be offered as a choice. And the intent for what is out of scope agrees with
     the finding, so that the answer a pack may have for it stands.
+
+    Who waits for a person hears nothing more from the bot, but for one thing: what to do until then
+    about something that always needs one, once, and of that the model must be sure.
     """
     if history.state is ConversationState.HUMAN:
         return Decision(Action.SILENT, PERSON_IN_CHARGE)
     if history.state is ConversationState.WAITING:
-        return Decision(Action.SILENT, WAITING_FOR_PERSON)
+        return _while_waiting(prediction, history, pack)
     top = prediction.intent
     if top is None:
         return Decision(Action.ESCALATE, NOT_CLASSIFIED)
@@ -71,7 +75,8 @@ def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:
         (intent is not None and intent.escalate is Escalate.WHEN_NEGATIVE)
         or history.negatives + 1 >= pack.policy.negatives_in_a_row
     ):
-        return Decision(Action.ESCALATE, NEGATIVE_SENTIMENT, top.name)
+        likely = prediction.in_scope and top.confidence >= pack.policy.clarify_from
+        return Decision(Action.ESCALATE, NEGATIVE_SENTIMENT, top.name, likely=likely)
     if (
         intent is not None
         and intent.answer is not None
@@ -99,6 +104,32 @@ def decide_continued(
     together = replace(together, sentiment=alone.sentiment)
     both = decide(together, history, pack)
     return (alone, decision) if both.rule in IN_DOUBT else (together, both)
+
+
+def _while_waiting(prediction: Prediction, history: History, pack: Pack) -> Decision:
+    """What is surely about an intent of which they have not heard yet what to do until a person is
+    there; all else is left to that person. (Training proves no threshold for such an intent.)"""
+    top = prediction.intent
+    if (
+        top is not None
+        and prediction.in_scope
+        and top.confidence >= threshold(top.name, None, pack)
+        and has_advice(top.name, history.said, pack)
+    ):
+        return Decision(Action.ESCALATE, INTENT_NEEDS_PERSON, top.name)
+    return Decision(Action.SILENT, WAITING_FOR_PERSON)
+
+
+def has_advice(name: str, said: Collection[str], pack: Pack) -> bool:
+    """Whether who waits for a person is to be told what to do about that intent until then: it
+    always needs a person, and its answer is not among what was `said` before."""
+    intent = pack.intents.get(name)
+    return (
+        intent is not None
+        and intent.escalate is Escalate.ALWAYS
+        and intent.answer is not None
+        and name not in said
+    )
 
 
 def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) -> Decision:

@@ -216,6 +216,9 @@ class Conversation(Base):
     clarifications: Mapped[int] = mapped_column(Integer, default=0)
     negatives: Mapped[int] = mapped_column(Integer, default=0)
     last_intents: Mapped[list[Any]] = mapped_column(default=list)
+    # The default is the database's, too: a process of the version before goes on during an update.
+    said_once: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'"))
+    """What the bot says once in it and has said: see `desk.flow.advising`."""
     opened_at: Mapped[datetime] = mapped_column(default=utcnow)
     escalated_at: Mapped[datetime | None]
     reminded_at: Mapped[datetime | None]

@@ -26,6 +26,7 @@ _HEAD = """\
 # Made by `frontdesk import`. docs/packs.md explains every field. To do by hand:
 #   * titles (an intent's name on a button), descriptions (the labelling guide), greeting and menu;
 #   * answers for intents with `escalate: always`: these go to a person until they have one;
+#   * what to do until a person is there: `meanwhile` of an intent, and `urgent` in general;
 #   * hours, when people are at the desk.
 
 """

@@ -26,11 +26,12 @@ from desk.flow.composing import (
     person_button,
 )
 from desk.flow.conversations import add_message, current_conversation
-from desk.flow.customers import held_back, pass_on
+from desk.flow.customers import held_back, pass_on, tell_meanwhile
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
 from desk.flow.feedback import note_feedback
 from desk.flow.handoff import is_in_charge, resolve, take
+from desk.flow.handover import passed_on_text, waiting_text
 from desk.flow.intake import claim, forget
 from desk.flow.ready_answers import (
     BY_HAND,
@@ -40,7 +41,7 @@ from desk.flow.ready_answers import (
     send_ready,
 )
 from desk.flow.refreshing import edit_card
-from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN
+from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN, has_advice
 from desk.tables import (
     ButtonRow,
     Conversation,
@@ -164,9 +165,11 @@ def _by_customer(press: _Press) -> Pressed:
 
 
 def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
-    """The person who is awaited or in charge sees what was pressed; the bot answers nothing."""
+    """The person who is awaited or in charge sees what was pressed; the bot answers nothing, but
+    for what to do until they are there."""
     session, desk, customer = press.session, press.desk, press.customer
     text, language = _button_text(press), language_of(desk, customer)
+    taken = conversation.state is ConversationState.HUMAN
     said_last = session.scalar(
         select(Message.text)
         .where(Message.conversation_id == conversation.id, Message.author == Author.CUSTOMER)
@@ -174,12 +177,17 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
         .limit(1)
     )
     if text in (said_last, say("talk-to-person", language)):
-        return Pressed(say("already-waiting", language), alert=True)
+        return Pressed(waiting_text(desk, customer, taken=taken), alert=True)
     message = _tapped(press, conversation)
     if held_back(session, desk, customer, conversation, message):
         return Pressed()
+    chosen = press.button.action in (composing.SHOW_INTENT, composing.CHOOSE_INTENT)
+    intent = press.button.argument
+    if chosen and not taken and has_advice(intent, conversation.said_once, desk.pack):
+        tell_meanwhile(session, desk, customer, conversation, message, intent)
+        return Pressed()
     pass_on(session, desk, customer, conversation, message)
-    return Pressed(say("passed-on", language), alert=True)
+    return Pressed(passed_on_text(desk, customer, taken=taken), alert=True)
 
 
 def _thumb(press: _Press, *, up: bool) -> Pressed:

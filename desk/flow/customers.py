@@ -24,7 +24,7 @@ from desk.flow.composing import (
 from desk.flow.conversations import add_message, begin_attempt, enter, find_open, first_pending
 from desk.flow.deciding import answer
 from desk.flow.desk import Desk
-from desk.flow.handoff import call_person, copy_file
+from desk.flow.handoff import call_person, copy_file, say_added
 from desk.flow.handover import waiting_text
 from desk.flow.intake import claim, forget
 from desk.flow.leaving import came_back, left
@@ -38,6 +38,7 @@ from desk.policy import (
     INTENT_NEEDS_PERSON,
     PERSON_IN_CHARGE,
     WAITING_FOR_PERSON,
+    has_advice,
 )
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Inbox, Message
 from desk.texts import say
@@ -69,6 +70,9 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
             pass_on(session, desk, customer, conversation, message)
             return
         if conversation.state is ConversationState.WAITING:
+            if has_advice(payload, conversation.said_once, desk.pack):
+                tell_meanwhile(session, desk, customer, conversation, message, payload)
+                return
             if payload:
                 pass_on(session, desk, customer, conversation, message)
             text = waiting_text(desk, customer)
@@ -291,6 +295,8 @@ def sent_file(
         else:
             # Called already, and each picture of an album comes as an update of its own.
             _leave_to_person(session, conversation, message)
+            if not gesture:
+                say_added(session, desk, customer, conversation, message)
         show_undecided(session, desk, customer, conversation)
         # Taken in a chat that is the operators' no longer, it may have none in this one.
         post_state_card(session, desk, customer, conversation, message)
@@ -370,6 +376,19 @@ def pass_on(
     show_undecided(session, desk, customer, conversation)
     _leave_to_person(session, conversation, message)
     post_message(session, desk, customer, conversation, message)
+
+
+def tell_meanwhile(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    intent: str,
+) -> None:
+    """Tell a customer who waits what to do about the intent they have chosen; it is passed on."""
+    show_undecided(session, desk, customer, conversation)
+    call_person(session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, intent)
 
 
 def show_undecided(

@@ -43,7 +43,7 @@ from desk.flow.composing import (
 )
 from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
-from desk.flow.handoff import call_person
+from desk.flow.handoff import call_person, say_added
 from desk.flow.noting import counted, decided
 from desk.flow.refreshing import refresh_card
 from desk.pack import Pack
@@ -277,7 +277,7 @@ class _Held:
             # The bot is in charge once more.
             conversation.state, conversation.resolved_at = ConversationState.BOT, None
             conversation.clarifications, conversation.negatives = 0, 0
-            conversation.last_intents = []
+            conversation.last_intents, conversation.said_once = [], []
             self.reopened.append(conversation)
         return _Case(message, conversation, customer)
 
@@ -376,6 +376,7 @@ def _history(conversation: Conversation) -> History:
         clarifications=conversation.clarifications,
         negatives=conversation.negatives,
         last_intents=tuple(conversation.last_intents),
+        said=tuple(conversation.said_once),
     )
 
 
@@ -427,13 +428,17 @@ def _apply(
         case.message.state = MessageState.DECIDED
         _write_whole(case.message, "state", "conversation_id")
     session.flush()
-    messages = [case.message for case in cases]
-    decided_so = list(zip(messages, decisions, strict=True))
+    calls, passed_on = [], []
+    for case, decision in zip(cases, decisions, strict=True):
+        if case.conversation.state is not ConversationState.BOT:
+            passed_on.append(case.message)
+        elif decision.action is Action.ESCALATE:
+            calls.append(case.message)
     batch.begin(
         session,
-        messages,
-        calls=[message for message, said in decided_so if said.action is Action.ESCALATE],
-        passed_on=[message for message, said in decided_so if said.action is Action.SILENT],
+        [case.message for case in cases],
+        calls=calls,
+        passed_on=passed_on,
         read_with=read_with,
         operator_chat_id=desk.operator_chat_id,
         history=HISTORY,
@@ -444,19 +449,21 @@ def _apply(
             decided(session, message.id, decision.action, decision.rule)
         match decision.action:
             case Action.ESCALATE:
-                call_person(*parties, decision.rule, decision.intent)
+                call_person(*parties, decision.rule, decision.intent, likely=decision.likely)
             case Action.ANSWER if decision.intent is not None:
                 answer(*parties, decision.intent)
             case Action.CLARIFY:
                 ask_back(*parties, decision)
             case _:
                 post_message(*parties)
+                say_added(*parties)
         _write_whole(conversation, *_CHANGED_BY_DECISIONS)
     batch.end(session)
 
 
 _CHANGED_BY_DECISIONS = (
-    "state", "clarifications", "negatives", "last_intents", "escalated_at", "resolved_at",
+    "state", "clarifications", "negatives", "last_intents", "said_once", "escalated_at",
+    "resolved_at",
 )  # fmt: skip
 
 

@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from desk import metrics
 from desk.domain import Action, ConversationState, DeliveryState, MessageState
+from desk.flow.advising import added, advice, hears_when_back
 from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
 from desk.flow.composing import (
     add_delivery,
-    answer_text,
     customer_text,
     language_of,
     length,
@@ -23,13 +23,21 @@ from desk.flow.desk import Desk
 from desk.flow.handover import handover_text, waiting_text
 from desk.flow.noting import counted, decided, happened
 from desk.flow.refreshing import refresh_card
-from desk.policy import INTENT_NEEDS_PERSON, LATE
+from desk.policy import ATTACHMENT, LATE, NEGATIVE_SENTIMENT
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message, Operator
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
 HANDOVER_KEY = "handover:"
 """How the key begins of what a customer hears when a person is called; so does the message's id."""
+ADDED_KEY = "added:"
+"""And that of what one hears who adds something while nobody is there."""
+FIRST_WORDS = {
+    LATE: "late",
+    NEGATIVE_SENTIMENT: "handover-upset",
+    ATTACHMENT: "handover-file",
+}
+"""With which text the call for a person by a rule begins."""
 
 
 def call_person(
@@ -41,13 +49,14 @@ def call_person(
     rule: str,
     intent: str | None = None,
     *,
+    likely: bool = True,
     tell: bool = True,
 ) -> None:
     """Hand a conversation over: note the decision, call the operators, tell the customer once.
 
     A message that the bot has answered before keeps its decision's row, with the new rule (and
-    intent, where one is given). What the pack answers to an intent that needs a person is said
-    with it, before everything else.
+    intent, where one is given). What the customer can do until a person is there is said with it;
+    about the intent only if it is `likely` the right one.
     """
     decision = session.get(DecisionRow, message.id)
     if decision is None:
@@ -71,11 +80,8 @@ def call_person(
         post_card(session, desk, customer, conversation, message)
     if conversation.state is ConversationState.HUMAN or not tell:
         return  # a person who is there already will speak for themselves
-    text = waiting_text(desk, customer) if waiting else handover_text(desk, customer)
-    if rule == LATE:
-        text = f"{say('late', language_of(desk, customer))}\n{text}"
-    if rule == INTENT_NEEDS_PERSON and intent is not None and not waiting:
-        text = _with_answer(desk, customer, intent, text)
+    about = intent if likely else None
+    text = _told(desk, customer, conversation, rule, about, waiting=waiting)
     key = f"{HANDOVER_KEY}{message.id}"
     customer_text(session, key, customer, conversation, text, message=message)
 
@@ -98,15 +104,44 @@ def copy_file(
     )
 
 
-def _with_answer(desk: Desk, customer: Customer, intent: str, handover: str) -> str:
-    """The pack's answer for an intent, if it has one, and then the handover, as one message."""
-    answer = answer_text(desk, customer, intent)
-    if answer is None:
-        return handover
-    room = LIMIT - length(plain(handover)) - 2
-    if length(plain(answer)) > room:  # a cut through its markup would be refused as a whole
-        answer = html(shorten(plain(answer), room))
-    return f"{answer}\n\n{handover}"
+def say_added(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> None:
+    """Tell a customer who waits, and writes while nobody is there, that it was seen."""
+    if conversation.state is not ConversationState.WAITING:
+        return
+    text = added(desk, conversation, language_of(desk, customer))
+    if text is not None:
+        key = f"{ADDED_KEY}{message.id}"
+        customer_text(session, key, customer, conversation, text, message=message)
+
+
+def _told(
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    rule: str,
+    intent: str | None,
+    *,
+    waiting: bool,
+) -> str:
+    """What a customer hears for whom a person is called, as one message: a first word that suits
+    the reason, what to do until somebody is there, and when that will be."""
+    language = language_of(desk, customer)
+    text = waiting_text(desk, customer) if waiting else handover_text(desk, customer)
+    if waiting:
+        hears_when_back(desk, conversation)
+    first = say(FIRST_WORDS[rule], language) if rule in FIRST_WORDS and not waiting else None
+    found = advice(desk, customer, conversation, rule, intent)
+    if found is not None:
+        words, of_intent = found
+        if of_intent:
+            first = None  # the pack has its own for the intent
+        room = LIMIT - length(plain(text)) - 2 - (length(first) + 1 if first else 0)
+        if length(plain(words)) > room:  # a cut through its markup would be refused as a whole
+            words = html(shorten(plain(words), room))
+        text = f"{words}\n\n{text}"
+    return f"{first}\n{text}" if first else text
 
 
 def is_in_charge(conversation: Conversation, operator: Operator) -> bool:

@@ -16,35 +16,57 @@ DAY_MINUTES = 1440
 
 def handover_text(desk: Desk, customer: Customer) -> str:
     """When the customer can expect a person: soon, or once the desk opens (again)."""
-    language, hours, now = language_of(desk, customer), desk.pack.hours, desk.clock()
+    return _promising(desk, customer, "handover")
+
+
+def waiting_text(desk: Desk, customer: Customer, *, taken: bool = False) -> str:
+    """What a customer hears who was promised a person before, or has one (`taken`)."""
+    return _promising(desk, customer, "already-waiting", taken=taken)
+
+
+def passed_on_text(desk: Desk, customer: Customer, *, taken: bool = False) -> str:
+    """What such a customer hears of what they have added."""
+    return _promising(desk, customer, "passed-on", taken=taken)
+
+
+def next_opening(desk: Desk) -> datetime | None:
+    """When somebody is back, in the desk's zone; None if somebody is there, or nobody ever is."""
+    hours, now = desk.pack.hours, desk.clock()
+    if desk.operator_chat_id is None or hours.open_at(now):
+        return None
+    return hours.next_opening(now)
+
+
+def _promising(desk: Desk, customer: Customer, key: str, *, taken: bool = False) -> str:
+    """The text of that key with the promise. Of a person in charge nobody knows when they write."""
+    language = language_of(desk, customer)
+    if taken:
+        return say(key, language, promise=say("promise-taken", language))
     if desk.operator_chat_id is None:
         return say("handover-nobody", language)
+    return say(key, language, promise=_promise(desk, language))
+
+
+def _promise(desk: Desk, language: str) -> str:
+    hours, now = desk.pack.hours, desk.clock()
     if not hours.open_at(now):
         opening = hours.next_opening(now)
         if opening is None:
-            return say("handover-closed-unknown", language)
-        return say("handover-closed", language, when=when(opening, now, language))
+            return say("promise-closed-unknown", language)
+        return say("promise-closed", language, when=when(opening, now, language))
     closing = hours.closing(now)
     opening = hours.next_opening(closing) if closing is not None else None
     if closing is None or opening is None or _in_time(desk, now, closing):
-        return say(
-            "handover-open", language, span=span(desk.pack.sla.first_reply_minutes, language)
-        )
+        return say("promise-open", language, span=span(desk.pack.sla.first_reply_minutes, language))
     until = closing.astimezone(opening.tzinfo)
     today = until.date() == now.astimezone(opening.tzinfo).date()
     return say(
-        "handover-closing" if today else "handover-closing-later",
+        "promise-closing" if today else "promise-closing-later",
         language,
         until=clock(until),
         day=WEEKDAYS[until.weekday()],
         when=when(opening, now, language),
     )
-
-
-def waiting_text(desk: Desk, customer: Customer) -> str:
-    """What a customer hears who was promised a person before."""
-    key = "already-waiting" if desk.operator_chat_id is not None else "handover-nobody"
-    return say(key, language_of(desk, customer))
 
 
 def _in_time(desk: Desk, now: datetime, closing: datetime) -> bool:

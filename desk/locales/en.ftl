@@ -8,10 +8,15 @@ talk-to-person = Talk to a person
 clarify = Did you mean one of these?
 clarify-one = Did you mean this?
 rephrase = Sorry, I'm not sure I understood that. Could you say it in other words, or pick a topic?
-handover-open = I'm passing this to a colleague, who will reply right here – usually within { $span }.
-handover-closing = I'm passing this to a colleague. Our team is here until { $until } and back { $when }; you will get the reply right here.
-handover-closing-later =
-    I'm passing this to a colleague. Our team is here until { $day ->
+handover = I'm passing this to a colleague. { $promise }
+handover-upset = I'm sorry about this.
+handover-file = I can't open files, but a colleague can.
+already-waiting = A colleague already has your message. { $promise }
+passed-on = Passed on. { $promise }
+promise-open = You will get the reply right here, usually within { $span }.
+promise-closing = Our team is here until { $until } and back { $when }; you will get the reply right here.
+promise-closing-later =
+    Our team is here until { $day ->
         [mon] Monday
         [tue] Tuesday
         [wed] Wednesday
@@ -20,11 +25,11 @@ handover-closing-later =
         [sat] Saturday
        *[sun] Sunday
     } at { $until } and back { $when }; you will get the reply right here.
-handover-closed = I'm passing this to a colleague. Our team is back { $when }, and you will get the reply right here.
-handover-closed-unknown = I'm passing this to a colleague. Our team is away right now; you will get the reply right here.
+promise-closed = Our team is back { $when }, and you will get the reply right here.
+promise-closed-unknown = Our team is away right now; you will get the reply right here.
+promise-taken = You will get the reply right here.
+added = Added to your message. Our team is back { $when }.
 handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
-already-waiting = A colleague already has your message and will reply right here.
-passed-on = Passed on. A colleague will reply right here.
 late = Sorry, this took longer than it should.
 disturbance = We have your message, but something on our side is not working right now. Our team knows, and you will get your reply right here.
 flood = You are writing faster than I can read. Please wait a minute and then put your question into one message. To get a person now: /human

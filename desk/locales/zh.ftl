@@ -8,10 +8,15 @@ talk-to-person = 联系人工客服
 clarify = 您想问的是下面哪一个？
 clarify-one = 您想问的是这个吗？
 rephrase = 抱歉，我没有完全理解。您可以换个说法，或者选择一个主题吗？
-handover-open = 我已把您的问题转给同事，通常会在 { $span }内在这里回复您。
-handover-closing = 我已把您的问题转给同事。团队在线至 { $until }，之后将于{ $when } 上班；会在这里回复您。
-handover-closing-later =
-    我已把您的问题转给同事。团队在线至{ $day ->
+handover = 我已把您的问题转给同事。{ $promise }
+handover-upset = 很抱歉给您带来困扰。
+handover-file = 我无法打开文件，但同事可以。
+already-waiting = 同事已经收到您的消息。{ $promise }
+passed-on = 已转达。{ $promise }
+promise-open = 通常会在 { $span }内在这里回复您。
+promise-closing = 团队在线至 { $until }，之后将于{ $when } 上班；会在这里回复您。
+promise-closing-later =
+    团队在线至{ $day ->
         [mon] 周一
         [tue] 周二
         [wed] 周三
@@ -20,11 +25,11 @@ handover-closing-later =
         [sat] 周六
        *[sun] 周日
     } { $until }，之后将于{ $when } 上班；会在这里回复您。
-handover-closed = 我已把您的问题转给同事。我们的团队将于{ $when } 上班，届时会在这里回复您。
-handover-closed-unknown = 我已把您的问题转给同事。团队目前不在线，之后会在这里回复您。
+promise-closed = 我们的团队将于{ $when } 上班，届时会在这里回复您。
+promise-closed-unknown = 团队目前不在线，之后会在这里回复您。
+promise-taken = 会在这里回复您。
+added = 已补充到您的消息中。我们的团队将于{ $when } 上班。
 handover-nobody = 您的消息已保存，但目前联系不到任何同事。一旦有人在线，会在这里回复您。
-already-waiting = 同事已经收到您的消息，会在这里回复您。
-passed-on = 已转达。同事会在这里回复您。
 late = 抱歉，处理时间比预期的长。
 disturbance = 我们已收到您的消息，但系统暂时出现故障。团队已经知道，会在这里回复您。
 flood = 您发消息的速度太快，我来不及阅读。请稍等一分钟，再用一条消息写下您的问题。如需马上联系人工客服：/human

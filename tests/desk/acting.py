@@ -37,6 +37,7 @@ from desk.flow import (
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
+from desk.pack import Pack
 from desk.tables import (
     Base,
     ButtonRow,
@@ -88,6 +89,14 @@ def predict(
         language=language,
         neighbours=tuple(neighbours),
     )
+
+
+def with_words(pack: Pack, intent: str | None = None, **words: Any) -> Pack:
+    """A pack in which an intent, or without one the pack itself, has these texts."""
+    if intent is None:
+        return pack.model_copy(update=words)
+    changed = pack.intents[intent].model_copy(update=words)
+    return pack.model_copy(update={"intents": {**pack.intents, intent: changed}})
 
 
 def hold_lease(desk: Desk, name: str = "stage") -> Holding:

@@ -114,7 +114,8 @@ def test_a_button_pressed_while_a_person_is_awaited_or_in_charge_is_shown_to_the
     job = stage.write("one more thing")
     heard = stage.heard()
     pressed = stage.press(stage.token(action, argument), telegram_id=answer.telegram_id or 0)
-    assert pressed.text == "Passed on. A colleague will reply right here."
+    when = "" if taken else ", usually within 15 minutes"
+    assert pressed.text == f"Passed on. You will get the reply right here{when}."
     assert stage.heard() == heard, "the bot answers nothing"
     first, second = stage.told()[-2:]
     assert job is not None
@@ -134,7 +135,7 @@ def test_a_button_that_called_a_person_and_is_tapped_again_is_shown_once(
         pressed = stage.press(
             stage.token("choose", choice), by=BEN.chat_id, telegram_id=asked.telegram_id or 0
         )
-    assert pressed.text == "同事已经收到您的消息，会在这里回复您。"
+    assert pressed.text == "同事已经收到您的消息。通常会在 15 分钟内在这里回复您。"
     title = stage.desk.pack.intents[choice].title["zh"]
     assert sum(f"<blockquote>{title}</blockquote>" in text for text in stage.told()) == 1
 
@@ -147,7 +148,7 @@ def test_who_asks_for_a_person_while_one_is_awaited_is_told_that_they_come(stage
     stage.press(token, by=BEN.chat_id, telegram_id=asked.telegram_id or 0)
     told = stage.told()
     pressed = stage.press(token, by=BEN.chat_id, telegram_id=asked.telegram_id or 0)
-    assert pressed.text == "同事已经收到您的消息，会在这里回复您。"
+    assert pressed.text == "同事已经收到您的消息。通常会在 15 分钟内在这里回复您。"
     assert stage.told() == told
 
 

@@ -15,7 +15,7 @@ from desk.tables import Customer
 from tests.conftest import Clock
 
 ANA = Customer(chat_id=501, name="Ana", language="en")
-OPEN = "I'm passing this to a colleague, who will reply right here – usually within {}."
+OPEN = "I'm passing this to a colleague. You will get the reply right here, usually within {}."
 CLOSED = (
     "I'm passing this to a colleague. Our team is back {}, and you will get the reply right here."
 )

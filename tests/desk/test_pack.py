@@ -129,6 +129,32 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             'intents.refund.formerly: write a list: ["money_back"] (line',
         ),
         (
+            _swap("threshold: 0.9", 'meanwhile: {en: "Stop using it, {custmer}."}'),
+            "intents.refund.meanwhile: nothing is known to fill in {custmer}; add it to values",
+        ),
+        (
+            _swap("threshold: 0.9", 'meanwhile: {zh: "停用"}'),
+            "intents.refund.meanwhile: the text in 'en' is missing",
+        ),
+        (
+            _swap("threshold: 0.9", "meanwhile: stop"),
+            'intents.refund.meanwhile: write it by language: {en: "…"}',
+        ),
+        (
+            _swap("    escalate: always\n", '    meanwhile: {en: "x"}\n    escalate: always\n'),
+            "intents.complaint.meanwhile: with escalate: always the answer is that already; write",
+        ),
+        (
+            lambda text: text.replace(
+                "  out_of_scope:\n", '  out_of_scope:\n    meanwhile: {en: "x"}\n'
+            ),
+            "out_of_scope.meanwhile: nobody knows what such a message is about; `urgent`, beside",
+        ),
+        (
+            _swap("menu:", 'urgent: {en: "<b>Call 999"}\nmenu:'),
+            "urgent: <b>",
+        ),
+        (
             _swap("threshold: 0.9", "formerly: [no]"),
             "intents.refund.formerly.0: put it in quotes",
         ),

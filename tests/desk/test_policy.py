@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from desk.flow.noting import RULES
 from desk.pack import Pack
 from desk.policy import choices, decide, threshold
 from tests.conftest import FLORIST
-from tests.desk.acting import predict
+from tests.desk.acting import predict, with_words
 
 BOT = History(ConversationState.BOT)
 
@@ -45,6 +46,35 @@ def test_a_sure_intent_is_answered(pack: Pack) -> None:
 def test_the_word_is_the_persons(pack: Pack, state: ConversationState, rule: str) -> None:
     for intent in ("order_status", "complaint", None):
         assert _rule(pack, History(state), intent=intent) == ("silent", rule)
+
+
+def test_what_is_surely_about_a_need_for_a_person_is_answered_once_while_one_is_awaited(
+    pack: Pack,
+) -> None:
+    advising = with_words(pack, "complaint", answer={"en": "Put it out first."})
+    waiting = History(ConversationState.WAITING)
+    silent = ("silent", "waiting_for_person")
+    burning = {"intent": "complaint", "confidence": 0.6}
+    assert _rule(advising, waiting, **burning) == ("escalate", "intent_needs_person")
+    assert _rule(advising, replace(waiting, said=("complaint",)), **burning) == silent
+    assert _rule(advising, waiting, intent="complaint", confidence=0.59) == silent
+    assert _rule(advising, waiting, **burning, scope=0.1) == silent
+    assert _rule(advising, waiting, **burning, language="de") == silent
+    assert _rule(advising, History(ConversationState.HUMAN), **burning)[1] == "person_in_charge"
+    assert _rule(pack, waiting, **burning) == silent, "it has no answer"
+    assert _rule(advising, waiting, intent="opening_hours") == silent, "the bot's own to answer"
+
+
+def test_an_upset_customers_intent_is_likely_if_it_would_be_offered_as_a_choice(pack: Pack) -> None:
+    def likely(**prediction: Any) -> bool:
+        said = predict(sentiment="negative", **prediction)
+        decision = decide(said, History(ConversationState.BOT, negatives=1), pack)
+        assert decision.rule == "negative_sentiment"
+        return decision.likely
+
+    assert likely(confidence=0.15)
+    assert not likely(confidence=0.14)
+    assert not likely(confidence=0.9, scope=0.1)
 
 
 def test_without_an_intent_model_a_person_is_called(pack: Pack) -> None:
@@ -234,6 +264,7 @@ def test_the_first_rule_that_fits_decides(
 # ---- What holds for any prediction ----
 
 PACK = packs.load(FLORIST)
+ADVISING = with_words(PACK, "complaint", answer={"en": "Put it out first."})
 _names = st.sampled_from([*PACK.intents, "invented", ""])
 _confidences = st.floats(0, 1) | st.just(float("nan"))
 _scored = st.builds(Scored, _names, _confidences)
@@ -256,6 +287,7 @@ _histories = st.builds(
     clarifications=st.integers(0, 5),
     negatives=st.integers(0, 5),
     last_intents=st.lists(_names, max_size=4).map(tuple),
+    said=st.lists(_names, max_size=2).map(tuple),
 )
 
 
@@ -283,11 +315,29 @@ def test_what_is_not_in_scope_gets_neither_an_answer_nor_choices(
 
 
 @given(_predictions, _histories)
-def test_while_a_person_is_in_charge_the_bot_is_always_silent(
+def test_the_bot_is_always_silent_while_a_person_is_in_charge_and_never_while_it_is(
     prediction: Prediction, history: History
 ) -> None:
     silent = decide(prediction, history, PACK).action is Action.SILENT
-    assert silent == (history.state in (ConversationState.HUMAN, ConversationState.WAITING))
+    if history.state is not ConversationState.WAITING:
+        assert silent == (history.state is ConversationState.HUMAN)
+
+
+@given(_predictions, _histories)
+def test_who_waits_hears_only_what_to_do_until_a_person_is_there_and_once(
+    prediction: Prediction, history: History
+) -> None:
+    waiting = replace(history, state=ConversationState.WAITING)
+    decision = decide(prediction, waiting, ADVISING)
+    if decision.action is Action.SILENT:
+        assert decision.rule == "waiting_for_person"
+        return
+    assert (decision.action, decision.rule) == (Action.ESCALATE, "intent_needs_person")
+    assert decision.intent == "complaint"
+    assert decision.intent not in history.said
+    assert prediction.in_scope
+    assert prediction.intent is not None
+    assert prediction.intent.confidence >= 0.6
 
 
 @given(_predictions, _histories)

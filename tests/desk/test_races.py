@@ -219,7 +219,7 @@ def test_a_press_that_waited_for_a_take_over_sees_the_person(stage: Stage) -> No
             take_over(session, stage.desk, customer, conversation, session.get_one(Operator, OSCAR))
         pressed.append(waiting.result(30))
     assert pressed[0].alert
-    assert pressed[0].text == "Passed on. A colleague will reply right here."
+    assert pressed[0].text == "Passed on. You will get the reply right here."
     assert stage.heard() == []
 
 

@@ -1,0 +1,101 @@
+"""What a customer is told to do until a person is there, which stands before who comes when.
+
+Said once in a conversation, whoever says it: `Conversation.said_once` holds the names of the
+intents of which it was said, and what no intent is called for the rest.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from desk.flow.composing import called, language_of
+from desk.flow.desk import Desk
+from desk.flow.handover import next_opening
+from desk.pack import Pack, Text
+from desk.policy import (
+    ATTACHMENT,
+    INTENT_NEEDS_PERSON,
+    LATE,
+    NEGATIVE_SENTIMENT,
+    NOT_CLASSIFIED,
+    OTHER_LANGUAGE,
+    OUT_OF_SCOPE,
+    SAME_ANSWER_AGAIN,
+    STILL_UNSURE,
+    UNFAMILIAR,
+    UNPROCESSABLE,
+)
+from desk.tables import Conversation, Customer
+from desk.texts import say
+from desk.times import when
+
+URGENT = "(urgent)"
+BACK = "(back)"
+"""Begins the mark of having said when the desk opens again; that moment follows, in UTC."""
+ANSWERABLE = frozenset({NEGATIVE_SENTIMENT, SAME_ANSWER_AGAIN})
+"""The rules that call a person about an intent which the bot could have answered."""
+UNKNOWN = frozenset(
+    {
+        *(OTHER_LANGUAGE, ATTACHMENT, UNFAMILIAR, OUT_OF_SCOPE, STILL_UNSURE, NOT_CLASSIFIED),
+        *(UNPROCESSABLE, LATE, NEGATIVE_SENTIMENT),
+    }
+)
+"""Those by which nobody knows what is the matter, or how bad it is. A customer who asks for a
+person, or dislikes an answer, says neither; they have seen what the bot had to say."""
+SOON = timedelta(minutes=10)
+"""So long after a person was called, a customer remembers what they were promised."""
+
+
+def advice(
+    desk: Desk, customer: Customer, conversation: Conversation, rule: str, intent: str | None
+) -> tuple[str, bool] | None:
+    """What to do until a person is there who is called by that rule, about that intent, as HTML,
+    and whether it is meant for that very intent; None where there is nothing to say.
+
+    It counts as said from then on. The bot hands a conversation over once, and while its customer
+    waits `desk.policy.has_advice` looks at what was said.
+    """
+    found = _found(desk.pack, rule, intent)
+    if found is None:
+        return None
+    mark, text = found
+    conversation.said_once = [*conversation.said_once, mark]
+    words = desk.pack.text(text, language_of(desk, customer), called(customer))
+    return words, mark != URGENT
+
+
+def _found(pack: Pack, rule: str, intent: str | None) -> tuple[str, Text] | None:
+    known = pack.intents.get(intent) if intent is not None else None
+    if intent is not None and known is not None:
+        if rule == INTENT_NEEDS_PERSON and known.answer is not None:
+            return intent, known.answer
+        if rule in ANSWERABLE and known.meanwhile is not None:
+            return intent, known.meanwhile
+    if rule in UNKNOWN and pack.urgent is not None:
+        return URGENT, pack.urgent
+    return None
+
+
+def added(desk: Desk, conversation: Conversation, language: str) -> str | None:
+    """What a customer hears who writes once more while the desk is closed: when it is back. Once
+    until then, and not while they remember what they were promised; None where there is nothing
+    (more) to say. It counts as said from then on.
+    """
+    called_at, opening = conversation.escalated_at, next_opening(desk)
+    if called_at is None or opening is None or desk.clock() - called_at < SOON:
+        return None
+    if _back(opening) in conversation.said_once:
+        return None
+    hears_when_back(desk, conversation)
+    return say("added", language, when=when(opening, desk.clock(), language))
+
+
+def hears_when_back(desk: Desk, conversation: Conversation) -> None:
+    """Note that a customer who waits is just told when the desk is back, where it is closed."""
+    opening = next_opening(desk)
+    if opening is not None and _back(opening) not in conversation.said_once:
+        conversation.said_once = [*conversation.said_once, _back(opening)]
+
+
+def _back(opening: datetime) -> str:
+    return f"{BACK}{opening.astimezone(UTC).isoformat()}"

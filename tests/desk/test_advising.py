@@ -1,0 +1,375 @@
+"""What a customer is told to do until a person is there, and while they wait for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from desk.domain import Action, ConversationState, Person
+from desk.flow import customers, deciding, operators
+from desk.flow.advising import SOON
+from desk.flow.cards import LIMIT
+from desk.flow.composing import length, plain
+from desk.flow.handover import passed_on_text, waiting_text
+from desk.flow.reporting import report
+from desk.pack import Hours
+from desk.policy import UNPROCESSABLE
+from desk.tables import Customer, Message
+from simulator.html_markup import parse_html
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, statements, with_words
+
+UNPLUG = {"en": "Is it sparking? <b>Unplug it</b>, {customer}.", "zh": "请先拔掉插头。"}
+DANGER = {"en": "In danger? Call 999.", "zh": "有危险请拨 999。"}
+FIRE = {"en": "Put it out first, {customer}."}
+SOON_THERE = "You will get the reply right here, usually within 15 minutes."
+HANDOVER = f"I'm passing this to a colleague. {SOON_THERE}"
+WAITING = f"A colleague already has your message. {SOON_THERE}"
+UPSET = "I'm sorry about this."
+SATURDAY = datetime(2026, 3, 7, 20, 0, tzinfo=UTC)
+BACK = "Our team is back on Monday at 9:00 GMT"
+
+
+@pytest.fixture
+def advised(stage: Stage) -> Stage:
+    """A desk that knows what to do about a refund and a complaint, and in general."""
+    pack = with_words(stage.desk.pack, "refund", meanwhile=UNPLUG)
+    pack = with_words(pack, "order_status", meanwhile=UNPLUG)
+    pack = with_words(pack, "complaint", answer=FIRE)
+    stage.desk = replace(stage.desk, pack=with_words(pack, urgent=DANGER))
+    return stage
+
+
+# ---- When a person is called ----
+
+
+def test_an_upset_customer_hears_what_to_do_until_a_person_is_there(advised: Stage) -> None:
+    advised.ask("the toaster sparked", intent="order_status", sentiment="negative")
+    assert advised.heard() == [f"Is it sparking? <b>Unplug it</b>, Ana.\n\n{HANDOVER}"]
+
+
+def test_it_is_said_in_the_customers_language(advised: Stage) -> None:
+    advised.ask("冒火花了", BEN, intent="order_status", sentiment="negative")
+    (said,) = advised.heard(BEN)
+    assert said.startswith("请先拔掉插头。\n\n我已把您的问题转给同事。")
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        {"intent": "opening_hours"},
+        {"intent": "order_status", "confidence": 0.1},
+        {"intent": "order_status", "scope": 0.1},
+        {"intent": "invented"},
+    ],
+    ids=["no words of its own", "hardly probable", "unfamiliar words", "unknown"],
+)
+def test_an_upset_customer_about_who_knows_what_hears_what_is_urgent(
+    advised: Stage, prediction: dict[str, object]
+) -> None:
+    advised.ask("bah", intent="greeting", sentiment="negative")
+    advised.ask("BAH", **prediction, sentiment="negative")
+    assert advised.heard()[-1] == f"{UPSET}\nIn danger? Call 999.\n\n{HANDOVER}"
+
+
+def test_the_same_answer_a_third_time_gives_way_to_what_to_do_and_a_person(advised: Stage) -> None:
+    for _ in range(3):
+        advised.ask("roses?", intent="order_status")
+    assert advised.heard()[-1] == f"Is it sparking? <b>Unplug it</b>, Ana.\n\n{HANDOVER}"
+
+
+def _late(stage: Stage) -> None:
+    job = stage.write("hello?")
+    assert job is not None
+    deciding.give_up(stage.desk, [job[0]])
+
+
+def _unprocessable(stage: Stage) -> None:
+    job = stage.write("hello?")
+    assert job is not None
+    deciding.give_up(stage.desk, [job[0]], UNPROCESSABLE)
+
+
+def _not_understood_twice(stage: Stage, **prediction: object) -> None:
+    for _ in range(2):
+        stage.ask("blorp", **prediction)
+
+
+CALLS: dict[str, Callable[[Stage], object]] = {
+    "another language": lambda stage: stage.ask("Rohrbruch", intent="complaint", language="de"),
+    "no model": lambda stage: stage.ask("hello", intent=None),
+    "failing model": _unprocessable,
+    "unsure": lambda stage: _not_understood_twice(stage, confidence=0.3),
+    "unfamiliar": lambda stage: _not_understood_twice(stage, scope=0.1),
+    "out of scope": lambda stage: _not_understood_twice(stage, intent="out_of_scope"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_who_is_not_understood_hears_what_is_urgent(
+    advised: Stage, call: Callable[[Stage], object]
+) -> None:
+    call(advised)
+    assert advised.heard()[-1] == f"In danger? Call 999.\n\n{HANDOVER}"
+
+
+def test_who_sends_a_file_hears_that_it_was_not_read_and_what_is_urgent(advised: Stage) -> None:
+    customers.sent_file(advised.desk, advised.update(), ANA, 55, "[photo]")
+    assert advised.heard() == [
+        f"I can't open files, but a colleague can.\nIn danger? Call 999.\n\n{HANDOVER}"
+    ]
+
+
+def test_a_late_call_says_sorry_then_what_to_do_then_who_comes_when(advised: Stage) -> None:
+    _late(advised)
+    assert advised.heard() == [
+        f"Sorry, this is taking longer than it should.\nIn danger? Call 999.\n\n{HANDOVER}"
+    ]
+
+
+def test_who_asks_for_a_person_hears_of_one_and_of_nothing_else(advised: Stage) -> None:
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    advised.ask("roses?", BEN)
+    (answer,) = advised.send_all()[-1:]
+    advised.press(advised.token("down"), by=BEN.chat_id, telegram_id=answer.telegram_id or 0)
+    advised.press(advised.token("person", "down"), by=BEN.chat_id)
+    assert advised.heard() == [HANDOVER]
+    assert advised.decision(advised.said()[1].id).rule == "thumb_down"
+    assert advised.heard(BEN)[-1].startswith("我已把您的问题转给同事。")
+
+
+def test_a_pack_that_says_nothing_leaves_the_reasons_first_words(stage: Stage) -> None:
+    stage.ask("where is it", intent="order_status", sentiment="negative")
+    customers.sent_file(stage.desk, stage.update(), BEN, 55, "[photo]")
+    assert stage.heard() == [f"{UPSET}\n{HANDOVER}"]
+    assert stage.heard(BEN)[0].startswith("我无法打开文件，但同事可以。\n我已把您的问题转给同事。")
+
+
+def test_what_has_no_room_beside_the_first_words_is_cut_and_the_rest_stays(advised: Stage) -> None:
+    endless = {"en": "<b>Danger?</b> " + "🔥" * 3000}
+    advised.desk = replace(advised.desk, pack=with_words(advised.desk.pack, urgent=endless))
+    _late(advised)
+    (said,) = advised.heard()
+    assert said.startswith("Sorry, this is taking longer than it should.\nDanger? 🔥")
+    assert said.endswith(f"🔥…\n\n{HANDOVER}")
+    assert LIMIT - 2 < length(plain(said)) <= LIMIT
+    parse_html(said)
+
+
+def test_a_resolved_conversation_is_followed_by_one_in_which_it_is_said_again(
+    advised: Stage,
+) -> None:
+    for _ in range(2):
+        advised.ask("my roses burn", intent="complaint")
+        advised.topic()
+        operators.resolved(advised.desk, advised.update(), OSCAR, 77)
+    assert advised.heard() == [f"Put it out first, Ana.\n\n{HANDOVER}"] * 2
+
+
+def test_a_conversation_that_the_bot_has_again_says_it_again(advised: Stage) -> None:
+    advised.ask("my roses burn", intent="complaint")
+    job = advised.write("they burn again")
+    assert job is not None
+    advised.topic()
+    operators.resolved(advised.desk, advised.update(), OSCAR, 77)
+    advised.decide((job, predict("they burn again", "complaint")))
+    assert len(advised.conversations()) == 1
+    assert advised.heard() == [f"Put it out first, Ana.\n\n{HANDOVER}"] * 2
+
+
+# ---- While a customer waits ----
+
+
+def test_who_waits_and_writes_of_an_emergency_hears_once_what_to_do(advised: Stage) -> None:
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    first = advised.ask("my roses burn", intent="complaint")
+    second = advised.ask("they burn!!", intent="complaint")
+    assert advised.heard() == [HANDOVER, f"Put it out first, Ana.\n\n{WAITING}"]
+    rules = [(str(row.action), row.rule) for row in map(advised.decision, (first, second))]
+    assert rules == [("escalate", "intent_needs_person"), ("silent", "waiting_for_person")]
+    posts = [row.key for row in advised.deliveries(OPERATOR_CHAT) if row.key.startswith("post:")]
+    assert posts == [f"post:{first}", f"post:{second}"]
+    assert "this topic always goes to a person" in advised.told()[-2]
+    assert advised.conversation().state is ConversationState.WAITING
+
+
+def test_who_heard_it_when_the_person_was_called_does_not_hear_it_while_they_wait(
+    advised: Stage,
+) -> None:
+    advised.ask("my roses burn", intent="complaint")
+    advised.ask("they burn!!", intent="complaint")
+    assert advised.heard() == [f"Put it out first, Ana.\n\n{HANDOVER}"]
+
+
+def test_a_batch_takes_no_more_statements_for_more_who_wait(advised: Stage) -> None:
+    def decide(*people: Person) -> int:
+        jobs = []
+        for person in people:
+            customers.asked_for_person(advised.desk, advised.update(), person, "/human")
+            job = advised.write("my roses burn", person)
+            assert job is not None
+            jobs.append((job, predict("my roses burn", "complaint")))
+        said = statements(advised, lambda: advised.decide(*jobs))
+        assert all(advised.heard(person)[-1].startswith("Put it out") for person in people)
+        return len(said)
+
+    one, *others = (replace(ANA, chat_id=700 + place) for place in range(9))
+    assert decide(one) == decide(*others)
+
+
+def test_who_is_unsurely_in_an_emergency_is_left_to_the_person(advised: Stage) -> None:
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    advised.ask("warm roses", intent="complaint", confidence=0.5)
+    advised.ask("warm roses", intent="complaint", scope=0.1)
+    assert advised.heard() == [HANDOVER]
+
+
+def test_whom_a_person_has_already_hears_nothing_from_the_bot(advised: Stage, clock: Clock) -> None:
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    advised.topic()
+    operators.took(advised.desk, advised.update(), OSCAR, 77)
+    advised.send_all()
+    clock.set(SATURDAY)
+    heard = advised.heard()
+    advised.ask("my roses burn", intent="complaint")
+    advised.ask("hello?")
+    customers.sent_file(advised.desk, advised.update(), ANA, 55, "[photo]")
+    assert advised.heard() == heard
+
+
+def test_what_to_do_while_one_waits_is_no_automatic_answer_in_the_report(
+    advised: Stage, clock: Clock
+) -> None:
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    advised.ask("my roses burn", intent="complaint")
+    found = report(advised.desk, clock.now.replace(hour=0))
+    assert found.decisions[Action.ANSWER] == 0
+    assert found.automated == 0
+    assert found.rules[Action.ESCALATE] == {"asked_for_person": 1, "intent_needs_person": 1}
+
+
+def test_a_topic_tapped_while_one_waits_says_what_to_do_once(advised: Stage) -> None:
+    customers.started(advised.desk, advised.update(), ANA)
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    job = advised.write("one more thing")
+    pressed = [advised.press(advised.token("intent", "complaint")) for _ in range(2)]
+    assert [answer.text for answer in pressed] == ["", WAITING]
+    assert advised.heard()[-1] == f"Put it out first, Ana.\n\n{WAITING}"
+    assert len(advised.heard()) == 3
+    shown = [row.message_id for row in advised.deliveries(OPERATOR_CHAT)][1:]
+    assert job is not None
+    assert shown == [job[0], advised.said()[-1].id], "what was written before, first"
+
+
+def test_a_link_to_a_topic_says_what_to_do_to_who_waits(advised: Stage) -> None:
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    for _ in range(2):
+        customers.started(advised.desk, advised.update(), ANA, "complaint")
+    assert advised.heard()[1:] == [f"Put it out first, Ana.\n\n{WAITING}", WAITING]
+    assert "/start complaint" in advised.told()[-1]
+
+
+# ---- When somebody comes ----
+
+
+def test_who_waits_while_the_desk_is_closed_hears_when_it_is_back(
+    advised: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    assert advised.heard()[-1] == (
+        f"A colleague already has your message. {BACK}, and you will get the reply right here."
+    )
+
+
+def test_an_alert_has_room_for_whatever_is_promised(stage: Stage, clock: Clock) -> None:
+    """Telegram takes 200 characters as the answer to a press."""
+    weekdays = dict.fromkeys(("mon", "tue", "wed", "thu"), ("00:00-24:00",))
+    closed = tuple(datetime(2026, 9, day, tzinfo=UTC).date() for day in range(3, 23))
+    hours = Hours(timezone="America/New_York", weekly=weekdays, closed=closed)
+    clock.set(datetime(2026, 9, 2, 11, 0, tzinfo=UTC))
+    pack = stage.desk.pack.model_copy(update={"hours": hours})
+    sla = pack.sla.model_copy(update={"first_reply_minutes": 2880})
+    desk = replace(stage.desk, pack=pack.model_copy(update={"sla": sla}))
+    for language in ("en", "zh"):
+        ana = Customer(chat_id=501, name="Ana", language=language)
+        for text in (waiting_text(desk, ana), passed_on_text(desk, ana)):
+            assert "23" in text, "the longest of them: with a date"
+            assert length(text) <= 200
+
+
+def test_who_writes_again_while_the_desk_is_closed_hears_so_once_until_it_opens(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    stage.ask("please hurry")
+    assert len(stage.heard()) == 1, "they were told just now"
+    clock.move(hours=12)
+    for text in ("anybody?", "hello"):
+        stage.ask(text)
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "[photo]")
+    added = "Added to your message. Our team is back tomorrow at 9:00 GMT."
+    assert stage.heard()[1:] == [added]
+    clock.set(datetime(2026, 3, 9, 10, 0, tzinfo=UTC))
+    stage.ask("good morning")
+    assert len(stage.heard()) == 2, "they are open"
+    clock.set(datetime(2026, 3, 9, 19, 0, tzinfo=UTC))
+    stage.ask("good evening")
+    assert stage.heard()[2:] == [added]
+
+
+def test_a_file_sent_while_the_desk_is_closed_is_acknowledged_and_a_sticker_is_not(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    clock.move(seconds=SOON.total_seconds())
+    customers.sent_file(stage.desk, stage.update(), ANA, 54, "[sticker]", gesture=True)
+    assert len(stage.heard()) == 1
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "[photo]")
+    assert stage.heard()[1:] == [f"Added to your message. {BACK}."]
+
+
+def test_a_late_message_of_who_waits_while_the_desk_is_closed_is_acknowledged(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    clock.move(hours=1)
+    _late(stage)
+    assert stage.heard()[1:] == [f"Added to your message. {BACK}."]
+
+
+def test_who_has_just_heard_when_the_desk_is_back_does_not_hear_it_with_the_next_words(
+    advised: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    clock.move(hours=1)
+    advised.ask("my roses burn", intent="complaint")
+    advised.ask("they burn!!", intent="complaint")
+    assert len(advised.heard()) == 2
+    assert BACK in advised.heard()[1]
+
+
+def test_where_nobody_can_be_reached_nothing_is_added(stage: Stage, clock: Clock) -> None:
+    stage.desk = replace(stage.desk, operator_chat_id=None)
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    clock.move(hours=1)
+    stage.ask("anybody?")
+    assert len(stage.heard()) == 1
+
+
+def test_what_the_bot_adds_stands_in_the_conversation(stage: Stage, clock: Clock) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    clock.move(hours=1)
+    stage.ask("anybody?")
+    assert stage.all(select(Message.text).order_by(Message.id))[-1].startswith("Added to your")
