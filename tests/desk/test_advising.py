@@ -127,7 +127,7 @@ def test_who_sends_a_file_hears_that_it_was_not_read_and_what_is_urgent(advised:
 def test_a_late_call_says_sorry_then_what_to_do_then_who_comes_when(advised: Stage) -> None:
     _late(advised)
     assert advised.heard() == [
-        f"Sorry, this is taking longer than it should.\nIn danger? Call 999.\n\n{HANDOVER}"
+        f"Sorry, this took longer than it should.\nIn danger? Call 999.\n\n{HANDOVER}"
     ]
 
 
@@ -154,7 +154,7 @@ def test_what_has_no_room_beside_the_first_words_is_cut_and_the_rest_stays(advis
     advised.desk = replace(advised.desk, pack=with_words(advised.desk.pack, urgent=endless))
     _late(advised)
     (said,) = advised.heard()
-    assert said.startswith("Sorry, this is taking longer than it should.\nDanger? 🔥")
+    assert said.startswith("Sorry, this took longer than it should.\nDanger? 🔥")
     assert said.endswith(f"🔥…\n\n{HANDOVER}")
     assert LIMIT - 2 < length(plain(said)) <= LIMIT
     parse_html(said)
