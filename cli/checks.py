@@ -385,6 +385,10 @@ def work(settings: Settings) -> Iterator[Finding]:
         yield Finding("updates", Status.WARN, detail, closing)
     else:
         yield Finding("updates", Status.OK, "none is parked")
+    for bot_id, number in intake.stranded(desk):
+        detail = f"{number} are left of the bot {bot_id}, which runs no longer: nobody handles them"
+        hint = "Start it once more, with its BOT_TOKEN; else an erasure or RETENTION_DAYS ends them"
+        yield Finding("updates", Status.WARN, detail, hint)
     late = watching.count_overdue(desk, settings.reply_deadline)
     if late:
         detail = f"{late} without a decision for more than {settings.reply_deadline:g} s"

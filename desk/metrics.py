@@ -207,6 +207,7 @@ for _chore in (
     "remind",
     "close_quiet",
     "erase_old",
+    "keep_ids",
 ):
     CHORES_FAILED.labels(_chore)
 

@@ -215,19 +215,24 @@ class Store:
                 raise _too_new(str(error.__cause__.argument)) from None
             raise
 
-    def clear_log(self) -> bool:
+    def clear_log(self, patience: float | None = None) -> bool:
         """Write SQLite's log into the file and empty it: it has what was there before, too.
 
-        False where that can't be done now, since somebody reads. A server's log is its own.
+        False where that can't be done now, since somebody reads: for that it waits so many seconds,
+        as long as any writer unless told otherwise. A server's log is its own.
         """
         if not self.sqlite:
             return True
+        seconds = BUSY_SECONDS if patience is None else patience
         connection = self.engine.raw_connection()  # within a transaction it would fail
+        cursor = connection.cursor()
         try:
-            busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout={1000 * seconds:.0f}")
+            busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:
             return False
         finally:
+            cursor.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS}")
             connection.close()
         return not busy
 

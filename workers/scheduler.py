@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from desk import faultpoints, health, metrics, queues
 from desk.boottime import boottime
 from desk.domain import DeskError, RunState
-from desk.flow import clocks, deciding, erasing, leases, quiet, reminding, runs, watching
+from desk.flow import clocks, deciding, erasing, intake, leases, quiet, reminding, runs, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
@@ -81,6 +81,7 @@ class Scheduler:
         self._retention = None if retention_days is None else timedelta(days=retention_days)
         self._close_from = self._erase_from = 0.0
         self._emptied_until: int | None = 0
+        self._reduced_until: int | None = 0
         self._redis_away = False
         """Whether Redis failed in this tick. One that is silent costs `REDIS_SECONDS` a command,
         and a tick must not outlast the lease."""
@@ -104,7 +105,7 @@ class Scheduler:
             *(self.close_quiet, self.erase_old),
         )
         by_redis = (self.enqueue_stuck, self.enqueue_runs, self.retrain)
-        for chore in (self.compare_clocks, *by_age, self.retrain):
+        for chore in (self.compare_clocks, *by_age, self.retrain, self.keep_ids):
             if self._clock_differs and chore in by_age:
                 continue
             if self._redis_away and chore in by_redis:
@@ -256,9 +257,14 @@ class Scheduler:
         if erased:
             log.info("customers.erased", customers=erased)
             self._wake_sender()
-        elif self._emptied_until is None:
+        elif self._emptied_until is None and self._desk.store.clear_log(patience=0.0):
             # From the first one again: one that was parked may be handled by then.
             self._erase_from, self._emptied_until = boottime() + ERASE_SECONDS, 0
+
+    def keep_ids(self) -> None:
+        """After each start, a little in each tick: a version before kept what colleagues wrote."""
+        if self._reduced_until is not None:
+            self._reduced_until = intake.keep_ids(self._desk, self._reduced_until)
 
     def _wake_sender(self) -> None:
         """Without it the sender finds what waits at its next look."""

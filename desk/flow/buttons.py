@@ -84,7 +84,7 @@ def pressed(
 ) -> Pressed:
     """Carry out a press of a button and say what to answer to it."""
     with desk.store.writing() as session:
-        if not claim(session, desk, inbox_id):
+        if not _claim(session, desk, inbox_id, chat_id):
             return Pressed()
         button = session.get(ButtonRow, clean(token))
         if button is None:
@@ -124,6 +124,16 @@ def pressed(
             if message is not None:
                 return _by_operator(press, message, operator)
         return Pressed(say("button-void", desk.language), alert=True)  # such as a former group
+
+
+def _claim(session: Session, desk: Desk, inbox_id: int, chat_id: int) -> bool:
+    """As `claim`; of the press of somebody who is no customer nothing is kept."""
+    if not claim(session, desk, inbox_id):
+        return False
+    known = select(Customer.id).where(Customer.chat_id == chat_id)
+    if chat_id > 0 and session.scalar(known) is None:
+        forget(session, inbox_id)
+    return True
 
 
 def _void(session: Session, desk: Desk, user_id: int, chat_id: int) -> Pressed:

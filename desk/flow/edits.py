@@ -26,6 +26,7 @@ from desk.flow.delivering import CHANGE_KEY, WITHDRAWN, cancel
 from desk.flow.desk import Desk
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
+from desk.flow.keeping import lasting_id
 from desk.flow.kept_back import stays_here
 from desk.flow.noting import decided, happened
 from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
@@ -34,8 +35,6 @@ from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
 
-FILES = ("animation", "audio", "document", "photo", "video", "voice")
-"""What a message may hold beside its text, where that can be changed."""
 MOST_ATTEMPTS = 20
 """So often a text that waits is put before the model at once, whatever it becomes; from then on it
 is left to the scheduler."""
@@ -299,10 +298,6 @@ def _replaced_file(session: Session, message: Message, inbox_id: int) -> bool:
 
 def _file(row: Inbox) -> str | None:
     """The lasting id of the file that an update's message holds."""
-    for body in row.payload.values():
-        for kind in FILES if isinstance(body, dict) else ():
-            found = body.get(kind)
-            largest = found[-1] if isinstance(found, list) and found else found
-            if isinstance(largest, dict):
-                return str(largest.get("file_unique_id"))
-    return None
+    bodies = [body for body in row.payload.values() if isinstance(body, dict)]
+    found = next(filter(None, map(lasting_id, bodies)), None)
+    return found[1] if found is not None else None

@@ -19,6 +19,7 @@ from desk.domain import ConversationState, DeliveryState, DeskError, InboxState,
 from desk.flow.composing import add_delivery
 from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
+from desk.flow.intake import is_stranded, keep_ids
 from desk.flow.lessons import AUTHORITY, taught
 from desk.flow.mentions import Mentions
 from desk.flow.reminding import DIGEST_KEYS
@@ -34,6 +35,7 @@ from desk.tables import (
     Message,
 )
 from desk.telegram_html import escaped as html
+from desk.texts import say
 
 CHUNK = 1000
 """So many updates are looked at in one go."""
@@ -62,6 +64,10 @@ def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
     With `force` one who waits for a person, or has one, too. Raises `DeskError` where there is no
     such customer, without `force` for such a one, and while something of theirs is under way.
     """
+    # Whatever colleagues wrote of them elsewhere: nothing says of whom it is.
+    looked: int | None = 0
+    while looked is not None:
+        looked = keep_ids(desk, looked)
     with desk.store.reading() as session:
         mentions = Mentions(session, _known(session.get(Customer, customer_id)))
         mentions.look(session)
@@ -71,9 +77,10 @@ def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
             _refuse_awaiting(session, customer)
         # What came since the first look, which takes long where there is much.
         mentions.look(session)
-        _refuse_undone(session, customer, mentions)
-        for start in range(0, len(mentions.updates), CHUNK):
-            _empty(session, Inbox.id.in_(mentions.updates[start : start + CHUNK]))
+        _refuse_undone(session, desk, customer, mentions)
+        updates = sorted(mentions.updates)
+        for start in range(0, len(updates), CHUNK):
+            _empty(session, desk, Inbox.id.in_(updates[start : start + CHUNK]))
         return _forget(session, desk, customer, keep_taught=False)
 
 
@@ -114,7 +121,7 @@ def erase_silent(desk: Desk, before: datetime, limit: int) -> int:
 
 
 def empty_updates(desk: Desk, before: datetime, after: int) -> int | None:
-    """Empty the next updates that came before that moment and are handled.
+    """Empty the next updates that came before that moment and are handled, or never will be.
 
     `after` is the id of the last that was that old, 0 at first; returns the next such, or None at
     the end. The keys stay, by which Telegram's repetitions are known.
@@ -128,8 +135,9 @@ def empty_updates(desk: Desk, before: datetime, after: int) -> int | None:
     # As a text: PostgreSQL compares no JSON. One that was emptied when it was handled may say whose
     # it was.
     is_full = or_(cast(Inbox.payload, Text) != "{}", Inbox.chat_id.is_not(None))
+    over = or_(Inbox.state == InboxState.DONE, is_stranded(desk))
     with desk.store.writing() as session:
-        _empty(session, and_(Inbox.id.in_(old), Inbox.state == InboxState.DONE, is_full))
+        _empty(session, desk, and_(Inbox.id.in_(old), over, is_full))
     return old[-1]
 
 
@@ -151,15 +159,19 @@ def _refuse_awaiting(session: Session, customer: Customer) -> None:
         )
 
 
-def _refuse_undone(session: Session, customer: Customer, mentions: Mentions) -> None:
+def _refuse_undone(session: Session, desk: Desk, customer: Customer, mentions: Mentions) -> None:
     """Raise `UnderWayError` for what was written, by them or to them, and is not handled yet."""
-    new = session.scalars(select(Inbox.id).where(Inbox.state == InboxState.NEW))
+    new = session.execute(
+        select(Inbox.id, Inbox.chat_id).where(Inbox.state == InboxState.NEW, ~is_stranded(desk))
+    )
     undecided = (
         select(Message.id)
         .join(Conversation, Conversation.id == Message.conversation_id)
         .where(Conversation.customer_id == customer.id, Message.state == MessageState.PENDING)
     )
-    written = not set(mentions.updates).isdisjoint(new)
+    written = any(
+        chat_id == customer.chat_id or id_ in mentions.updates for id_, chat_id in new.all()
+    )
     if written or session.scalar(undecided.limit(1)) is not None:
         raise UnderWayError(
             "This customer has just written, or an operator has written to them. Try again in a "
@@ -174,21 +186,22 @@ def _lock_conversations(session: Session, customer: Customer) -> list[int]:
     return [conversation.id for conversation in found]
 
 
-def _empty(session: Session, which: ColumnElement[bool]) -> None:
-    """Empty those of these updates that are handled, or parked: they have nothing left to try."""
+def _empty(session: Session, desk: Desk, which: ColumnElement[bool]) -> None:
+    """Empty those of these updates that nobody is to handle any more, parked ones too."""
     nothing: dict[str, Any] = {
         "payload": {},
         "chat_id": None,
         "error": None,
         "state": InboxState.DONE,
     }
-    _in_bulk(session, update(Inbox).where(which, Inbox.state != InboxState.NEW).values(nothing))
+    over = or_(Inbox.state != InboxState.NEW, is_stranded(desk))
+    _in_bulk(session, update(Inbox).where(which, over).values(nothing))
 
 
 def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bool) -> Erased:
     """Take words, names and ids out of all rows of a customer, who is locked."""
     conversations = _lock_conversations(session, customer)
-    _unname_digests(session, customer, conversations)
+    _unname_digests(session, desk, customer, conversations)
     _stop_sending(session, customer, conversations)
     taught_ids = {
         message_id
@@ -252,19 +265,39 @@ def _nobodys_chat(customer: Customer) -> int:
     return -customer.id
 
 
-def _unname_digests(session: Session, customer: Customer, conversations: Sequence[int]) -> None:
-    """Take their name out of reminders to everybody that still wait: others are meant, too."""
+def _unname_digests(
+    session: Session, desk: Desk, customer: Customer, conversations: Sequence[int]
+) -> None:
+    """Take their name out of reminders to everybody: of those that still wait the name alone, for
+    others are meant, too; of those in the group all, for they may have had another name then."""
     digests = session.scalars(
         select(DeliveryRow)
         .where(
             DeliveryRow.conversation_id.in_(conversations),
             DeliveryRow.topic_of.is_(None),
-            DeliveryRow.state == DeliveryState.PENDING,
+            or_(
+                DeliveryRow.state == DeliveryState.PENDING,
+                and_(DeliveryRow.state == DeliveryState.SENT, DeliveryRow.telegram_id.is_not(None)),
+            ),
             or_(*(DeliveryRow.key.startswith(key) for key in DIGEST_KEYS)),
         )
+        .order_by(DeliveryRow.id)
         .with_for_update()
     )
     for digest in digests.all():
+        if digest.state is DeliveryState.SENT:
+            # Not deleted: that takes a right, or is too late after two days.
+            add_delivery(
+                session,
+                f"unnamed:{digest.id}",
+                digest.chat_id,
+                "editMessageText",
+                {
+                    "message_id": digest.telegram_id,
+                    "text": "⏰ " + say("digest-erased", desk.language),
+                },
+            )
+            continue
         text = digest.payload["text"].replace(html(customer.name), "…", 1)
         digest.payload, digest.conversation_id = {**digest.payload, "text": text}, None
     session.flush()

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, String, and_, cast, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from desk import faultpoints, metrics
 from desk.domain import DeskError, InboxRow, InboxState, Incoming
 from desk.flow.composing import kept_error, operators_text
 from desk.flow.desk import Desk
-from desk.flow.leases import Holding, check
+from desk.flow.keeping import ids_of
+from desk.flow.leases import BOTS, Holding, check, in_force
 from desk.flow.noting import happened
-from desk.tables import Inbox, PollOffset
+from desk.tables import Inbox, Lease, PollOffset
 from desk.texts import say
 
 MAX_ATTEMPTS = 5
 RETRY_SECONDS = (0.5, 2.0, 8.0, 30.0)
 DELIVERED_AGAIN = timedelta(hours=48)
 """No longer than that (24 hours, in fact) Telegram delivers an update again."""
+CHUNK = 1000
+"""So many old updates are looked at in one go."""
 _PARKED = select(Inbox).where(Inbox.state == InboxState.PARKED).order_by(Inbox.id)
 
 
@@ -131,12 +134,50 @@ def new_rows(
 
 
 def claim(session: Session, desk: Desk, inbox_id: int) -> bool:
-    """Mark an update handled inside a use case's transaction; False if it already was."""
+    """Mark an update handled inside a use case's transaction; False if it already was.
+
+    Of one from a group only `ids_of` it are kept: its handler has what it needs of the rest.
+    """
     row = session.get(Inbox, inbox_id, with_for_update=True)
     if row is None or row.state is not InboxState.NEW:
         return False
     row.state, row.done_at, row.error = InboxState.DONE, desk.clock(), None
+    if _is_from_group(row):
+        _keep_ids(row)
     return True
+
+
+def _is_from_group(row: Inbox) -> bool:
+    """Whether it was no customer who wrote to the bot alone: groups' ids are below 0."""
+    return row.chat_id is not None and row.chat_id < 0
+
+
+def _keep_ids(row: Inbox) -> None:
+    row.payload, row.error = ids_of(row.payload), None
+
+
+def keep_ids(desk: Desk, after: int) -> int | None:
+    """Keep only `ids_of` the next updates of groups that are handled: a version before kept all.
+
+    `after` is the id of the last that was looked at, 0 at first; returns the next such, or None at
+    the end.
+    """
+    query = (
+        select(Inbox.id, Inbox.payload)
+        .where(Inbox.id > after, Inbox.state == InboxState.DONE, Inbox.chat_id < 0)
+        .order_by(Inbox.id)
+        .limit(CHUNK)
+    )
+    with desk.store.reading() as session:
+        rows = session.execute(query).all()
+    whole = [id_ for id_, payload in rows if payload != ids_of(payload)]
+    if whole:
+        with desk.store.writing() as session:
+            # Whoever holds one of them empties it, or does the same.
+            free = select(Inbox).where(Inbox.id.in_(whole)).with_for_update(skip_locked=True)
+            for row in session.scalars(free):
+                _keep_ids(row)
+    return rows[-1].id if rows else None
 
 
 def forget(session: Session, inbox_id: int) -> None:
@@ -196,7 +237,7 @@ def retry_parked(desk: Desk) -> int:
 
 
 def dismiss_parked(desk: Desk, ids: Collection[int]) -> None:
-    """Close these parked updates: they never will be handled. Their errors stay.
+    """Close these parked updates: they never will be handled. Customers' errors stay.
 
     Raises `DeskError`, and closes none, where one of them is not parked.
     """
@@ -206,3 +247,22 @@ def dismiss_parked(desk: Desk, ids: Collection[int]) -> None:
             raise DeskError(f"no such parked update: {', '.join(map(str, missing))}; see doctor")
         for row in rows:
             row.state = InboxState.DONE
+            if _is_from_group(row):
+                _keep_ids(row)
+
+
+def is_stranded(desk: Desk) -> ColumnElement[bool]:
+    """Whether an update is left of a bot that runs no longer, so that nobody will handle it.
+
+    Another bot runs, or nobody could tell.
+    """
+    running = select(Lease.name).where(Lease.name.startswith(BOTS), in_force(desk))
+    its_bot = literal(BOTS) + cast(Inbox.bot_id, String)
+    return and_(Inbox.state == InboxState.NEW, running.exists(), its_bot.not_in(running))
+
+
+def stranded(desk: Desk) -> list[tuple[int, int]]:
+    """The bots that run no longer, and how many updates are left of each."""
+    query = select(Inbox.bot_id, func.count()).where(is_stranded(desk)).group_by(Inbox.bot_id)
+    with desk.store.reading() as session:
+        return [(bot_id, number) for bot_id, number in session.execute(query)]

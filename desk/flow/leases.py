@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
@@ -26,6 +26,8 @@ SECONDS = 10.0
 """How long a lease outlives its last renewal."""
 RENEW_SECONDS = 2.0
 SCHEDULER = "scheduler"
+BOTS = "bot:"
+"""How the name of a bot's lease begins; its id follows."""
 
 _PROC = Path("/proc")
 
@@ -44,7 +46,7 @@ class Holding:
 
 def bot_lease(bot_id: int) -> str:
     """The lease of the process that polls, handles and sends for a bot."""
-    return f"bot:{bot_id}"
+    return f"{BOTS}{bot_id}"
 
 
 def new_holder() -> str:
@@ -117,6 +119,11 @@ def held(desk: Desk) -> list[tuple[str, str, float]]:
             (row.name, row.holder, (row.until - now).total_seconds())
             for row in session.scalars(select(Lease).order_by(Lease.name))
         ]
+
+
+def in_force(desk: Desk) -> ColumnElement[bool]:
+    """Whether a lease has not ended: a condition on `Lease`."""
+    return Lease.until > (utcnow() if desk.store.sqlite else func.clock_timestamp())
 
 
 def describe(holder: str) -> str:

@@ -9,10 +9,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author
+from desk.flow.keeping import WITHIN
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
 
 CHUNK = 1000
 """So many updates are in memory at once."""
+NEAR = 10_000
+"""So many ids at most are given to others while one that is stored side by side with them, as a
+webhook's are on PostgreSQL, is not to be seen yet."""
 
 
 class Mentions:
@@ -45,25 +49,25 @@ class Mentions:
         chats = {chat_id for chat_id, _ in self._posts | self._topics}
         self._chats = [self._own_chat, *(chat_id for chat_id in chats if chat_id is not None)]
         self._looked_until = 0
-        self.updates: list[int] = []
+        self.updates: set[int] = set()
         """Their inbox ids."""
 
     def look(self, session: Session) -> None:
-        """Look through the updates that came since the last look."""
+        """Look through the updates that have come to light since the last look."""
         until = session.scalar(select(func.max(Inbox.id))) or 0
         query = (
             select(Inbox.id, Inbox.chat_id, Inbox.payload)
-            .where(Inbox.id > self._looked_until, Inbox.id <= until)
+            .where(Inbox.id > self._looked_until - NEAR, Inbox.id <= until)
             .where(Inbox.chat_id.in_(self._chats))
             .order_by(Inbox.id)
         )
         rows = session.execute(query, execution_options={"yield_per": CHUNK})
-        self.updates += [
+        self.updates.update(
             id_
             for id_, chat_id, payload in rows
             if chat_id == self._own_chat
             or any(self._is_theirs(chat_id, body) for body in payload.values())
-        ]
+        )
         self._looked_until = until
 
     def _is_theirs(self, chat_id: int, body: Any) -> bool:
@@ -75,5 +79,4 @@ class Mentions:
         if (chat_id, body.get("message_id")) in self._posts:
             return True
         # A reply from another topic has what it quotes.
-        inner = ("message", "reply_to_message", "external_reply", "pinned_message")
-        return any(self._is_theirs(chat_id, body.get(name)) for name in inner)
+        return any(self._is_theirs(chat_id, body.get(name)) for name in WITHIN)

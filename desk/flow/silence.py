@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, select
 from desk.domain import Author, ConversationState, InboxState, MessageState
 from desk.flow.awaiting import is_word_of_operator
 from desk.flow.desk import Desk
+from desk.flow.intake import is_stranded
 from desk.tables import (
     IS_UNFINISHED,
     Conversation,
@@ -70,8 +71,12 @@ def is_silent(desk: Desk, before: datetime) -> ColumnElement[bool]:
             else false(),
         ),
     )
+    # What is left of a bot that runs no longer is handled by nobody, and says only when it came.
+    waits = and_(
+        Inbox.state == InboxState.NEW, or_(Inbox.received_at >= before, ~is_stranded(desk))
+    )
     unhandled = select(Inbox.id).where(
-        Inbox.state.in_([InboxState.NEW, InboxState.PARKED]), Inbox.chat_id == Customer.chat_id
+        or_(waits, Inbox.state == InboxState.PARKED), Inbox.chat_id == Customer.chat_id
     )
     unsent = select(DeliveryRow.id).where(IS_UNFINISHED, DeliveryRow.chat_id == Customer.chat_id)
     kept = (talking, judging, unanswered, under_way, unhandled, unsent)

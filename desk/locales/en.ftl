@@ -159,6 +159,7 @@ waiting-digest-unanswered =
         }
        *[other] { $count } customers are waiting: { $called } for a person, { $unanswered } for a colleague's next word. { $customer } has waited longest: { $span }.
     }
+digest-erased = This was about customers who waited. The one who was named here is erased.
 queue-waiting =
     { $count ->
         [0] Nobody is waiting for a person.

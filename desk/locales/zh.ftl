@@ -107,6 +107,7 @@ waiting-digest-unanswered =
         [0] 有 { $unanswered } 位客户在等待同事的下一次回复，其中 { $customer } 等得最久：{ $span }。
        *[other] 有 { $count } 位客户在等待：{ $called } 位等待人工，{ $unanswered } 位等待同事的下一次回复；其中 { $customer } 等得最久：{ $span }。
     }
+digest-erased = 这里曾提醒有客户在等待。其中提到姓名的客户已被删除。
 queue-waiting =
     { $count ->
         [0] 没有客户在等待人工。

@@ -122,7 +122,10 @@ def judge(
         verdict.violations.append(f"Not everything came to an end: {left}.")
     looked_at = datetime.now(UTC)
     path = f"/sim/chats/{OPERATORS_CHAT}/messages?from=people&limit=100000"
-    changed = [message for message in simulator.get(path, 60) if "edit_date" in message]
+    written = simulator.get(path, 60)
+    changed = [message for message in written if "edit_date" in message]
+    # Of what is written there the database keeps ids alone.
+    resolves = {message["message_id"] for message in written if message.get("text") == "/resolve"}
     calls, refused = (_calls(simulator, ok) for ok in ("true", "false"))
     with store.reading() as session:
         taps = Counter(
@@ -141,7 +144,7 @@ def judge(
             verdict.updates += len(said)
             verdict.disturbances += len(calls[chat]) - len(sent)
             verdict.shown += len(shown)
-            found = _Chat(session, chat, said, shown, sent, calls[chat], verdict)
+            found = _Chat(session, chat, said, shown, sent, calls[chat], resolves, verdict)
             found.refused, found.operators = refused[chat], calls[OPERATORS_CHAT]
             found.looked_at, found.changed = looked_at, changed
             verdict.violations += [f"Chat {chat}: {what}" for what in found.violations()]
@@ -172,6 +175,7 @@ class _Chat:
         shown: list[Json],
         calls: list[Json],
         all_calls: list[Json],
+        resolves: set[int],
         verdict: Verdict,
     ) -> None:
         self.session, self.chat, self.verdict = session, chat, verdict
@@ -189,7 +193,7 @@ class _Chat:
             row.done_at
             for row in session.scalars(select(Inbox).where(Inbox.chat_id == OPERATORS_CHAT))
             if row.done_at is not None
-            and (row.payload.get("message") or {}).get("text") == "/resolve"
+            and (row.payload.get("message") or {}).get("message_id") in resolves
             and row.payload["message"].get("message_thread_id") == topic
         ]
         self.inbox = session.scalars(select(Inbox).where(Inbox.chat_id == chat)).all()

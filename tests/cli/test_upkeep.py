@@ -24,7 +24,7 @@ from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
 from desk.tables import Customer, DeliveryRow, RunRow
 from tests.cli.conftest import Place, Result, checks
-from tests.desk.acting import new_rows
+from tests.desk.acting import hold_lease, new_rows
 
 Command = Callable[..., Result]
 
@@ -112,6 +112,16 @@ def test_doctor_shows_parked_updates_and_gives_them_another_round(
     assert checks(result)["updates"]["status"] == Status.OK
     assert "1 updates" in result.err
     assert len(new_rows(desk, 1)) == 1
+
+
+def test_doctor_names_a_bot_of_which_updates_are_left(desk: Desk, frontdesk: Command) -> None:
+    intake.store_updates(desk, [Incoming(501, 1, 7, {}), Incoming(502, 2, 7, {})])
+    assert checks(frontdesk("doctor", "--json"))["updates"]["status"] == Status.OK
+    hold_lease(desk, leases.bot_lease(502))
+    found = checks(frontdesk("doctor", "--json"))["updates"]
+    assert found["status"] == Status.WARN
+    assert found["detail"].startswith("1 are left of the bot 501, which runs no longer")
+    assert "BOT_TOKEN" in found["hint"]
 
 
 def test_doctor_closes_parked_updates_that_are_given_up(desk: Desk, frontdesk: Command) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from classifier.vocabulary import Neighbour
-from desk.domain import Action, ConversationState, DeliveryState
-from desk.flow import buttons, customers, delivering, operators
-from desk.tables import DeliveryRow
+from desk.domain import Action, ConversationState, DeliveryState, InboxState, Incoming
+from desk.flow import buttons, customers, delivering, intake, operators
+from desk.tables import DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage
+from tests.desk.acting import ANA, BEN, BOT, OLGA, OSCAR, STRANGER, Stage
 
 
 @pytest.fixture
@@ -217,6 +218,21 @@ def test_somebody_elses_button_is_refused(stage: Stage) -> None:
         assert "no longer valid" in pressed.text
     assert stage.feedback() == []
     assert stage.heard() == heard
+
+
+@pytest.mark.parametrize("token", ["invented", "take"])
+def test_nothing_is_kept_of_a_press_by_one_who_is_no_customer(
+    card: tuple[Stage, int], token: str
+) -> None:
+    stage, _ = card
+    press = {"from": {"id": 777, "first_name": "Zed"}, "message": {"message_id": 1, "text": "Zed"}}
+    update = Incoming(BOT, 9000, 777, {"callback_query": press})
+    intake.store_updates(stage.desk, [update])
+    id_ = stage.one(select(Inbox.id).where(Inbox.update_id == 9000))
+    token = stage.token("take") if token == "take" else token
+    assert buttons.pressed(stage.desk, id_, token, 777, 777, 1).alert
+    kept = stage.row(Inbox, id_)
+    assert (kept.state, kept.payload, kept.chat_id) == (InboxState.DONE, {}, None)
 
 
 def test_an_invented_token_is_refused(stage: Stage) -> None:

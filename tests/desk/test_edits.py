@@ -53,9 +53,9 @@ def ana_waits(stage: Stage) -> None:
     stage.send_all()
 
 
-def update(stage: Stage, body: dict[str, Any]) -> int:
+def update(stage: Stage, body: dict[str, Any], chat_id: int | None = None) -> int:
     """Store an update with such a message."""
-    number = stage.update()
+    number = stage.update(chat_id)
     with stage.desk.store.writing() as session:
         session.get_one(Inbox, number).payload = {"message": body}
     return number
@@ -66,7 +66,7 @@ def all_done(stage: Stage) -> bool:
 
 
 def oscar_writes(stage: Stage, text: str, **file: Any) -> None:
-    number = update(stage, {"text": text, **file})
+    number = update(stage, {"text": text, **file}, OPERATOR_CHAT)
     operators.operator_wrote(stage.desk, number, OSCAR, 77, OWN, text)
 
 
@@ -74,7 +74,7 @@ def oscar_edits(
     stage: Stage, text: str, *, user_id: int = OSCAR, thread_id: int = 77, **file: Any
 ) -> None:
     rewritten = Rewritten(text, "editMessageText", {"text": text})
-    number = update(stage, {"text": text, **file})
+    number = update(stage, {"text": text, **file}, OPERATOR_CHAT)
     edits.operator_changed(stage.desk, number, user_id, thread_id, OWN, rewritten)
 
 
@@ -558,10 +558,11 @@ def test_a_replaced_file_is_not_sent_and_that_is_told(stage: Stage) -> None:
     oscar_edits(stage, "your invoice!", document={"file_unique_id": "invoice-2"})
     assert stage.told()[-1] == say("change-of-file", "en")
     # Nor is one that comes to a text.
-    operators.operator_wrote(stage.desk, update(stage, {"text": "hi"}), OSCAR, 77, OWN + 1, "hi")
+    number = update(stage, {"text": "hi"}, OPERATOR_CHAT)
+    operators.operator_wrote(stage.desk, number, OSCAR, 77, OWN + 1, "hi")
     stage.send_all()
     rewritten = Rewritten("hi", "editMessageCaption", {"caption": "hi"})
-    number = update(stage, {"caption": "hi", "photo": first})
+    number = update(stage, {"caption": "hi", "photo": first}, OPERATOR_CHAT)
     edits.operator_changed(stage.desk, number, OSCAR, 77, OWN + 1, rewritten)
     assert stage.told()[-1] == say("change-of-file", "en")
     assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from desk.domain import (
     ConversationState,
     DeliveryState,
     DeskError,
+    InboxState,
     Incoming,
     MessageState,
     Person,
 )
-from desk.flow import bans, buttons, customers, delivering, erasing, intake, operators, reminding
+from desk.flow import (
+    bans,
+    buttons,
+    customers,
+    delivering,
+    erasing,
+    intake,
+    leases,
+    operators,
+    reminding,
+)
 from desk.flow.composing import operators_text
 from desk.flow.lessons import learned
 from desk.flow.mentions import Mentions
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
+from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import BEN, BOT, OLGA, OSCAR, Stage, add_deliveries, predict
+from tests.desk.acting import BEN, BOT, OLGA, OSCAR, Stage, add_deliveries, hold_lease, predict
 from tests.desk.leavings import (
     SECRETS,
     UMA,
@@ -103,22 +116,111 @@ def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_st
         row.state, row.conversation_id = DeliveryState.CANCELLED, uma.conversation(UMA).id
     uma.topic(UMA, 99)
     in_the_new_topic = {"message": {"message_thread_id": 99, "text": "peonies"}}
+
+    def somebody_acts() -> None:
+        theirs.append(store(uma, 9300, OPERATOR_CHAT, in_the_new_topic))
+        _handled(uma, theirs[-1])
+
+    _between_the_looks(monkeypatch, somebody_acts)
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert [uma.row(Inbox, id_).payload for id_ in theirs] == [{}] * (len(about) + 1)
+    assert left_of_uma(uma) == [], "what an operator wrote in the topic of before, too"
+    assert uma.row(Inbox, others).payload == {"message": {"message_thread_id": 78}}
+    assert uma.row(Inbox, another).payload == press
+
+
+def _between_the_looks(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Have something happen after the first look of an erasure and before the last."""
     look, looks = Mentions.look, 0
 
-    def and_somebody_acts(self: Any, session: Any) -> None:
+    def and_act(self: Mentions, session: Session) -> None:
         nonlocal looks
         look(self, session)
         looks += 1
         if looks == 1:
-            theirs.append(store(uma, 9300, OPERATOR_CHAT, in_the_new_topic))
-            _handled(uma, theirs[-1])
+            act()
 
-    monkeypatch.setattr(Mentions, "look", and_somebody_acts)
+    monkeypatch.setattr(Mentions, "look", and_act)
+
+
+def _stored_at_last(stage: Stage, id_: int, chat_id: int, text: str) -> int:
+    """Store an update with an id below that of others, as PostgreSQL does where a webhook's come
+    side by side: the one that takes longer is to be seen after those that have higher ids."""
+    body = {"message_id": 900, "message_thread_id": 77, "text": text}
+    with stage.desk.store.writing() as session:
+        session.add(
+            Inbox(id=id_, bot_id=BOT, update_id=id_, chat_id=chat_id, payload={"message": body})
+        )
+    return id_
+
+
+def _highest(stage: Stage) -> int:
+    """Leave room below the id of the newest update."""
+    with stage.desk.store.writing() as session:
+        session.add(Inbox(id=9999, bot_id=BOT, update_id=9999, payload={}, state=InboxState.DONE))
+    return 9999
+
+
+def test_an_update_that_comes_to_light_below_the_newest_is_erased_too(
+    uma: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = _highest(uma)
+
+    def slip_in() -> None:
+        hers = _stored_at_last(uma, newest - 2, UMA.chat_id, "peonies again")
+        customers.asked_for_help(uma.desk, hers, UMA)
+        about = _stored_at_last(uma, newest - 1, OPERATOR_CHAT, "// peonies")
+        operators.noted(uma.desk, about, 77)
+        uma.send_all()
+
+    _between_the_looks(monkeypatch, slip_in)
     erasing.erase(uma.desk, uma.customer(UMA).id)
-    assert [uma.row(Inbox, id_).payload for id_ in theirs] == [{}] * (len(about) + 1)
-    assert left_of_uma(uma) == [], "what an operator wrote in the topic of before, too"
-    assert uma.row(Inbox, others).payload["message"]["text"] == "hi"
-    assert uma.row(Inbox, another).payload == press
+    assert left_of_uma(uma) == []
+    for id_ in (newest - 2, newest - 1):
+        assert (uma.row(Inbox, id_).payload, uma.row(Inbox, id_).chat_id) == ({}, None)
+
+
+def test_one_who_has_just_written_is_seen_wherever_their_update_stands(
+    uma: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = _highest(uma)
+    monkeypatch.setattr("desk.flow.mentions.NEAR", 0)
+    _between_the_looks(
+        monkeypatch, lambda: _stored_at_last(uma, newest - 1, UMA.chat_id, "peonies again")
+    )
+    with pytest.raises(erasing.UnderWayError, match="just written"):
+        erasing.erase(uma.desk, uma.customer(UMA).id)
+
+
+def _left_of_another_bot(stage: Stage) -> int:
+    """She has written to a bot whose token was replaced before it read that."""
+    words = {"message": {"text": "peonies of long ago"}}
+    intake.store_updates(stage.desk, [Incoming(BOT + 1, 1, UMA.chat_id, words)])
+    return int(stage.one(select(Inbox.id).where(Inbox.bot_id == BOT + 1)))
+
+
+def test_what_was_left_of_a_former_bot_keeps_nobody_from_being_erased(uma: Stage) -> None:
+    left = _left_of_another_bot(uma)
+    hold_lease(uma.desk, leases.bot_lease(BOT))
+    assert intake.stranded(uma.desk) == [(BOT + 1, 1)]
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert left_of_uma(uma) == []
+    assert uma.row(Inbox, left).state is InboxState.DONE
+    assert intake.stranded(uma.desk) == []
+
+
+@pytest.mark.parametrize("running", ["none", "both"])
+def test_what_a_bot_may_still_handle_is_handled_first(uma: Stage, running: str) -> None:
+    left = _left_of_another_bot(uma)
+    if running == "none":
+        leases.release(uma.desk, uma.lease)
+    else:
+        hold_lease(uma.desk, leases.bot_lease(BOT))
+        hold_lease(uma.desk, leases.bot_lease(BOT + 1))
+    assert intake.stranded(uma.desk) == []
+    with pytest.raises(erasing.UnderWayError, match="just written"):
+        erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert "long ago" in str(uma.row(Inbox, left).payload)
 
 
 def test_somebody_else_keeps_everything(uma: Stage) -> None:
@@ -322,7 +424,27 @@ def test_the_reminder_to_everybody_that_named_them_is_emptied(reminded: Stage) -
         operators_text(session, reminded.desk, "opened:1", "1 customer is waiting: Zoe")
     erasing.erase(reminded.desk, reminded.customer(UMA).id)
     assert left_of_uma(reminded) == []
-    assert "Zoe" in reminded.told()[-1]
+    assert "Zoe" in str(reminded.told())
+
+
+def test_the_reminder_that_stands_in_the_group_names_them_no_more(reminded: Stage) -> None:
+    digest = next(row for row in reminded.send_all() if row.key.startswith("opened:"))
+    with reminded.desk.store.writing() as session:
+        session.get_one(Customer, reminded.customer(UMA).id).name = "Called anew"
+    erasing.erase(reminded.desk, reminded.customer(UMA).id, force=True)
+    (edit,) = [row for row in reminded.send_all() if row.method == "editMessageText"]
+    assert (edit.chat_id, edit.payload["message_id"]) == (OPERATOR_CHAT, digest.telegram_id)
+    assert edit.payload["text"] == "⏰ " + say("digest-erased", "en")
+
+
+def test_a_reminder_that_can_not_be_changed_any_more_is_no_trouble(reminded: Stage) -> None:
+    reminded.send_all()
+    erasing.erase(reminded.desk, reminded.customer(UMA).id, force=True)
+    (edit,) = reminded.take()
+    delivering.failed(reminded.desk, edit.id, edit.attempts, "message can't be edited")
+    assert reminded.row(DeliveryRow, edit.id).state is DeliveryState.CANCELLED
+    assert [row.method for row in reminded.send_all()] == ["deleteForumTopic"], "nobody is told"
+    assert delivering.counts(reminded.desk).get("failed", 0) == 0
 
 
 def test_one_that_still_waits_goes_out_without_their_name(reminded: Stage) -> None:

@@ -14,13 +14,14 @@ from desk.domain import (
     ConversationState,
     FeedbackKind,
     InboxState,
+    Incoming,
 )
-from desk.flow import customers, delivering, edits, erasing, intake, operators
+from desk.flow import customers, delivering, edits, erasing, intake, leases, operators
 from desk.flow.desk import Desk
 from desk.flow.lessons import learned
 from desk.tables import Customer, Feedback, Inbox, Message
 from tests.conftest import Clock
-from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage
+from tests.desk.acting import ANA, BEN, BOT, OLGA, OSCAR, Stage, hold_lease
 from tests.desk.leavings import (
     UMA,
     left_of_uma,
@@ -243,3 +244,38 @@ def test_old_updates_are_emptied_and_keep_their_keys(
     assert full == [parked, fresh, late]
     assert len(rows) == number + 1
     assert {row.state for row in rows if row.id not in full} == {InboxState.DONE}
+
+
+@pytest.mark.parametrize("days", [10, 31])
+def test_what_was_left_of_a_former_bot_says_only_when_they_last_wrote(
+    stage: Stage, clock: Clock, days: int
+) -> None:
+    uma_asks(stage, "where are my peonies")
+    stage.send_all()
+    clock.move(seconds=86400 * (31 - days))
+    words = {"message": {"text": "peonies of late"}}
+    intake.store_updates(stage.desk, [Incoming(BOT + 1, 1, UMA.chat_id, words)])
+    clock.move(seconds=86400 * days)
+    hold_lease(stage.desk, leases.bot_lease(BOT))
+    before = clock() - timedelta(days=30)
+    assert erasing.erase_silent(stage.desk, before, 20) == (1 if days == 31 else 0)
+    erasing.empty_updates(stage.desk, before, 0)
+    left = stage.one(select(Inbox).where(Inbox.bot_id == BOT + 1))
+    if days == 31:
+        assert (left.state, left.payload, left.chat_id) == (InboxState.DONE, {}, None)
+    else:
+        assert (left.state, left.payload) == (InboxState.NEW, words)
+
+
+def test_while_no_bot_runs_nothing_that_waits_for_one_is_emptied(
+    stage: Stage, clock: Clock
+) -> None:
+    uma_asks(stage, "where are my peonies")
+    stage.send_all()
+    waits = uma_says(stage, "and my roses")
+    leases.release(stage.desk, stage.lease)
+    assert silence(stage, 31, clock) == 0
+    with stage.desk.store.writing() as session:
+        session.execute(update(Inbox).values(received_at=clock() - timedelta(days=31)))
+    erasing.empty_updates(stage.desk, clock() - timedelta(days=30), 0)
+    assert "roses" in str(stage.row(Inbox, waits).payload)

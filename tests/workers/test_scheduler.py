@@ -6,19 +6,22 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, time
+from pathlib import Path
+from time import monotonic
 
 import pytest
 import structlog
 from redis import Redis
-from sqlalchemy import select, update
+from sqlalchemy import make_url, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
-from desk.domain import Action, ConversationState, Person, Trial
-from desk.flow import clocks, customers, runs, watching
+from desk.domain import Action, ConversationState, InboxState, Person, Trial
+from desk.flow import clocks, customers, intake, runs, watching
+from desk.store import BUSY_SECONDS
 from desk.tables import Customer, Inbox, Message
-from tests.conftest import Clock
+from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, Stage
 from workers import scheduler as module
 from workers.connection import client
@@ -396,6 +399,54 @@ def test_who_was_answered_and_stays_away_is_no_longer_in_hand_a_minute_after_the
     now = 61.0
     scheduler.tick()
     assert stage.conversations()[0].state is ConversationState.RESOLVED
+
+
+def test_when_the_days_erasure_is_over_sqlites_log_has_nothing_of_it_either(
+    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stage.desk.store
+    if not store.sqlite:
+        pytest.skip("a server's log is its own")
+    now = 0.0
+    monkeypatch.setattr(module, "boottime", lambda: now)
+    erasing = Scheduler(
+        stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
+    )
+    database = str(make_url(store.url).database)
+
+    def found() -> bool:
+        files = [Path(database), Path(f"{database}-wal")]
+        return any(b"peonies" in path.read_bytes() for path in files if path.exists())
+
+    stage.ask("where are my peonies?", ANA)
+    stage.send_all()
+    clock.move(seconds=86400 * 31)
+    began = monotonic()
+    with store.reading() as session:
+        session.scalars(select(Message)).all()
+        for _ in range(3):
+            erasing.tick()
+            assert found(), "while somebody reads the log stays"
+    assert monotonic() - began < BUSY_SECONDS, "nobody is waited for"
+    assert names(stage) == [""]
+    erasing.tick()
+    assert not found()
+
+
+def test_what_a_version_before_kept_of_the_operators_chat_is_reduced_a_little_in_each_tick(
+    stage: Stage, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "CHUNK", 2)
+    for _ in range(3):
+        stage.update(OPERATOR_CHAT)
+    words = {"payload": {"message": {"message_id": 1, "text": "Ana"}}, "state": InboxState.DONE}
+    with stage.desk.store.writing() as session:
+        session.execute(update(Inbox).values(words))
+    left = []
+    for _ in range(3):
+        scheduler.tick()
+        left.append(str([row.payload for row in stage.all(select(Inbox))]).count("Ana"))
+    assert left == [1, 0, 0]
 
 
 def test_the_silent_are_erased_once_a_day_and_their_updates_emptied(
