@@ -41,11 +41,10 @@ from desk.flow.composing import (
     topic_buttons,
 )
 from desk.flow.conversations import begin_attempt
-from desk.flow.desk import Desk
+from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person
 from desk.flow.noting import counted, decided
 from desk.flow.refreshing import refresh_card
-from desk.pack import Pack
 from desk.policy import LATE, decide, decide_continued, is_negative
 from desk.store import DATABASE_AWAY
 from desk.tables import (
@@ -156,7 +155,7 @@ def decide_batch(
         for cases in held.turns(messages):
             keys = [_attempt(case.message) for case in cases]
             found = [
-                _decide(case.conversation, *predictions[key], together.get(key), desk.pack)
+                _decide(desk, case.conversation, *predictions[key], together.get(key))
                 for case, key in zip(cases, keys, strict=True)
             ]
             rows = [
@@ -221,7 +220,8 @@ def _give_up(desk: Desk, message_ids: Sequence[int], rule: str) -> list[tuple[in
         if rule == LATE:
             counted(session, metrics.LATE, number=len(held.messages))
         for cases in held.turns(held.messages):
-            with_bot = [case.conversation.state is ConversationState.BOT for case in cases]
+            answers = [who_answers(desk, case.conversation) for case in cases]
+            with_bot = [who is ConversationState.BOT for who in answers]
             decisions = [
                 Decision(Action.ESCALATE if bot else Action.SILENT, rule) for bot in with_bot
             ]
@@ -354,22 +354,22 @@ class _Outcome(NamedTuple):
 
 
 def _decide(
+    desk: Desk,
     conversation: Conversation,
     waiting: PendingMessage,
     alone: Prediction,
     together: Prediction | None,
-    pack: Pack,
 ) -> _Outcome:
-    history = _history(conversation)
+    history = _history(desk, conversation)
     if together is None:
-        return _Outcome(alone, decide(alone, history, pack), None)
-    counts, decision = decide_continued(alone, together, history, pack)
+        return _Outcome(alone, decide(alone, history, desk.pack), None)
+    counts, decision = decide_continued(alone, together, history, desk.pack)
     return _Outcome(counts, decision, None if counts is alone else waiting.before)
 
 
-def _history(conversation: Conversation) -> History:
+def _history(desk: Desk, conversation: Conversation) -> History:
     return History(
-        state=conversation.state,
+        state=who_answers(desk, conversation),
         clarifications=conversation.clarifications,
         negatives=conversation.negatives,
         last_intents=tuple(conversation.last_intents),
@@ -408,6 +408,7 @@ def _apply(
 ) -> None:
     """Keep the decisions and write what follows from each; `read_with` are the messages before
     those with which they were read as one text."""
+    now = desk.clock()
     # Held until the end: cards find them in the session, which forgets what nobody holds.
     rows = [
         DecisionRow(
@@ -416,6 +417,7 @@ def _apply(
             rule=decision.rule,
             intent=decision.intent,
             choices=list(decision.choices),
+            created_at=now,
         )
         for case, decision in zip(cases, decisions, strict=True)
     ]
@@ -477,6 +479,7 @@ def answer(
         raise ValueError(f"intent {intent!r} has no answer")
     customer_text(
         session,
+        desk,
         f"answer:{message.id}",
         customer,
         conversation,
@@ -512,6 +515,13 @@ def _ask_back(
     buttons.append([person_button(language)])
     text = say(key, language)
     customer_text(
-        session, f"answer:{message.id}", customer, conversation, text, buttons, message=message
+        session,
+        desk,
+        f"answer:{message.id}",
+        customer,
+        conversation,
+        text,
+        buttons,
+        message=message,
     )
     conversation.clarifications += 1

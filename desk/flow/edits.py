@@ -21,13 +21,13 @@ from desk.flow.albums import album_of
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
-from desk.flow.customers import ask_model, held_back, show_undecided
+from desk.flow.customers import ask_model, held_back, say_nothing, show_undecided
 from desk.flow.delivering import CHANGE_KEY, WITHDRAWN, cancel
-from desk.flow.desk import Desk
+from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
 from desk.flow.kept_back import stays_here
-from desk.flow.noting import decided, happened
+from desk.flow.noting import happened
 from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
 from desk.flow.quiet import close_if_quiet
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
@@ -147,7 +147,7 @@ def _said_anew(
 
     With `shows_file` there is a file that operators have not seen yet.
     """
-    alone = conversation.state is ConversationState.BOT
+    alone = who_answers(desk, conversation) is ConversationState.BOT
     unread = alone and not text.startswith("/") and _is_still_to_be_read(session, written)
     first = first_pending(session, conversation.id) is None
     message = add_message(
@@ -169,8 +169,7 @@ def _said_anew(
         return begin_attempt(message, desk.clock()) if first else None
     if not alone:
         show_undecided(session, desk, customer, conversation)
-    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=CHANGED))
-    decided(session, message.id, Action.SILENT, CHANGED)
+    say_nothing(session, desk, message, CHANGED)
     session.flush()
     if not alone:
         post_message(session, desk, customer, conversation, message)
@@ -228,6 +227,7 @@ def operator_changed(
                 return
         add_delivery(
             session,
+            desk,
             f"{CHANGE_KEY}{message.id}:{inbox_id}",
             customer.chat_id,
             rewritten.method,

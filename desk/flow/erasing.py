@@ -238,6 +238,7 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
     if topic_chat is not None and topic is not None:
         add_delivery(
             session,
+            desk,
             f"erased:{customer.id}",
             topic_chat,
             DELETE_TOPIC,
