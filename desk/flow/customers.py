@@ -41,6 +41,7 @@ from desk.policy import (
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Inbox, Message
 from desk.texts import say
 
+HELP = "help"
 QUOTED = 200
 """So much is kept of what a message replies to, in UTF-16 units."""
 LAST_SAID = 20
@@ -87,9 +88,12 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
         _greet(session, desk, inbox_id, customer, conversation)
 
 
-def asked_for_help(desk: Desk, inbox_id: int, person: Person, text: str = "/help") -> None:
+def asked_for_help(
+    desk: Desk, inbox_id: int, person: Person, text: str = "/help", command: str = HELP
+) -> None:
     """/help, or a command that nobody knows: what one can do here.
 
+    `text` is what was written; `command` its name in lower case, without slash and bot.
     A person in charge hears of it and the bot is silent; one who is awaited sees what is not /help.
     """
     with desk.store.writing() as session:
@@ -100,7 +104,7 @@ def asked_for_help(desk: Desk, inbox_id: int, person: Person, text: str = "/help
         if held_back(session, desk, customer, conversation, message):
             return
         in_charge = conversation.state is ConversationState.HUMAN
-        if in_charge or (conversation.state is ConversationState.WAITING and text != "/help"):
+        if in_charge or (conversation.state is ConversationState.WAITING and command != HELP):
             pass_on(session, desk, customer, conversation, message)
         if in_charge:
             return
@@ -312,8 +316,6 @@ def _has_written(session: Session, customer: Customer) -> bool:
 
 def _floods(session: Session, desk: Desk, message: Message) -> bool:
     """Whether the customer has sent more within a minute than the desk answers to."""
-    if desk.flood_per_minute is None:
-        return False
     before = session.scalar(
         select(Message.created_at)
         .where(
