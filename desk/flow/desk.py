@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from desk.domain import ConversationState
+from desk.domain import FLOOD_PER_MINUTE, ConversationState
 from desk.pack import Pack
 from desk.store import Store
 from desk.tables import Conversation, utcnow
@@ -18,8 +18,8 @@ class Desk:
     pack: Pack
     operator_chat_id: int | None = None
     clock: Callable[[], datetime] = utcnow
-    flood_per_minute: int | None = None
-    """What one customer sends within a minute and the bot answers to; None for all of it."""
+    flood_per_minute: int = FLOOD_PER_MINUTE
+    """What one customer sends within a minute and the bot answers to."""
 
     @property
     def language(self) -> str:

@@ -36,9 +36,6 @@ from desk.texts import say
 
 FILES = ("animation", "audio", "document", "photo", "video", "voice")
 """What a message may hold beside its text, where that can be changed."""
-MOST_ATTEMPTS = 20
-"""So often a text that waits is put before the model at once, whatever it becomes; from then on it
-is left to the scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,8 @@ def _read_as_it_is_now(
     happened(session, "message.changed", message=written.id, conversation=written.conversation_id)
     if first_pending(session, written.conversation_id) is not written:
         return None
-    often = written.attempt >= (desk.flood_per_minute or MOST_ATTEMPTS)
+    # So often it is put before the model at once, whatever it becomes; then by the scheduler.
+    often = written.attempt >= desk.flood_per_minute
     # What a worker makes of the words of before must not decide about these.
     attempt = begin_attempt(written, desk.clock())
     return None if often else attempt
