@@ -95,6 +95,8 @@ def customer_changed(
             if is_file or text.startswith("/"):
                 return None
             return ask_model(session, desk, inbox_id, person, telegram_id, text)
+        # Locked before its messages, as everywhere.
+        conversation = find_open(session, customer)
         # A worker or the scheduler may just begin an attempt at it.
         session.refresh(written, with_for_update=True)
         text, replaced = clean(text), _replaced_file(session, written, inbox_id)
@@ -105,7 +107,6 @@ def customer_changed(
             return None
         if written.state is MessageState.PENDING and not replaced:
             return _read_as_it_is_now(session, desk, written, text)
-        conversation = find_open(session, customer)
         if conversation is None or conversation.id != written.conversation_id:
             return None
         if close_if_quiet(session, desk, customer, conversation):
