@@ -120,9 +120,9 @@ async def start(message: Message, desk: Desk, inbox_id: int, command: CommandObj
     await asyncio.to_thread(customers.started, desk, inbox_id, person, payload)
 
 
-async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
-    person, text = _person(message), said(message)
-    await asyncio.to_thread(customers.asked_for_help, desk, inbox_id, person, text)
+async def help_(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
+    person, text, name = _person(message), said(message), command.command.lower()
+    await asyncio.to_thread(customers.asked_for_help, desk, inbox_id, person, text, name)
 
 
 async def human(message: Message, desk: Desk, inbox_id: int) -> None:

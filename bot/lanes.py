@@ -18,7 +18,7 @@ from desk.domain import InboxRow
 from desk.flow import intake
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
-from desk.store import DATABASE_AWAY
+from desk.store import DATABASE_AWAY, collided
 
 log = structlog.get_logger(__name__)
 
@@ -160,6 +160,9 @@ class Lanes:
             with metrics.HANDLE_SECONDS.time():
                 await self._handle(row)
         except DATABASE_AWAY as error:
+            if collided(error) and not failures:
+                log.info("transactions_collided")
+                return 0.0
             # Which is not the update's fault: it is not counted.
             log.warning("database_away", error=type(error).__name__)
             self._disturbance.trouble([row.payload])

@@ -13,6 +13,9 @@ CHANNEL_WRITER = 136_817_688
 """Telegram's Channel_Bot: whoever writes in the name of a channel has this id."""
 TELEGRAM = 777_000
 """Telegram's own account, by which a group gets what is posted in its channel."""
+FLOOD_PER_MINUTE = 20
+"""What one customer sends within a minute and the bot answers to, unless a setting says more or
+less."""
 
 
 class InboxState(StrEnum):

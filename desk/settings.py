@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from desk import mistakes
-from desk.domain import DeskError
+from desk.domain import FLOOD_PER_MINUTE, DeskError
 
 DEFAULT_PACK = "retail"
 PASSWORDS = frozenset({"password", "sslpassword", "ssl_password"})
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         description="Seconds a message may wait for its decision before a person is called.",
     )
     flood_per_minute: int = Field(
-        20,
+        FLOOD_PER_MINUTE,
         ge=1,
         le=10_000,
         description="Messages of one customer in a minute beyond which the bot pauses.",

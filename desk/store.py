@@ -56,6 +56,16 @@ DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutErr
 """The database can't be used now and may be later: nothing that was asked of it is to blame."""
 
 
+_COLLISIONS = frozenset({"40001", "40P01"})
+"""PostgreSQL's codes for a transaction that could not be serialized, and for a deadlock."""
+
+
+def collided(error: Exception) -> bool:
+    """Whether the server is there and has ended a transaction for another's sake: the same once
+    more will do."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in _COLLISIONS
+
+
 class UnreachableError(DeskError):
     """The database does not answer; it may later."""
 

@@ -31,6 +31,8 @@ settings.load_profile("repeatable")
 
 FLORIST = Path(__file__).parent / "packs" / "florist"
 OPERATOR_CHAT = -1001234567890
+NO_FLOOD = 10_000
+"""So much in a minute that no test sends it by mistake, while its clock stands still."""
 
 
 def pytest_configure() -> None:
@@ -195,4 +197,4 @@ def clock() -> Clock:
 @pytest.fixture
 def desk(store: Store, pack: Pack, clock: Clock) -> Desk:
     """A desk on a fresh database (SQLite, then PostgreSQL) with the florist's pack."""
-    return Desk(store, pack, OPERATOR_CHAT, clock)
+    return Desk(store, pack, OPERATOR_CHAT, clock, NO_FLOOD)

@@ -52,11 +52,10 @@ def advice(
     """What to do until a person is there who is called by that rule, about that intent, as HTML,
     and whether it is meant for that very intent; None where there is nothing to say.
 
-    It counts as said from then on. The bot hands a conversation over once, and while its customer
-    waits `desk.policy.has_advice` looks at what was said.
+    It counts as said from then on.
     """
     found = _found(desk.pack, rule, intent)
-    if found is None:
+    if found is None or found[0] in conversation.said_once:
         return None
     mark, text = found
     conversation.said_once = [*conversation.said_once, mark]

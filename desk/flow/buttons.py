@@ -28,7 +28,7 @@ from desk.flow.composing import (
 from desk.flow.conversations import add_message, current_conversation
 from desk.flow.customers import held_back, pass_on, tell_meanwhile
 from desk.flow.delivering import cancel
-from desk.flow.desk import Desk
+from desk.flow.desk import Desk, who_answers
 from desk.flow.feedback import note_feedback
 from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.handover import passed_on_text, waiting_text
@@ -153,9 +153,11 @@ def _by_customer(press: _Press) -> Pressed:
     if action in (composing.THUMB_UP, composing.THUMB_DOWN):
         return _thumb(press, up=action == composing.THUMB_UP)
     conversation = current_conversation(session, desk, customer)
-    if conversation.state in (ConversationState.WAITING, ConversationState.HUMAN):
+    if who_answers(desk, conversation) is not ConversationState.BOT:
         return _while_with_people(press, conversation)
     if action == composing.CALL_PERSON:
+        if conversation.state is ConversationState.WAITING:  # and nobody can be called
+            return Pressed(waiting_text(desk, customer), alert=True)
         question = _handed_over(press)
         disliked = question is not None and press.button.argument == composing.THUMB_DOWN
         rule = THUMB_DOWN if disliked else ASKED_FOR_PERSON
@@ -215,10 +217,11 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
         return Pressed(say("thumb-thanks", language))
     # That of the answer may be over since: resolved, or quiet.
     conversation = current_conversation(session, press.desk, customer)
-    if conversation.state is ConversationState.BOT:
+    if who_answers(press.desk, conversation) is ConversationState.BOT:
         # Said once an answer, however often the thumb is pressed before it is gone.
         customer_text(
             session,
+            press.desk,
             f"sorry:{press.button.message_id}",
             customer,
             conversation,
@@ -410,6 +413,7 @@ def _drop_keyboard(press: _Press, *, last_row_only: bool = False) -> None:
 def _show_keyboard(press: _Press, markup: dict[str, Any]) -> None:
     change_keyboard(
         press.session,
+        press.desk,
         press.inbox_id,
         press.chat_id,
         press.telegram_id,

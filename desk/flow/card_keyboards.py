@@ -69,7 +69,7 @@ def card_keyboard(
         last.append(Button(say("button-less", language), CARD))
     elif not post and prediction is not None:
         last.append(Button(say("button-why", language), WHY))
-    return keyboard(session, [*rows, last] if last else rows, conversation, message)
+    return keyboard(session, desk, [*rows, last] if last else rows, conversation, message)
 
 
 def label_keyboard(
@@ -91,7 +91,7 @@ def label_keyboard(
         following = str((page + 1) % pages)
         last.append(Button(say("button-more", language), RELABEL, following))
     rows.append(last)
-    return keyboard(session, rows, conversation, message)
+    return keyboard(session, desk, rows, conversation, message)
 
 
 def _suggested(

@@ -155,6 +155,8 @@ def _post(
     message: Message,
     key: str,
 ) -> None:
+    if desk.operator_chat_id is None:
+        return  # nor are there rows for its buttons
     post = key == POST_KEY
     text = card_text(session, desk, customer, conversation, message, post=post)
     operators_text(

@@ -57,7 +57,7 @@ def give(
         return
     key = f"press:{said.inbox_id}" if asked is None else chosen_key(asked, intent)
     buttons = answer_buttons(desk, customer, intent)
-    customer_text(session, key, customer, conversation, text, buttons, message=said)
+    customer_text(session, desk, key, customer, conversation, text, buttons, message=said)
     remember_answer(desk, conversation, intent)
 
 
@@ -89,7 +89,13 @@ def replied(
     if question.telegram_id is not None:  # the buttons go, as they do when one is pressed
         no_buttons: dict[str, Any] = {"inline_keyboard": []}
         change_keyboard(
-            session, inbox_id, customer.chat_id, question.telegram_id, conversation, no_buttons
+            session,
+            desk,
+            inbox_id,
+            customer.chat_id,
+            question.telegram_id,
+            conversation,
+            no_buttons,
         )
     if chosen is not None:
         give(session, desk, customer, conversation, said, chosen, question.asked)
@@ -189,7 +195,13 @@ def _none_of_these(
         return
     decision = Decision(Action.CLARIFY, UNSURE)
     session.add(
-        DecisionRow(message_id=said.id, action=decision.action, rule=decision.rule, choices=[])
+        DecisionRow(
+            message_id=said.id,
+            action=decision.action,
+            rule=decision.rule,
+            choices=[],
+            created_at=desk.clock(),
+        )
     )
     decided(session, said.id, decision.action, decision.rule)
     session.flush()

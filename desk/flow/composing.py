@@ -73,6 +73,7 @@ def shorten(text: str, limit: int) -> str:
 
 def add_delivery(
     session: Session,
+    desk: Desk,
     key: str,
     chat_id: int,
     method: str,
@@ -83,11 +84,11 @@ def add_delivery(
     topic_of: Customer | None = None,
     from_bot: bool = False,
     not_before: datetime | None = None,
-) -> bool:
-    """Add a delivery unless one with that key exists; says whether it was added."""
+) -> None:
+    """Add a delivery unless one with that key exists."""
+    if has_delivery(session, key, message):
+        return
     known = turn(session).deliveries.get(message.id) if message else None
-    if key in known if known is not None else has_delivery(session, key):
-        return False
     if known is not None:
         known.add(key)
     add_row(
@@ -102,16 +103,24 @@ def add_delivery(
         topic_of=topic_of.id if topic_of else None,
         from_bot=from_bot,
         not_before=not_before,
+        created_at=desk.clock(),
     )
-    return True
 
 
-def has_delivery(session: Session, key: str) -> bool:
+def has_delivery(session: Session, key: str, message: Message | None = None) -> bool:
+    """Whether there is one with that key; of a batch's `message`, also if still to be written."""
+    known = turn(session).deliveries.get(message.id) if message else None
+    if known is not None:
+        return key in known
     return session.scalar(select(DeliveryRow.id).where(DeliveryRow.key == key)) is not None
 
 
 def keyboard(
-    session: Session, rows: Keyboard, conversation: Conversation, message: Message | None = None
+    session: Session,
+    desk: Desk,
+    rows: Keyboard,
+    conversation: Conversation,
+    message: Message | None = None,
 ) -> dict[str, Any]:
     """An inline keyboard for Telegram, with a fresh opaque token behind each button."""
     keys: list[list[dict[str, str]]] = []
@@ -130,6 +139,7 @@ def keyboard(
                 argument=button.argument,
                 conversation_id=conversation.id,
                 message_id=message.id if message else None,
+                created_at=desk.clock(),
             )
             line.append({"text": button.text, "callback_data": token})
         keys.append(line)
@@ -138,6 +148,7 @@ def keyboard(
 
 def change_keyboard(
     session: Session,
+    desk: Desk,
     inbox_id: int,
     chat_id: int,
     telegram_id: int,
@@ -147,6 +158,7 @@ def change_keyboard(
     """Have other buttons stand under a message that was sent, because of an update."""
     add_delivery(
         session,
+        desk,
         f"keyboard:{inbox_id}",
         chat_id,
         "editMessageReplyMarkup",
@@ -157,6 +169,7 @@ def change_keyboard(
 
 def customer_text(
     session: Session,
+    desk: Desk,
     key: str,
     customer: Customer,
     conversation: Conversation,
@@ -168,11 +181,14 @@ def customer_text(
     author: Author = Author.BOT,
 ) -> None:
     """A text (Telegram HTML) to the customer, kept in the conversation, unless it exists."""
+    if has_delivery(session, key, message):
+        return  # before its buttons get rows: those of a text that is not sent would stay for good
     payload: dict[str, Any] = {"text": text, "parse_mode": "HTML"}
     if buttons:
-        payload["reply_markup"] = keyboard(session, buttons, conversation, message)
-    added = add_delivery(
+        payload["reply_markup"] = keyboard(session, desk, buttons, conversation, message)
+    add_delivery(
         session,
+        desk,
         key,
         customer.chat_id,
         TEXT_METHOD,
@@ -181,15 +197,15 @@ def customer_text(
         message=message,
         from_bot=from_bot,
     )
-    if added:
-        add_row(
-            session,
-            Message,
-            conversation_id=conversation.id,
-            author=author,
-            text=plain(text),
-            delivery_key=key,
-        )
+    add_row(
+        session,
+        Message,
+        conversation_id=conversation.id,
+        author=author,
+        text=plain(text),
+        delivery_key=key,
+        created_at=desk.clock(),
+    )
 
 
 def operators_text(
@@ -211,6 +227,7 @@ def operators_text(
         payload["reply_markup"] = reply_markup
     add_delivery(
         session,
+        desk,
         key,
         desk.operator_chat_id,
         TEXT_METHOD,

@@ -23,7 +23,7 @@ from desk.flow.composing import (
 )
 from desk.flow.conversations import add_message, begin_attempt, enter, find_open, first_pending
 from desk.flow.deciding import answer
-from desk.flow.desk import Desk
+from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file, say_added
 from desk.flow.handover import waiting_text
 from desk.flow.intake import claim, forget
@@ -43,6 +43,7 @@ from desk.policy import (
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Inbox, Message
 from desk.texts import say
 
+HELP = "help"
 QUOTED = 200
 """So much is kept of what a message replies to, in UTF-16 units."""
 LAST_SAID = 20
@@ -56,7 +57,8 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
 
     The `payload` of a link to the bot is kept as written; one that is an intent's name opens that
     topic as the menu does. While a person is awaited it is only said that they will come (and they
-    see the payload); once one is in charge, they hear of it and the bot is silent.
+    see the payload), unless it opens a topic and nobody can be called; once one is in charge, they
+    hear of it and the bot is silent.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
@@ -69,16 +71,17 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
         if conversation.state is ConversationState.HUMAN:
             pass_on(session, desk, customer, conversation, message)
             return
-        if conversation.state is ConversationState.WAITING:
+        topic = desk.pack.intents.get(payload)
+        opens_topic = topic is not None and who_answers(desk, conversation) is ConversationState.BOT
+        if conversation.state is ConversationState.WAITING and not opens_topic:
             if has_advice(payload, conversation.said_once, desk.pack):
                 tell_meanwhile(session, desk, customer, conversation, message, payload)
                 return
             if payload:
                 pass_on(session, desk, customer, conversation, message)
             text = waiting_text(desk, customer)
-            customer_text(session, f"start:{inbox_id}", customer, conversation, text)
+            customer_text(session, desk, f"start:{inbox_id}", customer, conversation, text)
             return
-        topic = desk.pack.intents.get(payload)
         if topic is not None and topic.escalate is Escalate.ALWAYS:
             call_person(
                 session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, payload
@@ -90,9 +93,12 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
         _greet(session, desk, inbox_id, customer, conversation)
 
 
-def asked_for_help(desk: Desk, inbox_id: int, person: Person, text: str = "/help") -> None:
+def asked_for_help(
+    desk: Desk, inbox_id: int, person: Person, text: str = "/help", command: str = HELP
+) -> None:
     """/help, or a command that nobody knows: what one can do here.
 
+    `text` is what was written; `command` its name in lower case, without slash and bot.
     A person in charge hears of it and the bot is silent; one who is awaited sees what is not /help.
     """
     with desk.store.writing() as session:
@@ -103,12 +109,12 @@ def asked_for_help(desk: Desk, inbox_id: int, person: Person, text: str = "/help
         if held_back(session, desk, customer, conversation, message):
             return
         in_charge = conversation.state is ConversationState.HUMAN
-        if in_charge or (conversation.state is ConversationState.WAITING and text != "/help"):
+        if in_charge or (conversation.state is ConversationState.WAITING and command != HELP):
             pass_on(session, desk, customer, conversation, message)
         if in_charge:
             return
         words = say("help", language_of(desk, customer))
-        customer_text(session, f"help:{inbox_id}", customer, conversation, words)
+        customer_text(session, desk, f"help:{inbox_id}", customer, conversation, words)
 
 
 def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> None:
@@ -165,7 +171,7 @@ def ask_model(
     message = _said(session, desk, conversation, inbox_id, telegram_id, text)
     message.quoted = quoted and shorten(clean(quoted), QUOTED)
     # To a person who is awaited or in charge everything is shown, in its order.
-    alone = conversation.state is ConversationState.BOT
+    alone = who_answers(desk, conversation) is ConversationState.BOT
     if alone and held_back(session, desk, customer, conversation, message):
         return None
     # While another text waits there is more to come than the question that was asked last.
@@ -225,16 +231,13 @@ def _is_newest(session: Session, person: Person, telegram_id: int) -> bool:
 def awaits_bot(desk: Desk, message_id: int) -> bool:
     """Whether the bot may still have to say something to this message."""
     query = (
-        select(Message.id)
-        .join(Conversation, Conversation.id == Message.conversation_id)
-        .where(
-            Message.id == message_id,
-            Message.state == MessageState.PENDING,
-            Conversation.state == ConversationState.BOT,
-        )
+        select(Conversation)
+        .join(Message, Message.conversation_id == Conversation.id)
+        .where(Message.id == message_id, Message.state == MessageState.PENDING)
     )
     with desk.store.reading() as session:
-        return session.scalar(query) is not None
+        conversation = session.scalar(query)
+        return conversation is not None and who_answers(desk, conversation) is ConversationState.BOT
 
 
 def blocked(desk: Desk, inbox_id: int, chat_id: int, *, gone: bool) -> None:
@@ -287,14 +290,14 @@ def sent_file(
                 _greet(session, desk, inbox_id, customer, conversation)
             return
         message = _said(session, desk, conversation, inbox_id, telegram_id, caption)
-        if conversation.state is ConversationState.BOT:
+        if who_answers(desk, conversation) is ConversationState.BOT and not gesture:
             if not asked and held_back(session, desk, customer, conversation, message):
                 return
             rule = ASKED_FOR_PERSON if asked else ATTACHMENT
             call_person(session, desk, customer, conversation, message, rule)
         else:
             # Called already, and each picture of an album comes as an update of its own.
-            _leave_to_person(session, conversation, message)
+            _leave_to_person(session, desk, conversation, message)
             if not gesture:
                 say_added(session, desk, customer, conversation, message)
         show_undecided(session, desk, customer, conversation)
@@ -311,7 +314,7 @@ def _greet(
     greeting = desk.pack.text(desk.pack.greeting, language, called(customer))
     buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
     buttons.append([person_button(language)])
-    customer_text(session, f"start:{inbox_id}", customer, conversation, greeting, buttons)
+    customer_text(session, desk, f"start:{inbox_id}", customer, conversation, greeting, buttons)
 
 
 def _has_written(session: Session, customer: Customer) -> bool:
@@ -325,8 +328,6 @@ def _has_written(session: Session, customer: Customer) -> bool:
 
 def _floods(session: Session, desk: Desk, message: Message) -> bool:
     """Whether the customer has sent more within a minute than the desk answers to."""
-    if desk.flood_per_minute is None:
-        return False
     before = session.scalar(
         select(Message.created_at)
         .where(
@@ -354,14 +355,13 @@ def held_back(
     """
     if not _floods(session, desk, message):
         return False
-    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=FLOOD))
-    decided(session, message.id, Action.SILENT, FLOOD)
+    say_nothing(session, desk, message, FLOOD)
     last, customer.flooded_at = customer.flooded_at, message.created_at
     goes_on = last is not None and last > message.created_at - FLOOD_SPAN
     if not goes_on and conversation.state is not ConversationState.HUMAN:
         text = say("flood", language_of(desk, customer))
         key = f"flood:{message.id}"
-        customer_text(session, key, customer, conversation, text, message=message)
+        customer_text(session, desk, key, customer, conversation, text, message=message)
     return True
 
 
@@ -374,7 +374,7 @@ def pass_on(
 ) -> None:
     """Show a command or a press, which the bot leaves to them, to who is awaited or in charge."""
     show_undecided(session, desk, customer, conversation)
-    _leave_to_person(session, conversation, message)
+    _leave_to_person(session, desk, conversation, message)
     post_message(session, desk, customer, conversation, message)
 
 
@@ -397,8 +397,11 @@ def show_undecided(
     """Show the person who is awaited or in charge the texts that still wait for the worker.
 
     What comes after them would overtake them otherwise. They go without suggestions, and count as
-    sent to be classified all the same; a job on its way is of no attempt that counts.
+    sent to be classified all the same; a job on its way is of no attempt that counts. Where nobody
+    can be called they are left to the bot.
     """
+    if who_answers(desk, conversation) is ConversationState.BOT:
+        return
     waiting = session.scalars(
         select(Message)
         .where(Message.conversation_id == conversation.id, IS_PENDING)
@@ -408,17 +411,25 @@ def show_undecided(
     for message in waiting.all():
         begin_attempt(message, desk.clock())
         message.state = MessageState.DECIDED
-        _leave_to_person(session, conversation, message)
+        _leave_to_person(session, desk, conversation, message)
         post_message(session, desk, customer, conversation, message)
 
 
-def _leave_to_person(session: Session, conversation: Conversation, message: Message) -> None:
+def _leave_to_person(
+    session: Session, desk: Desk, conversation: Conversation, message: Message
+) -> None:
     """The decision to say nothing, because a person is awaited or in charge."""
     in_charge = conversation.state is ConversationState.HUMAN
-    rule = PERSON_IN_CHARGE if in_charge else WAITING_FOR_PERSON
-    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=rule))
-    decided(session, message.id, Action.SILENT, rule)
+    say_nothing(session, desk, message, PERSON_IN_CHARGE if in_charge else WAITING_FOR_PERSON)
     session.flush()
+
+
+def say_nothing(session: Session, desk: Desk, message: Message, rule: str) -> None:
+    """Keep the decision that a message gets no word, and why."""
+    session.add(
+        DecisionRow(message_id=message.id, action=Action.SILENT, rule=rule, created_at=desk.clock())
+    )
+    decided(session, message.id, Action.SILENT, rule)
 
 
 def _said(

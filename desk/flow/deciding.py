@@ -42,11 +42,10 @@ from desk.flow.composing import (
     topic_buttons,
 )
 from desk.flow.conversations import begin_attempt
-from desk.flow.desk import Desk
+from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
 from desk.flow.noting import counted, decided
 from desk.flow.refreshing import refresh_card
-from desk.pack import Pack
 from desk.policy import LATE, decide, decide_continued, is_negative
 from desk.store import DATABASE_AWAY
 from desk.tables import (
@@ -159,7 +158,7 @@ def decide_batch(
         for cases in held.turns(messages):
             keys = [_attempt(case.message) for case in cases]
             found = [
-                _decide(case.conversation, *predictions[key], together.get(key), desk.pack)
+                _decide(desk, case.conversation, *predictions[key], together.get(key))
                 for case, key in zip(cases, keys, strict=True)
             ]
             rows = [
@@ -224,7 +223,8 @@ def _give_up(desk: Desk, message_ids: Sequence[int], rule: str) -> list[tuple[in
         if rule == LATE:
             counted(session, metrics.LATE, number=len(held.messages))
         for cases in held.turns(held.messages):
-            with_bot = [case.conversation.state is ConversationState.BOT for case in cases]
+            answers = [who_answers(desk, case.conversation) for case in cases]
+            with_bot = [who is ConversationState.BOT for who in answers]
             decisions = [
                 Decision(Action.ESCALATE if bot else Action.SILENT, rule) for bot in with_bot
             ]
@@ -357,22 +357,22 @@ class _Outcome(NamedTuple):
 
 
 def _decide(
+    desk: Desk,
     conversation: Conversation,
     waiting: PendingMessage,
     alone: Prediction,
     together: Prediction | None,
-    pack: Pack,
 ) -> _Outcome:
-    history = _history(conversation)
+    history = _history(desk, conversation)
     if together is None:
-        return _Outcome(alone, decide(alone, history, pack), None)
-    counts, decision = decide_continued(alone, together, history, pack)
+        return _Outcome(alone, decide(alone, history, desk.pack), None)
+    counts, decision = decide_continued(alone, together, history, desk.pack)
     return _Outcome(counts, decision, None if counts is alone else waiting.before)
 
 
-def _history(conversation: Conversation) -> History:
+def _history(desk: Desk, conversation: Conversation) -> History:
     return History(
-        state=conversation.state,
+        state=who_answers(desk, conversation),
         clarifications=conversation.clarifications,
         negatives=conversation.negatives,
         last_intents=tuple(conversation.last_intents),
@@ -412,6 +412,7 @@ def _apply(
 ) -> None:
     """Keep the decisions and write what follows from each; `read_with` are the messages before
     those with which they were read as one text."""
+    now = desk.clock()
     # Held until the end: cards find them in the session, which forgets what nobody holds.
     rows = [
         DecisionRow(
@@ -420,6 +421,7 @@ def _apply(
             rule=decision.rule,
             intent=decision.intent,
             choices=list(decision.choices),
+            created_at=now,
         )
         for case, decision in zip(cases, decisions, strict=True)
     ]
@@ -487,6 +489,7 @@ def answer(
         raise ValueError(f"intent {intent!r} has no answer")
     customer_text(
         session,
+        desk,
         f"{ANSWER_KEY}{message.id}",
         customer,
         conversation,
@@ -527,6 +530,7 @@ def ask_back(
     text = say(key, language)
     customer_text(
         session,
+        desk,
         f"{ANSWER_KEY}{(because_of or message).id}",
         customer,
         conversation,

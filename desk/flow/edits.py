@@ -21,23 +21,19 @@ from desk.flow.albums import album_of
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
-from desk.flow.customers import ask_model, held_back, show_undecided
+from desk.flow.customers import ask_model, held_back, say_nothing, show_undecided
 from desk.flow.delivering import CHANGE_KEY, WITHDRAWN, cancel
-from desk.flow.desk import Desk
+from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
 from desk.flow.keeping import lasting_id
 from desk.flow.kept_back import stays_here
-from desk.flow.noting import decided, happened
+from desk.flow.noting import happened
 from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
 from desk.flow.quiet import close_if_quiet
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
-
-MOST_ATTEMPTS = 20
-"""So often a text that waits is put before the model at once, whatever it becomes; from then on it
-is left to the scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +93,8 @@ def customer_changed(
             if is_file or text.startswith("/"):
                 return None
             return ask_model(session, desk, inbox_id, person, telegram_id, text)
+        # Locked before its messages, as everywhere.
+        conversation = find_open(session, customer)
         # A worker or the scheduler may just begin an attempt at it.
         session.refresh(written, with_for_update=True)
         text, replaced = clean(text), _replaced_file(session, written, inbox_id)
@@ -107,7 +105,6 @@ def customer_changed(
             return None
         if written.state is MessageState.PENDING and not replaced:
             return _read_as_it_is_now(session, desk, written, text)
-        conversation = find_open(session, customer)
         if conversation is None or conversation.id != written.conversation_id:
             return None
         if close_if_quiet(session, desk, customer, conversation):
@@ -126,7 +123,8 @@ def _read_as_it_is_now(
     happened(session, "message.changed", message=written.id, conversation=written.conversation_id)
     if first_pending(session, written.conversation_id) is not written:
         return None
-    often = written.attempt >= (desk.flood_per_minute or MOST_ATTEMPTS)
+    # So often it is put before the model at once, whatever it becomes; then by the scheduler.
+    often = written.attempt >= desk.flood_per_minute
     # What a worker makes of the words of before must not decide about these.
     attempt = begin_attempt(written, desk.clock())
     return None if often else attempt
@@ -146,7 +144,7 @@ def _said_anew(
 
     With `shows_file` there is a file that operators have not seen yet.
     """
-    alone = conversation.state is ConversationState.BOT
+    alone = who_answers(desk, conversation) is ConversationState.BOT
     unread = alone and not text.startswith("/") and _is_still_to_be_read(session, written)
     first = first_pending(session, conversation.id) is None
     message = add_message(
@@ -168,8 +166,7 @@ def _said_anew(
         return begin_attempt(message, desk.clock()) if first else None
     if not alone:
         show_undecided(session, desk, customer, conversation)
-    session.add(DecisionRow(message_id=message.id, action=Action.SILENT, rule=CHANGED))
-    decided(session, message.id, Action.SILENT, CHANGED)
+    say_nothing(session, desk, message, CHANGED)
     session.flush()
     if not alone:
         post_message(session, desk, customer, conversation, message)
@@ -227,6 +224,7 @@ def operator_changed(
                 return
         add_delivery(
             session,
+            desk,
             f"{CHANGE_KEY}{message.id}:{inbox_id}",
             customer.chat_id,
             rewritten.method,

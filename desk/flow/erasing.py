@@ -251,6 +251,7 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
     if topic_chat is not None and topic is not None:
         add_delivery(
             session,
+            desk,
             f"erased:{customer.id}",
             topic_chat,
             DELETE_TOPIC,
@@ -289,6 +290,7 @@ def _unname_digests(
             # Not deleted: that takes a right, or is too late after two days.
             add_delivery(
                 session,
+                desk,
                 f"unnamed:{digest.id}",
                 digest.chat_id,
                 "editMessageText",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
+from datetime import timedelta
+
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from desk import metrics
-from desk.domain import Action, ConversationState, DeliveryState, MessageState
+from desk.domain import Action, Author, ConversationState, DeliveryState, MessageState
 from desk.flow.advising import added, advice, hears_when_back
 from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
 from desk.flow.composing import (
@@ -38,6 +40,9 @@ FIRST_WORDS = {
     ATTACHMENT: "handover-file",
 }
 """With which text the call for a person by a rule begins."""
+REPEATED = timedelta(minutes=10)
+"""Who goes on writing where nobody can be called is told so after that long again, or when the bot
+has said something else."""
 
 
 def call_person(
@@ -56,12 +61,19 @@ def call_person(
 
     A message that the bot has answered before keeps its decision's row, with the new rule (and
     intent, where one is given). What the customer can do until a person is there is said with it;
-    about the intent only if it is `likely` the right one.
+    about the intent only if it is `likely` the right one. Where nobody can be called, who waits
+    hears that at each command or tap, and for what they write now and then (`REPEATED`).
     """
     decision = session.get(DecisionRow, message.id)
     if decision is None:
         session.add(
-            DecisionRow(message_id=message.id, action=Action.ESCALATE, rule=rule, intent=intent)
+            DecisionRow(
+                message_id=message.id,
+                action=Action.ESCALATE,
+                rule=rule,
+                intent=intent,
+                created_at=desk.clock(),
+            )
         )
         session.flush()
     else:
@@ -82,8 +94,26 @@ def call_person(
         return  # a person who is there already will speak for themselves
     about = intent if likely else None
     text = _told(desk, customer, conversation, rule, about, waiting=waiting)
+    in_vain = waiting and desk.operator_chat_id is None
+    written = message.telegram_id is not None
+    if in_vain and written and _was_just_said(session, desk, conversation, text):
+        return
     key = f"{HANDOVER_KEY}{message.id}"
-    customer_text(session, key, customer, conversation, text, message=message)
+    customer_text(session, desk, key, customer, conversation, text, message=message)
+
+
+def _was_just_said(session: Session, desk: Desk, conversation: Conversation, text: str) -> bool:
+    """Whether this is what the bot said last in a conversation, a while ago at most."""
+    last = session.execute(
+        select(Message.text, Message.created_at)
+        .where(Message.conversation_id == conversation.id, Message.author == Author.BOT)
+        .order_by(Message.id.desc())
+        .limit(1)
+    ).first()
+    if last is None:
+        return False
+    said, at = last
+    return bool(said == plain(text)) and desk.clock() - at < REPEATED
 
 
 def copy_file(
@@ -94,6 +124,7 @@ def copy_file(
         return
     add_delivery(
         session,
+        desk,
         f"{FILE_KEY}{message.id}",
         desk.operator_chat_id,
         "copyMessage",
@@ -113,7 +144,7 @@ def say_added(
     text = added(desk, conversation, language_of(desk, customer))
     if text is not None:
         key = f"{ADDED_KEY}{message.id}"
-        customer_text(session, key, customer, conversation, text, message=message)
+        customer_text(session, desk, key, customer, conversation, text, message=message)
 
 
 def _told(

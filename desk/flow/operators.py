@@ -77,6 +77,7 @@ def operator_wrote(
         happened(session, "operator.wrote", message=message.id, conversation=conversation.id)
         add_delivery(
             session,
+            desk,
             f"{WRITTEN_KEY}{message.id}",
             customer.chat_id,
             "copyMessage",
@@ -243,7 +244,7 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
         }
         if thread_id is not None:
             payload["message_thread_id"] = thread_id
-        add_delivery(session, f"{key}{inbox_id}", desk.operator_chat_id, TEXT_METHOD, payload)
+        add_delivery(session, desk, f"{key}{inbox_id}", desk.operator_chat_id, TEXT_METHOD, payload)
 
 
 def misplaced(desk: Desk, inbox_id: int) -> None:
@@ -466,4 +467,4 @@ def tell_once(session: Session, desk: Desk, key: str, thread_id: int | None, tex
     payload: dict[str, object] = {"text": text}
     if thread_id is not None:
         payload["message_thread_id"] = thread_id
-    add_delivery(session, key, desk.operator_chat_id, TEXT_METHOD, payload)
+    add_delivery(session, desk, key, desk.operator_chat_id, TEXT_METHOD, payload)

@@ -123,6 +123,7 @@ def send_ready(
     topic who sent which. Returns the note."""
     customer_text(
         session,
+        desk,
         ready.key,
         customer,
         conversation,
@@ -168,7 +169,7 @@ def _ask_which(
         html("\n".join(lines)),
         customer=customer,
         conversation=conversation,
-        reply_markup=keyboard(session, rows, conversation),
+        reply_markup=keyboard(session, desk, rows, conversation),
     )
 
 

@@ -47,6 +47,7 @@ def edit_card(
     number = _edits(session, message)
     add_delivery(
         session,
+        desk,
         f"edit:{message.id}:{number}",
         desk.operator_chat_id,
         "editMessageText",

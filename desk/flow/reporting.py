@@ -7,7 +7,7 @@ unsure, so their share is no measure of all its answers: `frontdesk evaluate` is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,7 +62,7 @@ class Report:
     wrong: list[Judged]
     """The newest first; of the messages `labelled`."""
     intents: list[OfIntent]
-    """The most frequent first."""
+    """The most frequent first; under their names of today, as all of these."""
 
     @property
     def asked(self) -> int:
@@ -83,6 +83,7 @@ def report(desk: Desk, since: datetime) -> Report:
         Message.created_at >= since,
         Message.author == Author.CUSTOMER,
     )
+    names = desk.pack.names()
     with desk.store.reading() as session:
         customers, conversations = session.execute(
             select(
@@ -93,8 +94,8 @@ def report(desk: Desk, since: datetime) -> Report:
             .where(in_time)
         ).one()
         rules = _rules(session, in_time)
-        predicted = _predicted(session, in_time)
-        labels = _labels(session, in_time)
+        predicted = _predicted(session, in_time, names)
+        labels = _labels(session, in_time, names)
         thumbs = _thumbs(session, since)
     wrong = [each for each in labels if each.predicted != each.intent]
     labelled = Counter(each.predicted for each in labels)
@@ -130,8 +131,11 @@ def _rules(session: Session, in_time: ColumnElement[bool]) -> dict[Action, dict[
     return found
 
 
-def _predicted(session: Session, in_time: ColumnElement[bool]) -> Sequence[tuple[str, int, int]]:
-    """Each intent, how often it was predicted, and how often of these answered."""
+def _predicted(
+    session: Session, in_time: ColumnElement[bool], names: Mapping[str, str]
+) -> list[tuple[str, int, int]]:
+    """Each intent under its name of today, how often it was predicted, and how often of these
+    answered; the most frequent first."""
     number = func.count()
     answered = func.count().filter(DecisionRow.action == Action.ANSWER)
     rows = session.execute(
@@ -140,12 +144,24 @@ def _predicted(session: Session, in_time: ColumnElement[bool]) -> Sequence[tuple
         .join(DecisionRow, DecisionRow.message_id == Message.id)
         .where(in_time, PredictionRow.intent.is_not(None))
         .group_by(PredictionRow.intent)
-        .order_by(number.desc(), PredictionRow.intent)
     )
-    return [(intent or "", times, of_these) for intent, times, of_these in rows]
+    predicted, answers = Counter[str](), Counter[str]()
+    for intent, times, of_these in rows:
+        name = _today(names, intent)
+        predicted[name] += times
+        answers[name] += of_these
+    ranked = sorted(predicted.items(), key=lambda each: (-each[1], each[0]))
+    return [(intent, times, answers[intent]) for intent, times in ranked]
 
 
-def _labels(session: Session, in_time: ColumnElement[bool]) -> list[Judged]:
+def _today(names: Mapping[str, str], intent: str | None) -> str:
+    """An intent's name of today: its own where the pack knows it no longer."""
+    return names.get(intent or "", intent or "")
+
+
+def _labels(
+    session: Session, in_time: ColumnElement[bool], names: Mapping[str, str]
+) -> list[Judged]:
     """What people say the messages were, beside what the model said.
 
     Of several words on one message that of the greater authority counts, then the newer one; one
@@ -177,7 +193,9 @@ def _labels(session: Session, in_time: ColumnElement[bool]) -> list[Judged]:
         known = labels.get(message_id)
         if known is None or AUTHORITY[kind] >= AUTHORITY[known.by]:
             text = whole_text(words, words_before)
-            labels[message_id] = Judged(at, text, predicted or "", confidence, intent or "", kind)
+            labels[message_id] = Judged(
+                at, text, _today(names, predicted), confidence, _today(names, intent), kind
+            )
     return list(labels.values())
 
 

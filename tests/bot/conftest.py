@@ -32,6 +32,7 @@ from desk.tables import Base, DeliveryRow, Message
 from desk.texts import LANGUAGES
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
+from tests.conftest import NO_FLOOD
 from tests.redis_servers import embedded_redis
 
 OLGA = 9001
@@ -56,7 +57,7 @@ def database_url(sqlite_url: str) -> str:
 @pytest.fixture
 def desk(store: Store, pack: Pack) -> Desk:
     """The florist's desk with the simulator's group and the real clock."""
-    return Desk(store, pack, OPERATORS_CHAT)
+    return Desk(store, pack, OPERATORS_CHAT, flood_per_minute=NO_FLOOD)
 
 
 @pytest.fixture(scope="session")

@@ -393,6 +393,19 @@ async def test_a_command_may_be_shouted_and_a_question_may_follow_the_call_for_h
     await world.reply(asked, "Monday")
 
 
+@pytest.mark.parametrize("command", ["/help", "/HELP", "/help@frontdesk_bot"])
+async def test_help_is_no_news_for_who_is_awaited_however_it_is_written(
+    command: str, bot: Running, world: World
+) -> None:
+    ann = await world.customer("Ann")
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    asked = await world.write(ann, command)
+    assert "/human" in (await world.reply(asked))["text"]
+    await world.write(ann, "/4711")
+    await world.said(OPERATORS_CHAT, "/4711")
+    assert not await world.said(OPERATORS_CHAT, command, count=0)
+
+
 async def test_an_edit_is_no_second_question(bot: Running, world: World, rows: Rows) -> None:
     ann = await world.customer()
     await world.reply(await world.write(ann, "/help"))

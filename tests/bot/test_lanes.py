@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from psycopg.errors import DeadlockDetected
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
@@ -144,6 +145,30 @@ async def test_a_database_that_is_away_is_not_the_updates_fault(desk: Desk, rows
         async with running(desk, handle):
             (row,) = await rows.until(Inbox, state=InboxState.DONE)
     assert row.attempts == 0
+
+
+async def test_a_deadlock_is_no_outage_and_the_update_is_handled_at_once(
+    desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collisions, troubles = 1, 0
+
+    async def handle(row: InboxRow) -> None:
+        nonlocal collisions
+        if collisions:
+            collisions -= 1
+            raise OperationalError("update", {}, DeadlockDetected("deadlock detected"))
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    def trouble(*_: object) -> None:
+        nonlocal troubles
+        troubles += 1
+
+    monkeypatch.setattr(Disturbance, "trouble", trouble)
+    monkeypatch.setattr("bot.lanes.backoff", lambda *_, **__: 60)
+    put(desk, (1, 5))
+    async with running(desk, handle):
+        (row,) = await rows.until(Inbox, state=InboxState.DONE)
+    assert (row.attempts, troubles) == (0, 0)
 
 
 async def test_who_wrote_is_told_when_the_database_takes_no_writes_and_is_answered_afterwards(

@@ -127,7 +127,7 @@ async def test_a_restart_in_a_burst_keeps_to_what_telegram_allows(
             for number in range(CHAT_BURST + 4):
                 for chat_id in (ann, OPERATORS_CHAT):
                     text = {"text": f"burst {number}"}
-                    add_delivery(session, f"{chat_id}:{number}", chat_id, "sendMessage", text)
+                    add_delivery(session, desk, f"{chat_id}:{number}", chat_id, "sendMessage", text)
 
     await asyncio.to_thread(burst)
     for arrived in (CHAT_BURST - 1, CHAT_BURST, CHAT_BURST + 2):

@@ -36,7 +36,7 @@ async def post(desk: Desk, redis: Redis, key: str, chat: int, text: str, **paylo
 
     def add() -> None:
         with desk.store.writing() as session:
-            add_delivery(session, key, chat, method, text_of | payload)
+            add_delivery(session, desk, key, chat, method, text_of | payload)
         redis.publish(queues.WAKE_SENDER, "")
 
     await asyncio.to_thread(add)
@@ -468,6 +468,7 @@ async def test_an_answer_is_cancelled_when_a_person_has_taken_over_and_the_next_
             for key, from_bot in (("bot", True), ("person", False)):
                 add_delivery(
                     session,
+                    desk,
                     key,
                     customer,
                     "sendMessage",

@@ -175,11 +175,26 @@ async def test_what_the_database_refuses_while_it_is_sent_is_given_up_and_the_ne
 
 
 async def test_what_takes_too_long_to_count_holds_up_no_call_for_help(
-    bot: Running, world: World, desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    bot: Running, world: World, desk: Desk, redis: Redis, ann: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "MAKE_SECONDS", 0)
+    counting, done = threading.Event(), threading.Event()
+
+    def slow(_: Desk) -> str:
+        counting.set()
+        done.wait(60)
+        return "counted"
+
+    monkeypatch.setattr(sender, "MAKE_SECONDS", 0.1)
+    monkeypatch.setitem(sender.MADE_WHEN_SENT, sender.REPORT_KEY, slow)
+    await world.said(ann)
     await post(desk, redis, "report:1", OPERATORS_CHAT, "")
-    await world.said(OPERATORS_CHAT, "takes too long")
+    await eventually(counting.is_set)
+    try:
+        await world.write(ann, "/human")
+        await world.said(OPERATORS_CHAT, "Needs a person", timeout=10)
+        assert await world.said(OPERATORS_CHAT, "takes too long")
+    finally:
+        done.set()
 
 
 async def test_however_many_ask_for_what_takes_long_it_is_counted_once_at_a_time(

@@ -291,7 +291,7 @@ def add_deliveries(
     """Let texts wait for a chat, each with its own key as its text; returns the rows' ids."""
     with stage.desk.store.writing() as session:
         for key in keys:
-            add_delivery(session, key, chat_id, method, {"text": key})
+            add_delivery(session, stage.desk, key, chat_id, method, {"text": key})
     return [row.id for row in stage.deliveries() if row.key in keys]
 
 

@@ -33,6 +33,15 @@ def _give_answer(stage: Stage, answer: Text) -> None:
     stage.desk = replace(stage.desk, pack=pack)
 
 
+def test_its_answer_is_said_also_to_who_waits_where_nobody_can_be_called(stage: Stage) -> None:
+    stage.desk = replace(stage.desk, operator_chat_id=None)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    _give_answer(stage, ADVICE)
+    _by_text(stage)
+    _by_text(stage)
+    assert ["999" in text for text in stage.heard()] == [False, True], "and once for all"
+
+
 def _by_text(stage: Stage) -> None:
     stage.ask("my roses burn", intent="complaint")
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from classifier.vocabulary import Neighbour
 from desk.domain import Action, ConversationState, DeliveryState, InboxState, Incoming
 from desk.flow import buttons, customers, delivering, intake, operators
-from desk.tables import DeliveryRow, Inbox
+from desk.tables import ButtonRow, DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, BOT, OLGA, OSCAR, STRANGER, Stage
 
@@ -172,6 +172,17 @@ def test_a_thumb_down_is_feedback_and_offers_a_person(stage: Stage) -> None:
     assert stage.heard()[-1] == "Sorry about that. Shall I call a colleague?"
     stage.press(stage.token("person"))
     assert stage.conversation().state is ConversationState.WAITING
+
+
+def test_a_thumb_down_that_is_pressed_twice_leaves_no_button_that_nobody_sees(
+    stage: Stage,
+) -> None:
+    stage.ask("where are my roses")
+    token = stage.token("down")
+    stage.press(token)
+    before = stage.all(select(ButtonRow.token))
+    stage.press(token)
+    assert stage.all(select(ButtonRow.token)) == before
 
 
 def test_a_thumb_down_after_a_person_took_over_says_nothing_to_the_customer(stage: Stage) -> None:

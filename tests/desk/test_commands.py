@@ -92,6 +92,6 @@ def test_who_is_awaited_sees_a_command_that_nobody_knows_and_the_customer_gets_t
     stage: Stage, command: str, shown: bool
 ) -> None:
     stage.ask("you are rude", intent="complaint")
-    customers.asked_for_help(stage.desk, stage.update(), ANA, command)
+    customers.asked_for_help(stage.desk, stage.update(), ANA, command, command[1:])
     assert (f"<blockquote>{command}</blockquote>" in stage.told()[-1]) is shown
     assert "/human" in stage.heard()[-1]

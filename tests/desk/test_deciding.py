@@ -55,6 +55,16 @@ def test_an_answer_is_kept_as_plain_text_in_the_conversation(stage: Stage) -> No
     assert said == ["where are my roses", "Bouquets take 2 days, Ana."]
 
 
+def test_all_that_follows_from_a_message_is_dated_by_the_desks_clock(
+    stage: Stage, clock: Clock
+) -> None:
+    stage.ask("where are my roses", intent="order_status")
+    stage.ask("you are rude", intent="complaint")
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "")
+    for table in (Message, DecisionRow, DeliveryRow, ButtonRow):
+        assert set(stage.all(select(table.created_at))) == {clock.now}, table
+
+
 def test_small_talk_shows_no_thumbs(stage: Stage) -> None:
     stage.ask("hi", intent="greeting")
     (row,) = stage.deliveries(ANA.chat_id)
@@ -248,20 +258,6 @@ def test_a_calm_message_ends_the_row_of_upset_ones(stage: Stage) -> None:
     stage.ask("fine", intent="refund")
     third = stage.ask("bah", intent="opening_hours", sentiment="negative")
     assert stage.decision(third).rule == "confident"
-
-
-def test_without_an_operators_chat_escalation_still_speaks_to_the_customer(stage: Stage) -> None:
-    alone = type(stage.desk)(stage.desk.store, stage.desk.pack, None, stage.desk.clock)
-    stage.desk = alone
-    stage.ask("you are rude", intent="complaint")
-    customers.asked_for_person(alone, stage.update(), ANA, "/human")
-    customers.started(alone, stage.update(), ANA)
-    nobody = (
-        "Your message is kept, but nobody can be reached right now. As soon as somebody can, you "
-        "will get the reply right here."
-    )
-    assert stage.heard() == [nobody] * 3
-    assert stage.deliveries(OPERATOR_CHAT) == []
 
 
 # ---- Order, repetition, fencing ----

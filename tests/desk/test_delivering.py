@@ -200,6 +200,7 @@ def test_a_refused_edit_of_a_keyboard_is_nobodys_business(stage: Stage) -> None:
     with stage.desk.store.writing() as session:
         add_delivery(
             session,
+            stage.desk,
             "edit",
             ANA.chat_id,
             "editMessageReplyMarkup",

@@ -276,7 +276,9 @@ def test_a_delivery_that_can_not_be_looked_at_is_given_up_and_holds_up_no_chat(
     with stage.desk.store.writing() as session:
         mine = Conversation.id == stage.conversation(ANA).id
         session.execute(update(Conversation).where(mine).values(state=text("'paused'")))
-        add_delivery(session, "next", ANA.chat_id, "sendMessage", {"text": "and on it goes"})
+        add_delivery(
+            session, stage.desk, "next", ANA.chat_id, "sendMessage", {"text": "and on it goes"}
+        )
     taken = stage.take()
     assert [delivery.chat_id for delivery in taken] == [BEN.chat_id, ANA.chat_id]
     assert [delivery.attempts for delivery in taken] == [1, 1]

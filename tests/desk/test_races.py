@@ -28,6 +28,7 @@ from desk.flow import (
     buttons,
     customers,
     deciding,
+    edits,
     erasing,
     intake,
     lessons,
@@ -39,6 +40,7 @@ from desk.flow import (
 )
 from desk.flow.conversations import add_message
 from desk.flow.handoff import take_over
+from desk.flow.refreshing import edit_card
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Message, Operator
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BOT, OLGA, OSCAR, Stage, new_rows, predict, role_of
@@ -221,6 +223,27 @@ def test_a_press_that_waited_for_a_take_over_sees_the_person(stage: Stage) -> No
     assert pressed[0].alert
     assert pressed[0].text == "Passed on. You will get the reply right here."
     assert stage.heard() == []
+
+
+def test_a_change_of_a_message_and_the_sending_of_its_card_do_not_lock_each_other_out(
+    stage: Stage,
+) -> None:
+    """`sent` locks the conversation and then queues an edit, which locks the message."""
+    message_id = stage.ask("where are my roses")
+    telegram_id, inbox_id = stage.message(message_id).telegram_id, stage.update()
+    assert telegram_id is not None
+    with ThreadPoolExecutor(1) as pool:
+        with stage.desk.store.writing() as session:
+            conversation = session.scalars(select(Conversation).with_for_update()).one()
+            changed = pool.submit(
+                edits.customer_changed, stage.desk, inbox_id, ANA, telegram_id, "my roses?"
+            )
+            _until_it_waits(stage)
+            message = session.get_one(Message, message_id)
+            customer = session.get_one(Customer, conversation.customer_id)
+            edit_card(session, stage.desk, customer, conversation, message, 5)
+        changed.result(30)
+    assert [said.text for said in stage.said()] == ["where are my roses", "my roses?"]
 
 
 def test_a_label_said_anew_while_it_is_withdrawn_teaches(stage: Stage) -> None:

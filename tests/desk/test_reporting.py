@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -69,6 +70,24 @@ def test_a_label_of_an_operator_says_what_the_model_got_wrong(stage: Stage, cloc
     (row,) = found.intents
     assert (row.intent, row.predicted, row.answered) == ("complaint", 2, 0)
     assert (row.labelled, row.wrong) == (2, 1)
+
+
+def test_an_intent_that_was_renamed_is_one_and_no_error(stage: Stage) -> None:
+    before = stage.ask("it is all dead", intent="complaint")
+    pack = stage.desk.pack
+    intents = {**pack.intents}
+    renamed = intents.pop("complaint").model_copy(update={"formerly": ("complaint",)})
+    pack = pack.model_copy(update={"intents": {**intents, "grievance": renamed}})
+    stage.desk = replace(stage.desk, pack=pack)
+    label(stage, before, "grievance")
+    since = stage.ask("dead, all of it", BEN, intent="grievance")
+    with stage.desk.store.writing() as session:  # by a card of before
+        word = Feedback(message_id=since, kind=FeedbackKind.RELABEL, by=OSCAR, intent="complaint")
+        session.add(word)
+    found = of_last_week(stage)
+    assert (found.labelled, found.wrong) == (2, [])
+    (row,) = found.intents
+    assert (row.intent, row.predicted, row.labelled, row.wrong) == ("grievance", 2, 2, 0)
 
 
 def test_the_newest_error_comes_first(stage: Stage, clock: Clock) -> None:

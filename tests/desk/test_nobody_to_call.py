@@ -1,0 +1,142 @@
+"""Without an operators' chat the bot goes on, and nobody who waits for a person is forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from desk.domain import Action, ConversationState
+from desk.flow import announcing, customers, deciding
+from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT
+from desk.tables import ButtonRow
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, Stage, predict
+
+NOBODY = (
+    "Your message is kept, but nobody can be reached right now. As soon as somebody can, you "
+    "will get the reply right here."
+)
+DAYS = "Bouquets take <b>2</b> days, Ana."
+HOURS = "We are open Monday to Friday, nine to six."
+
+
+@pytest.fixture
+def alone(stage: Stage) -> Stage:
+    """A desk without an operators' chat, of whose customer Ana the bot was not sure."""
+    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
+    alone.ask("you are rude", intent="complaint")
+    return alone
+
+
+def test_without_an_operators_chat_escalation_still_speaks_to_the_customer(alone: Stage) -> None:
+    customers.asked_for_person(alone.desk, alone.update(), ANA, "/human")
+    customers.started(alone.desk, alone.update(), ANA)
+    assert alone.heard() == [NOBODY] * 3
+    assert alone.deliveries(OPERATOR_CHAT) == []
+
+
+def test_who_waits_where_nobody_can_be_called_is_answered_what_the_bot_is_sure_of(
+    alone: Stage,
+) -> None:
+    message_id = alone.ask("where are my roses", intent="order_status")
+    assert alone.decision(message_id).action is Action.ANSWER
+    alone.ask("when do you open", intent="opening_hours")
+    assert alone.heard() == [NOBODY, DAYS, HOURS]
+    assert alone.conversation().state is ConversationState.WAITING
+
+
+def test_who_waits_where_nobody_can_be_called_is_asked_back(alone: Stage) -> None:
+    message_id = alone.ask("roses", confidence=0.4, others=[("refund", 0.35)])
+    assert alone.decision(message_id).action is Action.CLARIFY
+    alone.press(alone.token(CHOOSE_INTENT, "order_status"))
+    assert alone.heard()[-1] == DAYS
+
+
+def test_who_writes_on_where_nobody_can_be_called_is_told_so_now_and_then(
+    alone: Stage, clock: Clock
+) -> None:
+    for words in ("it is dead", "all of it", "hello?"):
+        message_id = alone.ask(words, intent="complaint")
+        assert alone.decision(message_id).action is Action.ESCALATE
+    assert alone.heard() == [NOBODY], "not at every word"
+    clock.move(minutes=10)
+    alone.ask("anybody there?", intent="complaint")
+    alone.ask("please", intent="complaint")
+    assert alone.heard() == [NOBODY] * 2
+    alone.ask("when do you open", intent="opening_hours")
+    alone.ask("and you are rude", intent="complaint")
+    assert alone.heard()[2:] == [HOURS, NOBODY], "after another answer silence would be odd"
+
+
+def test_files_where_nobody_can_be_called_are_no_silence_either(alone: Stage, clock: Clock) -> None:
+    clock.move(minutes=10)
+    for telegram_id in (51, 52):  # an album
+        customers.sent_file(alone.desk, alone.update(), ANA, telegram_id, "")
+    assert alone.heard() == [NOBODY] * 2
+
+
+def test_a_sticker_where_nobody_can_be_called_asks_for_nothing(alone: Stage, clock: Clock) -> None:
+    clock.move(minutes=10)
+    customers.sent_file(alone.desk, alone.update(), ANA, 51, "", gesture=True)
+    assert alone.heard() == [NOBODY]
+
+
+def test_a_late_message_where_nobody_can_be_called_is_no_silence(alone: Stage) -> None:
+    job = alone.write("where are my roses")
+    assert job is not None
+    assert customers.awaits_bot(alone.desk, job[0])
+    deciding.give_up(alone.desk, [job[0]])
+    assert len(alone.heard()) == 2
+    assert NOBODY in alone.heard()[-1]
+
+
+def test_a_question_under_way_is_answered_though_a_person_is_asked_for_in_vain(
+    alone: Stage,
+) -> None:
+    job = alone.write("where are my roses")
+    assert job is not None
+    customers.asked_for_person(alone.desk, alone.update(), ANA, "/human")
+    alone.decide((job, predict()))
+    assert alone.heard() == [NOBODY, NOBODY, DAYS]
+
+
+def test_topics_are_opened_where_nobody_can_be_called(alone: Stage) -> None:
+    customers.started(alone.desk, alone.update(), ANA, "opening_hours")
+    alone.ask("where are my roses", intent="order_status")
+    alone.press(alone.token(SHOW_INTENT, "opening_hours"))
+    assert alone.heard() == [NOBODY, HOURS, DAYS, HOURS]
+
+
+def test_whoever_presses_for_a_person_who_can_not_be_called_reads_so(alone: Stage) -> None:
+    alone.ask("where are my roses", intent="order_status")
+    answer = alone.press(alone.token(CALL_PERSON))
+    assert (answer.text, answer.alert) == (NOBODY, True)
+
+
+def test_a_flood_is_one_also_where_nobody_can_be_called(stage: Stage) -> None:
+    alone = Stage(replace(stage.desk, operator_chat_id=None, flood_per_minute=2), first_update=1000)
+    alone.ask("you are rude", intent="complaint")
+    alone.ask("where are my roses", intent="order_status")
+    assert alone.write("when do you open") is None
+    assert alone.pending_count() == 0
+
+
+def test_no_buttons_are_kept_for_operators_whom_there_are_not(alone: Stage) -> None:
+    assert alone.all(select(ButtonRow)) == []
+
+
+def test_all_that_was_said_meanwhile_is_shown_once_there_is_an_operators_chat(
+    alone: Stage, stage: Stage
+) -> None:
+    alone.ask("where are my roses", intent="order_status")
+    alone.ask("all of it is dead", intent="complaint")
+    announcing.announce_waiting(stage.desk, stage.lease)
+    card, *posts = stage.told()
+    assert "you are rude" in card
+    assert ["roses" in posts[0], "all of it is dead" in posts[1]] == [True, True]
+    assert len(posts) == 2
+    called = Stage(stage.desk, first_update=2000)
+    message_id = called.ask("where are my roses now", intent="order_status")
+    assert called.decision(message_id).action is Action.SILENT
