@@ -103,7 +103,7 @@ def call_person(
 
 
 def _was_just_said(session: Session, desk: Desk, conversation: Conversation, text: str) -> bool:
-    """Whether this is what the bot said last in a conversation, a while ago at most."""
+    """Whether the bot's last words in a conversation said this, a while ago at most."""
     last = session.execute(
         select(Message.text, Message.created_at)
         .where(Message.conversation_id == conversation.id, Message.author == Author.BOT)
@@ -113,7 +113,7 @@ def _was_just_said(session: Session, desk: Desk, conversation: Conversation, tex
     if last is None:
         return False
     said, at = last
-    return bool(said == plain(text)) and desk.clock() - at < REPEATED
+    return plain(text) in said and desk.clock() - at < REPEATED
 
 
 def copy_file(
@@ -162,7 +162,8 @@ def _told(
     text = waiting_text(desk, customer) if waiting else handover_text(desk, customer)
     if waiting:
         hears_when_back(desk, conversation)
-    first = say(FIRST_WORDS[rule], language) if rule in FIRST_WORDS and not waiting else None
+    begins = rule in FIRST_WORDS and (rule == LATE or not waiting)
+    first = say(FIRST_WORDS[rule], language) if begins else None
     found = advice(desk, customer, conversation, rule, intent)
     if found is not None:
         words, of_intent = found
