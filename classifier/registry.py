@@ -88,6 +88,14 @@ class Act:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A rollback: to which version, past which champions whose folders are gone (latest first)."""
+
+    version: str
+    passed_over: tuple[str, ...]
+
+
 def sweep(models: str | Path) -> None:
     """Remove what a training left that was killed while it wrote its files."""
     for partial in Path(models).glob(".*.partial"):
@@ -309,19 +317,24 @@ def set_champion(
             (models / CANDIDATE).unlink(missing_ok=True)
 
 
-def rollback(models: str | Path) -> str:
-    """Make the champion before this one the champion again; returns its version.
+def rollback(models: str | Path) -> Return:
+    """Make the champion before this one the champion again, the last whose folder is there.
 
     Raises `ModelError` where there is none, it no longer verifies, or another process changes
     meanwhile what serves or served before.
     """
     models = _existing(models)
     serving = champion(models)
-    previous = str(_earlier_champions(models)[-1]["version"])
+    previous = str(_earlier_champions(models)[0][-1]["version"])
     # It may take seconds, in which nobody else is to wait for the lock.
-    verify(_directory(models, previous))
+    try:
+        verify(_directory(models, previous))
+    except ModelError as error:
+        raise ModelError(
+            f"{error}. To go back further: frontdesk models remove {previous}, then roll back again"
+        ) from error
     with _locked(models):
-        past = _earlier_champions(models)
+        past, gone = _earlier_champions(models)
         if (champion(models), past[-1]["version"]) != (serving, previous):
             raise ModelError(
                 f"{models}: another process promoted, rolled back or removed a version meanwhile; "
@@ -332,7 +345,7 @@ def rollback(models: str | Path) -> str:
         _note_act(models, ROLLBACK)
         _point(models, CHAMPION, previous)
         _write_history(models, past)
-    return previous
+    return Return(previous, tuple(dict.fromkeys(gone)))
 
 
 def last_act(models: str | Path) -> Act | None:
@@ -516,15 +529,19 @@ def _history_to_champion(models: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _earlier_champions(models: Path) -> list[dict[str, Any]]:
-    """The history before the term of the version that serves. Raises `ModelError` where it is
-    empty."""
+def _earlier_champions(models: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The history before the term of the version that serves, up to the last champion whose folder
+    is there, and those after it whose folders are gone. Raises `ModelError` where none is left."""
     past, serving = _history_to_champion(models), champion(models)
-    while past and past[-1]["version"] == serving:
+    gone: list[str] = []
+    while past:
+        version = str(past[-1]["version"])
+        if version != serving:
+            if (models / version).is_dir():
+                return past, gone
+            gone.append(version)
         past.pop()
-    if not past:
-        raise ModelError(f"{models}: there is no earlier champion to go back to")
-    return past
+    raise ModelError(f"{models}: there is no earlier champion to go back to")
 
 
 def _note_act(models: Path, kind: str) -> None:

@@ -215,9 +215,9 @@ def models(settings: Settings) -> Iterator[Finding]:
         try:
             registry.verify(version.path)
         except ModelError as error:
-            hint = "frontdesk models rollback" if version.is_champion else "delete its folder"
+            way = "rollback" if version.is_champion else f"remove {version.name}"
             status = Status.FAIL if version.is_champion else Status.WARN
-            yield Finding("models", status, str(error), hint)
+            yield Finding("models", status, str(error), f"frontdesk models {way}")
         else:
             yield Finding("models", Status.OK, f"{name} matches its manifest")
     if serving is not None and not (folder / serving).is_dir():

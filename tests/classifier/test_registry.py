@@ -280,12 +280,12 @@ def test_rollback_goes_back_one_champion_at_a_time(tmp_path: Path) -> None:
     first, second, third = (add(tmp_path) for _ in range(3))
     for name in (first, second, third, third):
         registry.promote(tmp_path, name)
-    assert registry.rollback(tmp_path) == second
-    assert registry.rollback(tmp_path) == first == registry.champion(tmp_path)
+    assert registry.rollback(tmp_path).version == second
+    assert registry.rollback(tmp_path).version == first == registry.champion(tmp_path)
     with pytest.raises(ModelError, match="no earlier champion"):
         registry.rollback(tmp_path)
     registry.promote(tmp_path, third)
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path).version == first
 
 
 def test_the_last_act_by_hand_is_noted_and_what_a_run_does_is_none(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_to_promote_what_serves_already_is_an_act_by_hand_too(tmp_path: Path) ->
     first, second = add(tmp_path), add(tmp_path)
     for version in (first, second):
         registry.set_champion(tmp_path, version)
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path).version == first
     registry.promote(tmp_path, first)
     act = registry.last_act(tmp_path)
     assert act is not None
@@ -355,7 +355,7 @@ def test_rollback_goes_to_another_champion_where_what_came_between_was_removed(
     # As an earlier version left it.
     twice = [{"version": name} for name in (zeroth, first, first)]
     (tmp_path / registry.HISTORY).write_text(json.dumps(twice))
-    assert registry.rollback(tmp_path) == zeroth == registry.champion(tmp_path)
+    assert registry.rollback(tmp_path).version == zeroth == registry.champion(tmp_path)
     with pytest.raises(ModelError, match="no earlier champion"):
         registry.rollback(tmp_path)
 
@@ -372,18 +372,48 @@ def test_the_history_outlives_a_champion_that_was_pointed_at_or_taken_away_by_ha
         (tmp_path / registry.CHAMPION).symlink_to(other)
     registry.promote(tmp_path, third)
     assert [entry["version"] for entry in registry.history(tmp_path)] == [first, second, third]
-    assert registry.rollback(tmp_path) == second
+    assert registry.rollback(tmp_path).version == second
     (tmp_path / registry.CHAMPION).unlink()
-    assert registry.rollback(tmp_path) == second == registry.champion(tmp_path)
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path).version == second == registry.champion(tmp_path)
+    assert registry.rollback(tmp_path).version == first
 
 
-def test_rollback_refuses_a_damaged_earlier_champion(tmp_path: Path) -> None:
+def test_rollback_refuses_a_damaged_earlier_champion_and_goes_further_back_without_it(
+    tmp_path: Path,
+) -> None:
+    first, second, third = (add(tmp_path) for _ in range(3))
+    for name in (first, second, third):
+        registry.promote(tmp_path, name)
+    (tmp_path / second / "config.json").unlink()
+    with pytest.raises(ModelError, match=f"frontdesk models remove {second}"):
+        registry.rollback(tmp_path)
+    assert registry.champion(tmp_path) == third
+    registry.remove(tmp_path, second)
+    assert registry.rollback(tmp_path) == registry.Return(first, ())
+
+
+def test_rollback_passes_over_champions_whose_folders_somebody_deleted_and_names_them(
+    tmp_path: Path,
+) -> None:
+    first, second, third, fourth = (add(tmp_path) for _ in range(4))
+    for name in (first, second, fourth, third, second, fourth):
+        registry.promote(tmp_path, name)
+    for name in (second, third):
+        shutil.rmtree(tmp_path / name)
+    assert registry.rollback(tmp_path) == registry.Return(first, (second, third))
+    assert registry.champion(tmp_path) == first
+    assert [entry["version"] for entry in registry.history(tmp_path)] == [first]
+    act = registry.last_act(tmp_path)
+    assert act is not None
+    assert act.kind == registry.ROLLBACK, "the hold, which a promotion would lift"
+
+
+def test_there_is_nobody_to_roll_back_to_where_all_other_folders_are_gone(tmp_path: Path) -> None:
     first, second = add(tmp_path), add(tmp_path)
-    registry.promote(tmp_path, first)
-    registry.promote(tmp_path, second)
-    (tmp_path / first / "config.json").unlink()
-    with pytest.raises(ModelError):
+    for name in (second, first, second):
+        registry.promote(tmp_path, name)
+    shutil.rmtree(tmp_path / first)
+    with pytest.raises(ModelError, match="no earlier champion"):
         registry.rollback(tmp_path)
     assert registry.champion(tmp_path) == second
 
@@ -395,7 +425,7 @@ def test_a_removed_version_is_gone_and_rollback_passes_over_it(tmp_path: Path) -
     registry.remove(tmp_path, second)
     assert {version.name for version in registry.versions(tmp_path)} == {first, third}
     assert not [path for path in tmp_path.iterdir() if second in path.name]
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path).version == first
 
 
 def test_what_serves_or_waits_for_the_gate_is_not_removed_nor_what_is_no_version(
@@ -516,7 +546,7 @@ def test_no_model_is_read_while_others_wait_for_the_lock(
     registry.set_candidate(tmp_path, second)
     registry.promote(tmp_path, second)
     assert registry.champion(tmp_path) == second
-    assert registry.rollback(tmp_path) == first == registry.champion(tmp_path)
+    assert registry.rollback(tmp_path).version == first == registry.champion(tmp_path)
     assert verified == [second, second, first]
 
 
@@ -620,7 +650,7 @@ def test_a_crash_between_history_and_pointer_does_not_confuse_rollback(
         with pytest.raises(KeyboardInterrupt):
             registry.promote(tmp_path, third)
     assert registry.champion(tmp_path) == second
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path).version == first
 
 
 def test_a_pointer_is_replaced_and_never_absent(

@@ -104,7 +104,7 @@ def test_after_a_rollback_a_run_promotes_nothing_until_somebody_promotes_by_hand
     monkeypatch.setattr(training, "judge", lambda *_: Verdict(True, 0.95, 0.9))
     for _ in range(2):
         trainer.run(*runs.order_run(stage.desk, "Olga"))
-    serving = registry.rollback(trainer.models_dir)
+    serving = registry.rollback(trainer.models_dir).version
     run_id, attempt = runs.order_run(stage.desk, "Olga")
     before = {state: counted(state) for state in ("held", "rejected")}
     assert trainer.run(run_id, attempt) is RunState.REJECTED
@@ -125,7 +125,7 @@ def test_a_champion_that_does_not_load_is_replaced_even_after_a_rollback(
 ) -> None:
     for _ in range(2):
         trainer.run(*runs.order_run(stage.desk, "Olga"))
-    serving = registry.rollback(trainer.models_dir)
+    serving = registry.rollback(trainer.models_dir).version
     if missing:
         (trainer.models_dir / "champion").unlink()
     else:
