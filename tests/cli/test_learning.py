@@ -159,6 +159,27 @@ def test_train_alone_makes_the_first_champion_and_leaves_later_ones_to_be_promot
     assert len(registry.versions(no_models)) == 2
 
 
+def test_a_first_model_takes_the_place_of_no_champion_that_was_promoted_at_the_same_moment(
+    no_models: Path, models_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = registry.champion(models_dir)
+    assert other is not None
+    verify = registry.verify
+
+    def meanwhile(directory: Path) -> dict[str, Any]:
+        monkeypatch.setattr(registry, "verify", verify)
+        shutil.copytree(models_dir / other, no_models / other)
+        registry.promote(no_models, other)
+        return verify(directory)
+
+    monkeypatch.setattr(registry, "verify", meanwhile)
+    result = frontdesk("train", "--epochs", "1", "--quiet", "--json")
+    assert result.code == 0, result.err
+    assert result.json()["promoted"] is False
+    assert f"was not promoted: meanwhile {other} has become the champion" in result.err
+    assert registry.champion(no_models) == other
+
+
 def test_train_aims_at_the_errors_that_the_pack_allows_and_with_a_file_at_the_usual_ones(
     place: Place,
     pack_dir: Path,
@@ -527,8 +548,9 @@ def test_train_says_what_would_prove_more(
     assert "pack.yml" not in said
 
 
-def test_ctrl_c_in_a_training_from_feedback_closes_the_run(
-    place: Place, own_models: Path, pack_dir: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and `timeout`
+def test_a_training_from_feedback_that_is_stopped_closes_its_run(
+    place: Place, own_models: Path, pack_dir: Path, number: signal.Signals
 ) -> None:
     slow = place.folder / "slow"
     shutil.copytree(pack_dir, slow)
@@ -539,8 +561,8 @@ def test_ctrl_c_in_a_training_from_feedback_closes_the_run(
     while "epoch 1" not in process.stderr.readline():
         assert process.poll() is None
     time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    process.send_signal(number)
+    assert process.wait(20) == 128 + number
     # A run that stayed open would keep every later one from starting.
     again = place.run("train", "--from-feedback", "--no-wait", "--json")
     assert again.json()["run"] == 2
