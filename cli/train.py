@@ -111,10 +111,14 @@ def _from_file(
 ) -> dict[str, Any]:
     from classifier import registry
     from classifier.recipe import Recipe
+    from workers.pack_check import check_out_of_scope
     from workers.recipe import recipe_of
 
     if data is None:
-        recipe = recipe_of(load_pack(settings), seed=seed, epochs=epochs)
+        pack = load_pack(settings)
+        with wrong_argument():
+            check_out_of_scope(pack, settings.pack_dir / "examples.jsonl")
+        recipe = recipe_of(pack, seed=seed, epochs=epochs)
     else:  # a file says nothing of the errors that answers may have
         recipe = Recipe(seed=seed, epochs=epochs)
     source = data or settings.pack_dir / "examples.jsonl"

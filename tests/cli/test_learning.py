@@ -219,6 +219,23 @@ def test_train_on_a_pack_with_mistakes_names_them(
     )
 
 
+def test_train_takes_no_other_name_of_out_of_scope_than_the_packs(
+    place: Place,
+    no_models: Path,
+    pack_dir: Path,
+    frontdesk: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    edited = Path(shutil.copytree(pack_dir, place.folder / "edited"))
+    file = edited / "examples.jsonl"
+    file.write_text(file.read_text().replace("out_of_scope", "oos"))
+    monkeypatch.setenv("PACK", str(edited))
+    result = frontdesk("train", "--epochs", "1")
+    assert result.code == 2
+    assert "label them out_of_scope" in result.err
+    assert not no_models.exists()
+
+
 def test_a_training_that_is_killed_leaves_nothing(place: Place, no_models: Path) -> None:
     process = place.start("train", "--epochs", "100000")
     assert process.stderr is not None
