@@ -119,7 +119,7 @@ def prune(
 def _check_predicts(path: Path) -> None:
     """Raise `MisconfiguredError` for a version that can't predict, though its files are whole."""
     from classifier import Classifier
-    from classifier.registry import ModelError
+    from classifier.artifact import ModelError
 
     try:
         # Whether there is room for another one on the workers' device says nothing of the model.

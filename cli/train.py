@@ -109,7 +109,7 @@ def _from_file(
     epochs: int | None,
     quiet: bool,
 ) -> dict[str, Any]:
-    from classifier import registry
+    from classifier import artifact, registry
     from classifier.recipe import Recipe
     from workers.pack_check import check_out_of_scope
     from workers.recipe import recipe_of
@@ -131,7 +131,7 @@ def _from_file(
         check_test(examples, source, test_examples, held)
     if out is not None:
         with wrong_argument():
-            registry.check_target(out)
+            artifact.check_target(out)
     else:  # what is no pointer is told before the minutes of a training
         registry.champion(settings.models_dir)
     if not quiet:
@@ -147,13 +147,13 @@ def _from_file(
 
 def _become_first_champion(models: Path, version: str) -> bool:
     """Promote a version if no other serves; says so where one was promoted at that very moment."""
-    from classifier import registry
+    from classifier import artifact, registry
 
     if registry.champion(models) is not None:
         return False
     try:
         registry.promote(models, version, instead_of=None)
-    except registry.ModelError:
+    except artifact.ModelError:
         serving = registry.champion(models)
         if serving is None:
             raise

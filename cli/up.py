@@ -248,14 +248,14 @@ class Run:
 
         Raises `CommandError` for such a one where nobody could be called meanwhile.
         """
-        from classifier import registry
+        from classifier import artifact, registry
 
         try:
             serving = registry.champion(self.settings.models_dir)
             if serving is None:
                 return False
-            registry.verify(self.settings.models_dir / serving)
-        except registry.ModelError as error:
+            artifact.verify(self.settings.models_dir / serving)
+        except artifact.ModelError as error:
             self.problem = (
                 f"The champion can't serve: {error}. Run `frontdesk models rollback` or "
                 f"`frontdesk models promote VERSION`; or delete {self.settings.models_dir}/"
@@ -308,10 +308,10 @@ class Run:
     def _warn_of_another_pack(self, serving: str) -> None:
         """Say where the champion knows fewer than half of the pack's intents: it can answer little
         of what the pack is for."""
-        from classifier import registry
+        from classifier import artifact
 
         pack = self.pack
-        manifest = registry.read_manifest(self.settings.models_dir / serving)
+        manifest = artifact.read_manifest(self.settings.models_dir / serving)
         try:
             known = pack.intents.keys() & manifest["data"]["intents"]
         except (KeyError, TypeError):

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from classifier import Classifier, Prediction, registry
+from classifier import Classifier, Prediction, artifact, registry
 from cli.screen import training_progress
 from cli.train import REASONS, _print_result
 from desk.domain import RunState
@@ -70,7 +70,7 @@ def test_train_takes_every_documented_form(place: Place, frontdesk: Command, kin
     out_dir = place.folder / "model"
     result = frontdesk("train", "--data", str(file), "--out", str(out_dir), "--epochs", "1")
     assert result.code == 0, result.err
-    assert registry.verify(out_dir)
+    assert artifact.verify(out_dir)
     heads = json.loads((out_dir / "labels.json").read_text())
     assert bool(heads["intents"]) == (kind != "sentiment alone")
     assert bool(heads["sentiments"]) == (kind != "csv with label")
@@ -164,15 +164,15 @@ def test_a_first_model_takes_the_place_of_no_champion_that_was_promoted_at_the_s
 ) -> None:
     other = registry.champion(models_dir)
     assert other is not None
-    verify = registry.verify
+    verify = artifact.verify
 
     def meanwhile(directory: Path) -> dict[str, Any]:
-        monkeypatch.setattr(registry, "verify", verify)
+        monkeypatch.setattr(artifact, "verify", verify)
         shutil.copytree(models_dir / other, no_models / other)
         registry.promote(no_models, other)
         return verify(directory)
 
-    monkeypatch.setattr(registry, "verify", meanwhile)
+    monkeypatch.setattr(artifact, "verify", meanwhile)
     result = frontdesk("train", "--epochs", "1", "--quiet", "--json")
     assert result.code == 0, result.err
     assert result.json()["promoted"] is False
@@ -195,12 +195,12 @@ def test_train_aims_at_the_errors_that_the_pack_allows_and_with_a_file_at_the_us
     )
     monkeypatch.setenv("PACK", str(strict))
     model = frontdesk("train", "--epochs", "1", "--json").json()["model"]
-    recipe = registry.verify(Path(model))["recipe"]
+    recipe = artifact.verify(Path(model))["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.2, {"refund": 0.05})
     assert recipe["never_answered"] == ["person"]
     data, out = strict / "examples.jsonl", place.folder / "m"
     assert frontdesk("train", "--epochs", "1", "--data", str(data), "--out", str(out)).code == 0
-    recipe = registry.verify(out)["recipe"]
+    recipe = artifact.verify(out)["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.05, {})
     assert recipe["never_answered"] == []
 
@@ -607,8 +607,8 @@ def test_a_run_that_is_trained_here_is_under_way_from_its_first_moment(
 def test_a_training_that_is_terminated_while_it_saves_leaves_nothing(place: Place) -> None:
     data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
     script = (
-        "import os, signal, sys\nfrom classifier import registry\nfrom cli.main import main\n"
-        "registry._sync = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "import os, signal, sys\nfrom classifier import artifact\nfrom cli.main import main\n"
+        "artifact.sync = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
         f"sys.exit(main(['train', '--data', {str(data)!r}, '--out', 'new/m', '--epochs', '1']))"
     )
     done = subprocess.run(

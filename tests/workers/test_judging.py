@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from classifier import registry
+from classifier import artifact, registry
 from classifier.data import Example
 from classifier.registry import promote
 from desk import metrics
@@ -139,7 +139,7 @@ def test_an_act_that_cannot_be_read_costs_no_training(
     (trainer.models_dir / registry.LAST_ACT).write_text("{")
     monkeypatch.setattr(Trainer, "_train", lambda *_: pytest.fail("it trains"))
     run_id, attempt = runs.order_run(stage.desk, "Olga")
-    with pytest.raises(registry.ModelError, match="frontdesk models promote"):
+    with pytest.raises(artifact.ModelError, match="frontdesk models promote"):
         trainer.run(run_id, attempt)
     assert runs.get_run(stage.desk, run_id).state is RunState.FAILED
 
