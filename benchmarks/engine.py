@@ -36,7 +36,7 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-from classifier import registry
+from classifier import artifact
 from classifier.backends.torch_backend import TorchBackend
 from classifier.base import DEFAULT_BASE, find_base, load_encoder, load_tokenizer
 from classifier.bert import BertEncoder, BertShape
@@ -106,11 +106,11 @@ def directories(
         agreement.LEAST_AGREEMENT, agreement.MOST_DRIFT = 0.0, 1.0
         files = made(texts)
     else:
-        manifest = registry.verify(source)
+        manifest = artifact.verify(source)
         files = {name: (source / name).read_bytes() for name in manifest["files"]}
         # What serves is what is measured; on other texts than its own the gate might refuse it.
         onnx = files.pop(INT8, None)
-    registry.save(plain, files, {"version": "benchmark"})
+    artifact.save(plain, files, {"version": "benchmark"})
     told = json.loads(files["metrics.json"]).get("int8", {})
     if onnx is None:
         model = read_model(plain)
@@ -118,7 +118,7 @@ def directories(
         if report.onnx is None:
             raise SystemExit(f"there is no int8 engine to measure: {report.reason}")
         onnx, told = report.onnx, report.as_dict()
-    registry.save(int8, files | {INT8: onnx}, {"version": "benchmark"})
+    artifact.save(int8, files | {INT8: onnx}, {"version": "benchmark"})
     return plain, int8, {"of_a_trained_model": source is not None, **told}
 
 

@@ -34,7 +34,7 @@ import torch
 
 from benchmarks.common import circumstances
 from benchmarks.engine import INTENTS, ROOT, made
-from classifier import registry
+from classifier import artifact
 from classifier.backends.cuda_backend import CudaBackend, Shape, lay_out
 from classifier.base import DEFAULT_BASE
 from classifier.data import read_examples
@@ -64,7 +64,7 @@ def main() -> None:
     texts = (known * -(-arguments.texts // len(known)))[: arguments.texts]
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
-        registry.save(model, made(known[:MEMORY], arguments.base), {"version": "benchmark"})
+        artifact.save(model, made(known[:MEMORY], arguments.base), {"version": "benchmark"})
         found = measure(model, texts, arguments.rounds)
     found |= {"texts": len(texts), "rounds": arguments.rounds} | circumstances("tokenizers")
     print(json.dumps(found, indent=2) if arguments.json else table(found))

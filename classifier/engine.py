@@ -22,14 +22,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from classifier import registry
+from classifier import artifact, registry
 from classifier.arrays import Float32, Float64
+from classifier.artifact import ModelError
 from classifier.backends import Backend, Batch
 from classifier.calibration import Calibration, softmax
 from classifier.devices import find_device
 from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, predictions
-from classifier.registry import ModelError
 from classifier.scope import Scope, nearness
 from classifier.threads import count_threads, lone_numpy
 from classifier.tokenising import Sequences, tokenise
@@ -124,7 +124,7 @@ class Classifier:
         place = find_device(device)
         # Resolved once: a pointer that moves while we read must not mix two versions.
         path = registry.resolve(directory)
-        manifest = registry.verify(path)
+        manifest = artifact.verify(path)
         try:
             names = json.loads((path / "labels.json").read_text(encoding="utf-8"))
             labels = Labels(_label_names(names["intents"]), _label_names(names["sentiments"]))

@@ -1,4 +1,4 @@
-"""Model directories: written whole or not at all, verified before use, pointed at atomically.
+"""A directory of models: which versions there are, which one serves, and which served before.
 
     models/20261123-143000-ab12cd/   a version: its files and manifest.json
     models/champion                  a symbolic link to the version that serves
@@ -15,14 +15,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,28 +30,15 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-MANIFEST = "manifest.json"
+from classifier import artifact
+from classifier.artifact import ModelError
+
 CHAMPION = "champion"
 CANDIDATE = "candidate"
 HISTORY = "history.json"
 LAST_ACT = "last_act.json"
 PROMOTION = "promotion"
 ROLLBACK = "rollback"
-FILES = (
-    "config.json",
-    "tokenizer.json",
-    "model.safetensors",
-    "labels.json",
-    "calibration.json",
-    "scope.safetensors",
-    "neighbours.jsonl",
-    "neighbours.safetensors",
-    "metrics.json",
-    "MODEL_CARD.md",
-    "report.html",
-)
-"""What every version holds beside its manifest; a manifest may list more."""
-FORMAT = 2
 STALE_SECONDS = 600.0
 """What is still half written after so long was left by a process that is dead."""
 DAY_SECONDS = 86400.0
@@ -62,10 +48,6 @@ ANY = "any"
 """In the place of a version: whichever."""
 
 _VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
-
-
-class ModelError(RuntimeError):
-    """A model directory that is missing, damaged or in the way; the message says which and how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +70,14 @@ class Act:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A rollback: to which version, past which champions whose folders are gone (latest first)."""
+
+    version: str
+    passed_over: tuple[str, ...]
+
+
 def sweep(models: str | Path) -> None:
     """Remove what a training left that was killed while it wrote its files."""
     for partial in Path(models).glob(".*.partial"):
@@ -99,140 +89,6 @@ def sweep(models: str | Path) -> None:
 def new_version_name(now: datetime | None = None) -> str:
     """A name such as `20261123-143000-ab12cd` (UTC): names sort by time, and none comes twice."""
     return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-
-
-def check_target(directory: Path) -> None:
-    """Raise `ModelError` unless a model can be written there: a new name, or an empty directory."""
-    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
-        raise ModelError(f"{directory}: exists and is not a directory; choose another name")
-    try:
-        if directory.is_dir() and any(directory.iterdir()):
-            raise ModelError(f"{directory}: is not empty; choose a new directory")
-        # The finished directory is renamed into its place, which these two do not let go.
-        if directory.exists() and directory.samefile("."):
-            raise ModelError(f"{directory}: is where you are; choose a new directory in it")
-        if directory.is_mount():
-            raise ModelError(f"{directory}: is a mount point; choose a new directory in it")
-        hindrance = why_not_made(directory)
-    except OSError as error:
-        raise ModelError(f"{directory}: cannot be written ({error.strerror})") from error
-    if hindrance is not None:
-        raise ModelError(f"{directory}: cannot be written, since {hindrance}")
-
-
-def why_not_made(directory: Path) -> str | None:
-    """What keeps a new directory from being made there with all above it, or None. Makes nothing.
-
-    Raises OSError where that can't be seen.
-    """
-    # `/` has none above it.
-    ground = next((each for each in directory.resolve().parents if each.exists()), directory)
-    if not ground.is_dir():
-        return f"{ground} is not a directory"
-    return None if os.access(ground, os.W_OK | os.X_OK) else f"you may not write to {ground}"
-
-
-def save(directory: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
-    """Write a model directory: `files` by name, and a manifest of them with `about` added.
-
-    Everything is written and synced in a temporary directory beside it, which is then renamed;
-    on any failure, a full disk among them, nothing of it stays. Raises `ModelError`.
-    """
-    missing = [name for name in FILES if name not in files]
-    if missing:
-        raise ModelError(f"{directory}: cannot be saved without {', '.join(missing)}")
-    check_target(directory)
-    manifest = {
-        "format": FORMAT,
-        **about,
-        "files": {
-            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-            for name, content in sorted(files.items())
-        },
-    }
-    partial = directory.parent / f".{directory.name}.{secrets.token_hex(4)}.partial"
-    written = partial
-    missing_parents = [parent for parent in partial.parents if not parent.exists()]
-    try:
-        partial.mkdir(parents=True)
-        for name, content in files.items():
-            _write(partial / name, content)
-        _write(partial / MANIFEST, _json(manifest))
-        _sync(partial)
-        # POSIX lets a rename replace an empty directory, and refuses one that has filled since.
-        written = partial.rename(directory)
-        _sync(directory.parent)
-    except BaseException as error:
-        shutil.rmtree(written, ignore_errors=True)
-        for parent in missing_parents:
-            with suppress(OSError):
-                parent.rmdir()
-        if isinstance(error, OSError):
-            raise ModelError(f"{directory}: could not be saved ({error.strerror})") from error
-        raise
-
-
-def verify(directory: str | Path) -> dict[str, Any]:
-    """The manifest of a model directory, after every file it lists was found to match.
-
-    Raises `ModelError` for a missing directory, manifest or file, and for any other length or
-    sha256 than the manifest's.
-    """
-    directory = Path(directory)
-    manifest = read_manifest(directory)
-    for name, expected in manifest["files"].items():
-        path = directory / name
-        try:
-            with path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                # The length first: a file cut short is told without reading the rest of it.
-                if size != expected["bytes"]:
-                    raise ModelError(
-                        f"{path}: has {size} bytes where the manifest has {expected['bytes']}; "
-                        "the file is damaged: use another version"
-                    )
-                if hashlib.file_digest(file, "sha256").hexdigest() != expected["sha256"]:
-                    raise ModelError(
-                        f"{path}: does not match the manifest's sha256; the file was damaged or "
-                        "changed: use another version"
-                    )
-        except OSError as error:
-            raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
-    return manifest
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest alone, its shape checked but not the files it lists. Raises `ModelError`."""
-    path = directory / MANIFEST
-    if not directory.is_dir():
-        raise ModelError(f"{directory}: there is no such model; `frontdesk train` makes one")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{directory}: has no {MANIFEST}; it is not a model directory") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); use another version") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ModelError(
-            f"{path}: is not a manifest of format {FORMAT}; a model that another version of "
-            "Frontdesk made has to be trained anew"
-        )
-    if not isinstance(manifest.get("version"), str) or not isinstance(manifest.get("files"), dict):
-        raise ModelError(f"{path}: lacks the version or the files")
-    _check_files(path, manifest["files"])
-    return manifest
-
-
-def _check_files(path: Path, files: dict[str, Any]) -> None:
-    for name in FILES:
-        if name not in files:
-            raise ModelError(f"{path}: lists no {name}")
-    for name, expected in files.items():
-        # A manifest is data: it must not make us read outside its directory.
-        if Path(name).name != name or name in {"", ".", ".."}:
-            raise ModelError(f"{path}: lists {name!r}, which is not a plain file name")
-        if not isinstance(expected, dict) or set(expected) != {"sha256", "bytes"}:
-            raise ModelError(f"{path}: lists {name} without its sha256 and bytes")
 
 
 def resolve(directory: str | Path) -> Path:
@@ -263,10 +119,10 @@ def set_candidate(models: str | Path, version: str | None) -> None:
     if version is None:
         (models / CANDIDATE).unlink(missing_ok=True)
         return
-    verify(_directory(_existing(models), version))
+    artifact.verify(_directory(_existing(models), version))
     with _locked(models):
         # It may have been removed since.
-        read_manifest(_directory(models, version))
+        artifact.read_manifest(_directory(models, version))
         _point(models, CANDIDATE, version)
 
 
@@ -276,7 +132,7 @@ def promote(models: str | Path, version: str, instead_of: str | None = ANY) -> N
     It is refused where another version than `instead_of` (None: any at all) serves meanwhile.
     A candidate pointer at the same version is removed.
     """
-    verify(_directory(_existing(models), version))
+    artifact.verify(_directory(_existing(models), version))
     set_champion(models, version, instead_of, by_hand=True)
 
 
@@ -290,7 +146,7 @@ def set_champion(
     models = Path(models)
     with _locked(_existing(models)):
         # It may have been removed since.
-        read_manifest(_directory(models, version))
+        artifact.read_manifest(_directory(models, version))
         serving = champion(models)
         if serving != version:
             if instead_of not in (ANY, serving):
@@ -309,19 +165,24 @@ def set_champion(
             (models / CANDIDATE).unlink(missing_ok=True)
 
 
-def rollback(models: str | Path) -> str:
-    """Make the champion before this one the champion again; returns its version.
+def rollback(models: str | Path) -> Return:
+    """Make the champion before this one the champion again, the last whose folder is there.
 
     Raises `ModelError` where there is none, it no longer verifies, or another process changes
     meanwhile what serves or served before.
     """
     models = _existing(models)
     serving = champion(models)
-    previous = str(_earlier_champions(models)[-1]["version"])
+    previous = str(_earlier_champions(models)[0][-1]["version"])
     # It may take seconds, in which nobody else is to wait for the lock.
-    verify(_directory(models, previous))
+    try:
+        artifact.verify(_directory(models, previous))
+    except ModelError as error:
+        raise ModelError(
+            f"{error}. To go back further: frontdesk models remove {previous}, then roll back again"
+        ) from error
     with _locked(models):
-        past = _earlier_champions(models)
+        past, gone = _earlier_champions(models)
         if (champion(models), past[-1]["version"]) != (serving, previous):
             raise ModelError(
                 f"{models}: another process promoted, rolled back or removed a version meanwhile; "
@@ -332,7 +193,7 @@ def rollback(models: str | Path) -> str:
         _note_act(models, ROLLBACK)
         _point(models, CHAMPION, previous)
         _write_history(models, past)
-    return previous
+    return Return(previous, tuple(dict.fromkeys(gone)))
 
 
 def last_act(models: str | Path) -> Act | None:
@@ -448,7 +309,7 @@ def versions(models: str | Path) -> list[Version]:
             Version(
                 name=path.name,
                 path=path,
-                created=str(_read(path / MANIFEST).get("created", "")),
+                created=str(_read(path / artifact.MANIFEST).get("created", "")),
                 metrics=_read(path / "metrics.json"),
                 is_champion=path.name == serving,
                 is_candidate=path.name == waiting,
@@ -500,7 +361,7 @@ def _point(models: Path, name: str, version: str) -> None:
         # Relative, so that the whole models directory can be moved or mounted elsewhere.
         temporary.symlink_to(version)
         temporary.replace(models / name)
-        _sync(models)
+        artifact.sync(models)
     except OSError as error:
         raise ModelError(f"{models / name}: could not be set ({error.strerror})") from error
     finally:
@@ -516,15 +377,19 @@ def _history_to_champion(models: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _earlier_champions(models: Path) -> list[dict[str, Any]]:
-    """The history before the term of the version that serves. Raises `ModelError` where it is
-    empty."""
+def _earlier_champions(models: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The history before the term of the version that serves, up to the last champion whose folder
+    is there, and those after it whose folders are gone. Raises `ModelError` where none is left."""
     past, serving = _history_to_champion(models), champion(models)
-    while past and past[-1]["version"] == serving:
+    gone: list[str] = []
+    while past:
+        version = str(past[-1]["version"])
+        if version != serving:
+            if (models / version).is_dir():
+                return past, gone
+            gone.append(version)
         past.pop()
-    if not past:
-        raise ModelError(f"{models}: there is no earlier champion to go back to")
-    return past
+    raise ModelError(f"{models}: there is no earlier champion to go back to")
 
 
 def _note_act(models: Path, kind: str) -> None:
@@ -538,7 +403,7 @@ def _write_history(models: Path, entries: list[dict[str, Any]]) -> None:
 def _replace(models: Path, name: str, value: Any) -> None:
     temporary = models / f".{name}.{secrets.token_hex(4)}"
     try:
-        _write(temporary, _json(value))
+        artifact.write(temporary, artifact.as_json(value))
         temporary.replace(models / name)
     except OSError as error:
         raise ModelError(f"{models / name}: could not be saved ({error.strerror})") from error
@@ -566,22 +431,3 @@ def _locked(models: Path) -> Iterator[None]:
                     ) from None
             time.sleep(0.02)
         yield
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

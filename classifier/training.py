@@ -23,7 +23,7 @@ import safetensors.torch
 import tokenizers
 import torch
 
-from classifier import registry
+from classifier import artifact, registry
 from classifier.agreement import add_up
 from classifier.backends.torch_backend import torch_backend
 from classifier.base import (
@@ -90,7 +90,7 @@ def train_to_directory(
     started = time.perf_counter()
     out, version = Path(out), version or registry.new_version_name()
     # All that can be refused is refused before the minutes of training, not after.
-    registry.check_target(out)
+    artifact.check_target(out)
     place = pick_device(device)
     examples = _one_out_of_scope(examples)
     labels = find_labels(examples)
@@ -162,7 +162,7 @@ def train_to_directory(
     }
     if int8.onnx is not None:
         files[INT8] = int8.onnx
-    registry.save(out, files, about)
+    artifact.save(out, files, about)
     return metrics
 
 

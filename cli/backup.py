@@ -352,7 +352,7 @@ def _about(folder: Path) -> dict[str, Any]:
 
 def _champion(settings: Settings) -> str | None:
     from classifier import registry
-    from classifier.registry import ModelError
+    from classifier.artifact import ModelError
 
     try:
         return registry.champion(settings.models_dir)

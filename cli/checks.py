@@ -196,8 +196,8 @@ def _embedded() -> Finding:
 
 
 def models(settings: Settings) -> Iterator[Finding]:
-    from classifier import registry
-    from classifier.registry import ModelError
+    from classifier import artifact, registry
+    from classifier.artifact import ModelError
 
     folder = settings.models_dir
     try:
@@ -213,11 +213,11 @@ def models(settings: Settings) -> Iterator[Finding]:
     for version in registry.versions(folder):
         name = f"{version.name}{' (champion)' if version.is_champion else ''}"
         try:
-            registry.verify(version.path)
+            artifact.verify(version.path)
         except ModelError as error:
-            hint = "frontdesk models rollback" if version.is_champion else "delete its folder"
+            way = "rollback" if version.is_champion else f"remove {version.name}"
             status = Status.FAIL if version.is_champion else Status.WARN
-            yield Finding("models", status, str(error), hint)
+            yield Finding("models", status, str(error), f"frontdesk models {way}")
         else:
             yield Finding("models", Status.OK, f"{name} matches its manifest")
     if serving is not None and not (folder / serving).is_dir():
@@ -227,9 +227,9 @@ def models(settings: Settings) -> Iterator[Finding]:
 
 def learnt(settings: Settings) -> Iterator[Finding]:
     """Whether the champion was trained on the intents of the pack as it stands now."""
-    from classifier import registry
+    from classifier import artifact, registry
+    from classifier.artifact import ModelError
     from classifier.data import DataError, read_examples
-    from classifier.registry import ModelError
     from classifier.vocabulary import OUT_OF_SCOPE
     from desk.pack import PackError, load
 
@@ -237,7 +237,7 @@ def learnt(settings: Settings) -> Iterator[Finding]:
         serving = registry.champion(settings.models_dir)
         if serving is None:
             return
-        manifest = registry.read_manifest(settings.models_dir / serving)
+        manifest = artifact.read_manifest(settings.models_dir / serving)
         found = load(settings.pack_dir)
         examples = read_examples(settings.pack_dir / "examples.jsonl")
     except (ModelError, PackError, DataError):

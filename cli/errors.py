@@ -57,8 +57,8 @@ def wrong_settings() -> Iterator[None]:
 def wrong_argument() -> Iterator[None]:
     """Around the look at what an argument names: where that is not there, or not what it must be,
     another is the caller's to name."""
+    from classifier.artifact import ModelError
     from classifier.data import DataError
-    from classifier.registry import ModelError
     from desk.exchange.material import ExchangeError
     from desk.pack import PackError
 
@@ -115,8 +115,8 @@ def _away() -> tuple[type[Exception], ...]:
 
 
 def _known() -> tuple[type[Exception], ...]:
+    from classifier.artifact import ModelError
     from classifier.data import DataError
-    from classifier.registry import ModelError
     from desk.domain import DeskError
     from workers.embedded import EmbeddedRedisError
 

@@ -64,8 +64,10 @@ def rollback() -> None:
 
     settings = load_settings()
     before = registry.champion(settings.models_dir)
-    version = registry.rollback(settings.models_dir)
-    results().print(f"{version} serves again (before: {before or 'none'}).")
+    back = registry.rollback(settings.models_dir)
+    results().print(f"{back.version} serves again (before: {before or 'none'}).")
+    if back.passed_over:
+        results().print(f"Passed over, since the folder is gone: {', '.join(back.passed_over)}")
     results().print("Training runs promote nothing until: frontdesk models promote VERSION")
 
 
@@ -117,7 +119,7 @@ def prune(
 def _check_predicts(path: Path) -> None:
     """Raise `MisconfiguredError` for a version that can't predict, though its files are whole."""
     from classifier import Classifier
-    from classifier.registry import ModelError
+    from classifier.artifact import ModelError
 
     try:
         # Whether there is room for another one on the workers' device says nothing of the model.

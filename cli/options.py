@@ -36,12 +36,12 @@ def load_model(settings: Settings, model: Path | None) -> Classifier:
 
     Raises `MisconfiguredError` where the folder is no sound model, `ModelError` for the champion.
     """
-    from classifier import registry
+    from classifier import artifact, registry
     from classifier.engine import Classifier
 
     path = model or settings.models_dir / registry.CHAMPION
     if model is None and registry.champion(settings.models_dir) is None:
-        raise registry.ModelError(
+        raise artifact.ModelError(
             f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
             "(or name one with --model)"
         )

@@ -102,9 +102,14 @@ def remove(data_dir: Path) -> None:
     (data_dir / RUN).unlink(missing_ok=True)
 
 
-def end_leftovers(data_dir: Path) -> list[str]:
-    """Kill what a supervisor that was killed left behind; returns the names. Needs the lock."""
+def end_leftovers(data_dir: Path, patience: float) -> list[str]:
+    """Kill what a supervisor that was killed left behind; returns the names. Needs the lock.
+
+    Its watchman, which lets each child end what it is at, is given so many seconds first.
+    """
     run = read(data_dir)
+    if (watchman := run.get("watchman")) is not None:
+        _wait(int(watchman["pid"]), int(run["pid"]), str(watchman["command"]), patience)
     ended = []
     for name, child in reversed(run.get("children", {}).items()):
         if child["pid"] is None:  # it waited for its next start
@@ -113,11 +118,16 @@ def end_leftovers(data_dir: Path) -> list[str]:
         if _is_child(pid, int(run["pid"]), command):
             kill_group(pid, signal.SIGKILL)
             ended.append(str(name))
-            deadline = time.monotonic() + 3
-            while _is_child(pid, int(run["pid"]), command) and time.monotonic() < deadline:
-                time.sleep(0.02)
+            _wait(pid, int(run["pid"]), command, 3)
     remove(data_dir)
     return ended
+
+
+def _wait(pid: int, supervisor: int, command: str, seconds: float) -> None:
+    """Return when that child of that supervisor has ended, or so many seconds are over."""
+    deadline = time.monotonic() + seconds
+    while _is_child(pid, supervisor, command) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _is_child(pid: int, supervisor: int, command: str) -> bool:

@@ -112,17 +112,17 @@ def begin_anew(desk: Desk, simulator: Simulator, bot_id: int) -> None:
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    from desk.flow.intake import poll_offset
+    from desk.flow.intake import next_update_id
     from desk.flow.restoring import forget_people
     from desk.store import unreachable
 
     if simulator.restored():
         return
     try:
-        offset = poll_offset(desk, bot_id)
-        if offset is None:
+        following = next_update_id(desk, bot_id)
+        if following is None:
             return
-        jump = {"kind": "reset_update_id", "next": offset + UPDATE_ID_GAP}
+        jump = {"kind": "reset_update_id", "next": following + UPDATE_ID_GAP}
         simulator.post("/sim/faults", jump)
         forget_people(desk, bot_id)
     except SQLAlchemyError as error:

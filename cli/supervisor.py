@@ -31,7 +31,7 @@ LOG_LIMIT = 10_000_000
 """Bytes of a log from which on it is put aside."""
 LOG_SECONDS = 60.0
 """How often the size of a log is looked at."""
-WATCHMAN = Path(__file__).with_name("watchman.py")
+WATCHMAN = [sys.executable, "-I", "-S", str(Path(__file__).with_name("watchman.py"))]
 
 
 class Stage(IntEnum):
@@ -100,8 +100,9 @@ class Supervisor:
     stop_requests: int = 0
     parent: int | None = None
     """A process whose end is a request to stop."""
+    watchman: subprocess.Popen[bytes] | None = None
+    """Runs `WATCHMAN` as long as there are children."""
     _command: Child | None = None
-    _watchman: subprocess.Popen[bytes] | None = None
 
     def known(self) -> list[Child]:
         """The children, also those that wait for their next start, and the command that `run_once`
@@ -143,7 +144,7 @@ class Supervisor:
                 stderr=log,
                 start_new_session=True,
             )
-        self._tell_watchman(f"+{int(child.stage)} {child.process.pid}")
+        self._tell_watchman_of(child)
         self.changed()
 
     def wait_ready(self, children: Iterable[Child], timeout: float) -> None:
@@ -188,7 +189,7 @@ class Supervisor:
             start_new_session=True,
         )
         self._command = command
-        self._tell_watchman(f"+{int(command.stage)} {process.pid}")
+        self._tell_watchman_of(command)
         try:
             self.changed()
             while (status := process.poll()) is None:
@@ -251,13 +252,13 @@ class Supervisor:
                 kill_group(process.pid, signal.SIGKILL)
                 process.wait()
                 child.process = None
-        if self._watchman is not None:
+        if self.watchman is not None:
             self._tell_watchman("bye")
-            if self._watchman.stdin is not None:
+            if self.watchman.stdin is not None:
                 with suppress(OSError):
-                    self._watchman.stdin.close()
-            self._watchman.wait()
-            self._watchman = None
+                    self.watchman.stdin.close()
+            self.watchman.wait()
+            self.watchman = None
 
     def _check_stop(self) -> None:
         if self.parent is not None and os.getppid() != self.parent:
@@ -298,24 +299,31 @@ class Supervisor:
         self.changed()
 
     def _watch(self) -> None:
-        if self._watchman is not None and self._watchman.poll() is None:
+        before = self.watchman
+        if before is not None and before.poll() is None:
             return
-        self._watchman = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(WATCHMAN)],
+        self.watchman = subprocess.Popen(
+            WATCHMAN,
+            env={**os.environ, PARENT: str(os.getpid())},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         for child in self.living():
-            self._tell_watchman(f"+{int(child.stage)} {child.pid}")
+            self._tell_watchman_of(child)
+        if before is not None:
+            self.changed()
+
+    def _tell_watchman_of(self, child: Child) -> None:
+        self._tell_watchman(f"+{int(child.stage)} {child.pid} {GRACE[child.stage]}")
 
     def _tell_watchman(self, line: str) -> None:
-        if self._watchman is not None and self._watchman.stdin is not None:
+        if self.watchman is not None and self.watchman.stdin is not None:
             # One that died is started again at the next turn, and told everything.
             with suppress(OSError):
-                self._watchman.stdin.write(f"{line}\n".encode())
-                self._watchman.stdin.flush()
+                self.watchman.stdin.write(f"{line}\n".encode())
+                self.watchman.stdin.flush()
 
 
 def _bound_log(child: Child) -> None:

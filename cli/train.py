@@ -109,12 +109,16 @@ def _from_file(
     epochs: int | None,
     quiet: bool,
 ) -> dict[str, Any]:
-    from classifier import registry
+    from classifier import artifact, registry
     from classifier.recipe import Recipe
+    from workers.pack_check import check_out_of_scope
     from workers.recipe import recipe_of
 
     if data is None:
-        recipe = recipe_of(load_pack(settings), seed=seed, epochs=epochs)
+        pack = load_pack(settings)
+        with wrong_argument():
+            check_out_of_scope(pack, settings.pack_dir / "examples.jsonl")
+        recipe = recipe_of(pack, seed=seed, epochs=epochs)
     else:  # a file says nothing of the errors that answers may have
         recipe = Recipe(seed=seed, epochs=epochs)
     source = data or settings.pack_dir / "examples.jsonl"
@@ -127,7 +131,7 @@ def _from_file(
         check_test(examples, source, test_examples, held)
     if out is not None:
         with wrong_argument():
-            registry.check_target(out)
+            artifact.check_target(out)
     else:  # what is no pointer is told before the minutes of a training
         registry.champion(settings.models_dir)
     if not quiet:
@@ -136,11 +140,27 @@ def _from_file(
         console.print(said, markup=False)
     with wrong_settings(), ended_in_order():
         metrics, path = _fit(settings, examples, test_examples, out, recipe, quiet)
-    promoted = out is None and registry.champion(settings.models_dir) is None
-    if promoted:
-        registry.promote(settings.models_dir, path.name)
+    promoted = out is None and _become_first_champion(settings.models_dir, path.name)
     intents = len({e.intent for e in examples if e.intent})
     return {"model": str(path), "promoted": promoted, "intents": intents, **metrics}
+
+
+def _become_first_champion(models: Path, version: str) -> bool:
+    """Promote a version if no other serves; says so where one was promoted at that very moment."""
+    from classifier import artifact, registry
+
+    if registry.champion(models) is not None:
+        return False
+    try:
+        registry.promote(models, version, instead_of=None)
+    except artifact.ModelError:
+        serving = registry.champion(models)
+        if serving is None:
+            raise
+        said = f"{version} was not promoted: meanwhile {serving} has become the champion."
+        notices().print(said, markup=False)
+        return False
+    return True
 
 
 def _warn_of_labels(examples: list[Example], source: Path) -> None:
@@ -207,13 +227,15 @@ def _from_feedback(settings: Settings, wait: bool, quiet: bool) -> dict[str, Any
     trainer = Trainer(
         desk, settings.models_dir, settings.pack_dir, settings.base_model, settings.device
     )
-    run_id, attempt = runs.order_run(desk, by, begin=True)
-    try:
-        with wrong_settings(), _progress(f"Training run {run_id}", quiet) as step:
-            trainer.carry_out(run_id, attempt, step)
-    except KeyboardInterrupt:
-        runs.finish_run(desk, run_id, attempt, RunState.FAILED, error="interrupted")
-        raise
+    with ended_in_order():
+        run_id, attempt = runs.order_run(desk, by, begin=True)
+        try:
+            with wrong_settings(), _progress(f"Training run {run_id}", quiet) as step:
+                trainer.carry_out(run_id, attempt, step)
+        except (KeyboardInterrupt, SystemExit):
+            # Or the scheduler would take it for one that died, and begin it anew.
+            runs.finish_run(desk, run_id, attempt, RunState.FAILED, error="interrupted")
+            raise
     run = runs.get_run(desk, run_id)
     return {"run": run.id, "state": str(run.state), "version": run.version, "report": run.report}
 

@@ -18,7 +18,15 @@ from cli.errors import CommandError, MisconfiguredError
 from cli.processes import PROCESSES
 from cli.screen import escape, notices, results
 from cli.simulated import HOST, Simulator, begin_anew, choose_port, register_staff
-from cli.supervisor import Child, NotReadyError, Stage, StopRequestedError, Supervisor
+from cli.supervisor import (
+    GRACE,
+    WATCHMAN,
+    Child,
+    NotReadyError,
+    Stage,
+    StopRequestedError,
+    Supervisor,
+)
 
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
@@ -100,7 +108,7 @@ class Run:
         """Bring everything up, in the order in which one thing needs the other."""
         started = time.monotonic()
         self.say(f"[bold]Frontdesk[/] · {escape(self.pack.title)}")
-        leftovers = rundir.end_leftovers(self.data_dir)
+        leftovers = rundir.end_leftovers(self.data_dir, sum(GRACE.values()) + 1)
         if leftovers:
             self._tell("cleaned up", f"{', '.join(leftovers)} of a run that was killed", True)
         for detail, hint in dotenv.unread(by_up=True):
@@ -170,6 +178,8 @@ class Run:
             }
             for child in self.supervisor.known()
         }
+        if (watchman := self.supervisor.watchman) is not None:
+            self.state["watchman"] = {"pid": watchman.pid, "command": " ".join(WATCHMAN)}
         # A full disk must not end what runs; others read an older state meanwhile.
         with suppress(OSError):
             rundir.write(self.data_dir, self.state)
@@ -238,14 +248,14 @@ class Run:
 
         Raises `CommandError` for such a one where nobody could be called meanwhile.
         """
-        from classifier import registry
+        from classifier import artifact, registry
 
         try:
             serving = registry.champion(self.settings.models_dir)
             if serving is None:
                 return False
-            registry.verify(self.settings.models_dir / serving)
-        except registry.ModelError as error:
+            artifact.verify(self.settings.models_dir / serving)
+        except artifact.ModelError as error:
             self.problem = (
                 f"The champion can't serve: {error}. Run `frontdesk models rollback` or "
                 f"`frontdesk models promote VERSION`; or delete {self.settings.models_dir}/"
@@ -298,10 +308,10 @@ class Run:
     def _warn_of_another_pack(self, serving: str) -> None:
         """Say where the champion knows fewer than half of the pack's intents: it can answer little
         of what the pack is for."""
-        from classifier import registry
+        from classifier import artifact
 
         pack = self.pack
-        manifest = registry.read_manifest(self.settings.models_dir / serving)
+        manifest = artifact.read_manifest(self.settings.models_dir / serving)
         try:
             known = pack.intents.keys() & manifest["data"]["intents"]
         except (KeyError, TypeError):

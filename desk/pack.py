@@ -325,6 +325,12 @@ class Pack(_Strict):
         if self.policy.out_of_scope not in OUT_OF_SCOPE:
             names = " or ".join(sorted(OUT_OF_SCOPE, reverse=True))
             problems.append(f"policy.out_of_scope: the model knows this intent as {names} only")
+        elif self.intents.keys() >= OUT_OF_SCOPE:
+            [other] = OUT_OF_SCOPE - {self.policy.out_of_scope}
+            problems.append(
+                f"intents.{other}: the model takes it and {self.policy.out_of_scope} for one; keep "
+                "the one that policy.out_of_scope names"
+            )
         if self.policy.out_of_scope not in self.intents:
             problems.append(f"policy.out_of_scope: no intent called {self.policy.out_of_scope!r}")
         return problems + self._former_problems()

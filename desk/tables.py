@@ -153,8 +153,11 @@ class Lease(Base):
 
 
 class PollOffset(Base):
-    """One past the newest update stored, by bot. Polling starts without it, since a redelivery is a
-    no-op by key; it tells a simulator that begins anew where to number its updates from."""
+    """One past the newest update stored, by bot: written by earlier versions, and by no code now.
+
+    A later version drops it. This one can't, for a migration runs beside the version before, which
+    writes to it with each update.
+    """
 
     __tablename__ = "poll_offsets"
 

@@ -17,8 +17,8 @@ from rq.job import Job
 from structlog.contextvars import bound_contextvars
 
 from classifier import Classifier, Prediction, registry
+from classifier.artifact import ModelError
 from classifier.devices import free_memory, out_of_memory
-from classifier.registry import ModelError
 from desk import faultpoints, health, metrics, queues
 from desk.domain import PendingMessage, Trial
 from desk.flow import deciding

@@ -21,7 +21,7 @@ def check_pack(running: Pack, folder: Path) -> None:
     The files of examples are read for each training, pack.yml once, when a process starts: so a
     pack that is edited meanwhile would teach what no bot has an answer to. `DeskError` where its
     intents have changed since, `PackError` where it can't be read, and `DataError` for examples of
-    intents that it lacks.
+    intents that it lacks, or as `check_out_of_scope`.
     """
     now = packs.load(folder)
     changed = {
@@ -37,6 +37,7 @@ def check_pack(running: Pack, folder: Path) -> None:
     known = now.intents.keys() | OUT_OF_SCOPE
     first: dict[str, str] = {}
     for name in ("examples.jsonl", "test.jsonl"):
+        check_out_of_scope(now, folder / name)
         for where, example in read_placed(folder / name):
             if example.intent is not None and example.intent not in known:
                 first.setdefault(example.intent, where)
@@ -45,6 +46,19 @@ def check_pack(running: Pack, folder: Path) -> None:
         raise DataError(
             "Texts of the pack have intents that its pack.yml lacks: add them there or label the "
             f"texts anew, restart Frontdesk, then train again (/retrain): {places}"
+        )
+
+
+def check_out_of_scope(pack: Pack, file: Path) -> None:
+    """Raise `DataError` for rows of a pack's file with the name of out of scope that the pack does
+    not have: its rules would not know the intent that a model learns from them."""
+    own = pack.policy.out_of_scope
+    rows = read_placed(file)
+    others = [f"{e.intent} ({where})" for where, e in rows if e.intent in OUT_OF_SCOPE - {own}]
+    if others:
+        raise DataError(
+            f"pack.yml says {own} for what is out of scope, and texts of the pack have the other "
+            f"name: label them {own}, then train again (/retrain): {_few(others)}"
         )
 
 

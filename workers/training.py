@@ -21,11 +21,11 @@ import structlog
 from rq.job import Job
 from sqlalchemy.exc import SQLAlchemyError
 
-from classifier import Classifier, Prediction, registry
+from classifier import Classifier, Prediction, artifact, registry
+from classifier.artifact import ModelError
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
 from classifier.evaluate import intent_outcomes, sentiment_outcomes
-from classifier.registry import ModelError
 from classifier.training import train_version
 from desk import faultpoints, metrics, queues
 from desk.domain import DeskError, RunState
@@ -191,7 +191,7 @@ class Trainer:
             state = RunState.PROMOTED if verdict.promoted else RunState.REJECTED
             if verdict.promoted:
                 # Before the verdict's transaction, which others wait for.
-                registry.verify(self.models_dir / version)
+                artifact.verify(self.models_dir / version)
             if not self._finish(
                 run_id,
                 attempt,

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from classifier.artifact import why_not_made
 from classifier.data import DataError, Example
 from classifier.evaluate import intent_outcomes
 from classifier.links import resolved
-from classifier.registry import why_not_made
 from classifier.report.page import html_report
 from classifier.vocabulary import Prediction
 

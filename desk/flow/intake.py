@@ -15,7 +15,7 @@ from desk.flow.desk import Desk
 from desk.flow.keeping import ids_of
 from desk.flow.leases import BOTS, Holding, check, in_force
 from desk.flow.noting import happened
-from desk.tables import Inbox, Lease, PollOffset
+from desk.tables import Inbox, Lease
 from desk.texts import say
 
 MAX_ATTEMPTS = 5
@@ -28,7 +28,7 @@ _PARKED = select(Inbox).where(Inbox.state == InboxState.PARKED).order_by(Inbox.i
 
 
 def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
-    """Store updates and move the polling offset past them, in one transaction.
+    """Store updates, in one transaction.
 
     An update that is already there is left as it is, unless that was `DELIVERED_AGAIN` ago;
     returns how many were new.
@@ -39,14 +39,6 @@ def store_updates(desk: Desk, updates: Sequence[Incoming]) -> int:
         new = _insert(session, desk, updates)
         if new < len(updates) and _make_room(session, desk, updates):
             new += _insert(session, desk, updates)
-        last = updates[-1]
-        # Telegram may start anew with lower ids after an idle week: the newest batch decides.
-        following = {"bot_id": last.bot_id, "next_update_id": last.update_id + 1}
-        session.execute(
-            desk.store.insert(PollOffset)
-            .values(following)
-            .on_conflict_do_update(index_elements=["bot_id"], set_=following)
-        )
         ids = [incoming.update_id for incoming in updates]
         happened(session, "updates.stored", updates=ids, new=new)
         faultpoints.point("intake.before_commit")
@@ -96,10 +88,11 @@ def _make_room(session: Session, desk: Desk, updates: Sequence[Incoming]) -> boo
     return bool(moved.all())
 
 
-def poll_offset(desk: Desk, bot_id: int) -> int | None:
-    """The lowest update id not yet stored, or None before the first update."""
+def next_update_id(desk: Desk, bot_id: int) -> int | None:
+    """One past the highest id of an update stored, or None before the first update."""
     with desk.store.reading() as session:
-        return session.scalar(select(PollOffset.next_update_id).where(PollOffset.bot_id == bot_id))
+        highest = session.scalar(select(func.max(Inbox.update_id)).where(Inbox.bot_id == bot_id))
+    return None if highest is None else highest + 1
 
 
 def new_rows(

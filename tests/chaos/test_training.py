@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from classifier import registry
+from classifier import artifact, registry
 from desk.domain import RunState
 from desk.tables import RunRow
 from tests.chaos.conftest import LONG
@@ -64,7 +64,7 @@ def test_training_killed_at(stack: Stack, trainer: Process, unopposed: Path, poi
     champion = registry.champion(unopposed)
     # The pointer to the candidate may stay behind; the next run takes it away.
     assert champion is not None
-    registry.verify(unopposed / champion)
+    artifact.verify(unopposed / champion)
     # What was promoted is what the verdict says, whoever came to write it.
     assert _verdict(stack, before) == (RunState.PROMOTED, champion)
     assert promoted in (None, champion)
@@ -112,7 +112,7 @@ def test_model_file_damaged(
     shutil.copytree(models / champion, damaged)
     refused = stack["inference"].said("model.refused")
     try:
-        registry.verify(damaged)  # a copy is as good as the original, until
+        artifact.verify(damaged)  # a copy is as good as the original, until
         harm(damaged / "model.safetensors")
         _point(models, damaged.name)
         until(lambda: stack["inference"].said("model.refused") > refused, "the model is refused")

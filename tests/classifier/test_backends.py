@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from classifier import registry
+from classifier import artifact
+from classifier.artifact import ModelError
 from classifier.backends import Backend, Output
 from classifier.backends.heads import IntentHead, SentimentHead, mean_pool
 from classifier.backends.mapped import map_tensors
@@ -23,7 +24,6 @@ from classifier.batching import pad
 from classifier.engine import INT8, Classifier
 from classifier.export import export_int8
 from classifier.model import TwoHeadedBert
-from classifier.registry import ModelError
 from classifier.tokenising import Sequences
 from tests.classifier.tiny import arrays, make_batch, make_examples, read_model
 
@@ -55,10 +55,10 @@ def plain_directory(trained: Any, tmp_path: Path) -> Path:
 
 def save(source: Path, out: Path, changed: dict[str, bytes | None]) -> None:
     """A copy of a model directory with some files changed, or left out."""
-    files = {p.name: p.read_bytes() for p in source.iterdir() if p.name != registry.MANIFEST}
+    files = {p.name: p.read_bytes() for p in source.iterdir() if p.name != artifact.MANIFEST}
     files |= {name: content for name, content in changed.items() if content is not None}
     kept = {name: content for name, content in files.items() if changed.get(name, b"") is not None}
-    registry.save(out, kept, {"version": "int8"})
+    artifact.save(out, kept, {"version": "int8"})
 
 
 def one(backend: Backend, *sequences: list[int]) -> Output:

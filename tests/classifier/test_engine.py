@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from classifier import engine, registry, threads
+from classifier import artifact, engine, registry, threads
+from classifier.artifact import ModelError
 from classifier.backends.heads import IntentHead
 from classifier.backends.mapped import map_tensors
 from classifier.data import MAX_CHARACTERS
 from classifier.devices import find_device, pick_device
 from classifier.engine import Classifier
-from classifier.registry import ModelError
 from tests.classifier.tiny import make_examples
 
 ODD = ["", "   ", "🙂🙂", "\0", "a\ud83d", "你好", "x" * (MAX_CHARACTERS + 10), "parcel " * 3000]
@@ -164,7 +164,7 @@ def test_a_model_loads_through_its_pointer(trained: Any, tmp_path: Path) -> None
     name = registry.new_version_name()
     directory = trained[0]
     files = {p.name: p.read_bytes() for p in directory.iterdir() if p.name != "manifest.json"}
-    registry.save(tmp_path / name, files, {"version": name})
+    artifact.save(tmp_path / name, files, {"version": name})
     registry.promote(tmp_path, name)
     loaded = Classifier.load(str(tmp_path / "champion"), device="cpu")
     assert loaded.version == name
@@ -185,7 +185,7 @@ def test_a_model_whose_parts_do_not_fit_together_is_refused(
 ) -> None:
     files = {p.name: p.read_bytes() for p in model_copy.iterdir() if p.name != "manifest.json"}
     files["labels.json"] = json.dumps({"intents": ["a", "b"], "sentiments": []}).encode()
-    registry.save(tmp_path / "odd", files, {"version": "odd"})
+    artifact.save(tmp_path / "odd", files, {"version": "odd"})
     with pytest.raises(ModelError, match="intent head"):
         Classifier.load(tmp_path / "odd", device="cpu")
 

@@ -13,206 +13,10 @@ from typing import Any
 
 import pytest
 
-from classifier import registry
-from classifier.registry import FILES, ModelError
+from classifier import artifact, registry
+from classifier.artifact import ModelError
 from tests.classifier.disks import fill_disk
-
-
-def files() -> dict[str, bytes]:
-    return {name: f"content of {name}".encode() for name in FILES}
-
-
-def add(models: Path, name: str | None = None) -> str:
-    name = name or registry.new_version_name()
-    registry.save(models / name, files(), {"version": name})
-    return name
-
-
-def age(path: Path, by: timedelta) -> None:
-    then = (datetime.now(UTC) - by).timestamp()
-    os.utime(path, (then, then))
-
-
-def test_a_saved_model_verifies_and_returns_its_manifest(tmp_path: Path) -> None:
-    name = add(tmp_path)
-    manifest = registry.verify(tmp_path / name)
-    assert manifest["version"] == name
-    assert set(manifest["files"]) == set(FILES)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_with_one_byte_changed_is_refused(tmp_path: Path, name: str) -> None:
-    path = tmp_path / add(tmp_path) / name
-    path.write_bytes(path.read_bytes()[:-1] + b"!")
-    with pytest.raises(ModelError, match="does not match the manifest's sha256"):
-        registry.verify(path.parent)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_cut_short_is_refused(tmp_path: Path, name: str) -> None:
-    path = tmp_path / add(tmp_path) / name
-    path.write_bytes(path.read_bytes()[:5])
-    with pytest.raises(ModelError, match="has 5 bytes where"):
-        registry.verify(path.parent)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
-    path = tmp_path / add(tmp_path) / name
-    path.unlink()
-    with pytest.raises(ModelError, match=f"{name}: cannot be read"):
-        registry.verify(path.parent)
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (lambda m: m.update(format=1), "not a manifest of format 2; .* has to be trained anew"),
-        (lambda m: m.pop("version"), "lacks the version"),
-        (lambda m: m["files"].pop("model.safetensors"), "lists no model.safetensors"),
-        (lambda m: m["files"].update({"../../x": {}}), "not a plain file name"),
-        (lambda m: m["files"].update({"config.json": {"bytes": 3}}), "without its sha256"),
-    ],
-)
-def test_a_manifest_of_the_wrong_shape_is_refused(tmp_path: Path, change: Any, says: str) -> None:
-    path = tmp_path / add(tmp_path) / "manifest.json"
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
-    with pytest.raises(ModelError, match=says):
-        registry.verify(path.parent)
-
-
-def test_a_manifest_cut_short_or_missing_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / add(tmp_path) / "manifest.json"
-    path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(ModelError, match=r"manifest\.json: cannot be read"):
-        registry.verify(path.parent)
-    path.unlink()
-    with pytest.raises(ModelError, match=r"has no manifest\.json"):
-        registry.verify(path.parent)
-    with pytest.raises(ModelError, match="there is no such model"):
-        registry.verify(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("at", range(1, len(FILES) + 2))
-def test_a_disk_that_fills_at_any_file_leaves_nothing_half_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
-    fill_disk(monkeypatch, at)
-    with pytest.raises(ModelError, match="No space left on device"):
-        add(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_no_file_is_written_after_the_manifest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill_disk(monkeypatch, len(FILES) + 2)
-    registry.verify(tmp_path / add(tmp_path))
-
-
-# Each file and the manifest, the new directory, and the one it is renamed in.
-SYNCS = len(FILES) + 3
-
-
-@pytest.mark.parametrize("at", range(1, SYNCS + 1))
-def test_a_disk_that_fills_at_any_sync_leaves_nothing_half_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
-    real, calls = os.fsync, 0
-
-    def fsync(descriptor: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == at:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(descriptor)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(ModelError, match="No space left on device"):
-        add(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    # What failed can be tried again.
-    assert registry.verify(tmp_path / add(tmp_path))
-
-
-def test_the_parents_of_a_model_are_made_with_it_and_go_if_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as full:
-        fill_disk(full, at=3)
-        with pytest.raises(ModelError, match="No space left"):
-            registry.save(tmp_path / "a" / "b" / "c", files(), {"version": "x"})
-    assert list(tmp_path.iterdir()) == []
-    registry.check_target(tmp_path / "a" / "b" / "c")
-    assert list(tmp_path.iterdir()) == []
-    registry.save(tmp_path / "a" / "b" / "c", files(), {"version": "x"})
-    assert registry.verify(tmp_path / "a" / "b" / "c")
-
-
-def test_a_model_is_not_saved_under_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match="/file is not a directory"):
-        registry.check_target(tmp_path / "file" / "a" / "b")
-
-
-def test_a_failing_rename_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> Path:
-        raise OSError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(ModelError, match="Permission denied"):
-        add(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interrupt_while_saving_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(_: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        add(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_model_is_saved_into_an_empty_directory_but_not_over_anything(tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    registry.save(empty, files(), {"version": "x"})
-    before = (empty / "manifest.json").read_bytes()
-    with pytest.raises(ModelError, match="is not empty"):
-        registry.save(empty, files(), {"version": "y"})
-    assert (empty / "manifest.json").read_bytes() == before
-    with pytest.raises(ModelError, match="is not a directory"):
-        registry.save(empty / "manifest.json", files(), {"version": "y"})
-
-
-@pytest.mark.parametrize("name", [".", "../here"])
-def test_where_one_is_no_model_is_put_and_that_is_said_before_training(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(ModelError, match="is where you are; choose a new directory in it"):
-        registry.check_target(Path(name))
-
-
-def test_a_mount_point_cannot_become_a_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
-    with pytest.raises(ModelError, match="is a mount point; choose a new directory in it"):
-        registry.check_target(tmp_path)
-
-
-def test_a_model_that_lacks_a_file_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot be saved without config"):
-        registry.save(tmp_path / "x", {}, {"version": "x"})
-    assert list(tmp_path.iterdir()) == []
+from tests.classifier.stand_in import add
 
 
 def test_version_names_sort_by_time_and_never_come_twice() -> None:
@@ -280,12 +84,12 @@ def test_rollback_goes_back_one_champion_at_a_time(tmp_path: Path) -> None:
     first, second, third = (add(tmp_path) for _ in range(3))
     for name in (first, second, third, third):
         registry.promote(tmp_path, name)
-    assert registry.rollback(tmp_path) == second
-    assert registry.rollback(tmp_path) == first == registry.champion(tmp_path)
+    assert registry.rollback(tmp_path).version == second
+    assert registry.rollback(tmp_path).version == first == registry.champion(tmp_path)
     with pytest.raises(ModelError, match="no earlier champion"):
         registry.rollback(tmp_path)
     registry.promote(tmp_path, third)
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path).version == first
 
 
 def test_the_last_act_by_hand_is_noted_and_what_a_run_does_is_none(tmp_path: Path) -> None:
@@ -326,7 +130,7 @@ def test_to_promote_what_serves_already_is_an_act_by_hand_too(tmp_path: Path) ->
     first, second = add(tmp_path), add(tmp_path)
     for version in (first, second):
         registry.set_champion(tmp_path, version)
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path).version == first
     registry.promote(tmp_path, first)
     act = registry.last_act(tmp_path)
     assert act is not None
@@ -355,7 +159,7 @@ def test_rollback_goes_to_another_champion_where_what_came_between_was_removed(
     # As an earlier version left it.
     twice = [{"version": name} for name in (zeroth, first, first)]
     (tmp_path / registry.HISTORY).write_text(json.dumps(twice))
-    assert registry.rollback(tmp_path) == zeroth == registry.champion(tmp_path)
+    assert registry.rollback(tmp_path).version == zeroth == registry.champion(tmp_path)
     with pytest.raises(ModelError, match="no earlier champion"):
         registry.rollback(tmp_path)
 
@@ -372,89 +176,50 @@ def test_the_history_outlives_a_champion_that_was_pointed_at_or_taken_away_by_ha
         (tmp_path / registry.CHAMPION).symlink_to(other)
     registry.promote(tmp_path, third)
     assert [entry["version"] for entry in registry.history(tmp_path)] == [first, second, third]
-    assert registry.rollback(tmp_path) == second
+    assert registry.rollback(tmp_path).version == second
     (tmp_path / registry.CHAMPION).unlink()
-    assert registry.rollback(tmp_path) == second == registry.champion(tmp_path)
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path).version == second == registry.champion(tmp_path)
+    assert registry.rollback(tmp_path).version == first
 
 
-def test_rollback_refuses_a_damaged_earlier_champion(tmp_path: Path) -> None:
-    first, second = add(tmp_path), add(tmp_path)
-    registry.promote(tmp_path, first)
-    registry.promote(tmp_path, second)
-    (tmp_path / first / "config.json").unlink()
-    with pytest.raises(ModelError):
-        registry.rollback(tmp_path)
-    assert registry.champion(tmp_path) == second
-
-
-def test_a_removed_version_is_gone_and_rollback_passes_over_it(tmp_path: Path) -> None:
+def test_rollback_refuses_a_damaged_earlier_champion_and_goes_further_back_without_it(
+    tmp_path: Path,
+) -> None:
     first, second, third = (add(tmp_path) for _ in range(3))
     for name in (first, second, third):
         registry.promote(tmp_path, name)
+    (tmp_path / second / "config.json").unlink()
+    with pytest.raises(ModelError, match=f"frontdesk models remove {second}"):
+        registry.rollback(tmp_path)
+    assert registry.champion(tmp_path) == third
     registry.remove(tmp_path, second)
-    assert {version.name for version in registry.versions(tmp_path)} == {first, third}
-    assert not [path for path in tmp_path.iterdir() if second in path.name]
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path) == registry.Return(first, ())
 
 
-def test_what_serves_or_waits_for_the_gate_is_not_removed_nor_what_is_no_version(
+def test_rollback_passes_over_champions_whose_folders_somebody_deleted_and_names_them(
     tmp_path: Path,
 ) -> None:
+    first, second, third, fourth = (add(tmp_path) for _ in range(4))
+    for name in (first, second, fourth, third, second, fourth):
+        registry.promote(tmp_path, name)
+    for name in (second, third):
+        shutil.rmtree(tmp_path / name)
+    assert registry.rollback(tmp_path) == registry.Return(first, (second, third))
+    assert registry.champion(tmp_path) == first
+    assert [entry["version"] for entry in registry.history(tmp_path)] == [first]
+    act = registry.last_act(tmp_path)
+    assert act is not None
+    assert act.kind == registry.ROLLBACK, "the hold, which a promotion would lift"
+
+
+def test_there_is_nobody_to_roll_back_to_where_all_other_folders_are_gone(tmp_path: Path) -> None:
     first, second = add(tmp_path), add(tmp_path)
-    registry.promote(tmp_path, first)
-    registry.set_candidate(tmp_path, second)
-    precious = tmp_path / "precious"
-    precious.mkdir()
-    for name, says in (
-        (first, "serves"),
-        (second, "waits for the gate"),
-        (registry.new_version_name(), "no such version"),
-        ("precious", "is no version"),
-        ("../precious", "is no version"),
-        (registry.CHAMPION, "is no version"),
-    ):
-        with pytest.raises(ModelError, match=says):
-            registry.remove(tmp_path, name)
-    assert precious.is_dir()
-    assert {version.name for version in registry.versions(tmp_path)} == {first, second}
-
-
-def test_a_removal_that_is_killed_leaves_a_rest_that_is_swept_and_no_half_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = add(tmp_path), add(tmp_path)
-    registry.promote(tmp_path, second)
-    age(tmp_path / first, timedelta(days=30))
-    with monkeypatch.context() as patch:
-
-        def killed(_: Path) -> None:
-            raise KeyboardInterrupt
-
-        patch.setattr(registry.shutil, "rmtree", killed)
-        with pytest.raises(KeyboardInterrupt):
-            registry.remove(tmp_path, first)
-    assert [version.name for version in registry.versions(tmp_path)] == [second]
-    (rest,) = [path for path in tmp_path.iterdir() if first in path.name]
-    registry.sweep(tmp_path)
-    assert rest.exists(), "whoever removes it may still be at it"
-    age(rest, timedelta(days=30))
-    registry.sweep(tmp_path)
-    assert not rest.exists()
-
-
-def test_a_full_disk_does_not_keep_a_version_from_being_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second, third = (add(tmp_path) for _ in range(3))
-    registry.promote(tmp_path, first)
-    registry.promote(tmp_path, second)
-    fill_disk(monkeypatch, at=2)  # the first is the lock
-    registry.remove(tmp_path, third)
-    fill_disk(monkeypatch, at=2)
-    with pytest.raises(ModelError, match=r"history\.json: could not be saved"):
-        registry.remove(tmp_path, first)
-    assert {version.name for version in registry.versions(tmp_path)} == {first, second}
+    for name in (second, first, second):
+        registry.promote(tmp_path, name)
+    shutil.rmtree(tmp_path / first)
+    with pytest.raises(ModelError, match="no earlier champion"):
+        registry.rollback(tmp_path)
+    assert registry.champion(tmp_path) == second
 
 
 def test_a_version_that_is_removed_meanwhile_does_not_become_the_champion(
@@ -505,35 +270,19 @@ def test_no_model_is_read_while_others_wait_for_the_lock(
     first, second = add(tmp_path), add(tmp_path)
     registry.promote(tmp_path, first)
     monkeypatch.setattr(registry, "LOCK_SECONDS", 0.0)
-    verify, verified = registry.verify, []
+    verify, verified = artifact.verify, []
 
     def alone(directory: Path) -> dict[str, Any]:
         with registry._locked(tmp_path):
             verified.append(directory.name)
             return verify(directory)
 
-    monkeypatch.setattr(registry, "verify", alone)
+    monkeypatch.setattr(artifact, "verify", alone)
     registry.set_candidate(tmp_path, second)
     registry.promote(tmp_path, second)
     assert registry.champion(tmp_path) == second
-    assert registry.rollback(tmp_path) == first == registry.champion(tmp_path)
+    assert registry.rollback(tmp_path).version == first == registry.champion(tmp_path)
     assert verified == [second, second, first]
-
-
-def test_no_files_are_deleted_while_others_wait_for_the_lock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = add(tmp_path)
-    monkeypatch.setattr(registry, "LOCK_SECONDS", 0.0)
-    rmtree = shutil.rmtree
-
-    def alone(directory: Path) -> None:
-        with registry._locked(tmp_path):
-            rmtree(directory)
-
-    monkeypatch.setattr(registry.shutil, "rmtree", alone)
-    registry.remove(tmp_path, name)
-    assert not [path for path in tmp_path.iterdir() if name in path.name]
 
 
 @pytest.mark.parametrize("change", ["a promotion", "a rollback", "both", "a removal"])
@@ -543,11 +292,11 @@ def test_a_rollback_takes_back_no_champion_of_another_process_that_changed_it_me
     first, second, third, other = (add(tmp_path) for _ in range(4))
     for name in (first, second, third):
         registry.promote(tmp_path, name)
-    verify = registry.verify
+    verify = artifact.verify
 
     def meanwhile(directory: Path) -> dict[str, Any]:
         manifest = verify(directory)
-        monkeypatch.setattr(registry, "verify", verify)
+        monkeypatch.setattr(artifact, "verify", verify)
         if change in ("a rollback", "both"):
             registry.rollback(tmp_path)
         if change in ("a promotion", "both"):
@@ -556,53 +305,11 @@ def test_a_rollback_takes_back_no_champion_of_another_process_that_changed_it_me
             registry.remove(tmp_path, second)
         return manifest
 
-    monkeypatch.setattr(registry, "verify", meanwhile)
+    monkeypatch.setattr(artifact, "verify", meanwhile)
     with pytest.raises(ModelError, match="another process promoted, rolled back or removed"):
         registry.rollback(tmp_path)
     serves = {"a rollback": second, "a removal": third}.get(change, other)
     assert registry.champion(tmp_path) == serves
-
-
-def test_where_no_models_are_nothing_is_superfluous_and_that_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no such directory of models"):
-        registry.superfluous(tmp_path / "nowhere", 3)
-
-
-def test_superfluous_is_what_neither_serves_nor_waits_nor_is_new_nor_served_lately(
-    tmp_path: Path,
-) -> None:
-    now = datetime.now(UTC)
-    old = [registry.new_version_name(now - timedelta(days=9 - n)) for n in range(6)]
-    # Named when its training began, which took days.
-    fresh = registry.new_version_name(now - timedelta(days=20))
-    for name in (*old, fresh):
-        add(tmp_path, name)
-        age(tmp_path / name, timedelta(hours=23 if name == fresh else 25))
-    for name in (old[0], old[1], old[3], old[4]):
-        registry.promote(tmp_path, name)
-    registry.set_candidate(tmp_path, old[5])
-    for keep, expected in ((1, [0, 1, 2, 3]), (2, [0, 1, 2]), (4, [2]), (9, [2])):
-        found = [version.name for version in registry.superfluous(tmp_path, keep)]
-        assert found == [old[number] for number in expected]
-    registry.rollback(tmp_path)  # from then on old[4] is one of those that were taken back
-    assert old[4] in [version.name for version in registry.superfluous(tmp_path, 2)]
-
-
-def test_what_was_made_since_a_rollback_is_not_superfluous_until_somebody_promotes(
-    tmp_path: Path,
-) -> None:
-    before, first, second, held = (add(tmp_path) for _ in range(4))
-    for version in (first, second):
-        registry.promote(tmp_path, version)
-    registry.rollback(tmp_path)
-    note = json.loads((tmp_path / registry.LAST_ACT).read_text())
-    note["at"] = (datetime.now(UTC) - timedelta(days=3)).isoformat()
-    (tmp_path / registry.LAST_ACT).write_text(json.dumps(note))
-    for version, days in ((before, 4), (first, 4), (second, 4), (held, 2)):
-        age(tmp_path / version, timedelta(days=days))
-    assert {each.name for each in registry.superfluous(tmp_path, 1)} == {before, second}
-    registry.promote(tmp_path, first)
-    assert {each.name for each in registry.superfluous(tmp_path, 1)} == {before, second, held}
 
 
 def test_a_crash_between_history_and_pointer_does_not_confuse_rollback(
@@ -620,7 +327,7 @@ def test_a_crash_between_history_and_pointer_does_not_confuse_rollback(
         with pytest.raises(KeyboardInterrupt):
             registry.promote(tmp_path, third)
     assert registry.champion(tmp_path) == second
-    assert registry.rollback(tmp_path) == first
+    assert registry.rollback(tmp_path).version == first
 
 
 def test_a_pointer_is_replaced_and_never_absent(
@@ -683,7 +390,7 @@ def test_a_version_with_broken_json_hinders_no_list_of_versions(
     tmp_path: Path, content: str
 ) -> None:
     broken, sound = add(tmp_path), add(tmp_path)
-    for name in ("metrics.json", registry.MANIFEST):
+    for name in ("metrics.json", artifact.MANIFEST):
         (tmp_path / broken / name).write_text(content)
     found = {version.name: version.metrics for version in registry.versions(tmp_path)}
     assert found.keys() == {broken, sound}

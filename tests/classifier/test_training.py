@@ -11,12 +11,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from classifier import registry
+from classifier import artifact, registry
+from classifier.artifact import ModelError
 from classifier.base import BaseModelError
 from classifier.data import DataError, Example, content_hash
 from classifier.engine import Classifier
 from classifier.recipe import Recipe
-from classifier.registry import ModelError
 from classifier.training import PRIVATE, find_labels, train_to_directory, train_version
 from tests.classifier.disks import fill_disk
 from tests.classifier.tiny import TINY, make_examples
@@ -63,11 +63,11 @@ def test_progress_counts_the_names_of_intents_and_every_round(
 
 def test_the_model_directory_holds_all_that_the_manifest_lists(trained: Any) -> None:
     out, metrics, _ = trained
-    manifest = registry.verify(out)
+    manifest = artifact.verify(out)
     assert set(manifest["files"]) == {p.name for p in out.iterdir()} - {"manifest.json"}
     assert manifest["data"]["hash"] == content_hash(make_examples())
     assert manifest["recipe"]["max_tokens"] == 32
-    assert set(manifest["files"]) == {*registry.FILES, "model.int8.onnx"}
+    assert set(manifest["files"]) == {*artifact.FILES, "model.int8.onnx"}
     assert metrics["int8"]["exported"]
     for head in ("intent", "sentiment"):
         assert metrics["int8"]["unread"][head]["texts"] == metrics["held_out"]
@@ -288,7 +288,7 @@ def test_a_trained_version_is_named_as_its_directory_and_moves_no_pointer(
     name, metrics = train_version(
         examples, tmp_path / "models", base=str(tiny_base), recipe=SHORT, device="cpu"
     )
-    assert metrics["version"] == name == registry.verify(tmp_path / "models" / name)["version"]
+    assert metrics["version"] == name == artifact.verify(tmp_path / "models" / name)["version"]
     assert registry.champion(tmp_path / "models") is None
     assert [v.name for v in registry.versions(tmp_path / "models")] == [name]
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import BertWordPieceTokenizer
 
-from classifier import registry
+from classifier import artifact
 from classifier.arrays import Float32
 from classifier.backends import Batch, Output
 from classifier.bert import BertEncoder, BertShape, to_checkpoint
@@ -135,7 +135,7 @@ def make_batch(*sequences: list[int]) -> Batch:
 
 def misfit(version: Path) -> None:
     """Give a version a part that does not fit the others, with a manifest that says it is right."""
-    part, manifest = version / "neighbours.safetensors", version / registry.MANIFEST
+    part, manifest = version / "neighbours.safetensors", version / artifact.MANIFEST
     directions = load_file(part)["directions"].numpy()
     safetensors.numpy.save_file({"directions": np.ascontiguousarray(directions[:, :-8])}, part)
     content, said = part.read_bytes(), json.loads(manifest.read_text())

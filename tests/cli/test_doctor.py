@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from classifier import registry
 from cli import rundir
 from cli.findings import Status
 from desk.domain import FeedbackKind
@@ -208,6 +209,30 @@ def test_doctor_finds_a_damaged_champion(
     assert result.json()["ok"] is False
     assert checks(result)["models"]["status"] == "fail"
     assert "rollback" in checks(result)["models"]["hint"]
+
+
+def test_what_doctor_says_to_do_about_a_damaged_model_of_before_leaves_a_way_to_roll_back(
+    place: Place, models_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    monkeypatch.setenv("MODELS_DIR", str(models))
+    first = registry.champion(models)
+    assert first is not None
+    second, third, fourth = (registry.new_version_name() for _ in range(3))
+    for name in (second, third, fourth):
+        shutil.copytree(models / first, models / name)
+        registry.promote(models, name)
+    (models / second / "calibration.json").write_text("{}")
+    shutil.rmtree(models / third)
+    found = frontdesk("doctor", "--json").json()["checks"]
+    [hint] = [each["hint"] for each in found if second in each["detail"]]
+    assert hint == f"frontdesk models remove {second}"
+    assert frontdesk(*hint.split()[1:]).code == 0
+    back = frontdesk("models", "rollback")
+    assert back.code == 0, back.err
+    assert f"{first} serves again (before: {fourth})." in back.out
+    assert f"Passed over, since the folder is gone: {third}" in back.out
+    assert registry.champion(models) == first
 
 
 def test_doctor_tells_what_a_pack_has_that_the_champion_was_not_trained_for(

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from classifier import Classifier, Prediction, registry
+from classifier import Classifier, Prediction, artifact, registry
 from cli.screen import training_progress
 from cli.train import REASONS, _print_result
 from desk.domain import RunState
@@ -70,7 +70,7 @@ def test_train_takes_every_documented_form(place: Place, frontdesk: Command, kin
     out_dir = place.folder / "model"
     result = frontdesk("train", "--data", str(file), "--out", str(out_dir), "--epochs", "1")
     assert result.code == 0, result.err
-    assert registry.verify(out_dir)
+    assert artifact.verify(out_dir)
     heads = json.loads((out_dir / "labels.json").read_text())
     assert bool(heads["intents"]) == (kind != "sentiment alone")
     assert bool(heads["sentiments"]) == (kind != "csv with label")
@@ -159,6 +159,27 @@ def test_train_alone_makes_the_first_champion_and_leaves_later_ones_to_be_promot
     assert len(registry.versions(no_models)) == 2
 
 
+def test_a_first_model_takes_the_place_of_no_champion_that_was_promoted_at_the_same_moment(
+    no_models: Path, models_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = registry.champion(models_dir)
+    assert other is not None
+    verify = artifact.verify
+
+    def meanwhile(directory: Path) -> dict[str, Any]:
+        monkeypatch.setattr(artifact, "verify", verify)
+        shutil.copytree(models_dir / other, no_models / other)
+        registry.promote(no_models, other)
+        return verify(directory)
+
+    monkeypatch.setattr(artifact, "verify", meanwhile)
+    result = frontdesk("train", "--epochs", "1", "--quiet", "--json")
+    assert result.code == 0, result.err
+    assert result.json()["promoted"] is False
+    assert f"was not promoted: meanwhile {other} has become the champion" in result.err
+    assert registry.champion(no_models) == other
+
+
 def test_train_aims_at_the_errors_that_the_pack_allows_and_with_a_file_at_the_usual_ones(
     place: Place,
     pack_dir: Path,
@@ -174,12 +195,12 @@ def test_train_aims_at_the_errors_that_the_pack_allows_and_with_a_file_at_the_us
     )
     monkeypatch.setenv("PACK", str(strict))
     model = frontdesk("train", "--epochs", "1", "--json").json()["model"]
-    recipe = registry.verify(Path(model))["recipe"]
+    recipe = artifact.verify(Path(model))["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.2, {"refund": 0.05})
     assert recipe["never_answered"] == ["person"]
     data, out = strict / "examples.jsonl", place.folder / "m"
     assert frontdesk("train", "--epochs", "1", "--data", str(data), "--out", str(out)).code == 0
-    recipe = registry.verify(out)["recipe"]
+    recipe = artifact.verify(out)["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.05, {})
     assert recipe["never_answered"] == []
 
@@ -196,6 +217,23 @@ def test_train_on_a_pack_with_mistakes_names_them(
     assert "policy.target_error: Input should be less than 0.5; for 3 % write 0.03 (line 12)" in (
         result.err
     )
+
+
+def test_train_takes_no_other_name_of_out_of_scope_than_the_packs(
+    place: Place,
+    no_models: Path,
+    pack_dir: Path,
+    frontdesk: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    edited = Path(shutil.copytree(pack_dir, place.folder / "edited"))
+    file = edited / "examples.jsonl"
+    file.write_text(file.read_text().replace("out_of_scope", "oos"))
+    monkeypatch.setenv("PACK", str(edited))
+    result = frontdesk("train", "--epochs", "1")
+    assert result.code == 2
+    assert "label them out_of_scope" in result.err
+    assert not no_models.exists()
 
 
 def test_a_training_that_is_killed_leaves_nothing(place: Place, no_models: Path) -> None:
@@ -527,8 +565,9 @@ def test_train_says_what_would_prove_more(
     assert "pack.yml" not in said
 
 
-def test_ctrl_c_in_a_training_from_feedback_closes_the_run(
-    place: Place, own_models: Path, pack_dir: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and `timeout`
+def test_a_training_from_feedback_that_is_stopped_closes_its_run(
+    place: Place, own_models: Path, pack_dir: Path, number: signal.Signals
 ) -> None:
     slow = place.folder / "slow"
     shutil.copytree(pack_dir, slow)
@@ -539,8 +578,8 @@ def test_ctrl_c_in_a_training_from_feedback_closes_the_run(
     while "epoch 1" not in process.stderr.readline():
         assert process.poll() is None
     time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    process.send_signal(number)
+    assert process.wait(20) == 128 + number
     # A run that stayed open would keep every later one from starting.
     again = place.run("train", "--from-feedback", "--no-wait", "--json")
     assert again.json()["run"] == 2
@@ -568,8 +607,8 @@ def test_a_run_that_is_trained_here_is_under_way_from_its_first_moment(
 def test_a_training_that_is_terminated_while_it_saves_leaves_nothing(place: Place) -> None:
     data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
     script = (
-        "import os, signal, sys\nfrom classifier import registry\nfrom cli.main import main\n"
-        "registry._sync = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "import os, signal, sys\nfrom classifier import artifact\nfrom cli.main import main\n"
+        "artifact.sync = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
         f"sys.exit(main(['train', '--data', {str(data)!r}, '--out', 'new/m', '--epochs', '1']))"
     )
     done = subprocess.run(

@@ -377,12 +377,12 @@ from cli.supervisor import Child, Stage, Supervisor
 one = Supervisor(Path({str(tmp_path)!r}), lambda *_: None)
 stubborn = {STUBBORN.format(ready="pass")!r}
 for name, code in (("meek", {SLEEPS!r}), ("stubborn", stubborn)):
-    one.start(Child(name, [sys.executable, "-c", code], os.environ, Stage.BOT, lambda _: True))
+    one.start(Child(name, [sys.executable, "-c", code], os.environ, Stage.REDIS, lambda _: True))
 if {watchman != "as it was"}:
-    os.kill(one._watchman.pid, signal.SIGKILL)
-    one._watchman.wait()
+    os.kill(one.watchman.pid, signal.SIGKILL)
+    one.watchman.wait()
     one.turn()
-print(*(child.pid for child in one.children), one._watchman.pid, flush=True)
+print(*(child.pid for child in one.children), one.watchman.pid, flush=True)
 while True:
     one.turn()
     time.sleep(0.05)
@@ -402,6 +402,51 @@ while True:
 
 
 @pytest.mark.parametrize("watchman", ["as it was", "killed and replaced"])
+def test_what_a_killed_up_left_ends_what_it_is_at_before_the_next_start_goes_on(
+    tmp_path: Path, watchman: str
+) -> None:
+    journal = tmp_path / "journal"
+    # A bot with a reply on its way, which takes longer than a worker is given.
+    bot = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        f"    time.sleep({GRACE[Stage.WORKERS] + 0.5})\n"
+        f"    open({str(journal)!r}, 'a').write('sent ')\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        f"open({str(journal)!r}, 'a').write('sending ')\n"
+        "time.sleep(60)\n"
+    )
+    script = f"""
+import os, signal, sys, time
+from pathlib import Path
+from cli.compose import load_pack, read_settings
+from cli.supervisor import Child, Stage
+from cli.up import Run
+settings = read_settings(_env_file=None, data_dir=Path({str(tmp_path)!r}), pack={str(FLORIST)!r})
+run = Run(settings, load_pack(settings), quiet=True)
+is_ready = lambda _: Path({str(journal)!r}).exists()
+bot = Child("bot", [sys.executable, "-c", {bot!r}], os.environ, Stage.BOT, is_ready)
+run.supervisor.start(bot)
+run.supervisor.wait_ready([bot], 20)
+if {watchman != "as it was"}:
+    os.kill(run.supervisor.watchman.pid, signal.SIGKILL)
+    run.supervisor.watchman.wait()
+    run.supervisor.turn()
+print("up", flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.kill()
+    assert rundir.end_leftovers(tmp_path, sum(GRACE.values())) == []
+    assert journal.read_text() == "sending sent "
+
+
+@pytest.mark.parametrize("watchman", ["as it was", "killed and replaced"])
 def test_a_command_that_runs_once_does_not_outlive_a_supervisor_that_is_killed(
     tmp_path: Path, watchman: str
 ) -> None:
@@ -414,11 +459,11 @@ first = None
 def look(_):
     global first
     if {watchman != "as it was"} and first is None:
-        first = one._watchman
+        first = one.watchman
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
-    elif one._watchman is not first:
-        print(*(child.pid for child in one.living()), one._watchman.pid, flush=True)
+    elif one.watchman is not first:
+        print(*(child.pid for child in one.living()), one.watchman.pid, flush=True)
         return True
     return False
 sleeps = [sys.executable, "-c", {SLEEPS!r}]
@@ -563,7 +608,7 @@ def test_the_next_start_ends_what_a_killed_one_left_and_nobody_else(tmp_path: Pa
             "training": {"pid": None, "command": "x"},
         }
         rundir.write(tmp_path, {"pid": 4242, "children": children})
-        assert rundir.end_leftovers(tmp_path) == ["bot"]
+        assert rundir.end_leftovers(tmp_path, 5.0) == ["bot"]
         assert ours.wait(5) == -signal.SIGKILL
         assert stranger.poll() is None
         assert rundir.read(tmp_path) == {}

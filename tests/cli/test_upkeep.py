@@ -13,16 +13,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from sqlalchemy import select, text
 
 from cli.findings import Status
+from cli.simulated import HOST, UPDATE_ID_GAP, Simulator, begin_anew, choose_port
 from desk.domain import DeliveryState, Incoming, Person
 from desk.flow import customers, delivering, intake, leases, runs
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
 from desk.tables import Customer, DeliveryRow, RunRow
+from simulator.world import DEFAULT_TOKEN
 from tests.cli.conftest import Place, Result, checks
 from tests.desk.acting import hold_lease, new_rows
 
@@ -200,6 +203,35 @@ def test_the_simulators_people_do_not_become_a_real_bots(
     assert frontdesk("operators", "list", "--json").json() == []
     monkeypatch.delenv("BOT_TOKEN")
     assert len(frontdesk("operators", "list", "--json").json()) == 1
+
+
+def test_a_simulator_that_begins_anew_numbers_its_updates_past_those_that_the_desk_has(
+    desk: Desk, place: Place
+) -> None:
+    bot_id = int(DEFAULT_TOKEN.partition(":")[0])
+    intake.store_updates(desk, [Incoming(bot_id, 5000, 5, {})])
+    port = choose_port(0)
+    simulator = Simulator(f"http://{HOST}:{port}")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulator", "--port", str(port)],
+        cwd=place.folder,
+        env=place.environment(),
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while not simulator.answers():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        begin_anew(desk, simulator, bot_id)
+        simulator.post("/sim/customers", {"first_name": "Ada", "id": 77})
+        simulator.post("/sim/customers/77/send", {"text": "hello"})
+        url = f"{simulator.url}/bot{DEFAULT_TOKEN}/getUpdates"
+        with urlopen(url) as answer:  # noqa: S310 - always http, to this machine
+            updates = json.load(answer)["result"]
+        assert min(update["update_id"] for update in updates) == 5001 + UPDATE_ID_GAP
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_doctor_retries_refused_deliveries_but_not_to_those_who_left(

@@ -348,6 +348,10 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             "policy.out_of_scope: no intent called 'oos'",
         ),
         (
+            _swap("  out_of_scope:\n", "  oos:\n    title: {en: X}\n  out_of_scope:\n"),
+            "intents.oos: the model takes it and out_of_scope for one; keep the one that policy.",
+        ),
+        (
             _swap("policy:\n", "policy:\n  out_of_scope: opening_hours\n"),
             "policy.out_of_scope: the model knows this intent as out_of_scope or oos only",
         ),

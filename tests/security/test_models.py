@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from classifier import Classifier, registry
-from classifier.registry import ModelError
+from classifier import Classifier, artifact, registry
+from classifier.artifact import ModelError
 from tests.workers.models import make_version
 from workers.inference import Champion
 
@@ -89,7 +89,7 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(models: Path, name: s
     manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
     (version / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match="plain file name"):
-        registry.verify(version)
+        artifact.verify(version)
 
 
 @pytest.mark.parametrize(

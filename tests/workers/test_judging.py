@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from classifier import registry
+from classifier import artifact, registry
 from classifier.data import Example
 from classifier.registry import promote
 from desk import metrics
@@ -104,7 +104,7 @@ def test_after_a_rollback_a_run_promotes_nothing_until_somebody_promotes_by_hand
     monkeypatch.setattr(training, "judge", lambda *_: Verdict(True, 0.95, 0.9))
     for _ in range(2):
         trainer.run(*runs.order_run(stage.desk, "Olga"))
-    serving = registry.rollback(trainer.models_dir)
+    serving = registry.rollback(trainer.models_dir).version
     run_id, attempt = runs.order_run(stage.desk, "Olga")
     before = {state: counted(state) for state in ("held", "rejected")}
     assert trainer.run(run_id, attempt) is RunState.REJECTED
@@ -125,7 +125,7 @@ def test_a_champion_that_does_not_load_is_replaced_even_after_a_rollback(
 ) -> None:
     for _ in range(2):
         trainer.run(*runs.order_run(stage.desk, "Olga"))
-    serving = registry.rollback(trainer.models_dir)
+    serving = registry.rollback(trainer.models_dir).version
     if missing:
         (trainer.models_dir / "champion").unlink()
     else:
@@ -139,7 +139,7 @@ def test_an_act_that_cannot_be_read_costs_no_training(
     (trainer.models_dir / registry.LAST_ACT).write_text("{")
     monkeypatch.setattr(Trainer, "_train", lambda *_: pytest.fail("it trains"))
     run_id, attempt = runs.order_run(stage.desk, "Olga")
-    with pytest.raises(registry.ModelError, match="frontdesk models promote"):
+    with pytest.raises(artifact.ModelError, match="frontdesk models promote"):
         trainer.run(run_id, attempt)
     assert runs.get_run(stage.desk, run_id).state is RunState.FAILED
 

@@ -16,9 +16,9 @@ import torch
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from classifier import registry
+from classifier import artifact, registry
+from classifier.artifact import ModelError
 from classifier.data import content_hash, read_examples
-from classifier.registry import ModelError
 from desk.domain import DeskError, RunState
 from desk.flow import runs
 from tests.conftest import FLORIST, Clock
@@ -75,7 +75,7 @@ def test_a_model_is_verified_before_the_transaction_that_others_wait_for(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verified: list[str] = []
-    verify = registry.verify
+    verify = artifact.verify
     engine = stage.desk.store.engine
 
     def alone(directory: Path) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def test_a_model_is_verified_before_the_transaction_that_others_wait_for(
     event.listen(engine, "begin", begun)
     event.listen(engine, "commit", ended)
     event.listen(engine, "rollback", ended)
-    monkeypatch.setattr(registry, "verify", alone)
+    monkeypatch.setattr(artifact, "verify", alone)
     monkeypatch.setattr(training, "judge", judged)
     run_id, attempt = runs.order_run(stage.desk, "Olga")
     assert trainer.run(run_id, attempt) is RunState.PROMOTED
@@ -134,7 +134,7 @@ def test_the_errors_that_the_packs_answers_may_have_steer_the_training(
     run_id, attempt = runs.order_run(stage.desk, "Olga")
     trainer.run(run_id, attempt)
     version = runs.get_run(stage.desk, run_id).version
-    recipe = registry.verify(trainer.models_dir / str(version))["recipe"]
+    recipe = artifact.verify(trainer.models_dir / str(version))["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.2, {"refund": 0.05})
     assert recipe["never_answered"] == ["complaint", "talk_to_person"]
 
@@ -300,7 +300,7 @@ def test_a_champion_that_is_a_directory_fails_a_run_before_it_trains(
     (trainer.models_dir / "champion").mkdir()
     monkeypatch.setattr(training, "train_version", kill)
     run_id, attempt = runs.order_run(stage.desk, "Olga")
-    with pytest.raises(registry.ModelError, match="is not a pointer"):
+    with pytest.raises(artifact.ModelError, match="is not a pointer"):
         trainer.run(run_id, attempt)
     assert "is not a pointer" in str(runs.get_run(stage.desk, run_id).error)
 
