@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.compose import load_settings, open_desk
+from cli.compose import check_store, load_settings, open_desk, open_store
+from cli.erased import erase_again, note
 from cli.errors import CommandError, MisconfiguredError
 from cli.private_file import check_new, write_new
 from cli.screen import JsonOption, notices, print_json, results, shown
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 customers = typer.Typer(no_args_is_help=True, help="Find customers, hand out their data, erase it.")
 
 Who = Annotated[str, typer.Argument(metavar="WHO", help="Telegram id or @username.")]
+WhoOrAgain = Annotated[
+    str | None, typer.Argument(metavar="[WHO]", help="Telegram id or @username.")
+]
 
 
 @customers.command("list", epilog="Example: frontdesk customers list ana --json")
@@ -78,7 +82,11 @@ def export(
 
 @customers.command(epilog="Example: frontdesk customers erase @ana")
 def erase(
-    who: Who,
+    who: WhoOrAgain = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Instead of WHO: all who were erased, after a restore."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also one who waits for a person, or has one.")
@@ -88,8 +96,14 @@ def erase(
     """Erase what is kept of a customer, for good, and delete their topic.
 
     What was counted of them stays, without words, names or ids. Should they write again, they
-    are a new customer.
+    are a new customer. With --again those who came back with a backup are erased once more, by the
+    notes in DATA_DIR, while nothing runs.
     """
+    if (who is None) != again:
+        raise MisconfiguredError("Name whom to erase, or give --again alone.")
+    if who is None:
+        _erase_again(json_)
+        return
     from classifier import registry
     from desk.flow import erasing
     from desk.flow.dossier import the_one
@@ -104,6 +118,7 @@ def erase(
         question = f"Erase {customer.chat_id}, {shown(customer.name)}, and all that was said?"
         _ask(question, customer.banned_at is not None)
     erased = erasing.erase(desk, customer.id, force=force)
+    note(desk.store, settings)
     models = _models_since(erased, there)
     runs = [] if erased.taught_since is None else [run[0] for run in unfinished_runs(desk)]
     if json_:
@@ -130,6 +145,19 @@ def erase(
             "SQLite's log could not be emptied, since somebody reads just now, a backup perhaps; "
             "it has the old pages until it is written over."
         )
+    desk.store.dispose()
+
+
+def _erase_again(json_: bool) -> None:
+    settings = load_settings()
+    store = open_store(settings)
+    check_store(store)
+    number = erase_again(store, settings)
+    store.dispose()
+    if json_:
+        print_json({"erased": number})
+    else:
+        results().print(f"Erased again: {number}.")
 
 
 def _ask(question: str, banned: bool) -> None:

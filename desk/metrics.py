@@ -207,6 +207,7 @@ for _chore in (
     "remind",
     "close_quiet",
     "erase_old",
+    "note_erased",
 ):
     CHORES_FAILED.labels(_chore)
 

@@ -24,6 +24,7 @@ from desk.flow.mentions import Mentions
 from desk.flow.reminding import DIGEST_KEYS
 from desk.flow.silence import is_silent
 from desk.masking import mask
+from desk.store import Store
 from desk.tables import (
     IS_UNFINISHED,
     Conversation,
@@ -32,6 +33,7 @@ from desk.tables import (
     Feedback,
     Inbox,
     Message,
+    utcnow,
 )
 from desk.telegram_html import escaped as html
 
@@ -74,7 +76,27 @@ def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
         _refuse_undone(session, customer, mentions)
         for start in range(0, len(mentions.updates), CHUNK):
             _empty(session, Inbox.id.in_(mentions.updates[start : start + CHUNK]))
-        return _forget(session, desk, customer, keep_taught=False)
+        return _forget(session, customer, desk.clock(), None)
+
+
+def erase_again(store: Store, customer_id: int) -> Erased:
+    """Erase one who was erased and whom a backup has brought back, while no process runs.
+
+    What of theirs was under way at the moment of the backup is over. What they taught goes, too,
+    whoever erased them. Raises `DeskError` where there is no such customer.
+    """
+    with store.writing() as session:
+        customer = _known(session.get(Customer, customer_id, with_for_update=True))
+        mentions = Mentions(session, customer)
+        mentions.look(session)
+        for start in range(0, len(mentions.updates), CHUNK):
+            which = Inbox.id.in_(mentions.updates[start : start + CHUNK])
+            _in_bulk(session, update(Inbox).where(which).values(state=InboxState.DONE))
+            _empty(session, which)
+        theirs = select(Conversation.id).where(Conversation.customer_id == customer.id)
+        undecided = Message.conversation_id.in_(theirs) & (Message.state == MessageState.PENDING)
+        _in_bulk(session, update(Message).where(undecided).values(state=MessageState.DECIDED))
+        return _forget(session, customer, utcnow(), None, idle=True)
 
 
 def erase_silent(desk: Desk, before: datetime, limit: int) -> int:
@@ -99,7 +121,7 @@ def erase_silent(desk: Desk, before: datetime, limit: int) -> int:
                 query = select(Customer.id).where(Customer.id == customer_id, silent)
                 if session.scalar(query) is None:
                     continue
-                _forget(session, desk, customer, keep_taught=True)
+                _forget(session, customer, desk.clock(), desk.pack.phone_regions)
         except UnderWayError:
             continue
         except SQLAlchemyError:
@@ -185,11 +207,22 @@ def _empty(session: Session, which: ColumnElement[bool]) -> None:
     _in_bulk(session, update(Inbox).where(which, Inbox.state != InboxState.NEW).values(nothing))
 
 
-def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bool) -> Erased:
-    """Take words, names and ids out of all rows of a customer, who is locked."""
+def _forget(
+    session: Session,
+    customer: Customer,
+    now: datetime,
+    regions: Sequence[str] | None,
+    *,
+    idle: bool = False,
+) -> Erased:
+    """Take words, names and ids out of all rows of a customer, who is locked.
+
+    With `regions`, whose phone numbers are masked, what they taught stays; `idle` where no process
+    runs, so that nothing is being sent.
+    """
     conversations = _lock_conversations(session, customer)
     _unname_digests(session, customer, conversations)
-    _stop_sending(session, customer, conversations)
+    _stop_sending(session, customer, conversations, idle=idle)
     taught_ids = {
         message_id
         for row in taught(session, conversations)
@@ -207,8 +240,8 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
         select(Message).where(Message.conversation_id.in_(conversations))
     ).all()
     for message in messages:
-        kept = keep_taught and message.id in taught_ids
-        message.text = mask(message.text, desk.pack.phone_regions) if kept else ""
+        kept = regions is not None and message.id in taught_ids
+        message.text = mask(message.text, regions or ()) if kept else ""
         message.telegram_id = message.quoted = None
     _in_bulk(
         session,
@@ -225,7 +258,7 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
         session,
         update(Conversation)
         .where(Conversation.id.in_(conversations), Conversation.state != ConversationState.RESOLVED)
-        .values(state=ConversationState.RESOLVED, resolved_at=desk.clock()),
+        .values(state=ConversationState.RESOLVED, resolved_at=now),
     )
     topic_chat, topic = customer.topic_chat_id, customer.topic_id
     customer.name = ""
@@ -270,7 +303,9 @@ def _unname_digests(session: Session, customer: Customer, conversations: Sequenc
     session.flush()
 
 
-def _stop_sending(session: Session, customer: Customer, conversations: Sequence[int]) -> None:
+def _stop_sending(
+    session: Session, customer: Customer, conversations: Sequence[int], *, idle: bool
+) -> None:
     """Empty what was sent and cancel what was not; raise `UnderWayError` for what is just sent."""
     theirs = or_(
         DeliveryRow.conversation_id.in_(conversations), DeliveryRow.chat_id == customer.chat_id
@@ -284,7 +319,8 @@ def _stop_sending(session: Session, customer: Customer, conversations: Sequence[
     ]
     everything = or_(theirs, DeliveryRow.topic_of == customer.id, DeliveryRow.id.in_(told))
     # Those refused, too: they must not be tried again.
-    unsent = DeliveryRow.state.in_([DeliveryState.PENDING, DeliveryState.FAILED])
+    states = [DeliveryState.PENDING, DeliveryState.FAILED]
+    unsent = DeliveryRow.state.in_([*states, DeliveryState.SENDING] if idle else states)
     _in_bulk(
         session,
         update(DeliveryRow).where(everything, unsent).values(state=DeliveryState.CANCELLED),

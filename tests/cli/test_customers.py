@@ -239,6 +239,25 @@ def test_where_no_models_are_to_be_seen_it_is_said_what_may_have_learned(
     assert "MODELS_DIR here has none that was made since then" in erased.err
 
 
+@pytest.mark.parametrize("arguments", [(), ("@ada", "--again")])
+def test_an_erasure_names_one_or_means_those_of_before(
+    frontdesk: Command, arguments: tuple[str, ...]
+) -> None:
+    result = frontdesk("customers", "erase", *arguments)
+    assert result.code == 2
+    assert "--again alone" in result.err
+
+
+def test_where_an_erasure_can_not_be_noted_it_is_done_and_said(
+    desk: Desk, place: Place, frontdesk: Command
+) -> None:
+    (place.data_dir / "erased").write_text("a file in the folder's place")
+    erased = frontdesk("customers", "erase", "@ada", "--yes")
+    assert erased.code == 0
+    assert "can't be noted" in erased.err
+    assert names(desk) == ["", "Ben"]
+
+
 def test_before_the_first_migration_it_says_what_to_run(frontdesk: Command) -> None:
     for verb in (("list",), ("export", "@ada"), ("erase", "@ada", "--yes")):
         result = frontdesk("customers", *verb)
