@@ -7,7 +7,7 @@ at once, each with the place where it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -36,6 +36,8 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_ANSWER = 3500  # Telegram takes 4096 characters; names and values are filled in later
 PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
 """What is filled in for a customer: a name of `values`, or `customer`."""
+RETENTION = "retention"
+"""In `privacy` alone: for how long what customers write is kept."""
 INTENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 _TIME = re.compile(r"\d\d:\d\d", re.ASCII)
@@ -244,6 +246,8 @@ class Pack(_Strict):
     title: str
     languages: tuple[str, ...] = Field(min_length=1)
     greeting: Text
+    privacy: Text | None = None
+    """What becomes of what customers write, for /privacy; None for the desk's own words."""
     menu: tuple[str, ...] = Field(max_length=8)
     phone_regions: tuple[str, ...] = ("GB", "US")
     """Whose phone numbers customers write without a country code; they are masked for training."""
@@ -276,7 +280,8 @@ class Pack(_Strict):
                         f"{button.intent!r}"
                     )
         for where, text in self.texts():
-            problems += [f"{where}: {problem}" for problem in self._text_problems(text)]
+            also = {RETENTION} if where == "privacy" else set()
+            problems += [f"{where}: {problem}" for problem in self._text_problems(text, also)]
         for name, value in self.values.items():
             problems += [f"values.{name}: {problem}" for problem in html_problems(value)]
             if PLACEHOLDER.search(value):
@@ -325,7 +330,7 @@ class Pack(_Strict):
                 known.setdefault(former, name)
         return problems
 
-    def _text_problems(self, text: Mapping[str, str]) -> list[str]:
+    def _text_problems(self, text: Mapping[str, str], also: Set[str]) -> list[str]:
         problems = []
         # One mistake in `languages` would be told with each text.
         if all(map(LANGUAGE.fullmatch, self.languages)):
@@ -337,7 +342,7 @@ class Pack(_Strict):
                 if language not in self.languages
             ]
         for value in text.values():
-            known = {"customer", *self.values}
+            known = {"customer", *self.values, *also}
             problems += [
                 f"nothing is known to fill in {{{name}}}; add it to values"
                 for name in PLACEHOLDER.findall(value)
@@ -353,6 +358,8 @@ class Pack(_Strict):
     def texts(self) -> Iterator[tuple[str, Text]]:
         """Each text for customers, in all its languages, after the place where it stands."""
         yield "greeting", self.greeting
+        if self.privacy is not None:
+            yield "privacy", self.privacy
         for name, intent in self.intents.items():
             yield f"intents.{name}.title", intent.title
             if intent.answer is not None:
@@ -385,10 +392,11 @@ class Pack(_Strict):
         short = (wanted or "").split("-")[0].lower()
         return short if short in self.languages else self.languages[0]
 
-    def text(self, text: Mapping[str, str], language: str, customer: str = "") -> str:
-        """A text in that language with its placeholders filled in; `customer` is HTML-safe."""
+    def text(self, text: Mapping[str, str], language: str, customer: str = "", **more: str) -> str:
+        """A text in that language with its placeholders filled in; `customer` and what else is
+        filled in are HTML-safe."""
         template = text.get(language) or text[self.languages[0]]
-        filled = {**self.values, "customer": customer}
+        filled = {**self.values, "customer": customer, **more}
         return PLACEHOLDER.sub(lambda match: filled.get(match[1], match[0]), template)
 
 

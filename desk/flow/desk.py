@@ -19,6 +19,8 @@ class Desk:
     clock: Callable[[], datetime] = utcnow
     flood_per_minute: int | None = None
     """What one customer sends within a minute and the bot answers to; None for all of it."""
+    retention_days: int | None = None
+    """After so many days what customers said is erased; None for never. They are told so."""
 
     @property
     def language(self) -> str:
