@@ -24,7 +24,7 @@ from desk import faultpoints, health, metrics, queues
 from desk.boottime import boottime
 from desk.domain import DeskError, RunState
 from desk.erased import Erasures
-from desk.flow import clocks, deciding, erasing, leases, quiet, reminding, runs, watching
+from desk.flow import clocks, deciding, emptying, erasing, leases, quiet, reminding, runs, watching
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
@@ -85,6 +85,9 @@ class Scheduler:
         self._erasures = erasures
         self._close_from = self._erase_from = self._note_from = 0.0
         self._emptied_until: int | None = 0
+        """The last update that was emptied in this round; None at the end of them."""
+        self._worded_until: int | None = 0
+        """The same of conversations."""
         self._redis_away = False
         """Whether Redis failed in this tick. One that is silent costs `REDIS_SECONDS` a command,
         and a tick must not outlast the lease."""
@@ -256,14 +259,19 @@ class Scheduler:
         before = self._desk.clock() - self._retention
         if self._emptied_until is not None:
             self._emptied_until = erasing.empty_updates(self._desk, before, self._emptied_until)
+        if self._worded_until is not None:
+            self._worded_until = emptying.empty_conversations(
+                self._desk, before, self._worded_until
+            )
         erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE)
         if erased:
             log.info("customers.erased", customers=erased)
             self._note_from = 0.0
             self._wake_sender()
-        elif self._emptied_until is None:
+        elif self._emptied_until is None and self._worded_until is None:
             # From the first one again: one that was parked may be handled by then.
-            self._erase_from, self._emptied_until = boottime() + ERASE_SECONDS, 0
+            self._erase_from = boottime() + ERASE_SECONDS
+            self._emptied_until = self._worded_until = 0
 
     def note_erased(self) -> None:
         """Once a minute, and at once after an erasure of its own: who was erased, by whomever, is

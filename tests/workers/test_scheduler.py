@@ -18,10 +18,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from desk import metrics, queues
 from desk.domain import Action, ConversationState, Person, Trial
 from desk.erased import Erasures
-from desk.flow import clocks, customers, erasing, runs, watching
+from desk.flow import clocks, customers, erasing, operators, runs, watching
 from desk.tables import Customer, Inbox, Message
 from tests.conftest import Clock
-from tests.desk.acting import ANA, BEN, Stage
+from tests.desk.acting import ANA, BEN, OSCAR, Stage
 from workers import scheduler as module
 from workers.connection import client
 from workers.scheduler import Scheduler
@@ -438,6 +438,26 @@ def test_the_silent_are_erased_once_a_day_and_their_updates_emptied(
     eraser.tick()
     assert names(stage)[-1] == ""
     assert stage.row(Inbox, 1).payload == {}
+
+
+def test_what_was_said_long_ago_to_who_is_still_there_is_emptied_once_a_day(
+    stage: Stage, connection: Redis, clock: Clock
+) -> None:
+    scheduler = Scheduler(
+        stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
+    )
+    stage.ask("roses?", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    clock.move(seconds=86400 * 31)
+    stage.ask("tulips?")
+    stage.send_all()
+    for _ in range(3):
+        scheduler.tick()
+    assert [row.text for row in stage.said()] == ["", "tulips?"]
+    assert names(stage) == ["Ana"]
 
 
 def test_who_is_erased_by_whomever_is_noted_outside_the_database(
