@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
     from desk.flow.erasing import Erased
+    from desk.settings import Settings
 
 customers = typer.Typer(no_args_is_help=True, help="Find customers, hand out their data, erase it.")
 
@@ -120,6 +122,7 @@ def erase(
     erased = erasing.erase(desk, customer.id, force=force)
     note(desk.store, settings)
     models = _models_since(erased, there)
+    examples, unread = _in_pack(settings, erased.lessons)
     runs = [] if erased.taught_since is None else [run[0] for run in unfinished_runs(desk)]
     if json_:
         print_json(
@@ -131,6 +134,7 @@ def erase(
                 "taught_since": erased.taught_since and erased.taught_since.isoformat(),
                 "models": models,
                 "runs": runs,
+                "examples": examples,
             }
         )
     else:
@@ -138,7 +142,7 @@ def erase(
             f"{customer.chat_id} is erased (conversations: {erased.conversations}, messages: "
             f"{erased.messages})."
         )
-    for remark in _remarks(erased, models, runs):
+    for remark in (*_remarks(erased, models, runs, examples), *unread):
         notices().print(remark, markup=False)
     if not desk.store.clear_log():
         notices().print(
@@ -177,7 +181,26 @@ def _models_since(erased: Erased, versions: list[str]) -> list[str]:
     return [version for version in versions if version >= since]
 
 
-def _remarks(erased: Erased, models: list[str], runs: list[int]) -> list[str]:
+def _in_pack(settings: Settings, texts: Collection[str]) -> tuple[list[str], list[str]]:
+    """Where the pack has these texts, as `packs/mine/examples.jsonl:12`, and what could not be
+    read."""
+    from classifier.data import DataError, read_placed
+    from desk.validation.near import exact_key
+
+    found, unread = [], []
+    keys = {exact_key(text) for text in texts}
+    for name in ("examples.jsonl", "test.jsonl") if keys else ():
+        file = settings.pack_dir / name
+        try:
+            placed = read_placed(file) if file.exists() else []
+        except DataError as error:
+            unread.append(f"Whether the pack has what they taught is not known: {error}")
+            continue
+        found += [where for where, example in placed if exact_key(example.text) in keys]
+    return found, unread
+
+
+def _remarks(erased: Erased, models: list[str], runs: list[int], examples: list[str]) -> list[str]:
     """What the erasure does not reach, and what to do about it."""
     said = []
     if erased.topic:
@@ -185,6 +208,11 @@ def _remarks(erased: Erased, models: list[str], runs: list[int]) -> list[str]:
             "The bot deletes their topic next, for which it needs the right “Delete messages”. If "
             "it lacks that, delete the topic by hand, or give it the right and run: frontdesk "
             "doctor --retry"
+        )
+    if examples:
+        said.append(
+            "The pack has what they taught, or what somebody else wrote in the same words. Take "
+            f"out what is theirs, before a training: {', '.join(examples)}"
         )
     if models:
         said.append(
@@ -203,7 +231,8 @@ def _remarks(erased: Erased, models: list[str], runs: list[int]) -> list[str]:
             "when it is over."
         )
     said.append(
-        "It does not reach: backups and logs of before, their own chat with the bot, and what "
-        "stands in the operators' group outside their topic."
+        "It does not reach: backups and logs of before, files of `frontdesk feedback export` and "
+        "other packs, their own chat with the bot, and what stands in the operators' group outside "
+        "their topic."
     )
     return said

@@ -7,7 +7,7 @@ writes again is a new customer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,14 @@ from sqlalchemy import ColumnElement, Text, Update, and_, cast, func, or_, selec
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from desk.domain import ConversationState, DeliveryState, DeskError, InboxState, MessageState
+from desk.domain import (
+    ConversationState,
+    DeliveryState,
+    DeskError,
+    InboxState,
+    MessageState,
+    whole_text,
+)
 from desk.flow.composing import add_delivery
 from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
@@ -56,6 +63,8 @@ class Erased:
     """When they wrote the first text that the model may have learned from, if there is one."""
     topic: bool
     """Whether the bot is to delete a topic of theirs."""
+    lessons: frozenset[str] = frozenset()
+    """What they taught, masked and as it was written: somebody may have taken it elsewhere."""
 
 
 def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
@@ -76,7 +85,11 @@ def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
         _refuse_undone(session, customer, mentions)
         for start in range(0, len(mentions.updates), CHUNK):
             _empty(session, Inbox.id.in_(mentions.updates[start : start + CHUNK]))
-        return _forget(session, customer, desk.clock(), None)
+        conversations = _lock_conversations(session, customer)
+        told = [whole_text(row.text, row.before) for row in taught(session, conversations)]
+        masked = [mask(text, desk.pack.phone_regions) for text in told]
+        erased = _forget(session, customer, desk.clock(), None)
+        return replace(erased, lessons=frozenset(told + masked))
 
 
 def erase_again(store: Store, customer_id: int) -> Erased:

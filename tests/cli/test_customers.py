@@ -205,7 +205,29 @@ def test_models_that_may_have_learned_from_them_are_named(
         "topic": False,
         "models": [after],
         "runs": [],
+        "examples": [],
     }
+
+
+def test_lines_of_the_pack_with_what_they_taught_are_named(
+    desk: Desk, place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pack = tmp_path / "corner"
+    shutil.copytree(place.settings["PACK"], pack)
+    monkeypatch.setenv("PACK", str(pack))
+    lines = len((pack / "examples.jsonl").read_text("utf-8").splitlines())
+    with (pack / "examples.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "Where is parcel 1!", "intent": "where"}\n')
+    (pack / "test.jsonl").write_text("{", encoding="utf-8")
+    with desk.store.writing() as session:
+        session.add(Feedback(message_id=1, kind=FeedbackKind.RELABEL, intent="where", by=9001))
+        session.query(Message).filter_by(id=1).one().attempt = 1
+    erased = frontdesk("customers", "erase", "@ada", "--yes", "--json")
+    assert erased.json()["examples"] == [f"{pack / 'examples.jsonl'}:{lines + 1}"]
+    assert "The pack has what they taught" in erased.err
+    assert "parcel" not in erased.err
+    assert "Whether the pack has what they taught is not known" in erased.err, "of the test"
+    assert frontdesk("customers", "erase", "@ben", "--yes", "--json").json()["examples"] == []
 
 
 def test_a_training_run_under_way_may_have_read_them(desk: Desk, frontdesk: Command) -> None:
