@@ -68,7 +68,7 @@ def export(
         Path | None, typer.Option(help="A new file, readable by you alone (default: the screen).")
     ] = None,
 ) -> None:
-    """All that is kept of a customer, as JSON: for one who asks what you know of them."""
+    """What is kept of a customer, as JSON: for one who asks what you know of them."""
     from desk.flow.dossier import record, the_one
 
     if out is not None:
