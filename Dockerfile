@@ -67,7 +67,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM python:3.11-slim AS runtime
 RUN groupadd --gid 10001 frontdesk \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data frontdesk \
- && install --directory --owner=frontdesk --group=frontdesk /data /models
+ && install --directory --owner=frontdesk --group=frontdesk /data /data/erased /models
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

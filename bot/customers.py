@@ -97,6 +97,7 @@ def make_router() -> Router:
     # aiogram looks for commands in captions, too: a file is a file there, and would be lost.
     router.message.register(start, F.text, CommandStart(ignore_case=True))
     router.message.register(human, F.text, command_named("human"))
+    router.message.register(privacy, F.text, command_named("privacy", magic=~F.args))
     # /help, and what the bot does not know: `/settings`, say. With words behind it, it may be a
     # question.
     router.message.register(help_, F.text, Command(re.compile(r"\w+"), magic=~F.args))
@@ -123,6 +124,10 @@ async def start(message: Message, desk: Desk, inbox_id: int, command: CommandObj
 async def help_(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
     person, text, name = _person(message), said(message), command.command.lower()
     await asyncio.to_thread(customers.asked_for_help, desk, inbox_id, person, text, name)
+
+
+async def privacy(message: Message, desk: Desk, inbox_id: int) -> None:
+    await asyncio.to_thread(customers.asked_for_privacy, desk, inbox_id, _person(message))
 
 
 async def human(message: Message, desk: Desk, inbox_id: int) -> None:

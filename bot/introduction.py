@@ -24,7 +24,7 @@ from desk.texts import LANGUAGES, say
 log = structlog.get_logger(__name__)
 
 START_SECONDS = 10.0
-COMMANDS = ("start", "help", "human")
+COMMANDS = ("start", "help", "human", "privacy")
 OPERATORS_COMMANDS = (
     *("take", "resolve", "answer", "note", "ban", "unban"),
     *("queue", "report", "retrain", "help", "id"),

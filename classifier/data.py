@@ -1,8 +1,8 @@
 """Labelled examples: read from JSONL, CSV or Rasa's nlu.yml, with errors that name file and line.
 
 Documented columns: `text`, `intent` (or `label`, the same thing), `sentiment`. A row carries a text
-and at least one of the two labels; a file may hold rows of either kind. Encoding: UTF-8, with or
-without a byte order mark.
+and at least one of the two labels; a file may hold rows of either kind. In JSONL a row may also
+have `"private": true`: see `Example.private`. Encoding: UTF-8, with or without a byte order mark.
 
 In CSV a cell that begins with an apostrophe and then a sign that a spreadsheet would take for a
 formula loses that apostrophe; `dump_csv` puts it there.
@@ -24,6 +24,7 @@ from classifier.formats import NO_WORKBOOK, ZIP, mistaken_format
 from classifier.vocabulary import SENTIMENTS
 
 COLUMNS = ("text", "intent", "label", "sentiment")
+JSON_COLUMNS = (*COLUMNS, "private")
 MAX_CHARACTERS = 100_000
 """A longer text is cut here: a model reads its first hundred or so words in any case."""
 
@@ -78,10 +79,13 @@ def read_placed(
 
 def dump_jsonl(examples: Iterable[Example]) -> str:
     """Examples as JSONL, one object a line; what is not known of one is left out."""
-    return "".join(
-        json.dumps({k: v for k, v in _row(e).items() if v is not None}, ensure_ascii=False) + "\n"
-        for e in examples
-    )
+    lines = []
+    for example in examples:
+        row: dict[str, Any] = {k: v for k, v in _row(example).items() if v is not None}
+        if example.private:
+            row["private"] = True
+        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    return "".join(lines)
 
 
 def dump_csv(examples: Iterable[Example]) -> str:
@@ -222,18 +226,18 @@ def _check_header(where: str, header: list[str]) -> None:
         raise DataError(f"{where}: the header names a column twice")
 
 
-def _check_columns(where: str, columns: Collection[str]) -> None:
-    unknown = [column for column in columns if column not in COLUMNS]
+def _check_columns(where: str, columns: Collection[str], known: Collection[str] = COLUMNS) -> None:
+    unknown = [column for column in columns if column not in known]
     if unknown:
         rename = rename_of(columns)
         raise DataError(
             f"{where}: unknown column {', '.join(f'`{c}`' for c in unknown)}; "
-            f"known are {', '.join(f'`{c}`' for c in COLUMNS)}" + (f"; {rename}" if rename else "")
+            f"known are {', '.join(f'`{c}`' for c in known)}" + (f"; {rename}" if rename else "")
         )
 
 
 def _example(where: str, row: dict[str, Any], labelled: bool, other_sentiments: bool) -> Example:
-    _check_columns(where, row)
+    _check_columns(where, row, JSON_COLUMNS)
     if "text" not in row:
         raise DataError(f"{where}: has no `text`")
     text = _string(where, row, "text")
@@ -253,7 +257,10 @@ def _example(where: str, row: dict[str, Any], labelled: bool, other_sentiments: 
             )
     if labelled and not (intent or label or sentiment):
         raise DataError(f"{where}: has neither an intent nor a sentiment")
-    return Example(text[:MAX_CHARACTERS], intent or label, sentiment)
+    private = row.get("private", False)
+    if not isinstance(private, bool):
+        raise DataError(f"{where}: `private` is {private!r}; it must be true or false")
+    return Example(text[:MAX_CHARACTERS], intent or label, sentiment, private)
 
 
 def _string(where: str, row: dict[str, Any], column: str) -> str | None:

@@ -68,14 +68,16 @@ def restore(
     """Put a backup into an empty database, and mark replies that may have left since then.
 
     Stop every process first and empty Redis; docs/operations.md says what is lost and why. Replies
-    that were on their way at the moment of the backup are sent again and count as uncertain.
+    that were on their way at the moment of the backup are sent again and count as uncertain. Who
+    was erased since then is erased again, by the notes in DATA_DIR.
 
     A backup of SQLite may go into PostgreSQL as well: that is how a desk moves.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
+    from cli import erased
     from desk.flow.restoring import mark_uncertain
-    from desk.store import failed
+    from desk.store import failed, newest_revision
 
     if (folder is None) != mark:
         raise MisconfiguredError("Name the folder of a backup, or give --mark alone.")
@@ -87,14 +89,16 @@ def restore(
     store = open_store(settings)
     try:
         if mark:
-            _refuse_held(store)
+            erased.refuse_held(store, "then mark")
         uncertain, revision = mark_uncertain(store), store.revision()
+        # Erasing needs the tables of today.
+        again = erased.after_restore(store, settings, is_new=revision == newest_revision())
     except SQLAlchemyError as error:
         raise failed(store.url, error) from None
     finally:
         store.dispose()
     if json_:
-        print_json({"revision": revision, "uncertain": uncertain})
+        print_json({"revision": revision, "uncertain": uncertain, "erased": again})
         return
     console = results()
     if about is not None:
@@ -175,19 +179,6 @@ def _refuse_running(settings: Settings) -> None:
     if rundir.is_locked(settings.data_dir):
         raise CommandError(
             f"Frontdesk runs on DATA_DIR {settings.data_dir}; stop it before a restore."
-        )
-
-
-def _refuse_held(store: Store) -> None:
-    """Raise `CommandError` while a process holds a lease: it sends what is to be marked."""
-    from desk.flow.leases import SECONDS, describe
-    from desk.flow.restoring import lease_in_force
-
-    if (lease := lease_in_force(store)) is not None:
-        name, holder = lease
-        raise CommandError(
-            f"The lease {name} is held by {describe(holder)}. Stop every process before a "
-            f"restore; the lease of one that was killed ends {SECONDS:.0f} seconds later."
         )
 
 

@@ -38,10 +38,12 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
     yield from python()
     for check in (
         *(torch, env_file, retention, pack, database, clock, redis, models, learnt, telegram, port),
-        *(disk, labels, work, waiting, turns, signs_of_life),
+        *(erased, disk, labels, work, waiting, turns, signs_of_life),
     ):
         try:
             yield from check(settings)
+        except CommandError as error:
+            yield Finding(check.__name__, Status.FAIL, str(error))
         except OSError as error:
             # The others can still tell something.
             yield _hindered(check.__name__, error)
@@ -106,6 +108,21 @@ def retention(settings: Settings) -> Iterator[Finding]:
     else:
         detail = f"customers are erased after {settings.retention_days} days of silence"
     yield Finding("retention", Status.OK, detail)
+
+
+def erased(settings: Settings) -> Iterator[Finding]:
+    """Whether a backup has brought back somebody who was erased."""
+    from cli.erased import AGAIN, back
+
+    desk = usable_desk(settings)
+    if desk is None:
+        return
+    found = back(desk.store, settings)
+    desk.store.dispose()
+    if found:
+        detail = f"{len(found)} customers who were erased are back, out of a backup"
+        hint = f"Stop every process, then: {AGAIN}"
+        yield Finding("erased", Status.FAIL, detail, hint)
 
 
 def pack(settings: Settings) -> Iterator[Finding]:

@@ -96,7 +96,13 @@ def open_desk(settings: Settings, *, wait: float = 0.0) -> Desk:
 
     pack, store = load_pack(settings), open_store(settings)
     check_store(store, wait)
-    return Desk(store, pack, settings.operator_chat_id, flood_per_minute=settings.flood_per_minute)
+    return Desk(
+        store,
+        pack,
+        settings.operator_chat_id,
+        flood_per_minute=settings.flood_per_minute,
+        retention_days=settings.retention_days,
+    )
 
 
 def check_store(store: Store, wait: float = 0.0) -> None:

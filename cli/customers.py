@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.compose import load_settings, open_desk
+from cli.compose import check_store, load_settings, open_desk, open_store
+from cli.erased import erase_again, note
 from cli.errors import CommandError, MisconfiguredError
 from cli.private_file import check_new, write_new
 from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
     from desk.flow.erasing import Erased
+    from desk.settings import Settings
 
 customers = typer.Typer(no_args_is_help=True, help="Find customers, hand out their data, erase it.")
 
 Who = Annotated[str, typer.Argument(metavar="WHO", help="Telegram id or @username.")]
+WhoOrAgain = Annotated[
+    str | None, typer.Argument(metavar="[WHO]", help="Telegram id or @username.")
+]
 
 
 @customers.command("list", epilog="Example: frontdesk customers list ana --json")
@@ -62,7 +68,7 @@ def export(
         Path | None, typer.Option(help="A new file, readable by you alone (default: the screen).")
     ] = None,
 ) -> None:
-    """All that is kept of a customer, as JSON: for one who asks what you know of them."""
+    """What is kept of a customer, as JSON: for one who asks what you know of them."""
     from desk.flow.dossier import record, the_one
 
     if out is not None:
@@ -78,7 +84,11 @@ def export(
 
 @customers.command(epilog="Example: frontdesk customers erase @ana")
 def erase(
-    who: Who,
+    who: WhoOrAgain = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Instead of WHO: all who were erased, after a restore."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also one who waits for a person, or has one.")
@@ -88,8 +98,14 @@ def erase(
     """Erase what is kept of a customer, for good, and delete their topic.
 
     What was counted of them stays, without words, names or ids. Should they write again, they
-    are a new customer.
+    are a new customer. With --again those who came back with a backup are erased once more, by the
+    notes in DATA_DIR, while nothing runs.
     """
+    if (who is None) != again:
+        raise MisconfiguredError("Name whom to erase, or give --again alone.")
+    if who is None:
+        _erase_again(json_)
+        return
     from classifier import registry
     from desk.flow import erasing
     from desk.flow.dossier import the_one
@@ -104,7 +120,9 @@ def erase(
         question = f"Erase {customer.chat_id}, {shown(customer.name)}, and all that was said?"
         _ask(question, customer.banned_at is not None)
     erased = erasing.erase(desk, customer.id, force=force)
+    note(desk.store, settings)
     models = _models_since(erased, there)
+    examples, unread = _in_pack(settings, erased.lessons)
     runs = [] if erased.taught_since is None else [run[0] for run in unfinished_runs(desk)]
     if json_:
         print_json(
@@ -116,6 +134,7 @@ def erase(
                 "taught_since": erased.taught_since and erased.taught_since.isoformat(),
                 "models": models,
                 "runs": runs,
+                "examples": examples,
             }
         )
     else:
@@ -123,13 +142,26 @@ def erase(
             f"{customer.chat_id} is erased (conversations: {erased.conversations}, messages: "
             f"{erased.messages})."
         )
-    for remark in _remarks(erased, models, runs):
+    for remark in (*_remarks(erased, models, runs, examples), *unread):
         notices().print(remark, markup=False)
     if not desk.store.clear_log():
         notices().print(
             "SQLite's log could not be emptied, since somebody reads just now, a backup perhaps; "
             "it has the old pages until it is written over."
         )
+    desk.store.dispose()
+
+
+def _erase_again(json_: bool) -> None:
+    settings = load_settings()
+    store = open_store(settings)
+    check_store(store)
+    number = erase_again(store, settings)
+    store.dispose()
+    if json_:
+        print_json({"erased": number})
+    else:
+        results().print(f"Erased again: {number}.")
 
 
 def _ask(question: str, banned: bool) -> None:
@@ -149,7 +181,26 @@ def _models_since(erased: Erased, versions: list[str]) -> list[str]:
     return [version for version in versions if version >= since]
 
 
-def _remarks(erased: Erased, models: list[str], runs: list[int]) -> list[str]:
+def _in_pack(settings: Settings, texts: Collection[str]) -> tuple[list[str], list[str]]:
+    """Where the pack has these texts, as `packs/mine/examples.jsonl:12`, and what could not be
+    read."""
+    from classifier.data import DataError, read_placed
+    from desk.validation.near import exact_key
+
+    found, unread = [], []
+    keys = {exact_key(text) for text in texts}
+    for name in ("examples.jsonl", "test.jsonl") if keys else ():
+        file = settings.pack_dir / name
+        try:
+            placed = read_placed(file) if file.exists() else []
+        except DataError as error:
+            unread.append(f"Whether the pack has what they taught is not known: {error}")
+            continue
+        found += [where for where, example in placed if exact_key(example.text) in keys]
+    return found, unread
+
+
+def _remarks(erased: Erased, models: list[str], runs: list[int], examples: list[str]) -> list[str]:
     """What the erasure does not reach, and what to do about it."""
     said = []
     if erased.topic:
@@ -157,6 +208,11 @@ def _remarks(erased: Erased, models: list[str], runs: list[int]) -> list[str]:
             "The bot deletes their topic next, for which it needs the right “Delete messages”. If "
             "it lacks that, delete the topic by hand, or give it the right and run: frontdesk "
             "doctor --retry"
+        )
+    if examples:
+        said.append(
+            "The pack has what they taught, or what somebody else wrote in the same words. Take "
+            f"out what is theirs, before a training: {', '.join(examples)}"
         )
     if models:
         said.append(
@@ -175,7 +231,8 @@ def _remarks(erased: Erased, models: list[str], runs: list[int]) -> list[str]:
             "when it is over."
         )
     said.append(
-        "It does not reach: backups and logs of before, their own chat with the bot, and what "
-        "stands in the operators' group outside their topic."
+        "It does not reach: backups and logs of before, files of `frontdesk feedback export` and "
+        "other packs, their own chat with the bot, and what stands in the operators' group outside "
+        "their topic."
     )
     return said

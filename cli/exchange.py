@@ -80,7 +80,8 @@ def import_(
             present, held_out = (_present(into / f"{name}.jsonl") for name in ("examples", "test"))
             plan = merge.plan(into, material, present, held_out, language)
         if not dry_run and not plan.empty:
-            plan.write(dump_jsonl(Example(e.text, e.intent, e.sentiment) for e in plan.added))
+            rows = (Example(e.text, e.intent, e.sentiment, e.private) for e in plan.added)
+            plan.write(dump_jsonl(rows))
     if json_:
         print_json(_report(plan, read, dry_run))
     else:
@@ -193,7 +194,7 @@ def _labelled(path: Path, other_sentiments: bool = False) -> list[Labelled]:
     from desk.exchange.material import Labelled
 
     return [
-        Labelled(where, example.text, example.intent, example.sentiment)
+        Labelled(where, example.text, example.intent, example.sentiment, example.private)
         for where, example in read_placed(path, other_sentiments=other_sentiments)
     ]
 
@@ -227,9 +228,12 @@ def _written(
     # Canned answers make a pack without examples, and Rasa has a place for the answers alone.
     bare = pack is not None and format_ is Format.RASA and not _has_rows(path)
     examples = [] if bare else read_examples(path)
-    if format_ is not Format.RASA:
-        text = (dump_csv if format_ is Format.CSV else dump_jsonl)(examples)
-        return {out: text}, {"examples": len(examples)}, []
+    own = sum(example.private for example in examples)
+    unmarked = [f"{own:,} are customers' own words, which {format_} can't say."] if own else []
+    if format_ is Format.JSONL:
+        return {out: dump_jsonl(examples)}, {"examples": len(examples)}, []
+    if format_ is Format.CSV:
+        return {out: dump_csv(examples)}, {"examples": len(examples)}, unmarked
     called = rasa.names(pack) if pack else {}
     rows = [
         (e.text, called.get(e.intent, e.intent), e.sentiment)
@@ -238,7 +242,7 @@ def _written(
     ]
     files: dict[Path, str] = {}
     counts = {"examples": len(rows)}
-    remarks = []
+    remarks = unmarked
     if rows:
         files[out / "nlu.yml"] = nlu.dump(rows)
     elif pack is None:

@@ -114,7 +114,8 @@ def export(
 ) -> None:
     """What teaches, as JSONL with text and intent, a line a text: `frontdesk import` reads it.
 
-    Texts are customers' own words. They are masked; names are not found.
+    Texts are customers' own words. They are masked; names are not found. Each is marked as private,
+    by which a pack that gets it learns from it and shows it to nobody.
     """
     from classifier.data import Example, dump_jsonl
     from desk.flow.teaching import Outcome
@@ -129,12 +130,13 @@ def export(
     texts: dict[str, Example] = {}
     for word in found:
         if word.outcome is Outcome.TEACHES:
-            texts.setdefault(exact_key(word.text), Example(word.text, word.intent))
+            example = Example(word.text, word.intent, private=True)
+            texts.setdefault(exact_key(word.text), example)
     if not texts:
         raise CommandError("Nothing of that teaches. See: frontdesk feedback list")
     if to_screen:
         for example in texts.values():
-            print(as_json({"text": example.text, "intent": example.intent}))
+            print(as_json({"text": example.text, "intent": example.intent, "private": True}))
         return
     write_new(out, dump_jsonl(texts.values()))
     notices().print(f"{out}: {len(texts):,} examples", markup=False)

@@ -14,10 +14,15 @@ from cli.screen import results
 def migrate(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the database to answer.")] = 0.0,
 ) -> None:
-    """Bring the database's tables up to date; nothing is lost, and a second call does nothing."""
+    """Bring the database's tables up to date; nothing is lost, and a second call does nothing.
+
+    Who was erased and came back with a backup is erased again.
+    """
+    from cli.erased import after_migration
     from desk.store import UnreachableError
 
-    store = open_store(load_settings())
+    settings = load_settings()
+    store = open_store(settings)
     deadline = time.monotonic() + wait
     while True:
         try:
@@ -27,5 +32,6 @@ def migrate(
             if time.monotonic() >= deadline:
                 raise
         time.sleep(0.5)
+    after_migration(store, settings)
     store.dispose()
     results().print("The database is up to date.")

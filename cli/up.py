@@ -14,6 +14,7 @@ import typer
 
 from cli import dotenv, rundir
 from cli.compose import check_redis, load_pack, open_store, read_settings
+from cli.erased import after_migration
 from cli.errors import CommandError, MisconfiguredError
 from cli.processes import PROCESSES
 from cli.screen import escape, notices, results
@@ -218,6 +219,7 @@ class Run:
 
         store = open_store(self.settings)
         store.migrate()
+        after_migration(store, self.settings)
         chat_id = OPERATORS_CHAT if self.simulated else self.settings.operator_chat_id
         return Desk(store, self.pack, chat_id)
 

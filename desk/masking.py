@@ -1,9 +1,11 @@
 """Personal data out of texts before they train a model.
 
-Masked: e-mail and web addresses, phone numbers (libphonenumber), payment cards (Luhn) and bank
-accounts (IBAN, ISO 7064 mod 97-10). Order numbers stay: they carry meaning and identify nobody;
-but for one in ten of 13 to 19 digits, which could be a card's. Names are not found: no offline
-library does so reliably.
+Masked: e-mail and web addresses, phone numbers (libphonenumber), payment cards (Luhn), bank
+accounts (IBAN, ISO 7064 mod 97-10; in the United Kingdom a sort code with an account), and the
+numbers of the United States' social security and the United Kingdom's national insurance. Order
+numbers stay: they carry meaning and identify nobody; but for one in ten of 13 to 19 digits, which
+could be a card's, and those that read as a phone number and have no word such as "order" before
+them. Names are not found: no offline library does so reliably.
 """
 
 from __future__ import annotations
@@ -30,10 +32,44 @@ _HANDLE = re.compile(rf"(?<![a-z0-9_]){_AT}\w{{4,32}}\b", re.IGNORECASE)
 # What people put between the groups of a number, such as ` - `: three signs at most.
 _SPACES, _DASHES = " \t\u00a0\u2000-\u200a\u202f\u3000", "\u2010-\u2014\u2212\uff0d-"
 _BETWEEN = f"[{_SPACES}.{_DASHES}]{{0,3}}"
+# What nobody sees between the signs of a number.
+_UNSEEN = "[\u00ad\u200b\u2060\ufeff]+"
+_SEPARATOR = f"[{_SPACES}.{_DASHES}]"
+_HIDING = re.compile(rf"(?<=\d){_UNSEEN}(?=\d|{_SEPARATOR})|(?<={_SEPARATOR}){_UNSEEN}(?=\d)")
 # Both find more than a number (the words or dates around it); `_mask_runs` looks inside.
-_IBAN = re.compile(rf"\b[A-Z]{{2}}\d{{2}}(?:{_BETWEEN}[A-Z0-9]){{11,}}\b", re.IGNORECASE | re.ASCII)
+_IBAN = re.compile(
+    rf"(?:\b|(?<=iban))[A-Z]{{2}}\d{{2}}(?:{_BETWEEN}[A-Z0-9]){{11,}}\b", re.IGNORECASE | re.ASCII
+)
 # Not what a dash ties to a word or a number before it: `JO-2026-…` is an order.
 _DIGITS = re.compile(rf"(?<!\d)(?<!\w-)\d(?:{_BETWEEN}\d){{12,}}")
+# https://www.ssa.gov/employer/randomization.html: which are given to nobody.
+_SSN = re.compile(
+    rf"(?<![\w{_DASHES}])(?!000|666|9)\d{{3}}[{_DASHES}](?!00)\d\d[{_DASHES}](?!0000)\d{{4}}"
+    rf"(?![\w{_DASHES}])"
+)
+# HMRC's manual NIM39110. In small letters without spaces only: "at 10 20 30 a piece" is none.
+_NI = re.compile(
+    r"\b(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]"
+    r" ?\d\d ?\d\d ?\d\d ?[A-D]\b"
+    r"|\b(?!bg|gb|nk|kn|tn|nt|zz)[a-ceghj-pr-tw-z][a-ceghj-npr-tw-z]\d{6}[a-d]\b",
+    re.ASCII,
+)
+# A sort code alone may be a date, and names a branch; with an account behind it, somebody.
+_ACCOUNT = re.compile(
+    rf"(?<![\w{_DASHES}])\d\d[{_DASHES}]\d\d[{_DASHES}]\d\d[\s,;:/&]{{1,3}}"
+    r"(?:and\s{1,3})?(?:(?:my\s{1,3})?(?:bank\s{1,3})?(?:account|acct|acc|a/c)"
+    r"(?:\s{1,3}(?:number|num|no))?(?:\s{1,3}is)?[\s.:#-]{1,3})?\d{8}(?!\w)",
+    re.IGNORECASE,
+)
+# What stands before a number that is no phone's; and before one that is, as in "my phone no.".
+_REFERENCE = re.compile(
+    r"(?:\b(?:orders?|invoices?|ref|references?|bookings?|policy|policies|claims?)"
+    r"(?:\s{1,3}(?:number|num|no|nr|id|code)\b)?"
+    r"|(?<!my )(?<!phone )(?<!mobile )(?<!cell )(?<!tel )(?<!contact )\b(?:no|nr)\b|#)"
+    r"(?:\s{1,3}(?:is|was))?[\s.:=#-]{0,3}$",
+    re.IGNORECASE,
+)
+_BARE = re.compile(r"\d{10}")
 
 
 def mask(text: str, regions: Sequence[str]) -> str:
@@ -42,17 +78,30 @@ def mask(text: str, regions: Sequence[str]) -> str:
     `regions` (ISO 3166, such as GB) are those whose phone numbers are found without a country code
     too; with one they are found anyway.
     """
+    text = _HIDING.sub("", text)
     text = _EMAIL.sub("[email]", text)
     text = _URL.sub("[link]", text)
     text = _PLACE.sub("[link]", text)
     text = _HANDLE.sub("[name]", text)
     text = _mask_runs(text, _IBAN, is_iban, range(15, 35), "[account]")
+    text = _ACCOUNT.sub("[account]", text)
+    text = _SSN.sub("[id]", text)
+    text = _NI.sub("[id]", text)
     text = _mask_runs(text, _DIGITS, is_card, range(13, 20), "[card]")
     for region in regions or (None,):
         found = list(phonenumbers.PhoneNumberMatcher(text, region))
         for number in reversed(found):
+            if _is_reference(text, number.start, number.end):
+                continue
             text = f"{text[: number.start]}[phone]{text[number.end :]}"
     return text
+
+
+def _is_reference(text: str, start: int, end: int) -> bool:
+    """Whether what reads as a phone number is ten digits in a row behind a word such as "order":
+    more than a third of all such numbers would be a phone's in the United States."""
+    before = text[max(0, start - 40) : start]
+    return bool(_BARE.fullmatch(text, start, end) and _REFERENCE.search(before))
 
 
 def is_region(name: str) -> bool:

@@ -208,6 +208,7 @@ for _chore in (
     "close_quiet",
     "erase_old",
     "keep_ids",
+    "note_erased",
 ):
     CHORES_FAILED.labels(_chore)
 

@@ -7,7 +7,7 @@ at once, each with the place where it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -36,6 +36,8 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_ANSWER = 3500  # Telegram takes 4096 characters; names and values are filled in later
 PLACEHOLDER = re.compile(r"\{ *(\w+) *\}")
 """What is filled in for a customer: a name of `values`, or `customer`."""
+RETENTION = "retention"
+"""In `privacy` alone: for how long what customers write is kept."""
 INTENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 _TIME = re.compile(r"\d\d:\d\d", re.ASCII)
@@ -248,6 +250,8 @@ class Pack(_Strict):
     greeting: Text
     urgent: Text | None = None
     """What goes with the call for a person where nobody knows what the customer wants."""
+    privacy: Text | None = None
+    """What becomes of what customers write, for /privacy; None for the desk's own words."""
     menu: tuple[str, ...] = Field(max_length=8)
     phone_regions: tuple[str, ...] = ("GB", "US")
     """Whose phone numbers customers write without a country code; they are masked for training."""
@@ -281,7 +285,8 @@ class Pack(_Strict):
                     )
         problems += self._meanwhile_problems()
         for where, text in self.texts():
-            problems += [f"{where}: {problem}" for problem in self._text_problems(text)]
+            also = {RETENTION} if where == "privacy" else set()
+            problems += [f"{where}: {problem}" for problem in self._text_problems(text, also)]
         for name, value in self.values.items():
             problems += [f"values.{name}: {problem}" for problem in html_problems(value)]
             if PLACEHOLDER.search(value):
@@ -351,7 +356,7 @@ class Pack(_Strict):
                 known.setdefault(former, name)
         return problems
 
-    def _text_problems(self, text: Mapping[str, str]) -> list[str]:
+    def _text_problems(self, text: Mapping[str, str], also: Set[str]) -> list[str]:
         problems = []
         # One mistake in `languages` would be told with each text.
         if all(map(LANGUAGE.fullmatch, self.languages)):
@@ -363,7 +368,7 @@ class Pack(_Strict):
                 if language not in self.languages
             ]
         for value in text.values():
-            known = {"customer", *self.values}
+            known = {"customer", *self.values, *also}
             problems += [
                 f"nothing is known to fill in {{{name}}}; add it to values"
                 for name in PLACEHOLDER.findall(value)
@@ -381,6 +386,8 @@ class Pack(_Strict):
         yield "greeting", self.greeting
         if self.urgent is not None:
             yield "urgent", self.urgent
+        if self.privacy is not None:
+            yield "privacy", self.privacy
         for name, intent in self.intents.items():
             yield f"intents.{name}.title", intent.title
             if intent.answer is not None:
@@ -415,10 +422,11 @@ class Pack(_Strict):
         short = (wanted or "").split("-")[0].lower()
         return short if short in self.languages else self.languages[0]
 
-    def text(self, text: Mapping[str, str], language: str, customer: str = "") -> str:
-        """A text in that language with its placeholders filled in; `customer` is HTML-safe."""
+    def text(self, text: Mapping[str, str], language: str, customer: str = "", **more: str) -> str:
+        """A text in that language with its placeholders filled in; `customer` and what else is
+        filled in are HTML-safe."""
         template = text.get(language) or text[self.languages[0]]
-        filled = {**self.values, "customer": customer}
+        filled = {**self.values, "customer": customer, **more}
         return PLACEHOLDER.sub(lambda match: filled.get(match[1], match[0]), template)
 
 

@@ -23,7 +23,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from desk import faultpoints, health, metrics, queues
 from desk.boottime import boottime
 from desk.domain import DeskError, RunState
-from desk.flow import clocks, deciding, erasing, intake, leases, quiet, reminding, runs, watching
+from desk.erased import Erasures
+from desk.flow import (
+    clocks,
+    deciding,
+    emptying,
+    erasing,
+    intake,
+    leases,
+    quiet,
+    reminding,
+    runs,
+    watching,
+)
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
@@ -45,6 +57,7 @@ QUIET_SECONDS = 60.0
 CLOSE_AT_ONCE = 20
 """What calls people must not wait for these."""
 ERASE_SECONDS = 86400.0
+NOTE_SECONDS = 60.0
 ERASE_AT_ONCE = 20
 """So many customers in a tick: a second of work where each has thousands of messages."""
 ALONE_SECONDS = 8.0
@@ -73,14 +86,19 @@ class Scheduler:
         reply_deadline: float,
         retrain_at: time | None,
         retention_days: int | None = None,
+        erasures: Erasures | None = None,
     ) -> None:
         self._desk = desk
         self._connection = connection
         self._reply_deadline = reply_deadline
         self._retrain_at = retrain_at
         self._retention = None if retention_days is None else timedelta(days=retention_days)
-        self._close_from = self._erase_from = 0.0
+        self._erasures = erasures
+        self._close_from = self._erase_from = self._note_from = 0.0
         self._emptied_until: int | None = 0
+        """The last update that was emptied in this round; None at the end of them."""
+        self._worded_until: int | None = 0
+        """The same of conversations."""
         self._reduced_until: int | None = 0
         self._redis_away = False
         """Whether Redis failed in this tick. One that is silent costs `REDIS_SECONDS` a command,
@@ -105,7 +123,7 @@ class Scheduler:
             *(self.close_quiet, self.erase_old),
         )
         by_redis = (self.enqueue_stuck, self.enqueue_runs, self.retrain)
-        for chore in (self.compare_clocks, *by_age, self.retrain, self.keep_ids):
+        for chore in (self.compare_clocks, *by_age, self.retrain, self.note_erased, self.keep_ids):
             if self._clock_differs and chore in by_age:
                 continue
             if self._redis_away and chore in by_redis:
@@ -253,13 +271,31 @@ class Scheduler:
         before = self._desk.clock() - self._retention
         if self._emptied_until is not None:
             self._emptied_until = erasing.empty_updates(self._desk, before, self._emptied_until)
+        if self._worded_until is not None:
+            self._worded_until = emptying.empty_conversations(
+                self._desk, before, self._worded_until
+            )
         erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE)
         if erased:
             log.info("customers.erased", customers=erased)
+            self._note_from = 0.0
             self._wake_sender()
-        elif self._emptied_until is None and self._desk.store.clear_log(patience=0.0):
+        elif (
+            self._emptied_until is None
+            and self._worded_until is None
+            and self._desk.store.clear_log(patience=0.0)
+        ):
             # From the first one again: one that was parked may be handled by then.
-            self._erase_from, self._emptied_until = boottime() + ERASE_SECONDS, 0
+            self._erase_from = boottime() + ERASE_SECONDS
+            self._emptied_until = self._worded_until = 0
+
+    def note_erased(self) -> None:
+        """Once a minute, and at once after an erasure of its own: who was erased, by whomever, is
+        noted outside the database, for the day on which a backup brings them back."""
+        if self._erasures is None or boottime() < self._note_from:
+            return
+        self._note_from = boottime() + NOTE_SECONDS
+        self._erasures.note(self._desk.store)
 
     def keep_ids(self) -> None:
         """After each start, a little in each tick: a version before kept what colleagues wrote."""
@@ -315,7 +351,7 @@ def run(
     stop = _stop_on_signals()
     at = time.fromisoformat(retrain_at) if retrain_at else None
     redis = client(redis_url, answer_within=REDIS_SECONDS)
-    scheduler = Scheduler(desk, redis, reply_deadline, at, retention_days)
+    scheduler = Scheduler(desk, redis, reply_deadline, at, retention_days, Erasures(data_dir))
     turn = Turn(desk)
     log.info("scheduler.started", retrain_at=retrain_at, retention_days=retention_days)
     while not stop():

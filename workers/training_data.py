@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from classifier.data import Example
 from classifier.likeness import normalised
@@ -33,7 +34,7 @@ def training_examples(
         if item is None or item.kind not in lessons.OPERATORS_WORD:
             examples.append(example)
         else:
-            examples.append(Example(example.text, item.intent, example.sentiment))
+            examples.append(replace(example, intent=item.intent))
     new = [item for key, item in taught.items() if key not in known]
     # Theirs alone: no card of another customer, no report and no file of the model quotes them.
     return examples + [Example(item.text, item.intent, private=True) for item in new]

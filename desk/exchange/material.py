@@ -19,6 +19,8 @@ class Labelled:
     text: str
     intent: str | None = None
     sentiment: str | None = None
+    private: bool = False
+    """Whether it is a customer's own words: learned from, and quoted nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

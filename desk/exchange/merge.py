@@ -187,7 +187,7 @@ class _Merge:
         for row in self.material.examples:
             count["read"] += 1
             intent = None if row.intent is None else self._named(row.intent, row.where)
-            new = Labelled(row.where, row.text, intent, row.sentiment)
+            new = replace(row, intent=intent)
             key = exact_key(row.text)
             if key in seen:
                 count[self._repeated(new, seen[key], added, key)] += 1
@@ -218,7 +218,12 @@ class _Merge:
             return "present"
         if key in added:
             known.append(new)
-            added[key] = replace(added[key], **more)
+            row = added[key]
+            added[key] = replace(
+                row,
+                intent=more.get("intent", row.intent),
+                sentiment=more.get("sentiment", row.sentiment),
+            )
             return "completed"
         for kind, label in more.items():
             self._say(

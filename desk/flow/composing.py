@@ -296,6 +296,18 @@ def answer_text(desk: Desk, customer: Customer, intent: str) -> str | None:
     return desk.pack.text(known.answer, language, called(customer))
 
 
+def privacy_text(desk: Desk, customer: Customer) -> str:
+    """What becomes of what a customer writes: the pack's words, or the desk's own."""
+    language = language_of(desk, customer)
+    days = desk.retention_days
+    kept = say("retention-open", language)
+    if days is not None:
+        kept = say("retention-days", language, days=days)
+    if desk.pack.privacy is None:
+        return say("privacy", language, retention=kept)
+    return desk.pack.text(desk.pack.privacy, language, called(customer), retention=kept)
+
+
 def called(customer: Customer) -> str:
     """What a customer is called in texts to them, safe inside Telegram's HTML."""
     return html(customer.first_name or customer.name)

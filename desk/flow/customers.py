@@ -18,6 +18,7 @@ from desk.flow.composing import (
     customer_text,
     language_of,
     person_button,
+    privacy_text,
     shorten,
     topic_buttons,
 )
@@ -56,14 +57,16 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
     """/start: the pack's greeting with the most asked topics as buttons.
 
     The `payload` of a link to the bot is kept as written; one that is an intent's name opens that
-    topic as the menu does. While a person is awaited it is only said that they will come (and they
-    see the payload), unless it opens a topic and nobody can be called; once one is in charge, they
-    hear of it and the bot is silent.
+    topic as the menu does, behind the greeting where it is the customer's first word of all: that
+    says that a bot reads here. While a person is awaited it is only said that they will come (and
+    they see the payload), unless it opens a topic and nobody can be called; once one is in charge,
+    they hear of it and the bot is silent.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return
         customer, conversation = enter(session, desk, person)
+        is_new = not _has_written(session, customer)
         text = f"/start {payload}".rstrip()
         message = _said(session, desk, conversation, inbox_id, None, text)
         if held_back(session, desk, customer, conversation, message):
@@ -82,6 +85,8 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
             text = waiting_text(desk, customer)
             customer_text(session, desk, f"start:{inbox_id}", customer, conversation, text)
             return
+        if topic is not None and is_new:
+            _greet(session, desk, inbox_id, customer, conversation, menu=False)
         if topic is not None and topic.escalate is Escalate.ALWAYS:
             call_person(
                 session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, payload
@@ -115,6 +120,24 @@ def asked_for_help(
             return
         words = say("help", language_of(desk, customer))
         customer_text(session, desk, f"help:{inbox_id}", customer, conversation, words)
+
+
+def asked_for_privacy(desk: Desk, inbox_id: int, person: Person) -> None:
+    """/privacy: what becomes of what one writes, in the pack's words or the desk's.
+
+    It is told at any time, for everybody may know it; a person in charge sees the question, too.
+    """
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
+            return
+        customer, conversation = enter(session, desk, person)
+        message = _said(session, desk, conversation, inbox_id, None, "/privacy")
+        if held_back(session, desk, customer, conversation, message):
+            return
+        if conversation.state is ConversationState.HUMAN:
+            pass_on(session, desk, customer, conversation, message)
+        words, key = privacy_text(desk, customer), f"privacy:{inbox_id}"
+        customer_text(session, desk, key, customer, conversation, words, from_bot=False)
 
 
 def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> None:
@@ -307,13 +330,20 @@ def sent_file(
 
 
 def _greet(
-    session: Session, desk: Desk, inbox_id: int, customer: Customer, conversation: Conversation
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    conversation: Conversation,
+    *,
+    menu: bool = True,
 ) -> None:
-    """The pack's greeting, with the most asked topics and a person as buttons."""
+    """The pack's greeting; with the `menu` the most asked topics and a person are buttons."""
     language = language_of(desk, customer)
     greeting = desk.pack.text(desk.pack.greeting, language, called(customer))
-    buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
-    buttons.append([person_button(language)])
+    buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT) if menu else []
+    if menu:
+        buttons.append([person_button(language)])
     customer_text(session, desk, f"start:{inbox_id}", customer, conversation, greeting, buttons)
 
 

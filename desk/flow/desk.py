@@ -20,6 +20,8 @@ class Desk:
     clock: Callable[[], datetime] = utcnow
     flood_per_minute: int = FLOOD_PER_MINUTE
     """What one customer sends within a minute and the bot answers to."""
+    retention_days: int | None = None
+    """After so many days what customers said is erased; None for never. They are told so."""
 
     @property
     def language(self) -> str:

@@ -62,8 +62,12 @@ def the_one(desk: Desk, who: str) -> Customer:
 
 
 def record(desk: Desk, customer_id: int) -> dict[str, Any]:
-    """All that is kept of a customer, as JSON: who they are, what was said, what was made of it,
-    and their updates as Telegram sent them."""
+    """What is kept of a customer, as JSON: who they are, what was said, what was made of it, and
+    their updates as Telegram sent them.
+
+    Left out is what is others' or none of theirs: what the model has learned from and found alike
+    (`PredictionRow.neighbours`), notes of operators, and who of these it was.
+    """
     with desk.store.reading() as session:
         customer = session.get_one(Customer, customer_id)
         conversations = session.scalars(
@@ -83,6 +87,8 @@ def record(desk: Desk, customer_id: int) -> dict[str, Any]:
             "language": customer.language,
             "first_seen": _moment(customer.created_at),
             "banned_since": _moment(customer.banned_at),
+            "flooded_last": _moment(customer.flooded_at),
+            "blocked_the_bot": customer.gone,
             "conversations": [
                 {
                     "state": str(conversation.state),
@@ -129,7 +135,12 @@ def _said(session: Session, conversations: Sequence[int]) -> dict[int, list[dict
             line["prediction"] = {
                 "intent": prediction.intent,
                 "confidence": prediction.confidence,
+                "ranking": list(prediction.ranking),
+                "threshold": prediction.threshold,
+                "scope": prediction.scope,
+                "scope_threshold": prediction.scope_threshold,
                 "sentiment": prediction.sentiment,
+                "sentiment_confidence": prediction.sentiment_confidence,
                 "language": prediction.language,
                 "model": prediction.model,
             }

@@ -7,7 +7,7 @@ writes again is a new customer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +15,15 @@ from sqlalchemy import ColumnElement, Text, Update, and_, cast, func, or_, selec
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from desk.domain import ConversationState, DeliveryState, DeskError, InboxState, MessageState
-from desk.flow.composing import add_delivery
+from desk.domain import (
+    ConversationState,
+    DeliveryState,
+    DeskError,
+    InboxState,
+    MessageState,
+    whole_text,
+)
+from desk.flow.composing import has_delivery
 from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
 from desk.flow.intake import is_stranded, keep_ids
@@ -25,6 +32,7 @@ from desk.flow.mentions import Mentions
 from desk.flow.reminding import DIGEST_KEYS
 from desk.flow.silence import is_silent
 from desk.masking import mask
+from desk.store import Store
 from desk.tables import (
     IS_UNFINISHED,
     Conversation,
@@ -33,6 +41,7 @@ from desk.tables import (
     Feedback,
     Inbox,
     Message,
+    utcnow,
 )
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -56,6 +65,8 @@ class Erased:
     """When they wrote the first text that the model may have learned from, if there is one."""
     topic: bool
     """Whether the bot is to delete a topic of theirs."""
+    lessons: frozenset[str] = frozenset()
+    """What they taught, masked and as it was written: somebody may have taken it elsewhere."""
 
 
 def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
@@ -78,10 +89,33 @@ def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
         # What came since the first look, which takes long where there is much.
         mentions.look(session)
         _refuse_undone(session, desk, customer, mentions)
+        _empty_all(session, desk.store, mentions)
+        conversations = _lock_conversations(session, customer)
+        told = [whole_text(row.text, row.before) for row in taught(session, conversations)]
+        masked = [mask(text, desk.pack.phone_regions) for text in told]
+        erased = _forget(session, customer, desk.clock(), None, desk.language)
+        return replace(erased, lessons=frozenset(told + masked))
+
+
+def erase_again(store: Store, customer_id: int) -> Erased:
+    """Erase one who was erased and whom a backup has brought back, while no process runs.
+
+    What of theirs was under way at the moment of the backup is over. What they taught goes, too,
+    whoever erased them. Raises `DeskError` where there is no such customer.
+    """
+    with store.writing() as session:
+        customer = _known(session.get(Customer, customer_id, with_for_update=True))
+        mentions = Mentions(session, customer)
+        mentions.look(session)
         updates = sorted(mentions.updates)
         for start in range(0, len(updates), CHUNK):
-            _empty(session, desk, Inbox.id.in_(updates[start : start + CHUNK]))
-        return _forget(session, desk, customer, keep_taught=False)
+            which = Inbox.id.in_(updates[start : start + CHUNK])
+            _in_bulk(session, update(Inbox).where(which).values(state=InboxState.DONE))
+        _empty_all(session, store, mentions)
+        theirs = select(Conversation.id).where(Conversation.customer_id == customer.id)
+        undecided = Message.conversation_id.in_(theirs) & (Message.state == MessageState.PENDING)
+        _in_bulk(session, update(Message).where(undecided).values(state=MessageState.DECIDED))
+        return _forget(session, customer, utcnow(), None, None)
 
 
 def erase_silent(desk: Desk, before: datetime, limit: int) -> int:
@@ -106,7 +140,7 @@ def erase_silent(desk: Desk, before: datetime, limit: int) -> int:
                 query = select(Customer.id).where(Customer.id == customer_id, silent)
                 if session.scalar(query) is None:
                     continue
-                _forget(session, desk, customer, keep_taught=True)
+                _forget(session, customer, desk.clock(), desk.pack.phone_regions, desk.language)
         except UnderWayError:
             continue
         except SQLAlchemyError:
@@ -135,9 +169,9 @@ def empty_updates(desk: Desk, before: datetime, after: int) -> int | None:
     # As a text: PostgreSQL compares no JSON. One that was emptied when it was handled may say whose
     # it was.
     is_full = or_(cast(Inbox.payload, Text) != "{}", Inbox.chat_id.is_not(None))
-    over = or_(Inbox.state == InboxState.DONE, is_stranded(desk))
+    over = or_(Inbox.state == InboxState.DONE, is_stranded(desk.store))
     with desk.store.writing() as session:
-        _empty(session, desk, and_(Inbox.id.in_(old), over, is_full))
+        _empty(session, desk.store, and_(Inbox.id.in_(old), over, is_full))
     return old[-1]
 
 
@@ -162,7 +196,9 @@ def _refuse_awaiting(session: Session, customer: Customer) -> None:
 def _refuse_undone(session: Session, desk: Desk, customer: Customer, mentions: Mentions) -> None:
     """Raise `UnderWayError` for what was written, by them or to them, and is not handled yet."""
     new = session.execute(
-        select(Inbox.id, Inbox.chat_id).where(Inbox.state == InboxState.NEW, ~is_stranded(desk))
+        select(Inbox.id, Inbox.chat_id).where(
+            Inbox.state == InboxState.NEW, ~is_stranded(desk.store)
+        )
     )
     undecided = (
         select(Message.id)
@@ -186,7 +222,13 @@ def _lock_conversations(session: Session, customer: Customer) -> list[int]:
     return [conversation.id for conversation in found]
 
 
-def _empty(session: Session, desk: Desk, which: ColumnElement[bool]) -> None:
+def _empty_all(session: Session, store: Store, mentions: Mentions) -> None:
+    updates = sorted(mentions.updates)
+    for start in range(0, len(updates), CHUNK):
+        _empty(session, store, Inbox.id.in_(updates[start : start + CHUNK]))
+
+
+def _empty(session: Session, store: Store, which: ColumnElement[bool]) -> None:
     """Empty those of these updates that nobody is to handle any more, parked ones too."""
     nothing: dict[str, Any] = {
         "payload": {},
@@ -194,15 +236,25 @@ def _empty(session: Session, desk: Desk, which: ColumnElement[bool]) -> None:
         "error": None,
         "state": InboxState.DONE,
     }
-    over = or_(Inbox.state != InboxState.NEW, is_stranded(desk))
+    over = or_(Inbox.state != InboxState.NEW, is_stranded(store))
     _in_bulk(session, update(Inbox).where(which, over).values(nothing))
 
 
-def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bool) -> Erased:
-    """Take words, names and ids out of all rows of a customer, who is locked."""
+def _forget(
+    session: Session,
+    customer: Customer,
+    now: datetime,
+    regions: Sequence[str] | None,
+    language: str | None,
+) -> Erased:
+    """Take words, names and ids out of all rows of a customer, who is locked.
+
+    With `regions`, whose phone numbers are masked, what they taught stays. The operators'
+    `language` is None where no process runs: nothing is being sent then.
+    """
     conversations = _lock_conversations(session, customer)
-    _unname_digests(session, desk, customer, conversations)
-    _stop_sending(session, customer, conversations)
+    _unname_digests(session, customer, conversations, now, language)
+    _stop_sending(session, customer, conversations, idle=language is None)
     taught_ids = {
         message_id
         for row in taught(session, conversations)
@@ -220,8 +272,8 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
         select(Message).where(Message.conversation_id.in_(conversations))
     ).all()
     for message in messages:
-        kept = keep_taught and message.id in taught_ids
-        message.text = mask(message.text, desk.pack.phone_regions) if kept else ""
+        kept = regions is not None and message.id in taught_ids
+        message.text = mask(message.text, regions or ()) if kept else ""
         message.telegram_id = message.quoted = None
     _in_bulk(
         session,
@@ -238,7 +290,7 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
         session,
         update(Conversation)
         .where(Conversation.id.in_(conversations), Conversation.state != ConversationState.RESOLVED)
-        .values(state=ConversationState.RESOLVED, resolved_at=desk.clock()),
+        .values(state=ConversationState.RESOLVED, resolved_at=now),
     )
     topic_chat, topic = customer.topic_chat_id, customer.topic_id
     customer.name = ""
@@ -249,14 +301,8 @@ def _forget(session: Session, desk: Desk, customer: Customer, *, keep_taught: bo
     # Last: until here their rows are found by it.
     customer.chat_id = _nobodys_chat(customer)
     if topic_chat is not None and topic is not None:
-        add_delivery(
-            session,
-            desk,
-            f"erased:{customer.id}",
-            topic_chat,
-            DELETE_TOPIC,
-            {"message_thread_id": topic},
-        )
+        topic_id = {"message_thread_id": topic}
+        _have_sent(session, now, f"erased:{customer.id}", topic_chat, DELETE_TOPIC, topic_id)
     return Erased(len(conversations), len(messages), since, topic is not None)
 
 
@@ -266,8 +312,20 @@ def _nobodys_chat(customer: Customer) -> int:
     return -customer.id
 
 
+def _have_sent(
+    session: Session, now: datetime, key: str, chat_id: int, method: str, payload: dict[str, Any]
+) -> None:
+    if not has_delivery(session, key):
+        row = DeliveryRow(key=key, chat_id=chat_id, method=method, payload=payload, created_at=now)
+        session.add(row)
+
+
 def _unname_digests(
-    session: Session, desk: Desk, customer: Customer, conversations: Sequence[int]
+    session: Session,
+    customer: Customer,
+    conversations: Sequence[int],
+    now: datetime,
+    language: str | None,
 ) -> None:
     """Take their name out of reminders to everybody: of those that still wait the name alone, for
     others are meant, too; of those in the group all, for they may have had another name then."""
@@ -287,25 +345,22 @@ def _unname_digests(
     )
     for digest in digests.all():
         if digest.state is DeliveryState.SENT:
-            # Not deleted: that takes a right, or is too late after two days.
-            add_delivery(
-                session,
-                desk,
-                f"unnamed:{digest.id}",
-                digest.chat_id,
-                "editMessageText",
-                {
-                    "message_id": digest.telegram_id,
-                    "text": "⏰ " + say("digest-erased", desk.language),
-                },
-            )
+            # Rewritten by the first erasure, if this is one more. Not deleted: that takes a right,
+            # or is too late after two days.
+            if language is not None:
+                text = "⏰ " + say("digest-erased", language)
+                rewritten = {"message_id": digest.telegram_id, "text": text}
+                key = f"unnamed:{digest.id}"
+                _have_sent(session, now, key, digest.chat_id, "editMessageText", rewritten)
             continue
         text = digest.payload["text"].replace(html(customer.name), "…", 1)
         digest.payload, digest.conversation_id = {**digest.payload, "text": text}, None
     session.flush()
 
 
-def _stop_sending(session: Session, customer: Customer, conversations: Sequence[int]) -> None:
+def _stop_sending(
+    session: Session, customer: Customer, conversations: Sequence[int], *, idle: bool
+) -> None:
     """Empty what was sent and cancel what was not; raise `UnderWayError` for what is just sent."""
     theirs = or_(
         DeliveryRow.conversation_id.in_(conversations), DeliveryRow.chat_id == customer.chat_id
@@ -319,7 +374,8 @@ def _stop_sending(session: Session, customer: Customer, conversations: Sequence[
     ]
     everything = or_(theirs, DeliveryRow.topic_of == customer.id, DeliveryRow.id.in_(told))
     # Those refused, too: they must not be tried again.
-    unsent = DeliveryRow.state.in_([DeliveryState.PENDING, DeliveryState.FAILED])
+    states = [DeliveryState.PENDING, DeliveryState.FAILED]
+    unsent = DeliveryRow.state.in_([*states, DeliveryState.SENDING] if idle else states)
     _in_bulk(
         session,
         update(DeliveryRow).where(everything, unsent).values(state=DeliveryState.CANCELLED),

@@ -15,6 +15,7 @@ from desk.flow.desk import Desk
 from desk.flow.keeping import ids_of
 from desk.flow.leases import BOTS, Holding, check, in_force
 from desk.flow.noting import happened
+from desk.store import Store
 from desk.tables import Inbox, Lease
 from desk.texts import say
 
@@ -244,18 +245,18 @@ def dismiss_parked(desk: Desk, ids: Collection[int]) -> None:
                 _keep_ids(row)
 
 
-def is_stranded(desk: Desk) -> ColumnElement[bool]:
+def is_stranded(store: Store) -> ColumnElement[bool]:
     """Whether an update is left of a bot that runs no longer, so that nobody will handle it.
 
     Another bot runs, or nobody could tell.
     """
-    running = select(Lease.name).where(Lease.name.startswith(BOTS), in_force(desk))
+    running = select(Lease.name).where(Lease.name.startswith(BOTS), in_force(store))
     its_bot = literal(BOTS) + cast(Inbox.bot_id, String)
     return and_(Inbox.state == InboxState.NEW, running.exists(), its_bot.not_in(running))
 
 
 def stranded(desk: Desk) -> list[tuple[int, int]]:
     """The bots that run no longer, and how many updates are left of each."""
-    query = select(Inbox.bot_id, func.count()).where(is_stranded(desk)).group_by(Inbox.bot_id)
+    query = select(Inbox.bot_id, func.count()).where(is_stranded(desk.store)).group_by(Inbox.bot_id)
     with desk.store.reading() as session:
         return [(bot_id, number) for bot_id, number in session.execute(query)]

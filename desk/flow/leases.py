@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
 from desk.flow.desk import Desk
+from desk.store import Store
 from desk.tables import Lease, UtcDateTime, utcnow
 
 SECONDS = 10.0
@@ -121,9 +122,9 @@ def held(desk: Desk) -> list[tuple[str, str, float]]:
         ]
 
 
-def in_force(desk: Desk) -> ColumnElement[bool]:
+def in_force(store: Store) -> ColumnElement[bool]:
     """Whether a lease has not ended: a condition on `Lease`."""
-    return Lease.until > (utcnow() if desk.store.sqlite else func.clock_timestamp())
+    return Lease.until > (utcnow() if store.sqlite else func.clock_timestamp())
 
 
 def describe(holder: str) -> str:

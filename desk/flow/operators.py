@@ -210,11 +210,11 @@ def ordered_training(
             return None
         running = running_training(session, desk)
         if running is not None:
-            want(running, operator_name(session, user_id))
+            want(running, str(user_id))
             text = say("retrain-busy", desk.language, run=str(running.id))
             tell(session, desk, inbox_id, thread_id, text)
             return None
-        run = new_run(session, operator_name(session, user_id), desk.clock())
+        run = new_run(session, str(user_id), desk.clock())
         text = say("retrain-queued", desk.language, run=str(run.id))
         tell(session, desk, inbox_id, thread_id, text)
         return run.id, run.attempt

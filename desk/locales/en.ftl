@@ -3,7 +3,20 @@ help =
     Just write what you need, in your own words. I answer what I am sure of and pass everything else to a colleague. Photos, files and voice messages I can't read, but my colleagues can.
 
     /human – call a person now
-    /start – show the topics again, and how what you write is used
+    /start – show the topics again
+    /privacy – what becomes of what you write
+privacy =
+    A bot reads what you write here first, and answers what it is sure of. Colleagues can read all of it, and answer the rest.
+
+    We keep what you write, what is answered, and your name and id on Telegram { $retention }. What you write may also be used to teach the bot; e-mail and web addresses and phone, card and account numbers are taken out first, as far as they are found. Such an example, without your name, may be kept longer.
+
+    Would you like a copy of what we keep of you, or have it erased? Tell a colleague: /human
+retention-days =
+    { $days ->
+        [one] for a day after you were last in touch
+       *[other] for { $days } days after you were last in touch
+    }
+retention-open = until you ask us to erase it
 talk-to-person = Talk to a person
 clarify = Did you mean one of these?
 clarify-one = Did you mean this?
@@ -313,6 +326,7 @@ sentiment-positive = positive
 command-start = Show the topics
 command-help = What can I do here?
 command-human = Talk to a person
+command-privacy = What becomes of what you write
 command-unknown = { $command } is no command of this bot; nothing was done and nothing was sent. /help lists them.
 command-take = Take the conversation of this topic
 command-resolve = Resolve it: the bot answers again

@@ -3,7 +3,16 @@ help =
     请直接用自己的话写下您的需求。有把握的我马上回答，其余的我会转给同事。照片、文件和语音消息我看不了，但同事可以。
 
     /human – 马上联系人工客服
-    /start – 再次显示常见问题，以及您写的内容如何使用
+    /start – 再次显示常见问题
+    /privacy – 您写的内容会如何处理
+privacy =
+    您在这里写的内容由机器人先阅读，有把握的由它回答。同事可以看到全部内容，并回答其余问题。
+
+    我们会保存您写的内容、我们的答复，以及您在 Telegram 上的名字和 ID，{ $retention }。您写的内容也可能用来训练机器人；能识别出的邮箱、网址、电话、银行卡和账户号码会先去掉。这类不含您名字的例句可能保存得更久。
+
+    想要一份我们保存的资料，或希望删除它？请告诉同事：/human
+retention-days = 保存到您最后一次联系我们之后 { $days } 天
+retention-open = 一直到您要求我们删除为止
 talk-to-person = 联系人工客服
 clarify = 您想问的是下面哪一个？
 clarify-one = 您想问的是这个吗？
@@ -238,6 +247,7 @@ sentiment-positive = 正面
 command-start = 显示常见问题
 command-help = 我能做什么？
 command-human = 联系人工客服
+command-privacy = 您写的内容会如何处理
 command-unknown = { $command } 不是本机器人的命令，未执行任何操作，也未发送。命令列表：/help
 command-take = 接手这个话题的对话
 command-resolve = 结束对话，机器人重新回答

@@ -29,6 +29,8 @@ from desk.validation.near import exact_key
 COLUMNS = frozenset({"text", "intent", "label", "sentiment"})
 PACK_COLUMNS = COLUMNS - {"label"}
 LABELS = COLUMNS - {"text"}
+PRIVATE = "private"
+"""In JSONL alone: whether a row is a customer's own words, which nothing quotes."""
 MOST_TEXT = 4096
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -259,7 +261,9 @@ class DataFile:
         if not isinstance(entry, dict):
             self.error(Kind.ROW, line, 'this is no object; write {"text": …, "intent": …}')
             return
-        unknown = sorted(entry.keys() - self._columns)
+        unknown = sorted(entry.keys() - self._columns - {PRIVATE})
+        if not isinstance(entry.get(PRIVATE, False), bool):
+            self.error(Kind.ROW, line, "private must be true or false")
         for key in unknown if not self.csv else ():  # a CSV's header was told of once
             self.error(Kind.ROW, line, f"key {key!r} is not known; {self._known()}")
         text = entry.get("text")

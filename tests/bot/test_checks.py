@@ -290,7 +290,7 @@ async def test_the_commands_are_set_in_both_languages(bot: Running, world: World
     await world.commands_set()
     ann, li = await world.customer("Ann", "de"), await world.customer("Li", "zh-hans")
     shown = await world.ask("GET", f"customers/{ann}/commands")
-    assert [command["command"] for command in shown] == ["start", "help", "human"]
+    assert [command["command"] for command in shown] == ["start", "help", "human", "privacy"]
     assert shown[2]["description"] == "Talk to a person"
     chinese = await world.ask("GET", f"customers/{li}/commands")
     assert chinese[2]["description"] != "Talk to a person"

@@ -40,10 +40,18 @@ async def test_a_link_with_a_topic_shows_its_answer_and_is_kept_whole(
     bot: Running, world: World, rows: Rows
 ) -> None:
     ann = await world.customer("Ann")
-    reply = await world.reply(await world.write(ann, "/start order_status"))
-    assert reply["text"] == "Bouquets take 2 days, Ann."
+    await world.write(ann, "/start order_status")
+    await world.said(ann, "Bouquets take 2 days, Ann.")
+    shown = [message["text"] for message in await world.said(ann, "")]
+    assert shown[-2:] == ["Hello Ann, welcome to Fern & Petal!", "Bouquets take 2 days, Ann."]
     (said,) = rows.all(Message, author=Author.CUSTOMER)
     assert said.text == "/start order_status"
+
+
+async def test_privacy_says_what_becomes_of_what_one_writes(bot: Running, world: World) -> None:
+    ann = await world.customer("Ann")
+    reply = await world.reply(await world.write(ann, "/PRIVACY"))
+    assert reply["text"].startswith("A bot reads what you write here first")
 
 
 async def test_start_speaks_the_customers_language(bot: Running, world: World) -> None:

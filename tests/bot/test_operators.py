@@ -331,7 +331,7 @@ async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_
     operators = ["take", "resolve", "answer", "note", "ban", "unban"]
     operators += ["queue", "report", "retrain", "help", "id"]
     assert listed[f"chat:{OPERATORS_CHAT}"] == operators
-    assert listed["all_private_chats"] == ["start", "help", "human"]
+    assert listed["all_private_chats"] == ["start", "help", "human", "privacy"]
 
 
 async def test_a_bot_that_may_not_list_operators_commands_starts_all_the_same(

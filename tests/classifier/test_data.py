@@ -47,6 +47,17 @@ def test_jsonl_rows_may_carry_either_label_or_both(tmp_path: Path) -> None:
     ]
 
 
+def test_a_row_of_jsonl_may_be_private_and_stays_so(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"text": "hi", "intent": "a", "private": true}\n')
+    (read,) = read_examples(path)
+    assert read == Example("hi", "a", private=True)
+    assert dump_jsonl([read]) == path.read_text()
+    odd = write(tmp_path, '{"text": "hi", "intent": "a", "private": "yes"}\n')
+    assert "`private` is 'yes'; it must be true or false" in error(odd)
+    csv_file = write(tmp_path, "text,intent,private\nhi,a,true\n", "data.csv")
+    assert "unknown column `private`" in error(csv_file)
+
+
 def test_csv_with_a_byte_order_mark_and_a_quoted_line_break_is_read(tmp_path: Path) -> None:
     content = b'\xef\xbb\xbfText,label,sentiment\r\n"hi,\nthere",greeting,\r\nugh,,negative\r\n'
     assert read_examples(write(tmp_path, content, "data.csv")) == [

@@ -205,7 +205,29 @@ def test_models_that_may_have_learned_from_them_are_named(
         "topic": False,
         "models": [after],
         "runs": [],
+        "examples": [],
     }
+
+
+def test_lines_of_the_pack_with_what_they_taught_are_named(
+    desk: Desk, place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pack = tmp_path / "corner"
+    shutil.copytree(place.settings["PACK"], pack)
+    monkeypatch.setenv("PACK", str(pack))
+    lines = len((pack / "examples.jsonl").read_text("utf-8").splitlines())
+    with (pack / "examples.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "Where is parcel 1!", "intent": "where"}\n')
+    (pack / "test.jsonl").write_text("{", encoding="utf-8")
+    with desk.store.writing() as session:
+        session.add(Feedback(message_id=1, kind=FeedbackKind.RELABEL, intent="where", by=9001))
+        session.query(Message).filter_by(id=1).one().attempt = 1
+    erased = frontdesk("customers", "erase", "@ada", "--yes", "--json")
+    assert erased.json()["examples"] == [f"{pack / 'examples.jsonl'}:{lines + 1}"]
+    assert "The pack has what they taught" in erased.err
+    assert "parcel" not in erased.err
+    assert "Whether the pack has what they taught is not known" in erased.err, "of the test"
+    assert frontdesk("customers", "erase", "@ben", "--yes", "--json").json()["examples"] == []
 
 
 def test_a_training_run_under_way_may_have_read_them(desk: Desk, frontdesk: Command) -> None:
@@ -237,6 +259,25 @@ def test_where_no_models_are_to_be_seen_it_is_said_what_may_have_learned(
     erased = frontdesk("customers", "erase", "@ada", "--yes", "--json")
     assert erased.json()["models"] == []
     assert "MODELS_DIR here has none that was made since then" in erased.err
+
+
+@pytest.mark.parametrize("arguments", [(), ("@ada", "--again")])
+def test_an_erasure_names_one_or_means_those_of_before(
+    frontdesk: Command, arguments: tuple[str, ...]
+) -> None:
+    result = frontdesk("customers", "erase", *arguments)
+    assert result.code == 2
+    assert "--again alone" in result.err
+
+
+def test_where_an_erasure_can_not_be_noted_it_is_done_and_said(
+    desk: Desk, place: Place, frontdesk: Command
+) -> None:
+    (place.data_dir / "erased").write_text("a file in the folder's place")
+    erased = frontdesk("customers", "erase", "@ada", "--yes")
+    assert erased.code == 0
+    assert "can't be noted" in erased.err
+    assert names(desk) == ["", "Ben"]
 
 
 def test_before_the_first_migration_it_says_what_to_run(frontdesk: Command) -> None:

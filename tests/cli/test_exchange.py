@@ -128,6 +128,19 @@ def test_examples_go_to_csv_and_jsonl_and_come_back(frontdesk: Command) -> None:
     assert not Path("c/domain.yml").exists()
 
 
+def test_that_a_text_is_a_customers_goes_along_as_jsonl_and_its_loss_is_told_otherwise(
+    frontdesk: Command,
+) -> None:
+    write("data.jsonl", '{"text": "my words", "intent": "a", "private": true}\n')
+    told = {}
+    for format_, out in (("jsonl", "b.jsonl"), ("csv", "b.csv"), ("rasa", "b")):
+        told[format_] = frontdesk("export", out, "--from", "data.jsonl", "--format", format_).err
+    assert read_examples("b.jsonl") == read_examples("data.jsonl")
+    assert told["jsonl"] == ""
+    assert "1 are customers' own words, which csv can't say" in told["csv"]
+    assert "1 are customers' own words, which rasa can't say" in told["rasa"]
+
+
 @pytest.mark.parametrize("system", ["chatwoot", "zammad"])
 def test_canned_answers_come_into_a_new_pack(frontdesk: Command, system: str) -> None:
     result = frontdesk("export", "canned.csv", "--from", FLORIST, "--format", system)

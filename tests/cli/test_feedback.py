@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from classifier.data import read_examples
 from desk.domain import DeliveryState, FeedbackKind, Incoming, PendingMessage, Person, Role
 from desk.flow import customers, deciding, erasing, intake, lessons, reporting, roster
 from desk.flow.desk import Desk
@@ -242,8 +243,8 @@ def test_what_teaches_is_exported_and_an_import_reads_it(
     assert f"{out}: 2 examples" in done.err
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert [json.loads(line) for line in out.read_text("utf-8").splitlines()] == [
-        {"text": "Wo ist es, [email]?", "intent": "where"},
-        {"text": "bring me back my coins", "intent": "refund"},
+        {"text": "Wo ist es, [email]?", "intent": "where", "private": True},
+        {"text": "bring me back my coins", "intent": "refund", "private": True},
     ]
     assert frontdesk("feedback", "export", "-").out == out.read_text("utf-8")
     theirs = frontdesk("feedback", "export", "-", "--by", str(GONE))
@@ -256,6 +257,11 @@ def test_what_teaches_is_exported_and_an_import_reads_it(
     assert read.code == 0, read.err
     assert (read.json()["examples"]["added"], read.json()["examples"]["conflicts"]) == (2, 0)
     assert read.json()["intents"] == []
+    # In the pack, too, they are learned from and quoted nowhere.
+    own = {row.text for row in read_examples(mine / "examples.jsonl") if row.private}
+    assert own == {"Wo ist es, [email]?", "bring me back my coins"}
+    said = frontdesk("validate", str(mine), "--json").json()["findings"]
+    assert [each for each in said if "private" in each["message"]] == []
 
 
 def test_a_label_under_a_former_name_is_one_of_the_intent_of_today(
@@ -280,7 +286,8 @@ def test_a_label_under_a_former_name_is_one_of_the_intent_of_today(
     found = frontdesk("feedback", "list", "--intent", "refund", "--json").json()
     assert [(row["intent"], row["outcome"]) for row in found] == [("refund", "teaches")]
     exported = frontdesk("feedback", "export", "-")
-    assert json.loads(exported.out) == {"text": "my present back please", "intent": "refund"}
+    said = {"text": "my present back please", "intent": "refund", "private": True}
+    assert json.loads(exported.out) == said
 
 
 def test_an_export_overwrites_nothing_and_leaves_no_half_of_a_file(

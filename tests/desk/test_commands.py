@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,9 @@ from desk.domain import ConversationState, Person
 from desk.flow import customers
 from desk.flow.desk import Desk
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, Stage
+from tests.desk.acting import ANA, BEN, Stage
+
+GREETING = "Hello Ana, welcome to <b>Fern &amp; Petal</b>!"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,8 @@ def test_a_link_to_a_topic_shows_its_answer_once(stage: Stage, times: int) -> No
     inbox_id = stage.update()
     for _ in range(times):
         customers.started(stage.desk, inbox_id, ANA, "order_status")
-    (answer,) = stage.deliveries(ANA.chat_id)
+    greeting, answer = stage.deliveries(ANA.chat_id)
+    assert greeting.payload["text"] == GREETING
     assert answer.payload["text"] == "Bouquets take <b>2</b> days, Ana."
     assert "Track it" in str(answer.payload["reply_markup"])
     assert stage.conversation().last_intents == ["order_status"]
@@ -78,6 +82,47 @@ def test_a_link_to_a_topic_that_needs_a_person_calls_one(stage: Stage) -> None:
     assert stage.conversation().state is ConversationState.WAITING
     (card,) = stage.deliveries(OPERATOR_CHAT)
     assert "this topic always goes to a person" in card.payload["text"]
+    assert stage.heard()[0] == GREETING
+
+
+def test_who_comes_by_a_link_is_greeted_the_first_time_alone_and_by_no_second_menu(
+    stage: Stage,
+) -> None:
+    for _ in range(2):
+        customers.started(stage.desk, stage.update(), ANA, "order_status")
+    greeting, first, second = stage.deliveries(ANA.chat_id)
+    assert greeting.payload["text"] == GREETING
+    assert "reply_markup" not in greeting.payload
+    assert first.payload["text"] == second.payload["text"] != GREETING
+
+
+def test_privacy_is_told_in_the_desks_words_with_how_long_all_is_kept(stage: Stage) -> None:
+    customers.asked_for_privacy(stage.desk, stage.update(), ANA)
+    assert "A bot reads what you write" in stage.heard()[-1]
+    assert "until you ask us to erase it" in stage.heard()[-1]
+    desk = replace(stage.desk, retention_days=90)
+    customers.asked_for_privacy(desk, stage.update(), ANA)
+    assert "for 90 days after" in stage.heard()[-1]
+
+
+def test_privacy_is_told_in_the_packs_words_where_it_has_some(stage: Stage) -> None:
+    words = {"en": "{customer}, we keep it {retention}.", "zh": "保存{retention}"}
+    pack = stage.desk.pack.model_copy(update={"privacy": words})
+    desk = replace(stage.desk, pack=pack, retention_days=1)
+    for person in (ANA, BEN):
+        customers.asked_for_privacy(desk, stage.update(), person)
+    assert stage.heard() == ["Ana, we keep it for a day after you were last in touch."]
+    assert stage.heard(BEN) == ["保存保存到您最后一次联系我们之后 1 天"]
+
+
+def test_privacy_is_told_while_a_person_is_in_charge_who_sees_the_question(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.reply("I'm here")
+    customers.asked_for_privacy(stage.desk, stage.update(), ANA)
+    sent = [row.payload.get("text", "") for row in stage.send_all() if row.chat_id == ANA.chat_id]
+    assert "A bot reads what you write" in sent[-1]
+    assert "<blockquote>/privacy</blockquote>" in stage.told()[-1]
 
 
 @pytest.mark.parametrize("payload", ["out_of_scope", "Order_Status", "invented"])

@@ -94,6 +94,10 @@ def test_the_record_has_who_they_are_what_was_said_and_what_was_made_of_it(stage
     assert first["prediction"]["intent"] == "order_status"
     assert first["prediction"]["confidence"] == 0.93
     assert first["decision"]["action"] == "answer"
+    assert first["prediction"]["ranking"] == [{"name": "order_status", "confidence": 0.93}]
+    assert first["prediction"]["sentiment_confidence"] == 0.95
+    assert {"threshold", "scope", "scope_threshold"} <= first["prediction"].keys()
+    assert (found["flooded_last"], found["blocked_the_bot"]) == (None, False)
     assert [word["kind"] for word in first["feedback"]] == ["thumb_up"]
     (asked_back,) = [line for line in said if line["text"] == "and my tulips"]
     assert asked_back["decision"]["offered"] == ["order_status", "refund"]

@@ -78,6 +78,24 @@ def mask(text: str) -> str:
         ("4111  1111 1111 1111", "[card]"),
         ("4111–1111-1111–1111", "[card]"),
         ("4111 1111-1111 1111", "[card]"),
+        ("my ssn is 219-09-9999.", "my ssn is [id]."),
+        ("219\u201309\u20139999", "[id]"),
+        ("NI number AB123456C, thanks", "NI number [id], thanks"),
+        ("it's AB 12 34 56 C", "it's [id]"),
+        ("ab123456c", "[id]"),
+        ("sort code 20-11-26, account number: 12345678", "sort code [account]"),
+        ("20-11-26 12345678", "[account]"),
+        ("20-11-26 and my account is 12345678.", "[account]."),
+        ("4242\u200b4242\u20604242\u00ad4242", "[card]"),
+        ("4242\u200b 4242 \ufeff4242 4242", "[card]"),
+        ("07911\u200b123456", "[phone]"),
+        ("IBANGB82WEST12345698765432", "IBAN[account]"),
+        ("ibande89370400440532013000", "iban[account]"),
+        ("my phone number 4155552671", "my phone number [phone]"),
+        ("my phone no. 4155552671", "my phone no. [phone]"),
+        ("about order 66120: call 4155552671", "about order 66120: call [phone]"),
+        ("order +14155552671", "order [phone]"),
+        ("order (415) 555-2671", "order [phone]"),
     ],
 )
 def test_personal_details_are_masked(text: str, masked: str) -> None:
@@ -104,6 +122,25 @@ def test_personal_details_are_masked(text: str, masked: str) -> None:
         "that's 'it' @ 5 o'clock, 2 @ £5",
         "call me at 5",
         "",
+        "ordered on 20-11-26, came 21-11-26",
+        "on 20-11-26 order 12345678",
+        "between 20-11-26 and 27-11-26",
+        "20-11-2026 and 2026-11-20, 10-12-14",
+        "at 10 20 30 a piece, to 12 34 56 b",
+        "sizes 34-36-3840 and 10-12-14-16",
+        "model 123-45-6789-1 and 000-12-3456",
+        "code 123-45-678 or 12-345-6789",
+        "reference BG123456C and GB123456A",
+        "voucher AB1234567C and AB123456E",
+        "£1,234.56 or 12.345,67 EUR",
+        *(
+            f"{words}4155552671 please"
+            for words in (
+                *("order ", "Order: ", "orders #", "order number ", "order no. ", "order is "),
+                *("invoice ", "ref. ", "ref: ", "reference number ", "booking ", "policy "),
+                *("policy no ", "claim ", "claim number is ", "no. ", "No ", "#"),
+            )
+        ),
     ],
 )
 def test_order_numbers_prices_and_dates_stay(text: str) -> None:
@@ -125,12 +162,30 @@ def test_a_card_number_behind_a_word_and_a_dash_or_parted_otherwise_stays_as_doc
     [
         *("GB82" + "A" * 60 + " ", "GB82 ", "1 ", "1.", "1-", "-", " - "),
         *("a.", "a'", "a@", "a-", "a/", "a.bc?d=", "x+"),
+        *(
+            "12-34-56 ",
+            "123-45-",
+            "AB 12 ",
+            "iban",
+            "order number ",
+            "no no ",
+            " \u200b",
+            "1\u200b",
+        ),
+        *("12-34-56 account number is ", "order 4155552671 "),
     ],
 )
 def test_a_long_text_that_looks_like_anything_is_read_all_the_same(piece: str) -> None:
     # Some of these took hours where a pattern could be read in more than one way: the limit that
     # each test has would end them.
     assert mask(piece * (20_000 // len(piece)))
+
+
+def test_few_order_numbers_are_taken_for_phone_numbers_and_no_phone_number_for_an_order() -> None:
+    numbers = [str(number) for number in range(2_000_000_017, 9_999_999_999, 40_123_457)]
+    assert [number for number in numbers if mask(f"order {number}") != f"order {number}"] == []
+    found = sum(mask(f"call {number}") == "call [phone]" for number in numbers)
+    assert found > len(numbers) / 4, "they are phone numbers as well"
 
 
 def test_phone_numbers_are_read_in_the_desks_regions() -> None:

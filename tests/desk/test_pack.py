@@ -416,6 +416,18 @@ def test_a_text_is_given_in_the_customers_language_or_the_first(pack: Pack) -> N
     assert pack.text({"en": "Hi"}, "zh") == "Hi"
 
 
+def test_how_long_all_is_kept_may_stand_in_the_privacy_text_and_nowhere_else(
+    pack_folder: Path,
+) -> None:
+    file = pack_folder / "pack.yml"
+    said = file.read_text(encoding="utf-8")
+    file.write_text(f'privacy: {{en: "Kept {{retention}}"}}\n{said}', encoding="utf-8")
+    assert load(pack_folder).privacy == {"en": "Kept {retention}"}
+    file.write_text(said.replace("Hello {customer}", "Kept {retention}"), encoding="utf-8")
+    with pytest.raises(PackError, match=r"greeting: nothing is known to fill in \{retention\}"):
+        load(pack_folder)
+
+
 def test_placeholders_are_filled_and_other_braces_stay(pack: Pack) -> None:
     text = {"en": "{customer}, {days} { days } {nobody} {"}
     assert pack.text(text, "en", "Ana {shop}") == "Ana {shop}, 2 2 {nobody} {"

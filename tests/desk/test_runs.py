@@ -283,12 +283,18 @@ def test_of_a_run_with_nothing_new_to_train_on_the_operators_hear_nothing(stage:
     assert runs.get_run(stage.desk, run[0]).state is RunState.REJECTED
 
 
+def test_a_run_keeps_the_id_of_who_ordered_it_and_no_name(stage: Stage) -> None:
+    ordered = operators.ordered_training(stage.desk, stage.update(), OLGA)
+    assert ordered is not None
+    assert runs.get_run(stage.desk, ordered[0]).requested_by == str(OLGA)
+
+
 def test_a_nights_run_that_somebody_asks_for_is_theirs_from_then_on(stage: Stage) -> None:
     run_id, _ = runs.order_run(stage.desk, runs.NIGHTLY)
     assert operators.ordered_training(stage.desk, stage.update(), OLGA) is None
-    assert runs.get_run(stage.desk, run_id).requested_by == "Olga"
+    assert runs.get_run(stage.desk, run_id).requested_by == str(OLGA)
     run_id, attempt = runs.order_run(stage.desk, "the command line", begin=True)
-    assert runs.get_run(stage.desk, run_id).requested_by == "Olga"
+    assert runs.get_run(stage.desk, run_id).requested_by == str(OLGA)
     runs.finish_run(stage.desk, run_id, attempt, RunState.REJECTED)
     run_id, _ = runs.order_run(stage.desk, runs.NIGHTLY)
     runs.order_run(stage.desk, "the command line", begin=True)

@@ -18,11 +18,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
 from desk.domain import Action, ConversationState, InboxState, Person, Trial
-from desk.flow import clocks, customers, intake, runs, watching
+from desk.erased import Erasures
+from desk.flow import clocks, customers, erasing, intake, operators, runs, watching
 from desk.store import BUSY_SECONDS
 from desk.tables import Customer, Inbox, Message
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, Stage
+from tests.desk.acting import ANA, BEN, OSCAR, Stage
 from workers import scheduler as module
 from workers.connection import client
 from workers.scheduler import Scheduler
@@ -455,7 +456,7 @@ def test_the_silent_are_erased_once_a_day_and_their_updates_emptied(
     now = 0.0
     monkeypatch.setattr(module, "boottime", lambda: now)
     keeping = Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=None)
-    erasing = Scheduler(
+    eraser = Scheduler(
         stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
     )
     for number in range(3):
@@ -467,12 +468,12 @@ def test_the_silent_are_erased_once_a_day_and_their_updates_emptied(
     clock.move(seconds=86400 * 31)
     keeping.tick()
     assert names(stage) == ["P0", "P1", "P2"]
-    erasing.tick()
+    eraser.tick()
     assert names(stage) == ["", "", "P2"], "a little in each tick"
-    erasing.tick()
+    eraser.tick()
     assert names(stage) == ["", "", ""]
     assert [row.payload for row in stage.all(select(Inbox))] == [{}, {}, {}]
-    erasing.tick()
+    eraser.tick()
     stage.ask("tulips?", Person(chat_id=800, name="P3"))
     stage.send_all()
     clock.move(seconds=86400 * 31)
@@ -481,12 +482,52 @@ def test_the_silent_are_erased_once_a_day_and_their_updates_emptied(
         handled_at_last = {"payload": {"text": "roses?"}, "received_at": parked.received_at}
         session.execute(update(Inbox).where(Inbox.id == 1).values(handled_at_last))
     now = 86390.0
-    erasing.tick()
+    eraser.tick()
     assert names(stage)[-1] == "P3", "a day has not passed"
     now = 86410.0
-    erasing.tick()
+    eraser.tick()
     assert names(stage)[-1] == ""
     assert stage.row(Inbox, 1).payload == {}
+
+
+def test_what_was_said_long_ago_to_who_is_still_there_is_emptied_once_a_day(
+    stage: Stage, connection: Redis, clock: Clock
+) -> None:
+    scheduler = Scheduler(
+        stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
+    )
+    stage.ask("roses?", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
+    clock.move(seconds=86400 * 31)
+    stage.ask("tulips?")
+    stage.send_all()
+    for _ in range(3):
+        scheduler.tick()
+    assert [row.text for row in stage.said()] == ["", "tulips?"]
+    assert names(stage) == ["Ana"]
+
+
+def test_who_is_erased_by_whomever_is_noted_outside_the_database(
+    stage: Stage, connection: Redis, clock: Clock, tmp_path: Path
+) -> None:
+    erasures = Erasures(tmp_path)
+    scheduler = Scheduler(stage.desk, connection, 20, None, retention_days=30, erasures=erasures)
+    scheduler.tick()
+    assert erasures.notes() == set()
+    stage.ask("roses?", ANA)
+    stage.send_all()
+    clock.move(seconds=86400 * 31)
+    scheduler._erase_from = 0.0
+    scheduler.tick()
+    assert len(erasures.notes()) == 1
+    stage.ask("tulips?", BEN)
+    stage.send_all()
+    erasing.erase(stage.desk, stage.customer(BEN).id)
+    Scheduler(stage.desk, connection, 20, None, erasures=Erasures(tmp_path)).tick()
+    assert len(erasures.notes()) == 2
 
 
 def test_nothing_is_erased_by_a_clock_that_is_wrong(

@@ -30,6 +30,12 @@ def test_an_operators_word_replaces_the_packs_label_and_new_texts_join(clock: Cl
     ]
 
 
+def test_a_customers_words_in_the_pack_stay_private_whatever_an_operator_says(clock: Clock) -> None:
+    pack = [Example("where is it", "order_status", private=True)]
+    taught = [learned("where is it", "refund", clock)]
+    assert training_examples(pack, taught, []) == [Example("where is it", "refund", private=True)]
+
+
 def test_texts_that_differ_by_what_means_something_are_taught_apart(clock: Clock) -> None:
     pack = [Example("thanks :)", "thanks", "positive"), Example("thanks :(", "thanks")]
     said = (("thanks :(", "complaint"), ("c#", "hours"), ("c", "thanks"))
