@@ -266,7 +266,9 @@ def superfluous(models: str | Path, keep: int) -> list[Version]:
     Raises `ModelError` where there is no such directory, and as `last_act`.
     """
     models = _existing(models)
-    last = [str(entry["version"]) for entry in history(models)[-keep:]]
+    champions = [str(entry["version"]) for entry in history(models)]
+    # Those to which a rollback could go.
+    last = [version for version in champions if (models / version).is_dir()][-keep:]
     kept_since = time.time() - DAY_SECONDS
     act = last_act(models)
     if act is not None and act.kind == ROLLBACK:

@@ -100,8 +100,16 @@ def after_restore(store: Store, settings: Settings, *, is_new: bool) -> int | No
         if is_new:
             # A backup of a moment ago has the leases of then, which nobody holds.
             number = erase_again(store, settings, is_idle=True)
-    except (UnreadableError, OSError) as error:
+    except UnreadableError as error:
         notices().print(str(error), style="bold yellow", markup=False)
+        return None
+    except OSError as error:
+        notices().print(
+            f"Who was erased can't be read in {file} ({error.strerror}). If somebody was erased "
+            f"since the backup, run {AGAIN} as a user who may read it, before you start.",
+            style="bold yellow",
+            markup=False,
+        )
         return None
     if number and not is_new:
         notices().print(

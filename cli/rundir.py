@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -102,14 +102,30 @@ def remove(data_dir: Path) -> None:
     (data_dir / RUN).unlink(missing_ok=True)
 
 
-def end_leftovers(data_dir: Path, patience: float) -> list[str]:
-    """Kill what a supervisor that was killed left behind; returns the names. Needs the lock.
+def await_watchman(
+    data_dir: Path, seconds: float, tell: Callable[[], None], check_stop: Callable[[], None]
+) -> None:
+    """Wait, so long at most, until the watchman of a supervisor that was killed has let its
+    children end what they are at: a reply under way would be sent twice. Needs the lock.
 
-    Its watchman, which lets each child end what it is at, is given so many seconds first.
+    `tell` is called where there is something to wait for, `check_stop` all the while: it raises
+    where nobody wants to wait.
     """
     run = read(data_dir)
-    if (watchman := run.get("watchman")) is not None:
-        _wait(int(watchman["pid"]), int(run["pid"]), str(watchman["command"]), patience)
+    if (watchman := run.get("watchman")) is None:
+        return
+    its = int(watchman["pid"]), int(run["pid"]), str(watchman["command"])
+    deadline = time.monotonic() + seconds
+    if _is_child(*its):
+        tell()
+    while _is_child(*its) and time.monotonic() < deadline:
+        check_stop()
+        time.sleep(0.02)
+
+
+def end_leftovers(data_dir: Path) -> list[str]:
+    """Kill what a supervisor that was killed left behind; returns the names. Needs the lock."""
+    run = read(data_dir)
     ended = []
     for name, child in reversed(run.get("children", {}).items()):
         if child["pid"] is None:  # it waited for its next start

@@ -207,7 +207,7 @@ class Supervisor:
 
     def turn(self) -> None:
         """One look at everything: who died, who is due, who became ready."""
-        self._check_stop()
+        self.check_stop()
         # A machine without room for one more process or file must not end those that run.
         with suppress(OSError):
             self._watch()
@@ -260,7 +260,8 @@ class Supervisor:
             self.watchman.wait()
             self.watchman = None
 
-    def _check_stop(self) -> None:
+    def check_stop(self) -> None:
+        """Raise `StopRequestedError` on a request to stop."""
         if self.parent is not None and os.getppid() != self.parent:
             self.stop_requests = max(1, self.stop_requests)
         if self.stop_requests:

@@ -109,7 +109,13 @@ class Run:
         """Bring everything up, in the order in which one thing needs the other."""
         started = time.monotonic()
         self.say(f"[bold]Frontdesk[/] · {escape(self.pack.title)}")
-        leftovers = rundir.end_leftovers(self.data_dir, sum(GRACE.values()) + 1)
+        rundir.await_watchman(
+            self.data_dir,
+            sum(GRACE.values()) + 1,
+            lambda: self._tell("waiting", "a run that was killed ends what it is at", False),
+            self.supervisor.check_stop,
+        )
+        leftovers = rundir.end_leftovers(self.data_dir)
         if leftovers:
             self._tell("cleaned up", f"{', '.join(leftovers)} of a run that was killed", True)
         for detail, hint in dotenv.unread(by_up=True):

@@ -262,7 +262,7 @@ class DataFile:
             self.error(Kind.ROW, line, 'this is no object; write {"text": …, "intent": …}')
             return
         unknown = sorted(entry.keys() - self._columns - {PRIVATE})
-        if not isinstance(entry.get(PRIVATE, False), bool):
+        if not self.csv and not isinstance(entry.get(PRIVATE, False), bool):
             self.error(Kind.ROW, line, "private must be true or false")
         for key in unknown if not self.csv else ():  # a CSV's header was told of once
             self.error(Kind.ROW, line, f"key {key!r} is not known; {self._known()}")

@@ -127,6 +127,9 @@ def test_superfluous_is_what_neither_serves_nor_waits_nor_is_new_nor_served_late
     for keep, expected in ((1, [0, 1, 2, 3]), (2, [0, 1, 2]), (4, [2]), (9, [2])):
         found = [version.name for version in registry.superfluous(tmp_path, keep)]
         assert found == [old[number] for number in expected]
+    shutil.rmtree(tmp_path / old[3])
+    found = [version.name for version in registry.superfluous(tmp_path, 2)]
+    assert found == [old[0], old[2]], "a rollback would pass over the one that is gone"
     registry.rollback(tmp_path)  # from then on old[4] is one of those that were taken back
     assert old[4] in [version.name for version in registry.superfluous(tmp_path, 2)]
 

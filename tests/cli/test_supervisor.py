@@ -442,8 +442,29 @@ time.sleep(60)
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         process.kill()
-    assert rundir.end_leftovers(tmp_path, sum(GRACE.values())) == []
+    told: list[str] = []
+    rundir.await_watchman(
+        tmp_path, sum(GRACE.values()), lambda: told.append("waiting"), lambda: None
+    )
+    assert told == ["waiting"]
     assert journal.read_text() == "sending sent "
+    assert rundir.end_leftovers(tmp_path) == []
+
+
+def test_who_asks_for_a_stop_need_not_wait_for_what_was_left(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise StopRequestedError
+
+    command = [sys.executable, "-c", SLEEPS]
+    with subprocess.Popen(command, env={**os.environ, rundir.PARENT: "4242"}) as watchman:
+        told = {"pid": watchman.pid, "command": " ".join(command)}
+        rundir.write(tmp_path, {"pid": 4242, "watchman": told})
+        deadline = time.monotonic() + 10
+        while b"4242" not in Path(f"/proc/{watchman.pid}/environ").read_bytes():
+            assert time.monotonic() < deadline
+        with pytest.raises(StopRequestedError):
+            rundir.await_watchman(tmp_path, 60.0, lambda: None, stop)
+        watchman.kill()
 
 
 @pytest.mark.parametrize("watchman", ["as it was", "killed and replaced"])
@@ -608,7 +629,7 @@ def test_the_next_start_ends_what_a_killed_one_left_and_nobody_else(tmp_path: Pa
             "training": {"pid": None, "command": "x"},
         }
         rundir.write(tmp_path, {"pid": 4242, "children": children})
-        assert rundir.end_leftovers(tmp_path, 5.0) == ["bot"]
+        assert rundir.end_leftovers(tmp_path) == ["bot"]
         assert ours.wait(5) == -signal.SIGKILL
         assert stranger.poll() is None
         assert rundir.read(tmp_path) == {}

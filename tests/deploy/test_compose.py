@@ -268,6 +268,16 @@ def test_inference_can_be_scaled() -> None:
     assert "--name" not in service["command"]
 
 
+def test_the_notes_of_who_was_erased_outlive_the_containers() -> None:
+    found = services(NEEDED)
+    mounts = {name: found[name].get("volumes", []) for name in OURS}
+    noting = {name for name in OURS if "erased:/data/erased" in mounts[name]}
+    assert noting == {"migrations", "starter", "training", "bot", "scheduler"}
+    made = re.search(r"install --directory --owner=frontdesk .*", DOCKERFILE.read_text("utf-8"))
+    assert made is not None
+    assert "/data/erased" in made[0], "a volume takes its owner from there"
+
+
 def test_models_are_written_by_training_and_read_by_inference_and_packs_by_all() -> None:
     found = services(NEEDED)
     mounts = {name: found[name].get("volumes", []) for name in OURS}
