@@ -94,12 +94,13 @@ class Scheduler:
         self._retrain_at = retrain_at
         self._retention = None if retention_days is None else timedelta(days=retention_days)
         self._erasures = erasures
-        self._close_from = self._erase_from = self._note_from = 0.0
+        self._close_from = self._erase_from = self._note_from = self._reduce_from = 0.0
         self._emptied_until: int | None = 0
         """The last update that was emptied in this round; None at the end of them."""
         self._worded_until: int | None = 0
         """The same of conversations."""
-        self._reduced_until: int | None = 0
+        self._erased_all = False
+        self._reduced_until = 0
         self._redis_away = False
         """Whether Redis failed in this tick. One that is silent costs `REDIS_SECONDS` a command,
         and a tick must not outlast the lease."""
@@ -275,18 +276,19 @@ class Scheduler:
             self._worded_until = emptying.empty_conversations(
                 self._desk, before, self._worded_until
             )
-        erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE)
-        if erased:
-            log.info("customers.erased", customers=erased)
-            self._note_from = 0.0
-            self._wake_sender()
-        elif (
-            self._emptied_until is None
-            and self._worded_until is None
-            and self._desk.store.clear_log(patience=0.0)
-        ):
+        if self._emptied_until is not None or self._worded_until is not None:
+            return
+        if not self._erased_all:
+            erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE)
+            if erased:
+                log.info("customers.erased", customers=erased)
+                self._note_from = 0.0
+                self._wake_sender()
+                return
+            self._erased_all = True  # and if somebody reads the log just now, not looked for again
+        if self._desk.store.clear_log(patience=0.0):
             # From the first one again: one that was parked may be handled by then.
-            self._erase_from = boottime() + ERASE_SECONDS
+            self._erase_from, self._erased_all = boottime() + ERASE_SECONDS, False
             self._emptied_until = self._worded_until = 0
 
     def note_erased(self) -> None:
@@ -298,9 +300,14 @@ class Scheduler:
         self._erasures.note(self._desk.store)
 
     def keep_ids(self) -> None:
-        """After each start, a little in each tick: a version before kept what colleagues wrote."""
-        if self._reduced_until is not None:
-            self._reduced_until = intake.keep_ids(self._desk, self._reduced_until)
+        """From its start on, a little in each tick, and once a day again: a version before, which
+        may go on beside this one for a while, keeps what colleagues wrote."""
+        if boottime() < self._reduce_from:
+            return
+        reduced_until = intake.keep_ids(self._desk, self._reduced_until)
+        if reduced_until is None:
+            self._reduce_from = boottime() + ERASE_SECONDS
+        self._reduced_until = reduced_until or 0
 
     def _wake_sender(self) -> None:
         """Without it the sender finds what waits at its next look."""

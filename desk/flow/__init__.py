@@ -2,10 +2,11 @@
 
 `intake` stores updates, `customers` and `operators` handle what they say, `edits` what they change
 afterwards, `buttons` what they press, `choosing` the topics that they choose by it or by a word,
-`deciding` turns predictions into decisions, `dispatching` hands deliveries to the sender,
-`delivering` takes in what became of them, `recovering` what a dead sender left, `watching` finds
-what got stuck, `reminding` tells operators of who waits for them, `feedback` keeps what people's
-acts say, `lessons` turns it into examples, `runs` keeps the training runs and their verdicts.
+`deciding` turns predictions into decisions, `answering` says what the bot says by itself,
+`dispatching` hands deliveries to the sender, `delivering` takes in what became of them,
+`recovering` what a dead sender left, `watching` finds what got stuck, `reminding` tells operators
+of who waits for them, `feedback` keeps what people's acts say, `lessons` turns it into examples,
+`runs` keeps the training runs and their verdicts.
 
 What is asked for: an `overview` of who waits, a `summary` of the last days for operators and the
 `reporting` of them for the team, the `teaching` that people did, a customer's `dossier`, and
@@ -21,8 +22,9 @@ What they share: `desk`; `conversations`, which end when they are `quiet`, and t
 the bot to people, with what a `handover` may promise and, by `advising`, what to do until then; who
 is `awaiting` a person's word, and who is `leaving` meanwhile; `cards` before the operators, with
 their `card_history` and `card_keyboards`, what was `answered` before, what is `following` them, and
-`refreshing` them; what is `kept_back` of operators' words, and the `ready_answers` that they send;
-`composing` deliveries, and a `batch` of them; `noting` what is counted and logged.
+`refreshing` them; what is `kept_back` of operators' words, what `keeping` leaves of their updates,
+and the `ready_answers` that they send; `composing` deliveries, and a `batch` of them; `noting` what
+is counted and logged.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash
 between the two can't repeat or lose it.

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, Pressed
 from desk.flow import composing
+from desk.flow.advising import hears_when_back
 from desk.flow.answered import CHOSEN_KEY, NEVER_ARRIVED
 from desk.flow.card_keyboards import label_keyboard
 from desk.flow.cards import is_post
@@ -189,6 +190,8 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
         .limit(1)
     )
     if text in (said_last, say("talk-to-person", language)):
+        if not taken:
+            hears_when_back(desk, conversation)
         return Pressed(waiting_text(desk, customer, taken=taken), alert=True)
     message = _tapped(press, conversation)
     if held_back(session, desk, customer, conversation, message):
@@ -199,6 +202,8 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
         tell_meanwhile(session, desk, customer, conversation, message, intent)
         return Pressed()
     pass_on(session, desk, customer, conversation, message)
+    if not taken:
+        hears_when_back(desk, conversation)
     return Pressed(passed_on_text(desk, customer, taken=taken), alert=True)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Action, Decision, DeliveryState, FeedbackKind
 from desk.flow.answered import ANSWER_KEY, CHOSEN_KEY
+from desk.flow.answering import ask_back, remember_answer
 from desk.flow.cards import CARD_KEY, is_post, post_message
 from desk.flow.composing import (
     answer_buttons,
@@ -20,11 +21,10 @@ from desk.flow.composing import (
     intent_title,
     language_of,
 )
-from desk.flow.deciding import ask_back, remember_answer
 from desk.flow.desk import Desk
 from desk.flow.feedback import note_feedback
 from desk.flow.following import show_following
-from desk.flow.handoff import call_person
+from desk.flow.handoff import HANDOVER_KEY, call_person
 from desk.flow.noting import decided
 from desk.pack import Escalate
 from desk.policy import ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, STILL_UNSURE, UNSURE
@@ -127,7 +127,9 @@ def unseen(session: Session, message: Message | None) -> Message | None:
     """A message, unless the operators have had it before them already."""
     if message is None:
         return None
-    seen = is_post(session, message) or has_delivery(session, f"{CARD_KEY}{message.id}")
+    # Where there are no operators, what has called them in vain has been heard of all the same.
+    keys = (f"{CARD_KEY}{message.id}", f"{HANDOVER_KEY}{message.id}")
+    seen = is_post(session, message) or any(has_delivery(session, key) for key in keys)
     return None if seen else message
 
 

@@ -11,7 +11,7 @@ from desk.domain import Author, ConversationState, MessageState, Person
 from desk.flow.composing import clean
 from desk.flow.desk import Desk
 from desk.flow.leaving import came_back
-from desk.flow.quiet import close_if_quiet
+from desk.flow.quiet import begin_anew_if_quiet, close_if_quiet
 from desk.tables import IS_PENDING, Conversation, Customer, Message
 
 
@@ -41,6 +41,7 @@ def current_conversation(session: Session, desk: Desk, customer: Customer) -> Co
     conversation = open_conversation(session, desk, customer)
     if close_if_quiet(session, desk, customer, conversation):
         conversation = open_conversation(session, desk, customer)
+    begin_anew_if_quiet(session, desk, conversation)
     return conversation
 
 

@@ -8,6 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, MessageState, Person
+from desk.flow.advising import hears_when_back
+from desk.flow.answering import answer
 from desk.flow.bans import is_banned
 from desk.flow.cards import post_message, post_state_card
 from desk.flow.choosing import replied
@@ -23,7 +25,6 @@ from desk.flow.composing import (
     topic_buttons,
 )
 from desk.flow.conversations import add_message, begin_attempt, enter, find_open, first_pending
-from desk.flow.deciding import answer
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file, say_added
 from desk.flow.handover import waiting_text
@@ -83,11 +84,13 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
             if payload:
                 pass_on(session, desk, customer, conversation, message)
             text = waiting_text(desk, customer)
+            hears_when_back(desk, conversation)
             customer_text(session, desk, f"start:{inbox_id}", customer, conversation, text)
             return
-        if topic is not None and is_new:
+        always = topic is not None and topic.escalate is Escalate.ALWAYS
+        if is_new and topic is not None and (always or topic.answer is not None):
             _greet(session, desk, inbox_id, customer, conversation, menu=False)
-        if topic is not None and topic.escalate is Escalate.ALWAYS:
+        if always:
             call_person(
                 session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, payload
             )
@@ -167,8 +170,8 @@ def wrote(
     Returns the (message id, attempt) to enqueue after the commit. None if there is nothing to
     enqueue: the update was handled before, the customer is banned, it was a reply to a question of
     the bot that needs no model, or an earlier message of the conversation is still pending, whose
-    decision will bring this one up. So replies keep the order
-    of the questions with any number of workers. What floods the bot is kept and not read.
+    decision will bring this one up. So replies keep the order of the questions with any number of
+    workers. What floods the bot is kept and not read.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):

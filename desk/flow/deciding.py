@@ -26,20 +26,12 @@ from desk.domain import (
     Trial,
 )
 from desk.flow import batch
-from desk.flow.answered import ANSWER_KEY
+from desk.flow.answering import answer, ask_back
 from desk.flow.card_history import HISTORY
 from desk.flow.cards import post_message
 from desk.flow.composing import (
-    CHOOSE_INTENT,
-    SHOW_INTENT,
-    answer_buttons,
-    answer_text,
     clean,
-    customer_text,
-    language_of,
-    person_button,
     shorten,
-    topic_buttons,
 )
 from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk, who_answers
@@ -57,7 +49,6 @@ from desk.tables import (
     Message,
     PredictionRow,
 )
-from desk.texts import say
 
 KEPT_RANKING = 10
 KEPT_NEIGHBOURS = 3
@@ -430,12 +421,7 @@ def _apply(
         case.message.state = MessageState.DECIDED
         _write_whole(case.message, "state", "conversation_id")
     session.flush()
-    calls, passed_on = [], []
-    for case, decision in zip(cases, decisions, strict=True):
-        if case.conversation.state is not ConversationState.BOT:
-            passed_on.append(case.message)
-        elif decision.action is Action.ESCALATE:
-            calls.append(case.message)
+    calls, passed_on = _for_operators(desk, cases, decisions)
     batch.begin(
         session,
         [case.message for case in cases],
@@ -463,6 +449,22 @@ def _apply(
     batch.end(session)
 
 
+def _for_operators(
+    desk: Desk, cases: Sequence[_Case], decisions: Sequence[Decision]
+) -> tuple[list[Message], list[Message]]:
+    """The messages about which a person is called, and those that who is called already is shown;
+    none where there is no operators' chat."""
+    calls: list[Message] = []
+    passed_on: list[Message] = []
+    if desk.operator_chat_id is not None:
+        for case, decision in zip(cases, decisions, strict=True):
+            if case.conversation.state is not ConversationState.BOT:
+                passed_on.append(case.message)
+            elif decision.action is Action.ESCALATE:
+                calls.append(case.message)
+    return calls, passed_on
+
+
 _CHANGED_BY_DECISIONS = (
     "state", "clarifications", "negatives", "last_intents", "said_once", "escalated_at",
     "resolved_at",
@@ -473,69 +475,3 @@ def _write_whole(row: Base, *columns: str) -> None:
     """Write these columns, changed or not: rows that write the same ones share a statement."""
     for column in columns:
         flag_modified(row, column)
-
-
-def answer(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    message: Message,
-    intent: str,
-) -> None:
-    """Give the pack's answer for an intent to a customer's message."""
-    text = answer_text(desk, customer, intent)
-    if text is None:
-        raise ValueError(f"intent {intent!r} has no answer")
-    customer_text(
-        session,
-        desk,
-        f"{ANSWER_KEY}{message.id}",
-        customer,
-        conversation,
-        text,
-        answer_buttons(desk, customer, intent),
-        message=message,
-    )
-    remember_answer(desk, conversation, intent)
-
-
-def remember_answer(desk: Desk, conversation: Conversation, intent: str) -> None:
-    """Keep which answers the bot gave last: the policy notices when one did not help."""
-    kept = desk.pack.policy.same_answer
-    conversation.last_intents = [intent, *conversation.last_intents][:kept]
-    conversation.clarifications = 0
-
-
-def ask_back(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    message: Message,
-    decision: Decision,
-    *,
-    because_of: Message | None = None,
-) -> None:
-    """Ask what a message means: with the decision's choices, or for other words with the menu. It
-    is asked once for that message, or for another one `because_of` which it is asked again."""
-    language = language_of(desk, customer)
-    if decision.choices:
-        key = "clarify" if len(decision.choices) > 1 else "clarify-one"
-        buttons = topic_buttons(desk, decision.choices, language, CHOOSE_INTENT)
-    else:
-        key = "rephrase"
-        buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
-    buttons.append([person_button(language)])
-    text = say(key, language)
-    customer_text(
-        session,
-        desk,
-        f"{ANSWER_KEY}{(because_of or message).id}",
-        customer,
-        conversation,
-        text,
-        buttons,
-        message=message,
-    )
-    conversation.clarifications += 1

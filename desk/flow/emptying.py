@@ -18,22 +18,28 @@ from desk.masking import mask
 from desk.tables import IS_UNFINISHED, Conversation, DeliveryRow, Message
 
 CHUNK = 200
-"""So many conversations are emptied in one go: a second of work where they are long."""
+"""So many conversations are looked at in one go: a second of work where they are long."""
 
 
 def empty_conversations(desk: Desk, before: datetime, after: int) -> int | None:
-    """Empty the next conversations that were resolved before that moment, and quiet since.
+    """Of the next conversations, empty those resolved before that moment, and quiet since.
 
-    `after` is the id of the last that was, 0 at first; returns the next such, or None at the end.
-    What they taught stays, masked. It may be repeated and missed; what is still being sent waits
-    for the next time.
+    `after` is the id of the last that was looked at, 0 at first; returns the next such, or None at
+    the end. What they taught stays, masked. It may be repeated and missed; what is still being sent
+    waits for the next time.
     """
     over = _is_over(before)
-    query = select(Conversation.id).where(over, Conversation.id > after).order_by(Conversation.id)
     with desk.store.reading() as session:
-        found = session.scalars(query.limit(CHUNK)).all()
+        # By their numbers alone: a look for those that are over would read all the rest each time.
+        query = select(Conversation.id).where(Conversation.id > after).order_by(Conversation.id)
+        looked = session.scalars(query.limit(CHUNK)).all()
+        if not looked:
+            return None
+        found = session.scalars(
+            select(Conversation.id).where(Conversation.id.in_(looked), over)
+        ).all()
     if not found:
-        return None
+        return looked[-1]
     with desk.store.writing() as session:
         these = Conversation.id.in_(found)
         session.scalars(
@@ -42,7 +48,7 @@ def empty_conversations(desk: Desk, before: datetime, after: int) -> int | None:
         # Asked under the lock and apart from it: a query that waits for a lock sees other tables
         # as they were before.
         _empty(session, session.scalars(select(Conversation.id).where(these, over)).all(), desk)
-    return found[-1]
+    return looked[-1]
 
 
 def _is_over(before: datetime) -> ColumnElement[bool]:

@@ -89,7 +89,7 @@ def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
         # What came since the first look, which takes long where there is much.
         mentions.look(session)
         _refuse_undone(session, desk, customer, mentions)
-        _empty_all(session, desk.store, mentions)
+        _empty_all(session, desk.store, desk.clock(), mentions)
         conversations = _lock_conversations(session, customer)
         told = [whole_text(row.text, row.before) for row in taught(session, conversations)]
         masked = [mask(text, desk.pack.phone_regions) for text in told]
@@ -111,7 +111,7 @@ def erase_again(store: Store, customer_id: int) -> Erased:
         for start in range(0, len(updates), CHUNK):
             which = Inbox.id.in_(updates[start : start + CHUNK])
             _in_bulk(session, update(Inbox).where(which).values(state=InboxState.DONE))
-        _empty_all(session, store, mentions)
+        _empty_all(session, store, utcnow(), mentions)
         theirs = select(Conversation.id).where(Conversation.customer_id == customer.id)
         undecided = Message.conversation_id.in_(theirs) & (Message.state == MessageState.PENDING)
         _in_bulk(session, update(Message).where(undecided).values(state=MessageState.DECIDED))
@@ -169,9 +169,9 @@ def empty_updates(desk: Desk, before: datetime, after: int) -> int | None:
     # As a text: PostgreSQL compares no JSON. One that was emptied when it was handled may say whose
     # it was.
     is_full = or_(cast(Inbox.payload, Text) != "{}", Inbox.chat_id.is_not(None))
-    over = or_(Inbox.state == InboxState.DONE, is_stranded(desk.store))
+    over = or_(Inbox.state == InboxState.DONE, is_stranded(desk.store, desk.clock()))
     with desk.store.writing() as session:
-        _empty(session, desk.store, and_(Inbox.id.in_(old), over, is_full))
+        _empty(session, desk.store, desk.clock(), and_(Inbox.id.in_(old), over, is_full))
     return old[-1]
 
 
@@ -197,7 +197,7 @@ def _refuse_undone(session: Session, desk: Desk, customer: Customer, mentions: M
     """Raise `UnderWayError` for what was written, by them or to them, and is not handled yet."""
     new = session.execute(
         select(Inbox.id, Inbox.chat_id).where(
-            Inbox.state == InboxState.NEW, ~is_stranded(desk.store)
+            Inbox.state == InboxState.NEW, ~is_stranded(desk.store, desk.clock())
         )
     )
     undecided = (
@@ -222,13 +222,13 @@ def _lock_conversations(session: Session, customer: Customer) -> list[int]:
     return [conversation.id for conversation in found]
 
 
-def _empty_all(session: Session, store: Store, mentions: Mentions) -> None:
+def _empty_all(session: Session, store: Store, now: datetime, mentions: Mentions) -> None:
     updates = sorted(mentions.updates)
     for start in range(0, len(updates), CHUNK):
-        _empty(session, store, Inbox.id.in_(updates[start : start + CHUNK]))
+        _empty(session, store, now, Inbox.id.in_(updates[start : start + CHUNK]))
 
 
-def _empty(session: Session, store: Store, which: ColumnElement[bool]) -> None:
+def _empty(session: Session, store: Store, now: datetime, which: ColumnElement[bool]) -> None:
     """Empty those of these updates that nobody is to handle any more, parked ones too."""
     nothing: dict[str, Any] = {
         "payload": {},
@@ -236,7 +236,7 @@ def _empty(session: Session, store: Store, which: ColumnElement[bool]) -> None:
         "error": None,
         "state": InboxState.DONE,
     }
-    over = or_(Inbox.state != InboxState.NEW, is_stranded(store))
+    over = or_(Inbox.state != InboxState.NEW, is_stranded(store, now))
     _in_bulk(session, update(Inbox).where(which, over).values(nothing))
 
 

@@ -14,6 +14,7 @@ from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
 from desk.flow.composing import (
     add_delivery,
     customer_text,
+    has_delivery,
     language_of,
     length,
     operator_name,
@@ -21,7 +22,7 @@ from desk.flow.composing import (
     plain,
     shorten,
 )
-from desk.flow.desk import Desk
+from desk.flow.desk import Desk, who_answers
 from desk.flow.handover import handover_text, waiting_text
 from desk.flow.noting import counted, decided, happened
 from desk.flow.refreshing import refresh_card
@@ -86,19 +87,23 @@ def call_person(
         conversation.state = ConversationState.WAITING
         conversation.escalated_at = desk.clock()
         conversation.clarifications = 0
+    in_vain = waiting and who_answers(desk, conversation) is ConversationState.BOT
+    if in_vain:  # what was counted has called somebody, and the bot begins anew
+        conversation.clarifications, conversation.last_intents = 0, []
     if waiting:
         post_message(session, desk, customer, conversation, message)
     else:
         post_card(session, desk, customer, conversation, message)
     if conversation.state is ConversationState.HUMAN or not tell:
         return  # a person who is there already will speak for themselves
+    key = f"{HANDOVER_KEY}{message.id}"
+    if has_delivery(session, key, message):
+        return  # before what is told counts as said
     about = intent if likely else None
     text = _told(desk, customer, conversation, rule, about, waiting=waiting)
-    in_vain = waiting and desk.operator_chat_id is None
     written = message.telegram_id is not None
     if in_vain and written and _was_just_said(session, desk, conversation, text):
         return
-    key = f"{HANDOVER_KEY}{message.id}"
     customer_text(session, desk, key, customer, conversation, text, message=message)
 
 

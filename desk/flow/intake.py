@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, String, and_, cast, func, literal, or_, select, update
 from sqlalchemy.orm import Session
@@ -23,6 +23,8 @@ MAX_ATTEMPTS = 5
 RETRY_SECONDS = (0.5, 2.0, 8.0, 30.0)
 DELIVERED_AGAIN = timedelta(hours=48)
 """No longer than that (24 hours, in fact) Telegram delivers an update again."""
+RESTART = timedelta(minutes=10)
+"""A bot that is away for longer does not just begin anew."""
 CHUNK = 1000
 """So many old updates are looked at in one go."""
 _PARKED = select(Inbox).where(Inbox.state == InboxState.PARKED).order_by(Inbox.id)
@@ -151,19 +153,24 @@ def _keep_ids(row: Inbox) -> None:
 
 
 def keep_ids(desk: Desk, after: int) -> int | None:
-    """Keep only `ids_of` the next updates of groups that are handled: a version before kept all.
+    """Of the next updates, keep only `ids_of` those of groups that are handled: a version before
+    kept all.
 
     `after` is the id of the last that was looked at, 0 at first; returns the next such, or None at
     the end.
     """
-    query = (
-        select(Inbox.id, Inbox.payload)
-        .where(Inbox.id > after, Inbox.state == InboxState.DONE, Inbox.chat_id < 0)
-        .order_by(Inbox.id)
-        .limit(CHUNK)
-    )
     with desk.store.reading() as session:
-        rows = session.execute(query).all()
+        # By their numbers alone: where groups' are rare, a look for those would read all the rest.
+        looked = session.scalars(
+            select(Inbox.id).where(Inbox.id > after).order_by(Inbox.id).limit(CHUNK)
+        ).all()
+        if not looked:
+            return None
+        rows = session.execute(
+            select(Inbox.id, Inbox.payload).where(
+                Inbox.id.in_(looked), Inbox.state == InboxState.DONE, Inbox.chat_id < 0
+            )
+        ).all()
     whole = [id_ for id_, payload in rows if payload != ids_of(payload)]
     if whole:
         with desk.store.writing() as session:
@@ -171,7 +178,7 @@ def keep_ids(desk: Desk, after: int) -> int | None:
             free = select(Inbox).where(Inbox.id.in_(whole)).with_for_update(skip_locked=True)
             for row in session.scalars(free):
                 _keep_ids(row)
-    return rows[-1].id if rows else None
+    return looked[-1]
 
 
 def forget(session: Session, inbox_id: int) -> None:
@@ -245,18 +252,27 @@ def dismiss_parked(desk: Desk, ids: Collection[int]) -> None:
                 _keep_ids(row)
 
 
-def is_stranded(store: Store) -> ColumnElement[bool]:
+def is_stranded(store: Store, now: datetime) -> ColumnElement[bool]:
     """Whether an update is left of a bot that runs no longer, so that nobody will handle it.
 
-    Another bot runs, or nobody could tell.
+    Another bot runs, or nobody could tell, and this one is away for longer than a restart takes.
     """
     running = select(Lease.name).where(Lease.name.startswith(BOTS), in_force(store))
     its_bot = literal(BOTS) + cast(Inbox.bot_id, String)
-    return and_(Inbox.state == InboxState.NEW, running.exists(), its_bot.not_in(running))
+    return and_(
+        Inbox.state == InboxState.NEW,
+        Inbox.received_at < now - RESTART,
+        running.exists(),
+        its_bot.not_in(running),
+    )
 
 
 def stranded(desk: Desk) -> list[tuple[int, int]]:
     """The bots that run no longer, and how many updates are left of each."""
-    query = select(Inbox.bot_id, func.count()).where(is_stranded(desk.store)).group_by(Inbox.bot_id)
+    query = (
+        select(Inbox.bot_id, func.count())
+        .where(is_stranded(desk.store, desk.clock()))
+        .group_by(Inbox.bot_id)
+    )
     with desk.store.reading() as session:
         return [(bot_id, number) for bot_id, number in session.execute(query)]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
 from desk.flow.awaiting import IS_CALLED, first_unanswered, is_called, wants_reply
-from desk.flow.desk import Desk
+from desk.flow.desk import Desk, who_answers
 from desk.flow.noting import happened
 from desk.flow.refreshing import refresh_card
 from desk.tables import IS_PENDING, Conversation, Customer, Message
@@ -52,6 +52,20 @@ def close_if_quiet(
     happened(session, "conversation.resolved", conversation=conversation.id, quiet=True)
     refresh_card(session, desk, customer, conversation)
     return True
+
+
+def begin_anew_if_quiet(session: Session, desk: Desk, conversation: Conversation) -> None:
+    """Forget what was counted and said in a conversation that waits for a person in vain and was
+    quiet for the pack's `quiet_hours`: one with the bot would be over. Its customer goes on
+    waiting, for the day on which there is somebody to call. It is locked.
+    """
+    waits = conversation.state is ConversationState.WAITING
+    if not waits or who_answers(desk, conversation) is not ConversationState.BOT:
+        return
+    quiet = desk.clock() - _last_act(session, conversation)
+    if quiet.total_seconds() >= desk.pack.policy.quiet_hours * HOUR:
+        conversation.clarifications = conversation.negatives = 0
+        conversation.last_intents, conversation.said_once = [], []
 
 
 def close_quiet(desk: Desk, limit: int) -> int:

@@ -9,6 +9,7 @@ from desk.domain import ConversationState, DeliveryState
 from desk.flow.delivering import IDEMPOTENT_METHODS
 from desk.flow.desk import Desk
 from desk.flow.dispatching import UNFINISHED
+from desk.flow.leases import in_force
 from desk.store import Store
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Lease, Message
 
@@ -21,7 +22,7 @@ def lease_in_force(store: Store) -> tuple[str, str] | None:
     if not inspect(store.engine).has_table(Lease.__tablename__):
         return None
     with store.reading() as session:
-        row = session.scalar(select(Lease).where(Lease.until > func.now()).limit(1))
+        row = session.scalar(select(Lease).where(in_force(store)).limit(1))
     return None if row is None else (row.name, row.holder)
 
 

@@ -73,7 +73,8 @@ def is_silent(desk: Desk, before: datetime) -> ColumnElement[bool]:
     )
     # What is left of a bot that runs no longer is handled by nobody, and says only when it came.
     waits = and_(
-        Inbox.state == InboxState.NEW, or_(Inbox.received_at >= before, ~is_stranded(desk.store))
+        Inbox.state == InboxState.NEW,
+        or_(Inbox.received_at >= before, ~is_stranded(desk.store, desk.clock())),
     )
     unhandled = select(Inbox.id).where(
         or_(waits, Inbox.state == InboxState.PARKED), Inbox.chat_id == Customer.chat_id

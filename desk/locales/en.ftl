@@ -52,13 +52,13 @@ button-expired = That button is no longer valid. Just write to me.
 
 # What customers type instead of pressing, after “Did you mean this?”; case and punctuation don't matter
 reply-yes =
-    yes, yeah, yea, yeh, yep, yup, yess, yas, ya, ye, y, yes please, yes pls, please, pls, yeah please, yes thanks, yes thank you,
+    yes, yes yes, yeah, yea, yeh, yep, yup, yess, yas, ya, ye, y, yes please, yes pls, please, pls, yeah please, yes thanks, yes thank you,
     ok, okay, k, okey, sure, yes sure, of course, correct, yes correct, thats correct, that's correct, exactly, yes exactly,
     right, thats right, that's right, yes that's right, thats it, that's it, yes that's it, yes thats it, thats the one,
     that's the one, yes that one, that one, yes this one, this one, this, yes this, it is, yes it is, yes i did, i did,
     yes i do, i do, yes that, aye, absolutely, definitely, indeed, true
 reply-no =
-    no, nope, nah, naw, noo, n, no sorry, sorry no, not this, not that, not this one, not that one, no not this, no not that,
+    no, no no, nope, nah, naw, noo, n, no sorry, sorry no, not this, not that, not this one, not that one, no not this, no not that,
     not really, not exactly, not quite, not it, no not it, not what i mean, not what i meant, thats not it, that's not it,
     no that's not it, no thats not it, no it's not, no its not, no it isn't, no it isnt, it isn't, it isnt, no i didn't,
     no i didnt, i didn't, i didnt, none, none of these, none of those, none of them, no none of these, neither, no neither,

@@ -20,7 +20,14 @@ from sqlalchemy.orm import Session
 from cli.simulated import Simulator
 from desk.domain import Action, Author, DeliveryState, InboxState, MessageState
 from desk.flow.composing import plain
-from desk.policy import ASKED_FOR_PERSON, CHANGED, FLOOD, INTENT_NEEDS_PERSON, THUMB_DOWN
+from desk.policy import (
+    ASKED_FOR_PERSON,
+    CHANGED,
+    FLOOD,
+    INTENT_NEEDS_PERSON,
+    STILL_UNSURE,
+    THUMB_DOWN,
+)
 from desk.store import Store
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message
 from desk.texts import say
@@ -430,9 +437,11 @@ class _Chat:
             about[row.message_id].append(row)
         by_key = {row.key: row for row in self.deliveries}
         for message, decision in self.messages.values():
+            if decision is not None and decision.action is Action.CLARIFY and message.attempt == 0:
+                continue  # a word for no is answered at the message about which the bot has asked
             if decision is not None:
                 # What answers a command names its update; that it did not arrive is a decision.
-                keys = (f"start:{message.inbox_id}", f"help:{message.inbox_id}")
+                keys = [f"{word}:{message.inbox_id}" for word in ("start", "help", "privacy")]
                 to_command = [by_key[key] for key in keys if key in by_key]
                 rows = [*about[message.id], *to_command]
                 yield from self._answered_once(message, decision, rows)
@@ -452,7 +461,12 @@ class _Chat:
         replies = [row for row in rows if row.key.startswith(("answer:", "handover:"))]
         sent = [row for row in replies if row.state is DeliveryState.SENT]
         # A button may hand over what was answered, or asked back: then both are right.
-        by_button = decision.rule in (ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, THUMB_DOWN)
+        by_button = decision.rule in (
+            ASKED_FOR_PERSON,
+            INTENT_NEEDS_PERSON,
+            STILL_UNSURE,
+            THUMB_DOWN,
+        )
         if len(sent) > 1 and not by_button:
             yield f"message {message.id} has {len(sent)} replies."
         if decision.rule == CHANGED:

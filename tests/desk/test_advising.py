@@ -324,6 +324,18 @@ def test_who_writes_again_while_the_desk_is_closed_hears_so_once_until_it_opens(
     assert stage.heard()[2:] == [added]
 
 
+def test_who_has_just_heard_when_the_desk_is_back_does_not_hear_it_again(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    clock.move(hours=1)
+    customers.started(stage.desk, stage.update(), ANA)
+    assert "Our team is back" in stage.heard()[-1]
+    stage.ask("anybody?")
+    assert len(stage.heard()) == 2
+
+
 def test_a_file_sent_while_the_desk_is_closed_is_acknowledged_and_a_sticker_is_not(
     stage: Stage, clock: Clock
 ) -> None:

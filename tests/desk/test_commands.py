@@ -96,6 +96,12 @@ def test_who_comes_by_a_link_is_greeted_the_first_time_alone_and_by_no_second_me
     assert first.payload["text"] == second.payload["text"] != GREETING
 
 
+def test_who_comes_by_a_link_to_what_has_no_answer_is_greeted_with_the_menu(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA, "out_of_scope")
+    (greeting,) = stage.deliveries(ANA.chat_id)
+    assert "reply_markup" in greeting.payload
+
+
 def test_privacy_is_told_in_the_desks_words_with_how_long_all_is_kept(stage: Stage) -> None:
     customers.asked_for_privacy(stage.desk, stage.update(), ANA)
     assert "A bot reads what you write" in stage.heard()[-1]

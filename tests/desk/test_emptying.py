@@ -49,6 +49,15 @@ def words(stage: Stage) -> list[str]:
     return [word for word in WORDS if word in found]
 
 
+def test_conversations_that_go_on_don_t_hide_old_ones_behind_them(
+    regular: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emptying, "CHUNK", 1)
+    regular.ask("hello", BEN)
+    empty(regular)
+    assert words(regular) == []
+
+
 def test_old_words_of_a_regular_go_and_the_regular_stays(regular: Stage) -> None:
     assert words(regular) == list(WORDS)
     empty(regular)

@@ -199,9 +199,14 @@ def _left_of_another_bot(stage: Stage) -> int:
     return int(stage.one(select(Inbox.id).where(Inbox.bot_id == BOT + 1)))
 
 
-def test_what_was_left_of_a_former_bot_keeps_nobody_from_being_erased(uma: Stage) -> None:
+def test_what_was_left_of_a_former_bot_keeps_nobody_from_being_erased(
+    uma: Stage, clock: Clock
+) -> None:
     left = _left_of_another_bot(uma)
     hold_lease(uma.desk, leases.bot_lease(BOT))
+    clock.move(minutes=9)
+    assert intake.stranded(uma.desk) == [], "that bot may just begin anew"
+    clock.move(minutes=2)
     assert intake.stranded(uma.desk) == [(BOT + 1, 1)]
     erasing.erase(uma.desk, uma.customer(UMA).id)
     assert left_of_uma(uma) == []
@@ -210,8 +215,11 @@ def test_what_was_left_of_a_former_bot_keeps_nobody_from_being_erased(uma: Stage
 
 
 @pytest.mark.parametrize("running", ["none", "both"])
-def test_what_a_bot_may_still_handle_is_handled_first(uma: Stage, running: str) -> None:
+def test_what_a_bot_may_still_handle_is_handled_first(
+    uma: Stage, clock: Clock, running: str
+) -> None:
     left = _left_of_another_bot(uma)
+    clock.move(minutes=11)
     if running == "none":
         leases.release(uma.desk, uma.lease)
     else:

@@ -115,6 +115,36 @@ def test_whoever_presses_for_a_person_who_can_not_be_called_reads_so(alone: Stag
     assert (answer.text, answer.alert) == (NOBODY, True)
 
 
+def test_a_topic_that_was_chosen_after_a_person_was_called_in_vain_is_heard_of(
+    stage: Stage,
+) -> None:
+    alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
+    alone.ask("roses", confidence=0.4, others=[("complaint", 0.35)])
+    person, complaint = alone.token(CALL_PERSON), alone.token(CHOOSE_INTENT, "complaint")
+    alone.press(person)
+    said = len(alone.heard())
+    alone.press(complaint)
+    assert alone.heard()[said:] == [NOBODY]
+
+
+def test_where_nobody_can_be_called_what_helped_in_vain_is_said_again_later(
+    alone: Stage, clock: Clock
+) -> None:
+    for _ in range(4):
+        alone.ask("where are my roses", intent="order_status")
+    assert alone.heard() == [NOBODY, DAYS, DAYS, NOBODY, DAYS], "after the call it begins anew"
+
+
+def test_where_nobody_can_be_called_a_day_of_quiet_is_forgotten_as_with_the_bot(
+    alone: Stage, clock: Clock
+) -> None:
+    alone.ask("roses", confidence=0.4, others=[("refund", 0.35)])
+    clock.move(hours=alone.desk.pack.policy.quiet_hours)
+    message_id = alone.ask("roses", confidence=0.4, others=[("refund", 0.35)])
+    assert alone.decision(message_id).action is Action.CLARIFY, "it may ask back again"
+    assert alone.conversation().state is ConversationState.WAITING
+
+
 def test_a_flood_is_one_also_where_nobody_can_be_called(stage: Stage) -> None:
     alone = Stage(replace(stage.desk, operator_chat_id=None, flood_per_minute=2), first_update=1000)
     alone.ask("you are rude", intent="complaint")
