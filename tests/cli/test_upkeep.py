@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from cli.findings import Status
 from cli.simulated import HOST, UPDATE_ID_GAP, Simulator, begin_anew, choose_port
@@ -24,7 +24,7 @@ from desk.domain import DeliveryState, Incoming, Person
 from desk.flow import customers, delivering, intake, leases, runs
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat, path
-from desk.tables import Customer, DeliveryRow, RunRow
+from desk.tables import Customer, DeliveryRow, Inbox, RunRow
 from simulator.world import DEFAULT_TOKEN
 from tests.cli.conftest import Place, Result, checks
 from tests.desk.acting import hold_lease, new_rows
@@ -121,6 +121,9 @@ def test_doctor_names_a_bot_of_which_updates_are_left(desk: Desk, frontdesk: Com
     intake.store_updates(desk, [Incoming(501, 1, 7, {}), Incoming(502, 2, 7, {})])
     assert checks(frontdesk("doctor", "--json"))["updates"]["status"] == Status.OK
     hold_lease(desk, leases.bot_lease(502))
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    with desk.store.writing() as session:
+        session.execute(update(Inbox).values(received_at=long_ago))
     found = checks(frontdesk("doctor", "--json"))["updates"]
     assert found["status"] == Status.WARN
     assert found["detail"].startswith("1 are left of the bot 501, which runs no longer")

@@ -100,7 +100,7 @@ def test_the_models_are_saved_and_come_back_with_the_pointer_to_the_one_that_ser
     tmp_path: Path,
 ) -> None:
     guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    moved, saved, restored = re.findall(rf"^    .*{TAR}.*$", guide, re.M)
+    moved, saved, restored = re.findall(rf"^    .*{TAR}.*-C /models.*$", guide, re.M)
     old, new = tmp_path / "models", tmp_path / "restored"
     (old / "7").mkdir(parents=True)
     (old / "7" / "labels.json").write_text("[]")
@@ -116,20 +116,34 @@ def test_the_models_are_saved_and_come_back_with_the_pointer_to_the_one_that_ser
         assert (there / "champion" / "labels.json").read_text() == "[]"
 
 
+def test_the_notes_of_who_was_erased_are_saved_and_come_back(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (saved,) = re.findall(rf"^    .*{TAR}.*-C /data/erased.*$", guide, re.M)
+    (restored,) = re.findall(rf"`({TAR}[^`]*-C /data/erased[^`]*)`", guide)
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    (old / "customers.jsonl").write_text('{"id": 7}\n')
+    pipe(saved, tmp_path, old)
+    pipe(restored, tmp_path, new)
+    assert (new / "customers.jsonl").read_text() == '{"id": 7}\n'
+
+
 def test_the_models_are_moved_by_a_service_that_may_write_them_and_starts_nothing_else() -> None:
     guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     lines = re.findall(r"^    .*docker compose run (.*--entrypoint tar .*)$", guide, re.M)
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         before, _, after = line.partition("--entrypoint tar ")
         options, service = before.split(), after.split()[0]
-        assert "models:/models" in services(NEEDED)[service]["volumes"]
+        volume = "models:/models" if "-C /models" in line else "erased:/data/erased"
+        assert volume in services(NEEDED)[service]["volumes"]
         assert "--no-deps" in options, "it would start what was stopped for the restore"
         assert "-T" in options, "a terminal would change the bytes"
 
 
-def pipe(line: str, folder: Path, models: Path) -> None:
-    """A line of the guide, with tar here in the place of the service's and a folder as /models."""
-    line = line.replace(TAR, "tar ").replace("-C /models", f"-C {models}")
+def pipe(line: str, folder: Path, volume: Path) -> None:
+    """A line of the guide, with tar in place of the service's and a folder as the volume."""
+    line = re.sub(r"-C (/models|/data/erased)", f"-C {volume}", line.replace(TAR, "tar "))
     done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, f"{line}: {done.stderr}"
