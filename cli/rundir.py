@@ -114,13 +114,10 @@ def await_watchman(
     run = read(data_dir)
     if (watchman := run.get("watchman")) is None:
         return
-    its = int(watchman["pid"]), int(run["pid"]), str(watchman["command"])
-    deadline = time.monotonic() + seconds
-    if _is_child(*its):
+    pid, supervisor, command = int(watchman["pid"]), int(run["pid"]), str(watchman["command"])
+    if _is_child(pid, supervisor, command):
         tell()
-    while _is_child(*its) and time.monotonic() < deadline:
-        check_stop()
-        time.sleep(0.02)
+    _wait(pid, supervisor, command, seconds, check_stop)
 
 
 def end_leftovers(data_dir: Path) -> list[str]:
@@ -139,10 +136,14 @@ def end_leftovers(data_dir: Path) -> list[str]:
     return ended
 
 
-def _wait(pid: int, supervisor: int, command: str, seconds: float) -> None:
-    """Return when that child of that supervisor has ended, or so many seconds are over."""
+def _wait(
+    pid: int, supervisor: int, command: str, seconds: float, look: Callable[[], None] = lambda: None
+) -> None:
+    """Return when that child of that supervisor has ended, or so many seconds are over; `look` is
+    called all the while."""
     deadline = time.monotonic() + seconds
     while _is_child(pid, supervisor, command) and time.monotonic() < deadline:
+        look()
         time.sleep(0.02)
 
 

@@ -110,6 +110,7 @@ def _from_file(
     quiet: bool,
 ) -> dict[str, Any]:
     from classifier import artifact, registry
+    from classifier.data import read_placed
     from classifier.recipe import Recipe
     from workers.pack_check import check_out_of_scope
     from workers.recipe import recipe_of
@@ -117,7 +118,7 @@ def _from_file(
     if data is None:
         pack = load_pack(settings)
         with wrong_argument():
-            check_out_of_scope(pack, settings.pack_dir / "examples.jsonl")
+            check_out_of_scope(pack, read_placed(settings.pack_dir / "examples.jsonl"))
         recipe = recipe_of(pack, seed=seed, epochs=epochs)
     else:  # a file says nothing of the errors that answers may have
         recipe = Recipe(seed=seed, epochs=epochs)

@@ -78,7 +78,7 @@ class Measured:
     @property
     def sentiment(self) -> float | None:
         """Macro-F1."""
-        return None if self.sentiments is None else mean_f1(label_table(self.sentiments))
+        return None if self.sentiments is None else _macro_f1(self.sentiments)
 
     @property
     def promise(self) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def judge(
             "champion_gold": int(champion.gold.sum()),
         }
         reasons["gold"] = Paired.of(candidate.gold, champion.gold).p_worse < SIGNIFICANCE
-    reasons["sentiment"] = _fell(candidate.sentiments, champion.sentiments)
+    reasons["sentiment"] = _fell(candidate, champion)
     reason = next((name for name, rejects in reasons.items() if rejects), None)
     return Verdict(reason is None, reason=reason, **figures)
 
@@ -281,12 +281,17 @@ def _exceeds(wrong: int, allowed: float, candidate: Measured) -> bool:
     return wrong > 0 and chance_of_at_least(wrong, answers, allowed / answers) < SIGNIFICANCE
 
 
-def _fell(candidate: Outcomes | None, champion: Outcomes | None) -> bool:
-    """Whether its macro-F1 is below by more than the limit, and by more than chance explains."""
-    if candidate is None or champion is None:
+def _fell(candidate: Measured, champion: Measured) -> bool:
+    """Whether the macro-F1 of its sentiments is below by more than the limit, and by more than
+    chance explains."""
+    new, old = candidate.sentiments, champion.sentiments
+    if new is None or old is None:
         return False
-    loss = mean_f1(label_table(champion)) - mean_f1(label_table(candidate))
-    if loss <= LARGEST_SENTIMENT_LOSS + 1e-9:
+    if _macro_f1(old) - _macro_f1(new) <= LARGEST_SENTIMENT_LOSS + 1e-9:
         return False
-    _, (_, highest) = intervals_of_difference(champion, candidate)
+    _, (_, highest) = intervals_of_difference(old, new)
     return highest < 0
+
+
+def _macro_f1(outcomes: Outcomes) -> float:
+    return mean_f1(label_table(outcomes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from classifier.data import DataError, read_placed
+from classifier.data import DataError, Example, read_placed
 from classifier.vocabulary import OUT_OF_SCOPE
 from desk import pack as packs
 from desk.domain import DeskError
@@ -37,8 +37,9 @@ def check_pack(running: Pack, folder: Path) -> None:
     known = now.intents.keys() | OUT_OF_SCOPE
     first: dict[str, str] = {}
     for name in ("examples.jsonl", "test.jsonl"):
-        check_out_of_scope(now, folder / name)
-        for where, example in read_placed(folder / name):
+        rows = read_placed(folder / name)
+        check_out_of_scope(now, rows)
+        for where, example in rows:
             if example.intent is not None and example.intent not in known:
                 first.setdefault(example.intent, where)
     if first:
@@ -49,11 +50,10 @@ def check_pack(running: Pack, folder: Path) -> None:
         )
 
 
-def check_out_of_scope(pack: Pack, file: Path) -> None:
-    """Raise `DataError` for rows of a pack's file with the name of out of scope that the pack does
-    not have: its rules would not know the intent that a model learns from them."""
+def check_out_of_scope(pack: Pack, rows: Iterable[tuple[str, Example]]) -> None:
+    """Raise `DataError` for rows of the pack, each after its place, with the name of out of scope
+    that it does not have: its rules would not know the intent that a model learns from them."""
     own = pack.policy.out_of_scope
-    rows = read_placed(file)
     others = [f"{e.intent} ({where})" for where, e in rows if e.intent in OUT_OF_SCOPE - {own}]
     if others:
         raise DataError(

@@ -43,7 +43,7 @@ UNKNOWN = frozenset(
 """Those by which nobody knows what is the matter, or how bad it is. A customer who asks for a
 person, or dislikes an answer, says neither; they have seen what the bot had to say."""
 SOON = timedelta(minutes=10)
-"""So long after a person was called, a customer remembers what they were promised."""
+"""So long a customer remembers what they were promised, or told of a person who is called."""
 
 
 def advice(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from desk import metrics
 from desk.domain import Action, Author, ConversationState, DeliveryState, MessageState
-from desk.flow.advising import added, advice, hears_when_back
+from desk.flow.advising import SOON, added, advice, hears_when_back
 from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
 from desk.flow.composing import (
     add_delivery,
@@ -41,9 +39,6 @@ FIRST_WORDS = {
     ATTACHMENT: "handover-file",
 }
 """With which text the call for a person by a rule begins."""
-REPEATED = timedelta(minutes=10)
-"""Who goes on writing where nobody can be called is told so after that long again, or when the bot
-has said something else."""
 
 
 def call_person(
@@ -63,7 +58,7 @@ def call_person(
     A message that the bot has answered before keeps its decision's row, with the new rule (and
     intent, where one is given). What the customer can do until a person is there is said with it;
     about the intent only if it is `likely` the right one. Where nobody can be called, who waits
-    hears that at each command or tap, and for what they write now and then (`REPEATED`).
+    hears that at each command or tap, and for what they write now and then (`SOON`).
     """
     decision = session.get(DecisionRow, message.id)
     if decision is None:
@@ -118,7 +113,7 @@ def _was_just_said(session: Session, desk: Desk, conversation: Conversation, tex
     if last is None:
         return False
     said, at = last
-    return plain(text) in said and desk.clock() - at < REPEATED
+    return plain(text) in said and desk.clock() - at < SOON
 
 
 def copy_file(

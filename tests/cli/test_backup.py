@@ -157,17 +157,23 @@ def test_who_was_erased_since_the_backup_is_erased_again(
     store.dispose()
 
 
-def test_who_came_back_in_tables_of_an_older_version_is_erased_by_the_migration(
-    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    older, now = (f"sqlite:///{place.folder / name}.db" for name in ("older", "now"))
-    store = Store(older)
+def _with_older_tables(url: str) -> None:
+    """A database of an older version, with a customer."""
+    store = Store(url)
     config = store._alembic()
     with store.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0009")
     with store.writing() as session:
         session.add(Customer(chat_id=5, name="Ada"))
+    store.dispose()
+
+
+def test_who_came_back_in_tables_of_an_older_version_is_erased_by_the_migration(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, now = (f"sqlite:///{place.folder / name}.db" for name in ("older", "now"))
+    _with_older_tables(older)
     monkeypatch.setenv("DATABASE_URL", older)
     folder = place.folder / "before"
     assert frontdesk("backup", str(folder)).code == 0
@@ -177,7 +183,6 @@ def test_who_came_back_in_tables_of_an_older_version_is_erased_by_the_migration(
     restored = frontdesk("restore", str(folder), "--json")
     assert restored.json()["erased"] == 0
     assert "`frontdesk migrate` erases them" in restored.err
-    store.dispose()
     store = Store(now)
     with store.reading() as session:
         assert session.scalars(select(Customer.name)).all() == ["Ada"]
@@ -223,14 +228,7 @@ def test_a_backup_of_an_older_version_moves_and_is_brought_up_to_date(
     empty_postgres_url: str,
 ) -> None:
     older = f"sqlite:///{place.folder / 'older.db'}"
-    store = Store(older)
-    config = store._alembic()
-    with store.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0009")
-    with store.writing() as session:
-        session.add(Customer(chat_id=5, name="Ada"))
-    store.dispose()
+    _with_older_tables(older)
     folder = place.folder / "b1"
     monkeypatch.setenv("DATABASE_URL", older)
     assert frontdesk("backup", str(folder), "--json").json()["revision"] == "0009"

@@ -5,38 +5,27 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cli import rundir
 from cli.compose import load_pack, read_settings
 from cli.errors import CommandError, MisconfiguredError
-from cli.findings import Status
-from cli.lives import signs_of_life
 from cli.processes import PROCESSES
 from cli.supervisor import (
     GRACE,
     LAST_BACKOFF,
     LOG_LIMIT,
-    Child,
     Stage,
     StopRequestedError,
     Supervisor,
 )
 from cli.up import Run
-from tests.cli.conftest import ROOT
+from tests.cli.children import SLEEPS, STUBBORN, child, lives, never, turn_until
 from tests.conftest import FLORIST
-
-SLEEPS = "import time; time.sleep(60)"
-STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {ready}; time.sleep(60)"
-)
 
 
 class Told:
@@ -60,36 +49,6 @@ def supervisor(tmp_path: Path, told: Told) -> Iterator[Supervisor]:
     yield made
     made.stop_requests = 2
     made.stop()
-
-
-def child(
-    script: str,
-    name: str = "child",
-    stage: Stage = Stage.WORKERS,
-    ready: Callable[[Child], bool] = lambda _: True,
-) -> Child:
-    return Child(name, [sys.executable, "-c", script], os.environ, stage, ready)
-
-
-def never(_: Child) -> bool:
-    return False
-
-
-def turn_until(
-    supervisor: Supervisor, condition: Callable[[], object], seconds: float = 15
-) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        supervisor.turn()
-        time.sleep(0.01)
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_child_that_dies_is_started_again_and_the_pauses_grow(
@@ -368,142 +327,6 @@ def test_a_log_for_which_there_is_no_room_aside_grows_on(
     assert sorted(path.name for path in log.parent.iterdir()) == ["child.log", "child.log.1"]
 
 
-@pytest.mark.parametrize("watchman", ["as it was", "killed and replaced"])
-def test_children_do_not_outlive_a_supervisor_that_is_killed(tmp_path: Path, watchman: str) -> None:
-    script = f"""
-import os, signal, sys, time
-from pathlib import Path
-from cli.supervisor import Child, Stage, Supervisor
-one = Supervisor(Path({str(tmp_path)!r}), lambda *_: None)
-stubborn = {STUBBORN.format(ready="pass")!r}
-for name, code in (("meek", {SLEEPS!r}), ("stubborn", stubborn)):
-    one.start(Child(name, [sys.executable, "-c", code], os.environ, Stage.REDIS, lambda _: True))
-if {watchman != "as it was"}:
-    os.kill(one.watchman.pid, signal.SIGKILL)
-    one.watchman.wait()
-    one.turn()
-print(*(child.pid for child in one.children), one.watchman.pid, flush=True)
-while True:
-    one.turn()
-    time.sleep(0.05)
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        pids = [int(word) for word in process.stdout.readline().split()]
-        assert len(pids) == 3
-        assert all(map(lives, pids))
-        process.kill()
-    deadline = time.monotonic() + 15
-    while any(map(lives, pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(lives, pids))
-
-
-@pytest.mark.parametrize("watchman", ["as it was", "killed and replaced"])
-def test_what_a_killed_up_left_ends_what_it_is_at_before_the_next_start_goes_on(
-    tmp_path: Path, watchman: str
-) -> None:
-    journal = tmp_path / "journal"
-    # A bot with a reply on its way, which takes longer than a worker is given.
-    bot = (
-        "import signal, sys, time\n"
-        "def end(*_):\n"
-        f"    time.sleep({GRACE[Stage.WORKERS] + 0.5})\n"
-        f"    open({str(journal)!r}, 'a').write('sent ')\n"
-        "    sys.exit()\n"
-        "signal.signal(signal.SIGTERM, end)\n"
-        f"open({str(journal)!r}, 'a').write('sending ')\n"
-        "time.sleep(60)\n"
-    )
-    script = f"""
-import os, signal, sys, time
-from pathlib import Path
-from cli.compose import load_pack, read_settings
-from cli.supervisor import Child, Stage
-from cli.up import Run
-settings = read_settings(_env_file=None, data_dir=Path({str(tmp_path)!r}), pack={str(FLORIST)!r})
-run = Run(settings, load_pack(settings), quiet=True)
-is_ready = lambda _: Path({str(journal)!r}).exists()
-bot = Child("bot", [sys.executable, "-c", {bot!r}], os.environ, Stage.BOT, is_ready)
-run.supervisor.start(bot)
-run.supervisor.wait_ready([bot], 20)
-if {watchman != "as it was"}:
-    os.kill(run.supervisor.watchman.pid, signal.SIGKILL)
-    run.supervisor.watchman.wait()
-    run.supervisor.turn()
-print("up", flush=True)
-time.sleep(60)
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
-        process.kill()
-    told: list[str] = []
-    rundir.await_watchman(
-        tmp_path, sum(GRACE.values()), lambda: told.append("waiting"), lambda: None
-    )
-    assert told == ["waiting"]
-    assert journal.read_text() == "sending sent "
-    assert rundir.end_leftovers(tmp_path) == []
-
-
-def test_who_asks_for_a_stop_need_not_wait_for_what_was_left(tmp_path: Path) -> None:
-    def stop() -> None:
-        raise StopRequestedError
-
-    command = [sys.executable, "-c", SLEEPS]
-    with subprocess.Popen(command, env={**os.environ, rundir.PARENT: "4242"}) as watchman:
-        told = {"pid": watchman.pid, "command": " ".join(command)}
-        rundir.write(tmp_path, {"pid": 4242, "watchman": told})
-        deadline = time.monotonic() + 10
-        while b"4242" not in Path(f"/proc/{watchman.pid}/environ").read_bytes():
-            assert time.monotonic() < deadline
-        with pytest.raises(StopRequestedError):
-            rundir.await_watchman(tmp_path, 60.0, lambda: None, stop)
-        watchman.kill()
-
-
-@pytest.mark.parametrize("watchman", ["as it was", "killed and replaced"])
-def test_a_command_that_runs_once_does_not_outlive_a_supervisor_that_is_killed(
-    tmp_path: Path, watchman: str
-) -> None:
-    script = f"""
-import os, signal, sys
-from pathlib import Path
-from cli.supervisor import Child, Stage, Supervisor
-one = Supervisor(Path({str(tmp_path)!r}), lambda *_: None)
-first = None
-def look(_):
-    global first
-    if {watchman != "as it was"} and first is None:
-        first = one.watchman
-        os.kill(first.pid, signal.SIGKILL)
-        first.wait()
-    elif one.watchman is not first:
-        print(*(child.pid for child in one.living()), one.watchman.pid, flush=True)
-        return True
-    return False
-sleeps = [sys.executable, "-c", {SLEEPS!r}]
-one.start(Child("child", sleeps, os.environ, Stage.BOT, look))
-one.run_once(sleeps, os.environ, "once")
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        pids = [int(word) for word in process.stdout.readline().split()]
-        process.kill()
-    assert len(pids) == 3
-    deadline = time.monotonic() + 15
-    while any(map(lives, pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(lives, pids))
-
-
 def test_a_command_that_runs_once_is_among_the_living_until_it_ends(
     supervisor: Supervisor,
 ) -> None:
@@ -539,123 +362,3 @@ def test_a_training_worker_that_is_killed_at_a_stop_is_no_fault(
     told = {name: run._start_process(name, {}).when_killed for name in PROCESSES}
     assert told.pop("training") == "killed; a run under way begins anew at the next start"
     assert set(told.values()) == {"did not stop in time: killed"}
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """A `frontdesk up` that has started nothing yet."""
-    monkeypatch.setattr(Supervisor, "stop_on_signals", lambda _: None)
-    settings = read_settings(_env_file=None, data_dir=tmp_path, pack=str(FLORIST))
-    lock = rundir.take_lock(tmp_path)
-    made = Run(settings, load_pack(settings), quiet=True)
-    yield made
-    made.supervisor.stop_requests = 2
-    made.supervisor.stop()
-    os.close(lock)
-
-
-def doctor_on_inference(run: Run) -> tuple[str, str, str]:
-    [found] = [each for each in signs_of_life(run.settings) if each.check == "inference"]
-    return found.status, found.detail, found.hint
-
-
-def test_doctor_says_how_often_a_child_was_started_in_vain_and_fails_from_the_third_time_on(
-    run: Run,
-) -> None:
-    one = child("raise SystemExit(1)", "inference", ready=never)
-    log = f"See {run.data_dir / 'logs' / 'inference.log'}"
-    run.supervisor.start(one)
-    assert doctor_on_inference(run) == (Status.WARN, "is starting", log)
-    waits = "waits for its next start"
-    for restarts, waiting, starting in (
-        (1, (Status.WARN, waits), (Status.WARN, "2nd")),
-        (2, (Status.WARN, f"{waits}, the 2nd in a row"), (Status.FAIL, "3rd")),
-        (3, (Status.FAIL, f"{waits}, the 3rd in a row"), (Status.FAIL, "4th")),
-    ):
-        turn_until(run.supervisor, lambda often=restarts: one.restarts == often)
-        assert one.pid is None
-        assert doctor_on_inference(run) == (*waiting, log)
-        turn_until(run.supervisor, lambda: one.pid)
-        status, time_ = starting
-        assert doctor_on_inference(run) == (status, f"is starting, for the {time_} time", log)
-
-
-def test_doctor_does_not_take_one_that_served_for_hours_for_one_that_starts_for_so_long(
-    run: Run,
-) -> None:
-    one = child(SLEEPS, "inference")
-    run.supervisor.start(one)
-    turn_until(run.supervisor, lambda: one.is_ready)
-    one.started -= 3 * 3600
-    assert one.process is not None
-    one.process.kill()
-    turn_until(run.supervisor, lambda: one.pid is None)
-    status, detail, _ = doctor_on_inference(run)
-    assert (status, detail) == (Status.WARN, "waits for its next start")
-
-
-def test_doctor_reads_what_an_up_of_the_version_before_wrote(run: Run) -> None:
-    child_ = {"pid": os.getpid(), "command": "x", "ready": False}
-    rundir.write(run.data_dir, {"pid": os.getpid(), "children": {"inference": child_}})
-    status, detail, _ = doctor_on_inference(run)
-    assert (status, detail) == (Status.WARN, "is starting")
-
-
-def test_doctor_does_not_take_what_hangs_for_what_is_starting(run: Run) -> None:
-    one = child(SLEEPS, "inference", ready=never)
-    run.supervisor.start(one)
-    one.started -= 600
-    run.supervisor.changed()
-    status, detail, _ = doctor_on_inference(run)
-    assert (status, detail) == (Status.FAIL, "has been starting for 10 min")
-
-
-def test_the_next_start_ends_what_a_killed_one_left_and_nobody_else(tmp_path: Path) -> None:
-    def sleeper(**environment: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", SLEEPS],
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
-
-    ours, stranger = sleeper(**{rundir.PARENT: "4242"}), sleeper()
-    try:
-        deadline = time.monotonic() + 10
-        while b"4242" not in Path(f"/proc/{ours.pid}/environ").read_bytes():
-            assert time.monotonic() < deadline
-        children = {
-            "bot": {"pid": ours.pid, "command": "x"},
-            "inference": {"pid": stranger.pid, "command": "x"},
-            "training": {"pid": None, "command": "x"},
-        }
-        rundir.write(tmp_path, {"pid": 4242, "children": children})
-        assert rundir.end_leftovers(tmp_path) == ["bot"]
-        assert ours.wait(5) == -signal.SIGKILL
-        assert stranger.poll() is None
-        assert rundir.read(tmp_path) == {}
-    finally:
-        for process in (ours, stranger):
-            process.kill()
-            process.wait()
-
-
-def test_a_new_data_dir_is_open_to_nobody_else_on_the_machine(tmp_path: Path) -> None:
-    before = os.umask(0o022)
-    try:
-        os.close(rundir.take_lock(tmp_path / "data"))
-    finally:
-        os.umask(before)
-    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
-
-
-def test_asking_who_has_the_lock_does_not_keep_a_start_from_taking_it(tmp_path: Path) -> None:
-    assert not rundir.is_locked(tmp_path)
-    first = rundir.take_lock(tmp_path)
-    assert rundir.is_locked(tmp_path)
-    with pytest.raises(CommandError, match="already runs on DATA_DIR"):
-        rundir.take_lock(tmp_path)
-    rundir.write(tmp_path, {"pid": os.getpid() + 1, "ready": True})  # of one that was killed
-    assert rundir.running(tmp_path) == {}
-    os.close(first)
-    assert not rundir.is_locked(tmp_path)
-    os.close(rundir.take_lock(tmp_path))

@@ -313,3 +313,9 @@ def statements(stage: Stage, act: Callable[[], object]) -> list[str]:
     finally:
         event.remove(stage.desk.store.engine, "before_cursor_execute", note)
     return said
+
+
+def labels(delivery: DeliveryRow) -> list[str]:
+    """What stands on a delivery's buttons."""
+    lines = delivery.payload["reply_markup"]["inline_keyboard"]
+    return [button["text"] for line in lines for button in line]

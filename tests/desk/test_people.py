@@ -16,9 +16,8 @@ from desk.domain import (
     Person,
 )
 from desk.flow import customers, delivering, operators, runs
-from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, labels, predict
 
 
 def test_what_an_operator_writes_in_a_topic_reaches_its_customer(stage: Stage) -> None:
@@ -233,14 +232,14 @@ def test_a_conversation_that_an_operator_opens_again_has_a_card_to_resolve(
     card = next(row for row in stage.send_all() if row.key.startswith("card:"))
     assert card.payload["text"] == "💬 <b>Opened again</b> · Ana\n\n🧑‍💼 taken by Oscar"
     assert card.topic_of == stage.customer().id
-    assert _labels(card) == ["Take", "Resolve"]
+    assert labels(card) == ["Take", "Resolve"]
     stage.ask("ah, good")
     assert "<blockquote>ah, good</blockquote>" in stage.told()[-1]
     assert not stage.deliveries(OPERATOR_CHAT, state=DeliveryState.PENDING, key=card.key)
     stage.press(stage.token("resolve", conversation_id=stage.conversation().id), by=OSCAR)
     assert stage.conversation().state is ConversationState.RESOLVED
     edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
-    assert (edit.payload["message_id"], _labels(edit)) == (card.telegram_id, [])
+    assert (edit.payload["message_id"], labels(edit)) == (card.telegram_id, [])
     assert "resolved by Oscar" in edit.payload["text"]
 
 
@@ -253,10 +252,7 @@ def test_the_sent_card_shows_who_took_it_and_then_that_it_is_resolved(stage: Sta
     edits = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
     assert "taken by Oscar" in edits[0].payload["text"]
     assert "resolved by Oscar" in edits[1].payload["text"]
-    labels = [
-        b["text"] for line in edits[1].payload["reply_markup"]["inline_keyboard"] for b in line
-    ]
-    assert labels == ["Relabel…", "Why?"]
+    assert labels(edits[1]) == ["Relabel…", "Why?"]
 
 
 def test_a_colleague_who_replies_has_the_conversation_from_then_on(stage: Stage) -> None:
@@ -492,11 +488,6 @@ def test_a_persons_reply_comes_after_the_answer_that_was_already_leaving(stage: 
 # ---- One card shows the state ----
 
 
-def _labels(row: DeliveryRow) -> list[str]:
-    lines = row.payload["reply_markup"]["inline_keyboard"]
-    return [button["text"] for line in lines for button in line]
-
-
 def test_the_first_card_alone_shows_the_state_whatever_is_written_after_it(stage: Stage) -> None:
     first = stage.ask("you are rude", intent="complaint", others=[("refund", 0.01)])
     second = stage.ask("hello??", intent="greeting")
@@ -504,8 +495,8 @@ def test_the_first_card_alone_shows_the_state_whatever_is_written_after_it(stage
     stage.send_all()
     (card,) = stage.deliveries(key=f"card:{first}")
     (post,) = stage.deliveries(key=f"post:{second}")
-    assert _labels(card)[-3:] == ["Take", "Resolve", "Why?"]
-    assert _labels(post) == ["Answer: Say hello", "Relabel…"]
+    assert labels(card)[-3:] == ["Take", "Resolve", "Why?"]
+    assert labels(post) == ["Answer: Say hello", "Relabel…"]
     assert "Ana wrote" in post.payload["text"]
     stage.press(stage.token("take"), by=OSCAR, telegram_id=card.telegram_id or 0)
     stage.press(stage.token("resolve"), by=OSCAR, telegram_id=card.telegram_id or 0)
@@ -522,7 +513,7 @@ def test_a_card_still_in_the_queue_is_rewritten_and_not_edited(stage: Stage) -> 
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     (card,) = stage.deliveries(OPERATOR_CHAT)
     assert "taken by Oscar" in card.payload["text"]
-    assert _labels(card) == ["Relabel…", "Take", "Resolve", "Why?"]
+    assert labels(card) == ["Relabel…", "Take", "Resolve", "Why?"]
 
 
 def test_a_card_that_was_being_sent_at_the_take_over_is_brought_up_to_date(stage: Stage) -> None:
@@ -544,11 +535,11 @@ def test_a_person_who_came_without_being_called_gets_a_card_to_resolve(stage: St
     (card,) = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
     assert "👤 roses?" in card.payload["text"]
     assert "taken by Oscar" in card.payload["text"]
-    assert _labels(card) == ["Take", "Resolve"]
+    assert labels(card) == ["Take", "Resolve"]
     thanks = stage.ask("thanks")
     (post,) = stage.deliveries(key=f"post:{thanks}")
     assert "Ana wrote" in post.payload["text"]
-    assert _labels(post)[-1] == "Relabel…"
+    assert labels(post)[-1] == "Relabel…"
 
 
 # ---- Who is no operator, or anonymous ----
