@@ -6,11 +6,11 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author
+from desk.flow.answered import HANDOVER_KEY
 from desk.flow.awaiting import IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
 from desk.flow.cards import post_card
 from desk.flow.desk import Desk
 from desk.flow.following import following, show
-from desk.flow.handoff import HANDOVER_KEY
 from desk.flow.leases import Holding, check
 from desk.flow.topics import readdress
 from desk.policy import CHANGED, FLOOD

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, DeliveryState
 from desk.flow.batch import turn
 from desk.flow.composing import answer_text
 from desk.flow.desk import Desk
+from desk.policy import INTENT_NEEDS_PERSON
 from desk.tables import Customer, DecisionRow, DeliveryRow, Message
 
 ANSWER_KEY = "answer:"
@@ -16,28 +17,41 @@ ANSWER_KEY = "answer:"
 CHOSEN_KEY = "chosen:"
 """Begins the key of the answer to a choice; the id of the message that was asked back follows, and
 the intent."""
+HANDOVER_KEY = "handover:"
+"""Begins the key of what a customer hears when a person is called; the message's id follows."""
 NEVER_ARRIVED = (DeliveryState.FAILED, DeliveryState.CANCELLED)
 
 
 def answers_given(session: Session, desk: Desk, customer: Customer, message: Message) -> list[str]:
     """The intents whose answers the bot has sent to this very message, or to the customer's choice
-    of what it meant, and which an operator's tap would send once more, word for word."""
+    of what it meant, or says with the call for a person, and which an operator's tap would send
+    once more, word for word."""
     decision = session.get(DecisionRow, message.id)
-    # In a batch a message gets its first decision.
-    if (
-        decision is None
-        or decision.action is Action.SILENT
-        or message.id in turn(session).deliveries
-    ):
+    if decision is None or decision.action is Action.SILENT:
         return []
+    # The card goes before what the customer hears, so this is told by the rule.
+    with_call = decision.intent if decision.rule == INTENT_NEEDS_PERSON else None
+    if message.id in turn(session).deliveries:  # in a batch a message gets its first decision
+        return _with_answers(desk, customer, with_call)
+    never_arrived = and_(DeliveryRow.state.in_(NEVER_ARRIVED), DeliveryRow.uncertain.is_(False))
+    if with_call is not None:
+        key = f"{HANDOVER_KEY}{message.id}"
+        refused = select(DeliveryRow.id).where(DeliveryRow.key == key, never_arrived)
+        if session.scalar(refused) is None:
+            return _with_answers(desk, customer, with_call)
     keys = [f"{CHOSEN_KEY}{message.id}:{choice}" for choice in decision.choices]
     query = select(DeliveryRow.payload).where(
         or_(DeliveryRow.message_id == message.id, DeliveryRow.key.in_(keys)),
         DeliveryRow.from_bot.is_(True),
-        or_(DeliveryRow.state.not_in(NEVER_ARRIVED), DeliveryRow.uncertain.is_(True)),
+        ~never_arrived,
     )
     # By their texts: the decision may be another one since, and no longer says what was answered.
     said = {payload["text"] for payload in session.scalars(query) if payload}  # not if erased
     if not said:
         return []
     return [name for name in desk.pack.intents if answer_text(desk, customer, name) in said]
+
+
+def _with_answers(desk: Desk, customer: Customer, intent: str | None) -> list[str]:
+    """The intent, if the pack has an answer for it."""
+    return [] if intent is None or answer_text(desk, customer, intent) is None else [intent]

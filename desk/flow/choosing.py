@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Decision, DeliveryState, FeedbackKind
-from desk.flow.answered import ANSWER_KEY, CHOSEN_KEY
+from desk.flow.answered import ANSWER_KEY, CHOSEN_KEY, HANDOVER_KEY
 from desk.flow.answering import ask_back, remember_answer
 from desk.flow.cards import CARD_KEY, is_post, post_message
 from desk.flow.composing import (
@@ -24,7 +24,7 @@ from desk.flow.composing import (
 from desk.flow.desk import Desk
 from desk.flow.feedback import note_feedback
 from desk.flow.following import show_following
-from desk.flow.handoff import HANDOVER_KEY, call_person
+from desk.flow.handoff import call_person
 from desk.flow.noting import decided
 from desk.pack import Escalate
 from desk.policy import ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, STILL_UNSURE, UNSURE

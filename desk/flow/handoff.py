@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from desk import metrics
 from desk.domain import Action, Author, ConversationState, DeliveryState, MessageState
 from desk.flow.advising import SOON, added, advice, hears_when_back
+from desk.flow.answered import HANDOVER_KEY
 from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
 from desk.flow.composing import (
     add_delivery,
@@ -29,10 +30,8 @@ from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Messag
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
-HANDOVER_KEY = "handover:"
-"""How the key begins of what a customer hears when a person is called; so does the message's id."""
 ADDED_KEY = "added:"
-"""And that of what one hears who adds something while nobody is there."""
+"""Begins the key of what one hears who adds something while nobody is there; its id follows."""
 FIRST_WORDS = {
     LATE: "late",
     NEGATIVE_SENTIMENT: "handover-upset",

@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from desk.domain import ConversationState
+from desk.domain import ConversationState, DeliveryState
 from desk.flow import customers
 from desk.flow.cards import LIMIT
 from desk.flow.composing import length, plain
 from desk.pack import Text
+from desk.tables import DeliveryRow
 from simulator.html_markup import parse_html
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict
 
 ADVICE = {
     "en": "I'm sorry, {customer}. <b>Call 999</b> first.",
@@ -70,6 +71,22 @@ def test_its_answer_comes_before_the_handover_in_one_message_and_a_person_is_cal
     (card,) = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
     assert "this topic always goes to a person" in card.payload["text"]
     assert stage.conversation().last_intents == [], "no answer that could be said to have failed"
+    assert "🤖 The bot has answered" in card.payload["text"]
+    assert not [label for label in labels(card) if label.startswith("Answer: Make a complaint")]
+
+
+def test_an_answer_with_the_call_that_was_refused_is_offered_on_the_card(stage: Stage) -> None:
+    _give_answer(stage, ADVICE)
+    _by_text(stage)
+    stage.send_all()
+    (told,) = stage.deliveries(ANA.chat_id)
+    with stage.desk.store.writing() as session:
+        session.get_one(DeliveryRow, told.id).state = DeliveryState.FAILED
+    stage.press(stage.token("why"), by=OSCAR)
+    stage.press(stage.token("card"), by=OSCAR)
+    shown = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
+    assert labels(shown)[0] == "Answer: Make a complaint"
+    assert "The bot has answered" not in shown.payload["text"]
 
 
 def test_it_is_said_once_however_often_the_message_is_decided(stage: Stage) -> None:
