@@ -27,9 +27,6 @@ from desk.erased import Erasures
 from desk.flow import (
     clocks,
     deciding,
-    emptying,
-    erasing,
-    intake,
     leases,
     quiet,
     reminding,
@@ -41,6 +38,7 @@ from desk.heartbeat import Heartbeat
 from desk.policy import UNPROCESSABLE
 from desk.store import DATABASE_AWAY, cause
 from workers.connection import client
+from workers.retention import Retention
 
 log = structlog.get_logger(__name__)
 
@@ -56,10 +54,6 @@ QUIET_SECONDS = 60.0
 """How often conversations are looked for that are over for being quiet."""
 CLOSE_AT_ONCE = 20
 """What calls people must not wait for these."""
-ERASE_SECONDS = 86400.0
-NOTE_SECONDS = 60.0
-ERASE_AT_ONCE = 20
-"""So many customers in a tick: a second of work where each has thousands of messages."""
 ALONE_SECONDS = 8.0
 """A message tried alone that is not done by then has killed its worker, or has frozen it."""
 
@@ -92,15 +86,9 @@ class Scheduler:
         self._connection = connection
         self._reply_deadline = reply_deadline
         self._retrain_at = retrain_at
-        self._retention = None if retention_days is None else timedelta(days=retention_days)
-        self._erasures = erasures
-        self._close_from = self._erase_from = self._note_from = self._reduce_from = 0.0
-        self._emptied_until: int | None = 0
-        """The last update that was emptied in this round; None at the end of them."""
-        self._worded_until: int | None = 0
-        """The same of conversations."""
-        self._erased_all = False
-        self._reduced_until = 0
+        days = None if retention_days is None else timedelta(days=retention_days)
+        self._retention = Retention(desk, days, erasures, self._wake_sender)
+        self._close_from = 0.0
         self._redis_away = False
         """Whether Redis failed in this tick. One that is silent costs `REDIS_SECONDS` a command,
         and a tick must not outlast the lease."""
@@ -121,10 +109,11 @@ class Scheduler:
         self._redis_away = False
         by_age = (
             *(self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.remind),
-            *(self.close_quiet, self.erase_old),
+            *(self.close_quiet, self._retention.erase_old),
         )
         by_redis = (self.enqueue_stuck, self.enqueue_runs, self.retrain)
-        for chore in (self.compare_clocks, *by_age, self.retrain, self.note_erased, self.keep_ids):
+        others = (self.retrain, self._retention.note_erased, self._retention.keep_ids)
+        for chore in (self.compare_clocks, *by_age, *others):
             if self._clock_differs and chore in by_age:
                 continue
             if self._redis_away and chore in by_redis:
@@ -264,50 +253,6 @@ class Scheduler:
         closed = quiet.close_quiet(self._desk, CLOSE_AT_ONCE)
         if closed:
             log.info("conversations.closed", conversations=closed, quiet=True)
-
-    def erase_old(self) -> None:
-        """Once a day what is older than `RETENTION_DAYS` is erased, a little in each tick."""
-        if self._retention is None or boottime() < self._erase_from:
-            return
-        before = self._desk.clock() - self._retention
-        if self._emptied_until is not None:
-            self._emptied_until = erasing.empty_updates(self._desk, before, self._emptied_until)
-        if self._worded_until is not None:
-            self._worded_until = emptying.empty_conversations(
-                self._desk, before, self._worded_until
-            )
-        if self._emptied_until is not None or self._worded_until is not None:
-            return
-        if not self._erased_all:
-            erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE)
-            if erased:
-                log.info("customers.erased", customers=erased)
-                self._note_from = 0.0
-                self._wake_sender()
-                return
-            self._erased_all = True  # and if somebody reads the log just now, not looked for again
-        if self._desk.store.clear_log(patience=0.0):
-            # From the first one again: one that was parked may be handled by then.
-            self._erase_from, self._erased_all = boottime() + ERASE_SECONDS, False
-            self._emptied_until = self._worded_until = 0
-
-    def note_erased(self) -> None:
-        """Once a minute, and at once after an erasure of its own: who was erased, by whomever, is
-        noted outside the database, for the day on which a backup brings them back."""
-        if self._erasures is None or boottime() < self._note_from:
-            return
-        self._note_from = boottime() + NOTE_SECONDS
-        self._erasures.note(self._desk.store)
-
-    def keep_ids(self) -> None:
-        """From its start on, a little in each tick, and once a day again: a version before, which
-        may go on beside this one for a while, keeps what colleagues wrote."""
-        if boottime() < self._reduce_from:
-            return
-        reduced_until = intake.keep_ids(self._desk, self._reduced_until)
-        if reduced_until is None:
-            self._reduce_from = boottime() + ERASE_SECONDS
-        self._reduced_until = reduced_until or 0
 
     def _wake_sender(self) -> None:
         """Without it the sender finds what waits at its next look."""

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, time
-from pathlib import Path
-from time import monotonic
 
 import pytest
 import structlog
 from redis import Redis
-from sqlalchemy import make_url, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
-from desk.domain import Action, ConversationState, InboxState, Person, Trial
-from desk.erased import Erasures
-from desk.flow import clocks, customers, erasing, intake, operators, runs, watching
-from desk.store import BUSY_SECONDS
-from desk.tables import Customer, Inbox, Message
-from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage
+from desk.domain import Action, ConversationState, Person, Trial
+from desk.flow import clocks, customers, runs, watching
+from desk.tables import Message
+from tests.conftest import Clock
+from tests.desk.acting import ANA, BEN, Stage
 from workers import scheduler as module
 from workers.connection import client
+from workers.retention import Retention
 from workers.scheduler import Scheduler
 
 
@@ -147,8 +142,8 @@ def test_a_scheduler_whose_clock_differs_does_nothing_by_age_until_it_agrees(
 
 def test_the_metric_knows_each_chore_before_it_fails() -> None:
     known = {sample.labels["chore"] for sample in metrics.CHORES_FAILED.collect()[0].samples}
-    public = {name for name in vars(Scheduler) if not name.startswith("_")}
-    assert known == public - {"tick", "hesitate"}
+    public = {*vars(Scheduler), *vars(Retention)}
+    assert known == {name for name in public if not name.startswith("_")} - {"tick", "hesitate"}
 
 
 def test_a_chore_that_goes_on_failing_is_counted_each_time_and_logged_once_for_each_error(
@@ -401,154 +396,3 @@ def test_who_was_answered_and_stays_away_is_no_longer_in_hand_a_minute_after_the
     now = 61.0
     scheduler.tick()
     assert stage.conversations()[0].state is ConversationState.RESOLVED
-
-
-def test_when_the_days_erasure_is_over_sqlites_log_has_nothing_of_it_either(
-    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = stage.desk.store
-    if not store.sqlite:
-        pytest.skip("a server's log is its own")
-    now = 0.0
-    monkeypatch.setattr(module, "boottime", lambda: now)
-    erasing = Scheduler(
-        stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
-    )
-    database = str(make_url(store.url).database)
-
-    def found() -> bool:
-        # By another process: one that closes a file loses all its locks on it, SQLite's too, and
-        # the next test's processes would take the log away from under this one's connections.
-        files = [path for path in (database, f"{database}-wal") if Path(path).exists()]
-        return b"peonies" in subprocess.run(["cat", *files], capture_output=True, check=True).stdout
-
-    stage.ask("where are my peonies?", ANA)
-    stage.send_all()
-    clock.move(seconds=86400 * 31)
-    began = monotonic()
-    with store.reading() as session:
-        session.scalars(select(Message)).all()
-        for _ in range(3):
-            erasing.tick()
-            assert found(), "while somebody reads the log stays"
-    assert monotonic() - began < BUSY_SECONDS, "nobody is waited for"
-    assert names(stage) == [""]
-    erasing.tick()
-    assert not found()
-
-
-def test_what_a_version_before_kept_of_the_operators_chat_is_reduced_a_little_in_each_tick(
-    stage: Stage, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake, "CHUNK", 2)
-    for _ in range(3):
-        stage.update(OPERATOR_CHAT)
-    words = {"payload": {"message": {"message_id": 1, "text": "Ana"}}, "state": InboxState.DONE}
-    with stage.desk.store.writing() as session:
-        session.execute(update(Inbox).values(words))
-    left = []
-    for _ in range(3):
-        scheduler.tick()
-        left.append(str([row.payload for row in stage.all(select(Inbox))]).count("Ana"))
-    assert left == [1, 0, 0]
-
-
-def test_the_silent_are_erased_once_a_day_and_their_updates_emptied(
-    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 0.0
-    monkeypatch.setattr(module, "boottime", lambda: now)
-    keeping = Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=None)
-    eraser = Scheduler(
-        stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
-    )
-    for number in range(3):
-        stage.ask("roses?", Person(chat_id=700 + number, name=f"P{number}"))
-    stage.send_all()
-    with stage.desk.store.writing() as session:
-        session.execute(update(Inbox).values(received_at=clock()))
-    monkeypatch.setattr(module, "ERASE_AT_ONCE", 2)
-    clock.move(seconds=86400 * 31)
-    keeping.tick()
-    assert names(stage) == ["P0", "P1", "P2"]
-    for _ in range(2):  # first come the updates and the conversations, and their ends
-        eraser.tick()
-    assert names(stage) == ["", "", "P2"], "a little in each tick"
-    eraser.tick()
-    assert names(stage) == ["", "", ""]
-    assert [row.payload for row in stage.all(select(Inbox))] == [{}, {}, {}]
-    eraser.tick()
-    stage.ask("tulips?", Person(chat_id=800, name="P3"))
-    stage.send_all()
-    clock.move(seconds=86400 * 31)
-    parked = stage.row(Inbox, 1)
-    with stage.desk.store.writing() as session:
-        handled_at_last = {"payload": {"text": "roses?"}, "received_at": parked.received_at}
-        session.execute(update(Inbox).where(Inbox.id == 1).values(handled_at_last))
-    now = 86390.0
-    eraser.tick()
-    assert names(stage)[-1] == "P3", "a day has not passed"
-    now = 86410.0
-    for _ in range(2):
-        eraser.tick()
-    assert names(stage)[-1] == ""
-    assert stage.row(Inbox, 1).payload == {}
-
-
-def test_what_was_said_long_ago_to_who_is_still_there_is_emptied_once_a_day(
-    stage: Stage, connection: Redis, clock: Clock
-) -> None:
-    scheduler = Scheduler(
-        stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
-    )
-    stage.ask("roses?", intent="complaint")
-    stage.topic()
-    stage.send_all()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
-    stage.send_all()
-    clock.move(seconds=86400 * 31)
-    stage.ask("tulips?")
-    stage.send_all()
-    for _ in range(3):
-        scheduler.tick()
-    assert [row.text for row in stage.said()] == ["", "tulips?"]
-    assert names(stage) == ["Ana"]
-
-
-def test_who_is_erased_by_whomever_is_noted_outside_the_database(
-    stage: Stage, connection: Redis, clock: Clock, tmp_path: Path
-) -> None:
-    erasures = Erasures(tmp_path)
-    scheduler = Scheduler(stage.desk, connection, 20, None, retention_days=30, erasures=erasures)
-    scheduler.tick()
-    assert erasures.notes() == set()
-    stage.ask("roses?", ANA)
-    stage.send_all()
-    clock.move(seconds=86400 * 31)
-    scheduler._erase_from = 0.0
-    for _ in range(2):
-        scheduler.tick()
-    assert len(erasures.notes()) == 1
-    stage.ask("tulips?", BEN)
-    stage.send_all()
-    erasing.erase(stage.desk, stage.customer(BEN).id)
-    Scheduler(stage.desk, connection, 20, None, erasures=Erasures(tmp_path)).tick()
-    assert len(erasures.notes()) == 2
-
-
-def test_nothing_is_erased_by_a_clock_that_is_wrong(
-    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scheduler = Scheduler(
-        stage.desk, connection, reply_deadline=20, retrain_at=None, retention_days=30
-    )
-    stage.ask("roses?", ANA)
-    stage.send_all()
-    clock.move(seconds=86400 * 31)
-    monkeypatch.setattr(clocks, "offset", lambda _: 86400.0 * 31)
-    scheduler.tick()
-    assert names(stage) == ["Ana"]
-
-
-def names(stage: Stage) -> list[str]:
-    return [customer.name for customer in stage.all(select(Customer).order_by(Customer.id))]
