@@ -68,7 +68,7 @@ class Teaching:
             row = session.get_one(Feedback, thumb_up)
         return self.also(row.message_id, DOWN, row.intent, row.by, hours)
 
-    def taught(self) -> dict[str, str]:
+    def taught(self) -> dict[str, str | None]:
         return {each.text: each.intent for each in lessons.learned(self.desk)}
 
 
