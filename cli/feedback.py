@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,8 +72,9 @@ def list_(
     """What people taught, the newest first, and what becomes of it in a training.
 
     It teaches; or it is set aside, where labels measure models; withdrawn; overruled by what counts
-    more on that text; of an intent that the pack lacks; on a text that is in the pack's test; a
-    thumb down, which says only that an answer was wrong; or about no text.
+    more on that text; of an intent that the pack lacks, or a sentiment that its examples lack; on
+    a text that is in the pack's test; a thumb down, which says only that an answer was wrong; or
+    about no text.
     """
     settings = load_settings()
     desk = open_desk(settings)
@@ -88,6 +91,7 @@ def list_(
                     "kind": str(word.kind),
                     "text": word.text,
                     "intent": word.intent,
+                    "sentiment": word.sentiment,
                     "outcome": str(word.outcome),
                 }
                 for word in found
@@ -112,7 +116,8 @@ def export(
     intent: Intent = None,
     since: Since = None,
 ) -> None:
-    """What teaches, as JSONL with text and intent, a line a text: `frontdesk import` reads it.
+    """What teaches, as JSONL with text, intent and sentiment, a line a text: `frontdesk import`
+    reads it.
 
     Texts are customers' own words. They are masked; names are not found. Each is marked as private,
     by which a pack that gets it learns from it and shows it to nobody.
@@ -130,13 +135,15 @@ def export(
     texts: dict[str, Example] = {}
     for word in found:
         if word.outcome is Outcome.TEACHES:
-            example = Example(word.text, word.intent, private=True)
-            texts.setdefault(exact_key(word.text), example)
+            key = exact_key(word.text)
+            known = texts.get(key, Example(word.text, private=True))
+            intent_, sentiment = known.intent or word.intent, known.sentiment or word.sentiment
+            texts[key] = replace(known, intent=intent_, sentiment=sentiment)
     if not texts:
         raise CommandError("Nothing of that teaches. See: frontdesk feedback list")
     if to_screen:
         for example in texts.values():
-            print(as_json({"text": example.text, "intent": example.intent, "private": True}))
+            print(as_json(json.loads(dump_jsonl([example]))))
         return
     write_new(out, dump_jsonl(texts.values()))
     notices().print(f"{out}: {len(texts):,} examples", markup=False)
@@ -215,6 +222,7 @@ def _words(
         counting=that_count(examples, to_train_on, test),
         aside=set(learned) - set(to_train_on),
         test={normalised(example.text) for example in test},
+        sentiments={e.sentiment for e in examples if e.sentiment is not None},
         limit=limit,
     )
 
@@ -223,13 +231,13 @@ def _print(found: list[Word]) -> None:
     console = results()
     console.print(
         f"[bold]{'id':>6}  {'when (UTC)':<16}  {'who':<16}  {'kind':<14}  {'text':<{WIDTH}}  "
-        "intent → what becomes of it[/]"
+        "label → what becomes of it[/]"
     )
     for word in found:
         who, text = _short(word.who, 16), _short(word.text, WIDTH) or "(erased)"
         line = (
             f"{word.id:>6}  {word.at:%Y-%m-%d %H:%M}  {who:<16}  {word.kind:<14}  {text:<{WIDTH}}  "
-            f"{word.intent or '–'} → {word.outcome}"
+            f"{word.intent or word.sentiment or '–'} → {word.outcome}"
         )
         console.print(line, markup=False)
 

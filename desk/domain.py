@@ -85,6 +85,8 @@ class FeedbackKind(StrEnum):
     CLARIFIED = "clarified"
     RELABEL = "relabel"
     ONE_TAP_ANSWER = "one_tap_answer"
+    MOOD = "mood"
+    """An operator's word on the sentiment; each other kind is about the intent."""
 
 
 class Role(StrEnum):

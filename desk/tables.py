@@ -356,6 +356,8 @@ class Feedback(Base):
     message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))
     kind: Mapped[FeedbackKind]
     intent: Mapped[str | None] = mapped_column(String(64))
+    sentiment: Mapped[str | None] = mapped_column(String(16))
+    """Of the kind `MOOD` alone, which has no intent."""
     by: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     withdrawn_at: Mapped[datetime | None]

@@ -17,12 +17,14 @@ def training_examples(
     pack: Sequence[Example], learned: Sequence[lessons.Learned], test: Sequence[Example]
 ) -> list[Example]:
     """The pack's examples and what people taught, as far as it counts (`that_count`); an operator's
-    word replaces the pack's label.
+    word replaces the pack's label. A text with a mood and no intent trains the sentiments alone.
 
     Texts of the frozen test set are left out, so that the gate's comparison stays honest.
     """
     frozen = {normalised(example.text) for example in test}
-    taught = {exact_key(item.text): item for item in that_count(pack, learned, test)}
+    counting = that_count(pack, learned, test)
+    taught = {exact_key(item.text): item for item in counting if item.intent is not None}
+    moods = {exact_key(item.text): item for item in counting if item.sentiment is not None}
     known = set()
     examples = []
     for example in pack:
@@ -30,21 +32,27 @@ def training_examples(
         known.add(key)
         if normalised(example.text) in frozen:
             continue
-        item = taught.get(key)
-        if item is None or item.kind not in lessons.OPERATORS_WORD:
-            examples.append(example)
-        else:
-            examples.append(replace(example, intent=item.intent))
-    new = [item for key, item in taught.items() if key not in known]
+        labelled = example
+        if (item := taught.get(key)) is not None and item.kind in lessons.OPERATORS_WORD:
+            labelled = replace(labelled, intent=item.intent)
+        if (mood := moods.get(key)) is not None:
+            labelled = replace(labelled, sentiment=mood.sentiment)
+        examples.append(labelled)
     # Theirs alone: no card of another customer, no report and no file of the model quotes them.
-    return examples + [Example(item.text, item.intent, private=True) for item in new]
+    new = [
+        Example(item.text, item.intent, moods[key].sentiment if key in moods else None, True)
+        for key, item in (moods | taught).items()
+        if key not in known
+    ]
+    return examples + new
 
 
 def that_count(
     pack: Sequence[Example], learned: Sequence[lessons.Learned], test: Sequence[Example]
 ) -> list[lessons.Learned]:
-    """What people taught that a run learns: nothing of a text of the frozen test set, and a
-    customer's choice or thumb only of what neither the pack nor an operator has spoken of.
+    """What people taught that a run learns: nothing of a text of the frozen test set, a customer's
+    choice or thumb only of what neither the pack nor an operator has labelled, and of moods only
+    those that the pack's examples have: a sentiment of a few presses is none to predict.
 
     Case, spaces and punctuation make no difference here: a text that lacks its question mark would
     teach the opposite of what the pack's authors and the operators say. (Where a customer agrees
@@ -52,12 +60,18 @@ def that_count(
     """
     frozen = {normalised(example.text) for example in test}
     settled = {normalised(example.text) for example in pack}
-    settled.update(normalised(item.text) for item in learned if item.kind in lessons.OPERATORS_WORD)
+    settled.update(
+        normalised(item.text)
+        for item in learned
+        if item.kind in lessons.OPERATORS_WORD and item.intent is not None
+    )
+    sentiments = {example.sentiment for example in pack}
     return [
         item
         for item in learned
         if (text := normalised(item.text)) not in frozen
         and (item.kind in lessons.OPERATORS_WORD or text not in settled)
+        and (item.sentiment is None or item.sentiment in sentiments)
     ]
 
 

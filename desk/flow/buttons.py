@@ -12,7 +12,7 @@ from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, 
 from desk.flow import composing
 from desk.flow.advising import hears_when_back
 from desk.flow.answered import CHOSEN_KEY, NEVER_ARRIVED
-from desk.flow.card_keyboards import label_keyboard
+from desk.flow.card_keyboards import label_keyboard, mood_title
 from desk.flow.cards import is_post
 from desk.flow.choosing import chosen_key, give, hand_over, unseen
 from desk.flow.composing import (
@@ -283,6 +283,8 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
             )
         case composing.LABEL:
             return _label(press, message, operator)
+        case composing.MOOD:
+            return _label_mood(press, message, operator)
     return Pressed()
 
 
@@ -371,6 +373,16 @@ def _label(press: _Press, message: Message, operator: Operator) -> Pressed:
     title = intent_title(desk, intent, desk.language)
     name = operator_name(session, operator.user_id)
     return Pressed(say("relabelled", desk.language, operator=name, title=title))
+
+
+def _label_mood(press: _Press, message: Message, operator: Operator) -> Pressed:
+    session, desk = press.session, press.desk
+    sentiment, by = press.button.argument, operator.user_id
+    note_feedback(session, desk, message, FeedbackKind.MOOD, by, sentiment=sentiment)
+    edit_card(session, desk, press.customer, press.conversation, message, press.telegram_id)
+    title = mood_title(sentiment, desk.language)
+    name = operator_name(session, by)
+    return Pressed(say("mood-labelled", desk.language, operator=name, title=title))
 
 
 def _tapped(press: _Press, conversation: Conversation) -> Message:

@@ -13,6 +13,7 @@ from desk.flow.batch import turn
 from desk.flow.composing import (
     CARD,
     LABEL,
+    MOOD,
     RELABEL,
     RESOLVE,
     SEND_ANSWER,
@@ -33,6 +34,8 @@ from desk.texts import say
 
 SUGGESTIONS = 3
 LABELS_A_PAGE = 16
+FACES = {"negative": "😠", "neutral": "😐", "positive": "🙂"}
+"""The sentiments that a model knows, each with what stands for it on its button."""
 
 
 def card_keyboard(
@@ -75,7 +78,10 @@ def card_keyboard(
 def label_keyboard(
     session: Session, desk: Desk, conversation: Conversation, message: Message, page: int
 ) -> dict[str, Any]:
-    """A page of all intents to label a message with, the model's favourites first."""
+    """A page of all intents to label a message with, the model's favourites first.
+
+    Above the first one are the moods, where the model has seen one.
+    """
     language = desk.language
     prediction = session.get(PredictionRow, message.id)
     ranked = [entry["name"] for entry in prediction.ranking] if prediction else []
@@ -86,12 +92,19 @@ def label_keyboard(
     shown = names[page * LABELS_A_PAGE : (page + 1) * LABELS_A_PAGE]
     buttons = [Button(intent_title(desk, name, language), LABEL, name) for name in shown]
     rows = [buttons[index : index + 2] for index in range(0, len(buttons), 2)]
+    if page == 0 and prediction is not None and prediction.sentiment is not None:
+        rows.insert(0, [Button(mood_title(name, language), MOOD, name) for name in FACES])
     last = [Button(say("button-back", language), CARD)]
     if pages > 1:
         following = str((page + 1) % pages)
         last.append(Button(say("button-more", language), RELABEL, following))
     rows.append(last)
     return keyboard(session, desk, rows, conversation, message)
+
+
+def mood_title(sentiment: str, language: str) -> str:
+    """A sentiment as operators see it taught: its face and its name."""
+    return f"{FACES[sentiment]} {say(f'sentiment-{sentiment}', language)}"
 
 
 def _suggested(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, FeedbackKind
 from desk.flow.answered import answers_given
 from desk.flow.batch import said_before, turn
 from desk.flow.card_history import HISTORY, CardHistory
-from desk.flow.card_keyboards import SUGGESTIONS, card_keyboard
+from desk.flow.card_keyboards import SUGGESTIONS, card_keyboard, mood_title
 from desk.flow.composing import (
     has_delivery,
     intent_title,
@@ -24,6 +24,7 @@ from desk.flow.composing import (
 )
 from desk.flow.desk import Desk
 from desk.flow.leaving import BACK_KEY, LEFT_KEY
+from desk.flow.lessons import OPERATORS_WORD
 from desk.pack import Escalate
 from desk.percent import compared
 from desk.policy import ATTACHMENT, CHANGED, OTHER_LANGUAGE, threshold
@@ -299,8 +300,8 @@ def _traces(session: Session, desk: Desk, message: Message) -> list[str]:
         select(Feedback)
         .where(
             Feedback.message_id == message.id,
-            Feedback.kind.in_([FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER]),
-            Feedback.intent.is_not(None),
+            Feedback.kind.in_(OPERATORS_WORD),
+            or_(Feedback.intent.is_not(None), Feedback.sentiment.is_not(None)),
         )
         .order_by(Feedback.created_at.desc(), Feedback.id.desc())
         .limit(TRACES)
@@ -308,10 +309,14 @@ def _traces(session: Session, desk: Desk, message: Message) -> list[str]:
     lines = []
     for row in list(session.scalars(query))[::-1]:
         name = operator_name(session, row.by)
-        title = intent_title(desk, row.intent or "", desk.language)
-        if row.kind is FeedbackKind.RELABEL:
+        if row.sentiment is not None:
+            title = mood_title(row.sentiment, desk.language)
+            note = "🏷 " + say("mood-labelled", desk.language, operator=name, title=title)
+        elif row.kind is FeedbackKind.RELABEL:
+            title = intent_title(desk, row.intent or "", desk.language)
             note = "🏷 " + say("relabelled", desk.language, operator=name, title=title)
         else:
+            title = intent_title(desk, row.intent or "", desk.language)
             note = "✉️ " + say("sent-answer", desk.language, operator=name, title=title)
         lines.append(html(note))
     return lines

@@ -111,7 +111,8 @@ def _said(session: Session, conversations: Sequence[int]) -> dict[int, list[dict
     feedback = defaultdict(list)
     rows = session.scalars(of_them(select(Feedback), Feedback.message_id).order_by(Feedback.id))
     for row in rows:
-        said = {"kind": str(row.kind), "intent": row.intent, "at": _moment(row.created_at)}
+        said = {"kind": str(row.kind), "intent": row.intent, "sentiment": row.sentiment}
+        said["at"] = _moment(row.created_at)
         if row.withdrawn_at is not None:
             said["withdrawn"] = _moment(row.withdrawn_at)
         feedback[row.message_id].append(said)

@@ -12,21 +12,30 @@ from desk.tables import Feedback, Message
 
 
 def note_feedback(
-    session: Session, desk: Desk, message: Message, kind: FeedbackKind, by: int, intent: str | None
+    session: Session,
+    desk: Desk,
+    message: Message,
+    kind: FeedbackKind,
+    by: int,
+    intent: str | None = None,
+    sentiment: str | None = None,
 ) -> None:
-    """Keep what an act says about a message; the newest word of the same person counts."""
+    """Keep what an act says about a message; the newest word of a kind by the same person counts.
+
+    A `MOOD` says a sentiment, each other kind an intent.
+    """
     now = desk.clock()
     # What was withdrawn was an earlier word. Written in any case: somebody may be withdrawing that
     # very row, which a look at it would not show.
     said_before = session.execute(
         update(Feedback)
         .where(Feedback.message_id == message.id, Feedback.kind == kind, Feedback.by == by)
-        .values(intent=intent, created_at=now, withdrawn_at=None)
+        .values(intent=intent, sentiment=sentiment, created_at=now, withdrawn_at=None)
         .returning(Feedback.id)
     ).first()
     if said_before is None:
-        session.add(
-            Feedback(message_id=message.id, kind=kind, by=by, intent=intent, created_at=now)
-        )
+        row = Feedback(message_id=message.id, kind=kind, by=by, created_at=now)
+        row.intent, row.sentiment = intent, sentiment
+        session.add(row)
     session.flush()
     happened(session, "feedback.given", message=message.id, kind=str(kind))

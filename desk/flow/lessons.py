@@ -20,10 +20,11 @@ from desk.validation.near import exact_key
 AUTHORITY = {
     FeedbackKind.RELABEL: 3,
     FeedbackKind.ONE_TAP_ANSWER: 3,
+    FeedbackKind.MOOD: 3,
     FeedbackKind.CLARIFIED: 2,
     FeedbackKind.THUMB_UP: 1,
 }
-OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER})
+OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER, FeedbackKind.MOOD})
 CHUNK = 1000
 """So many rows are fetched at once."""
 
@@ -34,15 +35,18 @@ gets there; without a limit one who does not could outweigh the pack's examples 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A masked text with the intent that somebody gave it, under that intent's name of today."""
+    """A masked text with the one label that somebody gave it: an intent, or a sentiment."""
 
     text: str
-    intent: str
+    intent: str | None
+    """Under its name of today; None where the kind is `MOOD`."""
     kind: FeedbackKind
     at: datetime
     by: int
     """The Telegram id of the operator or customer; a negative number for one who was erased."""
     message_id: int
+    sentiment: str | None = None
+    """Where the kind is `MOOD`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,9 @@ class Taught:
     """A row of feedback that gives a label to a customer's own words."""
 
     kind: FeedbackKind
-    intent: str
+    intent: str | None
+    sentiment: str | None
+    """Where the kind is `MOOD`, which has no intent."""
     at: datetime
     by: int
     message_id: int
@@ -61,7 +67,8 @@ class Taught:
 
 
 def learned(desk: Desk) -> list[Learned]:
-    """All feedback as training examples: masked, one a text, conflicts resolved."""
+    """All feedback as training examples: masked, conflicts resolved; of a text one intent and one
+    sentiment at most."""
     return resolve_conflicts(heard(desk))
 
 
@@ -81,14 +88,16 @@ def heard(desk: Desk) -> list[Learned]:
         said = [
             Learned(
                 mask(whole_text(row.text, row.before), desk.pack.phone_regions),
-                names[row.intent],
+                None if row.intent is None else names[row.intent],
                 row.kind,
                 row.at,
                 row.by,
                 row.message_id,
+                row.sentiment,
             )
             for row in taught(session)
-            if row.intent in names and (row.kind in OPERATORS_WORD or row.by not in banned)
+            if (row.intent is None or row.intent in names)
+            and (row.kind in OPERATORS_WORD or row.by not in banned)
         ]
     return _latest_of_each_customer(said)
 
@@ -137,8 +146,15 @@ def taught(session: Session, conversation_ids: Collection[int] | None = None) ->
     before = aliased(Message)
     query = (
         select(
-            *(Feedback.kind, Feedback.intent, Feedback.created_at, Feedback.by),
-            *(Feedback.message_id, Message.text, before.id, before.text),
+            Feedback.kind,
+            Feedback.intent,
+            Feedback.sentiment,
+            Feedback.created_at,
+            Feedback.by,
+            Feedback.message_id,
+            Message.text,
+            before.id,
+            before.text,
         )
         .join(Message, Message.id == Feedback.message_id)
         .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
@@ -150,8 +166,7 @@ def taught(session: Session, conversation_ids: Collection[int] | None = None) ->
         query = query.where(Message.conversation_id.in_(conversation_ids))
     # A desk may have a hundred thousand of them: they are not all to be in memory at once.
     for row in session.execute(query.execution_options(yield_per=CHUNK)):
-        kind, intent, at, by, message_id, text, before_id, text_before = row
-        yield Taught(kind, str(intent), at, by, message_id, text, before_id, text_before)
+        yield Taught(*row)
 
 
 def _gives_label() -> ColumnElement[bool]:
@@ -168,21 +183,22 @@ def _gives_label() -> ColumnElement[bool]:
         func.trim(Message.text) != "",
         Feedback.withdrawn_at.is_(None),
         Feedback.kind.in_(AUTHORITY),
-        Feedback.intent.is_not(None),
+        or_(Feedback.intent.is_not(None), Feedback.sentiment.is_not(None)),
         or_(Feedback.kind != FeedbackKind.THUMB_UP, ~disliked_since),
     )
 
 
 def resolve_conflicts(said: Iterable[Learned]) -> list[Learned]:
-    """One example a text: what has the most votes among those of the greatest authority."""
-    words: defaultdict[str, list[Learned]] = defaultdict(list)
+    """Of each text one intent and one sentiment at most: what has the most votes among those of
+    the greatest authority. Who speaks of the one says nothing of the other."""
+    words: defaultdict[tuple[str, bool], list[Learned]] = defaultdict(list)
     for word in said:
-        words[exact_key(word.text)].append(word)
+        words[exact_key(word.text), word.kind is FeedbackKind.MOOD].append(word)
     return [_elected(of_text) for of_text in words.values()]
 
 
 def _elected(words: Sequence[Learned]) -> Learned:
-    """The newest word for the intent that has the most votes; of two such intents, the newer word.
+    """The newest word for the label that has the most votes; of two such labels, the newer word.
 
     Each person has one vote a message, and their last word on it counts: so one slip does not
     undo what a hundred messages were labelled with, and a change of mind is no second vote.
@@ -191,5 +207,6 @@ def _elected(words: Sequence[Learned]) -> Learned:
     heard = [word for word in words if AUTHORITY[word.kind] == greatest]
     heard.sort(key=lambda word: word.at)
     last = {(word.by, word.message_id): word for word in heard}
-    votes = Counter(word.intent for word in last.values())
-    return sorted(last.values(), key=lambda word: (votes[word.intent], word.at))[-1]
+    votes = Counter((word.intent, word.sentiment) for word in last.values())
+    ranked = sorted(last.values(), key=lambda w: (votes[w.intent, w.sentiment], w.at))
+    return ranked[-1]

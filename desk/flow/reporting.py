@@ -162,7 +162,7 @@ def _today(names: Mapping[str, str], intent: str | None) -> str:
 def _labels(
     session: Session, in_time: ColumnElement[bool], names: Mapping[str, str]
 ) -> list[Judged]:
-    """What people say the messages were, beside what the model said.
+    """What people say that the messages were about, beside what the model said.
 
     Of several words on one message that of the greater authority counts, then the newer one; one
     that was withdrawn says nothing of the model.
@@ -184,8 +184,8 @@ def _labels(
         .join(Message, Message.id == Feedback.message_id)
         .join(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
-        .where(in_time, PredictionRow.intent.is_not(None), Feedback.kind.not_in(THUMBS))
-        .where(Feedback.withdrawn_at.is_(None))
+        .where(in_time, PredictionRow.intent.is_not(None), Feedback.intent.is_not(None))
+        .where(Feedback.kind.not_in(THUMBS), Feedback.withdrawn_at.is_(None))
         .order_by(Feedback.created_at, Feedback.id)
     )
     labels: dict[int, Judged] = {}

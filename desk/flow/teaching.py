@@ -37,6 +37,9 @@ class Outcome(StrEnum):
     count."""
     UNKNOWN_INTENT = "intent unknown"
     """The pack lacks it (by now)."""
+    UNKNOWN_SENTIMENT = "sentiment unknown"
+    """None of the pack's examples has it, so a few words of operators would be all that a model
+    knows of it."""
     IN_TEST = "in the test"
     """The text is in the pack's test.jsonl, which nothing is trained on."""
     THUMB_DOWN = "thumb down"
@@ -60,6 +63,8 @@ class Word:
     """Masked, and with the message before where both were read as one; empty once it is erased."""
     intent: str | None
     """Under its name of today, where the pack knows it."""
+    sentiment: str | None
+    """Where the kind is `MOOD`, which has no intent."""
     outcome: Outcome
 
 
@@ -80,18 +85,20 @@ def words(
     counting: Collection[Learned],
     aside: Collection[Learned],
     test: Collection[str],
+    sentiments: Collection[str],
     limit: int | None = None,
 ) -> list[Word]:
     """The newest first, `limit` of them at most.
 
     What becomes of each goes by what a run would do now: of what is `heard` (`lessons.heard`), what
     it would learn are those that say the same as one of `counting`, and it would set aside those
-    that say the same as one of `aside`. `test` are the texts, `normalised`, of the test.
+    that say the same as one of `aside`. `test` are the texts, `normalised`, of the test,
+    `sentiments` those that the pack's examples have.
     """
     # Of one person there is one row of a kind for each message.
     acts = {(word.message_id, word.kind, word.by) for word in heard}
-    teaching = {(exact_key(word.text), word.intent) for word in counting}
-    kept_out = {(exact_key(word.text), word.intent) for word in aside}
+    teaching = {(exact_key(word.text), word.intent, word.sentiment) for word in counting}
+    kept_out = {(exact_key(word.text), word.intent, word.sentiment) for word in aside}
     before = aliased(Message)
     query = (
         select(Feedback, Message, before, Operator.name)
@@ -111,27 +118,29 @@ def words(
             text = mask(whole, desk.pack.phone_regions)
             intent = names.get(row.intent or "", row.intent)
             counts = (row.message_id, row.kind, row.by) in acts
+            label = (exact_key(text), intent, row.sentiment)
             if row.withdrawn_at is not None:
                 outcome = Outcome.WITHDRAWN
             elif row.kind is FeedbackKind.THUMB_DOWN:
                 outcome = Outcome.THUMB_DOWN
             elif message.attempt == 0 or not message.text.strip():
                 outcome = Outcome.NO_TEXT
-            elif intent not in desk.pack.intents:
+            elif row.kind is FeedbackKind.MOOD and row.sentiment not in sentiments:
+                outcome = Outcome.UNKNOWN_SENTIMENT
+            elif row.kind is not FeedbackKind.MOOD and intent not in desk.pack.intents:
                 outcome = Outcome.UNKNOWN_INTENT
             elif normalised(text) in test:
                 outcome = Outcome.IN_TEST
-            elif counts and (exact_key(text), intent) in kept_out:
+            elif counts and label in kept_out:
                 outcome = Outcome.SET_ASIDE
-            elif counts and (exact_key(text), intent) in teaching:
+            elif counts and label in teaching:
                 outcome = Outcome.TEACHES
             else:
                 outcome = Outcome.OVERRULED
             operator_id = row.by if row.kind in OPERATORS_WORD else None
             who = "customer" if operator_id is None else name or str(operator_id)
-            found.append(
-                Word(row.id, row.created_at, operator_id, who, row.kind, text, intent, outcome)
-            )
+            said = (row.kind, text, intent, row.sentiment)
+            found.append(Word(row.id, row.created_at, operator_id, who, *said, outcome))
     return found
 
 

@@ -220,6 +220,7 @@ new-message = { $customer } wrote
 changed-message = { $customer } changed a message
 sent-answer = { $operator } sent the answer “{ $title }”
 relabelled = { $operator } labelled the message “{ $title }”
+mood-labelled = { $operator } labelled the mood “{ $title }”
 button-send = Answer: { $title }
 button-relabel = Relabel…
 button-take = Take
@@ -285,7 +286,7 @@ retrain-gold = Of { $rows } labels set aside (of texts that were hard for the mo
 operator-help =
     Write in a customer's topic to answer. All that you write there is sent to the customer, except notes and commands; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
 
-    On a card, “Answer: …” sends that answer at once and teaches it; “Relabel…” only teaches which topic the message is about.
+    On a card, “Answer: …” sends that answer at once and teaches it; “Relabel…” only teaches which topic the message is about, or in which mood it is written.
 
     // or /note, then text – a note for colleagues, which is not sent
     /take – take the conversation of this topic

@@ -142,6 +142,7 @@ new-message = { $customer } 写道
 changed-message = { $customer } 修改了消息
 sent-answer = { $operator } 发送了答案“{ $title }”
 relabelled = { $operator } 把消息标为“{ $title }”
+mood-labelled = { $operator } 把情绪标为“{ $title }”
 button-send = 回答：{ $title }
 button-relabel = 更改标签…
 button-take = 接手
@@ -207,7 +208,7 @@ retrain-gold = 留出的 { $rows } 条标注（当时在用的模型难以判断
 operator-help =
     在客户的话题里写字即可回复。除备注和命令外，您写的一切都会发给客户；按“解决”之前机器人不会再说话，除非客户沉默很久之后再来。
 
-    卡片上的“回答：…”会立即发送该答案并用于训练；“更改标签…”只用于训练，不发送任何内容。
+    卡片上的“回答：…”会立即发送该答案并用于训练；“更改标签…”只用于训练（消息的主题或情绪），不发送任何内容。
 
     // 或 /note 加文字 – 给同事看的备注，不会发给客户（全角的 ／／ 和 、、 也可以）
     /take – 接手这个话题的对话

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -62,13 +63,20 @@ class Teaching:
             session.flush()
             return row.id
 
+    def mood(self, text: str, sentiment: str, hours: int = 0) -> int:
+        """Olga's word on the mood of a new message; returns its id."""
+        feedback_id = self.said(text, FeedbackKind.MOOD, None, hours=hours)
+        with self.desk.store.writing() as session:
+            session.get_one(Feedback, feedback_id).sentiment = sentiment
+        return feedback_id
+
     def thought_over(self, thumb_up: int, hours: int) -> int:
         """The same customer's thumb down on the same answer; returns its id."""
         with self.desk.store.reading() as session:
             row = session.get_one(Feedback, thumb_up)
         return self.also(row.message_id, DOWN, row.intent, row.by, hours)
 
-    def taught(self) -> dict[str, str]:
+    def taught(self) -> dict[str, str | None]:
         return {each.text: each.intent for each in lessons.learned(self.desk)}
 
 
@@ -429,3 +437,65 @@ def test_before_the_first_migration_it_says_what_to_run(frontdesk: Command) -> N
         result = frontdesk("feedback", *verb)
         assert result.code == 1
         assert "frontdesk migrate" in result.err
+
+
+def test_a_mood_is_listed_exported_with_its_text_imported_and_withdrawn(
+    teaching: Teaching, frontdesk: Command, tmp_path: Path, pack_dir: Path
+) -> None:
+    mood = teaching.mood("wo ist es, ana@example.org?", "negative")
+    teaching.said("Wo ist es, ana@example.org?", UP, "where", hours=1)
+    alone = teaching.mood("well, well", "neutral", hours=2)
+    (first, _, last) = frontdesk("feedback", "list", "--json").json()
+    assert (first["id"], last["id"]) == (alone, mood)
+    assert (first["kind"], first["intent"], first["sentiment"]) == ("mood", None, "neutral")
+    assert (first["by"], first["outcome"], last["outcome"]) == (OLGA, "teaches", "teaches")
+    assert "neutral → teaches" in frontdesk("feedback", "list").out
+    out = tmp_path / "taught.jsonl"
+    assert frontdesk("feedback", "export", str(out)).code == 0
+    assert [json.loads(line) for line in out.read_text("utf-8").splitlines()] == [
+        {"text": "well, well", "sentiment": "neutral", "private": True},
+        {
+            "text": "Wo ist es, [email]?",
+            "intent": "where",
+            "sentiment": "negative",
+            "private": True,
+        },
+    ]
+    assert frontdesk("feedback", "export", "-").out == out.read_text("utf-8")
+    mine = Path(shutil.copytree(pack_dir, tmp_path / "mine"))
+    read = frontdesk("import", str(out), "--into", str(mine), "--json").json()["examples"]
+    assert (read["added"], read["conflicts"]) == (2, 0)
+    moods = {row.text: row.sentiment for row in read_examples(mine / "examples.jsonl")}
+    assert (moods["well, well"], moods["Wo ist es, [email]?"]) == ("neutral", "negative")
+    withdrawn = frontdesk("feedback", "withdraw", "--by", str(OLGA), "--yes", "--json").json()
+    assert withdrawn == {"withdrawn": 2}
+    assert (outcomes(frontdesk)[mood], outcomes(frontdesk)[alone]) == ("withdrawn", "withdrawn")
+    assert teaching.taught() == {"Wo ist es, [email]?": "where"}
+
+
+def test_what_becomes_of_a_mood_is_told_beside_that_of_a_label_on_the_same_text(
+    teaching: Teaching,
+    frontdesk: Command,
+    pack_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mine = Path(shutil.copytree(pack_dir, tmp_path / "mine"))
+    rows = (pack_dir / "examples.jsonl").read_text("utf-8").splitlines(keepends=True)
+    kept = "".join(row for row in rows if '"positive"' not in row)
+    (mine / "examples.jsonl").write_text(kept, "utf-8")
+    monkeypatch.setenv("PACK", str(mine))
+    texts = [f"my parcel number {number} is late" for number in range(300)]
+    _, gold = set_aside([Learned(text, "where", RELABEL, NOON, OLGA, 1) for text in texts], [])
+    for item in gold[:LEAST]:
+        teaching.said(item.text, RELABEL, "where")
+    held = row_of(pack_dir, "test.jsonl")
+    expected = {
+        teaching.mood(gold[0].text, "neutral"): "set aside",
+        teaching.mood(held["text"], "neutral"): "in the test",
+        teaching.mood("how lovely", "positive"): "sentiment unknown",
+        teaching.mood("well, well", "negative", hours=1): "overruled",
+        teaching.mood("Well, well!", "neutral", hours=2): "teaches",
+    }
+    label = teaching.said("well, well", RELABEL, "gifts")
+    assert outcomes(frontdesk).items() >= (expected | {label: "intent unknown"}).items()

@@ -105,7 +105,8 @@ def test_relabelling_shows_all_intents_and_keeps_the_label(card: tuple[Stage, in
     stage, message_id = card
     stage.press(stage.token("relabel"), by=OSCAR, telegram_id=1500)
     (shown,) = stage.deliveries(OPERATOR_CHAT, method="editMessageReplyMarkup")
-    offered = labels(shown)
+    moods, offered = labels(shown)[:3], labels(shown)[3:]
+    assert moods == ["😠 negative", "😐 neutral", "🙂 positive"]
     assert offered[:2] == ["Make a complaint", "I want my money back"], "the model's guesses first"
     assert len(offered) == len(stage.desk.pack.intents) + 1
     pressed = stage.press(stage.token("label", "order_status"), by=OSCAR, telegram_id=1500)

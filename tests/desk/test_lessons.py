@@ -39,7 +39,7 @@ def _say(
         session.add(row)
 
 
-def _lessons(stage: Stage) -> dict[str, str]:
+def _lessons(stage: Stage) -> dict[str, str | None]:
     return {lesson.text: lesson.intent for lesson in learned(stage.desk)}
 
 
@@ -254,7 +254,10 @@ def _lesson(
     by: int = OSCAR,
     message_id: int = 1,
 ) -> Learned:
-    return Learned(text, intent, kind, NOON + timedelta(minutes=minutes), by, message_id)
+    at = NOON + timedelta(minutes=minutes)
+    if kind is FeedbackKind.MOOD:
+        return Learned(text, None, kind, at, by, message_id, sentiment="neutral")
+    return Learned(text, intent, kind, at, by, message_id)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -326,9 +329,9 @@ def test_who_labels_a_message_twice_has_one_vote_and_the_last_word_is_theirs(
         )
     )
 )
-def test_one_example_a_text_and_none_invented(said: list[Learned]) -> None:
+def test_one_intent_and_one_mood_a_text_and_none_invented(said: list[Learned]) -> None:
     kept = resolve_conflicts(said)
-    keys = [" ".join(lesson.text.casefold().split()) for lesson in kept]
+    keys = [(" ".join(each.text.casefold().split()), each.intent is None) for each in kept]
     assert len(keys) == len(set(keys))
     assert set(kept) <= set(said)
     for lesson in kept:
@@ -336,6 +339,7 @@ def test_one_example_a_text_and_none_invented(said: list[Learned]) -> None:
             other
             for other in said
             if other.text.casefold().split() == lesson.text.casefold().split()
+            and (other.intent is None) == (lesson.intent is None)
         ]
         assert max(AUTHORITY[other.kind] for other in rivals) == AUTHORITY[lesson.kind]
 

@@ -76,3 +76,13 @@ def test_a_few_labels_that_could_tell_nothing_are_trained_on(number: int, aside:
     _, gold = set_aside(labels(TEXTS), [])
     taught, rest = set_aside(gold[:number], [])
     assert (len(taught), len(rest)) == (number - aside, aside)
+
+
+def test_a_mood_is_not_set_aside_and_is_not_trained_on_where_its_text_is_drawn() -> None:
+    _, gold = set_aside(labels(TEXTS), [])
+    at, drawn = Clock()(), {item.text for item in gold}
+    moods = [Learned(text, None, FeedbackKind.MOOD, at, OLGA, 1, "neutral") for text in TEXTS]
+    taught, measuring = set_aside([*labels(TEXTS), *moods], [])
+    assert measuring == gold
+    assert {item.text for item in taught if item.sentiment} == set(TEXTS) - drawn
+    assert set_aside(moods, []) == (moods, []), "there is nothing to measure by"

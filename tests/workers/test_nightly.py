@@ -43,6 +43,12 @@ def teach(
         session.add(row)
 
 
+def teach_mood(stage: Stage, text: str, sentiment: str) -> None:
+    stage.ask(text, sentiment="negative", intent="complaint")
+    stage.press(stage.token("relabel"), by=OLGA)
+    stage.press(stage.token("mood", sentiment), by=OLGA)
+
+
 def ordered(stage: Stage) -> list[str]:
     """Who ordered the runs that wait or are under way."""
     found = watching.unfinished_runs(stage.desk)
@@ -117,6 +123,22 @@ def test_a_nights_run_is_left_out_where_what_people_said_gives_nothing_new_to_tr
     clock.move(days=1)
     scheduler.tick()
     assert learn(stage, trainer).version is not None
+
+
+def test_a_night_trains_on_a_mood_and_on_the_same_one_again_it_does_not(
+    stage: Stage, scheduler: Scheduler, trainer: Trainer, clock: Clock
+) -> None:
+    runs.order_run(stage.desk, "Olga")
+    before = learn(stage, trainer).report
+    for text, left_out in (("well, well", False), ("Well, well!", True)):
+        clock.move(minutes=1)
+        teach_mood(stage, text, "neutral")
+        clock.move(days=1)
+        scheduler.tick()
+        assert ordered(stage) == ["nightly"]
+        run = learn(stage, trainer)
+        assert is_left_out(run) is left_out
+        assert run.report["examples"] != before["examples"]
 
 
 def test_a_run_that_somebody_asked_for_trains_though_nothing_is_new(

@@ -22,7 +22,7 @@ from classifier.data import content_hash, read_examples
 from desk.domain import DeskError, RunState
 from desk.flow import runs
 from tests.conftest import FLORIST, Clock
-from tests.desk.acting import Stage
+from tests.desk.acting import OLGA, Stage
 from tests.workers.models import make_version, tiny_base
 from workers import training
 from workers.gate import Verdict
@@ -111,10 +111,13 @@ def test_a_models_files_hold_no_word_of_a_customer(trainer: Trainer, stage: Stag
     for number in range(6):
         stage.ask(f"Quill wants roses {number}", intent="order_status")
         stage.press(stage.token("up"))
+    stage.ask("Quill is calm", intent="complaint", sentiment="negative")
+    stage.press(stage.token("relabel"), by=OLGA)
+    stage.press(stage.token("mood", "neutral"), by=OLGA)
     run_id, attempt = runs.order_run(stage.desk, "Olga")
     trainer.run(run_id, attempt)
     version = trainer.models_dir / str(runs.get_run(stage.desk, run_id).version)
-    assert json.loads((version / "manifest.json").read_text())["notes"]["learned"] == 6
+    assert json.loads((version / "manifest.json").read_text())["notes"]["learned"] == 7
     for path in version.iterdir():
         assert b"Quill" not in path.read_bytes(), path.name
 

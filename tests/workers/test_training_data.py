@@ -20,6 +20,10 @@ def learned(
     return Learned(text, intent, kind, clock(), OLGA, 1)
 
 
+def mood(text: str, sentiment: str, clock: Clock) -> Learned:
+    return Learned(text, None, FeedbackKind.MOOD, clock(), OLGA, 1, sentiment)
+
+
 def test_an_operators_word_replaces_the_packs_label_and_new_texts_join(clock: Clock) -> None:
     pack = [Example("Where is it", "order_status", "negative"), Example("hi", "greeting", None)]
     taught = [learned("where  is it", "refund", clock), learned("open today?", "hours", clock)]
@@ -142,3 +146,61 @@ def test_the_hash_of_what_a_run_trains_on_changes_with_that_and_with_no_more(
         [*pack, Example("oh no", "refund")],
     ):
         assert found(changed, taught) != known
+
+
+PACK = [Example("Where is it", "order_status", "negative"), Example("hi", "greeting", "neutral")]
+
+
+def test_a_mood_replaces_the_packs_sentiment_of_that_text_and_not_its_intent(clock: Clock) -> None:
+    taught = [mood("where is it!", "neutral", clock), learned("hi", "thanks", clock)]
+    assert training_examples(PACK, taught, []) == [
+        Example("Where is it", "order_status", "neutral"),
+        Example("hi", "thanks", "neutral"),
+    ]
+
+
+def test_a_mood_joins_what_was_learned_of_the_same_text_and_else_trains_the_sentiment_alone(
+    clock: Clock,
+) -> None:
+    taught = [
+        mood("open today!", "neutral", clock),
+        learned("Open today", "hours", clock, FeedbackKind.THUMB_UP),
+        mood("well then", "negative", clock),
+    ]
+    assert sorted(training_examples(PACK, taught, [])[2:], key=repr) == [
+        Example("Open today", "hours", "neutral", private=True),
+        Example("well then", None, "negative", private=True),
+    ]
+
+
+def test_a_mood_does_not_silence_what_a_customer_chose(clock: Clock) -> None:
+    taught = [
+        mood("open today?", "neutral", clock),
+        learned("open today", "hours", clock, FeedbackKind.CLARIFIED),
+    ]
+    found = training_examples(PACK, taught, [])[2:]
+    assert [example.intent for example in found if example.intent] == ["hours"]
+
+
+def test_a_mood_teaches_nothing_of_a_text_of_the_test_nor_what_the_pack_has_no_example_of(
+    clock: Clock,
+) -> None:
+    test = [Example("Open today?", "hours", "negative")]
+    taught = [mood("open today", "neutral", clock), mood("hi", "positive", clock)]
+    assert training_examples(PACK, taught, test) == PACK
+    intents_alone = [Example("where is it", "order_status"), Example("hi", "greeting")]
+    taught = [mood("well then", "negative", clock), mood("hi", "neutral", clock)]
+    assert training_examples(intents_alone, taught, test) == intents_alone
+
+
+def test_a_mood_changes_the_hash_of_what_a_run_trains_on_unless_it_says_what_is_known(
+    clock: Clock,
+) -> None:
+    def found(*taught: Learned) -> str:
+        return examples_hash(training_examples(PACK, taught, []))
+
+    hm = mood("hm", "negative", clock)
+    hashes = [found(), found(hm), found(mood("hm", "neutral", clock))]
+    hashes += [found(hm, learned("hm", "hours", clock)), found(mood("hi", "negative", clock))]
+    assert len(set(hashes)) == len(hashes)
+    assert found(mood("Hi!", "neutral", clock)) == found()
