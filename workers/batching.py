@@ -92,7 +92,8 @@ class BatchWorker(SimpleWorker):
     thread; callbacks and dotted paths of an `AllowedJob` are checked before it sees the job.
 
     `between_batches` is called before each take, and again and again while the worker waits: for
-    jobs (every `idle_tick` seconds), to be resumed, or for a Redis that is away.
+    jobs (every `idle_tick` seconds), to be resumed, or for a Redis that is away. It may change
+    `max_batch`.
     `watchdog` ends the process when a batch goes on beyond its time limit's signal.
     """
 
