@@ -178,9 +178,11 @@ class Inference:
         attempt = (message.id, message.attempt)
         if message.trial == Trial.ALONE and attempt != self._trying:
             return False
-        if not deciding.begin_trial(self._desk, message):
-            return False
+        # Before the commit, whose answer may be lost: the retry is ours all the same.
         self._trying = attempt
+        if not deciding.begin_trial(self._desk, message):
+            self._trying = None
+            return False
         log.warning("message.tried_alone", message=message.id)
         self._decide([message])
         return True
