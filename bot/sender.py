@@ -251,6 +251,8 @@ class Sender:
                 return None
             if method == delivering.DELETE_TOPIC and is_gone(error):
                 return None
+            if method == delivering.DELETE_MESSAGE and error.says("message to delete not found"):
+                return None
             simpler = _simpler(params, error)
             if simpler is None:
                 raise
@@ -409,10 +411,13 @@ _OUT_OF_GROUP = ("group chat", "not a member", "kicked")
 
 
 def _simpler(params: Params, error: RefusedError) -> Params | None:
-    """The same message without what was refused: its markup or its keyboard."""
+    """The same message without what was refused: its markup, its keyboard or what it replies to."""
     if error.says("can't parse entities") and "parse_mode" in params:
         bare = {name: value for name, value in params.items() if name != "parse_mode"}
         return bare | {"text": plain(str(params.get("text", "")))}
     if error.says("BUTTON_", "inline keyboard", "reply markup") and "reply_markup" in params:
         return {name: value for name, value in params.items() if name != "reply_markup"}
+    if error.says("message to be replied", "REPLY_MESSAGE_ID") and "reply_parameters" in params:
+        # Of a topic that was deleted Telegram may not heed `allow_sending_without_reply`.
+        return {name: value for name, value in params.items() if name != "reply_parameters"}
     return None
