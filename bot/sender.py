@@ -28,6 +28,7 @@ from desk.domain import Delivery, DeskError
 from desk.flow import delivering, dispatching, recovering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
+from desk.flow.handover import CHAT_UNUSABLE
 from desk.flow.leases import LostLeaseError
 from desk.flow.overview import QUEUE_KEY, overview
 from desk.flow.summary import REPORT_KEY, summary
@@ -293,7 +294,8 @@ class Sender:
                 "there with the right “Manage topics”; cards wait until then (`frontdesk doctor` "
                 "says what is wrong)",
             )
-            await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
+            why = f"{CHAT_UNUSABLE}{error}"
+            await self._again(delivery, why, MISCONFIGURED_SECONDS)
         elif error.code == 403 and not own and not out_of_source:
             at = self._desk.clock()
             await self._settle(delivering.customer_gone, delivery, str(error), at=at)
