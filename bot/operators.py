@@ -17,7 +17,7 @@ from bot.customers import NOTICES, said
 from bot.customers import command_named as customers_command
 from bot.jobs import Jobs
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow import edits, operators, ready_answers, roster
+from desk.flow import edits, operators, ready_answers, roster, taking_back
 from desk.flow.desk import Desk
 from desk.flow.kept_back import SLASHES, is_note, stays_here
 
@@ -49,6 +49,7 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(in_topic(operators.took), command_named("take"))
     router.message.register(in_topic(operators.resolved), command_named("resolve"))
     router.message.register(answer, command_named("answer"))
+    router.message.register(delete, command_named("delete"))
     router.message.register(in_topic(operators.banned), command_named("ban"))
     router.message.register(in_topic(operators.unbanned), command_named("unban"))
     router.message.register(retrain, command_named("retrain"))
@@ -153,6 +154,15 @@ async def answer(message: Message, desk: Desk, inbox_id: int, command: CommandOb
         words = command.args or ""
         await asyncio.to_thread(
             ready_answers.wanted, desk, inbox_id, _user(message), thread_id, words
+        )
+    else:
+        await asyncio.to_thread(operators.misplaced, desk, inbox_id)
+
+
+async def delete(message: Message, desk: Desk, inbox_id: int) -> None:
+    if thread_id := _topic(message):
+        await asyncio.to_thread(
+            taking_back.deleted, desk, inbox_id, _user(message), thread_id, _replied_to(message)
         )
     else:
         await asyncio.to_thread(operators.misplaced, desk, inbox_id)

@@ -159,7 +159,7 @@ def _by_customer(press: _Press) -> Pressed:
         return _while_with_people(press, conversation)
     if action == composing.CALL_PERSON:
         if conversation.state is ConversationState.WAITING:  # and nobody can be called
-            return Pressed(waiting_text(desk, customer), alert=True)
+            return Pressed(waiting_text(session, desk, customer), alert=True)
         question = _handed_over(press)
         disliked = question is not None and press.button.argument == composing.THUMB_DOWN
         rule = THUMB_DOWN if disliked else ASKED_FOR_PERSON
@@ -193,7 +193,7 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
     if text in (said_last, say("talk-to-person", language)):
         if not taken:
             hears_when_back(desk, conversation)
-        return Pressed(waiting_text(desk, customer, taken=taken), alert=True)
+        return Pressed(waiting_text(session, desk, customer, taken=taken), alert=True)
     message = _tapped(press, conversation)
     if held_back(session, desk, customer, conversation, message):
         return Pressed()
@@ -205,7 +205,7 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
     pass_on(session, desk, customer, conversation, message)
     if not taken:
         hears_when_back(desk, conversation)
-    return Pressed(passed_on_text(desk, customer, taken=taken), alert=True)
+    return Pressed(passed_on_text(session, desk, customer, taken=taken), alert=True)
 
 
 def _thumb(press: _Press, *, up: bool) -> Pressed:

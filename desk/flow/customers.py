@@ -83,7 +83,7 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
                 return
             if payload:
                 pass_on(session, desk, customer, conversation, message)
-            text = waiting_text(desk, customer)
+            text = waiting_text(session, desk, customer)
             hears_when_back(desk, conversation)
             customer_text(session, desk, f"start:{inbox_id}", customer, conversation, text)
             return

@@ -17,7 +17,6 @@ from desk.domain import (
     Person,
     Trial,
 )
-from desk.flow.albums import album_of
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
@@ -31,6 +30,7 @@ from desk.flow.kept_back import stays_here
 from desk.flow.noting import happened
 from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
 from desk.flow.quiet import close_if_quiet
+from desk.flow.taking_back import take_back
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
@@ -185,8 +185,8 @@ def operator_changed(
 ) -> None:
     """An operator has changed what they wrote in a topic: what the customer got is changed, too.
 
-    A copy that has not left yet takes the change along. They are told where the customer does not
-    get it. Who is in charge stays as it is.
+    A copy that has not left yet takes the change along; what is a note or a command now is taken
+    back. They are told where the customer does not get it. Who is in charge stays as it is.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or session.get(Operator, user_id) is None:
@@ -204,12 +204,13 @@ def operator_changed(
                     session, desk, key, thread_id, say("change-of-nothing-sent", desk.language)
                 )
             return
+        if stays_here(text):
+            outcome = take_back(session, desk, inbox_id, customer, message, copy, by_edit=True)
+            if outcome is not None:
+                tell(session, desk, inbox_id, thread_id, say(outcome, desk.language))
+            return
         session.refresh(copy, with_for_update=True)
-        refusal = (
-            _call_off(session, message, copy)
-            if stays_here(text)
-            else _refusal(session, customer, message, copy, inbox_id)
-        )
+        refusal = _refusal(session, customer, message, copy, inbox_id)
         if refusal is not None:
             tell(session, desk, inbox_id, thread_id, say(refusal, desk.language))
             return
@@ -254,21 +255,6 @@ def _is_still_to_be_read(session: Session, message: Message) -> bool:
 def _was_held_back(session: Session, message: Message) -> bool:
     decision = session.get(DecisionRow, message.id)
     return decision is not None and decision.rule == FLOOD
-
-
-def _call_off(session: Session, message: Message, copy: DeliveryRow) -> str:
-    """Keep a copy from leaving, or from leaving once more: its message is for colleagues now, and
-    it would take that along. Returns the name of the text that says so."""
-    if copy.state is DeliveryState.SENT:
-        sent = session.get(Inbox, message.inbox_id) if message.inbox_id is not None else None
-        in_album = sent is not None and album_of(sent) is not None
-        return "change-of-album-is-command" if in_album else "change-is-command"
-    if copy.state is DeliveryState.SENDING:
-        copy.payload = {**copy.payload, WITHDRAWN: True}
-        return "change-perhaps-took-back"
-    if copy.state is not DeliveryState.CANCELLED:
-        cancel(session, copy)
-    return "change-perhaps-took-back" if copy.uncertain else "change-took-back"
 
 
 def _refusal(

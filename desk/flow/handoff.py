@@ -94,7 +94,7 @@ def call_person(
     if has_delivery(session, key, message):
         return  # before what is told counts as said
     about = intent if likely else None
-    text = _told(desk, customer, conversation, rule, about, waiting=waiting)
+    text = _told(session, desk, customer, conversation, rule, about, waiting=waiting)
     written = message.telegram_id is not None
     if in_vain and written and _was_just_said(session, desk, conversation, text):
         return
@@ -147,6 +147,7 @@ def say_added(
 
 
 def _told(
+    session: Session,
     desk: Desk,
     customer: Customer,
     conversation: Conversation,
@@ -158,7 +159,7 @@ def _told(
     """What a customer hears for whom a person is called, as one message: a first word that suits
     the reason, what to do until somebody is there, and when that will be."""
     language = language_of(desk, customer)
-    text = waiting_text(desk, customer) if waiting else handover_text(desk, customer)
+    text = (waiting_text if waiting else handover_text)(session, desk, customer)
     if waiting:
         hears_when_back(desk, conversation)
     begins = rule in FIRST_WORDS and (rule == LATE or not waiting)

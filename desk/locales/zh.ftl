@@ -182,10 +182,12 @@ caption-command = 文件未发送，命令也未执行：说明文字以斜杠�
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
 not-delivered = 有一条消息未能送达客户：{ $error }
 change-not-delivered = 有一处修改未能送达，客户看到的仍是原来的消息：{ $error }
-change-is-command = 这次修改没有发送：备注和命令只留在这里。客户看到的仍是原来的消息。
-change-of-album-is-command = 这次修改没有发送：备注和命令只留在这里。这个相册中尚未发出的图片也留在这里；客户看到的是已发出的图片，内容不变。
-change-perhaps-took-back = 这条消息现在是备注或命令。如果之前已经发出，客户看到的仍是原来的内容。
-change-took-back = 这条消息现在是备注或命令，因此没有发送。
+taken-back = 已撤回：客户那里不再有这条消息。
+taken-back-unsent = 这条消息还没有发出，因此不会发送。
+taken-back-on-its-way = 这条消息正在发给客户。如果送达，会在客户那里删除，并在此告知。
+taken-back-perhaps = 这条消息不会再次发送。如果之前已经送达，客户那里仍有这条消息。
+not-taken-back = 这条消息未能撤回，客户那里仍有这条消息。（Telegram 只能删除 48 小时以内的消息。）错误：{ $error }
+take-back-what = 请用 /delete 回复您或同事在这个话题里写给客户的消息；现成答案无法这样撤回。
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
 change-of-file = 新文件没有发送，客户看到的仍是原来的消息。请重新发送。
 disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegram 保留，恢复后会继续处理；每位来信的客户会收到一次通知。请运行：frontdesk doctor
@@ -214,6 +216,7 @@ operator-help =
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
     /answer 加标题中的词 – 发送现成答案；单独发送则列出全部
+    /delete，用来回复您或同事写的消息 – 撤回那条消息；把消息修改成备注也会撤回
     /ban、/unban – 封禁这位客户或撤销封禁（管理员）
     /queue – 谁在等待，等了多久
     /report – 最近七天消息的处理情况
@@ -254,6 +257,7 @@ command-take = 接手这个话题的对话
 command-resolve = 结束对话，机器人重新回答
 command-answer = 按标题中的词发送现成答案
 command-note = 给同事看的备注，不会发给客户
+command-delete = 撤回您所回复的消息
 command-queue = 谁在等待，等了多久
 command-report = 最近七天消息的处理情况
 command-retrain = 用反馈训练（管理员）

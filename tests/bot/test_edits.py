@@ -50,6 +50,83 @@ async def test_an_operators_edit_of_a_caption_reaches_the_customer(
     await eventually(without_caption)
 
 
+async def taken_back(world: World, chat: int, copy: Json, thread: int, wrote: Json) -> None:
+    """Wait until a customer has a copy no more, and the topic says so below what it copied."""
+    notice = (await world.said(OPERATORS_CHAT, say("taken-back", "en")))[0]
+    assert notice["message_thread_id"] == thread
+    assert notice["reply_to_message"]["message_id"] == wrote["message_id"]
+    there: list[Json] = await world.ask("GET", f"chats/{chat}/messages")
+    assert copy["message_id"] not in {message["message_id"] for message in there}
+
+
+async def test_delete_takes_back_what_an_operator_wrote(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    wrote = await world.write_topic(thread, "Ben lives in Rose Lane")
+    copy = (await world.said(ann, "Rose Lane"))[0]
+    body = {"text": "/delete", "thread": thread, "reply_to": wrote["message_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", body)
+    await taken_back(world, ann, copy, thread, wrote)
+
+
+async def test_an_edit_into_a_note_takes_back_a_file(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    body = {"thread": thread, "caption": "Ben's invoice"}
+    wrote = await world.ask("POST", f"operators/{OLGA}/photo", body)
+    copy = (await world.said(ann, "invoice"))[0]
+    body = {"message_id": wrote["message_id"], "text": "// wrong topic"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    await taken_back(world, ann, copy, thread, wrote)
+
+
+async def test_what_telegram_deletes_no_more_is_said_below_it(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    wrote = await world.write_topic(thread, "Ben lives in Rose Lane")
+    copy = (await world.said(ann, "Rose Lane"))[0]
+    old = "Bad Request: message can't be deleted for everyone"
+    await world.fault("error", method="deleteMessage", status=400, description=old)
+    body = {"text": "/delete", "thread": thread, "reply_to": wrote["message_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", body)
+    notice = (await world.said(OPERATORS_CHAT, "could not be taken back"))[0]
+    assert notice["reply_to_message"]["message_id"] == wrote["message_id"]
+    assert await message_in(world, ann, copy["message_id"])
+
+
+async def test_a_deletion_whose_answer_is_lost_is_made_once_more_and_told_once(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    wrote = await world.write_topic(thread, "Ben lives in Rose Lane")
+    copy = (await world.said(ann, "Rose Lane"))[0]
+    await world.fault("lost", method="deleteMessage")
+    body = {"text": "/delete", "thread": thread, "reply_to": wrote["message_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", body)
+    await taken_back(world, ann, copy, thread, wrote)
+    assert len(await world.calls("deleteMessage", ann)) == 2
+
+
+async def test_a_notice_is_sent_though_what_it_replies_to_is_gone(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    refused = "Bad Request: message to be replied not found"
+    await world.fault("error", method="copyMessage", status=400, description="Bad Request: no")
+    await world.fault("error", method="sendMessage", status=400, description=refused)
+    await world.write_topic(thread, "they come on Monday")
+    notice = (await world.said(OPERATORS_CHAT, "could not be delivered"))[0]
+    assert notice["message_thread_id"] == thread
+
+
 async def test_a_command_that_a_customer_makes_a_question_is_answered(
     bot: Running, world: World, decider: Decider
 ) -> None:

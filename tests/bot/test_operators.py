@@ -328,7 +328,7 @@ async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_
         scope[0]: [command["command"] for command in commands]
         for scope, commands in simulator.world.bots[0].commands.items()
     }
-    operators = ["take", "resolve", "answer", "note", "ban", "unban"]
+    operators = ["take", "resolve", "answer", "note", "delete", "ban", "unban"]
     operators += ["queue", "report", "retrain", "help", "id"]
     assert listed[f"chat:{OPERATORS_CHAT}"] == operators
     assert listed["all_private_chats"] == ["start", "help", "human", "privacy"]

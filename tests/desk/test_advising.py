@@ -298,7 +298,9 @@ def test_an_alert_has_room_for_whatever_is_promised(stage: Stage, clock: Clock) 
     desk = replace(stage.desk, pack=pack.model_copy(update={"sla": sla}))
     for language in ("en", "zh"):
         ana = Customer(chat_id=501, name="Ana", language=language)
-        for text in (waiting_text(desk, ana), passed_on_text(desk, ana)):
+        with desk.store.reading() as session:
+            texts = [text(session, desk, ana) for text in (waiting_text, passed_on_text)]
+        for text in texts:
             assert "23" in text, "the longest of them: with a date"
             assert length(text) <= 200
 
