@@ -372,7 +372,8 @@ def _floods(session: Session, desk: Desk, message: Message) -> bool:
         .offset(desk.flood_per_minute - 1)
         .limit(1)
     )
-    return before is not None and before > message.created_at - FLOOD_SPAN
+    # What is further ahead was written before the clock was put back.
+    return before is not None and abs(message.created_at - before) < FLOOD_SPAN
 
 
 def held_back(
@@ -390,7 +391,7 @@ def held_back(
         return False
     say_nothing(session, desk, message, FLOOD)
     last, customer.flooded_at = customer.flooded_at, message.created_at
-    goes_on = last is not None and last > message.created_at - FLOOD_SPAN
+    goes_on = last is not None and abs(message.created_at - last) < FLOOD_SPAN
     if not goes_on and conversation.state is not ConversationState.HUMAN:
         text = say("flood", language_of(desk, customer))
         key = f"flood:{message.id}"

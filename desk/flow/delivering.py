@@ -30,6 +30,9 @@ BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
 BOTS_WORDS_KEEP = timedelta(days=1)
 """So long after it was due, what the bot had to say is still worth sending."""
+LONGEST_WAIT = timedelta(minutes=5)
+"""What is told to wait longer is tried again after that: one more refusal costs nothing, and a
+moment further ahead than this is known to be from before a clock was put back."""
 CHANGE_KEY = "changed:"
 """How the key of a change to a copy of an operator's message begins; the message's id follows."""
 DELETE_KEY = "deleted:"
@@ -121,7 +124,7 @@ def again(
     *,
     uncertain: bool = False,
 ) -> None:
-    """The delivery goes back and is due again in so many seconds.
+    """The delivery goes back and is due again in so many seconds, `LONGEST_WAIT` at most.
 
     `uncertain` says that it may have arrived already: the answer of Telegram was lost.
     """
@@ -130,7 +133,7 @@ def again(
         if not _under_way(session, row, attempt):
             return
         row.state, row.error = DeliveryState.PENDING, kept_error(error)
-        row.not_before = desk.clock() + timedelta(seconds=seconds)
+        row.not_before = desk.clock() + min(timedelta(seconds=seconds), LONGEST_WAIT)
         doubtful = uncertain and row.method not in IDEMPOTENT_METHODS
         outcome = "uncertain" if doubtful and not row.uncertain else "again"
         row.uncertain = row.uncertain or doubtful

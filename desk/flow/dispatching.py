@@ -29,6 +29,7 @@ from desk.flow.delivering import (
     DELETE_KEY,
     DELETE_TOPIC,
     EDIT_METHODS,
+    LONGEST_WAIT,
     WITHDRAWN,
     cancel,
     failed_in_any_case,
@@ -158,7 +159,13 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
 
 
 def _due(desk: Desk) -> ColumnElement[bool]:
-    return or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= desk.clock())
+    now = desk.clock()
+    return or_(
+        DeliveryRow.not_before.is_(None),
+        DeliveryRow.not_before <= now,
+        # Nothing is told to wait so long: the clock was put back since.
+        DeliveryRow.not_before > now + LONGEST_WAIT,
+    )
 
 
 def _take(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from psycopg.errors import DeadlockDetected
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
@@ -145,6 +146,27 @@ async def test_a_database_that_is_away_is_not_the_updates_fault(desk: Desk, rows
         async with running(desk, handle):
             (row,) = await rows.until(Inbox, state=InboxState.DONE)
     assert row.attempts == 0
+
+
+async def test_an_update_whose_statement_can_not_be_right_is_parked_and_holds_up_no_chat(
+    desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "RETRY_SECONDS", (0.01, 0.01, 0.01, 0.01))
+
+    def ask(number: int) -> None:
+        with desk.store.writing() as session:
+            if number == 1:
+                session.execute(text(f"SELECT length({', '.join(['1'] * 200)})"))
+
+    async def handle(row: InboxRow) -> None:
+        await asyncio.to_thread(ask, row.update_id)
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    put(desk, (1, 5), (2, 5))
+    async with running(desk, handle):
+        await rows.until(Inbox, state=InboxState.DONE)
+    (parked,) = rows.all(Inbox, state=InboxState.PARKED)
+    assert parked.update_id == 1
 
 
 async def test_a_deadlock_is_no_outage_and_the_update_is_handled_at_once(
