@@ -30,8 +30,8 @@ BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
 BOTS_WORDS_KEEP = timedelta(days=1)
 """So long after it was due, what the bot had to say is still worth sending."""
-LONGEST_WAIT = timedelta(minutes=5)
-"""What is told to wait longer is tried again after that: one more refusal costs nothing, and a
+LONGEST_WAIT = timedelta(hours=1)
+"""What is told to wait longer is tried again after that: one refusal an hour costs nothing, and a
 moment further ahead than this is known to be from before a clock was put back."""
 CHANGE_KEY = "changed:"
 """How the key of a change to a copy of an operator's message begins; the message's id follows."""
