@@ -13,6 +13,7 @@ from aiogram.types import ChatMemberUpdated, Message
 
 from bot.indicator import Indicator
 from bot.jobs import Jobs
+from bot.wording import words
 from desk import faultpoints
 from desk.domain import Person
 from desk.flow import customers, edits
@@ -112,8 +113,8 @@ def make_router() -> Router:
 
 
 def said(message: Message) -> str:
-    """The text of a message, its caption, or in brackets what it is."""
-    return message.text or message.caption or f"[{message.content_type.replace('_', ' ')}]"
+    """The words of a message, or in brackets what it is."""
+    return words(message) or f"[{message.content_type.replace('_', ' ')}]"
 
 
 async def start(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:

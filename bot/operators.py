@@ -16,6 +16,7 @@ from aiogram.types import Message, TelegramObject
 from bot.customers import NOTICES, said
 from bot.customers import command_named as customers_command
 from bot.jobs import Jobs
+from bot.wording import words
 from desk.domain import ANONYMOUS_ADMIN
 from desk.flow import edits, operators, ready_answers, roster
 from desk.flow.desk import Desk
@@ -45,7 +46,7 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(note, F.is_topic_message, _is_note)
     router.message.register(note, command_named("note"))
     # A command in a caption would be carried out and its file lost.
-    router.message.register(keep_back, F.is_topic_message, F.caption, _stays_here)
+    router.message.register(keep_back, F.is_topic_message, ~F.text, _stays_here)
     router.message.register(in_topic(operators.took), command_named("take"))
     router.message.register(in_topic(operators.resolved), command_named("resolve"))
     router.message.register(answer, command_named("answer"))
@@ -76,11 +77,11 @@ def _a_person(message: Message) -> bool:
 
 
 def _is_note(message: Message) -> bool:
-    return is_note(message.text or message.caption)
+    return is_note(words(message))
 
 
 def _stays_here(message: Message) -> bool:
-    return stays_here(message.text or message.caption)
+    return stays_here(words(message))
 
 
 def _is_for_the_customer(message: Message) -> bool:
