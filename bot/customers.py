@@ -9,7 +9,7 @@ from functools import partial
 from aiogram import F, Router
 from aiogram.enums import ChatMemberStatus, ChatType, ContentType
 from aiogram.filters import Command, CommandObject, CommandStart
-from aiogram.types import ChatMemberUpdated, Message
+from aiogram.types import Chat, ChatMemberUpdated, Message, User
 
 from bot.indicator import Indicator
 from bot.jobs import Jobs
@@ -204,10 +204,11 @@ async def block(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:
 
 
 def _person(message: Message) -> Person:
-    user = message.from_user
+    return person_of(message.chat, message.from_user)
+
+
+def person_of(chat: Chat, user: User | None) -> Person:
+    """Who writes in a private chat."""
     if user is None:
-        chat = message.chat
         return Person(chat.id, chat.full_name, first_name=chat.first_name)
-    return Person(
-        message.chat.id, user.full_name, user.username, user.language_code, user.first_name
-    )
+    return Person(chat.id, user.full_name, user.username, user.language_code, user.first_name)
