@@ -27,6 +27,7 @@ CHANGEABLE = frozenset(
         ContentType.ANIMATION,
         ContentType.AUDIO,
         ContentType.DOCUMENT,
+        ContentType.LIVE_PHOTO,
         ContentType.PHOTO,
         ContentType.TEXT,
         ContentType.VIDEO,
@@ -66,7 +67,8 @@ def make_router(operator_chat_id: int) -> Router:
         write, F.is_topic_message, F.content_type.not_in(NOTICES), _is_for_the_customer
     )
     router.edited_message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
-    router.edited_message.register(rewrite, F.is_topic_message, F.content_type.in_(CHANGEABLE))
+    router.edited_message.register(rewrite, F.text, command_named(re.compile("")))
+    router.edited_message.register(rewrite, F.is_topic_message, F.content_type.not_in(NOTICES))
     return router
 
 
@@ -113,15 +115,19 @@ async def write(message: Message, desk: Desk, inbox_id: int) -> None:
     )
 
 
-async def rewrite(message: Message, desk: Desk, inbox_id: int) -> None:
+async def rewrite(
+    message: Message, desk: Desk, inbox_id: int, command: CommandObject | None = None
+) -> None:
+    method, payload = _rewriting(message)
+    is_command = command is not None and command.command.lower() != "note"
     await asyncio.to_thread(
         edits.operator_changed,
         desk,
         inbox_id,
         _user(message),
-        message.message_thread_id or 0,
+        _topic(message) or 0,
         message.message_id,
-        edits.Rewritten(said(message), *_rewriting(message)),
+        edits.Rewritten(said(message), method, payload, is_command),
     )
 
 
@@ -188,8 +194,11 @@ async def answer_unknown(
     )
 
 
-def _rewriting(message: Message) -> tuple[str, dict[str, Any]]:
-    """The method that makes a copy of a message say what it says now, and its parameters."""
+def _rewriting(message: Message) -> tuple[str | None, dict[str, Any]]:
+    """The method that makes a copy of a message say what it says now, and its parameters; None
+    where there is none for such a message."""
+    if message.content_type not in CHANGEABLE:
+        return None, {}
     name, method, marks = "text", "editMessageText", message.entities
     if message.text is None:
         name, method, marks = "caption", "editMessageCaption", message.caption_entities

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from desk.texts import say
+from simulator import people
 from simulator.app import Simulator
 from simulator.people import existing
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import OLGA, Decider, Json, Running, World, eventually
+from tests.bot.test_customers import LIVE_PHOTO
 from tests.bot.test_operators import card_of
+from tests.bot.test_wording import saying
 
 
 async def message_in(world: World, chat: int, message_id: int) -> Json:
@@ -48,6 +51,52 @@ async def test_an_operators_edit_of_a_caption_reaches_the_customer(
         return "caption" not in await message_in(world, ann, copy["message_id"])
 
     await eventually(without_caption)
+
+
+async def test_an_edit_of_a_live_photos_caption_is_passed_on_and_one_of_a_poll_is_told(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    telegram = simulator.world
+    group = telegram.groups[OPERATORS_CHAT]
+    topic, olga = group.topics[card["message_thread_id"]], telegram.users[OLGA]
+    photo = people.write(telegram, group, olga, topic=topic, extra={**LIVE_PHOTO, "caption": "10"})
+    await eventually(lambda: world.calls("copyMessage", ann))
+    photo.extra["caption"] = "100"
+    telegram.changed(photo)
+    (edit,) = await eventually(lambda: world.calls("editMessageCaption", ann))
+    assert edit["params"]["caption"] == "100"
+    poll = people.write(telegram, group, olga, topic=topic, extra=saying("poll", "pink or red?"))
+
+    async def both() -> bool:
+        return len(await world.calls("copyMessage", ann)) == 2
+
+    await eventually(both)
+    poll.extra |= saying("poll", "pink or blue?")
+    telegram.changed(poll)
+    await world.said(OPERATORS_CHAT, say("change-of-kind", "en"))
+
+
+async def test_a_mistyped_command_that_an_edit_mends_is_to_be_written_anew(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    topic = card["message_thread_id"]
+    for thread, text, mended in ((topic, "/resolv", "/resolve"), (None, "/quee", "/queue")):
+        wrote = await world.write_topic(thread, text)
+        body = {"message_id": wrote["message_id"], "text": mended}
+        await world.ask("POST", f"operators/{OLGA}/edit", body)
+        told = await world.reply(wrote, say("command-by-edit", "en"))
+        assert told["thread_id"] == thread
+    # A note is none, however it is written.
+    wrote = await world.write_topic(topic, "/note she calls")
+    body = {"message_id": wrote["message_id"], "text": "/note she called"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    await world.write_topic(None, "/help")
+    await world.said(OPERATORS_CHAT, "/retrain")
+    assert len(await world.said(OPERATORS_CHAT, say("command-by-edit", "en"))) == 2
 
 
 async def test_a_command_that_a_customer_makes_a_question_is_answered(
