@@ -11,7 +11,7 @@ from typing import Any
 from aiogram import F, Router
 from aiogram.enums import ContentType
 from aiogram.filters import CommandObject
-from aiogram.types import Message, TelegramObject
+from aiogram.types import Message, MessageEntity, TelegramObject
 
 from bot.customers import NOTICES, said
 from bot.customers import command_named as customers_command
@@ -112,6 +112,7 @@ async def write(message: Message, desk: Desk, inbox_id: int) -> None:
         message.message_id,
         said(message),
         _replied_to(message),
+        _quote(message),
     )
 
 
@@ -204,8 +205,7 @@ def _rewriting(message: Message) -> tuple[str | None, dict[str, Any]]:
         name, method, marks = "caption", "editMessageCaption", message.caption_entities
     payload: dict[str, Any] = {name: message.text or message.caption or ""}
     if marks:
-        dumped = [mark.model_dump(mode="json", exclude_none=True) for mark in marks]
-        payload["entities" if name == "text" else "caption_entities"] = dumped
+        payload["entities" if name == "text" else "caption_entities"] = _dumped(marks)
     # What a copy takes over by itself.
     if message.link_preview_options is not None and name == "text":
         payload["link_preview_options"] = message.link_preview_options.model_dump(
@@ -223,6 +223,18 @@ def _replied_to(message: Message) -> int | None:
     if answered is None or answered.message_id == message.message_thread_id:
         return None
     return answered.message_id
+
+
+def _quote(message: Message) -> operators.Quote | None:
+    """The part that its author has marked of what a message replies to."""
+    quote = message.quote
+    if quote is None or not quote.is_manual:
+        return None
+    return operators.Quote(quote.text, quote.position, _dumped(quote.entities or []))
+
+
+def _dumped(marks: list[MessageEntity]) -> list[dict[str, Any]]:
+    return [mark.model_dump(mode="json", exclude_none=True) for mark in marks]
 
 
 def _topic(message: Message) -> int | None:

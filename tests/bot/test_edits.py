@@ -169,6 +169,70 @@ async def test_a_reply_to_a_card_is_a_reply_to_the_customers_message(
     assert second["reply_to_message"]["message_id"] == reply["message_id"]
 
 
+async def test_a_reply_to_a_part_of_a_message_is_one_to_that_part(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "it is outrageous & late")
+    topic = card["message_thread_id"]
+    telegram = simulator.world
+    group, olga = telegram.groups[OPERATORS_CHAT], telegram.users[OLGA]
+
+    async def reply(text: str, to: int, part: str, position: int = 0, **more: object) -> Json:
+        quote = {"text": part, "position": position, "is_manual": True, **more}
+        place = group.topics[topic]
+        extra = {"quote": quote}
+        people.write(telegram, group, olga, text=text, topic=place, reply_to=to, extra=extra)
+        return (await world.said(ann, text))[0]
+
+    # The customer's words on a card, wherever they stand there.
+    assert (await reply("how late?", card["message_id"], "& late"))["quote"]["text"] == "& late"
+    # What stands on the card and is not theirs is no part of their message.
+    whole = await reply("let me see", card["message_id"], "Needs a person")
+    assert "quote" not in whole
+    assert whole["reply_to_message"]["text"] == "it is outrageous & late"
+    # Their files, and what colleagues wrote, are the same in both chats.
+    body = {"caption": "red or pink"}
+    await world.ask("POST", f"customers/{ann}/photo", body)
+    await eventually(lambda: world.calls("copyMessage", OPERATORS_CHAT))
+    photo = next(number for number, m in group.messages.items() if m.text == "red or pink")
+    assert (await reply("this one?", photo, "pink", 7))["quote"]["text"] == "pink"
+    last = (await world.calls("copyMessage", ann))[-1]["params"]["reply_parameters"]
+    assert (last["quote"], last["quote_position"]) == ("pink", 7)
+    own = await world.write_topic(topic, "pink it is")
+    await world.said(ann, "pink it is")
+    bold = [{"type": "bold", "offset": 0, "length": 4}]
+    await reply("I mean red", own["message_id"], "pink", entities=bold)
+    last = (await world.calls("copyMessage", ann))[-1]["params"]["reply_parameters"]
+    assert (last["quote"], last["quote_position"], last["quote_entities"]) == ("pink", 0, bold)
+    assert all(call["ok"] for call in await world.calls("copyMessage", ann)), "none tried in vain"
+
+
+async def test_a_reply_to_a_part_that_the_customer_has_changed_is_one_to_the_whole(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous, order 4711")
+    telegram = simulator.world
+    (chat,) = [chat for chat in telegram.privates.values() if chat.id == ann]
+    first = next(m for m in chat.messages.values() if "4711" in m.text)
+    first.text = "outrageous, order 4712"
+    group = telegram.groups[OPERATORS_CHAT]
+    quote = {"text": "order 4711", "position": 0, "is_manual": True}
+    people.write(
+        telegram,
+        group,
+        telegram.users[OLGA],
+        text="about this one:",
+        topic=group.topics[card["message_thread_id"]],
+        reply_to=card["message_id"],
+        extra={"quote": quote},
+    )
+    reply = (await world.said(ann, "about this one"))[0]
+    assert reply["reply_to_message"]["message_id"] == first.message_id
+    assert "quote" not in reply
+
+
 async def test_what_replies_to_nothing_of_the_customers_is_sent_as_it_is(
     bot: Running, world: World, decider: Decider
 ) -> None:
