@@ -452,7 +452,9 @@ def _quoted(quote: Quote | None, on_card: str | None) -> dict[str, Any]:
         return {}
     words = clean(quote.text)
     if on_card is not None:
-        return {"quote": words} if words in on_card else {}
+        # A word joiner may stand there behind an @ or a slash, so that nobody is notified.
+        theirs = (each for each in (words, words.replace("\N{WORD JOINER}", "")) if each in on_card)
+        return {"quote": part} if (part := next(theirs, "")) else {}
     return {"quote": words, "quote_position": quote.position, "quote_entities": quote.entities}
 
 

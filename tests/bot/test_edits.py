@@ -173,7 +173,7 @@ async def test_a_reply_to_a_part_of_a_message_is_one_to_that_part(
     bot: Running, world: World, decider: Decider, simulator: Simulator
 ) -> None:
     ann = await world.customer("Ann")
-    card = await card_of(world, decider, ann, "it is outrageous & late")
+    card = await card_of(world, decider, ann, "it is outrageous & late, @omar")
     topic = card["message_thread_id"]
     telegram = simulator.world
     group, olga = telegram.groups[OPERATORS_CHAT], telegram.users[OLGA]
@@ -187,10 +187,12 @@ async def test_a_reply_to_a_part_of_a_message_is_one_to_that_part(
 
     # The customer's words on a card, wherever they stand there.
     assert (await reply("how late?", card["message_id"], "& late"))["quote"]["text"] == "& late"
+    who = await reply("who?", card["message_id"], "late, @\N{WORD JOINER}omar")
+    assert who["quote"]["text"] == "late, @omar"
     # What stands on the card and is not theirs is no part of their message.
     whole = await reply("let me see", card["message_id"], "Needs a person")
     assert "quote" not in whole
-    assert whole["reply_to_message"]["text"] == "it is outrageous & late"
+    assert whole["reply_to_message"]["text"] == "it is outrageous & late, @omar"
     # Their files, and what colleagues wrote, are the same in both chats.
     body = {"caption": "red or pink"}
     await world.ask("POST", f"customers/{ann}/photo", body)
