@@ -9,10 +9,11 @@ from functools import partial
 from aiogram import F, Router
 from aiogram.enums import ChatMemberStatus, ChatType, ContentType
 from aiogram.filters import Command, CommandObject, CommandStart
-from aiogram.types import ChatMemberUpdated, Message
+from aiogram.types import Chat, ChatMemberUpdated, Message, User
 
 from bot.indicator import Indicator
 from bot.jobs import Jobs
+from bot.wording import words
 from desk import faultpoints
 from desk.domain import Person
 from desk.flow import customers, edits
@@ -112,8 +113,8 @@ def make_router() -> Router:
 
 
 def said(message: Message) -> str:
-    """The text of a message, its caption, or in brackets what it is."""
-    return message.text or message.caption or f"[{message.content_type.replace('_', ' ')}]"
+    """The words of a message, or in brackets what it is."""
+    return words(message) or f"[{message.content_type.replace('_', ' ')}]"
 
 
 async def start(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
@@ -203,10 +204,11 @@ async def block(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:
 
 
 def _person(message: Message) -> Person:
-    user = message.from_user
+    return person_of(message.chat, message.from_user)
+
+
+def person_of(chat: Chat, user: User | None) -> Person:
+    """Who writes in a private chat."""
     if user is None:
-        chat = message.chat
         return Person(chat.id, chat.full_name, first_name=chat.first_name)
-    return Person(
-        message.chat.id, user.full_name, user.username, user.language_code, user.first_name
-    )
+    return Person(chat.id, user.full_name, user.username, user.language_code, user.first_name)

@@ -413,10 +413,15 @@ _OUT_OF_GROUP = ("group chat", "not a member", "kicked")
 
 
 def _simpler(params: Params, error: RefusedError) -> Params | None:
-    """The same message without what was refused: its markup, its keyboard or what it replies to."""
+    """The same message without what was refused: its markup, its keyboard, or of what it replies to
+    the part that it quotes, or all."""
     if error.says("can't parse entities") and "parse_mode" in params:
         bare = {name: value for name, value in params.items() if name != "parse_mode"}
         return bare | {"text": plain(str(params.get("text", "")))}
+    reply = params.get("reply_parameters")
+    if error.says("quote") and isinstance(reply, dict) and "quote" in reply:
+        whole = {name: value for name, value in reply.items() if not name.startswith("quote")}
+        return params | {"reply_parameters": whole}
     if error.says("BUTTON_", "inline keyboard", "reply markup") and "reply_markup" in params:
         return {name: value for name, value in params.items() if name != "reply_markup"}
     if error.says("message to be replied", "REPLY_MESSAGE_ID") and "reply_parameters" in params:

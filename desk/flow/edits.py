@@ -26,7 +26,7 @@ from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
 from desk.flow.keeping import lasting_id
-from desk.flow.kept_back import stays_here
+from desk.flow.kept_back import is_note, stays_here
 from desk.flow.noting import happened
 from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
 from desk.flow.quiet import close_if_quiet
@@ -41,9 +41,12 @@ class Rewritten:
     """What a message has become, and how to make its copy the same."""
 
     text: str
-    method: str
+    method: str | None
+    """None where bots can't change a message of this kind."""
     payload: dict[str, Any]
     """The method's parameters, but for those that say which message."""
+    is_command: bool = False
+    """Whether it would be a command to this bot if it were sent."""
 
 
 def customer_changed(
@@ -186,24 +189,24 @@ def operator_changed(
     """An operator has changed what they wrote in a topic: what the customer got is changed, too.
 
     A copy that has not left yet takes the change along; what is a note or a command now is taken
-    back. They are told where the customer does not get it. Who is in charge stays as it is.
+    back. They are told where the customer does not get it. Who is in charge stays as it is. An edit
+    carries out no command, which is told, too, in General as well (where `thread_id` is 0).
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or session.get(Operator, user_id) is None:
             return
         customer = customer_of(session, desk, thread_id)
-        if customer is None:
-            return
         text = clean(rewritten.text)
-        message, copy = written_in_topic(session, desk, customer, telegram_id) or (None, None)
-        if message is None or copy is None:
-            if not stays_here(text):
-                # Once for each message: Telegram tells of changes that nobody sees, too.
-                key = f"told:{CHANGE_KEY}{desk.operator_chat_id}:{thread_id}:{telegram_id}"
-                tell_once(
-                    session, desk, key, thread_id, say("change-of-nothing-sent", desk.language)
-                )
+        written = None
+        if customer is not None:
+            written = written_in_topic(session, desk, customer, telegram_id)
+        if customer is None or written is None:
+            if rewritten.is_command and not is_note(text):
+                _tell_of(session, desk, thread_id, telegram_id, "command-by-edit")
+            elif customer is not None and not stays_here(text):
+                _tell_of(session, desk, thread_id, telegram_id, "change-of-nothing-sent")
             return
+        message, copy = written
         if stays_here(text):
             outcome = take_back(session, desk, inbox_id, customer, message, copy, by_edit=True)
             if outcome is not None:
@@ -214,25 +217,36 @@ def operator_changed(
         if refusal is not None:
             tell(session, desk, inbox_id, thread_id, say(refusal, desk.language))
             return
+        method, waits = rewritten.method, copy.state is DeliveryState.PENDING
+        if method is None and (not waits or copy.uncertain):
+            _tell_of(session, desk, thread_id, telegram_id, "change-of-kind")
+            return
         message.text = text
         copy.payload = {name: value for name, value in copy.payload.items() if name != WITHDRAWN}
         happened(
             session, "operator.changed", message=message.id, conversation=message.conversation_id
         )
-        if copy.state is DeliveryState.PENDING:
+        if waits:
             message.inbox_id = inbox_id  # whose file it takes along
-            if copy.attempts == 0:
-                return
+        if method is None or (waits and copy.attempts == 0):
+            return
         add_delivery(
             session,
             desk,
             f"{CHANGE_KEY}{message.id}:{inbox_id}",
             customer.chat_id,
-            rewritten.method,
+            method,
             rewritten.payload,
             conversation=session.get_one(Conversation, message.conversation_id),
             message=message,
         )
+
+
+def _tell_of(session: Session, desk: Desk, thread_id: int, telegram_id: int, name: str) -> None:
+    """Say a text, by its name, of a change; once for each message: Telegram tells of changes that
+    nobody sees, too, and of each step of whoever shares where they are."""
+    key = f"told:{CHANGE_KEY}{name}:{desk.operator_chat_id}:{thread_id}:{telegram_id}"
+    tell_once(session, desk, key, thread_id or None, say(name, desk.language))
 
 
 def _is_still_to_be_read(session: Session, message: Message) -> bool:

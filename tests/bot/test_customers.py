@@ -353,7 +353,7 @@ RICH_MESSAGE = {"rich_message": {"blocks": [{"type": "paragraph", "text": "it ar
     [
         (LOCATION, "[location]", "a location"),
         (LIVE_PHOTO, "[live photo]", "a photo"),
-        (RICH_MESSAGE, "[rich message]", "something that the bot can't read"),
+        (RICH_MESSAGE, "it arrived broken", "a file, or something else that the bot can't read"),
         ({"hologram": {"depth": 3}}, "[unknown]", "something that the bot can't read"),
         (SOUNDLESS_VIDEO, "[animation]", "a video"),
     ],

@@ -17,12 +17,13 @@ from bot.disturbance import Disturbance
 from bot.lanes import Lanes
 from bot.limits import Limits
 from bot.telegram import Telegram
-from desk.domain import InboxRow, InboxState, Incoming
+from desk.domain import Author, InboxRow, InboxState, Incoming
 from desk.flow import customers, intake
 from desk.flow.desk import Desk
 from desk.pack import Pack
 from desk.store import Store
-from desk.tables import DeliveryRow, Inbox
+from desk.tables import DeliveryRow, Inbox, Message
+from simulator import people
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.bot.conftest import Rows, Running, Starter, World, eventually, quiet
@@ -262,6 +263,42 @@ async def test_an_unreadable_update_is_parked_at_once_and_operators_are_told(
     assert all(row.attempts == 1 and "ValidationError" not in row.error for row in parked)
     assert all("validation errors for Update" in row.error for row in parked)
     await world.said(OPERATORS_CHAT, "could not be handled", count=2)
+
+
+async def test_a_customers_message_that_can_not_be_read_calls_a_person_who_gets_a_copy(
+    bot: Running, world: World, rows: Rows, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    telegram = simulator.world
+    chat = telegram.private_chat(telegram.bots[0], telegram.users[ann])
+    strange = {"rich_message": {"blocks": [{"type": "hologram", "depth": 3}]}}
+    with capture_logs() as logs:
+        sent = people.write(telegram, chat, telegram.users[ann], extra=strange)
+        card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+        assert "Ann" in card["text"]
+        assert "[unknown]" in card["text"]
+        await world.said(ann, "colleague")
+    (copied,) = await eventually(lambda: world.calls("copyMessage", OPERATORS_CHAT))
+    assert copied["params"]["message_id"] == sent.message_id
+    # What of it can be read is kept.
+    caption = {"paid_media": "strange", "caption": "is this yours?"}
+    people.write(telegram, chat, telegram.users[ann], extra=caption)
+    await rows.until(Inbox, count=2, state=InboxState.DONE)
+    said = [row.text for row in rows.all(Message, author=Author.CUSTOMER)]
+    assert said == ["[unknown]", "is this yours?"]
+    assert "message.rich_message.blocks.0" in str(logs)
+    assert "hologram" not in str(logs), "what customers send is never logged"
+
+
+async def test_a_notice_that_can_not_be_read_calls_nobody(
+    bot: Running, world: World, rows: Rows, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    telegram = simulator.world
+    chat = telegram.private_chat(telegram.bots[0], telegram.users[ann])
+    people.write(telegram, chat, telegram.users[ann], extra={"pinned_message": "strange"})
+    await rows.until(Inbox, state=InboxState.PARKED)
+    assert not rows.all(Message)
 
 
 async def test_a_poison_update_is_retried_and_parked_while_others_go_on(

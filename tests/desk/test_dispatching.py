@@ -78,9 +78,7 @@ def test_what_waits_for_a_moment_does_not_wait_for_a_clock_that_is_put_back(
     assert take_texts(stage) == ["two"]
 
 
-def test_who_is_told_to_wait_for_long_asks_again_after_an_hour(
-    stage: Stage, clock: Clock
-) -> None:
+def test_who_is_told_to_wait_for_long_asks_again_after_an_hour(stage: Stage, clock: Clock) -> None:
     (first,) = add_deliveries(stage, "one")
     assert take_texts(stage) == ["one"]
     delivering.again(stage.desk, first, 1, 86400, "429")
