@@ -24,6 +24,8 @@ WRITTEN_KEY = "operator:"
 """How the key of a copy of an operator's message begins; the message's id follows."""
 
 TEXT_METHOD = "sendMessage"
+NO_PREVIEW = {"link_preview_options": {"is_disabled": True}}
+"""With what goes to the operators' group: no stranger's picture stands there for a link."""
 
 Keyboard = Sequence[Sequence[Button]]
 
@@ -223,7 +225,7 @@ def operators_text(
     """A text (Telegram HTML) to the operators: into the customer's topic, or to everybody."""
     if desk.operator_chat_id is None:
         return
-    payload: dict[str, Any] = {"text": text, "parse_mode": "HTML"}
+    payload: dict[str, Any] = {"text": text, "parse_mode": "HTML", **NO_PREVIEW}
     if reply_markup is not None:
         payload["reply_markup"] = reply_markup
     add_delivery(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from desk.domain import (
     Person,
     Trial,
 )
+from desk.flow import besides
 from desk.flow.albums import album_of
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
@@ -54,6 +56,7 @@ def customer_changed(
     text: str,
     *,
     is_file: bool = False,
+    links: Sequence[str] = (),
 ) -> tuple[int, int] | None:
     """A customer has changed a message.
 
@@ -63,7 +66,8 @@ def customer_changed(
     Otherwise it was answered, and is only kept. What was no text so far, such as a command, is read
     as one that is sent.
 
-    With `is_file` the `text` is a file's caption, or says what it is.
+    With `is_file` the `text` is a file's caption, or says what it is. `links` are the addresses
+    behind its words.
 
     Returns the (message id, attempt) to enqueue after the commit, if there is one.
     """
@@ -92,19 +96,19 @@ def customer_changed(
         if written is None:
             if is_file or text.startswith("/"):
                 return None
-            return ask_model(session, desk, inbox_id, person, telegram_id, text)
+            return ask_model(session, desk, inbox_id, person, telegram_id, text, links=links)
         # Locked before its messages, as everywhere.
         conversation = find_open(session, customer)
         # A worker or the scheduler may just begin an attempt at it.
         session.refresh(written, with_for_update=True)
         text, replaced = clean(text), _replaced_file(session, written, inbox_id)
-        if written.text == text and not replaced:
+        if (written.text, written.links) == (text, besides.links(links)) and not replaced:
             # Telegram tells of other changes, too, such as a link's preview, or each step of
             # whoever shares where they are: of that nothing is kept.
             session.get_one(Inbox, inbox_id).payload = {}
             return None
         if written.state is MessageState.PENDING and not replaced:
-            return _read_as_it_is_now(session, desk, written, text)
+            return _read_as_it_is_now(session, desk, written, text, links)
         if conversation is None or conversation.id != written.conversation_id:
             return None
         if close_if_quiet(session, desk, customer, conversation):
@@ -112,14 +116,14 @@ def customer_changed(
         # A file that was held back in a flood is shown at last, whatever of it was changed.
         shows_file = replaced or (is_file and _was_held_back(session, written))
         return _said_anew(
-            session, desk, customer, conversation, written, inbox_id, text, shows_file
+            session, desk, customer, conversation, written, inbox_id, text, links, shows_file
         )
 
 
 def _read_as_it_is_now(
-    session: Session, desk: Desk, written: Message, text: str
+    session: Session, desk: Desk, written: Message, text: str, links: Sequence[str]
 ) -> tuple[int, int] | None:
-    written.text, written.trial = text, Trial.NONE
+    written.text, written.links, written.trial = text, besides.links(links), Trial.NONE
     happened(session, "message.changed", message=written.id, conversation=written.conversation_id)
     if first_pending(session, written.conversation_id) is not written:
         return None
@@ -138,6 +142,7 @@ def _said_anew(
     written: Message,
     inbox_id: int,
     text: str,
+    links: Sequence[str],
     shows_file: bool,
 ) -> tuple[int, int] | None:
     """What a handled message has become, as a further one of the open conversation.
@@ -150,7 +155,8 @@ def _said_anew(
     message = add_message(
         session, desk, conversation, inbox_id, Author.CUSTOMER, text, written.telegram_id
     )
-    message.quoted = written.quoted
+    message.quoted, message.forwarded_from = written.quoted, written.forwarded_from
+    message.links = besides.links(links)
     happened(session, "message.changed", message=message.id, conversation=conversation.id)
     if alone and shows_file:
         # As with a file that is sent.
