@@ -249,6 +249,10 @@ class Message(Base):
     telegram_id: Mapped[int | None]
     quoted: Mapped[str | None] = mapped_column(Text)
     """The beginning of what it replies to, where a customer replied to a message by itself."""
+    forwarded_from: Mapped[str | None] = mapped_column(Text)
+    """The name of who wrote it, where a customer forwarded somebody else's message."""
+    links: Mapped[str | None] = mapped_column(Text)
+    """The addresses behind a customer's words, one a line."""
     delivery_key: Mapped[str | None] = mapped_column(String(96))
     """The `DeliveryRow.key` under which it goes to the customer, where the bot wrote it."""
     state: Mapped[MessageState] = mapped_column(default=MessageState.DECIDED)

@@ -24,6 +24,8 @@ WRITTEN_KEY = "operator:"
 """How the key of a copy of an operator's message begins; the message's id follows."""
 
 TEXT_METHOD = "sendMessage"
+NO_PREVIEW = {"link_preview_options": {"is_disabled": True}}
+"""With what goes to the operators' group: no stranger's picture stands there for a link."""
 
 Keyboard = Sequence[Sequence[Button]]
 
@@ -227,7 +229,7 @@ def operators_text(
     """
     if desk.operator_chat_id is None:
         return
-    payload: dict[str, Any] = {"text": text, "parse_mode": "HTML"}
+    payload: dict[str, Any] = {"text": text, "parse_mode": "HTML", **NO_PREVIEW}
     if reply_markup is not None:
         payload["reply_markup"] = reply_markup
     if reply_to is not None:

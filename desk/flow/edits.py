@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from desk.domain import (
     Person,
     Trial,
 )
+from desk.flow import besides
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
@@ -57,6 +59,7 @@ def customer_changed(
     text: str,
     *,
     is_file: bool = False,
+    links: Sequence[str] = (),
 ) -> tuple[int, int] | None:
     """A customer has changed a message.
 
@@ -66,7 +69,8 @@ def customer_changed(
     Otherwise it was answered, and is only kept. What was no text so far, such as a command, is read
     as one that is sent.
 
-    With `is_file` the `text` is a file's caption, or says what it is.
+    With `is_file` the `text` is a file's caption, or says what it is. `links` are the addresses
+    behind its words.
 
     Returns the (message id, attempt) to enqueue after the commit, if there is one.
     """
@@ -95,19 +99,19 @@ def customer_changed(
         if written is None:
             if is_file or text.startswith("/"):
                 return None
-            return ask_model(session, desk, inbox_id, person, telegram_id, text)
+            return ask_model(session, desk, inbox_id, person, telegram_id, text, links=links)
         # Locked before its messages, as everywhere.
         conversation = find_open(session, customer)
         # A worker or the scheduler may just begin an attempt at it.
         session.refresh(written, with_for_update=True)
         text, replaced = clean(text), _replaced_file(session, written, inbox_id)
-        if written.text == text and not replaced:
+        if (written.text, written.links) == (text, besides.links(links)) and not replaced:
             # Telegram tells of other changes, too, such as a link's preview, or each step of
             # whoever shares where they are: of that nothing is kept.
             session.get_one(Inbox, inbox_id).payload = {}
             return None
         if written.state is MessageState.PENDING and not replaced:
-            return _read_as_it_is_now(session, desk, written, text)
+            return _read_as_it_is_now(session, desk, written, text, links)
         if conversation is None or conversation.id != written.conversation_id:
             return None
         if close_if_quiet(session, desk, customer, conversation):
@@ -115,14 +119,14 @@ def customer_changed(
         # A file that was held back in a flood is shown at last, whatever of it was changed.
         shows_file = replaced or (is_file and _was_held_back(session, written))
         return _said_anew(
-            session, desk, customer, conversation, written, inbox_id, text, shows_file
+            session, desk, customer, conversation, written, inbox_id, text, links, shows_file
         )
 
 
 def _read_as_it_is_now(
-    session: Session, desk: Desk, written: Message, text: str
+    session: Session, desk: Desk, written: Message, text: str, links: Sequence[str]
 ) -> tuple[int, int] | None:
-    written.text, written.trial = text, Trial.NONE
+    written.text, written.links, written.trial = text, besides.links(links), Trial.NONE
     happened(session, "message.changed", message=written.id, conversation=written.conversation_id)
     if first_pending(session, written.conversation_id) is not written:
         return None
@@ -141,6 +145,7 @@ def _said_anew(
     written: Message,
     inbox_id: int,
     text: str,
+    links: Sequence[str],
     shows_file: bool,
 ) -> tuple[int, int] | None:
     """What a handled message has become, as a further one of the open conversation.
@@ -153,7 +158,8 @@ def _said_anew(
     message = add_message(
         session, desk, conversation, inbox_id, Author.CUSTOMER, text, written.telegram_id
     )
-    message.quoted = written.quoted
+    message.quoted, message.forwarded_from = written.quoted, written.forwarded_from
+    message.links = besides.links(links)
     happened(session, "message.changed", message=message.id, conversation=conversation.id)
     if alone and shows_file:
         # As with a file that is sent.
@@ -208,38 +214,47 @@ def operator_changed(
             return
         message, copy = written
         if stays_here(text):
-            outcome = take_back(session, desk, inbox_id, customer, message, copy, by_edit=True)
-            if outcome is not None:
-                tell(session, desk, inbox_id, thread_id, say(outcome, desk.language))
-            return
-        session.refresh(copy, with_for_update=True)
-        refusal = _refusal(session, customer, message, copy, inbox_id)
-        if refusal is not None:
-            tell(session, desk, inbox_id, thread_id, say(refusal, desk.language))
-            return
-        method, waits = rewritten.method, copy.state is DeliveryState.PENDING
-        if method is None and (not waits or copy.uncertain):
-            _tell_of(session, desk, thread_id, telegram_id, "change-of-kind")
-            return
-        message.text = text
-        copy.payload = {name: value for name, value in copy.payload.items() if name != WITHDRAWN}
-        happened(
-            session, "operator.changed", message=message.id, conversation=message.conversation_id
-        )
-        if waits:
-            message.inbox_id = inbox_id  # whose file it takes along
-        if method is None or (waits and copy.attempts == 0):
-            return
-        add_delivery(
-            session,
-            desk,
-            f"{CHANGE_KEY}{message.id}:{inbox_id}",
-            customer.chat_id,
-            method,
-            rewritten.payload,
-            conversation=session.get_one(Conversation, message.conversation_id),
-            message=message,
-        )
+            told = take_back(session, desk, inbox_id, customer, message, copy, by_edit=True)
+        else:
+            session.refresh(copy, with_for_update=True)
+            told = _refusal(session, customer, message, copy, inbox_id)
+            waits = copy.state is DeliveryState.PENDING and not copy.uncertain
+            if told is None and rewritten.method is None and not waits:
+                _tell_of(session, desk, thread_id, telegram_id, "change-of-kind")
+            elif told is None:
+                _pass_on(session, desk, inbox_id, customer, message, copy, rewritten)
+        if told is not None:
+            tell(session, desk, inbox_id, thread_id, say(told, desk.language))
+
+
+def _pass_on(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    message: Message,
+    copy: DeliveryRow,
+    rewritten: Rewritten,
+) -> None:
+    """Have the customer's copy changed, or let one that has not left take the change along."""
+    message.text = clean(rewritten.text)
+    copy.payload = {name: value for name, value in copy.payload.items() if name != WITHDRAWN}
+    happened(session, "operator.changed", message=message.id, conversation=message.conversation_id)
+    waits = copy.state is DeliveryState.PENDING
+    if waits:
+        message.inbox_id = inbox_id  # whose file it takes along
+    if rewritten.method is None or (waits and copy.attempts == 0):
+        return
+    add_delivery(
+        session,
+        desk,
+        f"{CHANGE_KEY}{message.id}:{inbox_id}",
+        customer.chat_id,
+        rewritten.method,
+        rewritten.payload,
+        conversation=session.get_one(Conversation, message.conversation_id),
+        message=message,
+    )
 
 
 def _tell_of(session: Session, desk: Desk, thread_id: int, telegram_id: int, name: str) -> None:

@@ -281,6 +281,7 @@ def _forget(
         kept = regions is not None and message.id in taught_ids
         message.text = mask(message.text, regions or ()) if kept else ""
         message.telegram_id = message.quoted = None
+        message.forwarded_from = message.links = None
     _in_bulk(
         session,
         update(Feedback)

@@ -14,6 +14,7 @@ from desk.flow.albums import album_of, is_kept_back
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import (
+    NO_PREVIEW,
     TEXT_METHOD,
     WRITTEN_KEY,
     add_delivery,
@@ -251,10 +252,7 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
         if session.get(Operator, user_id) is None:
             _refuse(session, desk, _refusal(None, user_id), user_id, inbox_id, thread_id)
             return
-        payload: dict[str, object] = {
-            "parse_mode": "HTML",
-            "link_preview_options": {"is_disabled": True},
-        }
+        payload: dict[str, object] = {"parse_mode": "HTML", **NO_PREVIEW}
         if thread_id is not None:
             payload["message_thread_id"] = thread_id
         add_delivery(session, desk, f"{key}{inbox_id}", desk.operator_chat_id, TEXT_METHOD, payload)

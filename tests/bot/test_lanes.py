@@ -312,13 +312,13 @@ async def test_a_poison_update_is_retried_and_parked_while_others_go_on(
     tries = 0
 
     def poisoned(
-        desk: Any, inbox_id: int, person: Any, telegram_id: int, text: str, quoted: Any
+        desk: Any, inbox_id: int, person: Any, telegram_id: int, text: str, *rest: Any
     ) -> Any:
         nonlocal tries
         if text == "poison":
             tries += 1
             raise ValueError("can't read 'poison'")
-        return wrote(desk, inbox_id, person, telegram_id, text, quoted)
+        return wrote(desk, inbox_id, person, telegram_id, text, *rest)
 
     monkeypatch.setattr(customers, "wrote", poisoned)
     ann, bob = await world.customer("Ann"), await world.customer("Bob")

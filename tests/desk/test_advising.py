@@ -270,7 +270,7 @@ def test_a_link_to_a_topic_says_what_to_do_to_who_waits(advised: Stage) -> None:
     for _ in range(2):
         customers.started(advised.desk, advised.update(), ANA, "complaint")
     assert advised.heard()[1:] == [f"Put it out first, Ana.\n\n{WAITING}", WAITING]
-    assert "/start complaint" in advised.told()[-1]
+    assert "start complaint" in advised.told()[-1]
 
 
 # ---- When somebody comes ----
