@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -58,7 +59,7 @@ def check_target(directory: Path) -> None:
 
 
 def why_not_made(directory: Path) -> str | None:
-    """What keeps a new directory from being made there with all above it, or None. Makes nothing.
+    """What keeps a new directory from being made there with all above it, or None. Leaves nothing.
 
     Raises OSError where that can't be seen.
     """
@@ -66,7 +67,14 @@ def why_not_made(directory: Path) -> str | None:
     ground = next((each for each in directory.resolve().parents if each.exists()), directory)
     if not ground.is_dir():
         return f"{ground} is not a directory"
-    return None if os.access(ground, os.W_OK | os.X_OK) else f"you may not write to {ground}"
+    if not os.access(ground, os.W_OK | os.X_OK):
+        return f"you may not write to {ground}"
+    try:
+        # Some file systems, such as /proc, let root write to them and still make no directory.
+        Path(tempfile.mkdtemp(prefix=".frontdesk-", dir=ground)).rmdir()
+    except OSError as error:
+        return f"no directory can be made in {ground} ({error.strerror})"
+    return None
 
 
 def save(directory: Path, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:

@@ -29,8 +29,8 @@ class Calibration:
     promise of `target_error`, the share of automatic answers that may be wrong, and of
     `target_errors` for single intents. 1 where nothing is proven: a person answers. So it is for
     `never_answered`, the intents that people answer however sure the model is, which are no part of
-    the promise. `held_out` is the number of examples that all of this was fitted on, `languages`
-    those of the training texts.
+    the promise. `held_out` is the number of different texts that all of this was fitted on,
+    `languages` those of the training texts.
     """
 
     intent_temperature: float = 1.0

@@ -52,9 +52,11 @@ def compare(
 ) -> dict[str, Any]:
     """How predictions `b` differ from `a` for `examples`, all in the same order; ready for JSON.
 
-    `intents` and `sentiments`, each where both models and the data have it, hold:
+    Of rows that repeat a text under one label, the first alone counts: the tests are of rows that
+    are right or wrong independently of each other. `intents` and `sentiments`, each where both
+    models and the data have it, hold:
 
-    rows: number of rows with that label
+    rows: number of rows with that label that count
     accuracy, macro_f1: `a`, `b`, `difference` (b - a) and its 95 % `interval` (2,)
     gained, lost: number of rows that only b, only a gets right
     p: McNemar's exact two-sided p-value
@@ -72,13 +74,22 @@ def compare(
     for head, outcomes in (("intents", intent_outcomes), ("sentiments", sentiment_outcomes)):
         first, second = outcomes(a, examples), outcomes(b, examples)
         if first and second:
-            found[head] = _compare(first, second)
+            found[head] = _compare(_each_once(first), _each_once(second))
     if len(found) == 1:
         raise DataError(
             "there is nothing to compare: the two models and the data have neither intents nor "
             "sentiments in common"
         )
     return found
+
+
+def _each_once(outcomes: Outcomes) -> Outcomes:
+    """Without the rows that repeat one before them."""
+    rows = np.flatnonzero(outcomes.once)
+    texts, truth, first = (
+        [values[row] for row in rows] for values in (outcomes.texts, outcomes.truth, outcomes.first)
+    )
+    return Outcomes(texts, truth, first, outcomes.confidence[rows], outcomes.once[rows])
 
 
 def _compare(a: Outcomes, b: Outcomes) -> dict[str, Any]:

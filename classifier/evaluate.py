@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from classifier.arrays import Bools, Float64
 from classifier.bounds import binomial_upper_bound
 from classifier.calibration import expected_calibration_error, reliability
 from classifier.data import Example
+from classifier.likeness import seen_first
 from classifier.thresholds import falling_threshold
 from classifier.vocabulary import OUT_OF_SCOPE, Prediction
 
@@ -28,14 +29,16 @@ Table = dict[str, dict[str, float]]
 class Outcomes:
     """One head's predictions beside the truth, for the rows that carry its label, in their order.
 
-    `first` is the label predicted first, `confidence` (rows,) its probability; `oos` and
-    `out_of_scope` are one label.
+    `first` is the label predicted first, `confidence` (rows,) its probability; `once` (rows,):
+    no row before has the same text and truth, as `seen_first` has it. `oos` and `out_of_scope` are
+    one label.
     """
 
     texts: list[str]
     truth: list[str]
     first: list[str]
     confidence: Float64
+    once: Bools
 
     @property
     def correct(self) -> Bools:
@@ -76,26 +79,27 @@ def intent_outcomes(
     stands in for all.
     """
     rows = [
-        (p, p.intent, e.intent)
+        (p, p.intent, one_label(e.intent), e.text)
         for p, e in zip(predictions, examples, strict=True)
         if p.intent and e.intent is not None
     ]
     if not rows:
         return None
-    first = [one_label(scored.name) for _, scored, _ in rows]
-    scores = [p.scope for p, _, _ in rows]
+    first = [one_label(scored.name) for _, scored, _, _ in rows]
+    scores = [p.scope for p, *_ in rows]
     known = [score for score in scores if score is not None]
     if len(known) < len(rows):
-        known = [_largest_in_scope(p) for p, _, _ in rows]
+        known = [_largest_in_scope(p) for p, *_ in rows]
     return IntentOutcomes(
-        texts=[p.text for p, _, _ in rows],
-        truth=[one_label(true) for _, _, true in rows],
+        texts=[p.text for p, *_ in rows],
+        truth=[true for _, _, true, _ in rows],
         first=first,
-        confidence=np.array([scored.confidence for _, scored, _ in rows]),
-        threshold=np.array([p.threshold or 0.0 for p, _, _ in rows]),
+        confidence=np.array([scored.confidence for _, scored, _, _ in rows]),
+        once=_once((text, true) for _, _, true, text in rows),
+        threshold=np.array([p.threshold or 0.0 for p, *_ in rows]),
         scope=np.array(known),
         answerable=np.array(
-            [name != OOS and p.in_scope for name, (p, _, _) in zip(first, rows, strict=True)]
+            [name != OOS and p.in_scope for name, (p, *_) in zip(first, rows, strict=True)]
         ),
     )
 
@@ -105,18 +109,24 @@ def sentiment_outcomes(
 ) -> Outcomes | None:
     """As `intent_outcomes`, of the sentiments."""
     rows = [
-        (p.text, p.sentiment, e.sentiment)
+        (p.text, p.sentiment, e.sentiment, e.text)
         for p, e in zip(predictions, examples, strict=True)
         if p.sentiment and e.sentiment
     ]
     if not rows:
         return None
     return Outcomes(
-        texts=[text for text, _, _ in rows],
-        truth=[true for _, _, true in rows],
-        first=[scored.name for _, scored, _ in rows],
-        confidence=np.array([scored.confidence for _, scored, _ in rows]),
+        texts=[text for text, *_ in rows],
+        truth=[true for _, _, true, _ in rows],
+        first=[scored.name for _, scored, _, _ in rows],
+        confidence=np.array([scored.confidence for _, scored, _, _ in rows]),
+        once=_once((text, true) for _, _, true, text in rows),
     )
+
+
+def _once(rows: Iterable[tuple[str, str]]) -> Bools:
+    # By the examples' own texts: a report's predictions have one stand-in for all that is private.
+    return np.array(seen_first(rows), dtype=bool)
 
 
 def evaluate(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, Any]:
@@ -135,7 +145,8 @@ def evaluate(predictions: Sequence[Prediction], examples: Sequence[Example]) -> 
     coverage, coverage_error: share of all rows whose prediction is in scope and reaches its
         threshold (they could be answered automatically), and the share of these that is wrong, None
         where there are none
-    coverage_error_bound: what that share is at most, with 95 % confidence (`binomial_upper_bound`)
+    coverage_error_bound: what that share is at most, with 95 % confidence (`binomial_upper_bound`);
+        of rows that repeat a text under one intent, the first alone counts
     risk_coverage: coverage, the share of wrong answers (`risk`) and the threshold, if one
         threshold for all intents were lowered from 1 on; about 20 points
     aurc: area under the risk-coverage curve over the in-scope rows, all of which are answered in
@@ -176,6 +187,7 @@ def _intent_measures(intents: IntentOutcomes) -> dict[str, Any]:
     table = label_table(intents)
     support = sum(row["support"] for row in table.values())
     wrong = int((~correct[answered]).sum())
+    told = answered & intents.once
     measures: dict[str, Any] = {
         "rows": len(intents.truth),
         "accuracy": float(correct.mean()),
@@ -183,7 +195,7 @@ def _intent_measures(intents: IntentOutcomes) -> dict[str, Any]:
         "weighted_f1": sum(row["f1"] * row["support"] for row in table.values()) / support,
         "coverage": float(answered.mean()),
         "coverage_error": wrong / int(answered.sum()) if answered.any() else None,
-        "coverage_error_bound": binomial_upper_bound(wrong, int(answered.sum())),
+        "coverage_error_bound": binomial_upper_bound(int((~correct[told]).sum()), int(told.sum())),
     }
     if in_scope.any():
         measures["in_scope_accuracy"] = float(correct[in_scope].mean())

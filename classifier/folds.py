@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +15,7 @@ from classifier.data import DataError, Example
 from classifier.evaluate import evaluate
 from classifier.likeness import normalised
 from classifier.recipe import Recipe
-from classifier.vocabulary import Prediction
+from classifier.vocabulary import OUT_OF_SCOPE, Prediction
 
 HEADLINES = (
     "accuracy",
@@ -77,7 +77,9 @@ def cross_validate(
     Each model is trained in a temporary directory, one at a time, which is removed however the
     training ends. The measures are those of `evaluate` on all predictions together, and
     `cross_validation` with `folds`, the `mean` and standard deviation `sd` of the main measures
-    over the folds, and these measures of `each` fold.
+    over the folds, and these measures of `each` fold. Where an intent has rows in one fold only, no
+    model that is asked about them knows it: `unknown_labels` has such intents with their rows, all
+    of which count as wrong.
 
     Raises what `train_to_directory` does, and `DataError` as `folds`.
     """
@@ -86,6 +88,7 @@ def cross_validate(
 
     found: dict[int, Prediction] = {}
     each: list[dict[str, float]] = []
+    unknown: Counter[str] = Counter()
     dealt = []
     for number, rows in enumerate(folds(examples, count), 1):
         held = set(rows)
@@ -94,6 +97,9 @@ def cross_validate(
             find_labels(kept)  # of all folds, before the minutes of the first training
         except DataError as error:
             raise DataError(f"without the rows of fold {number} of {count}, {error}") from None
+        known = {example.intent for example in kept} | OUT_OF_SCOPE
+        intents = (examples[row].intent for row in rows)
+        unknown.update(intent for intent in intents if intent and intent not in known)
         dealt.append((rows, kept))
     for number, (rows, kept) in enumerate(dealt, 1):
         asked = [examples[row] for row in rows]
@@ -115,7 +121,10 @@ def cross_validate(
         if values:
             summary["mean"][name] = statistics.fmean(values)
             summary["sd"][name] = statistics.stdev(values) if len(values) > 1 else 0.0
-    return pooled, {**evaluate(pooled, examples), "cross_validation": summary}
+    measures = {**evaluate(pooled, examples), "cross_validation": summary}
+    if unknown:
+        measures["unknown_labels"] = dict(unknown.most_common())
+    return pooled, measures
 
 
 def _label(example: Example) -> tuple[bool, str, bool, str]:

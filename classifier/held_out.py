@@ -22,7 +22,7 @@ from classifier.data import DataError, Example
 from classifier.engine import Classifier
 from classifier.folds import folds
 from classifier.language import main_languages
-from classifier.likeness import normalised
+from classifier.likeness import normalised, seen_first
 from classifier.model import TwoHeadedBert
 from classifier.neighbours import Neighbours
 from classifier.predicting import Outputs, familiarity, strangeness
@@ -128,7 +128,10 @@ def together(parts: Sequence[HeldOut]) -> HeldOut | None:
 def calibrate(
     held_out: HeldOut | None, examples: Sequence[Example], labels: Labels, recipe: Recipe
 ) -> tuple[Calibration, Scope]:
-    """Temperatures, thresholds and scope by what is held out; `examples` are all there are."""
+    """Temperatures, thresholds and scope by what is held out; `examples` are all there are.
+
+    Of rows that repeat a text under one label, the first alone counts.
+    """
     spoken = main_languages(e.text for e in examples if e.intent not in OUT_OF_SCOPE)
     never = tuple(name for name in recipe.never_answered if name in labels.intents)
     if held_out is None:
@@ -146,7 +149,7 @@ def calibrate(
     scope = Scope()
     if outputs.intent is not None:
         truth = indices(held_out.examples, labels.intents)
-        rows = np.flatnonzero(truth >= 0)
+        rows = _counted(held_out.examples, truth)
         temperature = fit_temperature(outputs.intent[rows], truth[rows])
         probabilities = softmax(outputs.intent[rows], temperature)
         near = None if outputs.nearness is None else outputs.nearness[rows]
@@ -167,7 +170,7 @@ def calibrate(
         )
     if outputs.sentiment is not None:
         truth = indices(held_out.examples, labels.sentiments, sentiment=True)
-        rows = np.flatnonzero(truth >= 0)
+        rows = _counted(held_out.examples, truth)
         sentiment_temperature = fit_temperature(outputs.sentiment[rows], truth[rows])
     calibration = Calibration(
         intent_temperature=temperature,
@@ -177,10 +180,16 @@ def calibrate(
         target_error=recipe.target_error,
         target_errors=recipe.target_errors,
         never_answered=never,
-        held_out=len(held_out.examples),
+        held_out=len({normalised(e.text) for e in held_out.examples}),
         languages=spoken,
     )
     return calibration, scope
+
+
+def _counted(examples: Sequence[Example], truth: Indices) -> Indices:
+    """The rows with a label that repeat none before them; `truth` as from `indices`."""
+    first = seen_first((e.text, label) for e, label in zip(examples, truth.tolist(), strict=True))
+    return np.flatnonzero((truth >= 0) & np.array(first, dtype=bool))
 
 
 def indices(

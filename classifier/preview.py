@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from classifier.arrays import Bools
 from classifier.bounds import binomial_upper_bound
 from classifier.data import DataError
 from classifier.evaluate import IntentOutcomes
-from classifier.thresholds import falling_threshold, proven_threshold
+from classifier.thresholds import proven_threshold
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 
@@ -37,7 +38,8 @@ def preview(
     Each is a dict of `threshold` (None where several are in force), `answered` (rows), `wrong` (of
     these), `coverage` (share of the rows that count), `error` (share of the answered; None where
     nothing is) and `bound`, which the error on other data of the same kind does not exceed, with
-    95 % confidence (`binomial_upper_bound`).
+    95 % confidence (`binomial_upper_bound`). Of rows that repeat a text under one intent, the first
+    alone counts for the bounds and for `chosen`.
 
     Raises `DataError` where no row is taken for the intent, or for any, and for one of `never`.
     """
@@ -52,47 +54,37 @@ def preview(
         raise DataError(f"the model takes no text for {what} (those it does: {seen})")
     correct, answered = outcomes.correct, outcomes.answered
     rows = int(counted.sum())
-    reach = falling_threshold(outcomes.confidence[counted & can], correct[counted & can])
 
-    # With nothing answered in front, a threshold above all confidences is no special case.
-    answers, errors = (np.concatenate(([0], counts)) for counts in reach[1:])
+    def of(threshold: float | None, answered: Bools, rows: int) -> dict[str, Any]:
+        wrong = answered & ~correct
+        return {
+            "threshold": threshold,
+            "answered": (answers := int(answered.sum())),
+            "wrong": (errors := int(wrong.sum())),
+            "coverage": answers / rows,
+            "error": errors / answers if answers else None,
+            "bound": binomial_upper_bound(
+                int((wrong & outcomes.once).sum()), int((answered & outcomes.once).sum())
+            ),
+        }
 
     def of_all(threshold: float) -> dict[str, Any]:
-        cut = int((reach[0] >= threshold).sum())
-        return _row(threshold, int(answers[cut]), int(errors[cut]), rows)
+        return of(threshold, counted & can & (outcomes.confidence >= threshold), rows)
 
     own = []
     for name in sorted(set(first[counted & can])):
         taken = counted & (first == name)
         threshold = float(outcomes.threshold[taken][0])
-        mine = taken & answered
-        row = _row(threshold, int(mine.sum()), int((mine & ~correct).sum()), int(taken.sum()))
-        own.append({"intent": name, **row})
+        own.append({"intent": name, **of(threshold, taken & answered, int(taken.sum()))})
     thresholds = {row["threshold"] for row in own}
-    all_own = counted & answered
-    proven = proven_threshold(outcomes.confidence[counted & can], correct[counted & can], target)
+    told = counted & can & outcomes.once
+    proven = proven_threshold(outcomes.confidence[told], correct[told], target)
     named = THRESHOLDS if at is None else sorted({*THRESHOLDS, at})
     return {
         "rows": rows,
-        "own": _row(
-            thresholds.pop() if len(thresholds) == 1 else None,
-            int(all_own.sum()),
-            int((all_own & ~correct).sum()),
-            rows,
-        ),
+        "own": of(thresholds.pop() if len(thresholds) == 1 else None, counted & answered, rows),
         "intents": own,
         "thresholds": [of_all(threshold) for threshold in named],
         "target": target,
         "chosen": None if proven is None else of_all(proven),
-    }
-
-
-def _row(threshold: float | None, answered: int, wrong: int, rows: int) -> dict[str, Any]:
-    return {
-        "threshold": threshold,
-        "answered": answered,
-        "wrong": wrong,
-        "coverage": answered / rows,
-        "error": wrong / answered if answered else None,
-        "bound": binomial_upper_bound(wrong, answered),
     }

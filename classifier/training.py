@@ -78,6 +78,7 @@ def train_to_directory(
     validation: measures on the examples held out for calibration, by models trained without them;
         empty where there are too few to hold any out
     test: the same on `test`, by the model itself; None without one
+    test_hash: the `content_hash` of `test`, or None: figures compare where it is the same
     int8: whether the int8 form may serve, and why
     threshold, promise, target_error: what `Calibration` says of automatic answers
     examples, held_out, epochs: how many
@@ -141,6 +142,7 @@ def train_to_directory(
         "version": version,
         "validation": evaluate(validated, asked_of) if validated else {},
         "test": evaluate(final([e.text for e in test]), test) if test else None,
+        "test_hash": content_hash(test) if test else None,
         "int8": int8.as_dict(),
         "threshold": calibration.threshold,
         "promise": calibration.promise,

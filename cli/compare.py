@@ -13,6 +13,7 @@ from cli.options import (
     load_model,
     read_labelled,
     settings_for,
+    tell_repeats,
     unknown_labels,
     warn_of_training_data,
 )
@@ -61,11 +62,12 @@ def compare(
     for model in (first, second):
         warn_of_training_data(model, examples, source)
         unknown_labels(f"Model {model.version}", model.labels.intents, examples, source)
+    repeats = tell_repeats(examples, source, "these figures count")
     with wrong_argument():
         found = differences(first(texts), second(texts), examples)
     if json_:
         versions = {"a": first.version, "b": second.version}
-        print_json({**versions, "data": str(source), **found})
+        print_json({**versions, "data": str(source), **found, **repeats})
         return
     results().print(
         f"A {first.version} and B {second.version} on {len(examples):,} examples of {source}",

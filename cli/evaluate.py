@@ -15,10 +15,19 @@ from cli.options import (
     load_model,
     read_labelled,
     settings_for,
+    tell_repeats,
     unknown_labels,
     warn_of_training_data,
 )
-from cli.screen import JsonOption, percent, percent_at_most, print_json, results, training_progress
+from cli.screen import (
+    JsonOption,
+    notices,
+    percent,
+    percent_at_most,
+    print_json,
+    results,
+    training_progress,
+)
 
 if TYPE_CHECKING:
     from classifier import Prediction
@@ -91,6 +100,7 @@ def evaluate(
         # Before minutes of training, not after.
         with wrong_argument():
             check_report_target(out)
+    repeats = tell_repeats(examples, source, "bounds count")
     version = None
     if cross_validate:
         from classifier.recipe import Recipe
@@ -98,22 +108,24 @@ def evaluate(
 
         # As `train`: a file says nothing of the errors that answers may have.
         recipe = Recipe() if data else recipe_of(load_pack(settings))
-        predictions, measures = _cross_validate(settings, examples, cross_validate, recipe)
+        predictions, measures = _cross_validate(settings, examples, source, cross_validate, recipe)
         title = f"Cross-validation, {cross_validate} folds"
     else:
         version, predictions, measures = _measure(settings, model, examples, source)
         title = f"Model {version}"
+    measures |= repeats
     files = []
     try:
         if out is not None:
             from classifier.report import write_report
 
+            told = [f"{n:,} of them repeat a text: bounds count it once." for n in repeats.values()]
             files = write_report(
                 out,
                 predictions,
                 examples,
                 title,
-                remarks=[f"Measured on {len(examples):,} texts of {source}."],
+                remarks=[f"Measured on {len(examples):,} texts of {source}.", *told],
                 cross_validation=measures.get("cross_validation"),
             )
     finally:  # The figures may have cost hours: they are told without a report, too.
@@ -152,13 +164,14 @@ def _measure(
 def _cross_validate(
     settings: Settings,
     examples: list[Example],
+    source: Path,
     count: int,
     recipe: Recipe,
 ) -> tuple[list[Prediction], dict[str, Any]]:
     from classifier.folds import cross_validate
 
     with wrong_settings(), ended_in_order():
-        return cross_validate(
+        predictions, measures = cross_validate(
             examples,
             count,
             base=settings.base_model,
@@ -166,6 +179,14 @@ def _cross_validate(
             device=settings.device,
             progress=lambda number: training_progress(f"Fold {number} of {count}"),
         )
+    if unknown := measures.get("unknown_labels"):
+        few = ", ".join(list(unknown)[:5]) + (", …" if len(unknown) > 5 else "")
+        notices().print(
+            f"{len(unknown)} of the intents of {source} ({few}) are in one fold only, so that no "
+            f"model there knows them: their {sum(unknown.values()):,} rows all count as wrong.",
+            markup=False,
+        )
+    return predictions, measures
 
 
 def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:

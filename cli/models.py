@@ -23,7 +23,7 @@ def list_(json_: JsonOption = False) -> None:
     from classifier import registry
 
     settings = load_settings()
-    found = [_row(version) for version in registry.versions(settings.models_dir)]
+    found = _rows(registry.versions(settings.models_dir))
     if json_:
         print_json(found)
         return
@@ -37,10 +37,13 @@ def list_(json_: JsonOption = False) -> None:
         role = "champion" if row["champion"] else "candidate" if row["candidate"] else ""
         accuracy, f1 = percent(row["accuracy"]), percent(row["sentiment_macro_f1"])
         where = "(validation)" if row["measured_on"] == "validation" else ""
+        if row["another_test"]:
+            where = "(another test)"
         console.print(f"{row['version']:<24} {accuracy:>7} {f1:>10}  {role:<9} {where}".rstrip())
     console.print(
         "[dim]intent: accuracy, sentiment: macro-F1; on the test set; on held-out examples "
-        "where it says (validation), which does not compare with the others[/]"
+        "where it says (validation), and not on the champion's test where it says (another test): "
+        "these do not compare with the others[/]"
     )
 
 
@@ -133,6 +136,23 @@ def _check_predicts(path: Path) -> None:
         ) from error
 
 
+def _rows(versions: list[Version]) -> list[dict[str, Any]]:
+    found = [_row(version) for version in versions]
+    champion = next((row for row in found if row["champion"]), None)
+    for row in found:
+        row["another_test"] = champion is not None and _on_another_test(row, champion)
+    return found
+
+
+def _on_another_test(row: dict[str, Any], champion: dict[str, Any]) -> bool:
+    """Whether both were measured on a test, and not on the same, as far as it shows."""
+    if not row["measured_on"] == champion["measured_on"] == "test":
+        return False
+    # Versions of before the hash was kept have their number of rows alone.
+    kept = "test_hash" if row["test_hash"] and champion["test_hash"] else "rows"
+    return bool(row[kept] != champion[kept])
+
+
 def _row(version: Version) -> dict[str, Any]:
     # The test set where it was measured on one, else what was held out of its training data.
     kinds = ("test", "validation")
@@ -144,6 +164,8 @@ def _row(version: Version) -> dict[str, Any]:
         "champion": version.is_champion,
         "candidate": version.is_candidate,
         "measured_on": measured_on,
+        "rows": measures.get("examples"),
+        "test_hash": version.metrics.get("test_hash"),
         "accuracy": measures.get("accuracy"),
         "in_scope_accuracy": measures.get("in_scope_accuracy"),
         "sentiment_macro_f1": measures.get("sentiment_macro_f1"),

@@ -109,6 +109,22 @@ def check_test(examples: list[Example], source: Path, test: list[Example], where
         )
 
 
+def tell_repeats(examples: list[Example], source: Path, what: str) -> dict[str, int]:
+    """Say how many rows have a text that one before them has, and `what` counts it once; their
+    number as `repeats`, nothing where there is none."""
+    from classifier.likeness import normalised
+
+    repeats = len(examples) - len({normalised(e.text) for e in examples})
+    if not repeats:
+        return {}
+    notices().print(
+        f"{repeats:,} of the {len(examples):,} rows of {source} repeat a text (case, spaces and "
+        f"punctuation aside): {what} it once under each label.",
+        markup=False,
+    )
+    return {"repeats": repeats}
+
+
 def _labels(examples: list[Example]) -> set[str]:
     """Intents, either name of out of scope with the other, and sentiments."""
     from classifier.vocabulary import OUT_OF_SCOPE

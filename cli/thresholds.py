@@ -14,6 +14,7 @@ from cli.options import (
     load_model,
     read_labelled,
     settings_for,
+    tell_repeats,
     unknown_labels,
     warn_of_training_data,
 )
@@ -61,6 +62,7 @@ def thresholds(
     classifier = load_model(settings, model)
     warn_of_training_data(classifier, examples, source)
     unknown_labels(f"Model {classifier.version}", classifier.labels.intents, examples, source)
+    repeats = tell_repeats(examples, source, "bounds count")
     outcomes = intent_outcomes(classifier([example.text for example in examples]), examples)
     if outcomes is None:
         raise MisconfiguredError(
@@ -74,7 +76,7 @@ def thresholds(
         found = preview(outcomes, wanted, intent, at, promised.never_answered)
     if json_:
         scope = {"intent": intent} if intent else {}
-        print_json({"model": classifier.version, "data": str(source), **scope, **found})
+        print_json({"model": classifier.version, "data": str(source), **scope, **found, **repeats})
     else:
         _print(f"Model {classifier.version} on {found['rows']:,} texts of {source}", found, intent)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +18,7 @@ from cli.errors import (
     wrong_argument,
     wrong_settings,
 )
-from cli.options import check_test, read_labelled
+from cli.options import check_test, read_labelled, tell_repeats
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
@@ -165,25 +165,37 @@ def _become_first_champion(models: Path, version: str) -> bool:
 
 
 def _warn_of_labels(examples: list[Example], source: Path) -> None:
-    """Say so where labels are sure to teach what is wrong, or hardly anything."""
+    """Say so where rows are sure to teach what is wrong, or hardly anything, or prove less than
+    their number."""
+    from classifier.likeness import normalised
     from classifier.vocabulary import OUT_OF_SCOPE
+    from desk.exchange.names import slug
     from desk.validation import exact_key
 
     meant: defaultdict[str, set[str]] = defaultdict(set)
-    counts: Counter[str] = Counter()
+    texts: defaultdict[str, set[str]] = defaultdict(set)
     for example in examples:
         if example.intent:
             intent = "oos" if example.intent in OUT_OF_SCOPE else example.intent
             meant[exact_key(example.text)].add(intent)
-            counts[intent] += 1
+            texts[intent].add(normalised(example.text))
     torn = sum(len(intents) > 1 for intents in meant.values())
-    single = sum(count == 1 for count in counts.values())
+    single = sum(len(its) == 1 for its in texts.values())
     if torn or single:
+        # Each of the trial models has to have seen every intent, so that one is never asked about.
+        left_out = " (which the validation leaves out)" if single else ""
         notices().print(
-            f"texts under more than one intent: {torn:,}; intents with one example: {single:,}. "
-            f"See frontdesk validate {source}",
+            f"texts under more than one intent: {torn:,}; intents with one text: "
+            f"{single:,}{left_out}. See frontdesk validate {source}",
             markup=False,
         )
+    for name in sorted(set(texts) - OUT_OF_SCOPE):
+        if slug(name) in OUT_OF_SCOPE:
+            notices().print(
+                f"intent {name} is an intent like others; for what is out of scope write oos",
+                markup=False,
+            )
+    tell_repeats(examples, source, "what is proven counts")
 
 
 def _fit(

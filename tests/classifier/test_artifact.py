@@ -138,6 +138,13 @@ def test_a_model_is_not_saved_under_a_file(tmp_path: Path) -> None:
         artifact.check_target(tmp_path / "file" / "a" / "b")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_where_no_directory_can_be_made_is_said_before_training() -> None:
+    # Root, too, who may write to all.
+    with pytest.raises(ModelError, match=r"/proc/x: cannot be written, since no directory can be"):
+        artifact.check_target(Path("/proc/x"))
+
+
 def test_a_failing_rename_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Path:
         raise OSError(errno.EACCES, "Permission denied")

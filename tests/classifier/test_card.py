@@ -94,6 +94,12 @@ def test_a_card_shows_a_threshold_close_to_one_as_what_it_is() -> None:
     assert "none of its own: 0.9963." in model_card(ABOUT, METRICS, Calibration(threshold=0.99622))
 
 
+def test_a_card_says_how_many_held_out_examples_repeat_a_text() -> None:
+    card = model_card(ABOUT, METRICS, Calibration(held_out=15))
+    assert "25 of them repeat a text, which proves no more." in card
+    assert "repeat" not in model_card(ABOUT, METRICS, Calibration(held_out=40))
+
+
 def test_a_card_without_held_out_examples_tells_no_story_of_them() -> None:
     card = model_card(ABOUT, METRICS | {"held_out": 0, "validation": {}}, Calibration())
     assert "none could be held out" in card

@@ -73,6 +73,17 @@ def test_a_hand_made_comparison() -> None:
     json.dumps(found, allow_nan=False)
 
 
+def test_copies_of_a_text_make_no_difference_surer() -> None:
+    truth, a = ["x"] * 7, ["y"] * 6 + ["x"]
+    b = ["x"] * 6 + ["y"]
+    once = compare(predictions(a), predictions(b), examples(truth))["intents"]
+    assert (once["gained"], once["lost"], once["p"]) == (6, 1, 0.125)
+    copies = [Example(f"TEXT {row}{end}", "x") for end in ("", "!", "?") for row in range(7)]
+    thrice = compare(predictions(a * 3), predictions(b * 3), copies)
+    assert thrice["rows"] == 21
+    assert thrice["intents"] == once
+
+
 def test_a_label_that_only_one_model_predicts_counts_nothing_for_the_other() -> None:
     found = compare(predictions(["x", "w"]), predictions(["x", "x"]), examples(["x", "x"]))
     assert found["intents"]["labels"]["w"] == {

@@ -228,9 +228,21 @@ def test_a_text_that_the_model_takes_for_out_of_scope_is_not_answered(foreign: A
 
 
 def test_the_bound_on_wrong_answers_is_that_of_the_binomial() -> None:
-    measures = evaluate([sure("a")] * 100, [Example("t", "a")] * 98 + [Example("t", "b")] * 2)
+    examples = [Example(f"t {row}", "a" if row < 98 else "b") for row in range(100)]
+    measures = evaluate([sure("a")] * 100, examples)
     assert measures["coverage_error"] == 0.02
     assert measures["coverage_error_bound"] == pytest.approx(binomial_upper_bound(2, 100))
+
+
+def test_a_text_that_stands_there_twice_counts_once_for_the_bound() -> None:
+    rows = [Example(f"t {row}", "a" if row < 98 else "b") for row in range(100)]
+    again = [Example(f"T {e.text[2:]}!", e.intent) for e in rows]
+    measures = evaluate([sure("a")] * 200, rows + again)
+    assert (measures["rows"], measures["coverage_error"]) == (200, 0.02)
+    assert measures["coverage_error_bound"] == pytest.approx(binomial_upper_bound(2, 100))
+    # A report has one stand-in for all texts that are private: that does not make them one.
+    hidden = [replace(sure("a"), text="(private)")] * 100
+    assert evaluate(hidden, rows)["coverage_error_bound"] == binomial_upper_bound(2, 100)
 
 
 def test_without_any_answer_nothing_is_wrong_and_nothing_is_promised() -> None:

@@ -133,7 +133,10 @@ def test_what_is_held_out_sets_temperature_thresholds_and_scope() -> None:
     rows = 3000
     logits = rng.normal(0, 3, (rows, 2))
     chance = 1 / (1 + np.exp(-(logits[:, 0] - logits[:, 1])))
-    examples = [Example("text", "ab"[int(other)]) for other in rng.random(rows) > chance]
+    examples = [
+        Example(f"text {row}", "ab"[int(other)])
+        for row, other in enumerate(rng.random(rows) > chance)
+    ]
     outputs = Outputs(logits * 2, None, rng.normal(size=(rows, 2)))
     recipe = Recipe(target_error=0.05, target_errors={"b": 0.2})
     calibration, scope = calibrate(HeldOut(examples, outputs), examples, LABELS, recipe)
@@ -157,7 +160,7 @@ def test_texts_that_are_refused_as_unfamiliar_do_not_count_against_the_threshold
     odd = np.arange(rows) >= 400
     logits = np.stack([np.full(rows, 4.0) + np.arange(rows) % 7, np.zeros(rows)], axis=1)
     logits = np.concatenate([logits, np.full((rows, 1), -9.0)], axis=1)
-    examples = [Example("text", "oos" if strange else "a") for strange in odd]
+    examples = [Example(f"text {row}", "oos" if far else "a") for row, far in enumerate(odd)]
     nearness = np.random.default_rng(0).normal(size=(rows, 2))
 
     def threshold(far: float) -> float:
@@ -168,6 +171,41 @@ def test_texts_that_are_refused_as_unfamiliar_do_not_count_against_the_threshold
 
     assert threshold(20.0) < NEVER
     assert threshold(0.0) == NEVER
+
+
+def test_a_text_that_stands_there_many_times_proves_and_calibrates_no_more_than_once() -> None:
+    rng = np.random.default_rng(0)
+    logits = np.stack([np.full(40, 4.0) + np.arange(40) % 7, np.zeros(40)], axis=1)
+    nearness, moods = rng.normal(size=(40, 2)), rng.normal(size=(40, 2))
+    labels = Labels(("a", "b"), ("negative", "positive"))
+
+    def calibrated(copies: int) -> tuple[Calibration, Scope]:
+        ends = ("", "!", " ", "?", ".")[:copies]
+        examples = [
+            Example(f"text {row}{end}", "b" if row == 7 else "a", "positive")
+            for end in ends
+            for row in range(40)
+        ]
+        outputs = Outputs(*(np.tile(each, (copies, 1)) for each in (logits, moods, nearness)))
+        return calibrate(HeldOut(examples, outputs), [], labels, Recipe(target_error=0.3))
+
+    calibration, _ = calibrated(1)
+    assert calibration.threshold_for("a") < NEVER
+    assert calibrated(5) == calibrated(1)
+    assert calibration.held_out == 40
+    # Fifteen texts prove no 5 %, however often each is there.
+    few = [Example(f"text {row % 15}", "a") for row in range(90)]
+    sure = Outputs(np.tile([9.0, 0.0], (90, 1)), None, None)
+    assert calibrate(HeldOut(few, sure), [], LABELS, Recipe())[0].promise is None
+    many = [Example(f"text {row}", "a") for row in range(90)]
+    assert calibrate(HeldOut(many, sure), [], LABELS, Recipe())[0].promise
+
+
+def test_a_text_under_two_intents_is_wrong_under_one_of_them() -> None:
+    # Of each text the first row is right, the second wrong: that half of them are is no secret.
+    rows = [Example(f"text {row // 2}", "ab"[row % 2]) for row in range(400)]
+    sure = Outputs(np.tile([9.0, 0.0], (400, 1)), None, None)
+    assert calibrate(HeldOut(rows, sure), [], LABELS, Recipe())[0].promise is None
 
 
 def test_without_held_out_examples_only_the_promise_and_the_languages_are_noted() -> None:

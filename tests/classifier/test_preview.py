@@ -18,13 +18,15 @@ Row = tuple[str, str, float]
 OWN = {"a": 0.6, "b": 0.9}
 
 
-def outcomes(rows: Sequence[Row]) -> IntentOutcomes:
-    """Of (true intent, predicted intent, confidence)."""
+def outcomes(rows: Sequence[Row], texts: Sequence[str] | None = None) -> IntentOutcomes:
+    """Of (true intent, predicted intent, confidence); without `texts`, all are different."""
     predictions = [
         Prediction("t", Scored(first, c), (Scored(first, c),), None, OWN.get(first, 0.7), "m")
         for _, first, c in rows
     ]
-    found = intent_outcomes(predictions, [Example("t", true) for true, _, _ in rows])
+    texts = texts or [f"t {row}" for row in range(len(rows))]
+    examples = [Example(text, true) for text, (true, _, _) in zip(texts, rows, strict=True)]
+    found = intent_outcomes(predictions, examples)
     assert found is not None
     return found
 
@@ -78,6 +80,24 @@ def test_the_chosen_threshold_is_proven_as_in_training_and_not_the_best_of_many(
     can = rows.answerable
     assert found["threshold"] == proven_threshold(rows.confidence[can], rows.correct[can], 0.052)
     assert preview(rows, 0.01)["chosen"] is None
+
+
+def test_a_text_that_stands_there_twice_counts_once_for_bounds_and_proof() -> None:
+    texts = [f"t {row}" for row in range(len(ROWS))]
+    once = preview(outcomes(ROWS), 0.052)
+    twice = preview(
+        outcomes([*ROWS, *ROWS], texts + [f" {text.upper()}!" for text in texts]), 0.052
+    )
+    for one, two in zip(once["thresholds"], twice["thresholds"], strict=True):
+        assert (two["answered"], two["wrong"]) == (2 * one["answered"], 2 * one["wrong"])
+        assert (two["coverage"], two["error"]) == (one["coverage"], one["error"])
+        assert two["bound"] == one["bound"]
+    assert twice["own"]["bound"] == once["own"]["bound"]
+    assert [row["bound"] for row in twice["intents"]] == [row["bound"] for row in once["intents"]]
+    assert twice["chosen"]["threshold"] == once["chosen"]["threshold"]
+    # Were the others texts of their own, they would prove a lower one.
+    more = preview(outcomes([*ROWS, *ROWS]), 0.052)["chosen"]
+    assert more["threshold"] < once["chosen"]["threshold"]
 
 
 def test_a_threshold_of_ones_own_stands_among_the_usual_ones() -> None:

@@ -80,7 +80,8 @@ def test_the_model_directory_holds_all_that_the_manifest_lists(trained: Any) -> 
 def test_what_was_held_out_calibrates_the_model_that_saw_all(trained: Any) -> None:
     out, metrics, _ = trained
     classifier = Classifier.load(out, device="cpu")
-    assert classifier.calibration.held_out == metrics["held_out"]
+    # Of the rows some repeat a text, which counts once.
+    assert 0 < classifier.calibration.held_out <= metrics["held_out"]
     assert len(classifier.scope.offset) == len(classifier.scope.layers) == 2
     assert classifier.neighbours is not None
     # All examples, not only those that the last round was trained on.

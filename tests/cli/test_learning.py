@@ -440,11 +440,44 @@ def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk:
     listed = frontdesk("models", "list").out.splitlines()[1:3]
     assert second in listed[1]
     assert ["(validation)" in line for line in listed] == [True, False]
+    assert [row["another_test"] for row in rows] == [False, False]
     back = frontdesk("models", "rollback")
     assert back.code == 0
     assert "runs promote nothing until: frontdesk models promote VERSION" in back.out
     assert registry.champion(own_models) == first
     assert frontdesk("models", "rollback").code == 1
+
+
+def test_a_version_measured_on_another_test_than_the_champion_is_marked(
+    place: Place, own_models: Path, frontdesk: Command
+) -> None:
+    def trained(each: int) -> str:
+        test = write_jsonl(place.folder / "test.jsonl", make_examples(seed=7, each=each))
+        result = frontdesk("train", "--epochs", "1", "--test", str(test), "--json")
+        return str(result.json()["version"])
+
+    def marked() -> list[bool]:
+        listed = frontdesk("models", "list").out.splitlines()[1:-1]
+        rows = frontdesk("models", "list", "--json").json()
+        marks = [bool(row["another_test"]) for row in rows]
+        assert ["(another test)" in line for line in listed] == marks
+        return marks[1:]  # without the first, which has no test
+
+    versions = [trained(each) for each in (6, 3, 6)]
+    registry.promote(own_models, versions[0])
+    row = frontdesk("models", "list", "--json").json()[2]
+    assert row["rows"] == len(make_examples(each=3))
+    assert len(row["test_hash"]) == 64
+    assert marked() == [False, True, False]
+    registry.promote(own_models, versions[1])
+    assert marked() == [True, False, True]
+    # Versions of before know the number of its rows alone.
+    for version in versions:
+        path = own_models / version / "metrics.json"
+        metrics = json.loads(path.read_text())
+        del metrics["test_hash"]
+        path.write_text(json.dumps(metrics))
+    assert marked() == [True, False, True]
 
 
 def test_a_version_that_can_not_predict_is_not_promoted(

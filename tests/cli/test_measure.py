@@ -93,6 +93,7 @@ def test_evaluate_tells_all_that_the_library_measures(
     measures = evaluate(classifier([example.text for example in test]), test)
     assert found.pop("model") == classifier.version
     assert found.pop("data") == str(pack_dir / "test.jsonl")
+    assert found.pop("repeats") == len(test) - len({e.text for e in test})
     assert found.keys() == measures.keys()
     assert {"ood_auroc", "ood_fpr95", "aurc", "coverage", "weighted_f1"} <= found.keys()
     assert found["intents"] == measures["intents"]
@@ -285,6 +286,40 @@ def test_labels_that_the_model_does_not_know_are_told(place: Place, frontdesk: C
     assert result.code == 2
     assert "knows none of the intents" in result.err
     assert result.out == ""
+
+
+def test_texts_that_stand_there_more_than_once_are_told(place: Place, frontdesk: Command) -> None:
+    rows = list({e.text: e for e in make_examples(each=6)}.values())
+    again = [replace(e, text=f"{e.text.upper()}!") for e in rows[:5]]
+    data = write_jsonl(place.folder / "again.jsonl", [*rows, *again])
+    once = write_jsonl(place.folder / "once.jsonl", rows)
+    for verb in (("evaluate",), ("thresholds",), ("compare", "champion", "champion")):
+        result = frontdesk(*verb, "--data", str(data), "--json")
+        assert (
+            f"5 of the {len(rows) + 5} rows of {data} repeat a text (case, spaces and" in result.err
+        )
+        assert result.json()["repeats"] == 5
+        result = frontdesk(*verb, "--data", str(once), "--json")
+        assert "repeat" not in result.err
+        assert "repeats" not in result.json()
+    assert frontdesk("evaluate", "--data", str(data), "--out", "report").code == 0
+    page = (place.folder / "report" / "report.html").read_text()
+    assert "5 of them repeat a text: bounds count it once." in page
+
+
+def test_an_intent_that_no_model_of_a_fold_can_know_is_told(
+    place: Place, frontdesk: Command
+) -> None:
+    lone = [Example("Hold on", "wait"), Example("hold on!", "wait"), Example("zxcv", "oos")]
+    some = [e for e in make_examples(each=6) if e.intent in ("where", "refund")]
+    data = write_jsonl(place.folder / "data.jsonl", [*some, *lone])
+    result = frontdesk("evaluate", "--cross-validate", "2", "--data", str(data), "--json")
+    assert result.code == 0, result.err
+    assert result.json()["unknown_labels"] == {"wait": 2}
+    assert (
+        f"1 of the intents of {data} (wait) are in one fold only, so that no model there knows "
+        "them: their 2 rows all count as wrong."
+    ) in result.err
 
 
 def test_thresholds_aims_at_what_the_model_was_trained_for(frontdesk: Command) -> None:

@@ -75,7 +75,7 @@ def test_a_model_of_sentiments_alone_gets_no_advice_on_answers(
 def test_labels_that_are_sure_to_mislead_are_counted_before_the_training(
     place: Place, frontdesk: Command
 ) -> None:
-    examples = make_examples(each=6)
+    examples = list({e.text: e for e in make_examples(each=6)}.values())
     first = next(e for e in examples if e.intent == "refund")
     odd = [
         replace(first, text=f"{first.text.upper()}!", intent="where"),
@@ -86,9 +86,21 @@ def test_labels_that_are_sure_to_mislead_are_counted_before_the_training(
     train = ("train", "--data", str(data), "--out", "m", "--epochs", "1", "--quiet")
     said = frontdesk(*train).err
     assert said == (
-        "texts under more than one intent: 1; intents with one example: 1. "
-        f"See frontdesk validate {data}\n"
+        "texts under more than one intent: 1; intents with one text: 1 (which the validation "
+        f"leaves out). See frontdesk validate {data}\n"
+        f"1 of the 26 rows of {data} repeat a text (case, spaces and punctuation aside): what is "
+        "proven counts it once under each label.\n"
     )
     shutil.rmtree("m")
     write_jsonl(data, examples)
     assert frontdesk(*train).err == ""
+
+
+def test_an_intent_that_is_nearly_called_out_of_scope_is_told_before_the_training(
+    place: Place, frontdesk: Command
+) -> None:
+    rows = [replace(e, intent="OOS") if e.intent == "where" else e for e in make_examples(each=6)]
+    data = write_jsonl(place.folder / "data.jsonl", rows)
+    said = frontdesk("train", "--data", str(data), "--out", "m", "--epochs", "1", "--quiet").err
+    assert "intent OOS is an intent like others; for what is out of scope write oos\n" in said
+    assert "intent out_of_scope" not in said

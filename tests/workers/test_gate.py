@@ -215,7 +215,7 @@ def feeling(wrong: int, of: int) -> Outcomes:
     """Sentiments of a model that takes the first `wrong` of the texts, all sad ones, for happy."""
     truth = ["negative"] * (of // 2) + ["positive"] * (of // 2)
     first = ["positive"] * wrong + truth[wrong:]
-    return Outcomes([""] * of, truth, first, np.ones(of))
+    return Outcomes([""] * of, truth, first, np.ones(of), np.full(of, True))
 
 
 @pytest.mark.parametrize(
