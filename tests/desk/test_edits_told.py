@@ -52,7 +52,7 @@ def test_one_that_is_made_a_note_before_it_left_stays_here(stage: Stage) -> None
     ana_waits(stage)
     oscar_writes(stage, "pink or red?")
     changes_poll(stage, "// pink or red?")
-    assert stage.told()[-1] == say("change-took-back", "en")
+    assert stage.told()[-1] == say("taken-back-unsent", "en")
     assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
 
 
