@@ -189,6 +189,7 @@ class DataFile:
 
     def _csv(self, content: str) -> Iterator[tuple[int, int, Any]]:
         header: list[str] = []
+        told: set[str] = set()
         self._separator = csv_text.separator_of(content, self._columns)
         records = csv_text.records(content, self._separator)
         try:
@@ -198,14 +199,18 @@ class DataFile:
                     continue
                 if not header:
                     header = csv_text.names(cells)
-                    if not self._check_header(line, header):
+                    if not self._check_header(line, [name for name in header if name]):
                         return
                     self._text_column = header.index("text")
                 elif problem := csv_text.miscounted(cells, header, self._separator):
                     self.error(Kind.ROW, line, f"this row {problem}")
                 else:
-                    plain = map(csv_text.unguarded, cells)
-                    yield record, line, dict(zip(header, plain, strict=True))
+                    for problem in csv_text.unnamed(cells, header):
+                        if problem not in told:  # of a column once, not row by row
+                            told.add(problem)
+                            self.error(Kind.ROW, line, problem)
+                    plain = zip(header, map(csv_text.unguarded, cells), strict=True)
+                    yield record, line, {name: cell for name, cell in plain if name or cell}
         except csv_text.CsvError as error:
             self.records.append(content[sum(map(len, self.records)) :])
             self.error(Kind.ROW, error.line, f"this {error}; the rest was not looked at")

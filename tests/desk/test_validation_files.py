@@ -55,6 +55,23 @@ def test_a_csv_of_a_spreadsheet_is_clean(tmp_path: Path) -> None:
     assert check_files(data).findings == []
 
 
+def test_a_spreadsheets_empty_column_is_nothing_and_a_filled_one_without_a_name_told_once(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data.csv"
+    rows = [f"{number};{text};{intent};" for number, (text, intent) in enumerate(_plenty("a"))]
+    data.write_text("\n".join([";Text;Label;", *rows]))
+    assert [(each.line, each.message) for each in _errors(data) if each.line] == [
+        (2, "column 1 has no name; name it in the header, or take it away")
+    ]
+    data.write_text(
+        "\n".join(
+            ["Text;Label;", *(f"{text};{intent};" for text, intent in _plenty("a") + _plenty("b"))]
+        )
+    )
+    assert check_files(data).findings == []
+
+
 def test_rasas_nlu_is_checked_with_its_lines_and_not_mended(tmp_path: Path) -> None:
     data = tmp_path / "nlu.yml"
     data.write_text(
@@ -108,6 +125,7 @@ def test_a_csv_finding_has_the_line_where_its_row_begins(tmp_path: Path) -> None
         ("text;label\na;b;c\n", 2, "put a text with semicolons in double quotes"),
         ("sentence,label\na,b\n", 1, "no column text"),
         ("text,text\na,b\n", 1, "names a column twice"),
+        ("text,label,\na,x,\nb,x,y\nc,x,z\n", 3, "column 3 has no name; name it in the header"),
         ("text,label,mood\na,b,c\n", 1, "column 'mood' is not known"),
         ("text,category\na,b\nc,d\n", 1, "no label column; rename `category` to `intent`"),
         ("text,topic,tone\na,b,c\nd,e,f\n", 1, "no label column; name one intent or sentiment"),
