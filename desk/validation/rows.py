@@ -22,6 +22,7 @@ from classifier.data import each_once, json_problem, rename_of
 from classifier.formats import NO_WORKBOOK, ZIP, mistaken_format
 from classifier.likeness import normalised
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS
+from desk.exchange.names import slug
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.near import exact_key
@@ -333,11 +334,11 @@ class DataFile:
         if len(set(names)) > 1:
             self.error(Kind.ROW, line, "intent and label mean the same, but differ; keep one")
         if names and self._intents is not None and names[0] not in self._intents:
-            self.error(
-                Kind.ROW,
-                line,
-                f"intent {names[0]!r} is not in pack.yml; add it there or label the text anew",
-            )
+            own = slug(names[0])
+            mend = "add it there or label the text anew"
+            if own in self._intents:
+                mend = f"write {own}, as `frontdesk import` does (--test: into test.jsonl)"
+            self.error(Kind.ROW, line, f"intent {names[0]!r} is not in pack.yml; {mend}")
         name = names[0] if names else None
         if self._intents is None and name in OUT_OF_SCOPE:
             name = "out_of_scope"  # training takes both names for one
