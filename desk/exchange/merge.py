@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from desk.exchange.material import Answer, ExchangeError, Labelled, Material, No
 from desk.exchange.names import slug, title
 from desk.pack import MAX_ANSWER, PLACEHOLDER, Pack, Policy
 from desk.telegram_html import html_problems
-from desk.validation import conflict, exact_key
+from desk.validation import conflict, counted, exact_key, mistyped
 
 MOST_TEXT = 4096
 """Telegram sends no longer message, so `validate` refuses a longer example."""
@@ -130,6 +130,8 @@ class _Merge:
         self.known = dict(pack.intents) if pack else {}
         self.labels: dict[str, str] = {}
         """By names of intents, the labels that they come from."""
+        self.clashes: dict[tuple[str, str], str] = {}
+        """What is wrong with each pair of labels that would get one name."""
         self.values: dict[str, str] = {}
 
     def plan(self, present: Iterable[Labelled], held_out: Iterable[Labelled]) -> Plan:
@@ -154,6 +156,8 @@ class _Merge:
                 raise ExchangeError("the sources hold no intent, and a pack needs one")
             if self.out_of_scope not in intents:
                 intents[self.out_of_scope] = self._intent(self.out_of_scope, None)
+        if self.clashes:
+            raise ExchangeError("\n".join(self.clashes.values()))
         tested = self._tested({*self.known, *intents})
         tests, test = self._new_rows(tested, held_out, [*present, *added], "in_examples")
         unknown = len(self.material.tests) - len(tested)
@@ -169,7 +173,7 @@ class _Merge:
             answers=answers,
             tests=tuple(tests),
             test=test | {"read": len(self.material.tests), "unknown": unknown},
-            notices=self.notices,
+            notices=[*self._mistyped(intents, [*present, *added]), *self.notices],
         )
 
     def _language(self, wanted: str | None) -> str:
@@ -189,6 +193,19 @@ class _Merge:
             return label
         name = slug(label)
         return self.out_of_scope if name in OUT_OF_SCOPE else name
+
+    def _mistyped(self, intents: Collection[str], rows: Sequence[Labelled]) -> Iterator[Notice]:
+        """New intents that look like others, or others like them."""
+        counts = dict.fromkeys((*self.known, *intents), 0)
+        places: dict[str, str] = {}
+        for row in rows:
+            if row.intent:
+                counts[row.intent] = counts.get(row.intent, 0) + 1
+                places.setdefault(row.intent, row.where)
+        for name, meant in mistyped(counts).items():
+            if name in intents or meant in intents:
+                said = f"intent {name} ({counted(counts[name])}) looks like {meant}"
+                yield Notice(f"{said}; is it mistyped?", places.get(name))
 
     def _tested(self, intents: Container[str]) -> list[Labelled]:
         """The rows for the test, but for those of intents that the pack won't have."""
@@ -276,13 +293,14 @@ class _Merge:
         return "present"
 
     def _named(self, label: str, where: str) -> str:
-        """The name of a label's intent. Raises `ExchangeError` where another label has it."""
+        """The name of a label's intent. Where another label has it, that is one of `clashes`."""
         name = self._name(label)
         other = self.labels.setdefault(name, label)
         if other != label and name != self.out_of_scope and name not in self.known:
-            raise ExchangeError(
+            self.clashes.setdefault(
+                (other, label),
                 f"{where}: the intents {other!r} and {label!r} would both be called {name}; "
-                "rename one"
+                "rename one",
             )
         return name
 

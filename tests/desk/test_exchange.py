@@ -263,10 +263,24 @@ def test_values_are_filled_in_where_the_pack_exists(pack_folder: Path) -> None:
     assert gift.answer == {"en": "{shop} wraps it for £3, {customer}."}
 
 
-def test_two_labels_that_would_become_one_intent_are_an_error(tmp_path: Path) -> None:
-    material = Material([row("a", "ask-hours"), row("b", "ask hours")])
-    with pytest.raises(ExchangeError, match="'ask-hours' and 'ask hours' would both be called"):
+def test_all_labels_that_would_become_one_intent_are_told_at_once(tmp_path: Path) -> None:
+    labels = ("re-fund", "a-b", "a b", "re/fund", "a-b", "a b")
+    material = Material([row(f"text {n}", name) for n, name in enumerate(labels)])
+    with pytest.raises(ExchangeError) as failed:
         merge.plan(tmp_path / "mine", material)
+    assert str(failed.value).splitlines() == [
+        "source:1: the intents 'a-b' and 'a b' would both be called a_b; rename one",
+        "source:1: the intents 're-fund' and 're/fund' would both be called re_fund; rename one",
+    ]
+
+
+def test_new_intents_that_look_like_others_are_told_before_all_else(pack_folder: Path) -> None:
+    present = [Labelled(f"examples.jsonl:{n}", f"money back {n}", "refund") for n in range(9)]
+    examples = [row("x" * 4097, "refund"), row("money!", "refnd"), row("1+1", "oos")]
+    plan = merge.plan(pack_folder, Material(examples), present)
+    assert plan.notices[0].message == "intent refnd (1 example) looks like refund; is it mistyped?"
+    assert plan.notices[0].where == "source:1"
+    assert len(plan.notices) == 2
 
 
 def test_sources_without_an_intent_make_no_pack(tmp_path: Path) -> None:

@@ -261,7 +261,12 @@ def test_both_names_of_out_of_scope_are_one_label_and_in_capitals_it_is_none(
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [("refund", "refund\u200b"), ("caf\u00e9", "cafe\u0301"), ("Refund", "refund")],
+    [
+        ("refund", "refund\u200b"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("Refund", "refund"),
+        ("opening_hours", "opening hours"),
+    ],
 )
 def test_names_of_intents_that_look_alike_are_told_once(
     tmp_path: Path, name: str, other: str
@@ -270,6 +275,45 @@ def test_names_of_intents_that_look_alike_are_told_once(
     (found,) = check_files(_jsonl(tmp_path / "data.jsonl", *rows)).findings
     assert (found.severity, found.line) == (Severity.WARNING, 21)
     assert found.message.startswith(f"intent {other!r} differs from {name!r} in line 1 by case,")
+
+
+@pytest.mark.parametrize(
+    ("rare", "common"),
+    [
+        ("rfund", "refund"),
+        ("refunds", "refund"),
+        ("erfund", "refund"),
+        ("Order statuus", "order_status"),
+        ("ooss", "oos"),
+    ],
+)
+def test_a_rare_intent_that_looks_like_a_mistyped_common_one_is_told(
+    tmp_path: Path, rare: str, common: str
+) -> None:
+    rows = [*_plenty("swap"), *_plenty(common), ("hm", rare)]
+    found = check_files(_jsonl(tmp_path / "data.jsonl", *rows)).findings
+    assert [(each.line, each.message) for each in found if each.kind is Kind.ALIKE] == [
+        (41, f"intent {rare!r} (1 example) looks like {common!r}; is it mistyped?")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rare", "common", "count"),
+    [
+        ("refunds", "refund", 5),
+        ("plan_2", "plan_1", 1),
+        ("bye", "hi", 1),
+        ("sizes", "wires", 1),
+        ("logout", "login", 1),
+        ("退货", "退款", 1),
+    ],
+)
+def test_an_intent_that_may_well_be_another_is_not_taken_for_a_mistyped_one(
+    tmp_path: Path, rare: str, common: str, count: int
+) -> None:
+    rows = [*_plenty(common), *_plenty(rare, count)]
+    found = check_files(_jsonl(tmp_path / "data.jsonl", *rows)).findings
+    assert not [each for each in found if each.kind is Kind.ALIKE]
 
 
 @pytest.mark.parametrize("kind", ["intent", "sentiment"])
@@ -304,8 +348,8 @@ def test_a_file_of_sentiments_alone_is_no_file_without_intents(tmp_path: Path) -
     data = tmp_path / "data.csv"
     data.write_text("text,sentiment\nlovely,Positive\nawful, negative \n")
     assert [each.message for each in check_files(data).findings] == [
-        "sentiment negative has 1 examples; write at least 20",
-        "sentiment positive has 1 examples; write at least 20",
+        "sentiment negative has 1 example; write at least 20",
+        "sentiment positive has 1 example; write at least 20",
     ]
     assert not _errors(data)
 
