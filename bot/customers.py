@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
 from functools import partial
 
 from aiogram import F, Router
 from aiogram.enums import ChatMemberStatus, ChatType, ContentType
 from aiogram.filters import Command, CommandObject, CommandStart
-from aiogram.types import ChatMemberUpdated, Message
+from aiogram.types import (
+    Chat,
+    ChatMemberUpdated,
+    Message,
+    MessageOriginChannel,
+    MessageOriginChat,
+    MessageOriginHiddenUser,
+    MessageOriginUser,
+    User,
+)
 
 from bot.indicator import Indicator
 from bot.jobs import Jobs
+from bot.wording import words
 from desk import faultpoints
 from desk.domain import Person
-from desk.flow import customers, edits
+from desk.flow import customers, edits, forwarding
 from desk.flow.desk import Desk
 
 NOTICES = frozenset(
@@ -94,6 +105,8 @@ NOTHING_TO_SEND = object()
 def make_router() -> Router:
     router = Router(name="customers")
     router.message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
+    # What somebody else wrote is no command of the customer's either.
+    router.message.register(forward, F.text, F.func(_origin).as_("origin"))
     # aiogram looks for commands in captions, too: a file is a file there, and would be lost.
     router.message.register(start, F.text, CommandStart(ignore_case=True))
     router.message.register(human, F.text, command_named("human"))
@@ -112,8 +125,8 @@ def make_router() -> Router:
 
 
 def said(message: Message) -> str:
-    """The text of a message, its caption, or in brackets what it is."""
-    return message.text or message.caption or f"[{message.content_type.replace('_', ' ')}]"
+    """The words of a message, or in brackets what it is."""
+    return words(message) or f"[{message.content_type.replace('_', ' ')}]"
 
 
 async def start(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
@@ -146,6 +159,7 @@ async def write(
         message.message_id,
         said(message),
         _quoted(message),
+        list(_links(message)),
     )
     _classify(message, waiting, jobs, indicator)
     return NOTHING_TO_SEND
@@ -162,6 +176,7 @@ async def rewrite(
         message.message_id,
         said(message),
         is_file=message.text is None,
+        links=list(_links(message)),
     )
     _classify(message, waiting, jobs, indicator)
 
@@ -182,6 +197,41 @@ def _quoted(message: Message) -> str | None:
     return message.quote.text if message.quote is not None else said(message.reply_to_message)
 
 
+def _origin(message: Message) -> str | None:
+    """Who wrote a forwarded message, by name, where that was not the customer."""
+    match message.forward_origin:
+        case None:
+            return None
+        case MessageOriginUser(sender_user=user):
+            own = message.from_user is not None and user.id == message.from_user.id
+            return None if own else user.full_name
+        case MessageOriginHiddenUser(sender_user_name=name):
+            return name
+        case MessageOriginChannel(chat=chat) | MessageOriginChat(sender_chat=chat):
+            return chat.full_name
+
+
+def _links(message: Message) -> Iterator[str]:
+    """The addresses that a message hides behind other words."""
+    words = message.text or message.caption or ""
+    for entity in message.entities or message.caption_entities or ():
+        if entity.url is not None and entity.url not in words:
+            yield entity.url
+
+
+async def forward(message: Message, desk: Desk, inbox_id: int, origin: str) -> None:
+    await asyncio.to_thread(
+        forwarding.forwarded,
+        desk,
+        inbox_id,
+        _person(message),
+        message.message_id,
+        said(message),
+        origin,
+        list(_links(message)),
+    )
+
+
 async def send_file(
     message: Message, desk: Desk, inbox_id: int, command: CommandObject | None = None
 ) -> None:
@@ -194,6 +244,8 @@ async def send_file(
         said(message),
         gesture=message.content_type in GESTURES and not message.caption,
         asked=command is not None,
+        forwarded_from=_origin(message),
+        links=list(_links(message)),
     )
 
 
@@ -203,10 +255,11 @@ async def block(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:
 
 
 def _person(message: Message) -> Person:
-    user = message.from_user
+    return person_of(message.chat, message.from_user)
+
+
+def person_of(chat: Chat, user: User | None) -> Person:
+    """Who writes in a private chat."""
     if user is None:
-        chat = message.chat
         return Person(chat.id, chat.full_name, first_name=chat.first_name)
-    return Person(
-        message.chat.id, user.full_name, user.username, user.language_code, user.first_name
-    )
+    return Person(chat.id, user.full_name, user.username, user.language_code, user.first_name)

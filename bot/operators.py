@@ -11,13 +11,14 @@ from typing import Any
 from aiogram import F, Router
 from aiogram.enums import ContentType
 from aiogram.filters import CommandObject
-from aiogram.types import Message, TelegramObject
+from aiogram.types import Message, MessageEntity, TelegramObject
 
 from bot.customers import NOTICES, said
 from bot.customers import command_named as customers_command
 from bot.jobs import Jobs
+from bot.wording import words
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow import edits, operators, ready_answers, roster
+from desk.flow import edits, operators, ready_answers, roster, taking_back
 from desk.flow.desk import Desk
 from desk.flow.kept_back import SLASHES, is_note, stays_here
 
@@ -26,6 +27,7 @@ CHANGEABLE = frozenset(
         ContentType.ANIMATION,
         ContentType.AUDIO,
         ContentType.DOCUMENT,
+        ContentType.LIVE_PHOTO,
         ContentType.PHOTO,
         ContentType.TEXT,
         ContentType.VIDEO,
@@ -45,10 +47,11 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(note, F.is_topic_message, _is_note)
     router.message.register(note, command_named("note"))
     # A command in a caption would be carried out and its file lost.
-    router.message.register(keep_back, F.is_topic_message, F.caption, _stays_here)
+    router.message.register(keep_back, F.is_topic_message, ~F.text, _stays_here)
     router.message.register(in_topic(operators.took), command_named("take"))
     router.message.register(in_topic(operators.resolved), command_named("resolve"))
     router.message.register(answer, command_named("answer"))
+    router.message.register(delete, command_named("delete"))
     router.message.register(in_topic(operators.banned), command_named("ban"))
     router.message.register(in_topic(operators.unbanned), command_named("unban"))
     router.message.register(retrain, command_named("retrain"))
@@ -65,7 +68,8 @@ def make_router(operator_chat_id: int) -> Router:
         write, F.is_topic_message, F.content_type.not_in(NOTICES), _is_for_the_customer
     )
     router.edited_message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
-    router.edited_message.register(rewrite, F.is_topic_message, F.content_type.in_(CHANGEABLE))
+    router.edited_message.register(rewrite, F.text, command_named(re.compile("")))
+    router.edited_message.register(rewrite, F.is_topic_message, F.content_type.not_in(NOTICES))
     return router
 
 
@@ -76,11 +80,11 @@ def _a_person(message: Message) -> bool:
 
 
 def _is_note(message: Message) -> bool:
-    return is_note(message.text or message.caption)
+    return is_note(words(message))
 
 
 def _stays_here(message: Message) -> bool:
-    return stays_here(message.text or message.caption)
+    return stays_here(words(message))
 
 
 def _is_for_the_customer(message: Message) -> bool:
@@ -109,18 +113,23 @@ async def write(message: Message, desk: Desk, inbox_id: int) -> None:
         message.message_id,
         said(message),
         _replied_to(message),
+        _quote(message),
     )
 
 
-async def rewrite(message: Message, desk: Desk, inbox_id: int) -> None:
+async def rewrite(
+    message: Message, desk: Desk, inbox_id: int, command: CommandObject | None = None
+) -> None:
+    method, payload = _rewriting(message)
+    is_command = command is not None and command.command.lower() != "note"
     await asyncio.to_thread(
         edits.operator_changed,
         desk,
         inbox_id,
         _user(message),
-        message.message_thread_id or 0,
+        _topic(message) or 0,
         message.message_id,
-        edits.Rewritten(said(message), *_rewriting(message)),
+        edits.Rewritten(said(message), method, payload, is_command),
     )
 
 
@@ -158,6 +167,15 @@ async def answer(message: Message, desk: Desk, inbox_id: int, command: CommandOb
         await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
 
+async def delete(message: Message, desk: Desk, inbox_id: int) -> None:
+    if thread_id := _topic(message):
+        await asyncio.to_thread(
+            taking_back.deleted, desk, inbox_id, _user(message), thread_id, _replied_to(message)
+        )
+    else:
+        await asyncio.to_thread(operators.misplaced, desk, inbox_id)
+
+
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:
     run = await asyncio.to_thread(
         operators.ordered_training, desk, inbox_id, _user(message), _topic(message)
@@ -187,15 +205,17 @@ async def answer_unknown(
     )
 
 
-def _rewriting(message: Message) -> tuple[str, dict[str, Any]]:
-    """The method that makes a copy of a message say what it says now, and its parameters."""
+def _rewriting(message: Message) -> tuple[str | None, dict[str, Any]]:
+    """The method that makes a copy of a message say what it says now, and its parameters; None
+    where there is none for such a message."""
+    if message.content_type not in CHANGEABLE:
+        return None, {}
     name, method, marks = "text", "editMessageText", message.entities
     if message.text is None:
         name, method, marks = "caption", "editMessageCaption", message.caption_entities
     payload: dict[str, Any] = {name: message.text or message.caption or ""}
     if marks:
-        dumped = [mark.model_dump(mode="json", exclude_none=True) for mark in marks]
-        payload["entities" if name == "text" else "caption_entities"] = dumped
+        payload["entities" if name == "text" else "caption_entities"] = _dumped(marks)
     # What a copy takes over by itself.
     if message.link_preview_options is not None and name == "text":
         payload["link_preview_options"] = message.link_preview_options.model_dump(
@@ -213,6 +233,18 @@ def _replied_to(message: Message) -> int | None:
     if answered is None or answered.message_id == message.message_thread_id:
         return None
     return answered.message_id
+
+
+def _quote(message: Message) -> operators.Quote | None:
+    """The part that its author has marked of what a message replies to."""
+    quote = message.quote
+    if quote is None or not quote.is_manual:
+        return None
+    return operators.Quote(quote.text, quote.position, _dumped(quote.entities or []))
+
+
+def _dumped(marks: list[MessageEntity]) -> list[dict[str, Any]]:
+    return [mark.model_dump(mode="json", exclude_none=True) for mark in marks]
 
 
 def _topic(message: Message) -> int | None:

@@ -9,23 +9,26 @@ import structlog
 from aiogram import Bot, Dispatcher, F, Router
 from aiogram.dispatcher.event.bases import UNHANDLED
 from aiogram.enums import ChatMemberStatus, ChatType
-from aiogram.types import ChatMemberUpdated, Message, Update, User
+from aiogram.types import Chat, ChatMemberUpdated, Message, Update, User
 from pydantic import ValidationError
 
 from bot import customers, operators, presses
 from bot.answers import Answers
-from bot.customers import NOTHING_TO_SEND
+from bot.customers import NOTHING_TO_SEND, NOTICES
 from bot.indicator import Indicator
 from bot.jobs import Jobs
 from bot.lanes import UnreadableError
 from desk import metrics
-from desk.domain import InboxRow
+from desk.domain import InboxRow, Person
+from desk.flow import customers as desk_customers
 from desk.flow import intake
 from desk.flow.desk import Desk
 
 log = structlog.get_logger(__name__)
 
 GROUPS = frozenset({ChatType.GROUP, ChatType.SUPERGROUP})
+UNKNOWN = "[unknown]"
+"""What stands for a message that can't be read, as for a kind that has no name yet."""
 
 
 class KnownBot(Bot):
@@ -74,7 +77,9 @@ class Routers:
         try:
             update = Update.model_validate(row.payload, context={"bot": self._bot})
         except ValidationError as error:
-            raise UnreadableError(str(error)) from error
+            if not await self._pass_on(row, error):
+                raise UnreadableError(str(error)) from error
+            return
         result = await self._dispatcher.feed_update(
             self._bot, update, inbox_id=row.id, **self._tools
         )
@@ -82,6 +87,40 @@ class Routers:
             await asyncio.to_thread(intake.done, self._desk, row.id)
         elif result is not NOTHING_TO_SEND:
             self._wake_sender()
+
+    async def _pass_on(self, row: InboxRow, error: ValidationError) -> bool:
+        """Whether an update that aiogram can't read is a customer's message, who is not to be met
+        with silence: as a file it calls a person, who sees a copy, for which it need not be read.
+        """
+        found = _unread(row.payload.get("message"))
+        if found is None:
+            return False
+        person, telegram_id, text = found
+        # Its text may quote the customer, the places in it do not.
+        places = {".".join(map(str, each["loc"])) for each in error.errors(include_input=False)}
+        log.warning("message_unreadable", at=sorted(places))
+        await asyncio.to_thread(
+            desk_customers.sent_file, self._desk, row.id, person, telegram_id, text
+        )
+        self._wake_sender()
+        return True
+
+
+def _unread(message: object) -> tuple[Person, int, str] | None:
+    """Who sent a message to the bot alone, its id, and its words or what stands for them; None
+    where even that can't be told."""
+    if not isinstance(message, dict) or any(kind in message for kind in NOTICES):
+        return None
+    try:
+        chat, user = Chat.model_validate(message["chat"]), User.model_validate(message["from"])
+    except (KeyError, ValidationError):
+        return None
+    telegram_id = message.get("message_id")
+    if chat.type != ChatType.PRIVATE or user.is_bot or not isinstance(telegram_id, int):
+        return None
+    text = next(filter(None, map(message.get, ("text", "caption"))), None)
+    words = text if isinstance(text, str) else UNKNOWN
+    return customers.person_of(chat, user), telegram_id, words
 
 
 def groups_router() -> Router:

@@ -28,6 +28,7 @@ from desk.domain import Delivery, DeskError
 from desk.flow import delivering, dispatching, recovering
 from desk.flow.composing import plain
 from desk.flow.desk import Desk
+from desk.flow.handover import CHAT_UNUSABLE
 from desk.flow.leases import LostLeaseError
 from desk.flow.overview import QUEUE_KEY, overview
 from desk.flow.summary import REPORT_KEY, summary
@@ -251,6 +252,8 @@ class Sender:
                 return None
             if method == delivering.DELETE_TOPIC and is_gone(error):
                 return None
+            if method == delivering.DELETE_MESSAGE and error.says("message to delete not found"):
+                return None
             simpler = _simpler(params, error)
             if simpler is None:
                 raise
@@ -291,7 +294,8 @@ class Sender:
                 "there with the right “Manage topics”; cards wait until then (`frontdesk doctor` "
                 "says what is wrong)",
             )
-            await self._again(delivery, str(error), MISCONFIGURED_SECONDS)
+            why = f"{CHAT_UNUSABLE}{error}"
+            await self._again(delivery, why, MISCONFIGURED_SECONDS)
         elif error.code == 403 and not own and not out_of_source:
             at = self._desk.clock()
             await self._settle(delivering.customer_gone, delivery, str(error), at=at)
@@ -409,10 +413,18 @@ _OUT_OF_GROUP = ("group chat", "not a member", "kicked")
 
 
 def _simpler(params: Params, error: RefusedError) -> Params | None:
-    """The same message without what was refused: its markup or its keyboard."""
+    """The same message without what was refused: its markup, its keyboard, or of what it replies to
+    the part that it quotes, or all."""
     if error.says("can't parse entities") and "parse_mode" in params:
         bare = {name: value for name, value in params.items() if name != "parse_mode"}
         return bare | {"text": plain(str(params.get("text", "")))}
+    reply = params.get("reply_parameters")
+    if error.says("quote") and isinstance(reply, dict) and "quote" in reply:
+        whole = {name: value for name, value in reply.items() if not name.startswith("quote")}
+        return params | {"reply_parameters": whole}
     if error.says("BUTTON_", "inline keyboard", "reply markup") and "reply_markup" in params:
         return {name: value for name, value in params.items() if name != "reply_markup"}
+    if error.says("message to be replied", "REPLY_MESSAGE_ID") and "reply_parameters" in params:
+        # Of a topic that was deleted Telegram may not heed `allow_sending_without_reply`.
+        return {name: value for name, value in params.items() if name != "reply_parameters"}
     return None

@@ -47,6 +47,7 @@ def list_(
                     "username": customer.username,
                     "name": customer.name,
                     "first_seen": customer.created_at.isoformat(),
+                    "topic": customer.topic_id,
                 }
                 for customer in found
             ]
@@ -57,6 +58,8 @@ def list_(
     for customer in found:
         username = f" (@{customer.username})" if customer.username else ""
         name = shown(customer.name) + username
+        if customer.topic_id is not None:
+            name += f"  topic {customer.topic_id}"
         line = f"{customer.chat_id:>12}  {customer.created_at:%Y-%m-%d}  {name}"
         results().print(line, markup=False)
 

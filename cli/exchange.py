@@ -55,8 +55,9 @@ def import_(
     ] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Add examples, intents and answers from other systems' files to a pack.
+    """Add examples, intents, answers and replies from other systems' files to a pack.
 
+    A canned answer without an intent of its name becomes a reply, which operators send by /answer.
     An import only adds. What the pack has stays as it is: an example with another label, or another
     answer to an intent of the pack, is reported and left out. A second import adds nothing.
     """
@@ -120,7 +121,8 @@ def export(
     """Write a pack's examples and answers for other systems.
 
     jsonl and csv: the examples. rasa: nlu.yml, domain.yml and, with the language alone,
-    config.yml. chatwoot and zammad: the answers as canned answers, in the pack's first language.
+    config.yml. chatwoot and zammad: the answers and replies as canned answers, in the pack's first
+    language.
     """
     from desk.exchange.files import write_files
 
@@ -243,7 +245,8 @@ def _written(
         if pack is None:
             raise MisconfiguredError(f"{source} is a file of examples; name a pack's folder.")
         text = canned.dump(pack, canned.System(format_))
-        return {out: text}, {"answers": _answered(pack)}, _left_behind(pack, format_)
+        counts = {"answers": _answered(pack), "replies": len(pack.replies)}
+        return {out: text}, counts, _left_behind(pack, format_)
     path = source / "examples.jsonl" if pack else source
     # Canned answers make a pack without examples, and Rasa has a place for the answers alone.
     bare = pack is not None and format_ is Format.RASA and not _has_rows(path)
@@ -300,6 +303,10 @@ def _left_behind(pack: Pack, format_: Format) -> list[str]:
     buttons = sum(len(intent.buttons) for intent in pack.intents.values())
     if buttons:
         remarks.append(f"{buttons} buttons are left out: {format_} answers are texts alone.")
+    if pack.replies and format_ is Format.RASA:
+        remarks.append(
+            f"{len(pack.replies)} replies are left out: Rasa has answers of intents alone."
+        )
     return remarks
 
 
@@ -312,6 +319,7 @@ def _report(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> dict[str, 
         "sources": read,
         "intents": list(plan.intents),
         "unanswered": list(plan.unanswered),
+        "replies": list(plan.replies),
         "examples": plan.examples,
         "answers": plan.answers,
         "test": plan.test,
@@ -352,6 +360,8 @@ def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
         console.print(f"new intents: {', '.join(plan.intents)}")
     if plan.unanswered:
         console.print(f"without an answer, so for a person: {', '.join(plan.unanswered)}")
+    if plan.replies:
+        console.print(f"new replies, sent by /answer alone: {', '.join(plan.replies)}")
     if dry_run:
         console.print("Nothing was written (--dry-run).")
     elif plan.empty:

@@ -7,6 +7,7 @@ at once, each with the place where it stands.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -103,6 +104,13 @@ class Intent(_Strict):
     threshold: float | None = Field(None, gt=0, le=1)
     target_error: float | None = Field(None, gt=0, lt=0.5)
     """The share of this intent's automatic answers that may be wrong; None: the policy's."""
+
+
+class Reply(_Strict):
+    """A text that people alone send, by /answer: of no intent, so it takes no examples."""
+
+    title: Text
+    text: Text
 
 
 class Policy(_Strict):
@@ -257,6 +265,8 @@ class Pack(_Strict):
     """Whose phone numbers customers write without a country code; they are masked for training."""
     values: dict[str, str] = {}
     intents: dict[str, Intent] = Field(min_length=2)
+    replies: dict[str, Reply] = {}
+    """No name and no title of an intent: /answer finds both kinds by these."""
     policy: Policy = Policy()
     hours: Hours = Hours()
     sla: Sla = Sla()
@@ -284,6 +294,7 @@ class Pack(_Strict):
                         f"{button.intent!r}"
                     )
         problems += self._meanwhile_problems()
+        problems += self._reply_problems()
         for where, text in self.texts():
             also = {RETENTION} if where == "privacy" else set()
             problems += [f"{where}: {problem}" for problem in self._text_problems(text, also)]
@@ -308,10 +319,25 @@ class Pack(_Strict):
                     "`urgent`, beside `greeting`, is what is said then"
                 )
 
+    def _reply_problems(self) -> Iterator[str]:
+        known: dict[tuple[str, str], str] = {}
+        for kind, entries in (("intents", self.intents), ("replies", self.replies)):
+            for name, entry in entries.items():
+                if kind == "replies" and name in self.intents:
+                    yield f"replies.{name}: an intent is called so, too; write another name"
+                for language, title in entry.title.items():
+                    other = known.setdefault((language, folded(title)), f"{kind}.{name}")
+                    if kind == "replies" and other != f"replies.{name}":
+                        yield (
+                            f"replies.{name}.title: {title!r} is the title of {other}, too; write "
+                            "another, or nobody can tell the two apart"
+                        )
+
     def _name_problems(self) -> list[str]:
         problems = [
-            f"intents.{name}: a name has a-z, 0-9 and _ only, and at most 40 characters"
-            for name in self.intents
+            f"{kind}.{name}: a name has a-z, 0-9 and _ only, and at most 40 characters"
+            for kind, names in (("intents", self.intents), ("replies", self.replies))
+            for name in names
             if not INTENT_NAME.fullmatch(name)
         ]
         problems += [
@@ -382,7 +408,7 @@ class Pack(_Strict):
         return problems
 
     def texts(self) -> Iterator[tuple[str, Text]]:
-        """Each text for customers, in all its languages, after the place where it stands."""
+        """Each text for customers, and each title, in all its languages, after its place."""
         yield "greeting", self.greeting
         if self.urgent is not None:
             yield "urgent", self.urgent
@@ -396,6 +422,9 @@ class Pack(_Strict):
                 yield f"intents.{name}.meanwhile", intent.meanwhile
             for index, button in enumerate(intent.buttons):
                 yield f"intents.{name}.buttons.{index}.text", button.text
+        for name, reply in self.replies.items():
+            yield f"replies.{name}.title", reply.title
+            yield f"replies.{name}.text", reply.text
 
     def targets(self) -> tuple[float, dict[str, float]]:
         """The share of automatic answers that may be wrong: in all, and of single intents."""
@@ -428,6 +457,11 @@ class Pack(_Strict):
         template = text.get(language) or text[self.languages[0]]
         filled = {**self.values, "customer": customer, **more}
         return PLACEHOLDER.sub(lambda match: filled.get(match[1], match[0]), template)
+
+
+def folded(text: str) -> str:
+    """A text without what two people may type differently: case, width, spaces."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _span(span: str) -> tuple[time, time]:

@@ -31,6 +31,8 @@ IN_DOUBT = frozenset({OUT_OF_SCOPE, UNFAMILIAR, CLOSE_INTENTS, UNSURE, STILL_UNS
 
 ASKED_FOR_PERSON = "asked_for_person"
 ATTACHMENT = "attachment"
+FORWARDED = "forwarded"
+"""Somebody else's words, which the customer has forwarded."""
 THUMB_DOWN = "thumb_down"
 LATE = "late"
 FLOOD = "flood"

@@ -13,6 +13,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ReadOnlyError
 from rq import Queue, Retry
+from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
@@ -108,6 +109,11 @@ def job_key(job_id: str) -> str:
 def workers_key(name: str) -> str:
     """The key of the set of workers that RQ has registered on a queue."""
     return str(WORKERS_BY_QUEUE_KEY % name)
+
+
+def worker_channel(name: str) -> str:
+    """The channel on which the RQ worker of that name listens for commands."""
+    return str(PUBSUB_CHANNEL_TEMPLATE % name)
 
 
 def enqueue_classify(connection: Redis, messages: Iterable[tuple[int, int]]) -> int:

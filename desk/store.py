@@ -34,6 +34,7 @@ from sqlalchemy.exc import (
     InterfaceError,
     InternalError,
     OperationalError,
+    ProgrammingError,
     SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -50,12 +51,15 @@ READ_ONLY = "25006"
 _AFTER_COMMIT = "after_commit"
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
 
+# `_blame_statements` takes out of the OperationalErrors what a statement is itself to blame for.
+# What was ended for taking too long stays: it may have waited for another's lock.
 # An InternalError is also what a server says that has become a replica and takes no writes, and
 # that of a transaction that idled longer than `_patience` allows.
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 """The database can't be used now and may be later: nothing that was asked of it is to blame."""
 
-
+_TOO_MUCH = "54"
+"""How PostgreSQL's codes for a statement that is beyond its limits begin."""
 _COLLISIONS = frozenset({"40001", "40P01"})
 """PostgreSQL's codes for a transaction that could not be serialized, and for a deadlock."""
 
@@ -117,6 +121,7 @@ class Store:
                 f"DATABASE_URL names {parsed.drivername}, which can't be used here ({error}); "
                 "use sqlite or postgresql"
             ) from None
+        _blame_statements(self.engine)
         if self.sqlite:
             _prepare_sqlite(self.engine)
         else:
@@ -347,6 +352,28 @@ def _use_wal(cursor: Any) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def _blame_statements(engine: Engine) -> None:
+    @event.listens_for(engine, "handle_error", retval=True)
+    def blame(context: ExceptionContext) -> Exception | None:
+        # The drivers have one class for these and for a database that is away. Taken for the
+        # latter, what asks for such a thing would ask again for ever, and hold up its chat.
+        error = context.original_exception
+        if not isinstance(context.sqlalchemy_exception, OperationalError) or not _is_own(error):
+            return None
+        return ProgrammingError(
+            context.statement, context.parameters, error, hide_parameters=engine.hide_parameters
+        )
+
+
+def _is_own(error: BaseException) -> bool:
+    """Whether an operational error comes from what was asked, or from the row that was read."""
+    if isinstance(error, sqlite3.Error):
+        # One without a code is Python's own: of a text that can't be decoded.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        return code & 0xFF == sqlite3.SQLITE_ERROR  # the rest says more exactly what
+    return str(getattr(error, "sqlstate", None)).startswith(_TOO_MUCH)
 
 
 def _leave_replicas(engine: Engine) -> None:

@@ -117,6 +117,7 @@ IS_PENDING = text("state = 'pending'")
 IS_CARD = text("substr(key, 1, 5) = 'card:'")
 IS_UNFINISHED = text("state IN ('pending', 'sending')")
 WAS_SHOWN = text("state = 'sent' AND topic_of IS NOT NULL")
+WAS_WITHDRAWN = text("withdrawn_at IS NOT NULL")
 
 
 def _index_where(name: str, *columns: str, where: TextClause) -> Index:
@@ -248,6 +249,10 @@ class Message(Base):
     telegram_id: Mapped[int | None]
     quoted: Mapped[str | None] = mapped_column(Text)
     """The beginning of what it replies to, where a customer replied to a message by itself."""
+    forwarded_from: Mapped[str | None] = mapped_column(Text)
+    """The name of who wrote it, where a customer forwarded somebody else's message."""
+    links: Mapped[str | None] = mapped_column(Text)
+    """The addresses behind a customer's words, one a line."""
     delivery_key: Mapped[str | None] = mapped_column(String(96))
     """The `DeliveryRow.key` under which it goes to the customer, where the bot wrote it."""
     state: Mapped[MessageState] = mapped_column(default=MessageState.DECIDED)
@@ -349,7 +354,8 @@ class Feedback(Base):
     __table_args__ = (
         UniqueConstraint("message_id", "kind", "by"),
         Index(None, "created_at"),
-        Index(None, "withdrawn_at"),
+        # With all the rest in it, SQLite takes it for what was not withdrawn, and reads every row.
+        _index_where("ix_feedback_withdrawn_at", "withdrawn_at", where=WAS_WITHDRAWN),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -92,7 +92,8 @@ class BatchWorker(SimpleWorker):
     thread; callbacks and dotted paths of an `AllowedJob` are checked before it sees the job.
 
     `between_batches` is called before each take, and again and again while the worker waits: for
-    jobs (every `idle_tick` seconds), to be resumed, or for a Redis that is away.
+    jobs (every `idle_tick` seconds), to be resumed, or for a Redis that is away. It may change
+    `max_batch`.
     `watchdog` ends the process when a batch goes on beyond its time limit's signal.
     """
 
@@ -223,9 +224,9 @@ class BatchWorker(SimpleWorker):
                 return None
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
-            if self.between_batches is not None:
-                self.between_batches()
-            moved = self._patiently(self._take)
+            self._call_hook()
+            # The hook may have taken seconds, and who stops takes no more.
+            moved = not self._stop_requested and self._patiently(self._take)
             if self._batch:
                 faultpoints.point("worker.after_take")
                 return self._batch[0].job, self._queue
@@ -245,8 +246,8 @@ class BatchWorker(SimpleWorker):
         size = self.max_batch
         if self._jobs_left is not None:
             size = min(size, self._jobs_left)
-        # RQ's SIGTERM handler raises in the middle of whatever runs, unless the state is busy:
-        # then it sets a flag. A claim must be carried through, or its jobs wait for their lease.
+        # So SIGTERM only sets a flag (`_through`): a claim that is cut off leaves its jobs waiting
+        # for the end of their lease.
         self._state = WorkerStatus.BUSY
         try:
             taken = self._claims.take(size, self.lease_margin)
@@ -289,7 +290,26 @@ class BatchWorker(SimpleWorker):
             super().heartbeat(timeout, pipeline=pipeline)
 
     def run_maintenance_tasks(self) -> None:
-        self._patiently(super().run_maintenance_tasks)
+        with self._through():
+            self._patiently(super().run_maintenance_tasks)
+
+    def _call_hook(self) -> None:
+        if self.between_batches is not None:
+            with self._through():
+                self.between_batches()
+
+    @contextmanager
+    def _through(self) -> Iterator[None]:
+        """SIGTERM only sets a flag meanwhile, as it does in a batch.
+
+        RQ's handler raises an ordinary exception unless the state is busy. In the hook, or where
+        odd jobs are looked for, that would pass for a failure of what is under way, and be lost.
+        """
+        before, self._state = self._state, WorkerStatus.BUSY
+        try:
+            yield
+        finally:
+            self._state = before
 
     def clean_registries(self) -> None:
         # RQ's lock lasts 15 minutes, and nobody recovers anything while a killed worker holds it.
@@ -335,8 +355,7 @@ class BatchWorker(SimpleWorker):
                 self.log.error(
                     "Worker %s: Redis is away (%s); again in %.1f s", self.name, error, wait
                 )
-                if self.between_batches is not None:
-                    self.between_batches()
+                self._call_hook()
                 time.sleep(wait)
                 wait = min(wait * self.exponential_backoff_factor, self.longest_wait)
 

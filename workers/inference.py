@@ -30,6 +30,7 @@ from workers import counting
 from workers.batching import BatchWorker
 from workers.connection import connect
 from workers.device import end_if_broken
+from workers.pace import Pace
 from workers.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -57,6 +58,7 @@ class Champion:
         self._refused_at = 0.0
         self._checked = 0.0
         self.classifier: Classifier | None = None
+        self.pace = Pace(0.0)
         self.problem: str | None = None
         """Why the champion is refused."""
 
@@ -100,8 +102,11 @@ class Champion:
     def _load(self, version: str) -> None:
         started = time.perf_counter()
         loaded = Classifier.load(self._models_dir / version, self._device)
+        begun = time.perf_counter()
         loaded(["warm up"])
         self.classifier = loaded
+        # The first call is slower than any later one: a careful guess.
+        self.pace = Pace(time.perf_counter() - begun)
         metrics.MODEL.clear()
         metrics.MODEL.labels(version, loaded.device, loaded.dtype).set(1)
         metrics.MODEL_LOADED.set_to_current_time()
@@ -173,9 +178,11 @@ class Inference:
         attempt = (message.id, message.attempt)
         if message.trial == Trial.ALONE and attempt != self._trying:
             return False
-        if not deciding.begin_trial(self._desk, message):
-            return False
+        # Before the commit, whose answer may be lost: the retry is ours all the same.
         self._trying = attempt
+        if not deciding.begin_trial(self._desk, message):
+            self._trying = None
+            return False
         log.warning("message.tried_alone", message=message.id)
         self._decide([message])
         return True
@@ -203,6 +210,7 @@ class Inference:
                 together,
             )
         committed = time.perf_counter()
+        self._champion.pace.learn(len(messages), committed - started)
         metrics.COMMIT_SECONDS.observe(committed - predicted)
         faultpoints.point("worker.after_commit")
         log.info(
@@ -286,6 +294,7 @@ def run(
 
     def between_batches() -> None:
         champion.follow()
+        worker.max_batch = champion.pace.fits(max_batch)
         heartbeat.beat()
 
     with Watchdog() as watchdog:

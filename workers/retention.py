@@ -18,6 +18,8 @@ ERASE_SECONDS = 86400.0
 NOTE_SECONDS = 60.0
 ERASE_AT_ONCE = 20
 """So many customers in a tick: a second of work where each has thousands of messages."""
+MOST_SECONDS = 2.0
+"""After so long the rest waits for the next tick, which must come before the lease is over."""
 
 
 class Retention:
@@ -60,7 +62,7 @@ class Retention:
         if self._emptied_until is not None or self._worded_until is not None:
             return
         if not self._erased_all:
-            erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE)
+            erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE, MOST_SECONDS)
             if erased:
                 log.info("customers.erased", customers=erased)
                 self._note_from = 0.0

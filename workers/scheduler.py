@@ -6,9 +6,10 @@ lost enqueue costs seconds, not messages.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, time, timedelta
 from enum import Enum, auto
 from pathlib import Path
@@ -44,7 +45,8 @@ log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 1.0
 STUCK_SECONDS = 4.0
-"""A message that waited so long is looked up in Redis. A batch takes well under a second."""
+"""A message that waited so long is looked up in Redis. A batch takes half of that at most, as
+`workers.pace` measures it."""
 HESITATE_SECONDS = 20.0
 """After an outage or a pause of its own the scheduler takes no run for dead for so long: whoever
 trains could not give a sign of life either, and gives the next within ten seconds."""
@@ -63,11 +65,11 @@ class Fate(Enum):
 
     UNDER_WAY = auto()
     GONE = auto()
-    """There is no such job: Redis lost it, or it was never enqueued."""
+    """There is no such job, or no queue has it: Redis lost it, or it was never enqueued."""
     DIED = auto()
     """A worker began it and has not ended it: dead, most likely."""
     ENDED = auto()
-    """Failed or finished, without what it stands for."""
+    """Failed or finished, without what it stands for: whoever ended it was alive."""
 
 
 class Scheduler:
@@ -183,8 +185,8 @@ class Scheduler:
             (queues.classify_job_id(*pair), 0.0 if pair[0] in alone else STUCK_SECONDS)
             for pair in waiting
         ]
-        fates = dict(zip(ids, self._fates(jobs), strict=True))
-        deadly = [id_ for id_ in alone if fates[id_] in (Fate.DIED, Fate.ENDED)]
+        fates = dict(zip(ids, self._fates(queues.CLASSIFY, jobs), strict=True))
+        deadly = [id_ for id_ in alone if fates[id_] is Fate.DIED]
         stuck = [id_ for id_ in ids if fates[id_] is not Fate.UNDER_WAY and id_ not in deadly]
         if stuck:
             suspected = [id_ for id_ in stuck if fates[id_] is Fate.DIED]
@@ -203,7 +205,7 @@ class Scheduler:
         for run_id, attempt, state in watching.unfinished_runs(self._desk):
             if state is RunState.QUEUED:
                 job_id = queues.train_job_id(run_id, attempt)
-                (fate,) = self._fates([(job_id, runs.LIFE_SECONDS)])
+                (fate,) = self._fates(queues.TRAIN, [(job_id, runs.LIFE_SECONDS)])
                 if fate is Fate.GONE:
                     queues.enqueue_train(self._connection, run_id, attempt)
                     log.info("run.enqueued", run=run_id, attempt=attempt)
@@ -259,31 +261,52 @@ class Scheduler:
         if not self._redis_away:
             self._connection.publish(queues.WAKE_SENDER, "")
 
-    def _fates(self, jobs: Sequence[tuple[str, float]]) -> list[Fate]:
-        """What has become of each job, given its id and how many seconds it may take.
+    def _fates(self, name: str, jobs: Sequence[tuple[str, float]]) -> list[Fate]:
+        """What has become of each job of that queue, given its id and how many seconds it may take.
 
         One that a worker began longer ago counts as dead: doing it twice is harmless, since the
-        older attempt no longer decides anything.
+        older attempt no longer decides anything. A worker that still listens to Redis is slow, or
+        frozen, and has twice as long.
         """
-        pipeline = self._connection.pipeline(transaction=False)
+        # A transaction: a job goes from the queue to a worker, and back, in one step.
+        pipeline = self._connection.pipeline()
+        pipeline.lrange(queues.queue(name, self._connection).key, 0, watching.MOST)
         for job_id, _ in jobs:
-            pipeline.hmget(queues.job_key(job_id), "status", "started_at")
+            pipeline.hmget(queues.job_key(job_id), "status", "started_at", "worker_name")
+        queued, *found = pipeline.execute()
+        # Of a longer queue some of it says nothing of who is missing.
+        all_queued = None if len(queued) > watching.MOST else set(queued)
         now = self._desk.clock()
+        spent = [_age(started_at, now) for _, started_at, _ in found]
+        listening = self._listening(
+            {
+                worker
+                for (_, seconds), (status, _, worker), age in zip(jobs, found, spent, strict=True)
+                if status == b"started" and worker and age > seconds
+            }
+        )
         fates = []
-        for (_, seconds), (status, started_at) in zip(jobs, pipeline.execute(), strict=True):
+        for (job_id, seconds), (status, _, worker), age in zip(jobs, found, spent, strict=True):
             if status is None:
                 fates.append(Fate.GONE)
             elif status == b"queued":
-                fates.append(Fate.UNDER_WAY)
-            elif status == b"started" and started_at:
-                try:
-                    recent = str_to_date(started_at) > now - timedelta(seconds=seconds)
-                except ValueError:  # unreadable: nobody who works wrote that
-                    recent = False
-                fates.append(Fate.UNDER_WAY if recent else Fate.DIED)
+                missing = all_queued is not None and job_id.encode() not in all_queued
+                fates.append(Fate.GONE if missing else Fate.UNDER_WAY)
+            elif status == b"started":
+                patience = 2 * seconds if worker in listening else seconds
+                fates.append(Fate.UNDER_WAY if age <= patience else Fate.DIED)
             else:
                 fates.append(Fate.ENDED)
         return fates
+
+    def _listening(self, workers: Collection[bytes]) -> set[bytes]:
+        """Which of these workers are connected: RQ's listen for commands while they live."""
+        if not workers:
+            return set()
+        asked = list(workers)
+        channels = [queues.worker_channel("").encode() + worker for worker in asked]
+        found = self._connection.pubsub_numsub(*channels)  # in the order asked
+        return {worker for worker, (_, ears) in zip(asked, found, strict=True) if ears}
 
 
 def run(
@@ -342,6 +365,14 @@ class Turn:
             leases.release(self._desk, self._lease)
         except SQLAlchemyError as error:
             log.warning("lease_not_released", reason=type(error).__name__)
+
+
+def _age(started_at: bytes | None, now: datetime) -> float:
+    """Seconds since a job began; no end of them if nobody who works wrote that."""
+    try:
+        return (now - str_to_date(started_at)).total_seconds() if started_at else math.inf
+    except ValueError:
+        return math.inf
 
 
 def _stop_on_signals() -> Callable[[], bool]:

@@ -53,21 +53,23 @@ def read(path: Path) -> Material:
         if not name or not content:
             missing = "content" if name else NAMES[system]
             raise ExchangeError(f"{where}: `{missing}` is empty; fill it in or remove the row")
-        material.answers.append(Answer(where, name, _READ[system](content), makes_intent=True))
+        material.answers.append(Answer(where, name, _READ[system](content), makes_reply=True))
     if not material.answers:
         raise ExchangeError(f"{path}: the file holds no answers")
     return material
 
 
 def dump(pack: Pack, system: System) -> str:
-    """The pack's answers in its first language, its values filled in, as that system's CSV."""
+    """The pack's answers and replies in its first language, its values filled in, as that system's
+    CSV."""
     lines = io.StringIO()
     writer = csv.writer(lines)
     writer.writerow((NAMES[system], "content"))
-    for name, intent in pack.intents.items():
-        if intent.answer is not None:
-            filled = pack.text(intent.answer, pack.languages[0], customer="{customer}")
-            writer.writerow((name, _WRITE[system](filled)))
+    texts = {name: i.answer for name, i in pack.intents.items() if i.answer is not None}
+    texts |= {name: reply.text for name, reply in pack.replies.items()}
+    for name, text in texts.items():
+        filled = pack.text(text, pack.languages[0], customer="{customer}")
+        writer.writerow((name, _WRITE[system](filled)))
     return lines.getvalue()
 
 

@@ -27,13 +27,15 @@ class Labelled:
 class Answer:
     """An answer in a pack's markup, under its name in the other system.
 
-    `makes_intent`: whether it becomes an intent of its own where there is none of that name.
+    Where there is no intent of that name, it becomes one of its own (`makes_intent`), or a reply,
+    which people alone send (`makes_reply`), or is left out.
     """
 
     where: str
     name: str
     text: str
-    makes_intent: bool
+    makes_intent: bool = False
+    makes_reply: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 An example is left out where the pack has the text (`validation.exact_key`, so that what `validate`
 calls the same is the same here), or where it would leak the test; so is a row for the test, which
 examples would leak. What several new rows say of one text becomes one row. An intent that the pack
-has keeps its answer or its lack of one.
+has keeps its answer or its lack of one. A canned answer without an intent of its name becomes a
+reply: an intent that nothing is learned of serves nobody.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from desk.exchange import markup, packfile
 from desk.exchange.files import marked, partial_of, read_text, write_files, write_folder
 from desk.exchange.material import Answer, ExchangeError, Labelled, Material, Notice
 from desk.exchange.names import slug, title
-from desk.pack import MAX_ANSWER, PLACEHOLDER, Pack, Policy
+from desk.pack import MAX_ANSWER, PLACEHOLDER, Pack, Policy, folded
 from desk.telegram_html import html_problems
 from desk.validation import conflict, counted, exact_key, mistyped
 
@@ -46,6 +47,8 @@ class Plan:
     """Names of new intents."""
     unanswered: tuple[str, ...]
     """New intents that go to a person, since no answer came with them."""
+    replies: tuple[str, ...]
+    """Names of new replies."""
     added: tuple[Labelled, ...]
     """New examples, with the pack's names of intents."""
     examples: dict[str, int]
@@ -128,10 +131,11 @@ class _Merge:
         self.language = self._language(language)
         self.out_of_scope = pack.policy.out_of_scope if pack else _DEFAULT_OUT_OF_SCOPE
         self.known = dict(pack.intents) if pack else {}
+        self.replies = dict(pack.replies) if pack else {}
         self.labels: dict[str, str] = {}
         """By names of intents, the labels that they come from."""
         self.clashes: dict[tuple[str, str], str] = {}
-        """What is wrong with each pair of labels that would get one name."""
+        """What is wrong with each label that would get a name that another, or a reply, has."""
         self.values: dict[str, str] = {}
 
     def plan(self, present: Iterable[Labelled], held_out: Iterable[Labelled]) -> Plan:
@@ -150,7 +154,8 @@ class _Merge:
             for label, where in self.material.intents.items()
             if label not in groups  # Rasa's retrieval intents: `faq` is `faq/ask_hours` and others
         ]
-        intents, answers = self._answers([name for name in named if name not in self.known])
+        new = self._new_intents([name for name in named if name not in self.known])
+        intents, replies, answers = self._answers(new)
         if self.pack is None:
             if not intents.keys() - {self.out_of_scope}:
                 raise ExchangeError("the sources hold no intent, and a pack needs one")
@@ -164,10 +169,11 @@ class _Merge:
         return Plan(
             folder=self.folder,
             new=self.pack is None,
-            pack_yml=self._pack_yml(intents),
+            pack_yml=self._pack_yml(intents, replies),
             language=self.language,
             intents=tuple(intents),
             unanswered=tuple(name for name in intents if "escalate" in intents[name]),
+            replies=tuple(replies),
             added=tuple(added),
             examples=examples,
             answers=answers,
@@ -293,8 +299,15 @@ class _Merge:
         return "present"
 
     def _named(self, label: str, where: str) -> str:
-        """The name of a label's intent. Where another label has it, that is one of `clashes`."""
+        """The name of a label's intent. Where another label or a reply has it, that is one of
+        `clashes`."""
         name = self._name(label)
+        if name in self.replies:
+            self.clashes.setdefault(
+                (name, label),
+                f"{where}: {name} is a reply in pack.yml, and no intent can be called so, too; "
+                "rename the reply, or make it an intent there by hand, with its text as `answer`",
+            )
         other = self.labels.setdefault(name, label)
         if other != label and name != self.out_of_scope and name not in self.known:
             self.clashes.setdefault(
@@ -304,38 +317,73 @@ class _Merge:
             )
         return name
 
-    def _answers(self, named: list[str]) -> tuple[dict[str, Any], dict[str, int]]:
+    def _new_intents(self, named: list[str]) -> list[str]:
+        """The names of new intents: those that examples and declarations have, and answers' own."""
+        names = dict.fromkeys(named)
+        # A pack needs an intent: of canned answers alone each becomes one, to write examples for.
+        alone = self.pack is None and not (
+            names.keys() - {self.out_of_scope} or any(a.makes_intent for a in self.material.answers)
+        )
+        for answer in self.material.answers:
+            name = self._name(answer.name)
+            canned = answer.makes_reply and (alone or name == self.out_of_scope)
+            if (answer.makes_intent or canned) and name not in self.known and name not in names:
+                names[name] = None
+                self.labels.setdefault(name, answer.name)
+        return list(names)
+
+    def _answers(
+        self, new: list[str]
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, int]]:
         count = dict.fromkeys(("read", "added", "present", "left_out"), 0)
         texts: dict[str, str] = {}
-        new = dict.fromkeys(named)
+        replies: dict[str, dict[str, Any]] = {}
+        titles = self._titles(new)
         for answer in self.material.answers:
             count["read"] += 1
             name = self._name(answer.name)
-            is_new = name in new or answer.makes_intent
+            is_reply = answer.makes_reply and name not in new
+            own = title(answer.name)
             if self._stands_already(name, answer, texts):
                 count["present"] += 1
-            elif wrong := self._objection(name, answer, is_new, texts):
+            elif wrong := self._objection(name, answer, is_reply or name in new, texts):
                 count["left_out"] += 1
+                self._say(f"the answer {answer.name!r} is not imported: {wrong}", answer.where)
+            elif is_reply and (other := titles.setdefault(folded(own), name)) != name:
+                count["left_out"] += 1
+                wrong = f"{other} has the title {own!r} already; rename one of the two"
                 self._say(f"the answer {answer.name!r} is not imported: {wrong}", answer.where)
             else:
                 count["added"] += 1
                 texts[name] = self._filled(answer.text)
-            if answer.makes_intent and name not in self.known and name not in new:
-                new[name] = None
-                self.labels.setdefault(name, answer.name)
-        return {name: self._intent(name, texts.get(name)) for name in new}, count
+                if is_reply:
+                    by_language = {self.language: texts[name]}
+                    replies[name] = {"title": {self.language: own}, "text": by_language}
+        return {name: self._intent(name, texts.get(name)) for name in new}, replies, count
+
+    def _titles(self, new: list[str]) -> dict[str, str]:
+        """What has a title, by the title in the language of the import."""
+        known = {name: intent.title for name, intent in self.known.items()}
+        known |= {name: reply.title for name, reply in self.replies.items()}
+        titles = {folded(words[self.language]): name for name, words in known.items()}
+        return titles | {folded(title(self.labels.get(name, name))): name for name in new}
 
     def _stands_already(self, name: str, answer: Answer, texts: dict[str, str]) -> bool:
+        there = None
         if name in self.known:
-            there = (self.known[name].answer or {}).get(self.language)
-            return there is not None and markup.from_plain(there.strip()) == answer.text
-        return name in texts and texts[name] == self._filled(answer.text)
+            there = self.known[name].answer
+        elif name in self.replies:
+            there = self.replies[name].text
+        elif name in texts:
+            return texts[name] == self._filled(answer.text)
+        text = (there or {}).get(self.language)
+        return text is not None and markup.from_plain(text.strip()) == answer.text
 
     def _objection(
         self, name: str, answer: Answer, is_new: bool, texts: dict[str, str]
     ) -> str | None:
         """Why an answer is not taken; None where it is."""
-        if name in self.known:
+        if name in self.known or name in self.replies:
             return f"{name} is in pack.yml and stays as it is; change it there"
         if not is_new:
             return f"no intent is called {name}"
@@ -382,13 +430,15 @@ class _Merge:
             intent["escalate"] = "always"
         return intent
 
-    def _pack_yml(self, intents: dict[str, Any]) -> str | None:
+    def _pack_yml(self, intents: dict[str, Any], replies: dict[str, Any]) -> str | None:
         path = self.folder / "pack.yml"
         if self.pack is None:
             name = self.folder.resolve().name
-            text = packfile.new_pack(name, self.language, intents, self.values)
-        elif intents:
-            text = packfile.add_intents(path, read_text(path), intents)
+            text = packfile.new_pack(name, self.language, intents, self.values, replies)
+        elif intents or replies:
+            text = read_text(path)
+            for section, entries in (("intents", intents), ("replies", replies)):
+                text = packfile.add(path, text, section, entries) if entries else text
         else:
             return None
         packfile.check(path, text)

@@ -1,8 +1,9 @@
-"""pack.yml, written: a new one, and intents added to one that people have edited.
+"""pack.yml, written: a new one, and intents and replies added to one that people have edited.
 
 PyYAML forgets comments, so a pack.yml that exists is never written anew. New intents go in as lines
-behind the last intent, and the result is read again: it must hold what was there and the new
-intents, and nothing else may have changed.
+behind the last intent, new replies behind the last reply (the first ones behind the intents), and
+the result is read again: it must hold what was there and the new ones, and nothing else may have
+changed.
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ _LINE = re.compile("[^\n\x85\u2028\u2029]*[\n\x85\u2028\u2029]|[^\n\x85\u2028\u2
 
 
 def new_pack(
-    name: str, language: str, intents: Mapping[str, Any], values: Mapping[str, str]
+    name: str,
+    language: str,
+    intents: Mapping[str, Any],
+    values: Mapping[str, str],
+    replies: Mapping[str, Any],
 ) -> str:
-    """The text of a pack.yml with these intents (as in `Intent`) and values."""
+    """The text of a pack.yml with these intents (as in `Intent`), values and replies (`Reply`)."""
     head: dict[str, Any] = {
         "name": name,
         "title": name,
@@ -47,29 +52,42 @@ def new_pack(
     }
     if values:
         head["values"] = dict(values)
-    blocks = (_indented(yaml_text.dump({name: intent}), "  ") for name, intent in intents.items())
-    return f"{_HEAD}{yaml_text.dump(head)}\nintents:\n" + "\n".join(blocks)
+    text = f"{_HEAD}{yaml_text.dump(head)}"
+    for section, entries in (("intents", intents), ("replies", replies)):
+        blocks = [_indented(yaml_text.dump({key: entry}), "  ") for key, entry in entries.items()]
+        if blocks:
+            text += f"\n{section}:\n" + "\n".join(blocks)
+    return text
 
 
-def add_intents(path: Path, text: str, intents: Mapping[str, Any]) -> str:
-    """The text of a pack.yml with more intents at the end of its `intents`, all else as it was.
+def add(path: Path, text: str, section: str, entries: Mapping[str, Any]) -> str:
+    """The text of a pack.yml with more entries at the end of `intents` or of `replies` (without
+    any yet, of new ones behind the intents), all else as it was.
 
-    Raises `ExchangeError` where that can't be done safely, as when `intents` stands in braces.
+    Raises `ExchangeError` where that can't be done safely, as when the section stands in braces.
     """
     before = yaml.safe_load(text)
-    wanted = {**before, "intents": {**before["intents"], **intents}}
+    wanted: dict[str, Any] = {}
+    for key, value in before.items():
+        wanted[key] = {**value, **entries} if key == section else value
+        if key == "intents" and section not in before:
+            wanted[section] = dict(entries)
+    behind = section if section in before else "intents"
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = _LINE.findall(text)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += newline
-    for place, indent in _places(text, len(lines)):
-        block = _indented(yaml_text.dump(dict(intents)), indent).replace("\n", newline)
+    for place, indent, outer in _places(text, len(lines), behind):
+        block = _indented(yaml_text.dump(dict(entries)), indent)
+        if section not in before:
+            block = f"\n{outer}{section}:\n{block}"
+        block = block.replace("\n", newline)
         changed = "".join((*lines[:place], block, *lines[place:]))
         if _holds(changed, wanted):
             return changed
     raise ExchangeError(
-        f"{path}: can't add intents to this file by itself; write `intents:` with each intent on "
-        f"lines of its own, or add by hand: {', '.join(intents)}"
+        f"{path}: can't add {section} to this file by itself; write `{behind}:` with each of them "
+        f"on lines of its own, or add by hand: {', '.join(entries)}"
     )
 
 
@@ -89,23 +107,24 @@ def _indented(block: str, indent: str) -> str:
     return "".join(indent + line if line.strip() else line for line in _LINE.findall(block))
 
 
-def _places(text: str, count: int) -> Iterator[tuple[int, str]]:
-    """Where more intents could go: the number of lines before them, and their indentation."""
+def _places(text: str, count: int, section: str) -> Iterator[tuple[int, str, str]]:
+    """Where more of a section could go: the number of lines before, its entries' indentation, and
+    its own."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):
         return
     lines = _LINE.findall(text)
     for key, value in root.value:
-        if key.value == "intents" and isinstance(value, yaml.MappingNode) and not value.flow_style:
-            indent = " " * value.start_mark.column
+        if key.value == section and isinstance(value, yaml.MappingNode) and not value.flow_style:
+            indent, outer = (" " * node.start_mark.column for node in (value, key))
             end = value.end_mark.line if value.end_mark.column == 0 else value.end_mark.line + 1
             end = before = min(end, count)
             # Comments before the next key belong to that key, but what looks like one may also be
             # the end of an answer: the result tells.
             while before > 0 and lines[before - 1].lstrip()[:1] in ("", "#"):
                 before -= 1
-            yield before, indent
-            yield end, indent
+            yield before, indent, outer
+            yield end, indent, outer
 
 
 def _holds(text: str, wanted: Mapping[str, Any]) -> bool:

@@ -1,7 +1,8 @@
 """The use cases, one transaction each, in the order in which a message meets them:
 
-`intake` stores updates, `customers` and `operators` handle what they say, `edits` what they change
-afterwards, `buttons` what they press, `choosing` the topics that they choose by it or by a word,
+`intake` stores updates, `customers` and `operators` handle what they say, `forwarding` what
+customers pass on of others, `edits` what they change afterwards, `taking_back` what operators wish
+unsaid, `buttons` what they press, `choosing` the topics that they choose by it or by a word,
 `deciding` turns predictions into decisions, `answering` says what the bot says by itself,
 `dispatching` hands deliveries to the sender, `delivering` takes in what became of them,
 `recovering` what a dead sender left, `watching` finds what got stuck, `reminding` tells operators
@@ -21,10 +22,10 @@ host's with the database's, `restoring` is what a backup put back needs.
 What they share: `desk`; `conversations`, which end when they are `quiet`, and their `handoff` from
 the bot to people, with what a `handover` may promise and, by `advising`, what to do until then; who
 is `awaiting` a person's word, and who is `leaving` meanwhile; `cards` before the operators, with
-their `card_history` and `card_keyboards`, what was `answered` before, what is `following` them, and
-`refreshing` them; what is `kept_back` of operators' words, what `keeping` leaves of their updates,
-and the `ready_answers` that they send; `composing` deliveries, and a `batch` of them; `noting` what
-is counted and logged.
+their `card_history` and `card_keyboards`, what stands `besides` a customer's words, what was
+`answered` before, what is `following` them, and `refreshing` them; what is `kept_back` of
+operators' words, what `keeping` leaves of their updates, and the `ready_answers` that they send;
+`composing` deliveries, and a `batch` of them; `noting` what is counted and logged.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash
 between the two can't repeat or lose it.

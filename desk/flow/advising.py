@@ -14,6 +14,7 @@ from desk.flow.handover import next_opening
 from desk.pack import Pack, Text
 from desk.policy import (
     ATTACHMENT,
+    FORWARDED,
     INTENT_NEEDS_PERSON,
     LATE,
     NEGATIVE_SENTIMENT,
@@ -37,7 +38,7 @@ ANSWERABLE = frozenset({NEGATIVE_SENTIMENT, SAME_ANSWER_AGAIN})
 UNKNOWN = frozenset(
     {
         *(OTHER_LANGUAGE, ATTACHMENT, UNFAMILIAR, OUT_OF_SCOPE, STILL_UNSURE, NOT_CLASSIFIED),
-        *(UNPROCESSABLE, LATE, NEGATIVE_SENTIMENT),
+        *(FORWARDED, UNPROCESSABLE, LATE, NEGATIVE_SENTIMENT),
     }
 )
 """Those by which nobody knows what is the matter, or how bad it is. A customer who asks for a

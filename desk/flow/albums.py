@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from desk.flow.kept_back import stays_here
@@ -21,15 +21,7 @@ def is_kept_back(session: Session, inbox_id: int) -> bool:
     album = album_of(row)
     if album is None:
         return False
-    near = (
-        select(Inbox.payload)
-        .where(
-            Inbox.bot_id == row.bot_id,
-            Inbox.update_id.between(row.update_id - NEAR, row.update_id + NEAR),
-            Inbox.chat_id == row.chat_id,
-        )
-        .order_by(Inbox.update_id)
-    )
+    near = select(Inbox.payload).where(_near(row)).order_by(Inbox.update_id)
     sent, newest = [], {}
     for payload in session.scalars(near):
         picture = _message(payload)
@@ -41,9 +33,27 @@ def is_kept_back(session: Session, inbox_id: int) -> bool:
     return any(stays_here(each.get("caption")) for each in (*sent, *newest.values()))
 
 
+def of_same_album(session: Session, inbox_id: int) -> list[int]:
+    """The ids of the updates of an album's pictures, where the update's message is one of them."""
+    row = session.get_one(Inbox, inbox_id)
+    album = album_of(row)
+    if album is None:
+        return []
+    near = session.execute(select(Inbox.id, Inbox.payload).where(_near(row)).order_by(Inbox.id))
+    return [id_ for id_, payload in near if _message(payload).get("media_group_id") == album]
+
+
 def album_of(row: Inbox) -> str | None:
     """Which album an update's picture belongs to, if it does to one."""
     return _message(row.payload).get("media_group_id")
+
+
+def _near(row: Inbox) -> ColumnElement[bool]:
+    return and_(
+        Inbox.bot_id == row.bot_id,
+        Inbox.update_id.between(row.update_id - NEAR, row.update_id + NEAR),
+        Inbox.chat_id == row.chat_id,
+    )
 
 
 def _message(payload: dict[str, Any]) -> dict[str, Any]:

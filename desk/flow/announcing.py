@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author
@@ -37,15 +37,16 @@ def announce_waiting(desk: Desk, lease: Holding) -> None:
 
 def _announce_next(desk: Desk, lease: Holding, which: ColumnElement[bool], last: int) -> int | None:
     """Some of the conversations behind this one; returns the last of them, None after the end."""
-    called = select(DeliveryRow.conversation_id).where(
+    # Asked of each conversation, by its cards: the chat has all that was ever sent there.
+    called = exists().where(
         IS_CARD,
+        DeliveryRow.conversation_id == Conversation.id,
         DeliveryRow.chat_id == desk.operator_chat_id,
-        DeliveryRow.conversation_id.is_not(None),
     )
     query = (
         select(Conversation, Customer)
         .join(Customer, Customer.id == Conversation.customer_id)
-        .where(which, Conversation.id.not_in(called))
+        .where(which, ~called)
     )
     if desk.operator_chat_id is None:
         return None

@@ -33,6 +33,8 @@ class Said(NamedTuple):
     text: str
     is_text: bool
     """Whether a customer wrote or sent it, rather than tapped or gave a command."""
+    forwarded_from: str | None
+    """Who wrote it, where a customer forwarded it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def said_before(session: Session, message_ids: Sequence[int], texts: int) -> dic
     first_line = func.coalesce(_last_but(MOST_SAID, message, line), 0)
     first_text = _last_but(texts, message, text, _is_text(text), text.id >= first_line)
     query = (
-        select(message.id, earlier.author, earlier.text, _is_text(earlier))
+        select(message.id, earlier.author, earlier.text, _is_text(earlier), earlier.forwarded_from)
         .join(earlier, earlier.conversation_id == message.conversation_id)
         .where(
             message.id.in_(message_ids),
@@ -145,8 +147,8 @@ def said_before(session: Session, message_ids: Sequence[int], texts: int) -> dic
         )
         .order_by(earlier.id)
     )
-    for message_id, author, words, is_text in session.execute(query):
-        found[message_id].append(Said(author, words, is_text))
+    for message_id, author, words, is_text, origin in session.execute(query):
+        found[message_id].append(Said(author, words, is_text, origin))
     return found
 
 

@@ -38,6 +38,7 @@ from desk.flow.ready_answers import (
     BY_HAND,
     SENT_KEY,
     ReadyAnswer,
+    ready_text,
     send_by_hand,
     send_ready,
 )
@@ -158,7 +159,7 @@ def _by_customer(press: _Press) -> Pressed:
         return _while_with_people(press, conversation)
     if action == composing.CALL_PERSON:
         if conversation.state is ConversationState.WAITING:  # and nobody can be called
-            return Pressed(waiting_text(desk, customer), alert=True)
+            return Pressed(waiting_text(session, desk, customer), alert=True)
         question = _handed_over(press)
         disliked = question is not None and press.button.argument == composing.THUMB_DOWN
         rule = THUMB_DOWN if disliked else ASKED_FOR_PERSON
@@ -192,7 +193,7 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
     if text in (said_last, say("talk-to-person", language)):
         if not taken:
             hears_when_back(desk, conversation)
-        return Pressed(waiting_text(desk, customer, taken=taken), alert=True)
+        return Pressed(waiting_text(session, desk, customer, taken=taken), alert=True)
     message = _tapped(press, conversation)
     if held_back(session, desk, customer, conversation, message):
         return Pressed()
@@ -204,7 +205,7 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
     pass_on(session, desk, customer, conversation, message)
     if not taken:
         hears_when_back(desk, conversation)
-    return Pressed(passed_on_text(desk, customer, taken=taken), alert=True)
+    return Pressed(passed_on_text(session, desk, customer, taken=taken), alert=True)
 
 
 def _thumb(press: _Press, *, up: bool) -> Pressed:
@@ -300,7 +301,8 @@ def _take(press: _Press, operator: Operator) -> Pressed:
 def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed:
     session, desk, customer = press.session, press.desk, press.customer
     intent = press.button.argument
-    ready = _ready(press, intent, f"{SENT_KEY}{message.id}:{intent}")
+    text = answer_text(desk, customer, intent)
+    ready = _ready(press, intent, text, f"{SENT_KEY}{message.id}:{intent}")
     if isinstance(ready, Pressed):
         return ready
     note_feedback(session, desk, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
@@ -317,8 +319,8 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
 def _send_by_hand(press: _Press, operator: Operator) -> Pressed:
     """One of several answers that /answer has found: the button says for which command, too."""
     session, desk = press.session, press.desk
-    command, _, intent = press.button.argument.partition(":")
-    ready = _ready(press, intent, f"{BY_HAND}{command}")
+    command, _, name = press.button.argument.partition(":")
+    ready = _ready(press, name, ready_text(desk, press.customer, name), f"{BY_HAND}{command}")
     if isinstance(ready, Pressed):
         return ready
     _drop_keyboard(press)
@@ -329,14 +331,13 @@ def _send_by_hand(press: _Press, operator: Operator) -> Pressed:
     )
 
 
-def _ready(press: _Press, intent: str, key: str) -> ReadyAnswer | Pressed:
-    """The answer to be sent, or why it is not."""
+def _ready(press: _Press, name: str, text: str | None, key: str) -> ReadyAnswer | Pressed:
+    """The answer to be sent, or why it is not; no `text`: the pack no longer has it."""
     session, desk, customer = press.session, press.desk, press.customer
     if customer.banned_at is not None:
         return Pressed(say("customer-banned", desk.language), alert=True)
     if press.conversation.state is ConversationState.RESOLVED:
         return Pressed(say("already-resolved", desk.language), alert=True)
-    text = answer_text(desk, customer, intent)
     if text is None:
         return Pressed(say("button-void", desk.language), alert=True)
     before = _sent_before(session, press.conversation, key)
@@ -348,7 +349,7 @@ def _ready(press: _Press, intent: str, key: str) -> ReadyAnswer | Pressed:
         key = f"{key}:{press.inbox_id}"
         if before.state is DeliveryState.FAILED:
             cancel(session, before)  # or a retry would say it twice
-    return ReadyAnswer(intent, text, key)
+    return ReadyAnswer(name, text, key)
 
 
 def _sent_before(session: Session, conversation: Conversation, key: str) -> DeliveryRow | None:

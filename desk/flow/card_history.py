@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from desk.domain import Author
 from desk.flow.batch import MOST_SAID, Said
+from desk.flow.besides import FORWARDED
 from desk.flow.composing import length, plain, shorten
 from desk.flow.desk import Desk
+from desk.telegram_html import defused
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
@@ -80,7 +82,9 @@ class CardHistory:
 
 def _line(said: Said) -> _Line:
     # In one line, or a customer's could begin as if somebody else had said it.
-    words = " ".join(said.text.split())
+    words = " ".join(defused(said.text).split())
+    if said.forwarded_from is not None:
+        words = f"{FORWARDED} {defused(said.forwarded_from)}: {words}"
     if said.author is not Author.CUSTOMER:
         words = shorten(words, LINE)
     return _Line(said.author, words, said.is_text)

@@ -9,11 +9,13 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, FeedbackKind
+from desk.flow import besides
 from desk.flow.answered import answers_given
 from desk.flow.batch import said_before, turn
 from desk.flow.card_history import HISTORY, CardHistory
 from desk.flow.card_keyboards import SUGGESTIONS, card_keyboard, mood_title
 from desk.flow.composing import (
+    NO_PREVIEW,
     has_delivery,
     intent_title,
     length,
@@ -38,6 +40,7 @@ from desk.tables import (
     Message,
     PredictionRow,
 )
+from desk.telegram_html import defused, inert
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
@@ -142,6 +145,7 @@ def shown(
     return {
         "text": text,
         "parse_mode": "HTML",
+        **NO_PREVIEW,
         "reply_markup": card_keyboard(
             session, desk, customer, conversation, message, post=post, why=why
         ),
@@ -182,14 +186,14 @@ def _post_whole(
     shown_text: str,
 ) -> None:
     """Post the whole of a message, once, whose card or post has room for its beginning only."""
-    whole = f"<blockquote>{html(message.text)}</blockquote>" in shown_text
+    whole = f"<blockquote>{inert(message.text)}</blockquote>" in shown_text
     if whole or message.author is Author.OPERATOR:
         return
     operators_text(
         session,
         desk,
         f"{TEXT_KEY}{message.id}",
-        html(shorten(message.text, LIMIT)),
+        html(shorten(defused(message.text), LIMIT)),
         customer=customer,
         conversation=conversation,
         message=message,
@@ -216,7 +220,7 @@ def card_text(
     prediction = session.get(PredictionRow, message.id)
     if message.author is Author.OPERATOR:
         return _opened(session, desk, customer, conversation, message)
-    tail = [*_quotation(message), *_answered(session, desk, customer, message)]
+    tail = [*besides.lines(desk, message), *_answered(session, desk, customer, message)]
     if prediction is not None:
         tail += _read_with(session, desk, prediction)
         tail.append(_prediction_line(desk, prediction))
@@ -233,7 +237,7 @@ def card_text(
         tail.append(f"\n{_state_line(session, desk, conversation)}")
 
     head = _head(desk, customer, decision, post=post)
-    said = message.text
+    said = defused(message.text)
     if length(plain(_assembled(head, [], said, tail))) > LIMIT:
         said = shorten(said, EXCERPT)
     if post:
@@ -243,20 +247,25 @@ def card_text(
 
 
 def _head(desk: Desk, customer: Customer, decision: DecisionRow | None, *, post: bool) -> str:
-    name = html(customer.name)
+    name = inert(customer.name)
     if decision is not None and decision.rule == CHANGED:
         return f"✏️ <b>{say('changed-message', desk.language, customer=name)}</b>"
     if post or (decision is not None and decision.action is Action.SILENT):
         return f"💬 <b>{say('new-message', desk.language, customer=name)}</b>"
-    name += f" (@{html(customer.username)})" if customer.username else ""
-    return f"🔔 <b>{say('card-title', desk.language)}</b> · {name}"
+    return f"🔔 <b>{say('card-title', desk.language)}</b> · {_who(customer)}"
+
+
+def _who(customer: Customer) -> str:
+    """A customer as a card names them: by the id, too, for names are alike and change."""
+    username = f" (@{html(customer.username)})" if customer.username else ""
+    return f"{inert(customer.name)}{username} · <code>{customer.chat_id}</code>"
 
 
 def _opened(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
 ) -> str:
     """The card of a conversation that an operator's message has opened."""
-    head = f"💬 <b>{say('card-opened', desk.language)}</b> · {html(customer.name)}"
+    head = f"💬 <b>{say('card-opened', desk.language)}</b> · {_who(customer)}"
     state = _state_line(session, desk, conversation)
     history = _history(session, desk, message)
     return history.fitted(lambda lines: "\n".join([head, *lines, f"\n{state}"]), LIMIT)
@@ -265,12 +274,6 @@ def _opened(
 def _assembled(head: str, history: list[str], said: str, tail: list[str]) -> str:
     before = [*history, ""] if history else []
     return "\n".join([head, *before, f"<blockquote>{html(said)}</blockquote>", *tail])
-
-
-def _quotation(message: Message) -> list[str]:
-    """What a message replies to, in one line."""
-    words = " ".join((message.quoted or "").split())
-    return [f"↩️ <i>{html(words)}</i>"] if words else []
 
 
 def _answered(session: Session, desk: Desk, customer: Customer, message: Message) -> list[str]:
@@ -288,7 +291,7 @@ def _read_with(session: Session, desk: Desk, prediction: PredictionRow) -> list[
     known = turn(session).read_with.get(prediction.message_id)
     before = known or session.get(Message, prediction.read_with)
     words = shorten(" ".join(before.text.split()), NEAR_TEXT) if before else ""
-    line = say("card-read-with", desk.language, words=html(words))
+    line = say("card-read-with", desk.language, words=inert(words))
     return [f"🔗 {line}"] if words else []
 
 

@@ -1,11 +1,13 @@
 """How far this host's clock is from that of the database, which all hosts share.
 
 A message's age is the difference between what two hosts say: the bot's, and that of who looks.
+Likewise where there is one host, and its clock is put back.
 """
 
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import func, select
@@ -18,6 +20,10 @@ log = structlog.get_logger(__name__)
 
 MOST_SECONDS = 2.0
 """So much may an age be wrong: the shortest that decides anything is 4 s."""
+
+AHEAD = timedelta(minutes=1)
+"""What is further ahead than that was written before a clock was put back. Whoever waits for such a
+moment to come, or to be so long ago, waits no longer: it may be hours."""
 
 ADVICE = "this host's clock differs from the database's; keep the hosts' clocks by NTP"
 

@@ -24,6 +24,8 @@ WRITTEN_KEY = "operator:"
 """How the key of a copy of an operator's message begins; the message's id follows."""
 
 TEXT_METHOD = "sendMessage"
+NO_PREVIEW = {"link_preview_options": {"is_disabled": True}}
+"""With what goes to the operators' group: no stranger's picture stands there for a link."""
 
 Keyboard = Sequence[Sequence[Button]]
 
@@ -219,13 +221,20 @@ def operators_text(
     conversation: Conversation | None = None,
     message: Message | None = None,
     reply_markup: dict[str, Any] | None = None,
+    reply_to: int | None = None,
 ) -> None:
-    """A text (Telegram HTML) to the operators: into the customer's topic, or to everybody."""
+    """A text (Telegram HTML) to the operators: into the customer's topic, or to everybody.
+
+    With `reply_to` it replies to the message of that id there, should that still exist.
+    """
     if desk.operator_chat_id is None:
         return
-    payload: dict[str, Any] = {"text": text, "parse_mode": "HTML"}
+    payload: dict[str, Any] = {"text": text, "parse_mode": "HTML", **NO_PREVIEW}
     if reply_markup is not None:
         payload["reply_markup"] = reply_markup
+    if reply_to is not None:
+        found = {"message_id": reply_to, "allow_sending_without_reply": True}
+        payload["reply_parameters"] = found
     add_delivery(
         session,
         desk,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author, ConversationState, MessageState, Person
+from desk.flow import besides
 from desk.flow.advising import hears_when_back
 from desk.flow.answering import answer
 from desk.flow.bans import is_banned
@@ -16,12 +18,10 @@ from desk.flow.choosing import replied
 from desk.flow.composing import (
     SHOW_INTENT,
     called,
-    clean,
     customer_text,
     language_of,
     person_button,
     privacy_text,
-    shorten,
     topic_buttons,
 )
 from desk.flow.conversations import add_message, begin_attempt, enter, find_open, first_pending
@@ -46,8 +46,6 @@ from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Inbox, 
 from desk.texts import say
 
 HELP = "help"
-QUOTED = 200
-"""So much is kept of what a message replies to, in UTF-16 units."""
 LAST_SAID = 20
 """So many of a customer's messages tell whether one is newer than all."""
 FLOOD_SPAN = timedelta(minutes=1)
@@ -83,7 +81,7 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
                 return
             if payload:
                 pass_on(session, desk, customer, conversation, message)
-            text = waiting_text(desk, customer)
+            text = waiting_text(session, desk, customer)
             hears_when_back(desk, conversation)
             customer_text(session, desk, f"start:{inbox_id}", customer, conversation, text)
             return
@@ -164,8 +162,10 @@ def wrote(
     telegram_id: int,
     text: str,
     quoted: str | None = None,
+    links: Sequence[str] = (),
 ) -> tuple[int, int] | None:
-    """A customer's text becomes a pending message; `quoted` is what it replies to by itself.
+    """A customer's text becomes a pending message; `quoted` is what it replies to by itself, and
+    `links` are the addresses behind its words.
 
     Returns the (message id, attempt) to enqueue after the commit. None if there is nothing to
     enqueue: the update was handled before, the customer is banned, it was a reply to a question of
@@ -178,7 +178,7 @@ def wrote(
             return None
         if _was_changed_since(session, inbox_id, person, telegram_id):
             return None
-        return ask_model(session, desk, inbox_id, person, telegram_id, text, quoted)
+        return ask_model(session, desk, inbox_id, person, telegram_id, text, quoted, links)
 
 
 def ask_model(
@@ -189,13 +189,14 @@ def ask_model(
     telegram_id: int,
     text: str,
     quoted: str | None = None,
+    links: Sequence[str] = (),
 ) -> tuple[int, int] | None:
     """Make a customer's text a pending message, unless all it says is what the bot has just asked;
     returns as `wrote` does."""
     customer, conversation = enter(session, desk, person)
     first = first_pending(session, conversation.id) is None
     message = _said(session, desk, conversation, inbox_id, telegram_id, text)
-    message.quoted = quoted and shorten(clean(quoted), QUOTED)
+    message.quoted, message.links = quoted and besides.quote(quoted), besides.links(links)
     # To a person who is awaited or in charge everything is shown, in its order.
     alone = who_answers(desk, conversation) is ConversationState.BOT
     if alone and held_back(session, desk, customer, conversation, message):
@@ -299,9 +300,13 @@ def sent_file(
     *,
     gesture: bool = False,
     asked: bool = False,
+    forwarded_from: str | None = None,
+    links: Sequence[str] = (),
 ) -> None:
     """A photo, document or voice message: copied to the operators, and a person is called once.
 
+    `forwarded_from` names who sent it first, where that was somebody else, and `links` are the
+    addresses behind its caption's words.
     A mere `gesture`, such as a sticker, calls nobody; only who is called already gets to see it.
     Who begins with one is greeted.
     With `asked` the caption is /human, which calls a person in the midst of a flood, too.
@@ -316,6 +321,8 @@ def sent_file(
                 _greet(session, desk, inbox_id, customer, conversation)
             return
         message = _said(session, desk, conversation, inbox_id, telegram_id, caption)
+        message.forwarded_from = forwarded_from and besides.origin(forwarded_from)
+        message.links = besides.links(links)
         if who_answers(desk, conversation) is ConversationState.BOT and not gesture:
             if not asked and held_back(session, desk, customer, conversation, message):
                 return
@@ -372,7 +379,8 @@ def _floods(session: Session, desk: Desk, message: Message) -> bool:
         .offset(desk.flood_per_minute - 1)
         .limit(1)
     )
-    return before is not None and before > message.created_at - FLOOD_SPAN
+    # What is further ahead was written before the clock was put back.
+    return before is not None and abs(message.created_at - before) < FLOOD_SPAN
 
 
 def held_back(
@@ -390,7 +398,7 @@ def held_back(
         return False
     say_nothing(session, desk, message, FLOOD)
     last, customer.flooded_at = customer.flooded_at, message.created_at
-    goes_on = last is not None and last > message.created_at - FLOOD_SPAN
+    goes_on = last is not None and abs(message.created_at - last) < FLOOD_SPAN
     if not goes_on and conversation.state is not ConversationState.HUMAN:
         text = say("flood", language_of(desk, customer))
         key = f"flood:{message.id}"

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
-from desk.flow.composing import kept_error, operators_text, shorten
+from desk.flow.composing import WRITTEN_KEY, kept_error, operators_text, shorten
 from desk.flow.conversations import find_open
 from desk.flow.desk import Desk
 from desk.flow.following import show_following
@@ -30,16 +30,27 @@ BARE_TEXT = 1000
 """What is shown of a message whose card Telegram refused."""
 BOTS_WORDS_KEEP = timedelta(days=1)
 """So long after it was due, what the bot had to say is still worth sending."""
+LONGEST_WAIT = timedelta(hours=1)
+"""What is told to wait longer is tried again after that: one refusal an hour costs nothing, and a
+moment further ahead than this is known to be from before a clock was put back."""
 CHANGE_KEY = "changed:"
 """How the key of a change to a copy of an operator's message begins; the message's id follows."""
+DELETE_KEY = "deleted:"
+"""How the key of a copy's deletion begins; the message's id follows, and the inbox id of the update
+that wants it."""
 WITHDRAWN = "withdrawn"
 """In the payload of such a copy: it is not to be sent (again), for its message is a note now."""
 PERHAPS_ARRIVED = "it may have arrived"
 """Stands in the error of what was given up because nobody knows whether its second try arrived."""
 EDIT_METHODS = frozenset({"editMessageText", "editMessageCaption", "editMessageReplyMarkup"})
 DELETE_TOPIC = "deleteForumTopic"
-IDEMPOTENT_METHODS = EDIT_METHODS | {DELETE_TOPIC}
+DELETE_MESSAGE = "deleteMessage"
+IDEMPOTENT_METHODS = EDIT_METHODS | {DELETE_TOPIC, DELETE_MESSAGE}
 """May be repeated without harm."""
+
+_OF_COPIES = (CHANGE_KEY, DELETE_KEY)
+REPLYING_KEYS = ("failed:", "gone:", "taken-back:")
+"""How the keys begin of notices that reply to an operator's message."""
 
 _TWICE_IN_DOUBT = and_(
     DeliveryRow.state == DeliveryState.FAILED,
@@ -70,11 +81,14 @@ _OPERATORS_TOLD = (
 def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:
     """Telegram has accepted the delivery; of no effect once a later attempt has begun.
 
-    A card that was on its way while its conversation went on is brought up to date.
+    A card that was on its way while its conversation went on is brought up to date. Of what was
+    taken back the operators are told.
     """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
         card = row.key.startswith(CARD_KEY) and row.conversation_id is not None
+        deleted = row.key.startswith(DELETE_KEY) and row.conversation_id is not None
+        customer = _lock_customer(session, row) if deleted else None
         # Who changes the state holds this lock, and so either sees the card sent or is seen here.
         conversation = (
             session.get_one(Conversation, row.conversation_id, with_for_update=True)
@@ -91,6 +105,8 @@ def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) ->
         after_commit(session, lambda: metrics.DELIVERY_SECONDS.observe(waited))
         if telegram_id is not None:
             row.telegram_id = telegram_id
+        if customer is not None:
+            _taken_back(session, desk, customer, row)
         if conversation is None or row.message_id is None or telegram_id is None:
             return
         customer = session.get_one(Customer, conversation.customer_id)
@@ -108,7 +124,7 @@ def again(
     *,
     uncertain: bool = False,
 ) -> None:
-    """The delivery goes back and is due again in so many seconds.
+    """The delivery goes back and is due again in so many seconds, `LONGEST_WAIT` at most.
 
     `uncertain` says that it may have arrived already: the answer of Telegram was lost.
     """
@@ -117,7 +133,7 @@ def again(
         if not _under_way(session, row, attempt):
             return
         row.state, row.error = DeliveryState.PENDING, kept_error(error)
-        row.not_before = desk.clock() + timedelta(seconds=seconds)
+        row.not_before = desk.clock() + min(timedelta(seconds=seconds), LONGEST_WAIT)
         doubtful = uncertain and row.method not in IDEMPOTENT_METHODS
         outcome = "uncertain" if doubtful and not row.uncertain else "again"
         row.uncertain = row.uncertain or doubtful
@@ -132,18 +148,13 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
     """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
-        change = row.key.startswith(CHANGE_KEY)
+        change = row.key.startswith(_OF_COPIES)
         if row.conversation_id is None or (row.method in IDEMPOTENT_METHODS and not change):
             # A keyboard that could not be changed withholds nothing from the customer.
             if _under_way(session, row, attempt):
                 _give_up(session, row, error, "failed")
             return
-        customer = session.scalars(
-            select(Customer)
-            .join(Conversation, Conversation.customer_id == Customer.id)
-            .where(Conversation.id == row.conversation_id)
-            .with_for_update(of=Customer)
-        ).one()
+        customer = _lock_customer(session, row)
         conversation = session.get_one(Conversation, row.conversation_id, with_for_update=True)
         if not _under_way(session, row, attempt):
             return
@@ -173,9 +184,15 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
             elif row.from_bot:
                 # The card says that the bot has answered, and does not offer that answer.
                 refresh_card(session, desk, customer, conversation)
-            what = "change-not-delivered" if change else "not-delivered"
-            text = "⚠️ " + html(shorten(say(what, desk.language, error=error), 1000))
-            operators_text(session, desk, f"failed:{row.id}:{attempt}", text, customer=customer)
+            text = "⚠️ " + html(shorten(say(_refusal(row), desk.language, error=error), 1000))
+            operators_text(
+                session,
+                desk,
+                f"failed:{row.id}:{attempt}",
+                text,
+                customer=customer,
+                reply_to=_about(session, desk, row),
+            )
 
 
 def customer_gone(
@@ -203,15 +220,23 @@ def customer_gone(
             refresh_card(session, desk, customer, conversation)
         told = customer.gone
         customer.gone = not _has_written(session, conversation, at)
-        change = row.key.startswith(CHANGE_KEY)
+        change = row.key.startswith(_OF_COPIES)
         theirs = not row.from_bot and (change or row.method not in IDEMPOTENT_METHODS)
         has_topic = (
             customer.topic_id is not None and customer.topic_chat_id == desk.operator_chat_id
         )
         waits = conversation is not None and conversation.state is ConversationState.WAITING
         if (has_topic or waits) and (theirs or not told):
-            text = "⚠️ " + html(say("customer-gone", desk.language))
-            operators_text(session, desk, f"gone:{row.id}:{attempt}", text, customer=customer)
+            what = "not-taken-back" if row.key.startswith(DELETE_KEY) else "customer-gone"
+            text = "⚠️ " + html(say(what, desk.language, error=kept_error(error)))
+            operators_text(
+                session,
+                desk,
+                f"gone:{row.id}:{attempt}",
+                text,
+                customer=customer,
+                reply_to=_about(session, desk, row),
+            )
 
 
 def cancel(session: Session, row: DeliveryRow) -> None:
@@ -325,6 +350,58 @@ def _under_way(session: Session, row: DeliveryRow, attempt: int, *states: Delive
     return row.attempts == attempt and row.state in (states or (DeliveryState.SENDING,))
 
 
+def _lock_customer(session: Session, row: DeliveryRow) -> Customer:
+    """The customer of a delivery's conversation, locked."""
+    return session.scalars(
+        select(Customer)
+        .join(Conversation, Conversation.customer_id == Customer.id)
+        .where(Conversation.id == row.conversation_id)
+        .with_for_update(of=Customer)
+    ).one()
+
+
+def _copy(session: Session, row: DeliveryRow) -> DeliveryRow | None:
+    """The copy of an operator's message that a delivery is, changes or deletes."""
+    return session.scalar(
+        select(DeliveryRow).where(DeliveryRow.key == f"{WRITTEN_KEY}{row.message_id}")
+    )
+
+
+def _about(session: Session, desk: Desk, row: DeliveryRow) -> int | None:
+    """The id in the operators' chat of the message that a delivery copies, changes or deletes; None
+    where it does none of that, or with one of a chat before."""
+    if not row.key.startswith((WRITTEN_KEY, *_OF_COPIES)):
+        return None
+    copy = _copy(session, row)
+    if copy is None or copy.payload.get("from_chat_id") != desk.operator_chat_id:
+        return None
+    found: int | None = copy.payload.get("message_id")
+    return found
+
+
+def _refusal(row: DeliveryRow) -> str:
+    """How the operators are told that a delivery to the customer is refused: a text's name."""
+    if row.key.startswith(DELETE_KEY):
+        return "not-taken-back"
+    return "change-not-delivered" if row.key.startswith(CHANGE_KEY) else "not-delivered"
+
+
+def _taken_back(session: Session, desk: Desk, customer: Customer, row: DeliveryRow) -> None:
+    """The customer has a copy no more: it counts as one that never was sent."""
+    copy = _copy(session, row)
+    if copy is not None:
+        copy.state, copy.telegram_id = DeliveryState.CANCELLED, None
+    happened(session, "operator.took_back", message=row.message_id)
+    operators_text(
+        session,
+        desk,
+        f"taken-back:{row.key.rpartition(':')[2]}",  # once for an album
+        "🗑 " + html(say("taken-back", desk.language)),
+        customer=customer,
+        reply_to=_about(session, desk, row),
+    )
+
+
 def _has_written(
     session: Session, conversation: Conversation | None, since: datetime | None
 ) -> bool:
@@ -341,7 +418,7 @@ def _has_written(
 def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
     """End a delivery that can't be sent, and tell nobody; the caller has locked it."""
     # A change is over with that: tried again, it might undo a later one.
-    change = row.key.startswith(CHANGE_KEY) or row.method in EDIT_METHODS
+    change = row.key.startswith(_OF_COPIES) or row.method in EDIT_METHODS
     row.state = DeliveryState.CANCELLED if change else DeliveryState.FAILED
     row.error = kept_error(error)
     # Of such an end nothing is left to be repeated, and so nothing to be looked after.

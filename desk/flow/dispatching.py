@@ -26,8 +26,10 @@ from desk.flow.cards import (
 from desk.flow.composing import WRITTEN_KEY
 from desk.flow.delivering import (
     CHANGE_KEY,
+    DELETE_KEY,
     DELETE_TOPIC,
     EDIT_METHODS,
+    LONGEST_WAIT,
     WITHDRAWN,
     cancel,
     failed_in_any_case,
@@ -157,7 +159,13 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
 
 
 def _due(desk: Desk) -> ColumnElement[bool]:
-    return or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= desk.clock())
+    now = desk.clock()
+    return or_(
+        DeliveryRow.not_before.is_(None),
+        DeliveryRow.not_before <= now,
+        # Nothing is told to wait so long: the clock was put back since.
+        DeliveryRow.not_before > now + LONGEST_WAIT,
+    )
 
 
 def _take(
@@ -211,7 +219,8 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
     Asked of the state, not of the clock: those of two hosts may differ. In a conversation that a
     person has resolved the bot says nothing new. Nor is anything changed that never arrived.
     """
-    if row.key.startswith(CHANGE_KEY) and _copy_of(session, row) is None:
+    deletes = row.key.startswith(DELETE_KEY)
+    if (deletes or row.key.startswith(CHANGE_KEY)) and _copy_of(session, row) is None:
         return True
     if row.payload.get(WITHDRAWN) or _is_note_by_its_album(session, row):
         return True
@@ -222,7 +231,8 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
     if customer.banned_at is not None:
         # What names them beside others goes to no topic.
         shows = row.topic_of is not None and row.key.startswith(UNHEARD_KEYS)
-        return row.chat_id == customer.chat_id or shows
+        # What was said to them before may be taken back.
+        return (row.chat_id == customer.chat_id and not deletes) or shows
     if row.topic_of is not None and row.key.startswith(REMIND_KEY):
         return not is_called(session, conversation)
     if row.key.startswith(UNANSWERED_KEY) and row.message_id is not None:
@@ -257,7 +267,7 @@ def _copy_of(session: Session, row: DeliveryRow) -> int | None:
 def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
     """What is to be sent in the attempt that begins."""
     payload = row.payload
-    if row.key.startswith(CHANGE_KEY):
+    if row.key.startswith((CHANGE_KEY, DELETE_KEY)):
         payload = {**payload, "message_id": _copy_of(session, row)}
     topic = session.get(Customer, row.topic_of) if row.topic_of is not None else None
     if topic is not None and topic.topic_chat_id != row.chat_id:

@@ -130,8 +130,7 @@ def _said(session: Session, conversations: Sequence[int]) -> dict[int, list[dict
             "author": str(message.author),
             "text": message.text,
         }
-        if message.quoted is not None:
-            line["replies_to"] = message.quoted
+        line |= _beside(message)
         if prediction is not None:
             line["prediction"] = {
                 "intent": prediction.intent,
@@ -158,6 +157,15 @@ def _said(session: Session, conversations: Sequence[int]) -> dict[int, list[dict
             line["feedback"] = feedback[message.id]
         found[message.conversation_id].append(line)
     return found
+
+
+def _beside(message: Message) -> dict[str, Any]:
+    found = {
+        "replies_to": message.quoted,
+        "forwarded_from": message.forwarded_from,
+        "links": message.links and message.links.splitlines(),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _moment(at: Any) -> str | None:

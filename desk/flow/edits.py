@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from desk.domain import (
     Person,
     Trial,
 )
-from desk.flow.albums import album_of
+from desk.flow import besides
 from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
@@ -27,10 +28,11 @@ from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
 from desk.flow.keeping import lasting_id
-from desk.flow.kept_back import stays_here
+from desk.flow.kept_back import is_note, stays_here
 from desk.flow.noting import happened
 from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
 from desk.flow.quiet import close_if_quiet
+from desk.flow.taking_back import take_back
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
@@ -41,9 +43,12 @@ class Rewritten:
     """What a message has become, and how to make its copy the same."""
 
     text: str
-    method: str
+    method: str | None
+    """None where bots can't change a message of this kind."""
     payload: dict[str, Any]
     """The method's parameters, but for those that say which message."""
+    is_command: bool = False
+    """Whether it would be a command to this bot if it were sent."""
 
 
 def customer_changed(
@@ -54,6 +59,7 @@ def customer_changed(
     text: str,
     *,
     is_file: bool = False,
+    links: Sequence[str] = (),
 ) -> tuple[int, int] | None:
     """A customer has changed a message.
 
@@ -63,7 +69,8 @@ def customer_changed(
     Otherwise it was answered, and is only kept. What was no text so far, such as a command, is read
     as one that is sent.
 
-    With `is_file` the `text` is a file's caption, or says what it is.
+    With `is_file` the `text` is a file's caption, or says what it is. `links` are the addresses
+    behind its words.
 
     Returns the (message id, attempt) to enqueue after the commit, if there is one.
     """
@@ -92,19 +99,19 @@ def customer_changed(
         if written is None:
             if is_file or text.startswith("/"):
                 return None
-            return ask_model(session, desk, inbox_id, person, telegram_id, text)
+            return ask_model(session, desk, inbox_id, person, telegram_id, text, links=links)
         # Locked before its messages, as everywhere.
         conversation = find_open(session, customer)
         # A worker or the scheduler may just begin an attempt at it.
         session.refresh(written, with_for_update=True)
         text, replaced = clean(text), _replaced_file(session, written, inbox_id)
-        if written.text == text and not replaced:
+        if (written.text, written.links) == (text, besides.links(links)) and not replaced:
             # Telegram tells of other changes, too, such as a link's preview, or each step of
             # whoever shares where they are: of that nothing is kept.
             session.get_one(Inbox, inbox_id).payload = {}
             return None
         if written.state is MessageState.PENDING and not replaced:
-            return _read_as_it_is_now(session, desk, written, text)
+            return _read_as_it_is_now(session, desk, written, text, links)
         if conversation is None or conversation.id != written.conversation_id:
             return None
         if close_if_quiet(session, desk, customer, conversation):
@@ -112,14 +119,14 @@ def customer_changed(
         # A file that was held back in a flood is shown at last, whatever of it was changed.
         shows_file = replaced or (is_file and _was_held_back(session, written))
         return _said_anew(
-            session, desk, customer, conversation, written, inbox_id, text, shows_file
+            session, desk, customer, conversation, written, inbox_id, text, links, shows_file
         )
 
 
 def _read_as_it_is_now(
-    session: Session, desk: Desk, written: Message, text: str
+    session: Session, desk: Desk, written: Message, text: str, links: Sequence[str]
 ) -> tuple[int, int] | None:
-    written.text, written.trial = text, Trial.NONE
+    written.text, written.links, written.trial = text, besides.links(links), Trial.NONE
     happened(session, "message.changed", message=written.id, conversation=written.conversation_id)
     if first_pending(session, written.conversation_id) is not written:
         return None
@@ -138,6 +145,7 @@ def _said_anew(
     written: Message,
     inbox_id: int,
     text: str,
+    links: Sequence[str],
     shows_file: bool,
 ) -> tuple[int, int] | None:
     """What a handled message has become, as a further one of the open conversation.
@@ -150,7 +158,8 @@ def _said_anew(
     message = add_message(
         session, desk, conversation, inbox_id, Author.CUSTOMER, text, written.telegram_id
     )
-    message.quoted = written.quoted
+    message.quoted, message.forwarded_from = written.quoted, written.forwarded_from
+    message.links = besides.links(links)
     happened(session, "message.changed", message=message.id, conversation=conversation.id)
     if alone and shows_file:
         # As with a file that is sent.
@@ -185,53 +194,74 @@ def operator_changed(
 ) -> None:
     """An operator has changed what they wrote in a topic: what the customer got is changed, too.
 
-    A copy that has not left yet takes the change along. They are told where the customer does not
-    get it. Who is in charge stays as it is.
+    A copy that has not left yet takes the change along; what is a note or a command now is taken
+    back. They are told where the customer does not get it. Who is in charge stays as it is. An edit
+    carries out no command, which is told, too, in General as well (where `thread_id` is 0).
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or session.get(Operator, user_id) is None:
             return
         customer = customer_of(session, desk, thread_id)
-        if customer is None:
-            return
         text = clean(rewritten.text)
-        message, copy = written_in_topic(session, desk, customer, telegram_id) or (None, None)
-        if message is None or copy is None:
-            if not stays_here(text):
-                # Once for each message: Telegram tells of changes that nobody sees, too.
-                key = f"told:{CHANGE_KEY}{desk.operator_chat_id}:{thread_id}:{telegram_id}"
-                tell_once(
-                    session, desk, key, thread_id, say("change-of-nothing-sent", desk.language)
-                )
+        written = None
+        if customer is not None:
+            written = written_in_topic(session, desk, customer, telegram_id)
+        if customer is None or written is None:
+            if rewritten.is_command and not is_note(text):
+                _tell_of(session, desk, thread_id, telegram_id, "command-by-edit")
+            elif customer is not None and not stays_here(text):
+                _tell_of(session, desk, thread_id, telegram_id, "change-of-nothing-sent")
             return
-        session.refresh(copy, with_for_update=True)
-        refusal = (
-            _call_off(session, message, copy)
-            if stays_here(text)
-            else _refusal(session, customer, message, copy, inbox_id)
-        )
-        if refusal is not None:
-            tell(session, desk, inbox_id, thread_id, say(refusal, desk.language))
-            return
-        message.text = text
-        copy.payload = {name: value for name, value in copy.payload.items() if name != WITHDRAWN}
-        happened(
-            session, "operator.changed", message=message.id, conversation=message.conversation_id
-        )
-        if copy.state is DeliveryState.PENDING:
-            message.inbox_id = inbox_id  # whose file it takes along
-            if copy.attempts == 0:
-                return
-        add_delivery(
-            session,
-            desk,
-            f"{CHANGE_KEY}{message.id}:{inbox_id}",
-            customer.chat_id,
-            rewritten.method,
-            rewritten.payload,
-            conversation=session.get_one(Conversation, message.conversation_id),
-            message=message,
-        )
+        message, copy = written
+        if stays_here(text):
+            told = take_back(session, desk, inbox_id, customer, message, copy, by_edit=True)
+        else:
+            session.refresh(copy, with_for_update=True)
+            told = _refusal(session, customer, message, copy, inbox_id)
+            waits = copy.state is DeliveryState.PENDING and not copy.uncertain
+            if told is None and rewritten.method is None and not waits:
+                _tell_of(session, desk, thread_id, telegram_id, "change-of-kind")
+            elif told is None:
+                _pass_on(session, desk, inbox_id, customer, message, copy, rewritten)
+        if told is not None:
+            tell(session, desk, inbox_id, thread_id, say(told, desk.language))
+
+
+def _pass_on(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    message: Message,
+    copy: DeliveryRow,
+    rewritten: Rewritten,
+) -> None:
+    """Have the customer's copy changed, or let one that has not left take the change along."""
+    message.text = clean(rewritten.text)
+    copy.payload = {name: value for name, value in copy.payload.items() if name != WITHDRAWN}
+    happened(session, "operator.changed", message=message.id, conversation=message.conversation_id)
+    waits = copy.state is DeliveryState.PENDING
+    if waits:
+        message.inbox_id = inbox_id  # whose file it takes along
+    if rewritten.method is None or (waits and copy.attempts == 0):
+        return
+    add_delivery(
+        session,
+        desk,
+        f"{CHANGE_KEY}{message.id}:{inbox_id}",
+        customer.chat_id,
+        rewritten.method,
+        rewritten.payload,
+        conversation=session.get_one(Conversation, message.conversation_id),
+        message=message,
+    )
+
+
+def _tell_of(session: Session, desk: Desk, thread_id: int, telegram_id: int, name: str) -> None:
+    """Say a text, by its name, of a change; once for each message: Telegram tells of changes that
+    nobody sees, too, and of each step of whoever shares where they are."""
+    key = f"told:{CHANGE_KEY}{name}:{desk.operator_chat_id}:{thread_id}:{telegram_id}"
+    tell_once(session, desk, key, thread_id or None, say(name, desk.language))
 
 
 def _is_still_to_be_read(session: Session, message: Message) -> bool:
@@ -254,21 +284,6 @@ def _is_still_to_be_read(session: Session, message: Message) -> bool:
 def _was_held_back(session: Session, message: Message) -> bool:
     decision = session.get(DecisionRow, message.id)
     return decision is not None and decision.rule == FLOOD
-
-
-def _call_off(session: Session, message: Message, copy: DeliveryRow) -> str:
-    """Keep a copy from leaving, or from leaving once more: its message is for colleagues now, and
-    it would take that along. Returns the name of the text that says so."""
-    if copy.state is DeliveryState.SENT:
-        sent = session.get(Inbox, message.inbox_id) if message.inbox_id is not None else None
-        in_album = sent is not None and album_of(sent) is not None
-        return "change-of-album-is-command" if in_album else "change-is-command"
-    if copy.state is DeliveryState.SENDING:
-        copy.payload = {**copy.payload, WITHDRAWN: True}
-        return "change-perhaps-took-back"
-    if copy.state is not DeliveryState.CANCELLED:
-        cancel(session, copy)
-    return "change-perhaps-took-back" if copy.uncertain else "change-took-back"
 
 
 def _refusal(

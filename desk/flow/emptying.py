@@ -78,12 +78,13 @@ def _empty(session: Session, ids: Sequence[int], desk: Desk) -> None:
         for message_id in (row.message_id, row.before_id)
         if message_id is not None
     }
-    full = or_(Message.text != "", Message.quoted.is_not(None))
+    beside = (Message.quoted, Message.forwarded_from, Message.links)
+    full = or_(Message.text != "", *(column.is_not(None) for column in beside))
     for message in session.scalars(
         select(Message).where(Message.conversation_id.in_(ids), full)
     ).all():
         message.text = mask(message.text, desk.pack.phone_regions) if message.id in kept else ""
-        message.quoted = None
+        message.quoted = message.forwarded_from = message.links = None
     # As a text: PostgreSQL compares no JSON.
     said = and_(DeliveryRow.conversation_id.in_(ids), cast(DeliveryRow.payload, Text) != "{}")
     # Those refused must not be tried again, without words.

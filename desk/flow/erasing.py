@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import inf
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, Update, and_, cast, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from desk.boottime import boottime
 from desk.domain import (
     ConversationState,
     DeliveryState,
@@ -118,12 +120,12 @@ def erase_again(store: Store, customer_id: int) -> Erased:
         return _forget(session, customer, utcnow(), None, None)
 
 
-def erase_silent(desk: Desk, before: datetime, limit: int) -> int:
+def erase_silent(desk: Desk, before: datetime, limit: int, seconds: float = inf) -> int:
     """Erase customers who have said nothing since, and to whom no person has; returns how many.
 
-    What they taught stays, masked. Kept is who waits for an answer, and who is banned, for the ban
-    would go, too. Their updates are left to `empty_updates`. An error over one of them is raised
-    once the others are done.
+    At most `limit`, and once that took so many `seconds` no other is begun. What they taught stays,
+    masked. Kept is who waits for an answer, and who is banned, for the ban would go, too. Their
+    updates are left to `empty_updates`. An error over one is raised once the others are done.
     """
     silent = is_silent(desk, before)
     with desk.store.reading() as session:
@@ -131,7 +133,11 @@ def erase_silent(desk: Desk, before: datetime, limit: int) -> int:
         found = session.scalars(query).all()
     number = 0
     trouble: Exception | None = None
+    until = boottime() + seconds
     for customer_id in found:
+        # Not before one is erased: that none was means that none is left.
+        if number and boottime() > until:
+            break
         try:
             with desk.store.writing() as session:
                 customer = session.get_one(Customer, customer_id, with_for_update=True)
@@ -275,6 +281,7 @@ def _forget(
         kept = regions is not None and message.id in taught_ids
         message.text = mask(message.text, regions or ()) if kept else ""
         message.telegram_id = message.quoted = None
+        message.forwarded_from = message.links = None
     _in_bulk(
         session,
         update(Feedback)

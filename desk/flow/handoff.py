@@ -25,7 +25,7 @@ from desk.flow.desk import Desk, who_answers
 from desk.flow.handover import handover_text, waiting_text
 from desk.flow.noting import counted, decided, happened
 from desk.flow.refreshing import refresh_card
-from desk.policy import ATTACHMENT, LATE, NEGATIVE_SENTIMENT
+from desk.policy import ATTACHMENT, FORWARDED, LATE, NEGATIVE_SENTIMENT
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message, Operator
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -36,6 +36,7 @@ FIRST_WORDS = {
     LATE: "late",
     NEGATIVE_SENTIMENT: "handover-upset",
     ATTACHMENT: "handover-file",
+    FORWARDED: "handover-forwarded",
 }
 """With which text the call for a person by a rule begins."""
 
@@ -94,7 +95,7 @@ def call_person(
     if has_delivery(session, key, message):
         return  # before what is told counts as said
     about = intent if likely else None
-    text = _told(desk, customer, conversation, rule, about, waiting=waiting)
+    text = _told(session, desk, customer, conversation, rule, about, waiting=waiting)
     written = message.telegram_id is not None
     if in_vain and written and _was_just_said(session, desk, conversation, text):
         return
@@ -118,7 +119,7 @@ def _was_just_said(session: Session, desk: Desk, conversation: Conversation, tex
 def copy_file(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
 ) -> None:
-    """Show the operators a customer's file, once."""
+    """Show the operators a customer's file, once; one that was forwarded as such."""
     if desk.operator_chat_id is None:
         return
     add_delivery(
@@ -126,7 +127,7 @@ def copy_file(
         desk,
         f"{FILE_KEY}{message.id}",
         desk.operator_chat_id,
-        "copyMessage",
+        "copyMessage" if message.forwarded_from is None else "forwardMessage",
         {"from_chat_id": customer.chat_id, "message_id": message.telegram_id},
         conversation=conversation,
         message=message,
@@ -147,6 +148,7 @@ def say_added(
 
 
 def _told(
+    session: Session,
     desk: Desk,
     customer: Customer,
     conversation: Conversation,
@@ -158,7 +160,7 @@ def _told(
     """What a customer hears for whom a person is called, as one message: a first word that suits
     the reason, what to do until somebody is there, and when that will be."""
     language = language_of(desk, customer)
-    text = waiting_text(desk, customer) if waiting else handover_text(desk, customer)
+    text = (waiting_text if waiting else handover_text)(session, desk, customer)
     if waiting:
         hears_when_back(desk, conversation)
     begins = rule in FIRST_WORDS and (rule == LATE or not waiting)

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from desk.flow.composing import language_of
 from desk.flow.desk import Desk
 from desk.pack import WEEKDAYS
-from desk.tables import Customer
+from desk.tables import IS_UNFINISHED, Customer, DeliveryRow
 from desk.texts import say
 from desk.times import clock, span, when
 
 DAY_MINUTES = 1440
+CHAT_UNUSABLE = "the operators' chat can't be used: "
+"""Begins the error of a delivery that waits until the bot may post in that chat again."""
+UNUSABLE_FOR = timedelta(minutes=5)
+"""What has waited for so long may wait on: until somebody looks, nobody is promised."""
 
 
-def handover_text(desk: Desk, customer: Customer) -> str:
+def handover_text(session: Session, desk: Desk, customer: Customer) -> str:
     """When the customer can expect a person: soon, or once the desk opens (again)."""
-    return _promising(desk, customer, "handover")
+    return _promising(session, desk, customer, "handover")
 
 
-def waiting_text(desk: Desk, customer: Customer, *, taken: bool = False) -> str:
+def waiting_text(session: Session, desk: Desk, customer: Customer, *, taken: bool = False) -> str:
     """What a customer hears who was promised a person before, or has one (`taken`)."""
-    return _promising(desk, customer, "already-waiting", taken=taken)
+    return _promising(session, desk, customer, "already-waiting", taken=taken)
 
 
-def passed_on_text(desk: Desk, customer: Customer, *, taken: bool = False) -> str:
+def passed_on_text(session: Session, desk: Desk, customer: Customer, *, taken: bool = False) -> str:
     """What such a customer hears of what they have added."""
-    return _promising(desk, customer, "passed-on", taken=taken)
+    return _promising(session, desk, customer, "passed-on", taken=taken)
 
 
 def next_opening(desk: Desk) -> datetime | None:
@@ -37,14 +44,32 @@ def next_opening(desk: Desk) -> datetime | None:
     return hours.next_opening(now)
 
 
-def _promising(desk: Desk, customer: Customer, key: str, *, taken: bool = False) -> str:
+def _promising(
+    session: Session, desk: Desk, customer: Customer, key: str, *, taken: bool = False
+) -> str:
     """The text of that key with the promise. Of a person in charge nobody knows when they write."""
     language = language_of(desk, customer)
     if taken:
         return say(key, language, promise=say("promise-taken", language))
-    if desk.operator_chat_id is None:
+    if _nobody_is_reached(session, desk):
         return say("handover-nobody", language)
     return say(key, language, promise=_promise(desk, language))
+
+
+def _nobody_is_reached(session: Session, desk: Desk) -> bool:
+    """Whether there is no operators' chat, or the bot has not got into it for a while."""
+    if desk.operator_chat_id is None:
+        return True
+    known: dict[str, bool] = session.info
+    if CHAT_UNUSABLE not in known:  # once for a batch
+        refused = select(DeliveryRow.id).where(
+            DeliveryRow.chat_id == desk.operator_chat_id,
+            IS_UNFINISHED,
+            DeliveryRow.error.startswith(CHAT_UNUSABLE),
+            DeliveryRow.created_at <= desk.clock() - UNUSABLE_FOR,
+        )
+        known[CHAT_UNUSABLE] = session.scalar(refused.limit(1)) is not None
+    return known[CHAT_UNUSABLE]
 
 
 def _promise(desk: Desk, language: str) -> str:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Interval, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
+from desk.flow.clocks import AHEAD
 from desk.flow.desk import Desk
 from desk.store import Store
 from desk.tables import Lease, UtcDateTime, utcnow
@@ -65,6 +66,7 @@ def hold(desk: Desk, holding: Holding, seconds: float = SECONDS) -> bool:
     """Take the lease if nobody has it, or renew it; says whether it is the holder's now.
 
     A holder of this machine whose process is dead has nothing more, so a restart does not wait.
+    Nor has one whose lease would go on for longer than a lease can: the clock was put back.
     """
     takeable = [holding.holder]
     with desk.store.reading() as session:
@@ -72,7 +74,7 @@ def hold(desk: Desk, holding: Holding, seconds: float = SECONDS) -> bool:
         if found is not None and found.holder != holding.holder:
             if _is_dead(found.holder):
                 takeable.append(found.holder)
-            elif found.until >= _now(session, desk):
+            elif (now := _now(session, desk)) <= found.until <= now + AHEAD:
                 return False
     with desk.store.writing() as session:
         now = _now(session, desk)
@@ -83,7 +85,7 @@ def hold(desk: Desk, holding: Holding, seconds: float = SECONDS) -> bool:
             .on_conflict_do_update(
                 index_elements=["name"],
                 set_=values,
-                where=or_(Lease.holder.in_(takeable), Lease.until < now),
+                where=or_(Lease.holder.in_(takeable), ~Lease.until.between(now, now + AHEAD)),
             )
             .returning(Lease.name)
         )
@@ -124,7 +126,11 @@ def held(desk: Desk) -> list[tuple[str, str, float]]:
 
 def in_force(store: Store) -> ColumnElement[bool]:
     """Whether a lease has not ended: a condition on `Lease`."""
-    return Lease.until > (utcnow() if store.sqlite else func.clock_timestamp())
+    if store.sqlite:
+        now = utcnow()
+        return Lease.until.between(now, now + AHEAD)
+    there = func.clock_timestamp()
+    return Lease.until.between(there, there + literal(AHEAD, Interval))
 
 
 def describe(holder: str) -> str:

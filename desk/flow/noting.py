@@ -28,11 +28,11 @@ RULES = {
         *(policy.ASKED_FOR_PERSON, policy.INTENT_NEEDS_PERSON, policy.NEGATIVE_SENTIMENT),
         *(policy.ATTACHMENT, policy.THUMB_DOWN, policy.SAME_ANSWER_AGAIN, policy.STILL_UNSURE),
         *(policy.UNFAMILIAR, policy.OUT_OF_SCOPE, policy.NOT_CLASSIFIED, policy.OTHER_LANGUAGE),
-        *(policy.LATE, policy.UNPROCESSABLE, policy.NOT_DELIVERED),
+        *(policy.LATE, policy.UNPROCESSABLE, policy.NOT_DELIVERED, policy.FORWARDED),
     ),
     Action.SILENT: (
         *(policy.PERSON_IN_CHARGE, policy.WAITING_FOR_PERSON, policy.FLOOD, policy.CHANGED),
-        *(policy.LATE, policy.UNPROCESSABLE),
+        *(policy.LATE, policy.UNPROCESSABLE, policy.FORWARDED),
     ),
 }
 for _action, _rules in RULES.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from desk.flow.albums import album_of, is_kept_back
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import (
+    NO_PREVIEW,
     TEXT_METHOD,
     WRITTEN_KEY,
     add_delivery,
@@ -37,6 +39,17 @@ ALBUM_ARRIVES = timedelta(seconds=1)
 """So long the pictures of an album wait for the one whose caption may make a note of them all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The part of a message that a reply to it is about."""
+
+    text: str
+    position: int
+    """Where it begins in the message, in UTF-16 units."""
+    entities: list[dict[str, Any]]
+    """Its formatting, as Telegram has it."""
+
+
 def operator_wrote(
     desk: Desk,
     inbox_id: int,
@@ -45,10 +58,11 @@ def operator_wrote(
     telegram_id: int,
     text: str,
     reply_to: int | None = None,
+    quote: Quote | None = None,
 ) -> None:
     """What an operator writes in a topic reaches its customer; the bot falls silent there.
 
-    What replies to a message by itself, there does so with the customer.
+    What replies to a message by itself, or to a `quote` of it, there does so with the customer.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
@@ -84,7 +98,7 @@ def operator_wrote(
             {
                 "from_chat_id": desk.operator_chat_id,
                 "message_id": telegram_id,
-                **_reply_parameters(session, desk, customer, reply_to),
+                **_reply_parameters(session, desk, customer, reply_to, quote),
             },
             conversation=conversation,
             message=message,
@@ -238,10 +252,7 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
         if session.get(Operator, user_id) is None:
             _refuse(session, desk, _refusal(None, user_id), user_id, inbox_id, thread_id)
             return
-        payload: dict[str, object] = {
-            "parse_mode": "HTML",
-            "link_preview_options": {"is_disabled": True},
-        }
+        payload: dict[str, object] = {"parse_mode": "HTML", **NO_PREVIEW}
         if thread_id is not None:
             payload["message_thread_id"] = thread_id
         add_delivery(session, desk, f"{key}{inbox_id}", desk.operator_chat_id, TEXT_METHOD, payload)
@@ -395,7 +406,11 @@ def _after_the_album(session: Session, desk: Desk, inbox_id: int) -> datetime | 
 
 
 def _reply_parameters(
-    session: Session, desk: Desk, customer: Customer, reply_to: int | None
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    reply_to: int | None,
+    quote: Quote | None,
 ) -> dict[str, Any]:
     """What makes a message to the customer a reply to what stands in their topic under that id.
 
@@ -405,10 +420,10 @@ def _reply_parameters(
         return {}
     written = written_in_topic(session, desk, customer, reply_to)
     if written is not None:
-        theirs = written[1].telegram_id
+        theirs, on_card = written[1].telegram_id, None
     else:
-        theirs = session.scalar(
-            select(Message.telegram_id)
+        shown = session.execute(
+            select(Message.telegram_id, Message.text, DeliveryRow.method)
             .join(Conversation, Conversation.id == Message.conversation_id)
             .join(DeliveryRow, DeliveryRow.message_id == Message.id)
             .where(
@@ -419,10 +434,26 @@ def _reply_parameters(
             )
             .order_by(DeliveryRow.id.desc())
             .limit(1)
-        )
+        ).first()
+        theirs, text, method = shown or (None, "", "")
+        on_card = text if method != "copyMessage" else None
     if theirs is None:
         return {}
-    return {"reply_parameters": {"message_id": theirs, "allow_sending_without_reply": True}}
+    reply = {"message_id": theirs, "allow_sending_without_reply": True}
+    return {"reply_parameters": reply | _quoted(quote, on_card)}
+
+
+def _quoted(quote: Quote | None, on_card: str | None) -> dict[str, Any]:
+    """What makes a reply one to a part of the customer's message: in their chat it is the same, or
+    its text stands `on_card`, with more around it and in a dress of its own."""
+    if quote is None:
+        return {}
+    words = clean(quote.text)
+    if on_card is not None:
+        # A word joiner may stand there behind an @ or a slash, so that nobody is notified.
+        theirs = (each for each in (words, words.replace("\N{WORD JOINER}", "")) if each in on_card)
+        return {"quote": part} if (part := next(theirs, "")) else {}
+    return {"quote": words, "quote_position": quote.position, "quote_entities": quote.entities}
 
 
 def _refusal(operator: Operator | None, user_id: int) -> str:

@@ -1,11 +1,10 @@
-"""/answer: an operator sends one of the pack's answers by hand, found by words of its title.
+"""/answer: an operator sends one of the pack's replies or answers, found by words of its title.
 
 It says nothing about any message, and so teaches nothing.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,17 +16,21 @@ from desk.flow.composing import (
     ANSWER,
     answer_buttons,
     answer_text,
+    called,
     customer_text,
     intent_title,
     keyboard,
+    language_of,
     length,
     operator_name,
     operators_text,
+    plain,
 )
 from desk.flow.conversations import find_open, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import take
 from desk.flow.operators import enter_topic, give_card, tell, unreachable
+from desk.pack import folded
 from desk.tables import Conversation, Customer, Message, Operator
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -42,9 +45,9 @@ CHOICES = 8
 
 
 class ReadyAnswer(NamedTuple):
-    """An intent's answer as a customer is to get it, and the key of its delivery."""
+    """A reply, or an intent's answer, as a customer is to get it, and the key of its delivery."""
 
-    intent: str
+    name: str
     text: str
     key: str
 
@@ -61,37 +64,46 @@ def wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, words: str) 
         if why is not None:
             tell(session, desk, inbox_id, thread_id, say(why, desk.language))
             return
-        intents = matching(desk, words)
-        if not intents:
+        names = matching(desk, words)
+        if not names:
             tell(session, desk, inbox_id, thread_id, _titles(desk, words))
             return
-        if len(intents) > 1 and find_open(session, customer) is None:
+        if len(names) > 1 and find_open(session, customer) is None:
             # Only what is sent opens a conversation again, and buttons belong to an open one.
-            head = say("answer-several", desk.language, count=len(intents))
-            tell(session, desk, inbox_id, thread_id, _listed(desk, head, intents))
+            head = say("answer-several", desk.language, count=len(names))
+            tell(session, desk, inbox_id, thread_id, _listed(desk, head, names))
             return
         # Where it is resolved this opens it again, as what is written does.
         conversation = open_conversation(session, desk, customer)
-        if len(intents) > 1:
-            _ask_which(session, desk, inbox_id, customer, conversation, intents)
-        elif text := answer_text(desk, customer, intents[0]):
-            ready = ReadyAnswer(intents[0], text, f"{BY_HAND}{inbox_id}")
+        if len(names) > 1:
+            _ask_which(session, desk, inbox_id, customer, conversation, names)
+        elif text := ready_text(desk, customer, names[0]):
+            ready = ReadyAnswer(names[0], text, f"{BY_HAND}{inbox_id}")
             send_by_hand(session, desk, inbox_id, customer, conversation, operator, ready)
 
 
 def matching(desk: Desk, words: str) -> list[str]:
-    """The intents whose answer may be meant: that which is called so, or else all that have each
-    word in their name or in one of their titles."""
-    asked = _folded(words)
+    """The names of what may be meant: that which is called so, or else all that have each word in
+    their name or in one of their titles."""
+    asked = folded(words)
     exact, near = [], []
-    for name in _with_answer(desk) if asked else ():
-        titles = [intent_title(desk, name, language) for language in desk.pack.languages]
-        called = [_folded(each) for each in (name, *titles)]
-        if asked in called:
+    for name in _ready_names(desk) if asked else ():
+        titles = [_title(desk, name, language) for language in desk.pack.languages]
+        own = [folded(each) for each in (name, *titles)]
+        if asked in own:
             exact.append(name)
-        if all(word in "\n".join(called) for word in asked.split()):
+        if all(word in "\n".join(own) for word in asked.split()):
             near.append(name)
     return exact or near
+
+
+def ready_text(desk: Desk, customer: Customer, name: str) -> str | None:
+    """The reply, or the answer of the intent, of that name in the customer's language, filled in;
+    None where the pack has neither."""
+    reply = desk.pack.replies.get(name)
+    if reply is None:
+        return answer_text(desk, customer, name)
+    return desk.pack.text(reply.text, language_of(desk, customer), called(customer))
 
 
 def send_by_hand(
@@ -105,7 +117,7 @@ def send_by_hand(
 ) -> str:
     """Send an answer that replies to no message in particular; says what was done."""
     take(session, desk, inbox_id, customer, conversation, operator)
-    give_card(session, desk, inbox_id, customer, conversation, f"/answer {ready.intent}")
+    give_card(session, desk, inbox_id, customer, conversation, f"/answer {ready.name}")
     return send_ready(session, desk, inbox_id, customer, conversation, operator, ready)
 
 
@@ -119,8 +131,10 @@ def send_ready(
     ready: ReadyAnswer,
     message: Message | None = None,
 ) -> str:
-    """Send the pack's answer as a word of the operator who has the conversation, and note in the
-    topic who sent which. Returns the note."""
+    """Send what the pack has ready as a word of the operator who has the conversation, and note in
+    the topic who sent which. Returns the note."""
+    # A reply belongs to no intent and has no buttons.
+    rows = answer_buttons(desk, customer, ready.name) if ready.name in desk.pack.intents else []
     customer_text(
         session,
         desk,
@@ -128,12 +142,12 @@ def send_ready(
         customer,
         conversation,
         ready.text,
-        [row for row in answer_buttons(desk, customer, ready.intent) if row[0].url is not None],
+        [row for row in rows if row[0].url is not None],
         message=message,
         from_bot=False,
         author=Author.OPERATOR,
     )
-    title = intent_title(desk, ready.intent, desk.language)
+    title = _title(desk, ready.name, desk.language)
     name = operator_name(session, operator.user_id)
     note = say("sent-answer", desk.language, operator=name, title=title)
     operators_text(
@@ -153,14 +167,14 @@ def _ask_which(
     inbox_id: int,
     customer: Customer,
     conversation: Conversation,
-    intents: Sequence[str],
+    names: Sequence[str],
 ) -> None:
     lines = [say("answer-which", desk.language)]
-    if len(intents) > CHOICES:
-        lines.append(say("answer-more", desk.language, count=len(intents) - CHOICES))
+    if len(names) > CHOICES:
+        lines.append(say("answer-more", desk.language, count=len(names) - CHOICES))
     rows = [
-        [Button(intent_title(desk, name, desk.language), ANSWER, f"{inbox_id}:{name}")]
-        for name in intents[:CHOICES]
+        [Button(_title(desk, name, desk.language), ANSWER, f"{inbox_id}:{name}")]
+        for name in names[:CHOICES]
     ]
     operators_text(
         session,
@@ -175,7 +189,7 @@ def _ask_which(
 
 def _titles(desk: Desk, words: str) -> str:
     """What there is to choose from, as much as fits into a message."""
-    names = _with_answer(desk)
+    names = _ready_names(desk)
     head = say("answer-titles", desk.language, count=len(names))
     if words.strip():
         # Without the words: they may be meant for the customer, and are erased with nobody.
@@ -188,16 +202,20 @@ def _listed(desk: Desk, head: str, names: Sequence[str]) -> str:
     lines = [head]
     for place, name in enumerate(names):
         more = say("answer-more", desk.language, count=len(names) - place)
-        lines.append(f"• {intent_title(desk, name, desk.language)}")
+        lines.append(f"• {_title(desk, name, desk.language)}")
         if length("\n".join([*lines, more])) > LIMIT:
             return "\n".join([*lines[:-1], more])
     return "\n".join(lines)
 
 
-def _with_answer(desk: Desk) -> list[str]:
-    return [name for name, intent in desk.pack.intents.items() if intent.answer is not None]
+def _ready_names(desk: Desk) -> list[str]:
+    """Replies first: they are there for this alone."""
+    answers = [name for name, intent in desk.pack.intents.items() if intent.answer is not None]
+    return [*desk.pack.replies, *answers]
 
 
-def _folded(text: str) -> str:
-    """A text without what two people may type differently: case, width, spaces."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+def _title(desk: Desk, name: str, language: str) -> str:
+    reply = desk.pack.replies.get(name)
+    if reply is None:
+        return intent_title(desk, name, language)
+    return plain(desk.pack.text(reply.title, language))

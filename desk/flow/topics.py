@@ -11,7 +11,7 @@ from desk.domain import DeliveryState
 from desk.flow.cards import CUSTOMER_KEYS, status_card
 from desk.flow.composing import TEXT_METHOD
 from desk.flow.conversations import find_open
-from desk.flow.delivering import cancel
+from desk.flow.delivering import REPLYING_KEYS, cancel
 from desk.flow.desk import Desk
 from desk.flow.following import AT_MOST
 from desk.flow.refreshing import refresh_card
@@ -43,6 +43,16 @@ def readdress(session: Session, desk: Desk) -> None:
     elsewhere = and_(
         DeliveryRow.chat_id != desk.operator_chat_id, DeliveryRow.state == DeliveryState.PENDING
     )
+    # Such a reply would be one to another message of that number.
+    for row in session.scalars(
+        select(DeliveryRow)
+        .where(elsewhere, or_(*(DeliveryRow.key.startswith(key) for key in REPLYING_KEYS)))
+        .order_by(DeliveryRow.id)
+        .with_for_update()
+    ):
+        row.payload = {
+            name: value for name, value in row.payload.items() if name != "reply_parameters"
+        }
     session.execute(
         update(DeliveryRow)
         .where(DeliveryRow.topic_of.is_not(None), elsewhere)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
 from desk.domain import Action, MessageState, RunState, Trial
+from desk.flow.clocks import AHEAD
 from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk
 from desk.policy import UNPROCESSABLE
@@ -28,8 +30,7 @@ def waiting_longer(desk: Desk, seconds: float) -> list[tuple[int, int]]:
         select(Message.id, Message.attempt)
         .where(
             Message.state == MessageState.PENDING,
-            func.coalesce(Message.enqueued_at, Message.created_at)
-            < desk.clock() - timedelta(seconds=seconds),
+            _is_past(desk, func.coalesce(Message.enqueued_at, Message.created_at), seconds),
             ~select(earlier.id)
             .where(
                 earlier.conversation_id == Message.conversation_id,
@@ -107,10 +108,16 @@ def count_overdue(desk: Desk, seconds: float) -> int:
 
 
 def _is_overdue(desk: Desk, seconds: float) -> ColumnElement[bool]:
-    return and_(
-        Message.state == MessageState.PENDING,
-        Message.created_at < desk.clock() - timedelta(seconds=seconds),
-    )
+    return and_(Message.state == MessageState.PENDING, _is_past(desk, Message.created_at, seconds))
+
+
+def _is_past(desk: Desk, moment: SQLColumnExpression[Any], seconds: float) -> ColumnElement[bool]:
+    """Whether a moment was so long ago, or is so far ahead that nobody knows how long ago it was.
+
+    For one whose message nobody looks after a person is called a little early, not an hour late.
+    """
+    now = desk.clock()
+    return or_(moment < now - timedelta(seconds=seconds), moment > now + AHEAD)
 
 
 def unfinished_runs(desk: Desk) -> list[tuple[int, int, RunState]]:

@@ -24,6 +24,7 @@ rephrase = Sorry, I'm not sure I understood that. Could you say it in other word
 handover = I'm passing this to a colleague. { $promise }
 handover-upset = I'm sorry about this.
 handover-file = I can't open files, but a colleague can.
+handover-forwarded = I don't read forwarded messages, but a colleague will.
 already-waiting = A colleague already has your message. { $promise }
 passed-on = Passed on. { $promise }
 promise-open = You will get the reply right here, usually within { $span }.
@@ -146,6 +147,8 @@ card-earlier-at-least =
     }
 card-answered = The bot has answered: “{ $title }”
 card-read-with = Read together with: “{ $words }”
+card-forwarded = forwarded from { $name }
+card-link = behind the words: { $address }
 card-closed = outside working hours
 card-bot = the bot answers again
 card-waiting = waiting for a person
@@ -256,16 +259,20 @@ customer-banned = This customer is banned: nothing they send is shown or answere
 customer-unbanned = This customer is not banned: what they write is answered.
 customer-gone = The customer has blocked the bot; nothing was sent.
 noted = 📝 A note for colleagues: not sent to the customer.
-caption-command = This file was not sent and nothing was done: its caption begins with a slash. Send the file without that, and a command by itself.
+caption-command = This was not sent and nothing was done: its caption or title begins with a slash. Send it without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
 not-delivered = A message to the customer could not be delivered: { $error }
 change-not-delivered = A change to a message could not be delivered, so the customer still has it as it was: { $error }
-change-is-command = This change was not sent: notes and commands stay here. The customer still has the message as it was.
-change-of-album-is-command = This change was not sent: notes and commands stay here. Pictures of this album that have not left yet stay here, too; the customer has the others as they were.
-change-perhaps-took-back = This is now a note or a command. If it was already sent, the customer still has the old text.
-change-took-back = This message is a note or a command now, so it was not sent at all.
+taken-back = Taken back: the customer no longer has this message.
+taken-back-unsent = This message had not left yet, so it was not sent at all.
+taken-back-on-its-way = This message is on its way to the customer. If it arrives, it is deleted there, and you are told.
+taken-back-perhaps = This message is not sent again. If it has already arrived, the customer still has it.
+not-taken-back = This message could not be taken back, so the customer still has it. (Telegram deletes what is younger than 48 hours.) Error: { $error }
+take-back-what = Write /delete as a reply to what you or a colleague wrote to the customer in this topic; of a ready answer it takes back nothing.
 change-of-nothing-sent = The customer has not got this message, so the change was not sent either. To say it to them, write it anew.
 change-of-file = The new file was not sent: the customer still has the message as it was. Send it anew.
+change-of-kind = Only a change of a text or a caption can be passed on: the customer still has this message as it was. To say something else, send it anew.
+command-by-edit = A command is not carried out by an edit. If it is still to be done, write it anew.
 disturbance-operators = ⚠️ The database does not answer. What customers write is kept by Telegram and handled once it is back; whoever writes is told once. See: frontdesk doctor
 update-parked = Update { $inbox } could not be handled and was set aside. See: frontdesk doctor
 retrain-queued = Training run { $run } is queued.
@@ -292,6 +299,7 @@ operator-help =
     /take – take the conversation of this topic
     /resolve – close it; the bot answers again
     /answer, then words of its title – send a ready answer; alone it lists them
+    /delete, as a reply to what you or a colleague wrote – take it back; so does an edit that makes a note of it
     /ban, /unban – hear nothing more from this customer, or hear them again (admins)
     /queue – who waits, and for how long
     /report – what became of the last seven days' messages
@@ -311,7 +319,8 @@ rule-intent_needs_person = this topic always goes to a person
 rule-negative_sentiment = the customer is upset
 rule-same_answer_again = the same answer did not help
 rule-asked_for_person = the customer asked for a person
-rule-attachment = the customer sent a file
+rule-attachment = the customer sent a file, or something else that the bot can't read
+rule-forwarded = the customer forwarded it
 rule-thumb_down = the answer did not help
 rule-late = the classifier did not answer in time
 rule-flood = the customer wrote too many messages at once
@@ -333,6 +342,7 @@ command-take = Take the conversation of this topic
 command-resolve = Resolve it: the bot answers again
 command-answer = Send a ready answer, by words of its title
 command-note = A note for colleagues, not sent
+command-delete = Take back the message that you reply to
 command-queue = Who waits, and for how long
 command-report = What became of the last seven days' messages
 command-retrain = Train on the feedback (admins)

@@ -20,6 +20,7 @@ rephrase = 抱歉，我没有完全理解。您可以换个说法，或者选择
 handover = 我已把您的问题转给同事。{ $promise }
 handover-upset = 很抱歉给您带来困扰。
 handover-file = 我无法打开文件，但同事可以。
+handover-forwarded = 我不会解读转发的消息，但同事会看。
 already-waiting = 同事已经收到您的消息。{ $promise }
 passed-on = 已转达。{ $promise }
 promise-open = 通常会在 { $span }内在这里回复您。
@@ -101,6 +102,8 @@ card-earlier = … 更早还有 { $count } 条消息
 card-earlier-at-least = … 更早至少还有 { $count } 条消息
 card-answered = 机器人已回答：“{ $title }”
 card-read-with = 与前一句合并理解：“{ $words }”
+card-forwarded = 转发自 { $name }
+card-link = 文字背后的链接：{ $address }
 card-closed = 非工作时间
 card-bot = 由机器人继续回复
 card-waiting = 等待人工
@@ -178,16 +181,20 @@ customer-banned = 该客户已被封禁：其消息不再显示、不再回复�
 customer-unbanned = 该客户未被封禁：其消息会正常处理。
 customer-gone = 客户已屏蔽机器人，消息未发送。
 noted = 📝 同事备注：没有发给客户。
-caption-command = 文件未发送，命令也未执行：说明文字以斜杠开头。请去掉斜杠再发送文件，命令请单独发送。
+caption-command = 内容未发送，命令也未执行：说明文字或标题以斜杠开头。请去掉斜杠再发送，命令请单独发送。
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
 not-delivered = 有一条消息未能送达客户：{ $error }
 change-not-delivered = 有一处修改未能送达，客户看到的仍是原来的消息：{ $error }
-change-is-command = 这次修改没有发送：备注和命令只留在这里。客户看到的仍是原来的消息。
-change-of-album-is-command = 这次修改没有发送：备注和命令只留在这里。这个相册中尚未发出的图片也留在这里；客户看到的是已发出的图片，内容不变。
-change-perhaps-took-back = 这条消息现在是备注或命令。如果之前已经发出，客户看到的仍是原来的内容。
-change-took-back = 这条消息现在是备注或命令，因此没有发送。
+taken-back = 已撤回：客户那里不再有这条消息。
+taken-back-unsent = 这条消息还没有发出，因此不会发送。
+taken-back-on-its-way = 这条消息正在发给客户。如果送达，会在客户那里删除，并在此告知。
+taken-back-perhaps = 这条消息不会再次发送。如果之前已经送达，客户那里仍有这条消息。
+not-taken-back = 这条消息未能撤回，客户那里仍有这条消息。（Telegram 只能删除 48 小时以内的消息。）错误：{ $error }
+take-back-what = 请用 /delete 回复您或同事在这个话题里写给客户的消息；现成答案无法这样撤回。
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
 change-of-file = 新文件没有发送，客户看到的仍是原来的消息。请重新发送。
+change-of-kind = 只有对文字或说明文字的修改才能转给客户：客户看到的仍是原来的消息。如要更正，请重新发送。
+command-by-edit = 修改消息不会执行命令。如仍需执行，请重新发送该命令。
 disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegram 保留，恢复后会继续处理；每位来信的客户会收到一次通知。请运行：frontdesk doctor
 update-parked = 更新 { $inbox } 无法处理，已搁置。请运行：frontdesk doctor
 retrain-queued = 训练任务 { $run } 已排队。
@@ -214,6 +221,7 @@ operator-help =
     /take – 接手这个话题的对话
     /resolve – 结束对话，机器人重新回答
     /answer 加标题中的词 – 发送现成答案；单独发送则列出全部
+    /delete，用来回复您或同事写的消息 – 撤回那条消息；把消息修改成备注也会撤回
     /ban、/unban – 封禁这位客户或撤销封禁（管理员）
     /queue – 谁在等待，等了多久
     /report – 最近七天消息的处理情况
@@ -232,7 +240,8 @@ rule-intent_needs_person = 该主题总是由人工处理
 rule-negative_sentiment = 客户情绪不好
 rule-same_answer_again = 同样的答案没有帮助
 rule-asked_for_person = 客户要求人工
-rule-attachment = 客户发送了文件
+rule-attachment = 客户发送了文件或机器人无法读取的其他内容
+rule-forwarded = 客户转发的消息
 rule-thumb_down = 答案没有帮助
 rule-late = 分类器没有及时回应
 rule-flood = 客户短时间内发送的消息过多
@@ -254,6 +263,7 @@ command-take = 接手这个话题的对话
 command-resolve = 结束对话，机器人重新回答
 command-answer = 按标题中的词发送现成答案
 command-note = 给同事看的备注，不会发给客户
+command-delete = 撤回您所回复的消息
 command-queue = 谁在等待，等了多久
 command-report = 最近七天消息的处理情况
 command-retrain = 用反馈训练（管理员）

@@ -13,7 +13,7 @@ from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.rows import PACK_COLUMNS, DataFile
 
 LONGEST_TITLE = 28
-"""Characters of an intent's title: a phone cuts off what is too long for a button."""
+"""Characters of an intent's or a reply's title: a phone cuts off what is too long for a button."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _doubts(pack: Pack, folder: Path) -> list[Finding]:
     """What a pack works with, but worse than it could."""
     first = pack.languages[0]
     said = [
-        f"{where}: there is no text in {language!r}; customers will read the one in {first!r}"
+        f"{where}: there is no text in {language!r}; the one in {first!r} is read instead"
         for where, text in pack.texts()
         for language in pack.languages
         if language not in text
@@ -96,10 +96,11 @@ def _doubts(pack: Pack, folder: Path) -> list[Finding]:
         if not intent.description
     ]
     said += [
-        f"intents.{name}.title: the one in {language!r} has {len(title)} characters; "
-        f"{LONGEST_TITLE} fit on a button"
-        for name, intent in pack.intents.items()
-        for language, title in intent.title.items()
+        f"{where}: the one in {language!r} has {len(title)} characters; {LONGEST_TITLE} fit on a "
+        "button"
+        for where, text in pack.texts()
+        if where.endswith(".title")
+        for language, title in text.items()
         if len(title) > LONGEST_TITLE
     ]
     called = folder.resolve().name

@@ -12,6 +12,7 @@ from simulator.methods.registry import Call, method
 from simulator.methods.target import (
     GENERAL_THREAD,
     check_open,
+    find_quote,
     find_reply,
     find_thread,
     writable_chat,
@@ -70,6 +71,8 @@ def post(call: Call, chat: Chat, markup: Markup, **parts: Any) -> Message:
         # In a topic, Telegram shows every plain message as a reply to the topic's first one.
         reply_to = topic.thread_id
     extra: Json = dict(parts.pop("extra", {}))
+    if (quote := find_quote(call, answered)) is not None:
+        extra["quote"] = quote
     if call.params.flag("protect_content"):
         extra["has_protected_content"] = True
     return call.world.post(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from simulator import utf16
 from simulator.errors import bad_request, forbidden
 from simulator.methods.registry import Call
-from simulator.model import Chat, Member, Message, Topic
+from simulator.model import Chat, Json, Member, Message, Topic
 from simulator.params import to_integer
 
 GENERAL_THREAD = 1
@@ -98,6 +99,21 @@ def find_reply(call: Call, chat: Chat) -> Message | None:
     if message is None and not optional:
         raise bad_request("message to be replied not found")
     return message
+
+
+def find_quote(call: Call, answered: Message | None) -> Json | None:
+    """The TextQuote that `reply_parameters` ask for; raises 400 where the message has no such part.
+
+    Telegram compares the formatting as well; here that is left out.
+    """
+    raw = call.params.json("reply_parameters", "reply parameters")
+    text = raw.get("quote") if isinstance(raw, dict) else None
+    if not isinstance(text, str) or not text or answered is None:
+        return None
+    at = answered.text.find(text)
+    if at < 0:
+        raise bad_request("QUOTE_TEXT_INVALID")
+    return {"text": text, "position": utf16.length(answered.text[:at]), "is_manual": True}
 
 
 def check_open(call: Call, chat: Chat, topic: Topic | None) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from desk.texts import say
+from simulator import people
 from simulator.app import Simulator
 from simulator.people import existing
 from simulator.world import OPERATORS_CHAT
 from tests.bot.conftest import OLGA, Decider, Json, Running, World, eventually
+from tests.bot.test_customers import LIVE_PHOTO
 from tests.bot.test_operators import card_of
+from tests.bot.test_wording import saying
 
 
 async def message_in(world: World, chat: int, message_id: int) -> Json:
@@ -48,6 +51,129 @@ async def test_an_operators_edit_of_a_caption_reaches_the_customer(
         return "caption" not in await message_in(world, ann, copy["message_id"])
 
     await eventually(without_caption)
+
+
+async def taken_back(world: World, chat: int, copy: Json, thread: int, wrote: Json) -> None:
+    """Wait until a customer has a copy no more, and the topic says so below what it copied."""
+    notice = (await world.said(OPERATORS_CHAT, say("taken-back", "en")))[0]
+    assert notice["message_thread_id"] == thread
+    assert notice["reply_to_message"]["message_id"] == wrote["message_id"]
+    there: list[Json] = await world.ask("GET", f"chats/{chat}/messages")
+    assert copy["message_id"] not in {message["message_id"] for message in there}
+
+
+async def test_delete_takes_back_what_an_operator_wrote(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    wrote = await world.write_topic(thread, "Ben lives in Rose Lane")
+    copy = (await world.said(ann, "Rose Lane"))[0]
+    body = {"text": "/delete", "thread": thread, "reply_to": wrote["message_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", body)
+    await taken_back(world, ann, copy, thread, wrote)
+
+
+async def test_an_edit_into_a_note_takes_back_a_file(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    body = {"thread": thread, "caption": "Ben's invoice"}
+    wrote = await world.ask("POST", f"operators/{OLGA}/photo", body)
+    copy = (await world.said(ann, "invoice"))[0]
+    body = {"message_id": wrote["message_id"], "text": "// wrong topic"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    await taken_back(world, ann, copy, thread, wrote)
+
+
+async def test_what_telegram_deletes_no_more_is_said_below_it(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    wrote = await world.write_topic(thread, "Ben lives in Rose Lane")
+    copy = (await world.said(ann, "Rose Lane"))[0]
+    old = "Bad Request: message can't be deleted for everyone"
+    await world.fault("error", method="deleteMessage", status=400, description=old)
+    body = {"text": "/delete", "thread": thread, "reply_to": wrote["message_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", body)
+    notice = (await world.said(OPERATORS_CHAT, "could not be taken back"))[0]
+    assert notice["reply_to_message"]["message_id"] == wrote["message_id"]
+    assert await message_in(world, ann, copy["message_id"])
+
+
+async def test_a_deletion_whose_answer_is_lost_is_made_once_more_and_told_once(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    wrote = await world.write_topic(thread, "Ben lives in Rose Lane")
+    copy = (await world.said(ann, "Rose Lane"))[0]
+    await world.fault("lost", method="deleteMessage")
+    body = {"text": "/delete", "thread": thread, "reply_to": wrote["message_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", body)
+    await taken_back(world, ann, copy, thread, wrote)
+    assert len(await world.calls("deleteMessage", ann)) == 2
+
+
+async def test_a_notice_is_sent_though_what_it_replies_to_is_gone(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    refused = "Bad Request: message to be replied not found"
+    await world.fault("error", method="copyMessage", status=400, description="Bad Request: no")
+    await world.fault("error", method="sendMessage", status=400, description=refused)
+    await world.write_topic(thread, "they come on Monday")
+    notice = (await world.said(OPERATORS_CHAT, "could not be delivered"))[0]
+    assert notice["message_thread_id"] == thread
+
+
+async def test_an_edit_of_a_live_photos_caption_is_passed_on_and_one_of_a_poll_is_told(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    telegram = simulator.world
+    group = telegram.groups[OPERATORS_CHAT]
+    topic, olga = group.topics[card["message_thread_id"]], telegram.users[OLGA]
+    photo = people.write(telegram, group, olga, topic=topic, extra={**LIVE_PHOTO, "caption": "10"})
+    await eventually(lambda: world.calls("copyMessage", ann))
+    photo.extra["caption"] = "100"
+    telegram.changed(photo)
+    (edit,) = await eventually(lambda: world.calls("editMessageCaption", ann))
+    assert edit["params"]["caption"] == "100"
+    poll = people.write(telegram, group, olga, topic=topic, extra=saying("poll", "pink or red?"))
+
+    async def both() -> bool:
+        return len(await world.calls("copyMessage", ann)) == 2
+
+    await eventually(both)
+    poll.extra |= saying("poll", "pink or blue?")
+    telegram.changed(poll)
+    await world.said(OPERATORS_CHAT, say("change-of-kind", "en"))
+
+
+async def test_a_mistyped_command_that_an_edit_mends_is_to_be_written_anew(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    topic = card["message_thread_id"]
+    for thread, text, mended in ((topic, "/resolv", "/resolve"), (None, "/quee", "/queue")):
+        wrote = await world.write_topic(thread, text)
+        body = {"message_id": wrote["message_id"], "text": mended}
+        await world.ask("POST", f"operators/{OLGA}/edit", body)
+        told = await world.reply(wrote, say("command-by-edit", "en"))
+        assert told["thread_id"] == thread
+    # A note is none, however it is written.
+    wrote = await world.write_topic(topic, "/note she calls")
+    body = {"message_id": wrote["message_id"], "text": "/note she called"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    await world.write_topic(None, "/help")
+    await world.said(OPERATORS_CHAT, "/retrain")
+    assert len(await world.said(OPERATORS_CHAT, say("command-by-edit", "en"))) == 2
 
 
 async def test_a_command_that_a_customer_makes_a_question_is_answered(
@@ -118,6 +244,72 @@ async def test_a_reply_to_a_card_is_a_reply_to_the_customers_message(
     await world.ask("POST", f"operators/{OLGA}/send", body)
     second = (await world.said(ann, "as I said"))[0]
     assert second["reply_to_message"]["message_id"] == reply["message_id"]
+
+
+async def test_a_reply_to_a_part_of_a_message_is_one_to_that_part(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "it is outrageous & late, @omar")
+    topic = card["message_thread_id"]
+    telegram = simulator.world
+    group, olga = telegram.groups[OPERATORS_CHAT], telegram.users[OLGA]
+
+    async def reply(text: str, to: int, part: str, position: int = 0, **more: object) -> Json:
+        quote = {"text": part, "position": position, "is_manual": True, **more}
+        place = group.topics[topic]
+        extra = {"quote": quote}
+        people.write(telegram, group, olga, text=text, topic=place, reply_to=to, extra=extra)
+        return (await world.said(ann, text))[0]
+
+    # The customer's words on a card, wherever they stand there.
+    assert (await reply("how late?", card["message_id"], "& late"))["quote"]["text"] == "& late"
+    who = await reply("who?", card["message_id"], "late, @\N{WORD JOINER}omar")
+    assert who["quote"]["text"] == "late, @omar"
+    # What stands on the card and is not theirs is no part of their message.
+    whole = await reply("let me see", card["message_id"], "Needs a person")
+    assert "quote" not in whole
+    assert whole["reply_to_message"]["text"] == "it is outrageous & late, @omar"
+    # Their files, and what colleagues wrote, are the same in both chats.
+    body = {"caption": "red or pink"}
+    await world.ask("POST", f"customers/{ann}/photo", body)
+    await eventually(lambda: world.calls("copyMessage", OPERATORS_CHAT))
+    photo = next(number for number, m in group.messages.items() if m.text == "red or pink")
+    assert (await reply("this one?", photo, "pink", 7))["quote"]["text"] == "pink"
+    last = (await world.calls("copyMessage", ann))[-1]["params"]["reply_parameters"]
+    assert (last["quote"], last["quote_position"]) == ("pink", 7)
+    own = await world.write_topic(topic, "pink it is")
+    await world.said(ann, "pink it is")
+    bold = [{"type": "bold", "offset": 0, "length": 4}]
+    await reply("I mean red", own["message_id"], "pink", entities=bold)
+    last = (await world.calls("copyMessage", ann))[-1]["params"]["reply_parameters"]
+    assert (last["quote"], last["quote_position"], last["quote_entities"]) == ("pink", 0, bold)
+    assert all(call["ok"] for call in await world.calls("copyMessage", ann)), "none tried in vain"
+
+
+async def test_a_reply_to_a_part_that_the_customer_has_changed_is_one_to_the_whole(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous, order 4711")
+    telegram = simulator.world
+    (chat,) = [chat for chat in telegram.privates.values() if chat.id == ann]
+    first = next(m for m in chat.messages.values() if "4711" in m.text)
+    first.text = "outrageous, order 4712"
+    group = telegram.groups[OPERATORS_CHAT]
+    quote = {"text": "order 4711", "position": 0, "is_manual": True}
+    people.write(
+        telegram,
+        group,
+        telegram.users[OLGA],
+        text="about this one:",
+        topic=group.topics[card["message_thread_id"]],
+        reply_to=card["message_id"],
+        extra={"quote": quote},
+    )
+    reply = (await world.said(ann, "about this one"))[0]
+    assert reply["reply_to_message"]["message_id"] == first.message_id
+    assert "quote" not in reply
 
 
 async def test_what_replies_to_nothing_of_the_customers_is_sent_as_it_is(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from psycopg.errors import DeadlockDetected
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
@@ -16,12 +17,13 @@ from bot.disturbance import Disturbance
 from bot.lanes import Lanes
 from bot.limits import Limits
 from bot.telegram import Telegram
-from desk.domain import InboxRow, InboxState, Incoming
+from desk.domain import Author, InboxRow, InboxState, Incoming
 from desk.flow import customers, intake
 from desk.flow.desk import Desk
 from desk.pack import Pack
 from desk.store import Store
-from desk.tables import DeliveryRow, Inbox
+from desk.tables import DeliveryRow, Inbox, Message
+from simulator import people
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 from tests.bot.conftest import Rows, Running, Starter, World, eventually, quiet
@@ -147,6 +149,27 @@ async def test_a_database_that_is_away_is_not_the_updates_fault(desk: Desk, rows
     assert row.attempts == 0
 
 
+async def test_an_update_whose_statement_can_not_be_right_is_parked_and_holds_up_no_chat(
+    desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "RETRY_SECONDS", (0.01, 0.01, 0.01, 0.01))
+
+    def ask(number: int) -> None:
+        with desk.store.writing() as session:
+            if number == 1:
+                session.execute(text(f"SELECT length({', '.join(['1'] * 200)})"))
+
+    async def handle(row: InboxRow) -> None:
+        await asyncio.to_thread(ask, row.update_id)
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    put(desk, (1, 5), (2, 5))
+    async with running(desk, handle):
+        await rows.until(Inbox, state=InboxState.DONE)
+    (parked,) = rows.all(Inbox, state=InboxState.PARKED)
+    assert parked.update_id == 1
+
+
 async def test_a_deadlock_is_no_outage_and_the_update_is_handled_at_once(
     desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +265,42 @@ async def test_an_unreadable_update_is_parked_at_once_and_operators_are_told(
     await world.said(OPERATORS_CHAT, "could not be handled", count=2)
 
 
+async def test_a_customers_message_that_can_not_be_read_calls_a_person_who_gets_a_copy(
+    bot: Running, world: World, rows: Rows, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    telegram = simulator.world
+    chat = telegram.private_chat(telegram.bots[0], telegram.users[ann])
+    strange = {"rich_message": {"blocks": [{"type": "hologram", "depth": 3}]}}
+    with capture_logs() as logs:
+        sent = people.write(telegram, chat, telegram.users[ann], extra=strange)
+        card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+        assert "Ann" in card["text"]
+        assert "[unknown]" in card["text"]
+        await world.said(ann, "colleague")
+    (copied,) = await eventually(lambda: world.calls("copyMessage", OPERATORS_CHAT))
+    assert copied["params"]["message_id"] == sent.message_id
+    # What of it can be read is kept.
+    caption = {"paid_media": "strange", "caption": "is this yours?"}
+    people.write(telegram, chat, telegram.users[ann], extra=caption)
+    await rows.until(Inbox, count=2, state=InboxState.DONE)
+    said = [row.text for row in rows.all(Message, author=Author.CUSTOMER)]
+    assert said == ["[unknown]", "is this yours?"]
+    assert "message.rich_message.blocks.0" in str(logs)
+    assert "hologram" not in str(logs), "what customers send is never logged"
+
+
+async def test_a_notice_that_can_not_be_read_calls_nobody(
+    bot: Running, world: World, rows: Rows, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    telegram = simulator.world
+    chat = telegram.private_chat(telegram.bots[0], telegram.users[ann])
+    people.write(telegram, chat, telegram.users[ann], extra={"pinned_message": "strange"})
+    await rows.until(Inbox, state=InboxState.PARKED)
+    assert not rows.all(Message)
+
+
 async def test_a_poison_update_is_retried_and_parked_while_others_go_on(
     bot: Running,
     world: World,
@@ -253,13 +312,13 @@ async def test_a_poison_update_is_retried_and_parked_while_others_go_on(
     tries = 0
 
     def poisoned(
-        desk: Any, inbox_id: int, person: Any, telegram_id: int, text: str, quoted: Any
+        desk: Any, inbox_id: int, person: Any, telegram_id: int, text: str, *rest: Any
     ) -> Any:
         nonlocal tries
         if text == "poison":
             tries += 1
             raise ValueError("can't read 'poison'")
-        return wrote(desk, inbox_id, person, telegram_id, text, quoted)
+        return wrote(desk, inbox_id, person, telegram_id, text, *rest)
 
     monkeypatch.setattr(customers, "wrote", poisoned)
     ann, bob = await world.customer("Ann"), await world.customer("Bob")

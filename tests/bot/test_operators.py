@@ -328,7 +328,7 @@ async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_
         scope[0]: [command["command"] for command in commands]
         for scope, commands in simulator.world.bots[0].commands.items()
     }
-    operators = ["take", "resolve", "answer", "note", "ban", "unban"]
+    operators = ["take", "resolve", "answer", "note", "delete", "ban", "unban"]
     operators += ["queue", "report", "retrain", "help", "id"]
     assert listed[f"chat:{OPERATORS_CHAT}"] == operators
     assert listed["all_private_chats"] == ["start", "help", "human", "privacy"]
@@ -414,7 +414,7 @@ async def test_an_operators_file_with_a_command_in_its_caption_does_nothing_and_
     card = await card_of(world, decider, ann, "outrageous")
     body = {"caption": "/resolve", "thread": card["message_thread_id"]}
     await world.ask("POST", f"operators/{OLGA}/photo", body)
-    await world.said(OPERATORS_CHAT, "its caption begins with a slash")
+    await world.said(OPERATORS_CHAT, "its caption or title begins with a slash")
     assert rows.all(Conversation)[0].state is ConversationState.WAITING
     assert not await world.calls("copyMessage", ann)
 
@@ -486,7 +486,7 @@ async def test_a_command_with_a_full_width_slash_is_carried_out_and_never_sent(
     await world.said(OPERATORS_CHAT, "／resovle is no command")
     await world.write_topic(thread, "／take@other_bot")
     await world.ask("POST", f"operators/{OLGA}/photo", {"caption": "／take", "thread": thread})
-    await world.said(OPERATORS_CHAT, "its caption begins with a slash")
+    await world.said(OPERATORS_CHAT, "its caption or title begins with a slash")
     await world.write_topic(None, "／id")
     await world.said(OPERATORS_CHAT, "OPERATOR_CHAT_ID")
     await rows.until(Inbox, count=6, state=InboxState.DONE)

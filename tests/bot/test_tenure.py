@@ -60,7 +60,7 @@ async def test_a_standby_that_polls_changes_neither_operators_nor_commands_nor_t
     start_bot: Starter, desk: Desk, world: World, rows: Rows
 ) -> None:
     elsewhere = Holding(LEASE, "elsewhere")
-    assert await asyncio.to_thread(leases.hold, desk, elsewhere, 3600)
+    assert await asyncio.to_thread(leases.hold, desk, elsewhere, 50)
     await asyncio.to_thread(roster.sync_admins, desk, [(5, "Oscar")])
     with capture_logs() as logs:
         await start_bot()
@@ -115,7 +115,7 @@ async def test_a_standby_stores_what_its_webhook_is_told_and_leaves_it_to_the_ho
     start_bot: Starter, options: BotOptions, desk: Desk, world: World, rows: Rows
 ) -> None:
     elsewhere = Holding(LEASE, "elsewhere")
-    assert await asyncio.to_thread(leases.hold, desk, elsewhere, 3600)
+    assert await asyncio.to_thread(leases.hold, desk, elsewhere, 50)
     port = free_port()
     hook = Webhook(f"http://127.0.0.1:{port}", "s3cret", port)
     await start_bot(replace(options, webhook=hook))

@@ -13,7 +13,7 @@ import pytest
 
 from classifier import registry
 from desk.domain import ConversationState, FeedbackKind, Incoming, MessageState, Person
-from desk.flow import customers, intake, runs
+from desk.flow import customers, intake, runs, topics
 from desk.flow.desk import Desk
 from desk.pack import load
 from desk.store import Store
@@ -49,13 +49,16 @@ def names(desk: Desk) -> list[str]:
         return [row.name for row in session.query(Customer).order_by(Customer.id)]
 
 
-def test_customers_are_listed_and_found(desk: Desk, frontdesk: Command) -> None:
+def test_customers_are_listed_and_found_with_their_topics(desk: Desk, frontdesk: Command) -> None:
+    topics.topic_made(desk, 1, 77)
+    assert [row["topic"] for row in frontdesk("customers", "list", "--json").json()] == [77, None]
     assert [row["telegram_id"] for row in frontdesk("customers", "list", "--json").json()] == [
         501,
         502,
     ]
     shown = frontdesk("customers", "list", "ADA").out
-    assert "Ada [/b] [red] (@ada)" in shown
+    assert "Ada [/b] [red] (@ada)  topic 77" in shown
+    assert "topic" not in frontdesk("customers", "list", "ben").out
     assert "Ben" not in shown
     nobody = frontdesk("customers", "list", "zoe")
     assert (nobody.code, nobody.out) == (0, "")

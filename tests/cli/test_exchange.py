@@ -146,12 +146,31 @@ def test_canned_answers_come_into_a_new_pack(frontdesk: Command, system: str) ->
     result = frontdesk("export", "canned.csv", "--from", FLORIST, "--format", system)
     assert "left out: zh" in result.err
     assert "buttons are left out" in result.err
-    assert "canned.csv: 4 answers" in result.out
+    assert "canned.csv: 4 answers, 0 replies" in result.out
     assert frontdesk("import", "canned.csv", "--into", "mine").code == 0
     assert (
         answers(packs.load(Path("mine")))["order_status"]
         == "Bouquets take <b>2</b> days, {customer}."
     )
+
+
+def test_replies_go_out_as_canned_answers_and_come_back_and_rasa_has_none(
+    frontdesk: Command,
+) -> None:
+    result = frontdesk("export", "canned.csv", "--from", RETAIL, "--format", "chatwoot")
+    assert result.out.rstrip().endswith("8 replies")
+    assert frontdesk("export", "rows.jsonl", "--from", RETAIL, "--format", "jsonl").code == 0
+    result = frontdesk("import", "rows.jsonl", "canned.csv", "--into", "mine")
+    assert "new replies, sent by /answer alone: ask_order_number, ask_photo, " in result.out
+    mine, retail = packs.load(Path("mine")), packs.load(RETAIL)
+    assert list(mine.replies) == list(retail.replies)
+    assert mine.intents.keys() == retail.intents.keys()
+    assert mine.replies["ask_photo"].text == retail.replies["ask_photo"].text
+    result = frontdesk("import", "canned.csv", "--into", "mine", "--json")
+    assert (result.json()["replies"], result.json()["answers"]["added"]) == ([], 0)
+    result = frontdesk("export", "bot", "--from", RETAIL, "--format", "rasa")
+    assert "8 replies are left out" in result.err
+    assert "ask_photo" not in Path("bot/domain.yml").read_text()
 
 
 def test_all_kinds_of_sources_make_one_pack(frontdesk: Command) -> None:

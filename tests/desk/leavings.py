@@ -23,6 +23,7 @@ UMA = Person(
     first_name="Umbrielle",
 )
 ZOE = Person(chat_id=503, name="Zoe")
+LINKS = ["https://quill.example/17 Elm Road"]
 # Too long to come about in a random token.
 SECRETS = ("77001234", "Umbrielle", "Quill", "umaquill", "peonies", "17 Elm Road")
 
@@ -57,9 +58,9 @@ def store(stage: Stage, number: int, chat_id: int, payload: dict[str, Any]) -> i
 
 
 def uma_asks(stage: Stage, text: str, **prediction: Any) -> int:
-    """She writes, in reply to something about her peonies."""
+    """She writes, in reply to something about her peonies, with an address behind her words."""
     number = uma_says(stage, text)
-    job = customers.wrote(stage.desk, number, UMA, 41, text, "Your peonies are in the oven")
+    job = customers.wrote(stage.desk, number, UMA, 41, text, "Your peonies are in the oven", LINKS)
     assert job is not None
     stage.decide((job, predict(text, **prediction)))
     return job[0]

@@ -180,7 +180,7 @@ def test_an_album_whose_words_were_a_note_for_a_moment_reaches_the_customer(
     assert [row.state for row in _copies(stage)][1:] == [DeliveryState.SENT] * 2
 
 
-def test_where_a_part_of_an_album_has_left_before_it_became_a_note_that_is_said(
+def test_where_a_part_of_an_album_has_left_before_it_became_a_note_it_is_taken_back(
     stage: Stage, clock: Clock
 ) -> None:
     stage.ask("you are rude", intent="complaint")
@@ -195,7 +195,7 @@ def test_where_a_part_of_an_album_has_left_before_it_became_a_note_that_is_said(
     change = _arrives(stage, 5002, _picture(0, "/your labels", "edited_message"))
     rewritten = edits.Rewritten("/your labels", "editMessageCaption", {})
     edits.operator_changed(stage.desk, change, OSCAR, 77, 900, rewritten)
-    assert "Pictures of this album that have not left yet stay here, too" in stage.told()[-1]
-    stage.send_all()
-    states = [row.state for row in _copies(stage)]
-    assert states == [DeliveryState.SENT, DeliveryState.CANCELLED]
+    (deletion,) = (row for row in stage.send_all() if row.method == "deleteMessage")
+    assert deletion.message_id == _copies(stage)[0].message_id
+    assert "Taken back" in stage.told()[-1]
+    assert {row.state for row in _copies(stage)} == {DeliveryState.CANCELLED}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
 from classifier.vocabulary import Neighbour
 from desk.domain import ConversationState, DeliveryState, InboxState, Incoming
 from desk.flow import buttons, customers, delivering, intake
+from desk.pack import Pack
 from desk.tables import Inbox
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, BOT, OLGA, OSCAR, STRANGER, Stage, labels
@@ -91,6 +94,20 @@ def test_a_one_tap_answer_to_a_resolved_conversation_is_refused(card: tuple[Stag
     assert pressed.alert
     assert pressed.text == "This conversation is already resolved."
     assert stage.heard() == heard
+
+
+def test_a_one_tap_answer_of_an_intent_that_is_a_reply_now_is_refused_and_teaches_nothing(
+    card: tuple[Stage, int],
+) -> None:
+    stage, _ = card
+    data = stage.desk.pack.model_dump()
+    del data["intents"]["refund"]
+    data["replies"]["refund"] = {"title": {"en": "Refund"}, "text": {"en": "A photo?"}}
+    stage.desk = replace(stage.desk, pack=Pack.model_validate(data))
+    heard = stage.heard()
+    assert stage.press(stage.token("send", "refund"), by=OSCAR).alert
+    assert stage.heard() == heard
+    assert stage.feedback() == []
 
 
 def test_a_one_tap_answer_to_a_customer_who_left_is_refused(card: tuple[Stage, int]) -> None:

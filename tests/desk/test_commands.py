@@ -10,6 +10,7 @@ import pytest
 from desk.domain import ConversationState, Person
 from desk.flow import customers
 from desk.flow.desk import Desk
+from desk.telegram_html import defused
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, Stage
 
@@ -28,7 +29,7 @@ def test_a_command_while_a_person_is_in_charge_is_shown_to_them_and_not_answered
     act(stage.desk, stage.update(), ANA)
     sent = [row.method for row in stage.send_all() if row.chat_id == ANA.chat_id]
     assert sent == ["copyMessage"]
-    assert f"<blockquote>{command}</blockquote>" in stage.told()[-1]
+    assert f"<blockquote>{defused(command)}</blockquote>" in stage.told()[-1]
 
 
 @pytest.mark.parametrize("act", [customers.asked_for_help, customers.started])
@@ -55,13 +56,13 @@ def test_what_a_link_brought_along_is_kept_and_stands_on_the_card(stage: Stage) 
     customers.started(stage.desk, stage.update(), ANA, "order_4711")
     assert stage.heard() == ["Hello Ana, welcome to <b>Fern &amp; Petal</b>!"]
     stage.ask("where is it", intent="complaint")
-    assert "👤 /start order_4711" in stage.told()[-1]
+    assert "👤 /\u2060start order_4711" in stage.told()[-1]
 
 
 def test_what_a_link_brought_along_is_shown_to_a_person_who_is_awaited(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
     customers.started(stage.desk, stage.update(), ANA, "order_4711")
-    assert "<blockquote>/start order_4711</blockquote>" in stage.told()[-1]
+    assert "<blockquote>/\u2060start order_4711</blockquote>" in stage.told()[-1]
     assert stage.heard()[-1].startswith("A colleague already has your message")
 
 
@@ -128,7 +129,7 @@ def test_privacy_is_told_while_a_person_is_in_charge_who_sees_the_question(stage
     customers.asked_for_privacy(stage.desk, stage.update(), ANA)
     sent = [row.payload.get("text", "") for row in stage.send_all() if row.chat_id == ANA.chat_id]
     assert "A bot reads what you write" in sent[-1]
-    assert "<blockquote>/privacy</blockquote>" in stage.told()[-1]
+    assert "<blockquote>/\u2060privacy</blockquote>" in stage.told()[-1]
 
 
 @pytest.mark.parametrize("payload", ["out_of_scope", "Order_Status", "invented"])
@@ -144,5 +145,5 @@ def test_who_is_awaited_sees_a_command_that_nobody_knows_and_the_customer_gets_t
 ) -> None:
     stage.ask("you are rude", intent="complaint")
     customers.asked_for_help(stage.desk, stage.update(), ANA, command, command[1:])
-    assert (f"<blockquote>{command}</blockquote>" in stage.told()[-1]) is shown
+    assert (f"<blockquote>{defused(command)}</blockquote>" in stage.told()[-1]) is shown
     assert "/human" in stage.heard()[-1]

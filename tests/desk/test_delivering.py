@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import select, update
 
 from desk import metrics
-from desk.domain import Action, ConversationState, DeliveryState, Person
-from desk.flow import customers, delivering, operators, topics
+from desk.domain import Action, Author, ConversationState, DeliveryState, Person
+from desk.flow import customers, delivering, edits, operators, topics
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
-from desk.tables import DeliveryRow
+from desk.flow.edits import Rewritten
+from desk.tables import DeliveryRow, Message
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, add_deliveries, take_texts
@@ -92,6 +93,33 @@ def test_operators_hear_of_a_customers_file_that_could_not_be_copied(stage: Stag
         "⚠️ The customer sent a file that could not be passed on: message to copy not found. "
         "Ask them to send it again."
     )
+
+
+@pytest.mark.parametrize("what", ["copy", "change", "gone"])
+def test_what_is_refused_of_a_colleagues_words_is_told_as_a_reply_to_them(
+    stage: Stage, what: str
+) -> None:
+    stage.ask("i want a person", intent="complaint")
+    stage.topic()
+    stage.reply("Hello")
+    stage.send_all()
+    stage.reply("They come on Monday")
+    theirs = stage.all(select(Message).where(Message.author == Author.OPERATOR))[-1].telegram_id
+    if what == "change":
+        stage.send_all()
+        rewritten = Rewritten("on Tuesday", "editMessageText", {"text": "on Tuesday"})
+        edits.operator_changed(stage.desk, stage.update(), OSCAR, 77, theirs, rewritten)
+    (delivery,) = [taken for taken in stage.take() if taken.chat_id == ANA.chat_id]
+    if what == "gone":
+        delivering.customer_gone(stage.desk, delivery.id, delivery.attempts, "403")
+    else:
+        delivering.failed(stage.desk, delivery.id, delivery.attempts, "MESSAGE_TOO_STRANGE")
+    notice = stage.deliveries(OPERATOR_CHAT, method="sendMessage")[-1].payload
+    assert notice["text"].startswith("⚠️")
+    assert notice["reply_parameters"] == {
+        "message_id": theirs,
+        "allow_sending_without_reply": True,
+    }
 
 
 def test_a_retry_sends_no_answer_of_the_bot_after_a_persons_and_none_of_yesterday(

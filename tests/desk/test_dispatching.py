@@ -65,6 +65,29 @@ def test_the_oldest_delivery_holds_back_the_younger_ones_while_it_waits(
     assert take_texts(stage) == ["one"]
 
 
+@pytest.mark.parametrize("chat_id", [ANA.chat_id, OPERATOR_CHAT])
+def test_what_waits_for_a_moment_does_not_wait_for_a_clock_that_is_put_back(
+    stage: Stage, clock: Clock, chat_id: int
+) -> None:
+    first, _ = add_deliveries(stage, "one", "two", chat_id=chat_id)
+    assert take_texts(stage) == ["one"]
+    delivering.again(stage.desk, first, 1, 30, "429")
+    clock.move(hours=-2)
+    assert take_texts(stage) == ["one"]
+    delivering.sent(stage.desk, first, 2, 99)
+    assert take_texts(stage) == ["two"]
+
+
+def test_who_is_told_to_wait_for_long_asks_again_after_an_hour(stage: Stage, clock: Clock) -> None:
+    (first,) = add_deliveries(stage, "one")
+    assert take_texts(stage) == ["one"]
+    delivering.again(stage.desk, first, 1, 86400, "429")
+    clock.move(minutes=59)
+    assert take_texts(stage) == []
+    clock.move(minutes=1)
+    assert take_texts(stage) == ["one"]
+
+
 def test_a_failed_delivery_lets_the_next_one_pass(stage: Stage) -> None:
     first, _ = add_deliveries(stage, "one", "two")
     take_texts(stage)

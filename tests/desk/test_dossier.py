@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from desk.domain import DeskError, Incoming, Person
-from desk.flow import erasing, intake, operators, teaching
+from desk.flow import customers, erasing, forwarding, intake, operators, teaching
 from desk.flow.dossier import find, record, the_one
 from desk.tables import Feedback
 from tests.conftest import Clock
@@ -101,8 +101,19 @@ def test_the_record_has_who_they_are_what_was_said_and_what_was_made_of_it(stage
     assert [word["kind"] for word in first["feedback"]] == ["thumb_up"]
     (asked_back,) = [line for line in said if line["text"] == "and my tulips"]
     assert asked_back["decision"]["offered"] == ["order_status", "refund"]
+    assert not {"replies_to", "forwarded_from", "links"} & first.keys()
     assert found["updates"] == [raw]
     assert "somebody" not in json.dumps(found)
+
+
+def test_the_record_has_what_stands_beside_their_words(stage: Stage) -> None:
+    links = ["https://a.example", "https://b.example"]
+    customers.wrote(stage.desk, stage.update(), ANA, 41, "roses", "Are they pink?", links)
+    forwarding.forwarded(stage.desk, stage.update(), ANA, 42, "1 €!", "Bargains")
+    (conversation,) = record(stage.desk, stage.customer().id)["conversations"]
+    asked, ad, *_ = conversation["messages"]
+    assert (asked["replies_to"], asked["links"]) == ("Are they pink?", links)
+    assert (ad["text"], ad["forwarded_from"]) == ("1 €!", "Bargains")
 
 
 def test_the_record_says_of_a_word_that_it_was_withdrawn(stage: Stage, clock: Clock) -> None:

@@ -422,13 +422,14 @@ def test_an_edit_leaves_the_conversation_as_it_is(stage: Stage) -> None:
     "text",
     ["/resolve", "// for colleagues", "／resolve", "／／ for colleagues", "、、给同事", "/／ x"],
 )
-def test_what_is_a_note_or_a_command_now_stays_in_the_topic(stage: Stage, text: str) -> None:
+def test_what_is_a_note_or_a_command_now_is_taken_back(stage: Stage, text: str) -> None:
     ana_waits(stage)
     oscar_writes(stage, "they come on Monday")
-    stage.send_all()
+    (copy,) = [row for row in stage.send_all() if row.method == "copyMessage"]
     oscar_edits(stage, text)
-    assert stage.told()[-1] == say("change-is-command", "en")
-    assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
+    (deletion,) = stage.take()
+    assert (deletion.chat_id, deletion.method) == (ANA.chat_id, "deleteMessage")
+    assert deletion.payload == {"message_id": copy.telegram_id}
 
 
 @pytest.mark.parametrize("note", ["// she is lying", "／／ she is lying", "、、 she is lying"])
@@ -443,7 +444,7 @@ def test_what_is_made_a_note_before_it_left_is_not_sent_at_all(
         delivering.failed(stage.desk, copy.id, copy.attempts, "refused")
     before = metrics.DELIVERIES.labels("cancelled")._value.get()
     oscar_edits(stage, note)
-    assert stage.told()[-1] == say("change-took-back", "en")
+    assert stage.told()[-1] == say("taken-back-unsent", "en")
     assert metrics.DELIVERIES.labels("cancelled")._value.get() == before + 1
     delivering.retry_failed(stage.desk)
     assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
@@ -455,10 +456,10 @@ def test_what_may_have_left_and_is_made_a_note_does_not_leave_again(stage: Stage
     (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
     delivering.again(stage.desk, copy.id, copy.attempts, 0, "answer lost", uncertain=True)
     oscar_edits(stage, "// she is lying")
-    assert stage.told()[-1] == say("change-perhaps-took-back", "en")
+    assert stage.told()[-1] == say("taken-back-perhaps", "en")
     assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
     oscar_edits(stage, "// she is lying, I think")
-    assert stage.told()[-1] == say("change-perhaps-took-back", "en")
+    assert stage.told()[-1] == say("taken-back-perhaps", "en")
 
 
 @pytest.mark.parametrize("end", ["again", "failed"])
@@ -467,7 +468,7 @@ def test_what_is_made_a_note_while_it_leaves_is_not_sent_once_more(stage: Stage,
     oscar_writes(stage, "she is lying")
     (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
     oscar_edits(stage, "// she is lying")
-    assert stage.told()[-1] == say("change-perhaps-took-back", "en")
+    assert stage.told()[-1] == say("taken-back-on-its-way", "en")
     if end == "again":
         delivering.again(stage.desk, copy.id, copy.attempts, 0, "too many requests")
     else:
@@ -486,7 +487,7 @@ def test_nothing_is_copied_whose_edit_is_still_to_be_handled(stage: Stage) -> No
     assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
     rewritten = Rewritten("// she is lying", "editMessageText", {"text": "// she is lying"})
     edits.operator_changed(stage.desk, number, OSCAR, 77, OWN, rewritten)
-    assert stage.told()[-1] == say("change-took-back", "en")
+    assert stage.told()[-1] == say("taken-back-unsent", "en")
     assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
 
 

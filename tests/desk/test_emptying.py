@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from desk.domain import ConversationState, DeliveryState
-from desk.flow import emptying, operators
+from desk.flow import emptying, forwarding, operators
 from desk.flow.lessons import learned
 from desk.tables import DeliveryRow, Feedback, Message
 from tests.conftest import OPERATOR_CHAT, Clock
@@ -22,6 +22,7 @@ WORDS = ("peonies", "17 Elm Road", "so sorry")
 def regular(stage: Stage, clock: Clock) -> Stage:
     """Uma was answered by a person sixty days ago, and has asked something since."""
     uma_asks(stage, "my peonies are dead, 17 Elm Road", intent="complaint")
+    forwarding.forwarded(stage.desk, stage.update(), UMA, 42, "look", "peonies club")
     stage.topic(UMA)
     stage.send_all()
     stage.reply("so sorry")
@@ -44,7 +45,8 @@ def empty(stage: Stage, days: float = 30) -> None:
 def words(stage: Stage) -> list[str]:
     """What is left of it in messages and deliveries; updates are emptied by age themselves."""
     found = str([row.text for row in stage.all(select(Message))])
-    found += str([row.quoted for row in stage.all(select(Message))])
+    besides = [(row.quoted, row.forwarded_from, row.links) for row in stage.all(select(Message))]
+    found += str(besides)
     found += str([row.payload for row in stage.all(select(DeliveryRow))])
     return [word for word in WORDS if word in found]
 

@@ -24,6 +24,7 @@ from desk.flow import (
     customers,
     delivering,
     erasing,
+    forwarding,
     intake,
     leases,
     operators,
@@ -53,6 +54,14 @@ def test_nothing_that_names_them_or_that_they_wrote_is_left(uma: Stage) -> None:
     assert left_of_uma(uma) == list(SECRETS)
     erasing.erase(uma.desk, uma.customer(UMA).id)
     assert left_of_uma(uma) == []
+
+
+def test_whose_words_they_forwarded_is_not_left_either(stage: Stage) -> None:
+    forwarding.forwarded(stage.desk, stage.update(), UMA, 41, "look", "Quill and sons")
+    stage.send_all()
+    assert "Quill and sons" in everything(stage)
+    erasing.erase(stage.desk, stage.customer(UMA).id, force=True)
+    assert left_of_uma(stage) == []
 
 
 def test_what_comes_of_one_who_was_erased_is_not_kept(uma: Stage) -> None:

@@ -27,6 +27,10 @@ def answer(name: str, text: str, makes_intent: bool = False) -> Answer:
     return Answer("domain.yml:5", name, text, makes_intent)
 
 
+def canned(name: str, text: str) -> Answer:
+    return Answer("canned.csv:2", name, text, makes_reply=True)
+
+
 def said(plan: merge.Plan) -> str:
     return "\n".join(f"{notice.where}: {notice.message}" for notice in plan.notices)
 
@@ -65,7 +69,9 @@ def test_an_intent_without_an_answer_goes_to_a_person(tmp_path: Path) -> None:
     assert packs.load(tmp_path / "mine").intents["hours"].escalate == "always"
 
 
-def test_a_canned_answer_makes_an_intent_and_a_response_of_rasa_does_not(tmp_path: Path) -> None:
+def test_a_declared_intent_of_rasa_is_made_by_its_response_and_another_is_not(
+    tmp_path: Path,
+) -> None:
     material = Material(
         examples=[row("open?")],
         answers=[answer("Refund!", "Soon.", makes_intent=True), answer("default", "Pardon?")],
@@ -74,6 +80,88 @@ def test_a_canned_answer_makes_an_intent_and_a_response_of_rasa_does_not(tmp_pat
     assert plan.intents == ("hours", "refund", "out_of_scope")
     assert plan.answers == {"read": 2, "added": 1, "present": 0, "left_out": 1}
     assert "domain.yml:5: the answer 'default' is not imported: no intent" in said(plan)
+
+
+def test_a_canned_answer_without_an_intent_of_its_name_becomes_a_reply(tmp_path: Path) -> None:
+    material = Material(
+        examples=[row("open?")],
+        answers=[
+            canned("hours", "Nine to six."),
+            canned("Order-number?", "Which one, {customer}?"),
+        ],
+    )
+    plan = merge.plan(tmp_path / "mine", material)
+    assert plan.intents == ("hours", "out_of_scope")
+    assert plan.replies == ("order_number",)
+    assert plan.answers == {"read": 2, "added": 2, "present": 0, "left_out": 0}
+    plan.write("")
+    pack = packs.load(tmp_path / "mine")
+    assert pack.intents["hours"].answer == {"en": "Nine to six."}
+    reply = pack.replies["order_number"]
+    assert (reply.title, reply.text) == ({"en": "Order number?"}, {"en": "Which one, {customer}?"})
+
+
+def test_of_canned_answers_alone_each_is_an_intent_since_a_pack_needs_some(tmp_path: Path) -> None:
+    answers = [canned("refund", "Soon."), canned("oos", "Pardon?")]
+    plan = merge.plan(tmp_path / "mine", Material([row("1+1", "oos")], answers))
+    assert (plan.intents, plan.replies) == (("out_of_scope", "refund"), ())
+    plan.write("")
+    intents = packs.load(tmp_path / "mine").intents
+    assert [intents[name].answer for name in plan.intents] == [{"en": "Pardon?"}, {"en": "Soon."}]
+
+
+def test_a_canned_answer_to_what_is_out_of_scope_is_that_intents_own(tmp_path: Path) -> None:
+    material = Material([row("open?")], [canned("out of scope", "Pardon?"), canned("a", "b")])
+    plan = merge.plan(tmp_path / "mine", material)
+    assert (plan.intents, plan.replies) == (("hours", "out_of_scope"), ("a",))
+    plan.write("")
+    pack = packs.load(tmp_path / "mine")
+    assert pack.intents["out_of_scope"].answer == {"en": "Pardon?"}
+
+
+def test_replies_come_into_a_pack_once_and_what_is_there_stays(pack_folder: Path) -> None:
+    before = (pack_folder / "pack.yml").read_text()
+    first = Material(answers=[canned("photo", "A photo?"), canned("complaint", "Oh dear.")])
+    plan = merge.plan(pack_folder, first)
+    assert (plan.intents, plan.replies) == ((), ("photo",))
+    assert "complaint is in pack.yml and stays as it is" in said(plan)
+    plan.write("")
+    once = (pack_folder / "pack.yml").read_text()
+    block = "\nreplies:\n  photo:\n    title:\n      en: Photo\n    text:\n      en: A photo?\n"
+    assert once.replace(block, "") == before
+    assert once.index(block) < once.index("\n\npolicy:")
+    assert [error for error in check_pack(pack_folder).findings if error.severity == "error"] == []
+    again = merge.plan(pack_folder, first)
+    assert again.empty
+    assert again.answers["present"] == 1
+    second = Material(answers=[canned("photo", "Another?"), canned("number", "Which?")])
+    plan = merge.plan(pack_folder, second)
+    assert "photo is in pack.yml and stays as it is" in said(plan)
+    plan.write("")
+    replies = packs.load(pack_folder).replies
+    assert {name: reply.text["en"] for name, reply in replies.items()} == {
+        "photo": "A photo?",
+        "number": "Which?",
+    }
+
+
+def test_a_reply_whose_title_another_has_is_left_out_and_said(pack_folder: Path) -> None:
+    answers = [canned("opening hours", "Nine"), canned("say-hello", "Hi"), canned("a", "b")]
+    material = Material([row("gift?", "ask_gift")], [*answers, canned("ask__gift", "No")])
+    plan = merge.plan(pack_folder, material)
+    assert plan.replies == ("a",)
+    assert "opening_hours is in pack.yml and stays as it is" in said(plan)
+    assert "greeting has the title 'Say hello' already; rename one of the two" in said(plan)
+    assert "ask_gift has the title 'Ask gift' already" in said(plan)
+    assert plan.answers["left_out"] == 3
+
+
+def test_examples_of_what_is_a_reply_are_told_before_anything_is_written(
+    pack_folder: Path,
+) -> None:
+    merge.plan(pack_folder, Material(answers=[canned("photo", "A photo?")])).write("")
+    with pytest.raises(ExchangeError, match=r"source:1: photo is a reply in pack\.yml"):
+        merge.plan(pack_folder, Material([row("my photo", "photo")]))
 
 
 @pytest.mark.parametrize(
@@ -318,7 +406,7 @@ def test_the_language_of_a_pack_is_its_own(pack_folder: Path, tmp_path: Path) ->
 def test_new_intents_leave_every_line_of_pack_yml_as_it_was(folder: Path, newline: str) -> None:
     text = (folder / "pack.yml").read_text().replace("\n", newline)
     new = {"gift": {"title": {"en": "Gift"}, "answer": {"en": "Yes.\nWe wrap it."}}}
-    changed = packfile.add_intents(Path("pack.yml"), text, new)
+    changed = packfile.add(Path("pack.yml"), text, "intents", new)
     lines, old = changed.split(newline), text.split(newline)
     start = lines.index("  gift:")
     count = len(lines) - len(old)
@@ -346,19 +434,24 @@ ONE = "title: {en: A}, escalate: always"
         f"---\n{HEAD}intents:\n  a: {{{ONE}}}\n  out_of_scope: {{{ONE}}}\n...\n",
     ],
 )
-def test_new_intents_find_their_place_in_any_block(text: str) -> None:
+def test_new_intents_and_replies_find_their_place_in_any_block(text: str) -> None:
     new = {"gift": {"title": {"en": "Gift"}, "escalate": "always"}}
-    changed = packfile.add_intents(Path("pack.yml"), text, new)
+    changed = packfile.add(Path("pack.yml"), text, "intents", new)
     before, after = yaml.safe_load(text), yaml.safe_load(changed)
     assert list(after["intents"]) == [*before["intents"], "gift"]
     assert {**after, "intents": before["intents"]} == before
     assert set(text.splitlines()) <= set(changed.splitlines())
+    for name in ("one", "two"):
+        changed = packfile.add(Path("pack.yml"), changed, "replies", {name: {}})
+    assert yaml.safe_load(changed) == {**after, "replies": {"one": {}, "two": {}}}
+    assert set(text.splitlines()) <= set(changed.splitlines())
 
 
-def test_intents_in_braces_are_left_alone_and_said() -> None:
+@pytest.mark.parametrize("section", ["intents", "replies"])
+def test_intents_in_braces_are_left_alone_and_said(section: str) -> None:
     text = f"{HEAD}intents: {{a: {{{ONE}}}, out_of_scope: {{{ONE}}}}}\n"
-    with pytest.raises(ExchangeError, match="add by hand: gift"):
-        packfile.add_intents(Path("pack.yml"), text, {"gift": {"title": {"en": "Gift"}}})
+    with pytest.raises(ExchangeError, match=f"add {section} to .*`intents:` .* by hand: gift"):
+        packfile.add(Path("pack.yml"), text, section, {"gift": {"title": {"en": "Gift"}}})
 
 
 @settings(max_examples=40, deadline=None)
@@ -371,9 +464,13 @@ def test_intents_in_braces_are_left_alone_and_said() -> None:
 @example("long " * 60 + "\n" + "line " * 60)
 def test_any_answer_comes_back_from_a_written_pack(text: str) -> None:
     intents: dict[str, Any] = {"a": {"answer": {"en": text}}, "b": {"title": {"en": "B"}}}
-    assert yaml.safe_load(packfile.new_pack("p", "en", intents, {}))["intents"] == intents
-    changed = packfile.add_intents(Path("p"), f"{HEAD}intents:\n  x: {{}}\nsla: {{}}\n", intents)
+    made = yaml.safe_load(packfile.new_pack("p", "en", intents, {}, intents))
+    assert made["intents"] == made["replies"] == intents
+    before = f"{HEAD}intents:\n  x: {{}}\nsla: {{}}\n"
+    changed = packfile.add(Path("p"), before, "intents", intents)
     assert yaml.safe_load(changed)["intents"] == {"x": {}, **intents}
+    changed = packfile.add(Path("p"), before, "replies", intents)
+    assert yaml.safe_load(changed) == {**yaml.safe_load(before), "replies": intents}
 
 
 def test_a_last_line_without_an_end_is_ended(pack_folder: Path) -> None:

@@ -278,9 +278,11 @@ def test_canned_answers_come_back_as_they_went_with_values_filled_in(
     pack = packs.load(RETAIL)
     read = canned.read(write(tmp_path, canned.dump(pack, system), "canned.csv"))
     assert {answer.name: answer.text for answer in read.answers} == {
-        name: pack.text(intent.answer, "en", customer="{customer}")
-        for name, intent in pack.intents.items()
-        if intent.answer
+        name: pack.text(text, "en", customer="{customer}")
+        for name, text in (
+            *((name, intent.answer) for name, intent in pack.intents.items() if intent.answer),
+            *((name, reply.text) for name, reply in pack.replies.items()),
+        )
     }
 
 

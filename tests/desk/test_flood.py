@@ -62,6 +62,18 @@ def test_what_is_written_beyond_the_limit_is_kept_unread_and_told_once(
     assert stage.heard() == [NOTICE], "the episode goes on"
 
 
+def test_what_was_written_before_the_clock_was_put_back_is_no_part_of_a_flood(
+    stage: Stage, clock: Clock
+) -> None:
+    write(stage, LIMIT + 1)
+    clock.move(hours=-1)
+    write(stage, LIMIT)
+    assert rules(stage) == ["flood"]
+    write(stage, 1)
+    assert rules(stage) == ["flood"] * 2
+    assert stage.heard() == [NOTICE] * 2
+
+
 def test_after_a_minute_the_bot_reads_again_and_a_new_flood_is_told_again(
     stage: Stage, clock: Clock
 ) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy.orm import Session
 
 from desk.flow.desk import Desk
 from desk.flow.handover import handover_text
 from desk.pack import Hours, Sla
+from desk.store import Store
 from desk.tables import Customer
 from tests.conftest import Clock
 
@@ -26,7 +28,13 @@ CLOSING = (
 
 
 @pytest.fixture
-def told(desk: Desk, clock: Clock) -> Callable[..., str]:
+def session(store: Store) -> Iterator[Session]:
+    with store.reading() as session:
+        yield session
+
+
+@pytest.fixture
+def told(desk: Desk, session: Session, clock: Clock) -> Callable[..., str]:
     """Tells what Ana reads at a moment (UTC), given the promise in minutes."""
 
     def tell(moment: str, minutes: int, hours: Hours | None = None) -> str:
@@ -34,7 +42,7 @@ def told(desk: Desk, clock: Clock) -> Callable[..., str]:
         pack = desk.pack.model_copy(
             update={"sla": Sla(first_reply_minutes=minutes), "hours": hours or desk.pack.hours}
         )
-        return handover_text(replace(desk, pack=pack), ANA)
+        return handover_text(session, replace(desk, pack=pack), ANA)
 
     return tell
 
@@ -110,8 +118,8 @@ def test_a_desk_that_never_opens_again_names_no_day(told: Callable[..., str]) ->
     assert "Our team is away right now" in told("2026-03-03T10:00", 30, Hours(weekly={"mon": ()}))
 
 
-def test_without_a_group_nobody_is_promised(desk: Desk) -> None:
-    said = handover_text(replace(desk, operator_chat_id=None), ANA)
+def test_without_a_group_nobody_is_promised(desk: Desk, session: Session) -> None:
+    said = handover_text(session, replace(desk, operator_chat_id=None), ANA)
     assert said.startswith("Your message is kept, but nobody can be reached right now.")
     chinese = Customer(chat_id=502, name="Ben", language="zh-hans")
-    assert "联系不到" in handover_text(replace(desk, operator_chat_id=None), chinese)
+    assert "联系不到" in handover_text(session, replace(desk, operator_chat_id=None), chinese)

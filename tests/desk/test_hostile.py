@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,9 +12,10 @@ from classifier.vocabulary import Neighbour
 from desk.domain import Person, Role
 from desk.flow import customers, roster
 from desk.flow.composing import clean, plain, shorten
+from simulator.entities import find_entities
 from simulator.html_markup import parse_html
 from simulator.utf16 import length
-from tests.desk.acting import ANA, OLGA, Stage
+from tests.desk.acting import ANA, OLGA, Stage, predict
 
 TELEGRAM_LIMIT = 4096
 HOSTILE = {
@@ -77,6 +80,42 @@ def test_a_customers_text_never_becomes_markup(stage: Stage) -> None:
         "<blockquote>&lt;b&gt;bold&lt;/b&gt; &amp; &lt;i&gt;more</blockquote>"
         in (card.payload["text"])
     )
+
+
+LIVE = "@omar_op /ban (/ban@the_bot) https://shop.example/@omar_op/1 ann@shop.example 1/2 /ban"
+
+
+def test_a_customers_text_notifies_nobody_and_none_of_its_words_is_a_command(stage: Stage) -> None:
+    person = replace(ANA, name="@omar_op /ban", username=None)
+    stage.ask(LIVE, person)
+    long = LIVE + " a" * 2000
+    job = customers.wrote(stage.desk, stage.update(), person, 41, long, LIVE)
+    assert job is not None
+    stage.decide((job, predict(long, intent="complaint")))
+    stage.ask(LIVE, person)
+    card, whole, post = stage.told()
+    assert card.count("shop.example/@omar_op/1 ann@shop.example 1/2") == 3, "history, text, quote"
+    for text in (card, whole, post):
+        shown, markup = parse_html(text)
+        kinds = {entity["type"] for entity in find_entities(shown, markup)}
+        assert kinds == {"url", "email"}
+
+
+def test_no_preview_of_a_customers_link_stands_in_the_group(stage: Stage) -> None:
+    stage.ask("https://evil.example", intent="complaint")
+    stage.send_all()
+    stage.press(stage.token("take"), by=OLGA)
+    card, edit = stage.deliveries(stage.desk.operator_chat_id)
+    for delivery in (card, edit):
+        assert delivery.payload["link_preview_options"] == {"is_disabled": True}
+
+
+def test_customers_of_one_name_are_told_apart_by_the_id_on_their_cards(stage: Stage) -> None:
+    for number in (604, 605):
+        stage.ask("rude", Person(chat_id=number, name="Anna"), intent="complaint")
+    first, second = stage.told()
+    assert "Needs a person</b> · Anna · <code>604</code>\n" in first
+    assert "Needs a person</b> · Anna · <code>605</code>\n" in second
 
 
 def test_a_name_is_no_placeholder(stage: Stage) -> None:

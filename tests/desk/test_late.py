@@ -74,6 +74,20 @@ def test_overdue_messages_are_found_by_their_age(stage: Stage, clock: Clock) -> 
     assert watching.overdue(stage.desk, 30) == []
 
 
+def test_a_clock_that_is_put_back_keeps_no_message_from_another_try_or_a_person(
+    stage: Stage, clock: Clock
+) -> None:
+    job = stage.write("where are my roses")
+    clock.move(seconds=-59)
+    assert watching.waiting_longer(stage.desk, 4) == watching.overdue(stage.desk, 20) == []
+    clock.move(seconds=-2)
+    assert watching.waiting_longer(stage.desk, 4) == [job]
+    assert job is not None
+    assert watching.overdue(stage.desk, 20) == [job[0]]
+    watching.next_attempts(stage.desk, [job[0]])
+    assert watching.waiting_longer(stage.desk, 4) == []
+
+
 def test_of_many_overdue_messages_some_are_handled_at_once_and_all_are_counted(
     stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,12 +7,13 @@ import sys
 from threading import Barrier, Thread
 
 import pytest
+from sqlalchemy import select
 
 from desk.domain import DeliveryState
 from desk.flow import customers, delivering, dispatching, intake, leases, recovering
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, LostLeaseError
-from desk.tables import DeliveryRow
+from desk.tables import DeliveryRow, Lease
 from tests.desk.acting import ANA, BOT, Stage
 
 NAME = "bot:77"
@@ -58,6 +59,17 @@ def test_an_ended_lease_that_nobody_wanted_is_renewed(desk: Desk) -> None:
     first = somebody()
     assert leases.hold(desk, first, seconds=-1)
     assert leases.hold(desk, first)
+
+
+def test_a_lease_of_before_the_clock_was_put_back_has_ended(desk: Desk) -> None:
+    first, second = somebody(), somebody()
+    assert leases.hold(desk, first, seconds=3600)
+    with desk.store.reading() as session:
+        assert session.scalar(select(Lease.name).where(leases.in_force(desk.store))) is None
+    assert leases.hold(desk, second)
+    with desk.store.reading() as session:
+        assert session.scalar(select(Lease.name).where(leases.in_force(desk.store))) == NAME
+    assert not leases.hold(desk, first)
 
 
 def test_of_many_that_want_a_lease_at_once_one_gets_it(desk: Desk) -> None:

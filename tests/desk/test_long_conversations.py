@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from desk.flow import batch, customers, operators, runs
+from desk.flow import announcing, batch, customers, erasing, operators, runs
 from desk.flow.composing import length, plain
 from simulator.html_markup import parse_html
-from tests.desk.acting import ANA, OSCAR, Stage, predict
+from tests.conftest import Clock
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
 
 
 def _selects(stage: Stage, act: Callable[[], object]) -> list[tuple[str, Any]]:
@@ -70,6 +71,34 @@ def test_the_look_for_new_feedback_reads_none_that_is_older(stage: Stage) -> Non
     plans = [_plan(stage, query, values) for query, values in _selects(stage, act)]
     assert any("ix_feedback_created_at" in plan for plan in plans)
     assert any("ix_feedback_withdrawn_at" in plan for plan in plans)
+
+
+def test_the_look_for_what_one_customer_taught_reads_no_feedback_of_others(
+    taken: Stage, clock: Clock
+) -> None:
+    taken.ask("roses?", BEN)
+    taken.send_all()
+
+    def act() -> None:
+        assert erasing.erase_silent(taken.desk, clock.move(days=1), 9) == 1
+
+    (look,) = (each for each in _selects(taken, act) if each[0].startswith("SELECT feedback.kind"))
+    plan = _plan(taken, *look)
+    by_message = "autoindex_feedback_1 (" if taken.desk.store.sqlite else "uq_feedback_message_id"
+    assert plan.count(by_message) == 2, plan
+    assert "ix_feedback" not in plan, plan
+
+
+def test_the_look_for_who_is_not_announced_reads_the_cards_of_open_conversations_alone(
+    taken: Stage,
+) -> None:
+    act = partial(announcing.announce_waiting, taken.desk, taken.lease)
+    looks = [each for each in _selects(taken, act) if "NOT (EXISTS" in each[0]]
+    assert len(looks) == 2
+    for look in looks:
+        plan = _plan(taken, *look)
+        assert "ix_deliveries_cards" in plan, plan
+        assert "ix_deliveries_chat_id" not in plan, plan
 
 
 def test_the_look_for_a_change_that_came_first_reads_only_the_last_that_was_said(
@@ -134,7 +163,7 @@ def test_a_card_says_that_more_was_said_than_it_looked_through(stage: Stage) -> 
         customers.asked_for_help(stage.desk, stage.update(), ANA)
     card = _call(stage)
     assert "where are my roses" not in card
-    assert "… 1 earlier message or more\n👤 /help" in card
+    assert "… 1 earlier message or more\n👤 /\u2060help" in card
 
 
 def test_a_story_before_the_call_for_a_person_stands_whole_on_the_card(stage: Stage) -> None:
@@ -156,7 +185,7 @@ def test_seven_pieces_before_the_call_for_a_person_stand_on_the_card_from_the_fi
     lines = _lines(_call(stage))
     pieces = [line for line in lines if line.startswith("👤 piece")]
     assert pieces == [f"👤 piece {number}" for number in range(7)]
-    assert lines[0] == "👤 /start", "taps and commands take no text's place"
+    assert lines[0] == "👤 /\u2060start", "taps and commands take no text's place"
 
 
 def test_what_the_bot_and_operators_said_is_shortened_on_a_card(stage: Stage) -> None:
@@ -179,7 +208,7 @@ def test_a_long_history_is_folded_on_the_card(stage: Stage) -> None:
     (folded,) = [each for each in entities if each["type"] == "expandable_blockquote"]
     inside = text[folded["offset"] + 1 :][: folded["length"]]
     assert "my roses <3 my roses <3" in inside
-    assert "/human" not in inside
+    assert "human" not in inside
 
 
 def test_the_oldest_texts_give_way_on_a_full_card_and_are_counted(stage: Stage) -> None:

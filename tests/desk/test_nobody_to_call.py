@@ -8,11 +8,12 @@ import pytest
 from sqlalchemy import select
 
 from desk.domain import Action, ConversationState
-from desk.flow import announcing, customers, deciding
+from desk.flow import announcing, customers, deciding, delivering
 from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT
+from desk.flow.handover import CHAT_UNUSABLE
 from desk.tables import ButtonRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, Stage, predict
+from tests.desk.acting import ANA, BEN, Stage, predict
 
 NOBODY = (
     "Your message is kept, but nobody can be reached right now. As soon as somebody can, you "
@@ -35,6 +36,39 @@ def test_without_an_operators_chat_escalation_still_speaks_to_the_customer(alone
     customers.started(alone.desk, alone.update(), ANA)
     assert alone.heard() == [NOBODY] * 3
     assert alone.deliveries(OPERATOR_CHAT) == []
+
+
+def test_while_the_bot_is_out_of_the_group_nobody_is_promised(stage: Stage, clock: Clock) -> None:
+    """But for some minutes, in which somebody may let it in again."""
+
+    def refused() -> None:
+        (card,) = (taken for taken in stage.take() if taken.chat_id == OPERATOR_CHAT)
+        error = f"{CHAT_UNUSABLE}403: Forbidden: bot was kicked from the supergroup chat"
+        delivering.again(stage.desk, card.id, card.attempts, 60, error)
+
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    refused()
+    clock.move(seconds=61)
+    refused()
+    customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
+    assert "联系不到" not in stage.heard(BEN)[-1]
+    clock.move(minutes=5)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    assert stage.heard()[-1] == NOBODY
+    stage.send_all()
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    assert "colleague already has your message" in stage.heard()[-1]
+
+
+def test_what_only_waits_its_turn_for_the_group_takes_no_promise_back(
+    stage: Stage, clock: Clock
+) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    (card,) = (taken for taken in stage.take() if taken.chat_id == OPERATOR_CHAT)
+    delivering.again(stage.desk, card.id, card.attempts, 600, "429: Too Many Requests")
+    clock.move(minutes=9)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    assert "colleague already has your message" in stage.heard()[-1]
 
 
 def test_who_waits_where_nobody_can_be_called_is_answered_what_the_bot_is_sure_of(

@@ -38,6 +38,10 @@ def _swap(old: str, new: str) -> Change:
     return change
 
 
+def _reply(entry: str) -> Change:
+    return _swap("\npolicy:\n", f"\nreplies:\n  {entry}\n\npolicy:\n")
+
+
 def test_the_florists_pack_loads(pack: Pack) -> None:
     assert pack.languages == ("en", "zh")
     assert pack.intents["complaint"].escalate is packs.Escalate.ALWAYS
@@ -59,6 +63,20 @@ def test_what_the_bot_never_answers_is_what_always_calls_a_person(pack: Pack) ->
 def test_the_packs_here_load_under_their_folders_names() -> None:
     folders = [path for path in Path("packs").iterdir() if path.is_dir()]
     assert {load(folder).name for folder in folders} == {"insurance", "retail"}
+
+
+def test_a_reply_is_no_intent_and_has_no_examples(pack_folder: Path) -> None:
+    path = pack_folder / "pack.yml"
+    before = load(pack_folder)
+    path.write_text(_reply("photo: {title: {en: Photo}, text: {en: 'A photo?'}}")(path.read_text()))
+    pack = load(pack_folder)
+    assert pack.replies["photo"].text == {"en": "A photo?"}
+    assert (pack.intents, pack.names(), pack.targets(), pack.never_answered()) == (
+        before.intents,
+        before.names(),
+        before.targets(),
+        before.never_answered(),
+    )
 
 
 def test_an_intent_is_known_by_the_names_that_it_had(pack_folder: Path) -> None:
@@ -354,6 +372,48 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         (
             _swap("policy:\n", "policy:\n  out_of_scope: opening_hours\n"),
             "policy.out_of_scope: the model knows this intent as out_of_scope or oos only",
+        ),
+        (
+            _reply("refund: {title: {en: A}, text: {en: B}}"),
+            "replies.refund: an intent is called so, too; write another name (line 58)",
+        ),
+        (
+            _reply("a: {title: {en: ' say  HELLO'}, text: {en: B}}"),
+            "replies.a.title: ' say  HELLO' is the title of intents.greeting, too; write another",
+        ),
+        (
+            _reply("a: {title: {en: A}, text: {en: B}}\n  b: {title: {en: a}, text: {en: B}}"),
+            "replies.b.title: 'a' is the title of replies.a, too; write another",
+        ),
+        (
+            _reply("Ask it: {title: {en: A}, text: {en: B}}"),
+            "replies.Ask it: a name has a-z, 0-9 and _ only, and at most 40 characters (line 58)",
+        ),
+        (
+            _reply("a: {title: {en: A}, text: {zh: B}}"),
+            "replies.a.text: the text in 'en' is missing",
+        ),
+        (
+            _reply("a: {title: {en: A}, text: {en: B, de: B}}"),
+            "replies.a.text: language 'de' is not among ['en', 'zh']",
+        ),
+        (
+            _reply("a: {title: {en: A}, text: {en: 'Is it {number}?'}}"),
+            "replies.a.text: nothing is known to fill in {number}; add it to values",
+        ),
+        (
+            _reply("a: {title: {en: A}, text: {en: 'Is <b>it'}}"),
+            "replies.a.text: <b> is never closed",
+        ),
+        (
+            _reply(f"a: {{title: {{en: A}}, text: {{en: {'x' * 3501}}}}}"),
+            "replies.a.text: the text has 3501 characters; 3500 fit",
+        ),
+        (_reply("a: {title: {en: A}, text: no}"), 'replies.a.text: write it by language: {en: "'),
+        (_reply("a: {title: {en: A}}"), "replies.a.text: this is missing; write it"),
+        (
+            _reply("a: {title: {en: A}, answer: {en: B}}"),
+            "replies.a.answer: no such key here; there are title, text",
         ),
     ],
 )

@@ -230,7 +230,8 @@ def test_a_conversation_that_an_operator_opens_again_has_a_card_to_resolve(
     assert len(stage.conversations()) == 2
     assert stage.conversation().state is ConversationState.HUMAN
     card = next(row for row in stage.send_all() if row.key.startswith("card:"))
-    assert card.payload["text"] == "💬 <b>Opened again</b> · Ana\n\n🧑‍💼 taken by Oscar"
+    head = "💬 <b>Opened again</b> · Ana (@ana) · <code>501</code>"
+    assert card.payload["text"] == f"{head}\n\n🧑‍💼 taken by Oscar"
     assert card.topic_of == stage.customer().id
     assert labels(card) == ["Take", "Resolve"]
     stage.ask("ah, good")

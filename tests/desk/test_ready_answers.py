@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from desk.domain import ConversationState, DeliveryState
-from desk.flow import customers, delivering, erasing, operators, ready_answers, reminding
+from desk.flow import (
+    customers,
+    delivering,
+    erasing,
+    operators,
+    ready_answers,
+    reminding,
+    reporting,
+)
 from desk.flow.composing import length
 from desk.pack import Pack
 from desk.tables import DeliveryRow
@@ -30,6 +39,24 @@ def with_intents(stage: Stage, **titles: str) -> Stage:
         data["intents"][name] = {"title": {"en": title}, "answer": {"en": title}}
     stage.desk = replace(stage.desk, pack=Pack.model_validate(data))
     return stage
+
+
+NUMBER = {
+    "title": {"en": "Ask for the order number", "zh": "询问订单号"},
+    "text": {"en": "Which <b>order</b> is it, {customer}?", "zh": "{customer}，订单号是多少？"},
+}
+
+
+def with_reply(stage: Stage, name: str = "ask_number", reply: dict[str, Any] = NUMBER) -> Stage:
+    """A desk whose pack has a reply, too."""
+    data: dict[str, Any] = stage.desk.pack.model_dump()
+    data["replies"][name] = reply
+    stage.desk = replace(stage.desk, pack=Pack.model_validate(data))
+    return stage
+
+
+def _report(stage: Stage) -> reporting.Report:
+    return reporting.report(stage.desk, stage.desk.clock() - timedelta(days=7))
 
 
 @pytest.fixture
@@ -78,6 +105,56 @@ def test_an_answer_by_hand_is_in_the_customers_language_with_the_packs_links_alo
         [{"text": "查询", "url": "https://florist.example/track"}]
     ]
     assert not row.from_bot
+
+
+def test_a_reply_goes_out_as_an_answer_does_and_is_of_no_intent(waiting: Stage) -> None:
+    stage = with_reply(waiting)
+    before = _report(stage)
+    answer(stage, "ask number")
+    (row,) = sent(stage)
+    assert row.payload == {"text": "Which <b>order</b> is it, Ana?", "parse_mode": "HTML"}
+    assert not row.from_bot
+    assert stage.conversation().operator_id == OSCAR
+    note = "✉️ Oscar sent the answer “Ask for the order number”\nWhich <b>order</b> is it, Ana?"
+    assert stage.told()[-1] == note
+    assert stage.feedback() == []
+    assert _report(stage) == before
+
+
+def test_a_reply_is_in_the_customers_language_and_found_in_any(stage: Stage) -> None:
+    customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
+    stage.topic(BEN)
+    for words in ("询问订单号", "ask_number", "ORDER number"):
+        answer(with_reply(stage), words)
+        assert stage.deliveries(BEN.chat_id)[-1].payload["text"] == "Ben，订单号是多少？"
+
+
+def test_replies_are_listed_and_offered_before_answers_and_a_pressed_one_is_sent_once(
+    waiting: Stage,
+) -> None:
+    stage = with_reply(waiting)
+    answer(stage, "")
+    assert stage.told()[-1].splitlines()[:3] == [
+        "There are 5 ready answers; write words of one after /answer:",
+        "• Ask for the order number",
+        "• Opening hours",
+    ]
+    answer(stage, "order")
+    assert choices(stage) == ["Ask for the order number", "Where is my order?"]
+    token = _chosen(stage, "ask_number")
+    assert stage.press(token, by=OSCAR).text.startswith("Oscar sent the answer")
+    assert stage.press(token, by=OLGA).text == "This answer has already been sent."
+    assert [row.payload["text"] for row in sent(stage)] == ["Which <b>order</b> is it, Ana?"]
+    assert stage.feedback() == []
+
+
+def test_a_choice_whose_reply_the_pack_no_longer_has_is_void(waiting: Stage) -> None:
+    pack = waiting.desk.pack
+    answer(with_reply(waiting), "order")
+    token = _chosen(waiting, "ask_number")
+    waiting.desk = replace(waiting.desk, pack=pack)
+    assert waiting.press(token, by=OSCAR).text == "That button is no longer valid."
+    assert sent(waiting) == []
 
 
 @pytest.mark.parametrize(

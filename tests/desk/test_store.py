@@ -15,13 +15,22 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy import inspect, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from desk import store as store_module
 from desk.domain import ConversationState, DeskError, Role
-from desk.store import Store, UnreachableError
-from desk.tables import Base, Conversation, Customer, Operator, PollOffset, PredictionRow
+from desk.store import DATABASE_AWAY, Store, UnreachableError
+from desk.tables import (
+    Base,
+    Conversation,
+    Customer,
+    Lease,
+    Operator,
+    PollOffset,
+    PredictionRow,
+    utcnow,
+)
 
 
 def _tables(store: Store) -> set[str]:
@@ -381,6 +390,37 @@ def test_what_sqlite_refuses_is_not_taken_for_a_database_that_is_away(tmp_path: 
     with pytest.raises(UnreachableError, match="does not answer: unable to open"):
         gone.migrate()
     gone.dispose()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT no_such FROM customers",
+        f"SELECT length({', '.join(['1'] * 200)})",
+        "SELECT CAST(x'80' AS TEXT)",
+    ],
+)
+def test_what_a_statement_is_to_blame_for_is_not_taken_for_a_database_that_is_away(
+    store: Store, statement: str
+) -> None:
+    if not store.sqlite and "x'" in statement:
+        pytest.skip("PostgreSQL stores no such text")
+    with pytest.raises(DBAPIError) as refused, store.writing() as session:
+        session.execute(text(statement)).all()
+    assert not isinstance(refused.value, DATABASE_AWAY)
+
+
+def test_a_statement_that_waits_for_too_long_meets_a_database_that_is_away(store: Store) -> None:
+    slow = Store(store.url)
+    with store.writing() as session:
+        session.add(Lease(name="a", holder="b", until=utcnow()))
+    limit = "PRAGMA busy_timeout=10" if store.sqlite else "SET statement_timeout=10"
+    with store.writing() as session, slow.engine.connect() as other:
+        session.execute(update(Lease).values(holder="c"))
+        other.connection.cursor().execute(limit)
+        with pytest.raises(DATABASE_AWAY):
+            other.execute(update(Lease).values(holder="d"))
+    slow.dispose()
 
 
 def test_a_customer_has_one_open_conversation_and_any_number_of_resolved_ones(

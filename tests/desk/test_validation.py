@@ -278,6 +278,28 @@ def test_a_title_too_long_for_a_button_and_another_name_than_the_folders_are_war
     assert "'florist', and the folder is called 'mine'" in about.message
 
 
+def test_a_reply_needs_no_example_and_is_told_of_a_long_title_and_a_missing_language(
+    pack_folder: Path,
+) -> None:
+    path = pack_folder / "pack.yml"
+    known = {str(found) for found in check_pack(pack_folder).findings}
+    reply = (
+        f'\nreplies:\n  photo:\n    title: {{en: "{"x" * 29}", zh: 照片}}\n    text: {{en: x}}\n'
+    )
+    path.write_text(path.read_text() + reply)
+    new = [found for found in check_pack(pack_folder).findings if str(found) not in known]
+    assert [(found.severity, found.message) for found in new] == [
+        (
+            Severity.WARNING,
+            "replies.photo.text: there is no text in 'zh'; the one in 'en' is read instead",
+        ),
+        (
+            Severity.WARNING,
+            "replies.photo.title: the one in 'en' has 29 characters; 28 fit on a button",
+        ),
+    ]
+
+
 def test_a_missing_translation_is_a_warning(pack_folder: Path) -> None:
     path = pack_folder / "pack.yml"
     path.write_text(path.read_text().replace(', zh: "打招呼"', ""))

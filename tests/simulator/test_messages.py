@@ -158,6 +158,17 @@ async def test_a_reply_names_its_message_or_fails_unless_told_not_to(
     assert "reply_to_message" not in sent
 
 
+async def test_a_reply_quotes_a_part_of_its_message_or_fails(bot: Bot, control: Control) -> None:
+    ada = await control.customer()
+    asked = await bot.call("sendMessage", chat_id=ada, text="🙂 pink or red?")
+    part = {"message_id": asked["message_id"], "quote": "or red"}
+    sent = await bot.call("sendMessage", chat_id=ada, text="x", reply_parameters=part)
+    assert sent["quote"] == {"text": "or red", "position": 8, "is_manual": True}
+    other = part | {"quote": "or blue", "allow_sending_without_reply": True}
+    refusal = await bot.refused("sendMessage", chat_id=ada, text="x", reply_parameters=other)
+    assert refusal == "Bad Request: QUOTE_TEXT_INVALID"
+
+
 async def test_explicit_entities_are_kept_and_checked(bot: Bot, control: Control) -> None:
     ada = await control.customer()
     bold = {"type": "bold", "offset": 3, "length": 2}

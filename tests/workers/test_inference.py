@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import structlog
@@ -18,6 +21,7 @@ from sqlalchemy.exc import InternalError
 
 from classifier import Prediction, registry
 from classifier.backends import Batch, Output
+from classifier.engine import Timings
 from desk import health, heartbeat, metrics, queues
 from desk.domain import MessageState, PendingMessage, Person, Trial
 from desk.flow import watching
@@ -29,7 +33,7 @@ from desk.tables import Message, PredictionRow
 from tests.classifier.tiny import misfit
 from tests.conftest import OPERATOR_CHAT
 from tests.databases import PostgresServer
-from tests.desk.acting import ANA, BEN, Stage
+from tests.desk.acting import ANA, BEN, Stage, predict
 from tests.workers.models import make_version
 from workers.batching import BatchWorker
 from workers.inference import Champion, Inference, run
@@ -464,3 +468,35 @@ def test_long_texts_among_short_ones_are_computed_apart_and_within_the_token_bud
     assert max(rows * longest for rows, longest in shapes) <= 64
     assert [rows for rows, longest in shapes if longest == 32] == [2, 1]
     assert all(longest < 16 for _, longest in shapes if longest != 32)
+
+
+def test_a_slow_model_gets_batches_that_are_done_before_the_scheduler_looks_for_them(
+    stage: Stage, redis_url: str, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        version, device, dtype, timings = "slow", "cpu", "float32", Timings()
+        sizes: ClassVar[list[int]] = []
+
+        def __call__(self, texts: Sequence[str]) -> list[Prediction]:
+            time.sleep(0.1 * len(texts))
+            self.sizes.append(len(texts))
+            if sum(self.sizes) == 1 + 16:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return [predict(text) for text in texts]
+
+    monkeypatch.setattr("workers.pace.BATCH_SECONDS", 0.5)
+    monkeypatch.setattr("workers.inference.registry.champion", lambda _: Slow.version)
+    monkeypatch.setattr("workers.inference.Classifier.load", lambda *_: Slow())
+    people = [Person(chat_id=800 + n, name=f"Person {n}", language="en") for n in range(16)]
+    jobs = [job for person in people if (job := stage.write("where is my order", person))]
+    queues.enqueue_classify(connection, jobs)
+    run(
+        stage.desk,
+        redis_url,
+        models_dir=tmp_path,
+        data_dir=tmp_path,
+        device="cpu",
+        max_batch=16,
+    )
+    assert stage.pending_count() == 0
+    assert 1 < max(Slow.sizes) <= 5

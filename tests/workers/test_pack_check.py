@@ -11,6 +11,7 @@ from desk import pack as packs
 from desk.domain import DeskError
 from desk.pack import Pack, PackError
 from workers.pack_check import check_pack
+from workers.recipe import recipe_of
 
 
 def edit(file: Path, old: str, new: str) -> None:
@@ -37,6 +38,17 @@ def test_other_answers_to_the_same_intents_keep_nobody_from_training(
     check_pack(pack, pack_folder)
     edit(pack_folder / "pack.yml", "nine to six", "ten to six")
     check_pack(pack, pack_folder)
+
+
+def test_other_replies_change_neither_what_is_learned_nor_how(
+    pack: Pack, pack_folder: Path
+) -> None:
+    reply = "replies:\n  photo: {title: {en: Photo}, text: {en: Send one.}}\n\npolicy:\n"
+    edit(pack_folder / "pack.yml", "policy:\n", reply)
+    check_pack(pack, pack_folder)
+    now = packs.load(pack_folder)
+    assert now.replies
+    assert recipe_of(now) == recipe_of(pack)
 
 
 @pytest.mark.parametrize("name", ["examples.jsonl", "test.jsonl"])

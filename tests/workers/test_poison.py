@@ -13,6 +13,7 @@ from subprocess import Popen
 import pytest
 import torch
 from redis import Redis
+from sqlalchemy.exc import OperationalError
 
 from classifier.engine import Timings
 from classifier.vocabulary import Prediction
@@ -26,6 +27,7 @@ from desk.domain import (
     Trial,
 )
 from desk.flow import deciding, watching
+from desk.flow.desk import Desk
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, Stage, predict
 from tests.workers import poison_process
@@ -130,6 +132,45 @@ def test_a_message_whose_trial_redis_forgot_is_suspected_again_and_not_given_up(
     Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None).tick()
     assert stage.message(job[0]).trial == Trial.SUSPECTED
     assert stage.message(job[0]).state is MessageState.PENDING
+
+
+def test_a_trial_whose_beginning_was_committed_and_not_confirmed_goes_on_in_the_retry(
+    stage: Stage, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = stage.write("where is it")
+    assert job is not None
+    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
+    queues.enqueue_classify(connection, [again])
+    begin_trial = deciding.begin_trial
+
+    def unconfirmed(desk: Desk, message: PendingMessage) -> bool:
+        monkeypatch.setattr(deciding, "begin_trial", begin_trial)
+        begin_trial(desk, message)
+        raise OperationalError("commit", {}, Exception("server closed the connection"))
+
+    monkeypatch.setattr(deciding, "begin_trial", unconfirmed)
+    work_off(stage, connection, Model(stage))
+    assert stage.decision(job[0]).rule == "confident"
+
+
+@pytest.mark.parametrize("status", ["finished", "failed"])
+def test_a_trial_that_ended_without_a_death_is_no_proof_and_the_message_is_tried_again(
+    stage: Stage, connection: Redis, clock: Clock, status: str
+) -> None:
+    # As where the database went away in it, and another worker got the retry.
+    clock.set(datetime.now(UTC))
+    job = stage.write("where is it")
+    assert job is not None
+    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
+    queues.enqueue_classify(connection, [again])
+    assert deciding.begin_trial(stage.desk, PendingMessage(*again, "where is it"))
+    connection.lpop("rq:queue:classify")
+    connection.hset(f"rq:job:{queues.classify_job_id(*again)}", "status", status)
+    clock.move(seconds=9)
+    Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None).tick()
+    assert stage.message(job[0]).trial == Trial.SUSPECTED
+    work_off(stage, connection, Model(stage))
+    assert stage.decision(job[0]).rule == "confident"
 
 
 class Model:

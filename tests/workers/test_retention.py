@@ -121,6 +121,23 @@ def test_the_silent_are_erased_once_a_day_and_their_updates_emptied(
     assert stage.row(Inbox, 1).payload == {}
 
 
+def test_customers_who_take_long_to_erase_are_left_to_the_next_tick(
+    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = eraser(stage, connection)
+    for number in range(3):
+        stage.ask("roses?", Person(chat_id=700 + number, name=f"P{number}"))
+    stage.send_all()
+    clock.move(seconds=86400 * 31)
+    monkeypatch.setattr(module, "MOST_SECONDS", 0.0)
+    scheduler.tick()  # first come the updates and the conversations
+    left = []
+    for _ in range(4):
+        scheduler.tick()
+        left.append(len([name for name in names(stage) if name]))
+    assert left == [2, 1, 0, 0]
+
+
 def test_what_was_said_long_ago_to_who_is_still_there_is_emptied_once_a_day(
     stage: Stage, connection: Redis, clock: Clock
 ) -> None:

@@ -20,6 +20,7 @@ from desk.tables import Message
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, Stage
 from workers import scheduler as module
+from workers.batching import BatchWorker
 from workers.connection import client
 from workers.retention import Retention
 from workers.scheduler import Scheduler
@@ -82,6 +83,67 @@ def test_a_job_that_hangs_in_a_dead_worker_gets_another_attempt(
     clock.move(seconds=5)
     scheduler.tick()
     assert queued(connection) == [queues.classify_job_id(job[0], job[1] + 1)]
+
+
+def test_a_job_of_a_worker_that_is_still_connected_has_twice_as_long(
+    stage: Stage, scheduler: Scheduler, connection: Redis, redis_url: str, clock: Clock
+) -> None:
+    alive, dead = stage.write("where is it?", ANA), stage.write("are you open?", BEN)
+    assert alive is not None
+    assert dead is not None
+    queues.enqueue_classify(connection, [alive, dead])
+    connection.delete("rq:queue:classify")
+    started = clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    for job, worker in ((alive, "slow"), (dead, "killed")):
+        found = {"status": "started", "started_at": started, "worker_name": worker}
+        connection.hset(f"rq:job:{queues.classify_job_id(*job)}", mapping=found)
+    worker = BatchWorker(
+        queues.CLASSIFY, connection=connection, run_batch=list, max_batch=1, name="slow"
+    )
+    worker.subscribe()
+    try:
+        clock.move(seconds=5)
+        scheduler.tick()
+        assert stage.message(dead[0]).trial == Trial.SUSPECTED
+        assert stage.message(alive[0]).attempt == alive[1]
+        clock.move(seconds=4)
+        scheduler.tick()
+        assert stage.message(alive[0]).trial == Trial.SUSPECTED
+    finally:
+        worker.unsubscribe()
+
+
+def test_a_job_that_is_queued_but_in_no_queue_is_enqueued_again(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    job = stage.write("where is it?")
+    assert job is not None
+    queues.enqueue_classify(connection, [job])
+    run_id, _ = runs.order_run(stage.desk, "Olga")
+    queues.enqueue_train(connection, run_id, 1)
+    connection.delete("rq:queue:classify", "rq:queue:train")
+    clock.move(seconds=5)
+    scheduler.tick()
+    assert queued(connection) == [queues.classify_job_id(job[0], job[1] + 1)]
+    assert stage.message(job[0]).trial == Trial.NONE
+    assert queues.queue(queues.TRAIN, connection).job_ids == [f"train-{run_id}-1"]
+
+
+def test_of_a_queue_that_is_too_long_to_read_no_job_counts_as_missing(
+    stage: Stage,
+    scheduler: Scheduler,
+    connection: Redis,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = [job for person in (ANA, BEN) if (job := stage.write("where is it?", person))]
+    queues.enqueue_classify(connection, jobs)
+    monkeypatch.setattr(watching, "MOST", 1)
+    others = ["another", "one more"]
+    connection.lpush("rq:queue:classify", *reversed(others))
+    clock.move(seconds=5)
+    scheduler.tick()
+    assert queued(connection) == [*others, *(queues.classify_job_id(*job) for job in jobs)]
 
 
 @pytest.mark.parametrize("started", ["yesterday", b"\xff\xfe", "2026-13-45T00:00:00Z"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -39,6 +40,7 @@ from tests.workers.batching.jobs import (
     nothing,
     worker_on,
 )
+from workers import reading
 from workers.batching import BatchWorker, WorkLoopError
 from workers.embedded import EmbeddedRedis, prepare, wait_until_ready
 
@@ -196,6 +198,44 @@ def test_sigterm_ends_an_idle_worker_at_once(server: EmbeddedRedis, connection: 
         assert process.wait(5) == 0
     finally:
         stop(process)
+
+
+def test_sigterm_in_a_hook_that_outlives_every_error_ends_the_worker_after_it(
+    connection: Redis,
+) -> None:
+    enqueue(connection, 1)
+    caught: list[Exception] = []
+
+    def hook() -> None:  # as the load of a champion that may be refused
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception as error:  # noqa: BLE001 - what it may be is the test
+            caught.append(error)
+
+    worker_on(connection, nothing, between_batches=hook).work(logging_level="CRITICAL")
+    assert caught == []
+    assert queue(CLASSIFY, connection).get_job_ids() == ids(1), "who stops takes no more"
+
+
+def test_sigterm_while_dead_workers_jobs_are_read_parks_none_of_them(
+    connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(connection, 1, retry=Retry(max=3))
+    only = queue(CLASSIFY, connection)
+    connection.lpop(only.key)
+    connection.zadd(only.started_job_registry.key, {f"{ids(1)[0]}:gone": 1})
+    looks: list[str] = []
+
+    def look(found: Job) -> None:
+        looks.append(found.id)
+        if len(looks) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(reading, "check_times", look)
+
+    worker_on(connection, nothing).work(logging_level="CRITICAL", max_idle_time=5)
+    assert looks
+    assert job(connection, 1).get_status() is JobStatus.QUEUED
 
 
 def idle(connection: Redis) -> bool:

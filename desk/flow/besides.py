@@ -1,0 +1,61 @@
+"""What stands beside a customer's words: what they reply to, who wrote them first, and the
+addresses behind them. People see it; the model doesn't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from desk.flow.composing import clean, shorten
+from desk.flow.desk import Desk
+from desk.tables import Message
+from desk.telegram_html import inert
+from desk.texts import say
+
+QUOTED = 200
+"""So much is kept of what a message replies to, in UTF-16 units."""
+ORIGIN = 64
+"""And so much of the name of whom it was forwarded from."""
+LINK = 200
+"""And of an address behind its words."""
+LINKS = 5
+"""So many of these are kept: a card must have room for all of them."""
+FORWARDED = "↪️"
+
+
+def quote(words: str) -> str:
+    """What is kept of what a message replies to."""
+    return shorten(clean(words), QUOTED)
+
+
+def origin(name: str) -> str:
+    """What is kept of the name of whom a message was forwarded from, in one line."""
+    return shorten(_line(clean(name)), ORIGIN) or "–"
+
+
+def links(addresses: Sequence[str]) -> str | None:
+    """What is kept of the addresses behind a message's words: one a line, each once, and "…" where
+    there were more; None where there are none."""
+    each = list(dict.fromkeys(shorten(_line(clean(address)), LINK) for address in addresses))
+    more = ["…"] if len(each) > LINKS else []
+    return "\n".join([*each[:LINKS], *more]) or None
+
+
+def lines(desk: Desk, message: Message) -> list[str]:
+    """What a card or post shows of it below the message, as Telegram HTML."""
+    found = []
+    if message.forwarded_from is not None:
+        name = inert(message.forwarded_from)
+        found.append(f"{FORWARDED} {say('card-forwarded', desk.language, name=name)}")
+    words = _line(message.quoted or "")
+    if words:
+        found.append(f"↩️ <i>{inert(words)}</i>")
+    for address in (message.links or "").splitlines():
+        # As code it can be copied, and is not opened by a tap.
+        shown = f"<code>{inert(address)}</code>"
+        found.append(f"🌐 {say('card-link', desk.language, address=shown)}")
+    return found
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

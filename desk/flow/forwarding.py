@@ -1,0 +1,53 @@
+"""What customers forward: somebody else's words, which people see and the model does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from desk.domain import Author, ConversationState, Person
+from desk.flow import besides
+from desk.flow.bans import is_banned
+from desk.flow.cards import post_message
+from desk.flow.conversations import add_message, enter
+from desk.flow.customers import held_back, say_nothing, show_undecided
+from desk.flow.desk import Desk, who_answers
+from desk.flow.handoff import call_person, say_added
+from desk.flow.intake import claim
+from desk.flow.noting import happened
+from desk.policy import FORWARDED
+
+
+def forwarded(
+    desk: Desk,
+    inbox_id: int,
+    person: Person,
+    telegram_id: int,
+    text: str,
+    origin: str,
+    links: Sequence[str] = (),
+) -> None:
+    """A customer forwards a text that `origin`, a name, has written, with the addresses behind its
+    words.
+
+    It gets no answer of the bot's and teaches nothing: a person is called once, as for a file.
+    """
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
+            return
+        customer, conversation = enter(session, desk, person)
+        message = add_message(
+            session, desk, conversation, inbox_id, Author.CUSTOMER, text, telegram_id
+        )
+        message.forwarded_from, message.links = besides.origin(origin), besides.links(links)
+        happened(session, "message.stored", message=message.id, conversation=conversation.id)
+        if who_answers(desk, conversation) is ConversationState.BOT:
+            if held_back(session, desk, customer, conversation, message):
+                return
+            call_person(session, desk, customer, conversation, message, FORWARDED)
+            show_undecided(session, desk, customer, conversation)
+            return
+        show_undecided(session, desk, customer, conversation)
+        say_nothing(session, desk, message, FORWARDED)
+        session.flush()
+        post_message(session, desk, customer, conversation, message)
+        say_added(session, desk, customer, conversation, message)

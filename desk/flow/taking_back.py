@@ -1,0 +1,114 @@
+"""What an operator wrote to a customer is taken back: by /delete, or by an edit into a note."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from desk.domain import Author, DeliveryState
+from desk.flow.albums import of_same_album
+from desk.flow.composing import WRITTEN_KEY, add_delivery
+from desk.flow.delivering import DELETE_KEY, DELETE_MESSAGE, WITHDRAWN, cancel
+from desk.flow.desk import Desk
+from desk.flow.operators import enter_topic, tell, written_in_topic
+from desk.tables import Conversation, Customer, DeliveryRow, Message
+from desk.texts import say
+
+
+def deleted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, reply_to: int | None) -> None:
+    """/delete in a topic, as a reply to what any operator wrote there."""
+    with desk.store.writing() as session:
+        found = enter_topic(session, desk, inbox_id, user_id, thread_id)
+        if found is None:
+            return
+        _, customer, _ = found
+        written = (
+            written_in_topic(session, desk, customer, reply_to) if reply_to is not None else None
+        )
+        outcome: str | None = "take-back-what"
+        if written is not None:
+            outcome = take_back(session, desk, inbox_id, customer, *written)
+        if outcome is not None:
+            tell(session, desk, inbox_id, thread_id, say(outcome, desk.language))
+
+
+def take_back(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    message: Message,
+    copy: DeliveryRow,
+    *,
+    by_edit: bool = False,
+) -> str | None:
+    """Keep the copy of an operator's message from leaving, or have it deleted; of an album, all.
+
+    What of an album has not left when an edit (`by_edit`) makes a note of it is held back when it
+    would leave, unless it is no note any more by then.
+
+    Returns the name of the text that says what becomes of the message; None where that is said once
+    Telegram has deleted the copy, or refused to.
+    """
+    outcome = _take_back(session, desk, inbox_id, customer, message, copy)
+    for other, its_copy in _album_of(session, message):
+        held_back = its_copy.state is DeliveryState.PENDING and not its_copy.uncertain
+        if not (by_edit and held_back):
+            _take_back(session, desk, inbox_id, customer, other, its_copy)
+    return outcome
+
+
+def _take_back(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    message: Message,
+    copy: DeliveryRow,
+) -> str | None:
+    session.refresh(copy, with_for_update=True)
+    if copy.state not in (DeliveryState.SENT, DeliveryState.SENDING):
+        if copy.state is not DeliveryState.CANCELLED:
+            cancel(session, copy)
+        if copy.sent_at is not None:
+            return "taken-back"
+        return "taken-back-perhaps" if copy.uncertain else "taken-back-unsent"
+    # Of what is on its way the deletion waits for the end, and is void unless it arrives.
+    add_delivery(
+        session,
+        desk,
+        f"{DELETE_KEY}{message.id}:{inbox_id}",
+        customer.chat_id,
+        DELETE_MESSAGE,
+        {},
+        conversation=session.get_one(Conversation, message.conversation_id),
+        message=message,
+    )
+    if copy.state is DeliveryState.SENT:
+        return None
+    copy.payload = {**copy.payload, WITHDRAWN: True}
+    return "taken-back-on-its-way"
+
+
+def _album_of(session: Session, message: Message) -> list[tuple[Message, DeliveryRow]]:
+    """The other pictures of a message's album, with their copies."""
+    if message.inbox_id is None:
+        return []
+    others = session.scalars(
+        select(Message)
+        .where(
+            Message.inbox_id.in_(of_same_album(session, message.inbox_id)),
+            Message.author == Author.OPERATOR,
+            Message.id != message.id,
+        )
+        .order_by(Message.id)
+    ).all()
+    copies = {
+        copy.message_id: copy
+        for copy in session.scalars(
+            select(DeliveryRow).where(
+                DeliveryRow.key.in_([f"{WRITTEN_KEY}{other.id}" for other in others])
+            )
+        )
+    }
+    return [(other, copies[other.id]) for other in others if other.id in copies]

@@ -1,0 +1,115 @@
+"""The words of a message: in which of its parts they stand, and what is read by them."""
+
+from __future__ import annotations
+
+import pytest
+from aiogram.types import Message
+
+from bot.wording import words
+from desk.domain import Author, ConversationState
+from desk.tables import Conversation
+from desk.tables import Message as MessageRow
+from simulator import model as simulated
+from simulator import people
+from simulator.app import Simulator
+from simulator.world import OPERATORS_CHAT
+from tests.bot.conftest import OLGA, Decider, Json, Rows, Running, World, eventually
+from tests.bot.test_operators import card_of
+
+POLL: Json = {
+    "id": "1",
+    "options": [],
+    "total_voter_count": 0,
+    "is_closed": False,
+    "is_anonymous": True,
+    "type": "regular",
+    "allows_multiple_answers": False,
+    "allows_revoting": False,
+    "members_only": False,
+}
+
+
+def saying(kind: str, text: str) -> Json:
+    """The content of a message of that kind which begins with these words."""
+    if kind == "poll":
+        return {"poll": POLL | {"question": text}}
+    if kind == "checklist":
+        return {"checklist": {"title": text, "tasks": [{"id": 1, "text": "call the bank"}]}}
+    return rich({"type": "paragraph", "text": text})
+
+
+def rich(*blocks: Json) -> Json:
+    return {"rich_message": {"blocks": list(blocks)}}
+
+
+def message(content: Json) -> Message:
+    chat = {"id": 1, "type": "private"}
+    return Message.model_validate({"message_id": 1, "date": 0, "chat": chat} | content)
+
+
+def write(
+    simulator: Simulator, user: int, content: Json, thread: int | None = None
+) -> simulated.Message:
+    """Send anything: as an operator into a topic, else as a customer to the bot."""
+    world = simulator.world
+    if thread is None:
+        chat = world.private_chat(world.bots[0], world.users[user])
+        return people.write(world, chat, world.users[user], extra=content)
+    group = world.groups[OPERATORS_CHAT]
+    topic = group.topics[thread]
+    return people.write(world, group, world.users[user], topic=topic, extra=content)
+
+
+@pytest.mark.parametrize("kind", ["poll", "checklist", "rich"])
+def test_what_has_no_text_has_words_all_the_same(kind: str) -> None:
+    assert words(message(saying(kind, "pink or red?"))) == "pink or red?"
+
+
+def test_a_rich_message_is_read_from_its_first_words_to_its_last() -> None:
+    found = words(
+        message(
+            rich(
+                {"type": "divider"},
+                {"type": "heading", "size": 1, "text": [{"type": "bold", "text": "/"}, "/ fraud"]},
+                {
+                    "type": "list",
+                    "items": [
+                        {"label": "1", "blocks": [{"type": "paragraph", "text": "call"}]},
+                        {"label": "2", "blocks": [{"type": "paragraph", "text": "wait"}]},
+                    ],
+                },
+                {"type": "details", "summary": "more", "blocks": [{"type": "pre", "text": "x"}]},
+            )
+        )
+    )
+    assert found == "// fraud\ncall\nwait\nmore\nx"
+
+
+def test_a_message_without_words_has_none() -> None:
+    assert words(message(rich({"type": "divider"}))) is None
+
+
+@pytest.mark.parametrize("kind", ["poll", "checklist", "rich"])
+async def test_a_note_stays_in_the_topic_whatever_kind_of_message_it_is(
+    bot: Running, world: World, decider: Decider, simulator: Simulator, rows: Rows, kind: str
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    write(simulator, OLGA, saying(kind, "// she is a known fraud"), thread)
+    await world.said(OPERATORS_CHAT, "not sent to the customer")
+    write(simulator, OLGA, saying(kind, "/resolve"), thread)
+    await world.said(OPERATORS_CHAT, "its caption or title begins with a slash")
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    write(simulator, OLGA, saying(kind, "pink or red?"), thread)
+    await eventually(lambda: world.calls("copyMessage", ann))
+    assert len(await world.calls("copyMessage", ann)) == 1
+    assert [row.text for row in rows.all(MessageRow, author=Author.OPERATOR)] == ["pink or red?"]
+
+
+async def test_the_words_of_a_customers_rich_message_stand_on_the_card(
+    bot: Running, world: World, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    write(simulator, ann, saying("rich", "the pot is broken"))
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    assert "the pot is broken" in card["text"]
