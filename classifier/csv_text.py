@@ -110,6 +110,16 @@ def miscounted(cells: Sequence[str], header: Sequence[str], separator: str = ","
     )
 
 
+def unnamed(cells: Sequence[str], header: Sequence[str]) -> list[str]:
+    """What is wrong with a row that fills columns without a name, column by column; blank ones,
+    as spreadsheets leave them, are nothing."""
+    return [
+        f"column {number} has no name; name it in the header, or take it away"
+        for number, (cell, name) in enumerate(zip(cells, header, strict=True), 1)
+        if cell.strip() and not name
+    ]
+
+
 @contextmanager
 def cells_of_any_length(content: str) -> Iterator[None]:
     """The csv module refuses fields over 131,072 characters by default, process-wide."""

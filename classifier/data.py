@@ -198,11 +198,14 @@ def _csv_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         for line, cells in csv_text.rows(content, csv_text.separator_of(content, COLUMNS)):
             where = f"{path}:{line}"
-            if header:
-                yield where, dict(zip(header, map(csv_text.unguarded, cells), strict=True))
-            else:
+            if not header:
                 header = cells
-                _check_header(where, header)
+                _check_header(where, [name for name in header if name])
+                continue
+            for problem in csv_text.unnamed(cells, header):
+                raise DataError(f"{where}: {problem}")
+            plain = zip(header, map(csv_text.unguarded, cells), strict=True)
+            yield where, {name: cell for name, cell in plain if name}
     except csv_text.CsvError as error:
         raise DataError(f"{path}:{error.line}: {error}") from None
 

@@ -43,6 +43,8 @@ def classify(
     """
     settings = settings_for(device)
     streamed = texts == ["-"]
+    if "-" in texts and not streamed:
+        raise MisconfiguredError("- reads the texts from standard input, so it stands alone.")
     if streamed and sys.stdin is None:  # as Python has it where the shell closed it: <&-
         raise MisconfiguredError("Standard input is closed; - reads the texts from there.")
     classifier = load_model(settings, model)

@@ -14,6 +14,7 @@ from cli.errors import MisconfiguredError, wrong_argument
 from cli.screen import JsonOption, notices, print_json, results
 
 if TYPE_CHECKING:
+    from classifier.data import Example
     from desk.exchange.material import Labelled, Material
     from desk.exchange.merge import Plan
     from desk.pack import Pack
@@ -32,14 +33,19 @@ class Format(StrEnum):
 
 def import_(
     sources: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="SOURCE",
             help="Examples (JSONL, CSV), files or the folder of a Rasa project, canned answers "
             "(CSV of Chatwoot or Zammad).",
         ),
-    ],
+    ] = None,
+    *,
     into: Annotated[Path, typer.Option(help="The pack's folder; a new one becomes a pack.")],
+    test: Annotated[
+        Path | None,
+        typer.Option(help="Examples for the pack's test.jsonl, which is never trained on."),
+    ] = None,
     language: Annotated[
         str | None,
         typer.Option(help="Of a new pack, such as en (default: Rasa's config.yml says, else en)."),
@@ -55,7 +61,7 @@ def import_(
     An import only adds. What the pack has stays as it is: an example with another label, or another
     answer to an intent of the pack, is reported and left out. A second import adds nothing.
     """
-    from classifier.data import Example, dump_jsonl
+    from classifier.data import dump_jsonl
     from desk.exchange import merge
     from desk.exchange.material import Material
     from desk.locking import locked
@@ -65,24 +71,32 @@ def import_(
         raise MisconfiguredError(
             f"--language {language}: write two or three small letters, such as en."
         )
+    if not sources and test is None:
+        raise MisconfiguredError("Name a source, or a file of tests with --test.")
     with wrong_argument():
         merge.is_new(into)  # a wrong folder is told before much is read
     material = Material()
     read = []
-    for source in sources:
+    for source in sources or ():
         with wrong_argument():
             there = _read(source)
         for file, found in there:
             material.add(found)
             counts = {"examples": len(found.examples), "answers": len(found.answers)}
             read.append({"file": str(file), **counts})
+    if test is not None:
+        with wrong_argument():
+            for _, found in _read(test):
+                material.tests += found.examples
+                material.notices += found.notices
+        if not material.tests:
+            raise MisconfiguredError(f"{test}: holds no examples, and a test has nothing else.")
     with locked(into):  # two imports at once: the second adds to what the first has made
         with wrong_argument():
             present, held_out = (_present(into / f"{name}.jsonl") for name in ("examples", "test"))
             plan = merge.plan(into, material, present, held_out, language)
         if not dry_run and not plan.empty:
-            rows = (Example(e.text, e.intent, e.sentiment, e.private) for e in plan.added)
-            plan.write(dump_jsonl(rows))
+            plan.write(*(dump_jsonl(map(_example, rows)) for rows in (plan.added, plan.tests)))
     if json_:
         print_json(_report(plan, read, dry_run))
     else:
@@ -201,6 +215,12 @@ def _labelled(path: Path, other_sentiments: bool = False) -> list[Labelled]:
     ]
 
 
+def _example(row: Labelled) -> Example:
+    from classifier.data import Example
+
+    return Example(row.text, row.intent, row.sentiment, row.private)
+
+
 def _present(path: Path) -> list[Labelled]:
     """The rows of a pack's file, which may be missing or empty as yet."""
     return _labelled(path) if _has_rows(path) else []
@@ -302,6 +322,7 @@ def _report(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> dict[str, 
         "replies": list(plan.replies),
         "examples": plan.examples,
         "answers": plan.answers,
+        "test": plan.test,
         "notices": [asdict(notice) for notice in plan.notices],
     }
 
@@ -327,6 +348,14 @@ def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
         f"answers: {counts['added']:,} new, {counts['present']:,} there already, "
         f"{counts['left_out']:,} left out"
     )
+    counts = plan.test
+    if counts["read"]:
+        console.print(
+            f"test: {counts['added']:,} new, {counts['present']:,} there already, "
+            f"{counts['conflicts']:,} with another label, {counts['in_examples']:,} in "
+            f"examples.jsonl, {counts['too_long']:,} too long, {counts['completed']:,} merged into "
+            f"a new one, {counts['unknown']:,} of other intents"
+        )
     if plan.intents:
         console.print(f"new intents: {', '.join(plan.intents)}")
     if plan.unanswered:

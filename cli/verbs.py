@@ -97,6 +97,7 @@ _verb(
     exchange.import_,
     "frontdesk import my-rasa-bot --into packs/mine",
     "frontdesk import texts.csv canned.csv --into packs/mine --dry-run",
+    "frontdesk import texts.csv --test test.csv --into packs/mine",
     name="import",
 )
 _verb(

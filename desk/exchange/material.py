@@ -58,6 +58,8 @@ class Material:
     """What other systems fill into their answers: a name and its text."""
     language: str | None = None
     notices: list[Notice] = field(default_factory=list)
+    tests: list[Labelled] = field(default_factory=list)
+    """Rows for the pack's test.jsonl."""
 
     def add(self, other: Material) -> None:
         """Take in what another source holds; of values and the language the first ones stay."""

@@ -1,17 +1,17 @@
 """What of the sources goes into a pack. An import only adds: nothing in the pack is changed.
 
 An example is left out where the pack has the text (`validation.exact_key`, so that what `validate`
-calls the same is the same here), or where it would leak the test. What several new rows say of one
-text becomes one row. An intent that the pack has keeps its answer or its lack of one. A canned
-answer without an intent of its name becomes a reply: an intent that nothing is learned of serves
-nobody.
+calls the same is the same here), or where it would leak the test; so is a row for the test, which
+examples would leak. What several new rows say of one text becomes one row. An intent that the pack
+has keeps its answer or its lack of one. A canned answer without an intent of its name becomes a
+reply: an intent that nothing is learned of serves nobody.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from desk.exchange.material import Answer, ExchangeError, Labelled, Material, No
 from desk.exchange.names import slug, title
 from desk.pack import MAX_ANSWER, PLACEHOLDER, Pack, Policy, folded
 from desk.telegram_html import html_problems
-from desk.validation import conflict, exact_key
+from desk.validation import conflict, counted, exact_key, mistyped
 
 MOST_TEXT = 4096
 """Telegram sends no longer message, so `validate` refuses a longer example."""
@@ -53,16 +53,22 @@ class Plan:
     """New examples, with the pack's names of intents."""
     examples: dict[str, int]
     answers: dict[str, int]
+    tests: tuple[Labelled, ...]
+    """New rows of the test, with the pack's names of intents."""
+    test: dict[str, int]
     notices: list[Notice] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
-        return not self.new and self.pack_yml is None and not self.added
+        return not self.new and self.pack_yml is None and not (self.added or self.tests)
 
-    def write(self, lines: str) -> None:
-        """Write pack.yml and examples.jsonl, or on an error neither; `lines` are `added`."""
+    def write(self, lines: str, test_lines: str = "") -> None:
+        """Write pack.yml, examples.jsonl and test.jsonl, or on an error none of them; `lines` are
+        `added`, and `test_lines` `tests`."""
         if self.new and not self.folder.exists():
             files = {"pack.yml": self.pack_yml or "", "examples.jsonl": lines}
+            if self.tests:
+                files["test.jsonl"] = test_lines
             write_folder(self.folder, files)
             return
         # An empty folder stays the one that it is: somebody may be in it, and its owner chose it.
@@ -72,9 +78,10 @@ class Plan:
             changed[path] = marked(path, self.pack_yml)
         if self.added or self.new:
             path = self.folder / "examples.jsonl"
-            before = read_text(path) if path.exists() else ""
-            between = "\n" if before and before[-1] != "\n" else ""
-            changed[path] = marked(path, before + between + lines)
+            changed[path] = _lengthened(path, lines)
+        if self.tests:
+            path = self.folder / "test.jsonl"
+            changed[path] = _lengthened(path, test_lines)
         write_files(changed)
 
 
@@ -89,7 +96,7 @@ def is_new(folder: Path) -> bool:
     if (folder / "pack.yml").exists():
         return False
     # What an import that was killed left is written over.
-    left = {partial_of(folder / name) for name in ("pack.yml", "examples.jsonl")}
+    left = {partial_of(folder / name) for name in ("pack.yml", "examples.jsonl", "test.jsonl")}
     if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - left):
         raise ExchangeError(
             f"{folder} has no pack.yml, so it is no pack, but it is not empty. "
@@ -127,10 +134,17 @@ class _Merge:
         self.replies = dict(pack.replies) if pack else {}
         self.labels: dict[str, str] = {}
         """By names of intents, the labels that they come from."""
+        self.clashes: dict[tuple[str, str], str] = {}
+        """What is wrong with each label that would get a name that another, or a reply, has."""
         self.values: dict[str, str] = {}
 
     def plan(self, present: Iterable[Labelled], held_out: Iterable[Labelled]) -> Plan:
-        added, examples = self._examples(present, held_out)
+        present, held_out = list(present), list(held_out)
+        renamed = [
+            replace(row, intent=row.intent and self._named(row.intent, row.where))
+            for row in self.material.examples
+        ]
+        added, examples = self._new_rows(renamed, present, held_out, "in_test")
         named = [row.intent for row in added if row.intent]
         used = {row.intent for row in self.material.examples if row.intent}
         used |= {answer.name for answer in self.material.answers}
@@ -147,6 +161,11 @@ class _Merge:
                 raise ExchangeError("the sources hold no intent, and a pack needs one")
             if self.out_of_scope not in intents:
                 intents[self.out_of_scope] = self._intent(self.out_of_scope, None)
+        if self.clashes:
+            raise ExchangeError("\n".join(self.clashes.values()))
+        tested = self._tested({*self.known, *intents})
+        tests, test = self._new_rows(tested, held_out, [*present, *added], "in_examples")
+        unknown = len(self.material.tests) - len(tested)
         return Plan(
             folder=self.folder,
             new=self.pack is None,
@@ -158,7 +177,9 @@ class _Merge:
             added=tuple(added),
             examples=examples,
             answers=answers,
-            notices=self.notices,
+            tests=tuple(tests),
+            test=test | {"read": len(self.material.tests), "unknown": unknown},
+            notices=[*self._mistyped(intents, [*present, *added]), *self.notices],
         )
 
     def _language(self, wanted: str | None) -> str:
@@ -179,31 +200,68 @@ class _Merge:
         name = slug(label)
         return self.out_of_scope if name in OUT_OF_SCOPE else name
 
-    def _examples(
-        self, present: Iterable[Labelled], held_out: Iterable[Labelled]
+    def _mistyped(self, intents: Collection[str], rows: Sequence[Labelled]) -> Iterator[Notice]:
+        """New intents that look like others, or others like them."""
+        counts = dict.fromkeys((*self.known, *intents), 0)
+        places: dict[str, str] = {}
+        for row in rows:
+            if row.intent:
+                counts[row.intent] = counts.get(row.intent, 0) + 1
+                places.setdefault(row.intent, row.where)
+        for name, meant in mistyped(counts).items():
+            if name in intents or meant in intents:
+                said = f"intent {name} ({counted(counts[name])}) looks like {meant}"
+                yield Notice(f"{said}; is it mistyped?", places.get(name))
+
+    def _tested(self, intents: Container[str]) -> list[Labelled]:
+        """The rows for the test, but for those of intents that the pack won't have."""
+        rows: list[Labelled] = []
+        unknown: defaultdict[str, list[str]] = defaultdict(list)
+        for row in self.material.tests:
+            name = row.intent and self._name(row.intent)
+            if row.intent and name not in intents:
+                unknown[row.intent].append(row.where)
+            else:
+                rows.append(replace(row, intent=name))
+        for label, places in unknown.items():
+            self._say(
+                f"no intent is called {label!r}, so {len(places)} of its rows are not imported "
+                "into the test; import its examples first",
+                places[0],
+            )
+        return rows
+
+    def _new_rows(
+        self,
+        rows: Iterable[Labelled],
+        present: Iterable[Labelled],
+        apart: Iterable[Labelled],
+        in_apart: str,
     ) -> tuple[list[Labelled], dict[str, int]]:
+        """What to add to a file, which has the rows `present`, and how many rows are what.
+
+        `apart` are the rows of the other of the two files; what is in it is counted as `in_apart`.
+        """
         seen: defaultdict[str, list[Labelled]] = defaultdict(list)
         for row in present:
             seen[exact_key(row.text)].append(row)
-        tests: defaultdict[str, list[Labelled]] = defaultdict(list)
-        for row in held_out:
-            tests[normalised(row.text)].append(row)
-        names = ("read", "added", "completed", "present", "conflicts", "in_test", "too_long")
+        others: defaultdict[str, list[Labelled]] = defaultdict(list)
+        for row in apart:
+            others[normalised(row.text)].append(row)
+        names = ("read", "added", "completed", "present", "conflicts", in_apart, "too_long")
         count = dict.fromkeys(names, 0)
         added: dict[str, Labelled] = {}
-        for row in self.material.examples:
+        for new in rows:
             count["read"] += 1
-            intent = None if row.intent is None else self._named(row.intent, row.where)
-            new = replace(row, intent=intent)
-            key = exact_key(row.text)
+            key = exact_key(new.text)
             if key in seen:
                 count[self._repeated(new, seen[key], added, key)] += 1
-            elif any(_leaks(new, test) for test in tests.get(normalised(row.text), ())):
-                count["in_test"] += 1
-            elif len(row.text) > MOST_TEXT:
+            elif any(_leaks(new, other) for other in others.get(normalised(new.text), ())):
+                count[in_apart] += 1
+            elif len(new.text) > MOST_TEXT:
                 count["too_long"] += 1
-                message = f"the text has {len(row.text)} characters, a message at most {MOST_TEXT}"
-                self._say(f"{message}; it is not imported", row.where)
+                message = f"the text has {len(new.text)} characters, a message at most {MOST_TEXT}"
+                self._say(f"{message}; it is not imported", new.where)
             else:
                 seen[key].append(new)
                 added[key] = new
@@ -241,19 +299,21 @@ class _Merge:
         return "present"
 
     def _named(self, label: str, where: str) -> str:
-        """The name of a label's intent. Raises `ExchangeError` where another label or a reply has
-        it."""
+        """The name of a label's intent. Where another label or a reply has it, that is one of
+        `clashes`."""
         name = self._name(label)
         if name in self.replies:
-            raise ExchangeError(
+            self.clashes.setdefault(
+                (name, label),
                 f"{where}: {name} is a reply in pack.yml, and no intent can be called so, too; "
-                "rename the reply, or make it an intent there by hand, with its text as `answer`"
+                "rename the reply, or make it an intent there by hand, with its text as `answer`",
             )
         other = self.labels.setdefault(name, label)
         if other != label and name != self.out_of_scope and name not in self.known:
-            raise ExchangeError(
+            self.clashes.setdefault(
+                (other, label),
                 f"{where}: the intents {other!r} and {label!r} would both be called {name}; "
-                "rename one"
+                "rename one",
             )
         return name
 
@@ -388,9 +448,17 @@ class _Merge:
         self.notices.append(Notice(message, where))
 
 
-def _leaks(new: Labelled, test: Labelled) -> bool:
-    """Whether the answer to a test text, which differs in signs at most, would be learned."""
-    return exact_key(new.text) == exact_key(test.text) or conflict(new, test) is None
+def _lengthened(path: Path, lines: str) -> str:
+    """A file of rows, which may be missing, with more of them behind its last."""
+    before = read_text(path) if path.exists() else ""
+    between = "\n" if before and before[-1] != "\n" else ""
+    return marked(path, before + between + lines)
+
+
+def _leaks(one: Labelled, other: Labelled) -> bool:
+    """Whether of two texts that differ in signs at most, an example and one of the test, the first
+    teaches the answer to the second."""
+    return exact_key(one.text) == exact_key(other.text) or conflict(one, other) is None
 
 
 def _more(known: Sequence[Labelled], new: Labelled) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
@@ -10,9 +9,10 @@ from typing import Protocol
 
 from classifier.vocabulary import OUT_OF_SCOPE
 from desk.exchange.names import slug
-from desk.validation.findings import Kind
+from desk.validation.findings import Kind, counted
 from desk.validation.near import NearTexts
 from desk.validation.rows import DataFile, Row
+from desk.validation.spelling import mistyped, spelt
 
 FEW_EXAMPLES = 20
 """Below this an intent is learned badly; see docs/packs.md."""
@@ -123,7 +123,7 @@ def check_counts(data: DataFile, intents: Iterable[str], few: int) -> None:
             data.warn(
                 Kind.FEW_EXAMPLES,
                 None,
-                f"intent {name} has {counts[name]} examples; write at least {few}",
+                f"intent {name} has {counted(counts[name])}; write at least {few}",
             )
 
 
@@ -139,7 +139,7 @@ def check_out_of_scope(data: DataFile, name: str, few: int) -> None:
             f"intent {name} has no example; write texts that are none of the desk's business",
         )
     elif count < few:
-        data.warn(Kind.FEW_EXAMPLES, None, f"{name} has {count} examples; write at least {few}")
+        data.warn(Kind.FEW_EXAMPLES, None, f"{name} has {counted(count)}; write at least {few}")
 
 
 def check_own_intents(train: DataFile, test: DataFile | None) -> None:
@@ -170,7 +170,7 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
             test.warn(
                 Kind.FEW_EXAMPLES,
                 None,
-                f"intent {name} has {tested[name]} examples; write at least {FEW_TESTS}",
+                f"intent {name} has {counted(tested[name])}; write at least {FEW_TESTS}",
             )
     if train.unread:  # what it lacks may stand in what could not be read
         return
@@ -183,23 +183,28 @@ def check_own_intents(train: DataFile, test: DataFile | None) -> None:
 
 
 def _check_spelling(train: DataFile) -> None:
-    """Intents whose names are one but for case, invisible signs and the form of their letters."""
+    """Intents whose names are one but for signs, or rare and nearly another's."""
     rows: dict[str, Row] = {}
     for row in train.rows:
         if row.intent and row.intent not in OUT_OF_SCOPE:
             rows.setdefault(row.intent, row)
     seen: dict[str, tuple[str, Row]] = {}
     for name, row in rows.items():
-        folded = unicodedata.normalize("NFKC", name).casefold()
-        key = "".join(sign for sign in folded if unicodedata.category(sign) != "Cf")
-        other, first = seen.setdefault(key, (name, row))
+        other, first = seen.setdefault(spelt(name), (name, row))
         if other != name:
             train.warn(
                 Kind.ALIKE,
                 row.line,
-                f"intent {name!r} differs from {other!r} in line {first.line} by case, invisible "
+                f"intent {name!r} differs from {other!r} in line {first.line} by case, spaces, "
                 "signs or the form of letters only; are they one?",
             )
+    counts = Counter(row.intent for row in train.rows if row.intent)
+    for name, other in mistyped(counts).items():
+        train.warn(
+            Kind.ALIKE,
+            rows[name].line,
+            f"intent {name!r} ({counted(counts[name])}) looks like {other!r}; is it mistyped?",
+        )
 
 
 def check_sentiments(train: DataFile, test: DataFile | None) -> None:
@@ -211,7 +216,7 @@ def check_sentiments(train: DataFile, test: DataFile | None) -> None:
             train.warn(
                 Kind.FEW_EXAMPLES,
                 None,
-                f"sentiment {name} has {trained[name]} examples; write at least {FEW_EXAMPLES}",
+                f"sentiment {name} has {counted(trained[name])}; write at least {FEW_EXAMPLES}",
             )
     if test is None or not trained:
         return
@@ -221,7 +226,7 @@ def check_sentiments(train: DataFile, test: DataFile | None) -> None:
             test.warn(
                 Kind.FEW_EXAMPLES,
                 None,
-                f"sentiment {name} has {tested[name]} examples; write at least {FEW_TESTS}",
+                f"sentiment {name} has {counted(tested[name])}; write at least {FEW_TESTS}",
             )
     for name in sorted(tested.keys() - trained.keys()) if not train.unread else ():
         test.error(

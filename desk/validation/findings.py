@@ -44,3 +44,8 @@ class Finding:
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.severity}: {self.message}"
+
+
+def counted(count: int) -> str:
+    """How many examples, in words."""
+    return f"{count} example" if count == 1 else f"{count} examples"

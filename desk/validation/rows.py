@@ -22,6 +22,7 @@ from classifier.data import each_once, json_problem, rename_of
 from classifier.formats import NO_WORKBOOK, ZIP, mistaken_format
 from classifier.likeness import normalised
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS
+from desk.exchange.names import slug
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.near import exact_key
@@ -189,6 +190,7 @@ class DataFile:
 
     def _csv(self, content: str) -> Iterator[tuple[int, int, Any]]:
         header: list[str] = []
+        told: set[str] = set()
         self._separator = csv_text.separator_of(content, self._columns)
         records = csv_text.records(content, self._separator)
         try:
@@ -198,14 +200,18 @@ class DataFile:
                     continue
                 if not header:
                     header = csv_text.names(cells)
-                    if not self._check_header(line, header):
+                    if not self._check_header(line, [name for name in header if name]):
                         return
                     self._text_column = header.index("text")
                 elif problem := csv_text.miscounted(cells, header, self._separator):
                     self.error(Kind.ROW, line, f"this row {problem}")
                 else:
-                    plain = map(csv_text.unguarded, cells)
-                    yield record, line, dict(zip(header, plain, strict=True))
+                    for problem in csv_text.unnamed(cells, header):
+                        if problem not in told:  # of a column once, not row by row
+                            told.add(problem)
+                            self.error(Kind.ROW, line, problem)
+                    plain = zip(header, map(csv_text.unguarded, cells), strict=True)
+                    yield record, line, {name: cell for name, cell in plain if name or cell}
         except csv_text.CsvError as error:
             self.records.append(content[sum(map(len, self.records)) :])
             self.error(Kind.ROW, error.line, f"this {error}; the rest was not looked at")
@@ -328,11 +334,11 @@ class DataFile:
         if len(set(names)) > 1:
             self.error(Kind.ROW, line, "intent and label mean the same, but differ; keep one")
         if names and self._intents is not None and names[0] not in self._intents:
-            self.error(
-                Kind.ROW,
-                line,
-                f"intent {names[0]!r} is not in pack.yml; add it there or label the text anew",
-            )
+            own = slug(names[0])
+            mend = "add it there or label the text anew"
+            if own in self._intents:
+                mend = f"write {own}, as `frontdesk import` does (--test: into test.jsonl)"
+            self.error(Kind.ROW, line, f"intent {names[0]!r} is not in pack.yml; {mend}")
         name = names[0] if names else None
         if self._intents is None and name in OUT_OF_SCOPE:
             name = "out_of_scope"  # training takes both names for one

@@ -74,6 +74,13 @@ def test_a_csv_with_spaces_after_its_commas_is_read_without_them(tmp_path: Path)
     ]
 
 
+def test_empty_columns_without_a_name_as_spreadsheets_leave_them_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, ";Text;Label;;\n;a;x;;\n;b;y; ;\n", "data.csv")
+    assert read_examples(path) == [Example("a", "x"), Example("b", "y")]
+
+
 def test_a_line_separator_inside_a_json_string_is_no_end_of_line(tmp_path: Path) -> None:
     path = write(tmp_path, '{"text": "a\u2028b", "intent": "x"}\n')
     assert read_examples(path)[0].text == "a\u2028b"
@@ -127,6 +134,8 @@ def test_a_bad_json_row_is_told_with_its_line(tmp_path: Path, line: str, says: s
         ("text,labels\na,b\n", 1, "unknown column `labels`"),
         ("intent,sentiment\na,neutral\n", 1, "no column `text`"),
         ("text,text\na,b\n", 1, "names a column twice"),
+        ("text,label,\na,x,\nb,x,y\n", 3, "column 3 has no name; name it in the header"),
+        (",text,label\n0,a,x\n", 2, "column 1 has no name; name it in the header"),
         ('text,label\n"two\nlines",x\na,b,c\n', 4, "has 3 cells where the header has 2"),
         ('text,label\na,x\n"open,x\n', 3, "is not CSV"),
         ("text,label\na,x\n,x\n", 3, "the text is empty"),

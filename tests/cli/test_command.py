@@ -298,6 +298,7 @@ def test_where_standard_error_is_closed_the_exit_code_alone_tells(
         (("evaluate", "--model", "empty"), "is not a model directory"),
         (("evaluate", "--data", "nope"), "nope: there is no such file"),
         (("evaluate", "--cross-validate", "50", "--data", "data.jsonl"), "take fewer folds"),
+        (("classify", "-", "hello"), "- reads the texts from standard input, so it stands alone"),
         (("classify", "hello", "--model", "nope"), "nope: there is no such model"),
     ],
 )

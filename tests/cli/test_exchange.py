@@ -225,6 +225,35 @@ def test_an_import_adds_to_a_pack_and_says_what_it_left_out(frontdesk: Command) 
     assert "# A made-up shop" in Path("mine/pack.yml").read_text()
 
 
+def test_a_test_comes_into_a_pack_with_its_examples_or_after_them(frontdesk: Command) -> None:
+    write("a.csv", "text,label\nopen on sunday,Opening hours\nmoney back,re-fund\n")
+    write("t.csv", "text,label\nwhen do you close,Opening hours\nOpen on Sunday,Opening hours\n")
+    for steps in ([("a.csv", "--test", "t.csv")], [("a.csv",), ("--test", "t.csv")]):
+        shutil.rmtree("mine", ignore_errors=True)
+        for step in steps:
+            result = frontdesk("import", *step, "--into", "mine")
+            assert result.code == 0
+        assert "test: 1 new, 0 there already, 0 with another label, 1 in examples" in result.out
+        rows = [(e.text, e.intent) for e in read_examples("mine/test.jsonl")]
+        assert rows == [("when do you close", "opening_hours")]
+    said = frontdesk("validate", "mine", "--quick")
+    assert "test.jsonl" in said.out
+    assert "is not in pack.yml" not in said.out
+    before = everything()
+    again = frontdesk("import", "a.csv", "--test", "t.csv", "--into", "mine", "--json").json()
+    assert again["test"] | {"read": 2, "added": 0, "present": 1, "in_examples": 1} == again["test"]
+    assert everything() == before
+
+
+def test_what_is_no_test_and_nothing_at_all_are_refused(frontdesk: Command) -> None:
+    write("canned.csv", "short_code,content\nhours,nine to five\n")
+    shutil.copytree(FLORIST, "mine")
+    result = frontdesk("import", "--test", "canned.csv", "--into", "mine")
+    assert (result.code, "canned.csv: holds no examples" in result.err) == (2, True)
+    result = frontdesk("import", "--into", "mine")
+    assert (result.code, "Name a source" in result.err) == (2, True)
+
+
 def test_a_csv_with_semicolons_is_imported(frontdesk: Command) -> None:
     write("texts.csv", "sep=;\r\ntext;label\r\nopen, today?;hours\r\nmoney back;refund\r\n")
     assert frontdesk("import", "texts.csv", "--into", "mine").code == 0

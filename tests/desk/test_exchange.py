@@ -217,6 +217,56 @@ def test_texts_that_the_pack_has_are_not_added_again(pack_folder: Path) -> None:
     assert plan.pack_yml is None
 
 
+def test_a_test_is_renamed_like_the_examples_and_kept_apart_from_them(pack_folder: Path) -> None:
+    path = pack_folder / "test.jsonl"
+    present = [Labelled("examples.jsonl:1", "Are you open?", "opening_hours")]
+    held_out = [Labelled("test.jsonl:1", "money back", "refund")]
+    material = Material(
+        examples=[row("can you wrap it", "gift wrap"), row("let me in", "opening_hours")],
+        tests=[
+            Labelled("t:1", "open on sunday", "Opening Hours"),
+            Labelled("t:2", "wrap this, please", "gift wrap"),
+            Labelled("t:3", "1+1", "oos"),
+            Labelled("t:4", "lovely", None, "positive"),
+            Labelled("t:5", "Let me in!", "opening hours"),
+            Labelled("t:6", "are you open", "opening hours"),
+            Labelled("t:7", "Money back", "refund"),
+            Labelled("t:8", "Money back", "opening hours"),
+            Labelled("t:9", "who are you", "bot id"),
+            Labelled("t:10", "are you a robot", "bot id"),
+            Labelled("t:11", "x" * 4097, "refund"),
+        ],
+    )
+    plan = merge.plan(pack_folder, material, present, held_out)
+    assert [(e.text, e.intent) for e in plan.tests] == [
+        ("open on sunday", "opening_hours"),
+        ("wrap this, please", "gift_wrap"),
+        ("1+1", "out_of_scope"),
+        ("lovely", None),
+    ]
+    assert plan.test == {
+        "read": 11,
+        "added": 4,
+        "completed": 0,
+        "present": 1,
+        "conflicts": 1,
+        "in_examples": 2,
+        "too_long": 1,
+        "unknown": 2,
+    }
+    assert plan.intents == ("gift_wrap",)
+    assert "t:9: no intent is called 'bot id', so 2 of its rows are not imported" in said(plan)
+    assert "t:8: 'Money back' is opening_hours here and refund in test.jsonl:1" in said(plan)
+    before = path.read_text()
+    plan.write("", "more\n")
+    assert path.read_text() == before + "more\n"
+
+
+def test_a_test_alone_makes_no_pack(tmp_path: Path) -> None:
+    with pytest.raises(ExchangeError, match="hold no intent"):
+        merge.plan(tmp_path / "mine", Material(tests=[row("open?")]))
+
+
 def test_what_rows_of_one_import_say_of_a_text_comes_together_in_one_row(tmp_path: Path) -> None:
     material = Material(
         examples=[
@@ -301,10 +351,24 @@ def test_values_are_filled_in_where_the_pack_exists(pack_folder: Path) -> None:
     assert gift.answer == {"en": "{shop} wraps it for £3, {customer}."}
 
 
-def test_two_labels_that_would_become_one_intent_are_an_error(tmp_path: Path) -> None:
-    material = Material([row("a", "ask-hours"), row("b", "ask hours")])
-    with pytest.raises(ExchangeError, match="'ask-hours' and 'ask hours' would both be called"):
+def test_all_labels_that_would_become_one_intent_are_told_at_once(tmp_path: Path) -> None:
+    labels = ("re-fund", "a-b", "a b", "re/fund", "a-b", "a b")
+    material = Material([row(f"text {n}", name) for n, name in enumerate(labels)])
+    with pytest.raises(ExchangeError) as failed:
         merge.plan(tmp_path / "mine", material)
+    assert str(failed.value).splitlines() == [
+        "source:1: the intents 'a-b' and 'a b' would both be called a_b; rename one",
+        "source:1: the intents 're-fund' and 're/fund' would both be called re_fund; rename one",
+    ]
+
+
+def test_new_intents_that_look_like_others_are_told_before_all_else(pack_folder: Path) -> None:
+    present = [Labelled(f"examples.jsonl:{n}", f"money back {n}", "refund") for n in range(9)]
+    examples = [row("x" * 4097, "refund"), row("money!", "refnd"), row("1+1", "oos")]
+    plan = merge.plan(pack_folder, Material(examples), present)
+    assert plan.notices[0].message == "intent refnd (1 example) looks like refund; is it mistyped?"
+    assert plan.notices[0].where == "source:1"
+    assert len(plan.notices) == 2
 
 
 def test_sources_without_an_intent_make_no_pack(tmp_path: Path) -> None:

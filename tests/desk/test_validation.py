@@ -87,7 +87,11 @@ def test_a_broken_pack_does_not_hide_what_is_wrong_with_its_examples(pack_folder
         ({"text": " \t", "intent": "refund"}, "the text is missing or empty"),
         ({"text": 5, "intent": "refund"}, "the text is missing or empty"),
         ({"text": "x" * 5000, "intent": "refund"}, "the text has 5000 characters"),
-        ({"text": "brand new", "intent": "refnd"}, "intent 'refnd' is not in pack.yml"),
+        ({"text": "brand new", "intent": "refnd"}, "intent 'refnd' is not in pack.yml; add it"),
+        (
+            {"text": "brand new", "intent": "Opening hours"},
+            "intent 'Opening hours' is not in pack.yml; write opening_hours",
+        ),
         ({"text": "brand new", "intent": 7}, "intent 7 is no name"),
         ({"text": "brand new", "intent": " "}, "intent ' ' is no name"),
         ({"text": "brand \ud83d new", "intent": "refund"}, "half of a surrogate pair"),

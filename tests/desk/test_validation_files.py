@@ -55,6 +55,23 @@ def test_a_csv_of_a_spreadsheet_is_clean(tmp_path: Path) -> None:
     assert check_files(data).findings == []
 
 
+def test_a_spreadsheets_empty_column_is_nothing_and_a_filled_one_without_a_name_told_once(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data.csv"
+    rows = [f"{number};{text};{intent};" for number, (text, intent) in enumerate(_plenty("a"))]
+    data.write_text("\n".join([";Text;Label;", *rows]))
+    assert [(each.line, each.message) for each in _errors(data) if each.line] == [
+        (2, "column 1 has no name; name it in the header, or take it away")
+    ]
+    data.write_text(
+        "\n".join(
+            ["Text;Label;", *(f"{text};{intent};" for text, intent in _plenty("a") + _plenty("b"))]
+        )
+    )
+    assert check_files(data).findings == []
+
+
 def test_rasas_nlu_is_checked_with_its_lines_and_not_mended(tmp_path: Path) -> None:
     data = tmp_path / "nlu.yml"
     data.write_text(
@@ -108,6 +125,7 @@ def test_a_csv_finding_has_the_line_where_its_row_begins(tmp_path: Path) -> None
         ("text;label\na;b;c\n", 2, "put a text with semicolons in double quotes"),
         ("sentence,label\na,b\n", 1, "no column text"),
         ("text,text\na,b\n", 1, "names a column twice"),
+        ("text,label,\na,x,\nb,x,y\nc,x,z\n", 3, "column 3 has no name; name it in the header"),
         ("text,label,mood\na,b,c\n", 1, "column 'mood' is not known"),
         ("text,category\na,b\nc,d\n", 1, "no label column; rename `category` to `intent`"),
         ("text,topic,tone\na,b,c\nd,e,f\n", 1, "no label column; name one intent or sentiment"),
@@ -243,7 +261,12 @@ def test_both_names_of_out_of_scope_are_one_label_and_in_capitals_it_is_none(
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [("refund", "refund\u200b"), ("caf\u00e9", "cafe\u0301"), ("Refund", "refund")],
+    [
+        ("refund", "refund\u200b"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("Refund", "refund"),
+        ("opening_hours", "opening hours"),
+    ],
 )
 def test_names_of_intents_that_look_alike_are_told_once(
     tmp_path: Path, name: str, other: str
@@ -252,6 +275,45 @@ def test_names_of_intents_that_look_alike_are_told_once(
     (found,) = check_files(_jsonl(tmp_path / "data.jsonl", *rows)).findings
     assert (found.severity, found.line) == (Severity.WARNING, 21)
     assert found.message.startswith(f"intent {other!r} differs from {name!r} in line 1 by case,")
+
+
+@pytest.mark.parametrize(
+    ("rare", "common"),
+    [
+        ("rfund", "refund"),
+        ("refunds", "refund"),
+        ("erfund", "refund"),
+        ("Order statuus", "order_status"),
+        ("ooss", "oos"),
+    ],
+)
+def test_a_rare_intent_that_looks_like_a_mistyped_common_one_is_told(
+    tmp_path: Path, rare: str, common: str
+) -> None:
+    rows = [*_plenty("swap"), *_plenty(common), ("hm", rare)]
+    found = check_files(_jsonl(tmp_path / "data.jsonl", *rows)).findings
+    assert [(each.line, each.message) for each in found if each.kind is Kind.ALIKE] == [
+        (41, f"intent {rare!r} (1 example) looks like {common!r}; is it mistyped?")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rare", "common", "count"),
+    [
+        ("refunds", "refund", 5),
+        ("plan_2", "plan_1", 1),
+        ("bye", "hi", 1),
+        ("sizes", "wires", 1),
+        ("logout", "login", 1),
+        ("退货", "退款", 1),
+    ],
+)
+def test_an_intent_that_may_well_be_another_is_not_taken_for_a_mistyped_one(
+    tmp_path: Path, rare: str, common: str, count: int
+) -> None:
+    rows = [*_plenty(common), *_plenty(rare, count)]
+    found = check_files(_jsonl(tmp_path / "data.jsonl", *rows)).findings
+    assert not [each for each in found if each.kind is Kind.ALIKE]
 
 
 @pytest.mark.parametrize("kind", ["intent", "sentiment"])
@@ -286,8 +348,8 @@ def test_a_file_of_sentiments_alone_is_no_file_without_intents(tmp_path: Path) -
     data = tmp_path / "data.csv"
     data.write_text("text,sentiment\nlovely,Positive\nawful, negative \n")
     assert [each.message for each in check_files(data).findings] == [
-        "sentiment negative has 1 examples; write at least 20",
-        "sentiment positive has 1 examples; write at least 20",
+        "sentiment negative has 1 example; write at least 20",
+        "sentiment positive has 1 example; write at least 20",
     ]
     assert not _errors(data)
 
