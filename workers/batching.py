@@ -291,7 +291,13 @@ class BatchWorker(SimpleWorker):
 
     def run_maintenance_tasks(self) -> None:
         with self._through():
-            self._patiently(super().run_maintenance_tasks)
+            try:
+                self._patiently(super().run_maintenance_tasks)
+            except redis.exceptions.RedisError as error:
+                # Nothing is in hand: to end without these is a normal end.
+                if self._stop_requested and _is_away(error):
+                    raise StopRequested from None
+                raise
 
     def _call_hook(self) -> None:
         if self.between_batches is not None:

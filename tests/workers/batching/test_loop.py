@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from batch_process import start, stop, until
 from redis import Redis
 from rq import Retry
 from rq.job import Job, JobStatus
 from rq.suspension import resume, suspend
-from rq.worker import BaseWorker
+from rq.worker import BaseWorker, SimpleWorker
 
 from desk.queues import (
     CLASSIFY,
@@ -236,6 +237,26 @@ def test_sigterm_while_dead_workers_jobs_are_read_parks_none_of_them(
     worker_on(connection, nothing).work(logging_level="CRITICAL", max_idle_time=5)
     assert looks
     assert job(connection, 1).get_status() is JobStatus.QUEUED
+
+
+def test_sigterm_while_redis_is_away_in_the_odd_jobs_is_a_normal_end(
+    connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    def away(_worker: SimpleWorker) -> None:
+        looks.append(time.monotonic())
+        if len(looks) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise redis.exceptions.ConnectionError("away")
+
+    monkeypatch.setattr(SimpleWorker, "run_maintenance_tasks", away)
+    worker = worker_on(connection, nothing)
+    errors: list[str] = []
+    monkeypatch.setattr(worker.log, "error", lambda said, *_, **__: errors.append(said))
+    worker.work(logging_level="CRITICAL")
+    assert errors == ["Worker %s: Redis is away (%s); again in %.1f s"]
+    assert len(looks) == 2
 
 
 def idle(connection: Redis) -> bool:
