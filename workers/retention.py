@@ -1,4 +1,5 @@
-"""What a desk keeps no longer: customers' words past their time, and colleagues' at once."""
+"""What a desk keeps no longer: customers' words past their time, and what
+a version before kept of colleagues'."""
 
 from __future__ import annotations
 
