@@ -294,7 +294,10 @@ def run(
 
     def between_batches() -> None:
         champion.follow()
-        worker.max_batch = champion.pace.fits(max_batch)
+        fits = champion.pace.fits(max_batch)
+        if (fits < max_batch) != (worker.max_batch < max_batch):
+            log.info("batch.limited" if fits < max_batch else "batch.unlimited", most=fits)
+        worker.max_batch = fits
         heartbeat.beat()
 
     with Watchdog() as watchdog:

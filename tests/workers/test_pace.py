@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import os
+import signal
+from pathlib import Path
 
+import pytest
+import structlog
+
+from classifier.engine import Timings
+from tests.desk.acting import Stage, predict
+from workers.batching import BatchWorker
+from workers.inference import run
 from workers.pace import Pace
 
 
@@ -29,3 +38,31 @@ def test_after_one_that_was_slow_for_once_full_batches_are_back_within_a_few() -
         pace.learn(size, seconds=size * 0.01)
     assert sizes == sorted(sizes)
     assert (sizes[0], sizes[-1]) == (2, 64)
+
+
+def test_a_worker_says_once_that_it_takes_fewer_than_it_may_and_once_that_it_takes_all_again(
+    stage: Stage, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Model:
+        version, device, dtype, timings = "some", "cpu", "float32", Timings()
+
+        def __call__(self, texts: list[str]) -> object:
+            return [predict(text) for text in texts]
+
+    sizes = iter([64, 8, 8, 5, 64, 64])
+
+    def fits(_pace: Pace, most: int) -> int:
+        size = next(sizes, None)
+        if size is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return size or most
+
+    monkeypatch.setattr("workers.inference.registry.champion", lambda _: Model.version)
+    monkeypatch.setattr("workers.inference.Classifier.load", lambda *_: Model())
+    monkeypatch.setattr(Pace, "fits", fits)
+    monkeypatch.setattr(BatchWorker, "idle_tick", 0.05)
+    folders = {"models_dir": tmp_path, "data_dir": tmp_path}
+    with structlog.testing.capture_logs() as logs:
+        run(stage.desk, redis_url, **folders, device="cpu", max_batch=64)
+    said = [(log["event"], log["most"]) for log in logs if log["event"].startswith("batch.")]
+    assert said == [("batch.limited", 8), ("batch.unlimited", 64)]
