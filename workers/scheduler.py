@@ -181,10 +181,8 @@ class Scheduler:
             waiting = [pair for pair in waiting if pair[0] not in alone or pair[0] in longer]
             alone &= longer
         ids = [message_id for message_id, _ in waiting]
-        jobs = [
-            (queues.classify_job_id(*pair), 0.0 if pair[0] in alone else STUCK_SECONDS)
-            for pair in waiting
-        ]
+        # A trial's job, too: it may just have been claimed again, after one that ended by an error.
+        jobs = [(queues.classify_job_id(*pair), STUCK_SECONDS) for pair in waiting]
         fates = dict(zip(ids, self._fates(queues.CLASSIFY, jobs), strict=True))
         deadly = [id_ for id_ in alone if fates[id_] is Fate.DIED]
         stuck = [id_ for id_ in ids if fates[id_] is not Fate.UNDER_WAY and id_ not in deadly]

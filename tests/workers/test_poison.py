@@ -173,6 +173,40 @@ def test_a_trial_that_ended_without_a_death_is_no_proof_and_the_message_is_tried
     assert stage.decision(job[0]).rule == "confident"
 
 
+def test_the_retry_of_a_trial_that_the_database_cut_short_is_no_death_while_it_waits_for_it(
+    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.set(datetime.now(UTC))
+    job = stage.write("where is it")
+    assert job is not None
+    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
+    queues.enqueue_classify(connection, [again])
+    scheduler = Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None)
+    pending, decide_batch = deciding.pending, deciding.decide_batch
+    looks: list[int] = []
+
+    def away(*_: object) -> list[tuple[int, int]]:
+        monkeypatch.setattr(deciding, "decide_batch", decide_batch)
+        raise OperationalError("commit", {}, Exception("server closed the connection"))
+
+    def second_is_late(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingMessage]:
+        looks.append(len(wanted))
+        if len(looks) == 2:  # it has waited for a second when the scheduler is served first
+            clock.move(seconds=9)
+            second_ago = (clock() - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            key = f"rq:job:{queues.classify_job_id(*again)}"
+            assert connection.hget(key, "status") == b"started"
+            connection.hset(key, "started_at", second_ago)
+            scheduler.tick()
+        return pending(desk, wanted)
+
+    monkeypatch.setattr(deciding, "decide_batch", away)
+    monkeypatch.setattr(deciding, "pending", second_is_late)
+    work_off(stage, connection, Model(stage))
+    assert looks == [1, 1]
+    assert stage.decision(job[0]).rule == "confident"
+
+
 class Model:
     """Predicts anything, but fails at texts that begin so, and where a batch is too large."""
 
