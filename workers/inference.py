@@ -172,8 +172,8 @@ class Inference:
     def _try_alone(self, message: PendingMessage) -> bool:
         """Decide a message over which a worker may have died, alone; False if it was left alone.
 
-        One that is being tried already is left alone: whoever tries it has died or stands still,
-        and the scheduler will say so.
+        One whose trial somebody else began is left alone: who did may be dead of it. The scheduler
+        says so; where it did not look before the lease was over, the message is tried once more.
         """
         attempt = (message.id, message.attempt)
         if message.trial == Trial.ALONE and attempt != self._trying:

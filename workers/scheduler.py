@@ -69,7 +69,8 @@ class Fate(Enum):
     DIED = auto()
     """A worker began it and has not ended it: dead, most likely."""
     ENDED = auto()
-    """Failed or finished, without what it stands for: whoever ended it was alive."""
+    """Failed or finished, without what it stands for. Whoever ended it was alive; but who began
+    it may be dead, where another worker's RQ has queued it again after the lease."""
 
 
 class Scheduler:
