@@ -133,7 +133,10 @@ def again(
         if not _under_way(session, row, attempt):
             return
         row.state, row.error = DeliveryState.PENDING, kept_error(error)
-        row.not_before = desk.clock() + min(timedelta(seconds=seconds), LONGEST_WAIT)
+        now = desk.clock()
+        row.not_before = now + min(timedelta(seconds=seconds), LONGEST_WAIT)
+        # Where the clock was put back it would be due at once, and again and again.
+        row.created_at = min(row.created_at, now)
         doubtful = uncertain and row.method not in IDEMPOTENT_METHODS
         outcome = "uncertain" if doubtful and not row.uncertain else "again"
         row.uncertain = row.uncertain or doubtful
