@@ -249,6 +249,26 @@ def cancel(session: Session, row: DeliveryRow) -> None:
     happened(session, "delivery.cancelled", delivery=row.id, message=row.message_id)
 
 
+def deletion_is_void(session: Session, desk: Desk, row: DeliveryRow) -> None:
+    """A copy that was to be deleted has no known id with the customer; the caller has cancelled the
+    deletion. The operators, who wait for its end, learn of it where it may have arrived."""
+    copy = _copy(session, row)
+    if copy is None or row.conversation_id is None:
+        return
+    # One that was sent and is cancelled was taken back, and that is told.
+    in_doubt = copy.state is DeliveryState.CANCELLED and copy.uncertain and copy.sent_at is None
+    if copy.state is DeliveryState.SENT or in_doubt:
+        conversation = session.get_one(Conversation, row.conversation_id)
+        operators_text(
+            session,
+            desk,
+            f"taken-back:perhaps:{row.key.rpartition(':')[2]}",  # once for an album
+            html(say("taken-back-perhaps", desk.language)),
+            customer=session.get_one(Customer, conversation.customer_id),
+            reply_to=_about(session, desk, row),
+        )
+
+
 def sent_barely(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:
     """Note that Telegram has accepted the delivery, and do nothing of what else `sent` does.
 

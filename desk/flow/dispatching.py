@@ -33,6 +33,7 @@ from desk.flow.delivering import (
     LONGEST_WAIT,
     WITHDRAWN,
     cancel,
+    deletion_is_void,
     failed_in_any_case,
 )
 from desk.flow.desk import Desk
@@ -179,6 +180,8 @@ def _take(
             return None
         if _overtaken(session, row):
             cancel(session, row)
+            if row.key.startswith(DELETE_KEY):
+                deletion_is_void(session, desk, row)
             return None
         delivery = _delivery(session, desk, row)
     except SQLAlchemyError:

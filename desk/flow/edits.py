@@ -220,7 +220,9 @@ def operator_changed(
             told = _refusal(session, customer, message, copy, inbox_id)
             waits = copy.state is DeliveryState.PENDING and not copy.uncertain
             if told is None and rewritten.method is None and not waits:
-                _tell_of(session, desk, thread_id, telegram_id, "change-of-kind")
+                arrived = copy.state is DeliveryState.SENT
+                name = "change-of-kind" if arrived else "change-of-kind-perhaps"
+                _tell_of(session, desk, thread_id, telegram_id, name)
             elif told is None:
                 _pass_on(session, desk, inbox_id, customer, message, copy, rewritten)
         if told is not None:

@@ -48,7 +48,7 @@ def take_back(
     would leave, unless it is no note any more by then.
 
     Returns the name of the text that says what becomes of the message; None where that is said once
-    Telegram has deleted the copy, or refused to.
+    Telegram has deleted the copy, or refused to, or can't be asked to.
     """
     outcome = _take_back(session, desk, inbox_id, customer, message, copy)
     for other, its_copy in _album_of(session, message):
