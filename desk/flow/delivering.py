@@ -133,7 +133,10 @@ def again(
         if not _under_way(session, row, attempt):
             return
         row.state, row.error = DeliveryState.PENDING, kept_error(error)
-        row.not_before = desk.clock() + min(timedelta(seconds=seconds), LONGEST_WAIT)
+        now = desk.clock()
+        row.not_before = now + min(timedelta(seconds=seconds), LONGEST_WAIT)
+        # Where the clock was put back it would be due at once, and again and again.
+        row.created_at = min(row.created_at, now)
         doubtful = uncertain and row.method not in IDEMPOTENT_METHODS
         outcome = "uncertain" if doubtful and not row.uncertain else "again"
         row.uncertain = row.uncertain or doubtful
@@ -244,6 +247,26 @@ def cancel(session: Session, row: DeliveryRow) -> None:
     row.state = DeliveryState.CANCELLED
     counted(session, metrics.DELIVERIES, "cancelled")
     happened(session, "delivery.cancelled", delivery=row.id, message=row.message_id)
+
+
+def deletion_is_void(session: Session, desk: Desk, row: DeliveryRow) -> None:
+    """A copy that was to be deleted has no known id with the customer; the caller has cancelled the
+    deletion. The operators, who wait for its end, learn of it where it may have arrived."""
+    copy = _copy(session, row)
+    if copy is None or row.conversation_id is None:
+        return
+    # One that was sent and is cancelled was taken back, and that is told.
+    in_doubt = copy.state is DeliveryState.CANCELLED and copy.uncertain and copy.sent_at is None
+    if copy.state is DeliveryState.SENT or in_doubt:
+        conversation = session.get_one(Conversation, row.conversation_id)
+        operators_text(
+            session,
+            desk,
+            f"taken-back:perhaps:{row.key.rpartition(':')[2]}",  # once for an album
+            html(say("taken-back-perhaps", desk.language)),
+            customer=session.get_one(Customer, conversation.customer_id),
+            reply_to=_about(session, desk, row),
+        )
 
 
 def sent_barely(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:

@@ -23,6 +23,7 @@ from desk.flow.cards import (
     UNANSWERED_KEY,
     UNHEARD_KEYS,
 )
+from desk.flow.clocks import AHEAD
 from desk.flow.composing import WRITTEN_KEY
 from desk.flow.delivering import (
     CHANGE_KEY,
@@ -32,6 +33,7 @@ from desk.flow.delivering import (
     LONGEST_WAIT,
     WITHDRAWN,
     cancel,
+    deletion_is_void,
     failed_in_any_case,
 )
 from desk.flow.desk import Desk
@@ -163,8 +165,9 @@ def _due(desk: Desk) -> ColumnElement[bool]:
     return or_(
         DeliveryRow.not_before.is_(None),
         DeliveryRow.not_before <= now,
-        # Nothing is told to wait so long: the clock was put back since.
+        # Nothing is told to wait so long, or written later than now: the clock was put back since.
         DeliveryRow.not_before > now + LONGEST_WAIT,
+        DeliveryRow.created_at > now + AHEAD,
     )
 
 
@@ -177,6 +180,8 @@ def _take(
             return None
         if _overtaken(session, row):
             cancel(session, row)
+            if row.key.startswith(DELETE_KEY):
+                deletion_is_void(session, desk, row)
             return None
         delivery = _delivery(session, desk, row)
     except SQLAlchemyError:

@@ -23,7 +23,7 @@ from desk.flow.cards import post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
 from desk.flow.customers import ask_model, held_back, say_nothing, show_undecided
-from desk.flow.delivering import CHANGE_KEY, WITHDRAWN, cancel
+from desk.flow.delivering import CHANGE_KEY, cancel
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
@@ -32,7 +32,7 @@ from desk.flow.kept_back import is_note, stays_here
 from desk.flow.noting import happened
 from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
 from desk.flow.quiet import close_if_quiet
-from desk.flow.taking_back import take_back
+from desk.flow.taking_back import leave, take_back
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
@@ -220,7 +220,9 @@ def operator_changed(
             told = _refusal(session, customer, message, copy, inbox_id)
             waits = copy.state is DeliveryState.PENDING and not copy.uncertain
             if told is None and rewritten.method is None and not waits:
-                _tell_of(session, desk, thread_id, telegram_id, "change-of-kind")
+                arrived = copy.state is DeliveryState.SENT
+                name = "change-of-kind" if arrived else "change-of-kind-perhaps"
+                _tell_of(session, desk, thread_id, telegram_id, name)
             elif told is None:
                 _pass_on(session, desk, inbox_id, customer, message, copy, rewritten)
         if told is not None:
@@ -238,7 +240,7 @@ def _pass_on(
 ) -> None:
     """Have the customer's copy changed, or let one that has not left take the change along."""
     message.text = clean(rewritten.text)
-    copy.payload = {name: value for name, value in copy.payload.items() if name != WITHDRAWN}
+    leave(session, message, copy)
     happened(session, "operator.changed", message=message.id, conversation=message.conversation_id)
     waits = copy.state is DeliveryState.PENDING
     if waits:

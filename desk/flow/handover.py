@@ -19,6 +19,9 @@ CHAT_UNUSABLE = "the operators' chat can't be used: "
 """Begins the error of a delivery that waits until the bot may post in that chat again."""
 UNUSABLE_FOR = timedelta(minutes=5)
 """What has waited for so long may wait on: until somebody looks, nobody is promised."""
+REFUSED_LATELY = timedelta(minutes=1)
+"""So long after it was due again, what was refused says that the bot is still out: it is tried at
+each minute. A row behind it keeps its error until its turn has come, which may be long after."""
 
 
 def handover_text(session: Session, desk: Desk, customer: Customer) -> str:
@@ -62,13 +65,18 @@ def _nobody_is_reached(session: Session, desk: Desk) -> bool:
         return True
     known: dict[str, bool] = session.info
     if CHAT_UNUSABLE not in known:  # once for a batch
+        now = desk.clock()
         refused = select(DeliveryRow.id).where(
             DeliveryRow.chat_id == desk.operator_chat_id,
             IS_UNFINISHED,
             DeliveryRow.error.startswith(CHAT_UNUSABLE),
-            DeliveryRow.created_at <= desk.clock() - UNUSABLE_FOR,
         )
-        known[CHAT_UNUSABLE] = session.scalar(refused.limit(1)) is not None
+        # Not of one row: what is written meanwhile may be tried before what waits the longest.
+        waits = refused.where(DeliveryRow.created_at <= now - UNUSABLE_FOR)
+        lately = refused.where(DeliveryRow.not_before >= now - REFUSED_LATELY)
+        known[CHAT_UNUSABLE] = all(
+            session.scalar(query.limit(1)) is not None for query in (waits, lately)
+        )
     return known[CHAT_UNUSABLE]
 
 

@@ -11,7 +11,7 @@ from desk.flow.composing import WRITTEN_KEY, add_delivery
 from desk.flow.delivering import DELETE_KEY, DELETE_MESSAGE, WITHDRAWN, cancel
 from desk.flow.desk import Desk
 from desk.flow.operators import enter_topic, tell, written_in_topic
-from desk.tables import Conversation, Customer, DeliveryRow, Message
+from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
 from desk.texts import say
 
 
@@ -48,7 +48,7 @@ def take_back(
     would leave, unless it is no note any more by then.
 
     Returns the name of the text that says what becomes of the message; None where that is said once
-    Telegram has deleted the copy, or refused to.
+    Telegram has deleted the copy, or refused to, or can't be asked to.
     """
     outcome = _take_back(session, desk, inbox_id, customer, message, copy)
     for other, its_copy in _album_of(session, message):
@@ -56,6 +56,36 @@ def take_back(
         if not (by_edit and held_back):
             _take_back(session, desk, inbox_id, customer, other, its_copy)
     return outcome
+
+
+def leave(session: Session, message: Message, copy: DeliveryRow) -> None:
+    """Of what edits of a message into a note have taken back, leave with the customer what is not
+    deleted yet; of an album, all. The caller has locked the copy.
+
+    What a colleague has taken back by /delete is deleted all the same.
+    """
+    pictures = [(message, copy), *_album_of(session, message)]
+    coming = session.scalars(
+        select(DeliveryRow)
+        .where(
+            DeliveryRow.message_id.in_([picture.id for picture, _ in pictures]),
+            DeliveryRow.key.startswith(DELETE_KEY),
+            DeliveryRow.state == DeliveryState.PENDING,
+        )
+        .order_by(DeliveryRow.id)
+        .with_for_update()
+    ).all()
+    for row in coming:
+        wanted_by = session.get(Inbox, int(row.key.rpartition(":")[2]))
+        edited = wanted_by.payload.get("edited_message") if wanted_by is not None else None
+        if edited is not None and edited.get("message_id") == message.telegram_id:
+            cancel(session, row)
+    still = {row.message_id for row in coming if row.state is DeliveryState.PENDING}
+    for picture, its_copy in pictures:
+        if picture.id not in still and its_copy.payload.get(WITHDRAWN):
+            session.refresh(its_copy, with_for_update=True)
+            kept = {name: value for name, value in its_copy.payload.items() if name != WITHDRAWN}
+            its_copy.payload = kept
 
 
 def _take_back(

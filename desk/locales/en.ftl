@@ -272,6 +272,7 @@ take-back-what = Write /delete as a reply to what you or a colleague wrote to th
 change-of-nothing-sent = The customer has not got this message, so the change was not sent either. To say it to them, write it anew.
 change-of-file = The new file was not sent: the customer still has the message as it was. Send it anew.
 change-of-kind = Only a change of a text or a caption can be passed on: the customer still has this message as it was. To say something else, send it anew.
+change-of-kind-perhaps = Only a change of a text or a caption can be passed on, and this message is just on its way: the customer gets it as it was or as it is now. To be sure, send it anew.
 command-by-edit = A command is not carried out by an edit. If it is still to be done, write it anew.
 disturbance-operators = ⚠️ The database does not answer. What customers write is kept by Telegram and handled once it is back; whoever writes is told once. See: frontdesk doctor
 update-parked = Update { $inbox } could not be handled and was set aside. See: frontdesk doctor

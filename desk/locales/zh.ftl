@@ -194,6 +194,7 @@ take-back-what = 请用 /delete 回复您或同事在这个话题里写给客户
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
 change-of-file = 新文件没有发送，客户看到的仍是原来的消息。请重新发送。
 change-of-kind = 只有对文字或说明文字的修改才能转给客户：客户看到的仍是原来的消息。如要更正，请重新发送。
+change-of-kind-perhaps = 只有对文字或说明文字的修改才能转给客户，而这条消息正在发出：客户收到的可能是修改前的，也可能是修改后的。如要确保无误，请重新发送。
 command-by-edit = 修改消息不会执行命令。如仍需执行，请重新发送该命令。
 disturbance-operators = ⚠️ 数据库没有响应。客户的消息由 Telegram 保留，恢复后会继续处理；每位来信的客户会收到一次通知。请运行：frontdesk doctor
 update-parked = 更新 { $inbox } 无法处理，已搁置。请运行：frontdesk doctor

@@ -65,16 +65,21 @@ def test_the_oldest_delivery_holds_back_the_younger_ones_while_it_waits(
     assert take_texts(stage) == ["one"]
 
 
+@pytest.mark.parametrize("back", [45, 120])
 @pytest.mark.parametrize("chat_id", [ANA.chat_id, OPERATOR_CHAT])
 def test_what_waits_for_a_moment_does_not_wait_for_a_clock_that_is_put_back(
-    stage: Stage, clock: Clock, chat_id: int
+    stage: Stage, clock: Clock, chat_id: int, back: int
 ) -> None:
     first, _ = add_deliveries(stage, "one", "two", chat_id=chat_id)
     assert take_texts(stage) == ["one"]
     delivering.again(stage.desk, first, 1, 30, "429")
-    clock.move(hours=-2)
+    clock.move(minutes=-back)
     assert take_texts(stage) == ["one"]
-    delivering.sent(stage.desk, first, 2, 99)
+    delivering.again(stage.desk, first, 2, 30, "429")
+    assert take_texts(stage) == [], "asked again and again, Telegram would refuse for longer"
+    clock.move(seconds=30)
+    assert take_texts(stage) == ["one"]
+    delivering.sent(stage.desk, first, 3, 99)
     assert take_texts(stage) == ["two"]
 
 

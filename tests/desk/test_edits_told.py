@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from desk.flow import edits, operators
+from desk.flow import delivering, edits, operators
 from desk.flow.edits import Rewritten
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT
@@ -35,6 +35,20 @@ def test_an_edit_of_what_bots_can_not_change_is_told_once(stage: Stage) -> None:
     changes_poll(stage, "pink, red or white?")
     assert stage.told().count(OF_KIND) == 1
     assert [row.chat_id for row in stage.send_all()] == [OPERATOR_CHAT]
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+def test_of_what_is_on_its_way_nobody_is_told_that_it_arrived_as_it_was(
+    stage: Stage, in_doubt: bool
+) -> None:
+    """Telegram copies what the message says at that moment."""
+    ana_waits(stage)
+    oscar_writes(stage, "pink or red?")
+    (copy,) = [delivery for delivery in stage.take() if delivery.chat_id == ANA.chat_id]
+    if in_doubt:
+        delivering.again(stage.desk, copy.id, copy.attempts, 0, "answer lost", uncertain=True)
+    changes_poll(stage, "pink, red or blue?")
+    assert stage.told()[-1] == say("change-of-kind-perhaps", "en")
 
 
 def test_one_that_has_not_left_takes_the_change_along_and_nothing_is_told(stage: Stage) -> None:

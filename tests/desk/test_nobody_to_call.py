@@ -52,12 +52,39 @@ def test_while_the_bot_is_out_of_the_group_nobody_is_promised(stage: Stage, cloc
     refused()
     customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
     assert "联系不到" not in stage.heard(BEN)[-1]
-    clock.move(minutes=5)
+    for _ in range(5):
+        clock.move(seconds=61)
+        refused()
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     assert stage.heard()[-1] == NOBODY
+    clock.move(seconds=61)
     stage.send_all()
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     assert "colleague already has your message" in stage.heard()[-1]
+
+
+def test_once_the_bot_is_in_again_what_still_waits_its_turn_takes_no_promise_back(
+    stage: Stage, clock: Clock
+) -> None:
+    """It keeps the old error until then, and calls for help go before it."""
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    stage.ask("hello?", intent="complaint")
+    (post,) = (taken for taken in stage.take() if taken.chat_id == OPERATOR_CHAT)
+    delivering.again(stage.desk, post.id, post.attempts, 60, f"{CHAT_UNUSABLE}403: Forbidden")
+    clock.move(minutes=6)
+    customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
+    (card,) = (taken for taken in stage.take() if taken.chat_id == OPERATOR_CHAT)
+    delivering.again(stage.desk, card.id, card.attempts, 60, f"{CHAT_UNUSABLE}403: Forbidden")
+    customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
+    assert "联系不到" in stage.heard(BEN)[-1], "the last one refused is new, the other waits long"
+    clock.move(seconds=61)
+    (card,) = (taken for taken in stage.take() if taken.chat_id == OPERATOR_CHAT)
+    delivering.sent(stage.desk, card.id, card.attempts, 9000)
+    clock.move(minutes=1)
+    customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
+    assert "联系不到" not in stage.heard(BEN)[-1]
 
 
 def test_what_only_waits_its_turn_for_the_group_takes_no_promise_back(

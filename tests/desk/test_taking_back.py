@@ -38,6 +38,15 @@ def oscar_writes(stage: Stage, text: str, telegram_id: int = OWN, **more: Any) -
     operators.operator_wrote(stage.desk, number, OSCAR, 77, telegram_id, text)
 
 
+def edit(stage: Stage, text: str, telegram_id: int = OWN) -> None:
+    number = stage.update(OPERATOR_CHAT)
+    with stage.desk.store.writing() as session:
+        body = {"message_id": telegram_id}
+        session.get_one(Inbox, number).payload = {"edited_message": body}
+    rewritten = Rewritten(text, "editMessageText", {"text": text})
+    edits.operator_changed(stage.desk, number, OSCAR, 77, telegram_id, rewritten)
+
+
 def delete(
     stage: Stage, reply_to: int | None = OWN, *, user_id: int = OLGA, thread_id: int = 77
 ) -> None:
@@ -121,7 +130,58 @@ def test_what_was_on_its_way_and_never_arrived_is_not_deleted(topic: Stage) -> N
     delete(topic)
     delivering.again(topic.desk, copy.id, copy.attempts, 0, "too many requests")
     assert to_ana(topic.take()) == []
+    assert topic.told()[-1] == say("taken-back-on-its-way", "en"), "if it arrives: it has not"
     assert {row.state for row in topic.deliveries(ANA.chat_id)[1:]} == {DeliveryState.CANCELLED}
+
+
+def test_what_perhaps_arrived_and_can_not_be_deleted_is_told(topic: Stage) -> None:
+    """As when Telegram's answer to the copy is lost, or its sender dies."""
+    oscar_writes(topic, "Ben's invoice")
+    (copy,) = to_ana(topic.take())
+    delete(topic)
+    assert topic.told()[-1] == say("taken-back-on-its-way", "en")
+    delivering.again(topic.desk, copy.id, copy.attempts, 0, "answer lost", uncertain=True)
+    assert to_ana(topic.take()) == []
+    assert notice(topic) == (say("taken-back-perhaps", "en"), OWN)
+
+
+def test_what_arrived_under_an_unknown_id_is_not_deleted_and_that_is_told(topic: Stage) -> None:
+    oscar_writes(topic, "Ben's invoice")
+    (copy,) = to_ana(topic.take())
+    delivering.sent(topic.desk, copy.id, copy.attempts, None)
+    delete(topic)
+    assert to_ana(topic.take()) == []
+    assert notice(topic) == (say("taken-back-perhaps", "en"), OWN)
+
+
+@pytest.mark.parametrize("on_its_way", [False, True])
+def test_what_is_no_note_after_all_stays_and_of_an_album_all(
+    topic: Stage, clock: Clock, on_its_way: bool
+) -> None:
+    for number in (OWN, OWN + 1):
+        oscar_writes(topic, "your roses", number, media_group_id="roses")
+    clock.move(seconds=2)
+    if on_its_way:
+        (copy,) = to_ana(topic.take())
+    else:
+        topic.send_all()
+    edit(topic, "// her roses")
+    edit(topic, "your new roses")
+    if on_its_way:
+        delivering.again(topic.desk, copy.id, copy.attempts, 0, "too many requests")
+    assert "deleteMessage" not in {row.method for row in topic.send_all()}
+    assert {copy_of(topic, number).state for number in (OWN, OWN + 1)} == {DeliveryState.SENT}
+    assert not [text for text in topic.told() if "Taken back" in text]
+
+
+def test_a_later_edit_does_not_keep_what_a_colleague_deletes(topic: Stage) -> None:
+    oscar_writes(topic, "Ben's invoice")
+    topic.send_all()
+    delete(topic, user_id=OLGA)
+    edit(topic, "Ben's new invoice")
+    topic.send_all()
+    assert copy_of(topic).state is DeliveryState.CANCELLED
+    assert notice(topic)[0].startswith("🗑 Taken back")
 
 
 def test_what_telegram_does_not_delete_is_told_and_not_tried_again(topic: Stage) -> None:
