@@ -104,7 +104,8 @@ def test_what_is_refused_of_a_colleagues_words_is_told_as_a_reply_to_them(
     stage.reply("Hello")
     stage.send_all()
     stage.reply("They come on Monday")
-    theirs = stage.all(select(Message).where(Message.author == Author.OPERATOR))[-1].telegram_id
+    ordered = select(Message).where(Message.author == Author.OPERATOR).order_by(Message.id)
+    theirs = stage.all(ordered)[-1].telegram_id
     if what == "change":
         stage.send_all()
         rewritten = Rewritten("on Tuesday", "editMessageText", {"text": "on Tuesday"})
