@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from classifier.vocabulary import Neighbour
 from desk.domain import Person, Role
-from desk.flow import customers, delivering, reminding, roster
+from desk.flow import customers, delivering, ready_answers, reminding, roster
 from desk.flow.composing import clean, plain, shorten
 from desk.flow.overview import overview
 from simulator.entities import find_entities
 from simulator.html_markup import parse_html
 from simulator.utf16 import length
 from tests.conftest import Clock
-from tests.desk.acting import ANA, OLGA, Stage, predict
+from tests.desk.acting import ANA, OLGA, OSCAR, Stage, predict
 
 TELEGRAM_LIMIT = 4096
 HOSTILE = {
@@ -128,6 +128,16 @@ def test_nor_does_a_customers_name_or_text_in_reminders_the_queue_and_a_refused_
     assert len(shown) >= 4
     assert all("omar_op" in text for text in shown)
     assert [live(text) for text in shown] == [set()] * len(shown)
+
+
+def test_nor_does_their_name_in_an_answer_that_an_operator_sends(stage: Stage) -> None:
+    person = replace(ANA, name="@omar_op /ban", username=None)
+    stage.ask("you are rude", person, intent="complaint")
+    stage.topic(person)
+    ready_answers.wanted(stage.desk, stage.update(), OSCAR, 77, "order_status")
+    (note,) = [text for text in stage.told() if text.startswith("✉️")]
+    assert "omar_op" in note
+    assert live(note) == set()
 
 
 def test_no_preview_of_a_customers_link_stands_in_the_group(stage: Stage) -> None:
