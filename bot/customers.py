@@ -158,7 +158,7 @@ async def write(
         _person(message),
         message.message_id,
         said(message),
-        _quoted(message),
+        _replied_to(message),
         list(_links(message)),
     )
     _classify(message, waiting, jobs, indicator)
@@ -190,7 +190,7 @@ def _classify(
         indicator.start(message.chat.id, waiting[0])
 
 
-def _quoted(message: Message) -> str | None:
+def _replied_to(message: Message) -> str | None:
     """What a message replies to by itself: the part that its author marked, or the whole."""
     if message.reply_to_message is None:
         return None  # what is quoted from elsewhere could pretend to be the desk's words
@@ -203,12 +203,15 @@ def _origin(message: Message) -> str | None:
         case None:
             return None
         case MessageOriginUser(sender_user=user):
-            own = message.from_user is not None and user.id == message.from_user.id
-            return None if own else user.full_name
-        case MessageOriginHiddenUser(sender_user_name=name):
-            return name
+            if message.from_user is not None and user.id == message.from_user.id:
+                return None
+            name = user.full_name
+        case MessageOriginHiddenUser(sender_user_name=hidden):
+            name = hidden
         case MessageOriginChannel(chat=chat) | MessageOriginChat(sender_chat=chat):
-            return chat.full_name
+            name = chat.full_name
+    # A deleted account has none, and is somebody else all the same.
+    return name or "–"
 
 
 def _links(message: Message) -> Iterator[str]:

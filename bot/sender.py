@@ -257,7 +257,7 @@ class Sender:
             simpler = _simpler(params, error)
             if simpler is None:
                 raise
-            log.error("markup_refused", method=method, error=error.description)
+            log.warning("part_refused", method=method, error=error.description)
         return await self._telegram.call(method, simpler)
 
     async def _refused(self, delivery: Delivery, error: RefusedError, breakdowns: int) -> None:

@@ -13,12 +13,6 @@ _TAG = re.compile(
     r"""<(?P<slash>/?)(?P<name>[A-Za-z][A-Za-z0-9-]*)"""
     r"""(?P<attributes>(?:\s+[A-Za-z-]+(?:="[^"<>]*"|='[^'<>]*')?)*)\s*>"""
 )
-WORD_JOINER = "\u2060"
-# An address is left whole, or one with an @ in its path would lead nowhere; so is an e-mail's.
-_LIVE = re.compile(
-    r"""(?P<address>https?://[\w-]+(?:\.[\w-]+)+/[^\s<>"'«»]*)"""
-    r"""|(?<![A-Za-z0-9_])@(?=[A-Za-z0-9_])|(?<![A-Za-z0-9_/<>])/(?=[A-Za-z0-9_])"""
-)
 
 
 def html_problems(text: str) -> list[str]:
@@ -52,18 +46,3 @@ def html_problems(text: str) -> list[str]:
 def escaped(text: str) -> str:
     """A person's text, safe inside Telegram's HTML (never put it into an attribute)."""
     return html.escape(text, quote=False)
-
-
-def inert(text: str) -> str:
-    """A stranger's text for the operators' group, safe inside HTML: it notifies nobody there, and
-    none of its words is a command that a tap would send.
-
-    It is longer by a character for each such word: see `defused`.
-    """
-    return escaped(defused(text))
-
-
-def defused(text: str) -> str:
-    """A text in which a word joiner stands behind the @ of each mention and the / of each command,
-    to be seen by nobody but Telegram."""
-    return _LIVE.sub(lambda found: found[0] if found["address"] else found[0] + WORD_JOINER, text)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from desk.flow.composing import clean, shorten
 from desk.flow.desk import Desk
+from desk.inert import inert
 from desk.tables import Message
-from desk.telegram_html import inert
 from desk.texts import say
 
 QUOTED = 200
@@ -20,7 +20,7 @@ LINK = 200
 """And of an address behind its words."""
 LINKS = 5
 """So many of these are kept: a card must have room for all of them."""
-FORWARDED = "↪️"
+FORWARDED_SIGN = "↪️"
 
 
 def quote(words: str) -> str:
@@ -46,7 +46,7 @@ def lines(desk: Desk, message: Message) -> list[str]:
     found = []
     if message.forwarded_from is not None:
         name = inert(message.forwarded_from)
-        found.append(f"{FORWARDED} {say('card-forwarded', desk.language, name=name)}")
+        found.append(f"{FORWARDED_SIGN} {say('card-forwarded', desk.language, name=name)}")
     words = _line(message.quoted or "")
     if words:
         found.append(f"↩️ <i>{inert(words)}</i>")

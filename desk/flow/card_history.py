@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from desk.domain import Author
 from desk.flow.batch import MOST_SAID, Said
-from desk.flow.besides import FORWARDED
+from desk.flow.besides import FORWARDED_SIGN
 from desk.flow.composing import length, plain, shorten
 from desk.flow.desk import Desk
-from desk.telegram_html import defused
+from desk.inert import defused
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
@@ -84,7 +84,7 @@ def _line(said: Said) -> _Line:
     # In one line, or a customer's could begin as if somebody else had said it.
     words = " ".join(defused(said.text).split())
     if said.forwarded_from is not None:
-        words = f"{FORWARDED} {defused(said.forwarded_from)}: {words}"
+        words = f"{FORWARDED_SIGN} {defused(said.forwarded_from)}: {words}"
     if said.author is not Author.CUSTOMER:
         words = shorten(words, LINE)
     return _Line(said.author, words, said.is_text)

@@ -27,6 +27,7 @@ from desk.flow.composing import (
 from desk.flow.desk import Desk
 from desk.flow.leaving import BACK_KEY, LEFT_KEY
 from desk.flow.lessons import OPERATORS_WORD
+from desk.inert import defused, inert
 from desk.pack import Escalate
 from desk.percent import compared
 from desk.policy import ATTACHMENT, CHANGED, OTHER_LANGUAGE, threshold
@@ -40,7 +41,6 @@ from desk.tables import (
     Message,
     PredictionRow,
 )
-from desk.telegram_html import defused, inert
 from desk.telegram_html import escaped as html
 from desk.texts import say
 

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from desk.domain import Author, Button
 from desk.flow.batch import add_row, turn
 from desk.flow.desk import Desk
+from desk.inert import inert
 from desk.pack import PackButton
 from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message, Operator
-from desk.telegram_html import escaped as html
 from desk.texts import say
 
 WRITTEN_KEY = "operator:"
@@ -319,8 +319,9 @@ def privacy_text(desk: Desk, customer: Customer) -> str:
 
 
 def called(customer: Customer) -> str:
-    """What a customer is called in texts to them, safe inside Telegram's HTML."""
-    return html(customer.first_name or customer.name)
+    """What a customer is called in texts to them, safe inside Telegram's HTML; inert, since those
+    that an operator sends stand in the group, too."""
+    return inert(customer.first_name or customer.name)
 
 
 def answer_buttons(desk: Desk, customer: Customer, intent: str) -> list[list[Button]]:

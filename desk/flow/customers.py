@@ -67,7 +67,7 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
         customer, conversation = enter(session, desk, person)
         is_new = not _has_written(session, customer)
         text = f"/start {payload}".rstrip()
-        message = _said(session, desk, conversation, inbox_id, None, text)
+        message = store_message(session, desk, conversation, inbox_id, None, text)
         if held_back(session, desk, customer, conversation, message):
             return
         if conversation.state is ConversationState.HUMAN:
@@ -111,7 +111,7 @@ def asked_for_help(
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return
         customer, conversation = enter(session, desk, person)
-        message = _said(session, desk, conversation, inbox_id, None, text)
+        message = store_message(session, desk, conversation, inbox_id, None, text)
         if held_back(session, desk, customer, conversation, message):
             return
         in_charge = conversation.state is ConversationState.HUMAN
@@ -132,7 +132,7 @@ def asked_for_privacy(desk: Desk, inbox_id: int, person: Person) -> None:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return
         customer, conversation = enter(session, desk, person)
-        message = _said(session, desk, conversation, inbox_id, None, "/privacy")
+        message = store_message(session, desk, conversation, inbox_id, None, "/privacy")
         if held_back(session, desk, customer, conversation, message):
             return
         if conversation.state is ConversationState.HUMAN:
@@ -147,7 +147,7 @@ def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> No
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return
         customer, conversation = enter(session, desk, person)
-        message = _said(session, desk, conversation, inbox_id, None, text)
+        message = store_message(session, desk, conversation, inbox_id, None, text)
         if conversation.state is not ConversationState.BOT:
             if held_back(session, desk, customer, conversation, message):
                 return
@@ -195,7 +195,7 @@ def ask_model(
     returns as `wrote` does."""
     customer, conversation = enter(session, desk, person)
     first = first_pending(session, conversation.id) is None
-    message = _said(session, desk, conversation, inbox_id, telegram_id, text)
+    message = store_message(session, desk, conversation, inbox_id, telegram_id, text)
     message.quoted, message.links = quoted and besides.quote(quoted), besides.links(links)
     # To a person who is awaited or in charge everything is shown, in its order.
     alone = who_answers(desk, conversation) is ConversationState.BOT
@@ -317,13 +317,15 @@ def sent_file(
         customer, conversation = enter(session, desk, person)
         if gesture and conversation.state is ConversationState.BOT:
             if not _has_written(session, customer):
-                _said(session, desk, conversation, inbox_id, telegram_id, caption)
+                store_message(session, desk, conversation, inbox_id, telegram_id, caption)
                 _greet(session, desk, inbox_id, customer, conversation)
             return
-        message = _said(session, desk, conversation, inbox_id, telegram_id, caption)
-        message.forwarded_from = forwarded_from and besides.origin(forwarded_from)
+        message = store_message(session, desk, conversation, inbox_id, telegram_id, caption)
+        if forwarded_from is not None:
+            message.forwarded_from = besides.origin(forwarded_from)
         message.links = besides.links(links)
-        if who_answers(desk, conversation) is ConversationState.BOT and not gesture:
+        calls = who_answers(desk, conversation) is ConversationState.BOT and not gesture
+        if calls:
             if not asked and held_back(session, desk, customer, conversation, message):
                 return
             rule = ASKED_FOR_PERSON if asked else ATTACHMENT
@@ -334,6 +336,9 @@ def sent_file(
             if not gesture:
                 say_added(session, desk, customer, conversation, message)
         show_undecided(session, desk, customer, conversation)
+        if message.links and not calls:
+            # The copy alone would show the words before them.
+            post_message(session, desk, customer, conversation, message)
         # Taken in a chat that is the operators' no longer, it may have none in this one.
         post_state_card(session, desk, customer, conversation, message)
         copy_file(session, desk, customer, conversation, message)
@@ -473,7 +478,7 @@ def say_nothing(session: Session, desk: Desk, message: Message, rule: str) -> No
     decided(session, message.id, Action.SILENT, rule)
 
 
-def _said(
+def store_message(
     session: Session,
     desk: Desk,
     conversation: Conversation,
@@ -481,6 +486,7 @@ def _said(
     telegram_id: int | None,
     text: str,
 ) -> Message:
+    """What a customer has sent as a message of their conversation, and the event that says so."""
     message = add_message(session, desk, conversation, inbox_id, Author.CUSTOMER, text, telegram_id)
     happened(session, "message.stored", message=message.id, conversation=conversation.id)
     return message

@@ -18,6 +18,7 @@ from desk.flow.following import show_following
 from desk.flow.handoff import call_person
 from desk.flow.noting import counted, happened
 from desk.flow.refreshing import edit_card, refresh_card
+from desk.inert import inert
 from desk.policy import NOT_DELIVERED
 from desk.store import DATABASE_AWAY, after_commit
 from desk.tables import Conversation, Customer, DeliveryRow, Message
@@ -475,7 +476,7 @@ def _post_bare(
         session,
         desk,
         f"bare:{refused.key}",
-        html(f"🔔 {title} · {customer.name}\n{said}"),
+        f"🔔 {title} · {inert(customer.name)}\n{inert(said)}",
         customer=customer,
         conversation=conversation,
         message=message,

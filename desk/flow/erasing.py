@@ -33,6 +33,7 @@ from desk.flow.lessons import AUTHORITY, taught
 from desk.flow.mentions import Mentions
 from desk.flow.reminding import DIGEST_KEYS
 from desk.flow.silence import is_silent
+from desk.inert import inert
 from desk.masking import mask
 from desk.store import Store
 from desk.tables import (
@@ -45,7 +46,6 @@ from desk.tables import (
     Message,
     utcnow,
 )
-from desk.telegram_html import escaped as html
 from desk.texts import say
 
 CHUNK = 1000
@@ -360,7 +360,7 @@ def _unname_digests(
                 key = f"unnamed:{digest.id}"
                 _have_sent(session, now, key, digest.chat_id, "editMessageText", rewritten)
             continue
-        text = digest.payload["text"].replace(html(customer.name), "…", 1)
+        text = digest.payload["text"].replace(inert(customer.name), "…", 1)
         digest.payload, digest.conversation_id = {**digest.payload, "text": text}, None
     session.flush()
 

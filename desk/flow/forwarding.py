@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from desk.domain import Author, ConversationState, Person
+from desk.domain import ConversationState, Person
 from desk.flow import besides
 from desk.flow.bans import is_banned
 from desk.flow.cards import post_message
-from desk.flow.conversations import add_message, enter
-from desk.flow.customers import held_back, say_nothing, show_undecided
+from desk.flow.conversations import enter
+from desk.flow.customers import held_back, say_nothing, show_undecided, store_message
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
 from desk.flow.intake import claim
-from desk.flow.noting import happened
 from desk.policy import FORWARDED
 
 
@@ -35,11 +34,8 @@ def forwarded(
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
             return
         customer, conversation = enter(session, desk, person)
-        message = add_message(
-            session, desk, conversation, inbox_id, Author.CUSTOMER, text, telegram_id
-        )
+        message = store_message(session, desk, conversation, inbox_id, telegram_id, text)
         message.forwarded_from, message.links = besides.origin(origin), besides.links(links)
-        happened(session, "message.stored", message=message.id, conversation=conversation.id)
         if who_answers(desk, conversation) is ConversationState.BOT:
             if held_back(session, desk, customer, conversation, message):
                 return

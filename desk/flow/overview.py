@@ -14,6 +14,7 @@ from desk.flow.awaiting import IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
 from desk.flow.composing import shorten
 from desk.flow.desk import Desk
 from desk.flow.reminding import CALLED, WAITING, is_late, late_replies, taken_by
+from desk.inert import inert
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -107,7 +108,7 @@ def _lines(desk: Desk, waits: Sequence[Waits], of: int) -> list[str]:
 
 def _linked(desk: Desk, customer: Customer) -> str:
     """The customer's name, which leads to their topic where they have one."""
-    name = html(shorten(customer.name, NAME))
+    name = inert(shorten(customer.name, NAME))
     chat = str(desk.operator_chat_id)
     # The address of a message in a supergroup has the chat's id without its mark.
     if customer.topic_id is None or str(customer.topic_chat_id) != chat or chat[:4] != "-100":

@@ -16,6 +16,7 @@ from desk.flow.awaiting import IS_CALLED, first_unanswered, unanswered_since
 from desk.flow.cards import REMIND_KEY, UNANSWERED_KEY
 from desk.flow.composing import has_delivery, operator_name, operators_text
 from desk.flow.desk import Desk
+from desk.inert import inert
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -231,7 +232,7 @@ def _post_reminder(session: Session, desk: Desk, waits: _Waits) -> None:
     words = say(
         text,
         desk.language,
-        customer=html(customer.name),
+        customer=inert(customer.name),
         span=_waited(desk, waits),
         operator=html(operator or ""),
     )
@@ -256,7 +257,7 @@ def _post_digest(
         count=called + unanswered,
         called=called,
         unanswered=unanswered,
-        customer=html(longest.customer.name),
+        customer=inert(longest.customer.name),
         span=_waited(desk, longest),
     )
     # Its conversation, which it names, though it goes to no topic.

@@ -16,8 +16,8 @@ from bot.app import BotOptions
 from bot.customers import NOTICES
 from desk import queues
 from desk.domain import Author, ConversationState, FeedbackKind, InboxState, MessageState
+from desk.inert import defused
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, Message
-from desk.telegram_html import defused
 from simulator import people
 from simulator.app import Simulator
 from simulator.world import OPERATORS_CHAT

@@ -30,6 +30,7 @@ def post(simulator: Simulator, customer: int, text: str, **parts: Any) -> None:
         ({"type": "chat", "sender_chat": GROUP}, "Neighbours"),
         ({"type": "user", "sender_user": BEN}, "Ben Builder"),
         ({"type": "hidden_user", "sender_user_name": "Your shop"}, "Your shop"),
+        ({"type": "user", "sender_user": {**BEN, "first_name": "", "last_name": None}}, "–"),
     ],
     ids=lambda value: value["type"] if isinstance(value, dict) else value,
 )

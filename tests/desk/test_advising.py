@@ -120,7 +120,7 @@ def test_who_is_not_understood_hears_what_is_urgent(
 def test_who_sends_a_file_hears_that_it_was_not_read_and_what_is_urgent(advised: Stage) -> None:
     customers.sent_file(advised.desk, advised.update(), ANA, 55, "[photo]")
     assert advised.heard() == [
-        f"I can't open files, but a colleague can.\nIn danger? Call 999.\n\n{HANDOVER}"
+        f"I can't open this, but a colleague can.\nIn danger? Call 999.\n\n{HANDOVER}"
     ]
 
 
@@ -146,7 +146,9 @@ def test_a_pack_that_says_nothing_leaves_the_reasons_first_words(stage: Stage) -
     stage.ask("where is it", intent="order_status", sentiment="negative")
     customers.sent_file(stage.desk, stage.update(), BEN, 55, "[photo]")
     assert stage.heard() == [f"{UPSET}\n{HANDOVER}"]
-    assert stage.heard(BEN)[0].startswith("我无法打开文件，但同事可以。\n我已把您的问题转给同事。")
+    assert stage.heard(BEN)[0].startswith(
+        "我无法打开这条内容，但同事可以。\n我已把您的问题转给同事。"
+    )
 
 
 def test_what_has_no_room_beside_the_first_words_is_cut_and_the_rest_stays(advised: Stage) -> None:

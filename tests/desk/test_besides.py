@@ -80,4 +80,23 @@ def test_an_edit_of_what_is_still_to_be_read_takes_its_addresses_along(
 
 def test_a_files_addresses_stand_on_its_card(stage: Stage) -> None:
     customers.sent_file(stage.desk, stage.update(), ANA, 41, "my order page", links=[TRAP])
-    assert "trap.example" in stage.told()[0]
+    (card,) = stage.told()
+    assert "trap.example" in card
+
+
+@pytest.mark.parametrize("in_charge", [False, True])
+def test_those_of_a_file_for_who_is_awaited_or_in_charge_stand_in_a_post_before_it(
+    stage: Stage, in_charge: bool
+) -> None:
+    ask(stage, "you are rude")
+    stage.topic()
+    if in_charge:
+        stage.reply("I am here")
+    stage.send_all()
+    told = len(stage.deliveries(OPERATOR_CHAT))
+    customers.sent_file(stage.desk, stage.update(), ANA, 42, "my order page", links=[TRAP])
+    customers.sent_file(stage.desk, stage.update(), ANA, 43, "and a picture")
+    post, copy, plain = stage.deliveries(OPERATOR_CHAT)[told:]
+    assert "my order page" in post.payload["text"]
+    assert "trap.example" in post.payload["text"]
+    assert [row.method for row in (copy, plain)] == ["copyMessage"] * 2

@@ -10,7 +10,7 @@ import pytest
 from desk.domain import ConversationState, Person
 from desk.flow import customers
 from desk.flow.desk import Desk
-from desk.telegram_html import defused
+from desk.inert import defused
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, Stage
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -470,6 +471,18 @@ def test_one_that_still_waits_goes_out_without_their_name(reminded: Stage) -> No
     assert left_of_uma(reminded) == []
     sent = [row.payload.get("text", "") for row in reminded.send_all()]
     assert "⏰ 2 customers are waiting for a person. … has waited longest: 11 hours." in sent
+
+
+def test_so_it_does_where_their_name_would_notify_somebody(stage: Stage, clock: Clock) -> None:
+    clock.set(datetime(2026, 3, 3, 22, 0, tzinfo=UTC))
+    uma = replace(UMA, name="@Umbrielle /Quill")
+    customers.asked_for_person(stage.desk, uma_says(stage, "/human"), uma, "/human")
+    stage.topic(uma)
+    clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
+    assert reminding.announce(stage.desk)
+    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    erasing.erase(stage.desk, stage.customer(uma).id)
+    assert left_of_uma(stage) == []
 
 
 def test_one_that_still_waits_goes_out_though_they_are_banned(stage: Stage, clock: Clock) -> None:

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from classifier.vocabulary import Neighbour
 from desk.domain import Person, Role
-from desk.flow import customers, roster
+from desk.flow import customers, delivering, ready_answers, reminding, roster
 from desk.flow.composing import clean, plain, shorten
+from desk.flow.overview import overview
 from simulator.entities import find_entities
 from simulator.html_markup import parse_html
 from simulator.utf16 import length
-from tests.desk.acting import ANA, OLGA, Stage, predict
+from tests.conftest import Clock
+from tests.desk.acting import ANA, OLGA, OSCAR, Stage, predict
 
 TELEGRAM_LIMIT = 4096
 HOSTILE = {
@@ -96,9 +98,46 @@ def test_a_customers_text_notifies_nobody_and_none_of_its_words_is_a_command(sta
     card, whole, post = stage.told()
     assert card.count("shop.example/@omar_op/1 ann@shop.example 1/2") == 3, "history, text, quote"
     for text in (card, whole, post):
-        shown, markup = parse_html(text)
-        kinds = {entity["type"] for entity in find_entities(shown, markup)}
-        assert kinds == {"url", "email"}
+        assert live(text) == {"url", "email"}
+
+
+def live(text: str) -> set[str]:
+    """What of a text in HTML Telegram would bring to life."""
+    shown, markup = parse_html(text)
+    return {entity["type"] for entity in find_entities(shown, markup)}
+
+
+def test_nor_does_a_customers_name_or_text_in_reminders_the_queue_and_a_refused_card(
+    stage: Stage, clock: Clock
+) -> None:
+    words = "@omar_op /ban"
+    people = [Person(chat_id=700 + number, name=words) for number in range(7)]
+    for person in people[:6]:
+        stage.ask(words, person, intent="complaint")
+    clock.move(minutes=stage.desk.pack.sla.first_reply_minutes + 1)
+    assert reminding.remind(stage.desk) == 6, "a digest"
+    stage.ask(words, people[6], intent="complaint")
+    clock.move(minutes=stage.desk.pack.sla.first_reply_minutes + 1)
+    assert reminding.remind(stage.desk) == 1, "a reminder in the topic"
+    for card in stage.take():
+        if card.key.startswith("card:"):
+            delivering.failed(stage.desk, card.id, card.attempts, "refused")
+    reminders = [text for text in stage.told() if text.startswith("⏰")]
+    bare = [row.payload["text"] for row in stage.deliveries() if row.key.startswith("bare:")]
+    shown = [*reminders, *bare, overview(stage.desk)]
+    assert len(shown) >= 4
+    assert all("omar_op" in text for text in shown)
+    assert [live(text) for text in shown] == [set()] * len(shown)
+
+
+def test_nor_does_their_name_in_an_answer_that_an_operator_sends(stage: Stage) -> None:
+    person = replace(ANA, name="@omar_op /ban", username=None)
+    stage.ask("you are rude", person, intent="complaint")
+    stage.topic(person)
+    ready_answers.wanted(stage.desk, stage.update(), OSCAR, 77, "order_status")
+    (note,) = [text for text in stage.told() if text.startswith("✉️")]
+    assert "omar_op" in note
+    assert live(note) == set()
 
 
 def test_no_preview_of_a_customers_link_stands_in_the_group(stage: Stage) -> None:
