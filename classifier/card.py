@@ -70,7 +70,8 @@ def held_out_remarks(held_out: int, calibration: Calibration) -> tuple[str, str]
         else "Of so few examples none could be held out."
     )
     if calibration.held_out < held_out:
-        how += f" {held_out - calibration.held_out} of them repeat a text, which proves no more."
+        repeats = held_out - calibration.held_out
+        how += f" {repeats} of them repeat a text, which proves once under each label."
     return how, calibration.promise or (
         "The held-out examples prove no promise, so nothing is answered automatically."
     )

@@ -74,7 +74,7 @@ def compare(
     for head, outcomes in (("intents", intent_outcomes), ("sentiments", sentiment_outcomes)):
         first, second = outcomes(a, examples), outcomes(b, examples)
         if first and second:
-            found[head] = _compare(_each_once(first), _each_once(second))
+            found[head] = _compare(each_once(first), each_once(second))
     if len(found) == 1:
         raise DataError(
             "there is nothing to compare: the two models and the data have neither intents nor "
@@ -83,7 +83,7 @@ def compare(
     return found
 
 
-def _each_once(outcomes: Outcomes) -> Outcomes:
+def each_once(outcomes: Outcomes) -> Outcomes:
     """Without the rows that repeat one before them."""
     rows = np.flatnonzero(outcomes.once)
     texts, truth, first = (

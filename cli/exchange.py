@@ -276,7 +276,7 @@ def _written(
         remarks.append("There are no examples with an intent, so no nlu.yml.")
     if len(rows) < len(examples):
         few = len(examples) - len(rows)
-        remarks.append(f"{few:,} examples without an intent are left out: Rasa has no place.")
+        remarks.append(f"Examples without an intent are left out ({few:,}): Rasa has no place.")
     if pack is not None:
         files[out / "domain.yml"] = rasa.dump_domain(pack)
         counts["answers"] = _answered(pack)
@@ -302,11 +302,10 @@ def _left_behind(pack: Pack, format_: Format) -> list[str]:
         remarks.append(f"Answers are written in {pack.languages[0]}; left out: {others}.")
     buttons = sum(len(intent.buttons) for intent in pack.intents.values())
     if buttons:
-        remarks.append(f"{buttons} buttons are left out: {format_} answers are texts alone.")
+        remarks.append(f"Buttons are left out ({buttons}): {format_} answers are texts alone.")
     if pack.replies and format_ is Format.RASA:
-        remarks.append(
-            f"{len(pack.replies)} replies are left out: Rasa has answers of intents alone."
-        )
+        count = len(pack.replies)
+        remarks.append(f"Replies are left out ({count}): Rasa has answers of intents alone.")
     return remarks
 
 

@@ -120,7 +120,8 @@ def export(
     reads it.
 
     Texts are customers' own words. They are masked; names are not found. Each is marked as private,
-    by which a pack that gets it learns from it and shows it to nobody.
+    by which a pack that gets it learns from it and shows it to nobody. With --intent, moods are
+    left out, those of the same texts, too: they have no intent.
     """
     from classifier.data import Example, dump_jsonl
     from desk.flow.teaching import Outcome
@@ -163,21 +164,23 @@ def withdraw(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Have labels teach no more: these, or all of an operator. They stay as a record.
+    """Have labels and moods teach no more: these, or all of an operator. They stay as a record.
 
     Whoever labels such a message anew teaches again.
     """
     from desk.flow import teaching
 
     if bool(ids) == (by is not None):
-        raise MisconfiguredError("Name what to withdraw by its ids, or whose labels with --by.")
+        raise MisconfiguredError(
+            "Name what to withdraw by its ids, or whose labels and moods with --by."
+        )
     if since is not None and by is None:
         raise MisconfiguredError("--since goes with --by: ids say already what is meant.")
     desk = open_desk(load_settings())
     with _wrong_name():
         meant = ids or teaching.labels_of(desk, teaching.the_operator(desk, by or ""), since)
     if meant and not yes and (by is not None or len(meant) > UNASKED):
-        _ask(f"Withdraw {len(meant):,} labels{f' of {shown(by)}' if by else ''}?")
+        _ask(f"Withdraw {len(meant):,} labels and moods{f' of {shown(by)}' if by else ''}?")
     with _wrong_name():
         number = teaching.withdraw(desk, meant)
     if json_:

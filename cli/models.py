@@ -40,10 +40,12 @@ def list_(json_: JsonOption = False) -> None:
         if row["another_test"]:
             where = "(another test)"
         console.print(f"{row['version']:<24} {accuracy:>7} {f1:>10}  {role:<9} {where}".rstrip())
+    another = ""
+    if any(row["another_test"] for row in found):
+        another = ", and not on the champion's test where it says (another test)"
     console.print(
         "[dim]intent: accuracy, sentiment: macro-F1; on the test set; on held-out examples "
-        "where it says (validation), and not on the champion's test where it says (another test): "
-        "these do not compare with the others[/]"
+        f"where it says (validation){another}: these do not compare with the others[/]"
     )
 
 

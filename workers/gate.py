@@ -5,7 +5,9 @@ Training is noisy, so a candidate that errs on a text or two more is not thereby
 paired text by text is asked by an exact one-sided McNemar test (McNemar 1947; Dietterich 1998,
 "Approximate statistical tests", for comparing classifiers) whether chance explains the losses:
 the right intents, the wrong answers, and the labels set aside. A mean of F1 has no such test; its
-loss is asked by resampled rows (percentile bootstrap, Efron and Tibshirani 1993).
+loss is asked by resampled rows (percentile bootstrap, Efron and Tibshirani 1993). These ask of
+rows that are right or wrong independently, so of rows that repeat a text under one label the first
+alone counts; the shares that a verdict tells are of all rows.
 
 Accuracy alone would promote a model that answers nothing, so what the bot would answer counts,
 too: by each model's own thresholds and scope. Where what people asked for has changed, such as
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ import numpy as np
 from classifier.arrays import Bools, Float64
 from classifier.bounds import chance_of_at_least
 from classifier.calibration import Calibration
-from classifier.compare import chance_of_losing, intervals_of_difference
+from classifier.compare import chance_of_losing, each_once, intervals_of_difference
 from classifier.evaluate import Outcomes, label_table, mean_f1
 
 LARGEST_LOSS_TO_BEST = 0.02
@@ -52,8 +54,8 @@ class Measured:
 
     `right` (rows,): its first intent is the true one. `answered` (rows,): it would answer without
     a person. `allowed` (rows,): the share of the answers with its first intent that may be wrong,
-    by `calibration`. `sentiments`: of the test's rows that have one, None where there is none to
-    measure.
+    by `calibration`. `once` (rows,): no row before has the same text and intent (`seen_first`).
+    `sentiments`: of the test's rows that have one, None where there is none to measure.
     `gold` (labels,): right, of the labels set aside; empty where there are none, or where the model
     may have trained on them.
     """
@@ -61,6 +63,7 @@ class Measured:
     right: Bools
     answered: Bools
     allowed: Float64
+    once: Bools
     calibration: Calibration = field(default_factory=Calibration)
     sentiments: Outcomes | None = None
     gold: Bools = field(default_factory=_none)
@@ -89,6 +92,17 @@ class Measured:
             "target_errors": dict(asked.target_errors),
             "never_answered": sorted(asked.never_answered),
         }
+
+    def each_once(self) -> Measured:
+        """Without the rows that repeat one before them."""
+        rows = self.once
+        return replace(
+            self,
+            right=self.right[rows],
+            answered=self.answered[rows],
+            allowed=self.allowed[rows],
+            once=rows[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +151,7 @@ class Verdict:
     `…_wrong` counts its wrong answers; `…_missed` and `…_answered` have the numbers of the rows
     with a wrong intent and of those that would be answered, `…_promise` what was asked for. The
     sentiment figures are macro-F1. Of `gold` labels set aside each model has so many right.
+    `only_…_right` and `p_worse` count a text once under each intent.
 
     `reason` says why a candidate was rejected: its `accuracy` against the champion's or against
     the `best` so far, `wrong` answers, `coverage` against the champion's or against the best so far
@@ -188,7 +203,8 @@ def judge(
     figures: dict[str, Any] = _figures("candidate", candidate)
     if champion is None:
         return Verdict(True, champion_accuracy=None, **figures)
-    paired = Paired.of(candidate.right, champion.right)
+    new, old = candidate.each_once(), champion.each_once()
+    paired = Paired.of(new.right, old.right)
     figures |= _figures("champion", champion) | {
         "only_candidate_right": paired.gained,
         "only_champion_right": paired.lost,
@@ -198,22 +214,20 @@ def judge(
     if earlier:
         best = min(earlier, key=lambda model: len(model.missed))
         figures["best_accuracy"] = 1 - len(best.missed) / rows
-        to_best = Paired.of(candidate.right, ~_flags(best.missed, rows))
+        to_best = Paired.of(new.right, ~_flags(best.missed, rows)[candidate.once])
         lucky = len({tuple(model.missed) for model in earlier})
         reasons["best"] = (
             to_best.below(LARGEST_LOSS_TO_BEST) or to_best.p_worse * lucky < SIGNIFICANCE
         )
     asked_alike = candidate.promise == champion.promise
-    reasons["wrong"] = _breaks_promise(candidate, champion) or (
-        asked_alike and _answers_worse(candidate, champion)
-    )
-    reasons["coverage"] = asked_alike and Paired.of(candidate.answered, champion.answered).below(
+    reasons["wrong"] = _breaks_promise(new, old) or (asked_alike and _answers_worse(new, old))
+    reasons["coverage"] = asked_alike and Paired.of(new.answered, old.answered).below(
         LARGEST_LOSS_OF_COVERAGE
     )
     if alike := [model for model in earlier if model.promise == candidate.promise]:
         widest = max(alike, key=lambda model: len(model.answered))
         figures["best_coverage"] = len(widest.answered) / rows
-        to_widest = Paired.of(candidate.answered, _flags(widest.answered, rows))
+        to_widest = Paired.of(new.answered, _flags(widest.answered, rows)[candidate.once])
         reasons["best_coverage"] = to_widest.below(LARGEST_LOSS_TO_BEST_COVERAGE)
     if len(candidate.gold) and len(champion.gold):
         figures |= {
@@ -284,9 +298,9 @@ def _exceeds(wrong: int, allowed: float, candidate: Measured) -> bool:
 def _fell(candidate: Measured, champion: Measured) -> bool:
     """Whether the macro-F1 of its sentiments is below by more than the limit, and by more than
     chance explains."""
-    new, old = candidate.sentiments, champion.sentiments
-    if new is None or old is None:
+    if candidate.sentiments is None or champion.sentiments is None:
         return False
+    new, old = each_once(candidate.sentiments), each_once(champion.sentiments)
     if _macro_f1(old) - _macro_f1(new) <= LARGEST_SENTIMENT_LOSS + 1e-9:
         return False
     _, (_, highest) = intervals_of_difference(old, new)

@@ -4,7 +4,8 @@ The pack's test set is frozen; what operators label is what customers write now.
 decides, so the same texts are set aside in every run. Once there are enough of them, nothing that
 anybody taught on a text so drawn is trained on: a customer may have spoken of it before an operator
 does, and a model that learned that would be measured by it. An operator's mood is no such label,
-and is not trained on either where its text is drawn.
+and is not trained on either where its text is drawn. Spellings of one text are drawn together, and
+the first of them measures for all: they are right or wrong together, and prove no more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from classifier.data import Example
-from classifier.likeness import normalised
+from classifier.likeness import normalised, seen_first
 from desk.domain import FeedbackKind
 from desk.flow.lessons import OPERATORS_WORD, Learned
 
@@ -27,14 +28,16 @@ def set_aside(
 ) -> tuple[list[Learned], list[Learned]]:
     """What was learned, split: (to train on, set aside to measure).
 
-    Set aside are only intents that operators gave, of texts not among the `known` of the pack.
-    What customers said of a text that may be set aside is in neither, nor is its mood, nor what
-    differs from such a text by case, spaces or punctuation alone.
+    Set aside are only intents that operators gave, of texts not among the `known` of the pack, each
+    text once under each intent. What customers said of a text that may be set aside is in neither,
+    nor is its mood, nor what differs from such a text by case, spaces or punctuation alone.
     """
     have = {normalised(example.text) for example in known}
     drawn = [item for item in learned if (key := normalised(item.text)) not in have and _drawn(key)]
     words = OPERATORS_WORD - {FeedbackKind.MOOD}
-    gold = [item for item in drawn if item.kind in words]
+    labels = [item for item in drawn if item.kind in words]
+    once = seen_first((item.text, item.intent) for item in labels)
+    gold = [item for item, first in zip(labels, once, strict=True) if first]
     if len(gold) < LEAST:
         return list(learned), []
     kept_out = set(drawn)

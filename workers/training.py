@@ -25,7 +25,8 @@ from classifier import Classifier, Prediction, artifact, registry
 from classifier.artifact import ModelError
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
-from classifier.evaluate import intent_outcomes, sentiment_outcomes
+from classifier.evaluate import intent_outcomes, one_label, sentiment_outcomes
+from classifier.likeness import seen_first
 from classifier.training import train_version
 from desk import faultpoints, metrics, queues
 from desk.domain import DeskError, RunState
@@ -296,13 +297,15 @@ class Trainer:
             predictions += classifier([row.text for row in rows[start : start + CHUNK]])
         on_test, on_gold = predictions[: len(test)], predictions[len(test) :]
         found, labels = intent_outcomes(on_test, test), intent_outcomes(on_gold, gold)
-        nothing = np.zeros(sum(row.intent is not None for row in test), dtype=bool)
+        intents = [(row.text, one_label(row.intent)) for row in test if row.intent is not None]
+        nothing = np.zeros(len(intents), dtype=bool)
         asked = classifier.calibration
         first = found.first if found else [""] * len(nothing)
         return Measured(
             right=found.correct if found else nothing,
             answered=found.answered if found else nothing,
             allowed=np.array([asked.target_errors.get(i, asked.target_error) for i in first]),
+            once=np.array(seen_first(intents), dtype=bool),
             calibration=asked,
             sentiments=sentiment_outcomes(on_test, test),
             gold=labels.correct if labels else np.zeros(len(gold), dtype=bool),

@@ -32,6 +32,7 @@ MOST_TEXT = 4096
 """Telegram sends no longer message, so `validate` refuses a longer example."""
 _DEFAULT_OUT_OF_SCOPE = Policy().out_of_scope
 _DEFAULT_LANGUAGE = "en"
+_BY_HAND = "make it an intent in pack.yml by hand, with its text as `answer`"
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class Plan:
     def empty(self) -> bool:
         return not self.new and self.pack_yml is None and not (self.added or self.tests)
 
-    def write(self, lines: str, test_lines: str = "") -> None:
+    def write(self, lines: str, test_lines: str) -> None:
         """Write pack.yml, examples.jsonl and test.jsonl, or on an error none of them; `lines` are
         `added`, and `test_lines` `tests`."""
         if self.new and not self.folder.exists():
@@ -163,7 +164,7 @@ class _Merge:
                 intents[self.out_of_scope] = self._intent(self.out_of_scope, None)
         if self.clashes:
             raise ExchangeError("\n".join(self.clashes.values()))
-        tested = self._tested({*self.known, *intents})
+        tested = self._tested({*self.known, *intents}, {*self.replies, *replies})
         tests, test = self._new_rows(tested, held_out, [*present, *added], "in_examples")
         unknown = len(self.material.tests) - len(tested)
         return Plan(
@@ -213,7 +214,7 @@ class _Merge:
                 said = f"intent {name} ({counted(counts[name])}) looks like {meant}"
                 yield Notice(f"{said}; is it mistyped?", places.get(name))
 
-    def _tested(self, intents: Container[str]) -> list[Labelled]:
+    def _tested(self, intents: Container[str], replies: Container[str]) -> list[Labelled]:
         """The rows for the test, but for those of intents that the pack won't have."""
         rows: list[Labelled] = []
         unknown: defaultdict[str, list[str]] = defaultdict(list)
@@ -224,9 +225,11 @@ class _Merge:
             else:
                 rows.append(replace(row, intent=name))
         for label, places in unknown.items():
+            why, mend = f"no intent is called {label!r}", "import its examples first"
+            if (name := self._name(label)) in replies:
+                why, mend = f"{why}, but a reply is ({name})", f"rename it, or {_BY_HAND}"
             self._say(
-                f"no intent is called {label!r}, so {len(places)} of its rows are not imported "
-                "into the test; import its examples first",
+                f"{why}, so its rows ({len(places)}) are not imported into the test; {mend}",
                 places[0],
             )
         return rows
@@ -305,8 +308,8 @@ class _Merge:
         if name in self.replies:
             self.clashes.setdefault(
                 (name, label),
-                f"{where}: {name} is a reply in pack.yml, and no intent can be called so, too; "
-                "rename the reply, or make it an intent there by hand, with its text as `answer`",
+                f"{where}: {name} is a reply in the pack, and no intent can be called so, too; "
+                f"rename the reply, or {_BY_HAND}",
             )
         other = self.labels.setdefault(name, label)
         if other != label and name != self.out_of_scope and name not in self.known:

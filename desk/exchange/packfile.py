@@ -62,11 +62,16 @@ def new_pack(
 
 def add(path: Path, text: str, section: str, entries: Mapping[str, Any]) -> str:
     """The text of a pack.yml with more entries at the end of `intents` or of `replies` (without
-    any yet, of new ones behind the intents), all else as it was.
+    any yet, or in empty braces, of new ones behind the intents), all else as it was.
 
     Raises `ExchangeError` where that can't be done safely, as when the section stands in braces.
     """
     before = yaml.safe_load(text)
+    if before.get(section) == {}:  # in braces nothing can be added; where it is missing, it can
+        empty = rf"^{section}: *\{{ *\}}[ \t]*(\r?\n|(?=#)|\Z)"
+        text, found = re.subn(empty, "", text, count=1, flags=re.MULTILINE)
+        if found:
+            del before[section]
     wanted: dict[str, Any] = {}
     for key, value in before.items():
         wanted[key] = {**value, **entries} if key == section else value

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 
+from classifier.likeness import normalised
 from classifier.vocabulary import OUT_OF_SCOPE
 from desk.exchange.names import slug
 
@@ -17,15 +19,17 @@ LONG = 8
 def spelt(name: str) -> str:
     """What names share that differ by case, spaces, punctuation, invisible signs or the form of
     their letters only."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return slug("".join(sign for sign in folded if unicodedata.category(sign) != "Cf"))
+    visible = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
+    # Spaces are taken out first, since `slug` hashes other scripts as they stand, but not between
+    # numbers: `plan_1_1` is not `plan_11`.
+    return slug(re.sub(r"(?<!\d) | (?!\d)", "", normalised(visible)))
 
 
 def mistyped(counts: Mapping[str, int]) -> dict[str, str]:
     """Rare names, each with the commonest one that a slip or two of the hand make of it.
 
-    `counts` are examples by name; labels for out of scope are one. Names that differ in a digit
-    are not alike, nor those of scripts of which `slug` keeps no letters.
+    `counts` are examples by name; labels for out of scope are one. Names that differ in a number
+    are not alike, nor opposites, nor those of scripts of which `slug` keeps no letters.
     """
     outside = sum(counts.get(name, 0) for name in OUT_OF_SCOPE)
     counts = {**counts, **dict.fromkeys(OUT_OF_SCOPE, outside)}
@@ -43,14 +47,16 @@ def mistyped(counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def _slip(one: str, two: str) -> bool:
-    if one == two or _digits(one) != _digits(two):
+    if one == two or _numbers(one) != _numbers(two):
         return False
     shorter = min(len(one), len(two))
-    return shorter > 2 and _within(one, two, 2 if shorter >= LONG else 1)
+    # Two letters at the beginning make opposites: `lock` and `unlock`, `import` and `export`.
+    opposite = one[2:] in (two, two[2:]) or two[2:] == one
+    return shorter > 2 and _within(one, two, 2 if shorter >= LONG and not opposite else 1)
 
 
-def _digits(name: str) -> list[str]:
-    return [sign for sign in name if sign.isdigit()]
+def _numbers(name: str) -> list[str]:
+    return re.findall(r"\d+", name)
 
 
 def _within(one: str, two: str, edits: int) -> bool:

@@ -96,7 +96,7 @@ def test_a_card_shows_a_threshold_close_to_one_as_what_it_is() -> None:
 
 def test_a_card_says_how_many_held_out_examples_repeat_a_text() -> None:
     card = model_card(ABOUT, METRICS, Calibration(held_out=15))
-    assert "25 of them repeat a text, which proves no more." in card
+    assert "25 of them repeat a text, which proves once under each label." in card
     assert "repeat" not in model_card(ABOUT, METRICS, Calibration(held_out=40))
 
 

@@ -392,7 +392,7 @@ def test_a_colleagues_labels_are_withdrawn_after_a_question_and_nobody_elses(
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("typer.confirm", confirm)
     assert frontdesk("feedback", "withdraw", "--by", str(GONE)).code == 1
-    assert asked == ["Withdraw 2 labels of 9002?"]
+    assert asked == ["Withdraw 2 labels and moods of 9002?"]
     assert set(teaching.taught()) == {"one", "two", "three"}
     answer = True
     since = ("--since", "2025-03-03")

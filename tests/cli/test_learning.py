@@ -457,13 +457,15 @@ def test_a_version_measured_on_another_test_than_the_champion_is_marked(
         return str(result.json()["version"])
 
     def marked() -> list[bool]:
-        listed = frontdesk("models", "list").out.splitlines()[1:-1]
+        _, *listed, legend = frontdesk("models", "list").out.splitlines()
         rows = frontdesk("models", "list", "--json").json()
         marks = [bool(row["another_test"]) for row in rows]
         assert ["(another test)" in line for line in listed] == marks
+        assert ("(another test)" in legend) == any(marks)
         return marks[1:]  # without the first, which has no test
 
     versions = [trained(each) for each in (6, 3, 6)]
+    assert marked() == [False, False, False], "the champion has no test"
     registry.promote(own_models, versions[0])
     row = frontdesk("models", "list", "--json").json()[2]
     assert row["rows"] == len(make_examples(each=3))

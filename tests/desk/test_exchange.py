@@ -45,7 +45,7 @@ def test_a_new_pack_can_be_loaded_and_has_what_came(tmp_path: Path) -> None:
     )
     plan = merge.plan(folder, material)
     assert not folder.exists()
-    plan.write('{"text": "open?"}\n')
+    plan.write('{"text": "open?"}\n', "")
     pack = packs.load(folder)
     assert pack.languages == ("de",)
     assert list(pack.intents) == ["ask_hours", "out_of_scope"]
@@ -65,7 +65,7 @@ def test_a_new_pack_can_be_loaded_and_has_what_came(tmp_path: Path) -> None:
 def test_an_intent_without_an_answer_goes_to_a_person(tmp_path: Path) -> None:
     plan = merge.plan(tmp_path / "mine", Material(examples=[row("open?")]))
     assert plan.unanswered == ("hours",)
-    plan.write("")
+    plan.write("", "")
     assert packs.load(tmp_path / "mine").intents["hours"].escalate == "always"
 
 
@@ -94,7 +94,7 @@ def test_a_canned_answer_without_an_intent_of_its_name_becomes_a_reply(tmp_path:
     assert plan.intents == ("hours", "out_of_scope")
     assert plan.replies == ("order_number",)
     assert plan.answers == {"read": 2, "added": 2, "present": 0, "left_out": 0}
-    plan.write("")
+    plan.write("", "")
     pack = packs.load(tmp_path / "mine")
     assert pack.intents["hours"].answer == {"en": "Nine to six."}
     reply = pack.replies["order_number"]
@@ -105,7 +105,7 @@ def test_of_canned_answers_alone_each_is_an_intent_since_a_pack_needs_some(tmp_p
     answers = [canned("refund", "Soon."), canned("oos", "Pardon?")]
     plan = merge.plan(tmp_path / "mine", Material([row("1+1", "oos")], answers))
     assert (plan.intents, plan.replies) == (("out_of_scope", "refund"), ())
-    plan.write("")
+    plan.write("", "")
     intents = packs.load(tmp_path / "mine").intents
     assert [intents[name].answer for name in plan.intents] == [{"en": "Pardon?"}, {"en": "Soon."}]
 
@@ -114,7 +114,7 @@ def test_a_canned_answer_to_what_is_out_of_scope_is_that_intents_own(tmp_path: P
     material = Material([row("open?")], [canned("out of scope", "Pardon?"), canned("a", "b")])
     plan = merge.plan(tmp_path / "mine", material)
     assert (plan.intents, plan.replies) == (("hours", "out_of_scope"), ("a",))
-    plan.write("")
+    plan.write("", "")
     pack = packs.load(tmp_path / "mine")
     assert pack.intents["out_of_scope"].answer == {"en": "Pardon?"}
 
@@ -125,7 +125,7 @@ def test_replies_come_into_a_pack_once_and_what_is_there_stays(pack_folder: Path
     plan = merge.plan(pack_folder, first)
     assert (plan.intents, plan.replies) == ((), ("photo",))
     assert "complaint is in pack.yml and stays as it is" in said(plan)
-    plan.write("")
+    plan.write("", "")
     once = (pack_folder / "pack.yml").read_text()
     block = "\nreplies:\n  photo:\n    title:\n      en: Photo\n    text:\n      en: A photo?\n"
     assert once.replace(block, "") == before
@@ -137,7 +137,7 @@ def test_replies_come_into_a_pack_once_and_what_is_there_stays(pack_folder: Path
     second = Material(answers=[canned("photo", "Another?"), canned("number", "Which?")])
     plan = merge.plan(pack_folder, second)
     assert "photo is in pack.yml and stays as it is" in said(plan)
-    plan.write("")
+    plan.write("", "")
     replies = packs.load(pack_folder).replies
     assert {name: reply.text["en"] for name, reply in replies.items()} == {
         "photo": "A photo?",
@@ -159,8 +159,8 @@ def test_a_reply_whose_title_another_has_is_left_out_and_said(pack_folder: Path)
 def test_examples_of_what_is_a_reply_are_told_before_anything_is_written(
     pack_folder: Path,
 ) -> None:
-    merge.plan(pack_folder, Material(answers=[canned("photo", "A photo?")])).write("")
-    with pytest.raises(ExchangeError, match=r"source:1: photo is a reply in pack\.yml"):
+    merge.plan(pack_folder, Material(answers=[canned("photo", "A photo?")])).write("", "")
+    with pytest.raises(ExchangeError, match=r"source:1: photo is a reply in the pack"):
         merge.plan(pack_folder, Material([row("my photo", "photo")]))
 
 
@@ -255,11 +255,29 @@ def test_a_test_is_renamed_like_the_examples_and_kept_apart_from_them(pack_folde
         "unknown": 2,
     }
     assert plan.intents == ("gift_wrap",)
-    assert "t:9: no intent is called 'bot id', so 2 of its rows are not imported" in said(plan)
+    assert "t:9: no intent is called 'bot id', so its rows (2) are not imported" in said(plan)
     assert "t:8: 'Money back' is opening_hours here and refund in test.jsonl:1" in said(plan)
     before = path.read_text()
     plan.write("", "more\n")
     assert path.read_text() == before + "more\n"
+
+
+def test_rows_of_a_test_whose_label_is_a_replys_name_are_told_the_way_out(
+    pack_folder: Path,
+) -> None:
+    merge.plan(pack_folder, Material(answers=[canned("photo", "A photo?")])).write("", "")
+    tests = [Labelled("t:1", "my photo", "Photo"), Labelled("t:2", "my bill", "bill")]
+    plan = merge.plan(pack_folder, Material(answers=[canned("bill", "The bill?")], tests=tests))
+    assert (plan.replies, plan.test["unknown"]) == (("bill",), 2)
+    assert (
+        "t:1: no intent is called 'Photo', but a reply is (photo), so its rows (1) are not"
+        in said(plan)
+    )
+    assert (
+        "t:2: no intent is called 'bill', but a reply is (bill), so its rows (1) are not"
+        in said(plan)
+    )
+    assert said(plan).count("rename it, or make it an intent in pack.yml by hand") == 2
 
 
 def test_a_test_alone_makes_no_pack(tmp_path: Path) -> None:
@@ -327,7 +345,7 @@ def test_an_intent_of_the_pack_stays_as_it_is(pack_folder: Path) -> None:
     assert plan.answers == {"read": 4, "added": 0, "present": 1, "left_out": 3}
     assert "opening_hours is in pack.yml and stays as it is" in said(plan)
     assert plan.empty
-    plan.write("")
+    plan.write("", "")
     assert (pack_folder / "pack.yml").read_bytes() == before
 
 
@@ -346,7 +364,7 @@ def test_values_are_filled_in_where_the_pack_exists(pack_folder: Path) -> None:
         [answer("gift", "{shop} wraps it for {price}, {customer}.")],
         values={"price": "£3", "shop": "Elsewhere"},
     )
-    merge.plan(pack_folder, material).write("")
+    merge.plan(pack_folder, material).write("", "")
     gift = packs.load(pack_folder).intents["gift"]
     assert gift.answer == {"en": "{shop} wraps it for £3, {customer}."}
 
@@ -387,7 +405,7 @@ def test_a_folder_of_other_things_is_no_pack(tmp_path: Path) -> None:
 def test_an_empty_folder_becomes_a_pack(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    merge.plan(folder, Material([row("open?")])).write("")
+    merge.plan(folder, Material([row("open?")])).write("", "")
     assert {path.name for path in folder.iterdir()} == {"pack.yml", "examples.jsonl"}
     assert {path.name for path in tmp_path.iterdir()} == {"mine"}
 
@@ -454,6 +472,17 @@ def test_intents_in_braces_are_left_alone_and_said(section: str) -> None:
         packfile.add(Path("pack.yml"), text, section, {"gift": {"title": {"en": "Gift"}}})
 
 
+@pytest.mark.parametrize(
+    ("empty", "left"),
+    [("replies: {}\n", ""), ("replies: { } # none yet\r\n", "# none yet\r\n"), ("replies: {}", "")],
+)
+def test_empty_braces_are_as_good_as_no_replies(empty: str, left: str) -> None:
+    text = f"intents:\n  a: {{{ONE}}}\n  out_of_scope: {{{ONE}}}\n{HEAD}"
+    wanted = packfile.add(Path("pack.yml"), text + left, "replies", {"gift": {}})
+    assert packfile.add(Path("pack.yml"), text + empty, "replies", {"gift": {}}) == wanted
+    assert yaml.safe_load(wanted)["replies"] == {"gift": {}}
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 @example("\n")
@@ -476,7 +505,7 @@ def test_any_answer_comes_back_from_a_written_pack(text: str) -> None:
 def test_a_last_line_without_an_end_is_ended(pack_folder: Path) -> None:
     path = pack_folder / "examples.jsonl"
     path.write_text("{}")
-    merge.plan(pack_folder, Material([row("gift?", "refund")])).write('{"text": "gift?"}\n')
+    merge.plan(pack_folder, Material([row("gift?", "refund")])).write('{"text": "gift?"}\n', "")
     assert path.read_text() == '{}\n{"text": "gift?"}\n'
 
 
@@ -495,7 +524,7 @@ def test_a_full_disk_leaves_everything_as_it_was(
 
     monkeypatch.setattr(files, "_write", full)
     with pytest.raises(ExchangeError, match="No space"):
-        plan.write('{"text": "gift?"}\n')
+        plan.write('{"text": "gift?"}\n', "")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -525,7 +554,7 @@ def test_an_empty_folder_that_becomes_a_pack_stays_the_one_that_it_is(tmp_path: 
     folder.mkdir(mode=0o700)
     (folder / ".examples.jsonl.partial").write_text("of an import that was killed")
     before = folder.stat()
-    merge.plan(folder, Material([row("open?")])).write('{"text": "open?"}\n')
+    merge.plan(folder, Material([row("open?")])).write('{"text": "open?"}\n', "")
     after = folder.stat()
     assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
     assert {path.name for path in folder.iterdir()} == {"pack.yml", "examples.jsonl"}
@@ -536,7 +565,7 @@ def test_a_pack_without_examples_has_a_file_for_them_wherever_it_is_made(tmp_pat
     empty.mkdir()
     for folder in (empty, tmp_path / "new"):
         material = Material(answers=[answer("gift", "We wrap it.", makes_intent=True)])
-        merge.plan(folder, material).write("")
+        merge.plan(folder, material).write("", "")
         assert (folder / "examples.jsonl").read_text() == ""
 
 
@@ -546,7 +575,7 @@ def test_a_byte_order_mark_of_the_pack_stays(pack_folder: Path) -> None:
         path = pack_folder / name
         path.write_bytes(mark + (path.read_bytes() if path.exists() else b""))
     rows = (pack_folder / "examples.jsonl").read_bytes()
-    merge.plan(pack_folder, Material([row("gift?", "gift")])).write('{"text": "gift?"}\n')
+    merge.plan(pack_folder, Material([row("gift?", "gift")])).write('{"text": "gift?"}\n', "")
     assert (pack_folder / "pack.yml").read_bytes().startswith(mark + b"# A made-up")
     assert (pack_folder / "examples.jsonl").read_bytes().startswith(rows)
     assert packs.load(pack_folder).intents["gift"]

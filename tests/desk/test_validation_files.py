@@ -266,6 +266,10 @@ def test_both_names_of_out_of_scope_are_one_label_and_in_capitals_it_is_none(
         ("caf\u00e9", "cafe\u0301"),
         ("Refund", "refund"),
         ("opening_hours", "opening hours"),
+        ("opening_hours", "openinghours"),
+        ("re\u200bfund", "refund"),
+        ("退款", "退 款"),
+        ("退款", "退款！"),
     ],
 )
 def test_names_of_intents_that_look_alike_are_told_once(
@@ -283,6 +287,9 @@ def test_names_of_intents_that_look_alike_are_told_once(
         ("rfund", "refund"),
         ("refunds", "refund"),
         ("erfund", "refund"),
+        ("oredr_stauts", "order_status"),
+        ("rodre_status", "order_status"),
+        ("xorder_status", "order_status"),
         ("Order statuus", "order_status"),
         ("ooss", "oos"),
     ],
@@ -305,6 +312,10 @@ def test_a_rare_intent_that_looks_like_a_mistyped_common_one_is_told(
         ("bye", "hi", 1),
         ("sizes", "wires", 1),
         ("logout", "login", 1),
+        ("lock_card", "unlock_card", 1),
+        ("deactivate_card", "activate_card", 1),
+        ("import_data", "export_data", 1),
+        ("plan_1_1", "plan_11", 1),
         ("退货", "退款", 1),
     ],
 )

@@ -23,7 +23,9 @@ def flags(*numbers: int, of: int = 100) -> Bools:
 
 def model(right: Bools, answered: Bools, asked: Calibration | None = None) -> Measured:
     asked = asked or Calibration()
-    return Measured(right, answered, np.full(len(right), asked.target_error), asked)
+    rows = len(right)
+    allowed, once = np.full(rows, asked.target_error), np.ones(rows, dtype=bool)
+    return Measured(right, answered, allowed, once, asked)
 
 
 def errors(number: int, start: int = 0, of: int = 100) -> Measured:
@@ -242,3 +244,42 @@ def test_the_sentiment_figures_are_macro_f1() -> None:
     verdict = judge(replace(errors(0), sentiments=feeling(20, of=400)), errors(0))
     sad, happy = 2 * 180 / (180 + 200), 2 * 200 / (220 + 200)
     assert verdict.candidate_sentiment == pytest.approx((sad + happy) / 2)
+
+
+MISSED = ~flags(*range(12))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion", "reason"),
+    [
+        (errors(12), errors(0), "accuracy"),
+        (errors(12), errors(12), "best"),
+        (model(MISSED, flags(*range(60))), model(MISSED, flags(*range(12, 60))), "wrong"),
+        (
+            model(~flags(), flags(*range(12, 60))),
+            model(~flags(), flags(*range(60))),
+            "coverage",
+        ),
+        (answering(0), answering(0), "best_coverage"),
+        (
+            replace(errors(0), sentiments=feeling(34, of=400)),
+            replace(errors(0), sentiments=feeling(20, of=400)),
+            "sentiment",
+        ),
+    ],
+)
+def test_rows_that_repeat_a_text_are_a_reason_only_once(
+    candidate: Measured, champion: Measured, reason: str
+) -> None:
+    def copied(measured: Measured) -> Measured:
+        felt = measured.sentiments
+        again = felt and replace(felt, once=~flags(*range(1, 40), of=400))
+        return replace(measured, once=~flags(*range(1, 20)), sentiments=again)
+
+    kept = {"best": [earlier([])], "best_coverage": [earlier([], answered=20)]}.get(reason, [])
+    verdict = judge(candidate, champion, kept)
+    assert verdict.reason == reason
+    alike = judge(copied(candidate), copied(champion), kept)
+    assert (alike.promoted, alike.reason) == (True, None)
+    assert alike.candidate_accuracy == verdict.candidate_accuracy, "figures are of all rows"
+    assert alike.candidate_missed == verdict.candidate_missed, "and so are their numbers"

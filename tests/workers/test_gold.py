@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +77,17 @@ def test_a_few_labels_that_could_tell_nothing_are_trained_on(number: int, aside:
     _, gold = set_aside(labels(TEXTS), [])
     taught, rest = set_aside(gold[:number], [])
     assert (len(taught), len(rest)) == (number - aside, aside)
+
+
+def test_spellings_of_one_text_are_set_aside_as_one_label_for_each_intent() -> None:
+    _, gold = set_aside(labels(TEXTS), [])
+    first, others = gold[0], gold[1 : LEAST - 1]
+    spelt = labels([f"{first.text}?", f"{first.text} :)", first.text.upper()])
+    few = [first, *others, *spelt]
+    assert set_aside(few, []) == (few, []), "four spellings prove no more than one"
+    of_another = replace(spelt[0], intent="stock")
+    taught, measuring = set_aside([*few, of_another], [])
+    assert (taught, measuring) == ([], [first, *others, of_another])
 
 
 def test_a_mood_is_not_set_aside_and_is_not_trained_on_where_its_text_is_drawn() -> None:

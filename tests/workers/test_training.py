@@ -18,14 +18,14 @@ from sqlalchemy.exc import OperationalError
 
 from classifier import artifact, registry
 from classifier.artifact import ModelError
-from classifier.data import content_hash, read_examples
+from classifier.data import content_hash, dump_jsonl, read_examples
 from desk.domain import DeskError, RunState
 from desk.flow import runs
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import OLGA, Stage
 from tests.workers.models import make_version, tiny_base
 from workers import training
-from workers.gate import Verdict
+from workers.gate import Measured, Verdict
 from workers.training import StaleRunError, Trainer
 
 
@@ -49,6 +49,24 @@ def test_a_runs_model_is_measured_on_the_packs_test_as_the_starter_is(
     (version,) = registry.versions(trainer.models_dir)
     report = runs.get_run(stage.desk, run_id).report
     assert version.metrics["test"]["accuracy"] == report["candidate_accuracy"]
+
+
+def test_the_gate_is_told_which_rows_of_the_test_repeat_a_text(
+    trainer: Trainer, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = shutil.copytree(FLORIST, tmp_path / "florist")
+    rows = read_examples(FLORIST / "test.jsonl")
+    shouted = [replace(row, text=f"{row.text.upper()}?!") for row in rows[:2]]
+    (pack / "test.jsonl").write_text(dump_jsonl([*rows, *shouted]))
+
+    def judged(candidate: Measured, *_: object) -> Verdict:
+        assert len(candidate.once) == len(candidate.right) == len(rows) + 2
+        assert candidate.once.sum() == len(rows)
+        return Verdict(True, 0.9, None)
+
+    monkeypatch.setattr(training, "judge", judged)
+    run = runs.order_run(stage.desk, "Olga")
+    assert replace(trainer, pack_dir=pack).run(*run) is RunState.PROMOTED
 
 
 def test_a_candidate_does_not_replace_a_champion_that_it_was_not_compared_with(
