@@ -74,22 +74,13 @@ def compare(
     for head, outcomes in (("intents", intent_outcomes), ("sentiments", sentiment_outcomes)):
         first, second = outcomes(a, examples), outcomes(b, examples)
         if first and second:
-            found[head] = _compare(each_once(first), each_once(second))
+            found[head] = _compare(first.each_once(), second.each_once())
     if len(found) == 1:
         raise DataError(
             "there is nothing to compare: the two models and the data have neither intents nor "
             "sentiments in common"
         )
     return found
-
-
-def each_once(outcomes: Outcomes) -> Outcomes:
-    """Without the rows that repeat one before them."""
-    rows = np.flatnonzero(outcomes.once)
-    texts, truth, first = (
-        [values[row] for row in rows] for values in (outcomes.texts, outcomes.truth, outcomes.first)
-    )
-    return Outcomes(texts, truth, first, outcomes.confidence[rows], outcomes.once[rows])
 
 
 def _compare(a: Outcomes, b: Outcomes) -> dict[str, Any]:

@@ -45,6 +45,14 @@ class Outcomes:
         """(rows,) whether the first label is the true one."""
         return np.array([a == b for a, b in zip(self.truth, self.first, strict=True)], dtype=bool)
 
+    def each_once(self) -> Outcomes:
+        """Without the rows that repeat one before them."""
+        rows = np.flatnonzero(self.once)
+        texts, truth, first = (
+            [values[row] for row in rows] for values in (self.texts, self.truth, self.first)
+        )
+        return Outcomes(texts, truth, first, self.confidence[rows], self.once[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class IntentOutcomes(Outcomes):

@@ -31,7 +31,7 @@ import numpy as np
 from classifier.arrays import Bools, Float64
 from classifier.bounds import chance_of_at_least
 from classifier.calibration import Calibration
-from classifier.compare import chance_of_losing, each_once, intervals_of_difference
+from classifier.compare import chance_of_losing, intervals_of_difference
 from classifier.evaluate import Outcomes, label_table, mean_f1
 
 LARGEST_LOSS_TO_BEST = 0.02
@@ -300,7 +300,7 @@ def _fell(candidate: Measured, champion: Measured) -> bool:
     chance explains."""
     if candidate.sentiments is None or champion.sentiments is None:
         return False
-    new, old = each_once(candidate.sentiments), each_once(champion.sentiments)
+    new, old = candidate.sentiments.each_once(), champion.sentiments.each_once()
     if _macro_f1(old) - _macro_f1(new) <= LARGEST_SENTIMENT_LOSS + 1e-9:
         return False
     _, (_, highest) = intervals_of_difference(old, new)

@@ -189,14 +189,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                 # The card says that the bot has answered, and does not offer that answer.
                 refresh_card(session, desk, customer, conversation)
             text = "⚠️ " + html(shorten(say(_refusal(row), desk.language, error=error), 1000))
-            operators_text(
-                session,
-                desk,
-                f"failed:{row.id}:{attempt}",
-                text,
-                customer=customer,
-                reply_to=_about(session, desk, row),
-            )
+            _tell_below(session, desk, customer, row, f"failed:{row.id}:{attempt}", text)
 
 
 def customer_gone(
@@ -233,14 +226,7 @@ def customer_gone(
         if (has_topic or waits) and (theirs or not told):
             what = "not-taken-back" if row.key.startswith(DELETE_KEY) else "customer-gone"
             text = "⚠️ " + html(say(what, desk.language, error=kept_error(error)))
-            operators_text(
-                session,
-                desk,
-                f"gone:{row.id}:{attempt}",
-                text,
-                customer=customer,
-                reply_to=_about(session, desk, row),
-            )
+            _tell_below(session, desk, customer, row, f"gone:{row.id}:{attempt}", text)
 
 
 def cancel(session: Session, row: DeliveryRow) -> None:
@@ -260,14 +246,10 @@ def deletion_is_void(session: Session, desk: Desk, row: DeliveryRow) -> None:
     in_doubt = copy.state is DeliveryState.CANCELLED and copy.uncertain and copy.sent_at is None
     if copy.state is DeliveryState.SENT or in_doubt:
         conversation = session.get_one(Conversation, row.conversation_id)
-        operators_text(
-            session,
-            desk,
-            f"taken-back:perhaps:{row.key.rpartition(':')[2]}",  # once for an album
-            html(say("taken-back-perhaps", desk.language)),
-            customer=session.get_one(Customer, conversation.customer_id),
-            reply_to=_about(session, desk, row),
-        )
+        customer = session.get_one(Customer, conversation.customer_id)
+        key = f"taken-back:perhaps:{row.key.rpartition(':')[2]}"  # once for an album
+        text = html(say("taken-back-perhaps", desk.language))
+        _tell_below(session, desk, customer, row, key, text)
 
 
 def sent_barely(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:
@@ -403,6 +385,14 @@ def _about(session: Session, desk: Desk, row: DeliveryRow) -> int | None:
     return found
 
 
+def _tell_below(
+    session: Session, desk: Desk, customer: Customer, row: DeliveryRow, key: str, text: str
+) -> None:
+    """Say something of a delivery in the customer's topic, below what the delivery is about."""
+    about = _about(session, desk, row)
+    operators_text(session, desk, key, text, customer=customer, reply_to=about)
+
+
 def _refusal(row: DeliveryRow) -> str:
     """How the operators are told that a delivery to the customer is refused: a text's name."""
     if row.key.startswith(DELETE_KEY):
@@ -416,14 +406,8 @@ def _taken_back(session: Session, desk: Desk, customer: Customer, row: DeliveryR
     if copy is not None:
         copy.state, copy.telegram_id = DeliveryState.CANCELLED, None
     happened(session, "operator.took_back", message=row.message_id)
-    operators_text(
-        session,
-        desk,
-        f"taken-back:{row.key.rpartition(':')[2]}",  # once for an album
-        "🗑 " + html(say("taken-back", desk.language)),
-        customer=customer,
-        reply_to=_about(session, desk, row),
-    )
+    key = f"taken-back:{row.key.rpartition(':')[2]}"  # once for an album
+    _tell_below(session, desk, customer, row, key, "🗑 " + html(say("taken-back", desk.language)))
 
 
 def _has_written(

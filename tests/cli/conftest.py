@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from classifier.data import Example
 from classifier.training import train_version
 from cli import rundir
 from cli.main import main
+from cli.simulated import Simulator
 from desk.flow.desk import Desk
 from desk.pack import load
 from desk.settings import Settings
@@ -30,6 +32,8 @@ from desk.store import Store
 from tests.classifier import tiny
 
 ROOT = Path(__file__).parents[2]
+BOT_ID = 777777
+"""A real bot's, as far as the simulator can play Telegram."""
 TEMPLATES = {
     "where": ("where is my {}", "has the {} shipped", "track the {} for me"),
     "refund": ("i want my money back for the {}", "refund the {}", "pay me back the {}"),
@@ -237,3 +241,32 @@ def desk(place: Place, frontdesk: Callable[..., Result]) -> Iterator[Desk]:
 
 def checks(result: Result) -> dict[str, dict[str, str]]:
     return {check["check"]: check for check in result.json()["checks"]}
+
+
+@pytest.fixture
+def own_models(place: Place, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models directory with a champion that the test may change."""
+    copy = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
+    place.settings["MODELS_DIR"] = str(copy)
+    return copy
+
+
+@pytest.fixture
+def no_models(place: Place) -> Path:
+    place.settings["MODELS_DIR"] = str(place.folder / "none")
+    return place.folder / "none"
+
+
+@pytest.fixture(scope="module")
+def telegram(shared: Place) -> Simulator:
+    """The running simulator, in the part of a Bot API server somewhere else."""
+    return Simulator(str(rundir.read(shared.data_dir)["url"]))
+
+
+def real_bot(telegram: Simulator, **more: str) -> dict[str, str]:
+    return {
+        "BOT_TOKEN": f"{BOT_ID}:" + "B" * 35,
+        "OPERATOR_CHAT_ID": "-1001000000001",
+        "TELEGRAM_API_URL": telegram.url,
+        **more,
+    }

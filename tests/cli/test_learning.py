@@ -1,31 +1,28 @@
-"""train, evaluate, classify and models: what a model is made of, worth, and who serves."""
+"""train and evaluate: what a model is made of, and what it is worth."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from classifier import Classifier, Prediction, artifact, registry
+from classifier import artifact, registry
 from cli.screen import training_progress
 from cli.train import REASONS, _print_result
 from desk.domain import RunState
 from desk.flow import runs, watching
 from desk.flow.desk import Desk
 from desk.flow.runs import REJECTIONS
-from tests.classifier.tiny import misfit
 from tests.cli.conftest import Place, Result, make_examples, write_jsonl
 
 Command = Callable[..., Result]
@@ -37,20 +34,6 @@ EVALUATE_KEYS = {
     "sentiment_accuracy",
     "sentiment_macro_f1",
 }
-
-
-@pytest.fixture
-def own_models(place: Place, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A models directory with a champion that the test may change."""
-    copy = Path(shutil.copytree(models_dir, place.folder / "models", symlinks=True))
-    place.settings["MODELS_DIR"] = str(copy)
-    return copy
-
-
-@pytest.fixture
-def no_models(place: Place) -> Path:
-    place.settings["MODELS_DIR"] = str(place.folder / "none")
-    return place.folder / "none"
 
 
 @pytest.mark.parametrize("kind", ["csv with label", "jsonl with intent", "sentiment alone"])
@@ -342,204 +325,6 @@ def test_evaluate_takes_another_model_and_other_data(
     result = frontdesk("evaluate", "--model", champion, "--data", str(file), "--json")
     assert result.json()["accuracy"] < 0.2
     assert "sentiment_accuracy" not in result.json()
-
-
-def test_without_a_model_the_sentence_says_how_to_make_one(
-    no_models: Path, frontdesk: Command
-) -> None:
-    result = frontdesk("evaluate")
-    assert result.code == 1
-    assert "Run: frontdesk train" in result.err
-
-
-def test_a_damaged_model_is_refused(own_models: Path, frontdesk: Command) -> None:
-    weights = own_models / "champion" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    result = frontdesk("classify", "hello")
-    assert result.code == 1
-    assert "does not match the manifest" in result.err
-
-
-def test_classify_gives_an_object_for_one_text_and_a_list_for_several(frontdesk: Command) -> None:
-    one = frontdesk("classify", "where is my parcel", "--json").json()
-    asked = {"text", "intent", "intent_ranking", "sentiment", "model"}
-    reasons = {"threshold", "scope", "scope_threshold", "in_scope", "language", "neighbours"}
-    assert set(one) == asked | reasons
-    assert 0 < one["threshold"] <= 1
-    assert one["intent"]["name"] == "where"
-    several = frontdesk("classify", "refund the cup", "sing a song about a cup", "--json").json()
-    assert [found["intent"]["name"] for found in several] == ["refund", "out_of_scope"]
-    assert frontdesk("classify", "refund the cup").out.startswith("refund ")
-
-
-def test_classify_reads_lines_and_writes_a_line_for_each(place: Place) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", "classify", "-", "--json"],
-        cwd=place.folder,
-        env=place.environment(),
-        input="where is my parcel\n\nrefund the cup",
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [result["text"] for result in found] == ["where is my parcel", "", "refund the cup"]
-
-
-def test_classify_answers_a_line_before_it_is_given_the_next(place: Place) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli", "classify", "-", "--json"],
-        cwd=place.folder,
-        env=place.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            for text in ("where is my parcel", "refund the cup"):
-                process.stdin.write(f"{text}\n")
-                assert select.select([process.stdout], [], [], 60)[0], "it waits for more"
-                assert json.loads(process.stdout.readline())["text"] == text
-        finally:
-            process.kill()
-
-
-def test_classify_takes_lines_that_are_there_at_once(
-    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    texts = [f"where is parcel {number} {'ü' * 200}" for number in range(600)]
-    file = place.folder / "texts.txt"
-    file.write_bytes("\r\n".join(texts).encode())
-    batches: list[int] = []
-    predict = Classifier.__call__
-
-    def counted(classifier: Classifier, batch: list[str]) -> list[Prediction]:
-        batches.append(len(batch))
-        return predict(classifier, batch)
-
-    monkeypatch.setattr(Classifier, "__call__", counted)
-    with file.open() as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        found = [json.loads(line) for line in frontdesk("classify", "-", "--json").out.splitlines()]
-    assert [result["text"] for result in found] == texts
-    assert batches == [256, 256, 88]
-
-
-def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk: Command) -> None:
-    first = registry.champion(own_models)
-    assert frontdesk("train", "--epochs", "1").code == 0
-    rows = frontdesk("models", "list", "--json").json()
-    assert [row["champion"] for row in rows] == [True, False]
-    second = rows[1]["version"]
-    assert frontdesk("models", "promote", second).code == 0
-    assert registry.champion(own_models) == second
-    assert [row["measured_on"] for row in rows] == ["validation", "test"]
-    listed = frontdesk("models", "list").out.splitlines()[1:3]
-    assert second in listed[1]
-    assert ["(validation)" in line for line in listed] == [True, False]
-    assert [row["another_test"] for row in rows] == [False, False]
-    back = frontdesk("models", "rollback")
-    assert back.code == 0
-    assert "runs promote nothing until: frontdesk models promote VERSION" in back.out
-    assert registry.champion(own_models) == first
-    assert frontdesk("models", "rollback").code == 1
-
-
-def test_a_version_measured_on_another_test_than_the_champion_is_marked(
-    place: Place, own_models: Path, frontdesk: Command
-) -> None:
-    def trained(each: int) -> str:
-        test = write_jsonl(place.folder / "test.jsonl", make_examples(seed=7, each=each))
-        result = frontdesk("train", "--epochs", "1", "--test", str(test), "--json")
-        return str(result.json()["version"])
-
-    def marked() -> list[bool]:
-        _, *listed, legend = frontdesk("models", "list").out.splitlines()
-        rows = frontdesk("models", "list", "--json").json()
-        marks = [bool(row["another_test"]) for row in rows]
-        assert ["(another test)" in line for line in listed] == marks
-        assert ("(another test)" in legend) == any(marks)
-        return marks[1:]  # without the first, which has no test
-
-    versions = [trained(each) for each in (6, 3, 6)]
-    assert marked() == [False, False, False], "the champion has no test"
-    registry.promote(own_models, versions[0])
-    row = frontdesk("models", "list", "--json").json()[2]
-    assert row["rows"] == len(make_examples(each=3))
-    assert len(row["test_hash"]) == 64
-    assert marked() == [False, True, False]
-    registry.promote(own_models, versions[1])
-    assert marked() == [True, False, True]
-    # Versions of before know the number of its rows alone.
-    for version in versions:
-        path = own_models / version / "metrics.json"
-        metrics = json.loads(path.read_text())
-        del metrics["test_hash"]
-        path.write_text(json.dumps(metrics))
-    assert marked() == [True, False, True]
-
-
-def test_a_version_that_can_not_predict_is_not_promoted(
-    own_models: Path, frontdesk: Command
-) -> None:
-    serving = registry.champion(own_models)
-    assert serving is not None
-    unfit = registry.new_version_name()
-    shutil.copytree(own_models / serving, own_models / unfit)
-    misfit(own_models / unfit)
-    result = frontdesk("models", "promote", unfit)
-    assert result.code == 2
-    assert f"{unfit} can't predict (ValueError: " in result.err
-    assert registry.champion(own_models) == serving
-
-
-def test_versions_are_removed_by_name_or_because_nobody_needs_them(
-    own_models: Path, frontdesk: Command
-) -> None:
-    serving = registry.champion(own_models)
-    assert serving is not None
-    yesterday = datetime.now(UTC) - timedelta(days=1)
-    old, older, oldest = (
-        registry.new_version_name(yesterday - timedelta(days=n)) for n in range(3)
-    )
-    for name in (old, older, oldest):
-        shutil.copytree(own_models / serving, own_models / name)
-        os.utime(own_models / name, (0, 0))
-    assert frontdesk("models", "remove", oldest, oldest).code == 0
-    refused = frontdesk("models", "remove", old, serving)
-    assert refused.code == 1
-    assert (own_models / old).is_dir(), "all of them, or none"
-    assert "promote another one first" in refused.err
-    mistyped = frontdesk("models", "remove", old, f"{old[:-6]}000000")
-    assert mistyped.code == 2
-    assert "there is no such version" in mistyped.err
-    assert (own_models / old).is_dir(), "here too"
-    asked = frontdesk("models", "prune", "--dry-run").out
-    assert asked == f"{older} would be removed.\n{old} would be removed.\n"
-    assert frontdesk("models", "prune").out == asked.replace("would be", "is")
-    assert [version.name for version in registry.versions(own_models)] == [serving]
-    assert "nothing to remove" in frontdesk("models", "prune").err
-    assert frontdesk("models", "prune", "--keep", "0").code == 2
-
-
-def test_promoting_what_is_not_there_says_where_to_look(frontdesk: Command) -> None:
-    result = frontdesk("models", "promote", "latest")
-    assert result.code == 2
-    assert "frontdesk models list" in result.err
-
-
-def test_a_models_directory_that_is_none_is_told(no_models: Path, frontdesk: Command) -> None:
-    missing = frontdesk("models", "rollback")
-    assert missing.code == 1
-    assert f"{no_models}: there is no such directory of models (MODELS_DIR)" in missing.err
-    no_models.write_text("")
-    for verb in (("models", "rollback"), ("models", "list"), ("train", "--epochs", "1")):
-        result = frontdesk(*verb)
-        assert result.code == 1
-        assert f"{no_models}: is not a directory of models; set MODELS_DIR to one" in result.err
 
 
 def test_a_champion_that_is_a_directory_is_told_before_anything_is_trained(

@@ -48,6 +48,15 @@ def running(stage: Stage, redis_url: str, *more: str) -> Iterator[Popen[bytes]]:
         process.stderr.close()
 
 
+def suspect(stage: Stage, connection: Redis) -> tuple[int, int]:
+    """(id, attempt) of a queued message that was in the batch of a worker that died"""
+    job = stage.write("where is it")
+    assert job is not None
+    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
+    queues.enqueue_classify(connection, [again])
+    return again
+
+
 @pytest.mark.parametrize(
     ("text", "end"),
     [("the poison", -signal.SIGKILL), ("an illegal access of the device", 1)],
@@ -103,19 +112,16 @@ def test_a_device_that_breaks_once_ends_its_worker_and_the_next_one_answers_ever
 def test_a_message_that_is_tried_elsewhere_is_left_alone(
     stage: Stage, connection: Redis, clock: Clock
 ) -> None:
-    job = stage.write("where is it")
-    assert job is not None
-    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
-    queues.enqueue_classify(connection, [again])
+    again = suspect(stage, connection)
     waiting = queues.queue(queues.CLASSIFY, connection).jobs
     one, other = (
         Inference(stage.desk, connection, champion(Model(stage, fails="where"))) for _ in "ab"
     )
     with pytest.raises(RuntimeError):
         one.run_batch(waiting)
-    assert stage.message(job[0]).trial == Trial.ALONE
+    assert stage.message(again[0]).trial == Trial.ALONE
     assert other.run_batch(waiting) == ["stale"]
-    assert stage.message(job[0]).state is MessageState.PENDING
+    assert stage.message(again[0]).state is MessageState.PENDING
     with pytest.raises(RuntimeError):  # whoever tries it may try again
         one.run_batch(waiting)
 
@@ -137,10 +143,7 @@ def test_a_message_whose_trial_redis_forgot_is_suspected_again_and_not_given_up(
 def test_a_trial_whose_beginning_was_committed_and_not_confirmed_goes_on_in_the_retry(
     stage: Stage, connection: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = stage.write("where is it")
-    assert job is not None
-    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
-    queues.enqueue_classify(connection, [again])
+    again = suspect(stage, connection)
     begin_trial = deciding.begin_trial
 
     def unconfirmed(desk: Desk, message: PendingMessage) -> bool:
@@ -150,7 +153,7 @@ def test_a_trial_whose_beginning_was_committed_and_not_confirmed_goes_on_in_the_
 
     monkeypatch.setattr(deciding, "begin_trial", unconfirmed)
     work_off(stage, connection, Model(stage))
-    assert stage.decision(job[0]).rule == "confident"
+    assert stage.decision(again[0]).rule == "confident"
 
 
 @pytest.mark.parametrize("status", ["finished", "failed"])
@@ -159,28 +162,22 @@ def test_a_trial_that_ended_without_a_death_is_no_proof_and_the_message_is_tried
 ) -> None:
     # As where the database went away in it, and another worker got the retry.
     clock.set(datetime.now(UTC))
-    job = stage.write("where is it")
-    assert job is not None
-    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
-    queues.enqueue_classify(connection, [again])
+    again = suspect(stage, connection)
     assert deciding.begin_trial(stage.desk, PendingMessage(*again, "where is it"))
     connection.lpop("rq:queue:classify")
     connection.hset(f"rq:job:{queues.classify_job_id(*again)}", "status", status)
     clock.move(seconds=9)
     Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None).tick()
-    assert stage.message(job[0]).trial == Trial.SUSPECTED
+    assert stage.message(again[0]).trial == Trial.SUSPECTED
     work_off(stage, connection, Model(stage))
-    assert stage.decision(job[0]).rule == "confident"
+    assert stage.decision(again[0]).rule == "confident"
 
 
 def test_the_retry_of_a_trial_that_the_database_cut_short_is_no_death_while_it_waits_for_it(
     stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock.set(datetime.now(UTC))
-    job = stage.write("where is it")
-    assert job is not None
-    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
-    queues.enqueue_classify(connection, [again])
+    again = suspect(stage, connection)
     scheduler = Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None)
     pending, decide_batch = deciding.pending, deciding.decide_batch
     looks: list[int] = []
@@ -204,7 +201,7 @@ def test_the_retry_of_a_trial_that_the_database_cut_short_is_no_death_while_it_w
     monkeypatch.setattr(deciding, "pending", second_is_late)
     work_off(stage, connection, Model(stage))
     assert looks == [1, 1]
-    assert stage.decision(job[0]).rule == "confident"
+    assert stage.decision(again[0]).rule == "confident"
 
 
 class Model:
@@ -282,10 +279,7 @@ def test_a_trial_has_its_full_time_however_long_its_batch_has_taken(
     stage: Stage, connection: Redis, clock: Clock
 ) -> None:
     clock.set(datetime.now(UTC))
-    job = stage.write("where is it")
-    assert job is not None
-    (again,) = watching.next_attempts(stage.desk, [job[0]], suspected=[job[0]])
-    queues.enqueue_classify(connection, [again])
+    again = suspect(stage, connection)
     scheduler = Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None)
     key = f"rq:job:{queues.classify_job_id(*again)}"
     long_ago = (clock() - timedelta(seconds=60)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -293,7 +287,7 @@ def test_a_trial_has_its_full_time_however_long_its_batch_has_taken(
     assert deciding.begin_trial(stage.desk, PendingMessage(*again, "where is it"))
     clock.move(seconds=7)
     scheduler.tick()
-    assert stage.message(job[0]).state is MessageState.PENDING
+    assert stage.message(again[0]).state is MessageState.PENDING
     clock.move(seconds=2)
     scheduler.tick()
-    assert stage.decision(job[0]).rule == "unprocessable"
+    assert stage.decision(again[0]).rule == "unprocessable"

@@ -1,0 +1,130 @@
+"""models: listed, promoted, rolled back and removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from classifier import registry
+from tests.classifier.tiny import misfit
+from tests.cli.conftest import Place, Result, make_examples, write_jsonl
+
+Command = Callable[..., Result]
+
+
+def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk: Command) -> None:
+    first = registry.champion(own_models)
+    assert frontdesk("train", "--epochs", "1").code == 0
+    rows = frontdesk("models", "list", "--json").json()
+    assert [row["champion"] for row in rows] == [True, False]
+    second = rows[1]["version"]
+    assert frontdesk("models", "promote", second).code == 0
+    assert registry.champion(own_models) == second
+    assert [row["measured_on"] for row in rows] == ["validation", "test"]
+    listed = frontdesk("models", "list").out.splitlines()[1:3]
+    assert second in listed[1]
+    assert ["(validation)" in line for line in listed] == [True, False]
+    assert [row["another_test"] for row in rows] == [False, False]
+    back = frontdesk("models", "rollback")
+    assert back.code == 0
+    assert "runs promote nothing until: frontdesk models promote VERSION" in back.out
+    assert registry.champion(own_models) == first
+    assert frontdesk("models", "rollback").code == 1
+
+
+def test_a_version_measured_on_another_test_than_the_champion_is_marked(
+    place: Place, own_models: Path, frontdesk: Command
+) -> None:
+    def trained(each: int) -> str:
+        test = write_jsonl(place.folder / "test.jsonl", make_examples(seed=7, each=each))
+        result = frontdesk("train", "--epochs", "1", "--test", str(test), "--json")
+        return str(result.json()["version"])
+
+    def marked() -> list[bool]:
+        _, *listed, legend = frontdesk("models", "list").out.splitlines()
+        rows = frontdesk("models", "list", "--json").json()
+        marks = [bool(row["another_test"]) for row in rows]
+        assert ["(another test)" in line for line in listed] == marks
+        assert ("(another test)" in legend) == any(marks)
+        return marks[1:]  # without the first, which has no test
+
+    versions = [trained(each) for each in (6, 3, 6)]
+    assert marked() == [False, False, False], "the champion has no test"
+    registry.promote(own_models, versions[0])
+    row = frontdesk("models", "list", "--json").json()[2]
+    assert row["rows"] == len(make_examples(each=3))
+    assert len(row["test_hash"]) == 64
+    assert marked() == [False, True, False]
+    registry.promote(own_models, versions[1])
+    assert marked() == [True, False, True]
+    # Versions of before know the number of its rows alone.
+    for version in versions:
+        path = own_models / version / "metrics.json"
+        metrics = json.loads(path.read_text())
+        del metrics["test_hash"]
+        path.write_text(json.dumps(metrics))
+    assert marked() == [True, False, True]
+
+
+def test_a_version_that_can_not_predict_is_not_promoted(
+    own_models: Path, frontdesk: Command
+) -> None:
+    serving = registry.champion(own_models)
+    assert serving is not None
+    unfit = registry.new_version_name()
+    shutil.copytree(own_models / serving, own_models / unfit)
+    misfit(own_models / unfit)
+    result = frontdesk("models", "promote", unfit)
+    assert result.code == 2
+    assert f"{unfit} can't predict (ValueError: " in result.err
+    assert registry.champion(own_models) == serving
+
+
+def test_versions_are_removed_by_name_or_because_nobody_needs_them(
+    own_models: Path, frontdesk: Command
+) -> None:
+    serving = registry.champion(own_models)
+    assert serving is not None
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    old, older, oldest = (
+        registry.new_version_name(yesterday - timedelta(days=n)) for n in range(3)
+    )
+    for name in (old, older, oldest):
+        shutil.copytree(own_models / serving, own_models / name)
+        os.utime(own_models / name, (0, 0))
+    assert frontdesk("models", "remove", oldest, oldest).code == 0
+    refused = frontdesk("models", "remove", old, serving)
+    assert refused.code == 1
+    assert (own_models / old).is_dir(), "all of them, or none"
+    assert "promote another one first" in refused.err
+    mistyped = frontdesk("models", "remove", old, f"{old[:-6]}000000")
+    assert mistyped.code == 2
+    assert "there is no such version" in mistyped.err
+    assert (own_models / old).is_dir(), "here too"
+    asked = frontdesk("models", "prune", "--dry-run").out
+    assert asked == f"{older} would be removed.\n{old} would be removed.\n"
+    assert frontdesk("models", "prune").out == asked.replace("would be", "is")
+    assert [version.name for version in registry.versions(own_models)] == [serving]
+    assert "nothing to remove" in frontdesk("models", "prune").err
+    assert frontdesk("models", "prune", "--keep", "0").code == 2
+
+
+def test_promoting_what_is_not_there_says_where_to_look(frontdesk: Command) -> None:
+    result = frontdesk("models", "promote", "latest")
+    assert result.code == 2
+    assert "frontdesk models list" in result.err
+
+
+def test_a_models_directory_that_is_none_is_told(no_models: Path, frontdesk: Command) -> None:
+    missing = frontdesk("models", "rollback")
+    assert missing.code == 1
+    assert f"{no_models}: there is no such directory of models (MODELS_DIR)" in missing.err
+    no_models.write_text("")
+    for verb in (("models", "rollback"), ("models", "list"), ("train", "--epochs", "1")):
+        result = frontdesk(*verb)
+        assert result.code == 1
+        assert f"{no_models}: is not a directory of models; set MODELS_DIR to one" in result.err
