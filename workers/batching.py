@@ -38,7 +38,7 @@ from uuid import uuid4
 
 import redis
 from redis import Redis
-from rq import Queue, Retry, SimpleWorker
+from rq import Queue, Retry, SimpleWorker, worker_registration
 from rq.callbacks import execute_failure_callback
 from rq.defaults import (
     DEFAULT_LOGGING_DATE_FORMAT,
@@ -271,6 +271,9 @@ class BatchWorker(SimpleWorker):
         """Tell Redis every few seconds that the worker is there, and what it waits for."""
         if time.monotonic() - self._beat > min(self.dequeue_timeout, 5):
             with self.connection.pipeline() as pipeline:
+                # All of it, as at birth: Redis may have been emptied since, or be another one.
+                pipeline.hset(self.key, mapping=self.serialize())
+                worker_registration.register(self, pipeline)
                 self.set_state(state, pipeline=pipeline)
                 self.heartbeat(pipeline=pipeline)
                 pipeline.execute()
@@ -330,6 +333,14 @@ class BatchWorker(SimpleWorker):
         if job.timeout is None or job.timeout > 0:
             return int(job.timeout or self.queue_class.DEFAULT_TIMEOUT) + self.lease_margin
         return DEFAULT_WORKER_TTL
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        # RQ's listens again after a lost connection alone. A Redis that accepts and does not answer
+        # would leave a worker deaf for good, and the scheduler takes such a one for dead sooner.
+        if not isinstance(exc, (redis.exceptions.RedisError, OSError)):
+            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
+        self.log.error("Worker %s: no commands from Redis (%s); again in 2 s", self.name, exc)
+        time.sleep(2.0)
 
     def set_shutdown_requested_date(self) -> None:
         # Called in a signal handler: with Redis away it must not raise into a batch.

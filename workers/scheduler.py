@@ -17,7 +17,7 @@ from types import FrameType
 
 import structlog
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rq.utils import str_to_date
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -98,6 +98,7 @@ class Scheduler:
         self._ticked: float | None = None
         self._sure_from = 0.0
         self._clock_differs = False
+        self._numsub_refused = False
         self._failing: dict[str, str] = {}
         """The last error of each chore that fails over its data."""
 
@@ -304,7 +305,14 @@ class Scheduler:
             return set()
         asked = list(workers)
         channels = [queues.worker_channel("").encode() + worker for worker in asked]
-        found = self._connection.pubsub_numsub(*channels)  # in the order asked
+        try:
+            found = self._connection.pubsub_numsub(*channels)  # in the order asked
+        except ResponseError as error:
+            # Some managed Redis refuses the command: whoever is late counts as dead then.
+            if not self._numsub_refused:
+                log.warning("numsub.refused", reason=str(error), patience=STUCK_SECONDS)
+            self._numsub_refused = True
+            return set()
         return {worker for worker, (_, ears) in zip(asked, found, strict=True) if ears}
 
 

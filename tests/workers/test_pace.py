@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,13 +32,36 @@ def test_a_slow_batch_counts_at_once() -> None:
 
 def test_after_one_that_was_slow_for_once_full_batches_are_back_within_a_few() -> None:
     pace = Pace(0.01)
-    pace.learn(1, seconds=1)
-    sizes = []
-    for _ in range(8):
-        sizes.append(size := pace.fits(64))
-        pace.learn(size, seconds=size * 0.01)
+    pace.learn(1, seconds=5)
+    sizes = followed(pace, 8, lambda size: size * 0.01)
     assert sizes == sorted(sizes)
-    assert (sizes[0], sizes[-1]) == (2, 64)
+    assert (sizes[0], sizes[-1]) == (1, 64)
+
+
+def test_where_a_commit_takes_most_of_the_time_a_batch_grows_all_the_same() -> None:
+    pace = Pace(0.01)
+    pace.learn(1, seconds=2.4)  # a lone message in a bad moment
+    sizes = followed(pace, 12, lambda size: 1.5 + size * 0.005)
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (1, 64)
+
+
+@pytest.mark.parametrize("each", [0.05, 0.24, 0.7, 1.1])
+def test_a_model_that_costs_the_same_for_each_message_gets_what_it_does_in_about_two_seconds(
+    each: float,
+) -> None:
+    sizes = followed(Pace(each), 20, lambda size: size * each)
+    assert all(each * size <= 2.5 or size <= 2 for size in sizes)
+    assert all(each * size > 1 or size == 64 for size in sizes[5:])
+
+
+def followed(pace: Pace, batches: int, takes: Callable[[int], float]) -> list[int]:
+    """The sizes of so many full batches of 64 at most, of which each takes what its size costs."""
+    sizes = []
+    for _ in range(batches):
+        sizes.append(size := pace.fits(64))
+        pace.learn(size, takes(size))
+    return sizes
 
 
 def test_a_worker_says_once_that_it_takes_fewer_than_it_may_and_once_that_it_takes_all_again(

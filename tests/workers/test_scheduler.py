@@ -113,6 +113,37 @@ def test_a_job_of_a_worker_that_is_still_connected_has_twice_as_long(
         worker.unsubscribe()
 
 
+def test_where_redis_does_not_say_who_listens_a_late_worker_counts_as_dead_and_all_goes_on(
+    stage: Stage, connection: Redis, clock: Clock, redis_url: str
+) -> None:
+    connection.acl_setuser(
+        "desk",
+        enabled=True,
+        nopass=True,
+        keys=["*"],
+        channels=["*"],
+        commands=["+@all", "-pubsub|numsub"],
+    )
+    managed = Redis.from_url(redis_url, username="desk", password="any")
+    scheduler = Scheduler(stage.desk, managed, reply_deadline=20, retrain_at=None)
+    hangs, lost = stage.write("where is it?", ANA), stage.write("are you open?", BEN)
+    assert hangs is not None
+    assert lost is not None
+    queues.enqueue_classify(connection, [hangs])
+    connection.delete("rq:queue:classify")
+    started = clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    found = {"status": "started", "started_at": started, "worker_name": "killed"}
+    connection.hset(f"rq:job:{queues.classify_job_id(*hangs)}", mapping=found)
+    clock.move(seconds=5)
+    with structlog.testing.capture_logs() as logs:
+        scheduler.tick()
+    again = [queues.classify_job_id(number, attempt + 1) for number, attempt in (hangs, lost)]
+    assert sorted(queued(connection)) == sorted(again)
+    assert [log["event"] for log in logs].count("numsub.refused") == 1
+    assert "redis_away" not in [log["event"] for log in logs]
+    managed.close()
+
+
 def test_a_job_that_is_queued_but_in_no_queue_is_enqueued_again(
     stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
 ) -> None:

@@ -31,7 +31,9 @@ from desk.queues import (
     AllowedJob,
     enqueue_classify,
     queue,
+    worker_channel,
 )
+from tests.chaos.proxy import Proxy
 from tests.workers.batching.jobs import (
     burst,
     enqueue,
@@ -43,6 +45,7 @@ from tests.workers.batching.jobs import (
 )
 from workers import reading
 from workers.batching import BatchWorker, WorkLoopError
+from workers.connection import client
 from workers.embedded import EmbeddedRedis, prepare, wait_until_ready
 
 
@@ -364,6 +367,49 @@ def test_an_idle_worker_outlives_a_restart_of_redis(
             wait_until_ready(server)
             enqueue_classify(connection, [(1, 1)])
             until(lambda: listed(connection, "test:done") == ids(1))
+    finally:
+        stop(process)
+
+
+def test_a_worker_hears_commands_again_after_a_redis_that_accepted_and_did_not_answer(
+    server: EmbeddedRedis, connection: Redis
+) -> None:
+    proxy = Proxy(server.socket)
+    with client(f"redis://127.0.0.1:{proxy.port}/0", answer_within=0.5) as far:
+        worker = worker_on(far, nothing)
+        channel = worker_channel(worker.name)
+        worker.subscribe()
+        try:
+            until(lambda: ears(connection, channel) == 1)
+            proxy.silent()
+            proxy.cut()
+            until(lambda: ears(connection, channel) == 0)
+            time.sleep(3)  # longer than the greeting of a new connection is waited for
+            proxy.restore()
+            until(lambda: ears(connection, channel) == 1)
+        finally:
+            worker.unsubscribe()
+    proxy.close()
+
+
+def ears(connection: Redis, channel: str) -> int:
+    ((_, found),) = connection.pubsub_numsub(channel)
+    return int(found)
+
+
+def test_an_idle_worker_is_in_rqs_lists_again_after_redis_was_emptied(
+    server: EmbeddedRedis, connection: Redis
+) -> None:
+    process = start(server.url, "plain")
+    try:
+        until(lambda: idle(connection))
+        (name,) = [worker.name for worker in BaseWorker.all(connection)]
+        connection.flushall()
+        until(lambda: bool(BaseWorker.all(connection)))
+        (worker,) = BaseWorker.all(connection)
+        assert (worker.name, worker.pid) == (name, process.pid)
+        assert worker.queue_names() == [CLASSIFY]
+        assert BaseWorker.count(queue=queue(CLASSIFY, connection)) == 1
     finally:
         stop(process)
 
