@@ -58,7 +58,7 @@ class Observed:
             return
         from redis import Redis
 
-        from desk import gauges
+        from desk import gauges, queues
         from desk.flow import clocks
         from desk.health import PROCESS
 
@@ -68,7 +68,7 @@ class Observed:
         )
 
         PROCESS.watch("database", desk.store.ping)
-        PROCESS.watch("redis", connection.ping)
+        PROCESS.watch("redis", partial(queues.check_writes, connection))
         PROCESS.watch("clock", lambda: clocks.watch(desk), CLOCK_SECONDS)
         for directory, folder in self._directories(desk):
             PROCESS.watch(f"{directory}'s disk", partial(_measure, directory, folder), DISK_SECONDS)

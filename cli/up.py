@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import dotenv, rundir
-from cli.compose import check_redis, load_pack, open_store, read_settings
+from cli.compose import check_redis, load_pack, open_store, ping_redis, read_settings
 from cli.erased import after_migration
 from cli.errors import CommandError, MisconfiguredError
 from cli.processes import PROCESSES
@@ -421,7 +421,7 @@ def _beats(data_dir: Path, name: str) -> Callable[[Child], bool]:
 
 def _pings(url: str) -> bool:
     try:
-        check_redis(url)
+        ping_redis(url)
     except CommandError:
         return False
     return True

@@ -162,6 +162,18 @@ def enqueue_train(connection: Redis, run_id: int, attempt: int) -> None:
         )
 
 
+def check_writes(connection: Redis) -> None:
+    """Write something of no use, as one transaction over two keys: an answer to PING says little.
+
+    A full server, a replica and one whose disk is full refuse it, each by an error of redis-py's;
+    so does one in cluster mode, where the keys are of different slots.
+    """
+    with connection.pipeline() as pipeline:
+        for number in range(2):
+            pipeline.set(f"rq:frontdesk:check:{number}", 1, ex=60)
+        pipeline.execute()
+
+
 @contextmanager
 def leaving_replicas(connection: Redis) -> Iterator[None]:
     """A write of the block that is refused by a replica fails; the next one connects anew.

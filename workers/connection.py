@@ -16,6 +16,8 @@ from desk.scrubbing import scrub
 log = structlog.get_logger(__name__)
 
 START_SECONDS = 30.0
+OLDEST = (6, 2)
+"""The first Redis with BLMOVE, by which a worker waits. Valkey says a later one's number."""
 # A server whose host falls silent is given up after some 15 seconds: with words on their way to it
 # by the user timeout, in quiet by the keepalives. A limit on each answer would not do, since a
 # worker waits for its next job as long as it takes.
@@ -47,13 +49,15 @@ def client(url: str, answer_within: float | None = None) -> Redis:
 def connect(url: str) -> Redis:
     """A connection pool to the server at `url`, which has answered a PING.
 
-    Waits `START_SECONDS` for the server to come up; raises `DeskError` if it does not.
+    Waits `START_SECONDS` for the server to come up; raises `DeskError` if it does not, or is too
+    old.
     """
     connection = client(url)
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             connection.ping()
+            check_version(connection)
             return connection
         except AuthenticationError as error:
             raise DeskError(f"Redis refuses the password in REDIS_URL: {error}") from None
@@ -64,3 +68,12 @@ def connect(url: str) -> Redis:
                     "Check REDIS_URL and that the server runs."
                 ) from None
             time.sleep(0.2)
+
+
+def check_version(connection: Redis) -> None:
+    """Raise `DeskError` for a server older than `OLDEST`."""
+    version = str(connection.info("server")["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        raise DeskError(
+            f"Redis {version} is too old: {OLDEST[0]}.{OLDEST[1]} or later is needed, or Valkey."
+        )
