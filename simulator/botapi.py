@@ -82,7 +82,7 @@ async def _troubled(
         words = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
         error = ApiError(fault.status, fault.description or words.get(fault.status, "Server Error"))
     else:
-        error = ApiError(fault.status, fault.description or "Bad Request")
+        error = ApiError(fault.status, fault.description or "Bad Request", fault.parameters)
     log(world, bot, METHODS[name.lower()][0], params.shown(), chat_id, error.body(), kind)
     if kind == "refused":
         return _hang_up(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from simulator.errors import ControlError
 from simulator.model import Json
@@ -10,7 +10,7 @@ from simulator.model import Json
 CALL_FAULTS = {
     "too_many_requests": "answered 429 with `retry_after`, not performed",
     "server_error": "answered `status` (502 as HTML, as the real one), not performed",
-    "error": "answered `status` with `description`, not performed",
+    "error": "answered `status` with `description` and `parameters`, not performed",
     "slow": "performed after `seconds`",
     "lost": "performed, but the connection drops without an answer",
     "refused": "not performed, the connection drops without an answer",
@@ -36,6 +36,7 @@ class Fault:
     seconds: float = 1.0
     status: int = 0
     description: str = ""
+    parameters: Json = field(default_factory=dict)
 
     def json(self) -> Json:
         """The fault as the control API shows it."""
@@ -51,7 +52,9 @@ class Faults:
 
     def add(self, kind: str, body: Json) -> Fault:
         """Activate a call fault out of a control request; raises ControlError."""
-        chat_id = body.get("chat_id")
+        chat_id, parameters = body.get("chat_id"), body.get("parameters", {})
+        if not isinstance(parameters, dict):
+            raise ControlError(400, "parameters must be an object.")
         try:
             fault = Fault(
                 id=self.last_id + 1,
@@ -63,6 +66,7 @@ class Faults:
                 seconds=float(body.get("seconds", 1.0)),
                 status=int(body.get("status", 502 if kind == "server_error" else 400)),
                 description=str(body.get("description", "")),
+                parameters=parameters,
             )
         except (TypeError, ValueError) as error:
             raise ControlError(400, f"A field of the fault is not a number: {error}.") from None

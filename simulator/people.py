@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 
-from simulator import view
+from simulator import utf16, view
 from simulator.callbacks import Press
 from simulator.entities import format_text
 from simulator.errors import ApiError, ControlError
 from simulator.methods.reactions import reaction
+from simulator.methods.send import MAX_CAPTION, MAX_TEXT
 from simulator.model import Chat, Json, Member, Message, StoredFile, Topic, User
 from simulator.world import Bot, World
 
@@ -58,6 +59,7 @@ def write(
     text, entities = format_text(text, "")
     if not text and media is None and not extra:
         raise ControlError(400, "The message is empty.")
+    _check_length(text, media)
     if reply_to is not None and chat.live(reply_to) is None:
         raise ControlError(404, f"There is no message {reply_to} to reply to.")
     if topic is not None and topic.closed and not chat.members[user.id].can("can_manage_topics"):
@@ -80,6 +82,16 @@ def write(
     )
 
 
+def _check_length(text: str, media: StoredFile | None) -> None:
+    kind, most = ("text", MAX_TEXT) if media is None else ("caption", MAX_CAPTION)
+    if (units := utf16.length(text)) > most:
+        raise ControlError(
+            400,
+            f"A {kind} has {most:,} UTF-16 units at most, and this one has {units:,}: shorten it, "
+            "or send it in parts as Telegram's apps do.",
+        )
+
+
 def edit(world: World, chat: Chat, user: User, message_id: int, text: str) -> Message:
     """Change the text or caption of one's own message."""
     if chat.blocked:
@@ -90,8 +102,24 @@ def edit(world: World, chat: Chat, user: User, message_id: int, text: str) -> Me
     text, entities = format_text(text, "")
     if not text and message.media is None:
         raise ControlError(400, "The message is empty.")
+    _check_length(text, message.media)
     message.text, message.entities = text, entities
     world.changed(message)
+    return message
+
+
+def delete(world: World, chat: Chat, user: User, message_id: int) -> Message:
+    """Delete a message for all who are in the chat; no bot hears of it, as in Telegram.
+
+    In a private chat any message, in a group one's own and, with the right to, those of others.
+    """
+    message = existing(chat, message_id)
+    if message.message_id in chat.topics:
+        raise ControlError(409, "A topic's first message stays: delete the topic.")
+    own = chat.is_private or message.sender is user
+    if not own and not chat.members[user.id].can("can_delete_messages"):
+        raise ControlError(403, f"{user.first_name} may not delete what others wrote.")
+    world.delete(message)
     return message
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from importlib import resources
 from typing import Any
@@ -27,6 +28,7 @@ from classifier.evaluate import (
 )
 from classifier.report import svg
 from classifier.rounding import rounded_up, shown_threshold
+from classifier.thresholds import NEVER
 from classifier.vocabulary import Prediction
 
 TEXTS_SHOWN = 6
@@ -142,16 +144,23 @@ def _plots(outcomes: Outcomes, measures: Mapping[str, Any]) -> str:
         ),
     ]
     if isinstance(outcomes, IntentOutcomes):
-        curve = risk_coverage(outcomes)
-        plots.append(
-            _plot(
-                "Coverage against risk",
-                "If one threshold for all intents were lowered. "
-                "The dot: the model's own thresholds.",
-                svg.risk_coverage(curve, measures["coverage"], measures["coverage_error"]),
-            )
-        )
+        plots.append(_coverage_plot(outcomes, measures))
     return f'<div class="plots">{"".join(plots)}</div>'
+
+
+def _coverage_plot(intents: IntentOutcomes, measures: Mapping[str, Any]) -> str:
+    left_out = ""
+    # The dot answers none of these rows: a curve that did would be about other texts than the dot.
+    answering = intents.threshold < NEVER
+    if answering.any() and not answering.all():
+        intents = replace(intents, answerable=intents.answerable & answering)
+        left_out = "; texts that go to people however sure the model is are not answered here"
+    return _plot(
+        "Coverage against risk",
+        f"If one threshold for all intents were lowered{left_out}. "
+        "The dot: the model's own thresholds.",
+        svg.risk_coverage(risk_coverage(intents), measures["coverage"], measures["coverage_error"]),
+    )
 
 
 def _plot(title: str, told: str, drawing: str) -> str:
@@ -256,7 +265,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], sortable: bool =
 
 
 def _cell(text: str) -> str:
-    return f"<td>{escape(text)}</td>"
+    # A name of several words may go on in another line, though not within a word.
+    return f"<td>{escape(text).replace('_', '_<wbr>')}</td>"
 
 
 def _number(value: float, shown: str) -> str:

@@ -93,7 +93,7 @@ ROUTES = [
         add_fault,
         "make the next calls or updates go wrong",
         "{kind, method?, chat_id?, times?, retry_after?, seconds?, status?, description?, "
-        "update?, next?, bot?}",
+        "parameters?, update?, next?, bot?}",
     ),
     Route("DELETE", "/sim/faults", clear_faults, "clear all faults"),
     Route("GET", "/sim/settings", show_settings, "settings"),

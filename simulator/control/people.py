@@ -23,6 +23,7 @@ from simulator.control.http import (
 )
 from simulator.errors import ControlError
 from simulator.files import image_size, sample_picture
+from simulator.methods.topics import MAX_NAME
 from simulator.model import ADMIN_RIGHTS, Chat, Json, Member, Topic, User
 from simulator.view import member_json, sim_message, sim_topic, user_json
 
@@ -190,6 +191,12 @@ async def edit(request: web.Request) -> web.Response:
     return answer(sim_message(people.edit(world, chat, user, number(body, "message_id"), text)))
 
 
+async def delete(request: web.Request) -> web.Response:
+    world, body = world_of(request), await read_body(request)
+    user, chat, _ = _place(request, body)
+    return answer(sim_message(people.delete(world, chat, user, number(body, "message_id"))))
+
+
 async def press(request: web.Request) -> web.Response:
     world, body = world_of(request), await read_body(request)
     user, chat, _ = _place(request, body)
@@ -220,12 +227,19 @@ async def block(request: web.Request) -> web.Response:
 async def create_topic(request: web.Request) -> web.Response:
     world, body = world_of(request), await read_body(request)
     user, chat, _ = _place(request, body)
-    name = str(body.get("name") or "").strip()
-    if not name:
-        raise ControlError(400, "name is required.")
+    name = _topic_name(body)
     if not chat.is_forum:
         raise ControlError(409, "The group is not a forum.")
     return answer(sim_topic(forum.create(world, chat, user, name)), 201)
+
+
+def _topic_name(body: Json) -> str:
+    name = str(body.get("name") or "").strip()
+    if not name:
+        raise ControlError(400, "name is required.")
+    if len(name) > MAX_NAME:
+        raise ControlError(400, f"A topic's name has {MAX_NAME} characters at most: shorten it.")
+    return name
 
 
 async def change_topic(request: web.Request) -> web.Response:
@@ -238,7 +252,7 @@ async def change_topic(request: web.Request) -> web.Response:
     if act == "delete":
         forum.delete(world, chat, topic)
     elif act == "rename":
-        forum.edit(world, chat, user, topic, str(body.get("name") or topic.name), None)
+        forum.edit(world, chat, user, topic, _topic_name(body), None)
     elif topic.closed == (act == "close"):
         raise ControlError(409, f"The topic is {'closed' if topic.closed else 'open'} already.")
     else:
@@ -254,6 +268,7 @@ _ACTS = (
     ("voice", send_file, "send a voice message", "{data_base64?}"),
     ("other", send_other, "send a sticker, location or contact", "{kind}"),
     ("edit", edit, "edit one's message", "{message_id, text}"),
+    ("delete", delete, "delete a message for all; no bot hears of it", "{message_id}"),
     ("press", press, "press an inline button and wait", "{message_id, text | data, timeout?}"),
     ("react", react, "react to a message", "{message_id, emoji | null}"),
 )

@@ -13,6 +13,7 @@ from simulator.model import Chat, Json, Message
 from simulator.view import message_json
 
 MAX_CALLBACK_TEXT = 200
+DELETABLE_SECONDS = 48 * 3600
 
 
 def _own_message(call: Call) -> tuple[Message, Markup]:
@@ -64,6 +65,10 @@ def edit_message_reply_markup(call: Call) -> Json:
 
 
 def _check_deletable(call: Call, chat: Chat, message: Message) -> None:
+    # Neither a private chat nor any right in a group lets a bot delete what is older.
+    if call.world.now >= message.date + DELETABLE_SECONDS:
+        everyone = " for everyone" if chat.is_private else ""
+        raise bad_request(f"message can't be deleted{everyone}")
     if chat.is_private or message.sender is call.bot.user:
         return
     if not membership(call, chat).can("can_delete_messages"):

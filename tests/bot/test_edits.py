@@ -182,6 +182,20 @@ async def test_a_reply_to_a_card_is_a_reply_to_the_customers_message(
     assert second["reply_to_message"]["message_id"] == reply["message_id"]
 
 
+async def test_a_reply_to_what_the_customer_has_deleted_is_sent_without_it(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    (first,) = await world.ask("GET", f"chats/{ann}/messages", contains="outrageous")
+    await world.ask("POST", f"customers/{ann}/delete", {"message_id": first["message_id"]})
+    body = {"thread": card["message_thread_id"], "reply_to": card["message_id"]}
+    await world.ask("POST", f"operators/{OLGA}/send", {"text": "about this one:", **body})
+    assert "reply_to_message" not in (await world.said(ann, "about this one"))[0]
+    (copy,) = await world.calls("copyMessage", ann)
+    assert copy["params"]["reply_parameters"]["message_id"] == first["message_id"]
+
+
 async def test_a_reply_to_a_part_of_a_message_is_one_to_that_part(
     bot: Running, world: World, decider: Decider, simulator: Simulator
 ) -> None:

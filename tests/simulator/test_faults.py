@@ -47,6 +47,17 @@ async def test_any_error_can_be_had(bot: Bot, control: Control) -> None:
     assert (body["error_code"], body["description"]) == (403, "Forbidden: user is deactivated")
 
 
+async def test_an_error_carries_what_telegram_says_besides(bot: Bot, control: Control) -> None:
+    moved = "Bad Request: group chat was upgraded to a supergroup chat"
+    told = {"migrate_to_chat_id": -1001777}
+    fault = {"kind": "error", "method": "sendMessage", "description": moved, "parameters": told}
+    await control.post("faults", **fault)
+    body = await bot.answer("sendMessage", chat_id=GROUP, text="x")
+    assert (body["description"], body["parameters"]) == (moved, told)
+    status, _ = await control.refused("POST", "faults", kind="error", parameters=[1])
+    assert status == 400
+
+
 @pytest.mark.parametrize(("kind", "sent"), [("lost", 1), ("refused", 0)])
 async def test_a_dropped_connection_may_or_may_not_have_sent(
     bot: Bot, control: Control, kind: str, sent: int

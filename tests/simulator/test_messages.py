@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import GROUP, OLGA, Bot, Control
+from simulator.app import Simulator
+
+from .conftest import GROUP, OLGA, OMAR, Bot, Control
 
 UNPARSED = "can't parse inline keyboard button: "
 ONLY_HTTPS = "Only HTTPS links are allowed"
@@ -255,6 +257,77 @@ async def test_deleting_a_persons_message_in_a_group_takes_the_right_to(
     assert refusal == "Bad Request: message can't be deleted"
     await control.patch(f"chats/{GROUP}", bot={"rights": {"can_delete_messages": True}})
     await bot.call("deleteMessages", chat_id=GROUP, message_ids=[message["message_id"], 5])
+
+
+async def test_a_bot_deletes_nothing_that_is_older_than_48_hours(
+    simulator: Simulator, bot: Bot, control: Control
+) -> None:
+    ada = await control.customer()
+    sent = [await bot.call("sendMessage", chat_id=chat, text="x") for chat in (ada, ada, GROUP)]
+    targets = [{"chat_id": m["chat"]["id"], "message_id": m["message_id"]} for m in sent]
+    now = simulator.world.clock()
+    simulator.world.clock = lambda: now + 48 * 3600 - 60
+    await bot.call("deleteMessage", **targets[0])
+    simulator.world.clock = lambda: now + 48 * 3600
+    refusal = await bot.refused("deleteMessage", **targets[1])
+    assert refusal == "Bad Request: message can't be deleted for everyone"
+    # Nor does the right to delete help it in a group.
+    refusal = await bot.refused("deleteMessage", **targets[2])
+    assert refusal == "Bad Request: message can't be deleted"
+    ids = [targets[2]["message_id"]]
+    assert refusal == await bot.refused("deleteMessages", chat_id=GROUP, message_ids=ids)
+
+
+async def test_people_delete_messages_and_no_bot_hears_of_it(bot: Bot, control: Control) -> None:
+    ada = await control.customer()
+    sent = await bot.call("sendMessage", chat_id=ada, text="x")
+    offset = (await bot.updates())[-1]["update_id"] + 1
+    for number in (1, sent["message_id"]):
+        gone = await control.post(f"customers/{ada}/delete", message_id=number)
+        assert gone["deleted"] is True
+    assert await control.get(f"chats/{ada}/messages") == []
+    assert await bot.updates(offset=offset) == []
+    refusal = await bot.refused("sendMessage", chat_id=ada, text="y", reply_to_message_id=1)
+    assert refusal == "Bad Request: message to be replied not found"
+
+
+async def test_in_a_group_people_delete_their_own_messages_unless_they_may_more(
+    bot: Bot, control: Control
+) -> None:
+    topic = await bot.call("createForumTopic", chat_id=GROUP, name="Ada")
+    thread = topic["message_thread_id"]
+    card = await bot.call("sendMessage", chat_id=GROUP, text="card", message_thread_id=thread)
+    own = await control.post(f"operators/{OMAR}/send", text="mine")
+    await control.post(f"operators/{OMAR}/delete", message_id=own["message_id"])
+    path, body = f"operators/{OMAR}/delete", {"message_id": card["message_id"]}
+    assert await control.refused("POST", path, **body) == (
+        403,
+        "Omar may not delete what others wrote.",
+    )
+    await control.post(f"operators/{OLGA}/delete", **body)
+    status, _ = await control.refused("POST", f"operators/{OLGA}/delete", message_id=thread)
+    assert status == 409
+
+
+async def test_people_write_no_longer_texts_and_captions_than_telegram_takes(
+    bot: Bot, control: Control
+) -> None:
+    ada = await control.customer()
+    me = f"customers/{ada}"
+    # A flower counts as two.
+    text = await control.post(f"{me}/send", text="💐" * 2048)
+    photo = await control.post(f"{me}/photo", caption="x" * 1024)
+    for path, body in (
+        ("send", {"text": "💐" * 2048 + "x"}),
+        ("edit", {"text": "💐" * 2048 + "x", "message_id": text["message_id"]}),
+        ("photo", {"caption": "x" * 1025}),
+        ("document", {"caption": "x" * 1025}),
+        ("edit", {"text": "x" * 1025, "message_id": photo["message_id"]}),
+    ):
+        status, sentence = await control.refused("POST", f"{me}/{path}", **body)
+        assert (status, "UTF-16 units at most" in sentence) == (400, True), path
+    assert len(await bot.updates()) == 3
+    await control.post(f"{me}/edit", text="y" * 1024, message_id=photo["message_id"])
 
 
 async def test_a_copy_has_no_origin_and_a_forward_has(bot: Bot, control: Control) -> None:

@@ -90,9 +90,11 @@ async def test_no_text_makes_sending_fail_by_itself(
 
 ROUTES = ["customers", "customers/1001/send", "customers/1001/press", "customers/1001/react",
           "customers/1001/edit", "customers/1001/photo", "customers/1001/other", "operators",
-          "operators/9001/send", "operators/9001/topics", "faults"]  # fmt: skip
+          "customers/1001/delete", "operators/9001/send", "operators/9001/topics",
+          "faults"]  # fmt: skip
 FIELDS = ["text", "message_id", "emoji", "data", "thread", "reply_to", "first_name", "id", "kind",
-          "times", "name", "data_base64", "chat_id", "timeout", "bot", "status"]  # fmt: skip
+          "times", "name", "data_base64", "chat_id", "timeout", "bot", "status",
+          "parameters"]  # fmt: skip
 
 
 @QUIET

@@ -202,3 +202,12 @@ async def test_a_bot_reacts_with_one_allowed_emoji(bot: Bot, control: Control) -
 async def test_a_topic_whose_title_shows_nothing_is_refused(bot: Bot, name: str) -> None:
     refusal = await bot.refused("createForumTopic", chat_id=GROUP, name=name)
     assert "TOPIC_TITLE_EMPTY" in refusal
+
+
+async def test_people_name_topics_in_128_characters_at_most(control: Control) -> None:
+    made = await control.post(f"operators/{OLGA}/topics", name="x" * 128)
+    for path in ("topics", f"topics/{made['message_thread_id']}/rename"):
+        for name in ("x" * 129, " "):
+            status, _ = await control.refused("POST", f"operators/{OLGA}/{path}", name=name)
+            assert status == 400
+    await control.post(f"operators/{OLGA}/{path}", name="Ada")
