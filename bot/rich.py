@@ -74,21 +74,25 @@ def hides(words: str, address: str) -> bool:
     return words.strip().rstrip("/") != address.strip().rstrip("/")
 
 
-class _Break:
-    """Between two lines."""
+class _Lines(NamedTuple):
+    """Parts of which each is a line."""
+
+    parts: list[Any]
 
 
 class _Covered(NamedTuple):
-    """The end of the words before which an address was found: where they began."""
+    """Where the words that an address stands behind began, to be looked at when they end."""
 
     address: str
     pieces: int
     length: int
 
 
-class _Part(NamedTuple):
-    value: object
-    lines: bool = False
+_BREAK = object()
+"""Between two lines."""
+_ADDRESSES = frozenset({"url", "login_url", "web_app", "email_address"})
+_ROOM = 10
+"""For spaces and slashes around an address."""
 
 
 def read(rich: dict[str, Any]) -> Read:
@@ -96,43 +100,49 @@ def read(rich: dict[str, Any]) -> Read:
     pieces: list[str] = []
     links: list[str] = []
     length, broken = 0, False
-    todo: list[_Part | _Break | _Covered] = [_Part(rich)]
+    todo: list[Any] = [rich]
     while todo:
-        match todo.pop():
-            case _Part(str(text)) if text:
-                text = f"\n{text}" if broken and pieces else text
-                pieces.append(text)
-                length, broken = length + len(text), False
-            case _Part(list(values), lines):
-                todo += _reversed([_Part(value, lines) for value in values], lines)
-            case _Part(dict(block)):
-                todo += [_Covered(url, len(pieces), length) for url in _addresses(block)]
-                parts = [_Part(block[name], name in LINES) for name in PARTS if name in block]
-                todo += _reversed(parts, lines=True)
-            case _Break():
-                broken = True
-            case _Covered(url, first, before):
-                # Words that are longer than the address differ from it: they need not be joined.
-                long = length - before > len(url) + _ROOM
-                if long or hides("".join(pieces[first:]), url):
-                    links.append(url)
+        part = todo.pop()
+        if isinstance(part, str):
+            if part:
+                pieces.append(f"\n{part}" if broken and pieces else part)
+                length, broken = length + len(pieces[-1]), False
+        elif isinstance(part, _Covered):
+            # Words that are longer than the address differ from it: they need not be joined.
+            long = length - part.length > len(part.address) + _ROOM
+            if long or hides("".join(pieces[part.pieces :]), part.address):
+                links.append(part.address)
+        elif part is _BREAK:
+            broken = True
+        else:
+            todo += [_Covered(found, len(pieces), length) for found in _addresses(part)]
+            todo += reversed(_inside(part))
     return Read("".join(pieces).strip(), links)
 
 
-_ROOM = 10
-"""For spaces and slashes around an address."""
+def _inside(part: object) -> list[Any]:
+    """What has words or may have some, in the order it is read."""
+    if isinstance(part, list):
+        return part
+    if isinstance(part, _Lines):
+        # What is a list among them (a row of a table) has lines, too.
+        return _lines([_Lines(each) if isinstance(each, list) else each for each in part.parts])
+    if isinstance(part, dict):
+        named = [(name in LINES, part[name]) for name in PARTS if name in part]
+        return _lines(
+            [_Lines(each) if lines and isinstance(each, list) else each for lines, each in named]
+        )
+    return []
 
 
-def _reversed(parts: list[_Part], lines: bool) -> Iterator[_Part | _Break]:
-    """In the order in which a stack is to hold them."""
-    for number, part in enumerate(reversed(parts)):
-        if number and lines:
-            yield _Break()
-        yield part
+def _lines(parts: list[Any]) -> list[Any]:
+    return [each for part in parts for each in (_BREAK, part)][1:]
 
 
-def _addresses(block: dict[str, Any]) -> Iterator[str]:
+def _addresses(block: object) -> Iterator[str]:
     """Where a tap on a piece of text or a button leads."""
+    if not isinstance(block, dict) or _ADDRESSES.isdisjoint(block):
+        return
     for each in (block, block.get("login_url"), block.get("web_app")):
         address = each.get("url") if isinstance(each, dict) else None
         if isinstance(address, str) and address:

@@ -77,7 +77,8 @@ class Routers:
 
         Returns when the row is done, and raises when it failed.
         """
-        raw = rich.emptied(row.payload)
+        # In a thread: the largest takes long enough for others to notice.
+        raw = await asyncio.to_thread(rich.emptied, row.payload)
         try:
             update = Update.model_validate(raw, context={"bot": self._bot})
         except ValidationError as error:
