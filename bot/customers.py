@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from functools import partial
 
 from aiogram import F, Router
@@ -23,7 +22,7 @@ from aiogram.types import (
 
 from bot.indicator import Indicator
 from bot.jobs import Jobs
-from bot.wording import words
+from bot.wording import links, words
 from desk import faultpoints
 from desk.domain import Person
 from desk.flow import customers, edits, forwarding
@@ -159,7 +158,7 @@ async def write(
         message.message_id,
         said(message),
         _replied_to(message),
-        list(_links(message)),
+        list(links(message)),
     )
     _classify(message, waiting, jobs, indicator)
     return NOTHING_TO_SEND
@@ -176,7 +175,7 @@ async def rewrite(
         message.message_id,
         said(message),
         is_file=message.text is None,
-        links=list(_links(message)),
+        links=list(links(message)),
     )
     _classify(message, waiting, jobs, indicator)
 
@@ -214,14 +213,6 @@ def _origin(message: Message) -> str | None:
     return name or "–"
 
 
-def _links(message: Message) -> Iterator[str]:
-    """The addresses that a message hides behind other words."""
-    words = message.text or message.caption or ""
-    for entity in message.entities or message.caption_entities or ():
-        if entity.url is not None and entity.url not in words:
-            yield entity.url
-
-
 async def forward(message: Message, desk: Desk, inbox_id: int, origin: str) -> None:
     await asyncio.to_thread(
         forwarding.forwarded,
@@ -231,7 +222,7 @@ async def forward(message: Message, desk: Desk, inbox_id: int, origin: str) -> N
         message.message_id,
         said(message),
         origin,
-        list(_links(message)),
+        list(links(message)),
     )
 
 
@@ -248,7 +239,7 @@ async def send_file(
         gesture=message.content_type in GESTURES and not message.caption,
         asked=command is not None,
         forwarded_from=_origin(message),
-        links=list(_links(message)),
+        links=list(links(message)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from aiogram import Bot, Dispatcher, F, Router
@@ -12,7 +13,7 @@ from aiogram.enums import ChatMemberStatus, ChatType
 from aiogram.types import Chat, ChatMemberUpdated, Message, Update, User
 from pydantic import ValidationError
 
-from bot import customers, operators, presses
+from bot import customers, operators, presses, rich
 from bot.answers import Answers
 from bot.customers import NOTHING_TO_SEND, NOTICES
 from bot.indicator import Indicator
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 GROUPS = frozenset({ChatType.GROUP, ChatType.SUPERGROUP})
 UNKNOWN = "[unknown]"
 """What stands for a message that can't be read, as for a kind that has no name yet."""
+MOST_ERRORS = 1000
+"""Of more errors not even the first is looked up: for that, all of them are built."""
 
 
 class KnownBot(Bot):
@@ -74,11 +77,14 @@ class Routers:
 
         Returns when the row is done, and raises when it failed.
         """
+        # In a thread: the largest takes long enough for others to notice.
+        raw = await asyncio.to_thread(rich.emptied, row.payload)
         try:
-            update = Update.model_validate(row.payload, context={"bot": self._bot})
+            update = Update.model_validate(raw, context={"bot": self._bot})
         except ValidationError as error:
-            if not await self._pass_on(row, error):
-                raise UnreadableError(str(error)) from error
+            if not await self._pass_on(row.id, raw, error):
+                # Without its cause: nobody is to render that.
+                raise UnreadableError(_summary(error)) from None
             return
         result = await self._dispatcher.feed_update(
             self._bot, update, inbox_id=row.id, **self._tools
@@ -88,22 +94,31 @@ class Routers:
         elif result is not NOTHING_TO_SEND:
             self._wake_sender()
 
-    async def _pass_on(self, row: InboxRow, error: ValidationError) -> bool:
+    async def _pass_on(self, inbox_id: int, raw: dict[str, Any], error: ValidationError) -> bool:
         """Whether an update that aiogram can't read is a customer's message, who is not to be met
         with silence: as a file it calls a person, who sees a copy, for which it need not be read.
         """
-        found = _unread(row.payload.get("message"))
+        found = _unread(raw.get("message"))
         if found is None:
             return False
         person, telegram_id, text = found
-        # Its text may quote the customer, the places in it do not.
-        places = {".".join(map(str, each["loc"])) for each in error.errors(include_input=False)}
-        log.warning("message_unreadable", at=sorted(places))
+        log.warning("message_unreadable", error=_summary(error))
         await asyncio.to_thread(
-            desk_customers.sent_file, self._desk, row.id, person, telegram_id, text
+            desk_customers.sent_file, self._desk, inbox_id, person, telegram_id, text
         )
         self._wake_sender()
         return True
+
+
+def _summary(error: ValidationError) -> str:
+    """How many errors there are and where the first is: a text of all of them may have megabytes,
+    and quotes the customer, which the places in an update do not."""
+    count = error.error_count()
+    found = f"validation errors for {error.title}: {count}"
+    if count > MOST_ERRORS:
+        return found
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{found}, the first at {'.'.join(map(str, first['loc']))}"
 
 
 def _unread(message: object) -> tuple[Person, int, str] | None:
@@ -118,8 +133,9 @@ def _unread(message: object) -> tuple[Person, int, str] | None:
     telegram_id = message.get("message_id")
     if chat.type != ChatType.PRIVATE or user.is_bot or not isinstance(telegram_id, int):
         return None
-    text = next(filter(None, map(message.get, ("text", "caption"))), None)
-    words = text if isinstance(text, str) else UNKNOWN
+    read = rich.of_raw(message)
+    text = message.get("text") or message.get("caption") or (read and read.words)
+    words = text if isinstance(text, str) and text else UNKNOWN
     return customers.person_of(chat, user), telegram_id, words
 
 

@@ -271,7 +271,7 @@ async def test_a_customers_message_that_can_not_be_read_calls_a_person_who_gets_
     ann = await world.customer("Ann")
     telegram = simulator.world
     chat = telegram.private_chat(telegram.bots[0], telegram.users[ann])
-    strange = {"rich_message": {"blocks": [{"type": "hologram", "depth": 3}]}}
+    strange = {"paid_media": {"star_count": 1, "paid_media": [{"type": "hologram", "depth": 3}]}}
     with capture_logs() as logs:
         sent = people.write(telegram, chat, telegram.users[ann], extra=strange)
         card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
@@ -284,9 +284,12 @@ async def test_a_customers_message_that_can_not_be_read_calls_a_person_who_gets_
     caption = {"paid_media": "strange", "caption": "is this yours?"}
     people.write(telegram, chat, telegram.users[ann], extra=caption)
     await rows.until(Inbox, count=2, state=InboxState.DONE)
+    rich = {"blocks": [{"type": "paragraph", "text": "or this?"}]}
+    people.write(telegram, chat, telegram.users[ann], extra={"game": 4, "rich_message": rich})
+    await rows.until(Inbox, count=3, state=InboxState.DONE)
     said = [row.text for row in rows.all(Message, author=Author.CUSTOMER)]
-    assert said == ["[unknown]", "is this yours?"]
-    assert "message.rich_message.blocks.0" in str(logs)
+    assert said == ["[unknown]", "is this yours?", "or this?"]
+    assert "the first at message.paid_media.paid_media.0" in str(logs)
     assert "hologram" not in str(logs), "what customers send is never logged"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from aiogram.types import Message
 
-from bot.wording import words
+from bot.rich import emptied
+from bot.wording import links, words
 from desk.domain import Author, ConversationState
 from desk.tables import Conversation
 from desk.tables import Message as MessageRow
@@ -44,7 +47,7 @@ def rich(*blocks: Json) -> Json:
 
 def message(content: Json) -> Message:
     chat = {"id": 1, "type": "private"}
-    return Message.model_validate({"message_id": 1, "date": 0, "chat": chat} | content)
+    return Message.model_validate({"message_id": 1, "date": 0, "chat": chat} | emptied(content))
 
 
 def write(
@@ -87,6 +90,135 @@ def test_a_rich_message_is_read_from_its_first_words_to_its_last() -> None:
 
 def test_a_message_without_words_has_none() -> None:
     assert words(message(rich({"type": "divider"}))) is None
+
+
+TRAP = "https://trap.example/"
+
+
+def mark(offset: int, length: int, url: str = TRAP) -> list[Json]:
+    return [{"type": "text_link", "offset": offset, "length": length, "url": url}]
+
+
+def linked(kind: str) -> Json:
+    """The content of a message of that kind which hides an address in one of its parts."""
+    option = {"persistent_id": "1", "text": "pink", "voter_count": 0}
+    poll = POLL | {"question": "which?", "options": [option]}
+    checklist: Json = {"title": "to do", "tasks": [{"id": 1, "text": "call"}]}
+    button = {"text": "my order", "url": TRAP}
+    pieces: dict[str, Any] = {
+        "text": {"text": "here", "entities": mark(0, 4)},
+        "caption": {"caption": "🌹 here", "caption_entities": mark(3, 4)},
+        "question": {"poll": poll | {"question_entities": mark(0, 5)}},
+        "option": {"poll": poll | {"options": [option | {"text_entities": mark(0, 4)}]}},
+        "option's picture": {
+            "poll": poll | {"options": [option | {"media": {"link": {"url": TRAP}}}]}
+        },
+        "description": {"poll": poll | {"description": "x", "description_entities": mark(0, 1)}},
+        "explanation": {"poll": poll | {"explanation": "x", "explanation_entities": mark(0, 1)}},
+        "checklist": {"checklist": checklist | {"title_entities": mark(0, 5)}},
+        "task": {
+            "checklist": checklist
+            | {"tasks": [{"id": 1, "text": "call", "text_entities": mark(0, 4)}]}
+        },
+        "game": {
+            "game": {
+                "title": "t",
+                "description": "d",
+                "photo": [],
+                "text": "x",
+                "text_entities": mark(0, 1),
+            }
+        },
+        "button": {"text": "x", "reply_markup": {"inline_keyboard": [[button]]}},
+        "web app": {
+            "text": "x",
+            "reply_markup": {"inline_keyboard": [[{"text": "x", "web_app": {"url": TRAP}}]]},
+        },
+        "rich text": rich(
+            {
+                "type": "paragraph",
+                "text": [
+                    "see ",
+                    {"type": "url", "text": {"type": "bold", "text": "here"}, "url": TRAP},
+                ],
+            }
+        ),
+        "rich button": rich(
+            {
+                "type": "list",
+                "items": [{"label": "1", "blocks": [{"type": "buttons", "buttons": [button]}]}],
+            }
+        ),
+        "rich login": rich(
+            {
+                "type": "paragraph",
+                "text": {"type": "button", "button": {"text": "x", "login_url": {"url": TRAP}}},
+            }
+        ),
+    }
+    return pieces[kind]
+
+
+KINDS = [
+    "text",
+    "caption",
+    "question",
+    "option",
+    "option's picture",
+    "description",
+    "explanation",
+    "checklist",
+    "task",
+    "game",
+    "button",
+    "web app",
+    "rich text",
+    "rich button",
+    "rich login",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_address_behind_words_is_found_in_whatever_part_it_stands(kind: str) -> None:
+    assert list(links(message(linked(kind)))) == [TRAP]
+
+
+def test_an_email_address_behind_words_is_found_in_a_rich_message() -> None:
+    piece = {
+        "type": "email_address",
+        "text": "shop@bank.example",
+        "email_address": "x@trap.example",
+    }
+    assert list(links(message(rich({"type": "footer", "text": piece})))) == ["x@trap.example"]
+
+
+@pytest.mark.parametrize("shown", [TRAP, TRAP.rstrip("/"), f" {TRAP}"])
+def test_an_address_that_the_words_before_it_show_is_not_hidden(shown: str) -> None:
+    assert not list(links(message({"text": f"🌹 {shown}", "entities": mark(3, len(shown))})))
+    parts = [{"type": "bold", "text": shown[:9]}, shown[9:]]
+    pieces = ["see ", {"type": "url", "text": parts, "url": TRAP}]
+    assert not list(links(message(rich({"type": "footer", "text": pieces}))))
+    buttons = {"type": "buttons", "buttons": [{"text": shown, "url": TRAP}]}
+    assert not list(links(message(rich({"type": "divider"}, buttons))))
+
+
+def test_an_address_that_stands_elsewhere_among_the_words_is_hidden_all_the_same() -> None:
+    bank = "https://bank.example/pay"
+    text = f"{bank} (not the scam {TRAP})"
+    assert list(links(message({"text": text, "entities": mark(0, len(bank))}))) == [TRAP]
+    part = {"type": "url", "text": bank, "url": TRAP}
+    found = links(message(rich({"type": "paragraph", "text": [part, f" (not {TRAP})"]})))
+    assert list(found) == [TRAP]
+
+
+@pytest.mark.parametrize("kind", ["option", "task", "rich text", "rich button"])
+async def test_an_address_hidden_in_any_kind_of_message_stands_on_the_card(
+    bot: Running, world: World, simulator: Simulator, kind: str
+) -> None:
+    ann = await world.customer("Ann")
+    write(simulator, ann, linked(kind))
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    assert f"🌐 behind the words: {TRAP}" in card["text"]
 
 
 @pytest.mark.parametrize("kind", ["poll", "checklist", "rich"])

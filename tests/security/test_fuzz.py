@@ -81,6 +81,20 @@ PRESS: dict[str, Any] = {
         "message": MESSAGE["message"],
     },
 }
+RICH: dict[str, Any] = {
+    "update_id": 1,
+    "message": {key: value for key, value in MESSAGE["message"].items() if key != "text"}
+    | {
+        "rich_message": {
+            "blocks": {
+                "type": "url",
+                "text": {"type": "bold", "text": "here"},
+                "url": "https://a.b",
+            }
+        },
+        "reply_markup": {"inline_keyboard": [[{"text": "here", "url": "https://a.b"}]]},
+    },
+}
 BLOCK: dict[str, Any] = {
     "update_id": 1,
     "my_chat_member": {
@@ -108,7 +122,7 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 @st.composite
 def mutated(draw: st.DrawFn) -> dict[str, Any]:
     """A real update in which some values were replaced by anything, or left out."""
-    update = copy.deepcopy(draw(st.sampled_from([MESSAGE, PRESS, BLOCK])))
+    update = copy.deepcopy(draw(st.sampled_from([MESSAGE, PRESS, RICH, BLOCK])))
     paths = [path for path in _paths(update) if path != ("update_id",)]
     for path in draw(st.lists(st.sampled_from(paths), min_size=1, max_size=3)):
         holder = update
