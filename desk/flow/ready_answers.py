@@ -29,7 +29,8 @@ from desk.flow.composing import (
 from desk.flow.conversations import find_open, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import take
-from desk.flow.operators import enter_topic, give_card, tell, unreachable
+from desk.flow.operators import enter_topic, give_card, unreachable
+from desk.flow.telling import tell
 from desk.pack import folded
 from desk.tables import Conversation, Customer, Message, Operator
 from desk.telegram_html import escaped as html
