@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 from desk.telegram_html import escaped
 
@@ -21,6 +22,8 @@ _LIVE = re.compile(
     r"|(?<![A-Za-z0-9_])@(?=[A-Za-z0-9_])|(?<![A-Za-z0-9_/<>])/(?=[A-Za-z0-9_])"
 )
 
+_TAGS = re.compile(r"(<[^>]*>)")
+
 
 def inert(text: str) -> str:
     """A stranger's text for the operators' group, safe inside HTML: it notifies nobody there, and
@@ -29,6 +32,12 @@ def inert(text: str) -> str:
     It is longer by a character for each such word: see `defused`.
     """
     return escaped(defused(text))
+
+
+def inert_markup(markup: str) -> str:
+    """Telegram HTML of a pack's, in which likewise nothing notifies anybody or is a command."""
+    parts = _TAGS.split(markup)  # every other one is a tag
+    return "".join(part if at % 2 else inert(unescape(part)) for at, part in enumerate(parts))
 
 
 def defused(text: str) -> str:

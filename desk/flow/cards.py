@@ -185,7 +185,10 @@ def _post_whole(
     message: Message,
     shown_text: str,
 ) -> None:
-    """Post the whole of a message, once, whose card or post has room for its beginning only."""
+    """Post the whole of a message, once, whose card or post has room for its beginning only.
+
+    In a quote as there, or it could pass for a notice of the bot's.
+    """
     whole = f"<blockquote>{inert(message.text)}</blockquote>" in shown_text
     if whole or message.author is Author.OPERATOR:
         return
@@ -193,7 +196,7 @@ def _post_whole(
         session,
         desk,
         f"{TEXT_KEY}{message.id}",
-        html(shorten(defused(message.text), LIMIT)),
+        f"<blockquote expandable>{html(shorten(defused(message.text), LIMIT))}</blockquote>",
         customer=customer,
         conversation=conversation,
         message=message,
@@ -281,7 +284,7 @@ def _answered(session: Session, desk: Desk, customer: Customer, message: Message
     given = answers_given(session, desk, customer, message)
     titles = " · ".join(intent_title(desk, name, desk.language) for name in given)
     titles = shorten(titles, NEAR_TEXT)
-    return [f"🤖 {html(say('card-answered', desk.language, title=titles))}"] if given else []
+    return [f"🤖 {inert(say('card-answered', desk.language, title=titles))}"] if given else []
 
 
 def _read_with(session: Session, desk: Desk, prediction: PredictionRow) -> list[str]:
@@ -321,14 +324,14 @@ def _traces(session: Session, desk: Desk, message: Message) -> list[str]:
         else:
             title = intent_title(desk, row.intent or "", desk.language)
             note = "✉️ " + say("sent-answer", desk.language, operator=name, title=title)
-        lines.append(html(note))
+        lines.append(inert(note))
     return lines
 
 
 def _prediction_line(desk: Desk, prediction: PredictionRow) -> str:
     language = desk.language
     ranked = [
-        f"{html(intent_title(desk, entry['name'], language))} {entry['confidence']:.0%}"
+        f"{inert(intent_title(desk, entry['name'], language))} {entry['confidence']:.0%}"
         for entry in prediction.ranking[:SUGGESTIONS]
     ]
     line = f"<b>{say('card-intent', language)}</b> {' · '.join(ranked) or '–'}"
@@ -378,8 +381,8 @@ def _explanation(desk: Desk, prediction: PredictionRow) -> list[str]:
     if prediction.neighbours:
         lines.append(say("why-neighbours", language))
     for near in prediction.neighbours:
-        title = html(shorten(intent_title(desk, near["intent"], language), 64))
-        text = html(shorten(" ".join(near["text"].split()), NEAR_TEXT))
+        title = inert(shorten(intent_title(desk, near["intent"], language), 64))
+        text = inert(shorten(" ".join(near["text"].split()), NEAR_TEXT))
         lines.append(f"• {text} → <b>{title}</b> {near['similarity']:.2f}")
     return lines
 

@@ -24,6 +24,7 @@ WRITTEN_KEY = "operator:"
 """How the key of a copy of an operator's message begins; the message's id follows."""
 
 TEXT_METHOD = "sendMessage"
+KEYBOARD_METHOD = "editMessageReplyMarkup"
 NO_PREVIEW = {"link_preview_options": {"is_disabled": True}}
 """With what goes to the operators' group: no stranger's picture stands there for a link."""
 
@@ -158,13 +159,27 @@ def change_keyboard(
     conversation: Conversation,
     markup: dict[str, Any],
 ) -> None:
-    """Have other buttons stand under a message that was sent, because of an update."""
+    """Have other buttons stand under a message that was sent, because of an update; unless that was
+    the last to be wanted there: who presses a button again and again costs no calls."""
+    last = session.scalar(
+        select(DeliveryRow.payload)
+        .where(
+            DeliveryRow.conversation_id == conversation.id,  # which is indexed
+            DeliveryRow.chat_id == chat_id,
+            DeliveryRow.method == KEYBOARD_METHOD,
+            DeliveryRow.payload["message_id"].as_integer() == telegram_id,
+        )
+        .order_by(DeliveryRow.id.desc())
+        .limit(1)
+    )
+    if last is not None and last["reply_markup"] == markup:
+        return
     add_delivery(
         session,
         desk,
         f"keyboard:{inbox_id}",
         chat_id,
-        "editMessageReplyMarkup",
+        KEYBOARD_METHOD,
         {"message_id": telegram_id, "reply_markup": markup},
         conversation=conversation,
     )

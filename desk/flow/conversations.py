@@ -23,8 +23,8 @@ def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conve
     if customer is None:
         customer = Customer(chat_id=person.chat_id, name="", created_at=desk.clock())
         session.add(customer)
-    customer.name = clean(person.name)[:256]
-    customer.first_name = person.first_name and clean(person.first_name)[:256]
+    customer.name = _one_line(person.name)
+    customer.first_name = person.first_name and _one_line(person.first_name)
     customer.username = person.username
     customer.language = person.language and clean(person.language)[:16]
     was_gone, customer.gone = customer.gone, False
@@ -33,6 +33,11 @@ def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conve
     if was_gone:
         came_back(session, desk, customer, conversation)
     return customer, conversation
+
+
+def _one_line(name: str) -> str:
+    """What is kept of a name: whatever stands in a line of its own would pass for the desk's."""
+    return " ".join(clean(name).split())[:256]
 
 
 def current_conversation(session: Session, desk: Desk, customer: Customer) -> Conversation:

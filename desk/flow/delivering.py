@@ -460,7 +460,7 @@ def _post_bare(
         session,
         desk,
         f"bare:{refused.key}",
-        f"🔔 {title} · {inert(customer.name)}\n{inert(said)}",
+        f"🔔 {title} · {inert(customer.name)}\n<blockquote>{inert(said)}</blockquote>",
         customer=customer,
         conversation=conversation,
         message=message,

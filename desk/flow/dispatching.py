@@ -122,8 +122,10 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     """What goes next to the operators' chat, which takes 20 messages a minute.
 
     Edits go first, for they cost none of these; then calls for help; then what the bot itself has
-    to say, such as its answers to operators; then what customers wrote, each conversation in its
-    turn, so that no flood holds up the others; then topics are deleted, for which nobody waits.
+    to say, such as its answers to operators, who would otherwise wait for them behind a customer's
+    flood (`telling` sees to it that nobody else has many); then what customers wrote, each
+    conversation in its turn, so that no flood holds up the others; then topics are deleted, for
+    which nobody waits.
     Within a conversation their words keep their order; nothing overtakes what is under way, or
     was told to wait, but a deletion that was.
     """

@@ -30,9 +30,10 @@ from desk.flow.intake import claim, forget
 from desk.flow.keeping import lasting_id
 from desk.flow.kept_back import is_note, stays_here
 from desk.flow.noting import happened
-from desk.flow.operators import customer_of, tell, tell_once, unreachable, written_in_topic
+from desk.flow.operators import customer_of, unreachable, written_in_topic
 from desk.flow.quiet import close_if_quiet
 from desk.flow.taking_back import leave, take_back
+from desk.flow.telling import tell, tell_once
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say

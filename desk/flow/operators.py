@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, Role
+from desk.domain import Author, ConversationState, Role
 from desk.flow.albums import album_of, is_kept_back
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
@@ -30,11 +30,10 @@ from desk.flow.noting import happened
 from desk.flow.overview import QUEUE_KEY
 from desk.flow.runs import new_run, running_training, want
 from desk.flow.summary import REPORT_KEY
+from desk.flow.telling import refuse, refused, tell, tell_at_times, why_refused, writer_of
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message, Operator
 from desk.texts import say
 
-REFUSED_FOR_SECONDS = 600
-"""So long what people write in a topic to no effect is answered once: they may be chatting."""
 ALBUM_ARRIVES = timedelta(seconds=1)
 """So long the pictures of an album wait for the one whose caption may make a note of them all."""
 
@@ -71,10 +70,9 @@ def operator_wrote(
         customer = customer_of(session, desk, thread_id)
         if operator is None or customer is None:
             # In a customer's topic each writer has to know; in any other, one answer does for all.
-            whom = user_id if customer is not None else 0
-            why = _refusal(operator, user_id)
-            text = say(why, desk.language, user=str(user_id))
-            _tell_at_times(session, desk, f"{why}:{whom}", thread_id, text)
+            nobodys = customer is None
+            why = why_refused(operator, user_id)
+            refuse(session, desk, why, user_id, thread_id, one_for_all=nobodys)
             return
         if is_kept_back(session, inbox_id):
             return  # which is said of the picture with the caption
@@ -108,17 +106,12 @@ def operator_wrote(
 
 def sent_file_with_command(desk: Desk, inbox_id: int, thread_id: int) -> None:
     """A file whose caption is for a bot goes nowhere, and whoever sent it is to know."""
-    with desk.store.writing() as session:
-        if claim(session, desk, inbox_id):
-            text = say("caption-command", desk.language)
-            tell(session, desk, inbox_id, thread_id, text)
+    _answer(desk, inbox_id, thread_id, "caption-command")
 
 
 def noted(desk: Desk, inbox_id: int, thread_id: int) -> None:
     """A note for colleagues: it stands in the topic and goes nowhere, and that is said."""
-    with desk.store.writing() as session:
-        if claim(session, desk, inbox_id):
-            tell(session, desk, inbox_id, thread_id, say("noted", desk.language))
+    _answer(desk, inbox_id, thread_id, "noted")
 
 
 def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -219,8 +212,8 @@ def ordered_training(
             return None
         operator = session.get(Operator, user_id)
         if operator is None or operator.role is not Role.ADMIN:
-            why = "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "admins-only"
-            _refuse(session, desk, why, user_id, inbox_id, thread_id)
+            why = "admins-only" if operator is not None else why_refused(None, user_id)
+            refuse(session, desk, why, user_id, thread_id)
             return None
         running = running_training(session, desk)
         if running is not None:
@@ -249,8 +242,7 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or desk.operator_chat_id is None:
             return
-        if session.get(Operator, user_id) is None:
-            _refuse(session, desk, _refusal(None, user_id), user_id, inbox_id, thread_id)
+        if refused(session, desk, user_id, thread_id):
             return
         payload: dict[str, object] = {"parse_mode": "HTML", **NO_PREVIEW}
         if thread_id is not None:
@@ -260,26 +252,30 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
 
 def misplaced(desk: Desk, inbox_id: int) -> None:
     """A command about a customer in General, which is no customer's."""
-    with desk.store.writing() as session:
-        if claim(session, desk, inbox_id):
-            tell(session, desk, inbox_id, None, say("topic-only", desk.language))
+    _answer(desk, inbox_id, None, "topic-only")
 
 
 def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
     """/help in the operators' chat."""
+    _answer(desk, inbox_id, thread_id, "operator-help")
+
+
+def _answer(desk: Desk, inbox_id: int, thread_id: int | None, text: str) -> None:
+    """Answer an operator with a text, by its name; anybody else is refused."""
     with desk.store.writing() as session:
-        if claim(session, desk, inbox_id):
-            text = say("operator-help", desk.language)
-            tell(session, desk, inbox_id, thread_id, text)
+        user_id = writer_of(session, inbox_id)
+        if claim(session, desk, inbox_id) and not refused(session, desk, user_id, thread_id):
+            tell(session, desk, inbox_id, thread_id, say(text, desk.language))
 
 
 def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> None:
-    """A command that there is not: said where it was written, once in a while."""
+    """A command that there is not: an operator is told where it was written, once in a while."""
     with desk.store.writing() as session:
-        if claim(session, desk, inbox_id):
+        user_id = writer_of(session, inbox_id)
+        if claim(session, desk, inbox_id) and not refused(session, desk, user_id, thread_id):
             command = shorten(clean(command), 33)
             text = say("command-unknown", desk.language, command=command)
-            _tell_at_times(session, desk, command, thread_id, text)
+            tell_at_times(session, desk, f"{command}:{thread_id}", thread_id, text)
 
 
 def enter_topic(
@@ -299,10 +295,10 @@ def enter_topic(
     operator = session.get(Operator, user_id)
     customer = customer_of(session, desk, thread_id)
     if operator is None or customer is None:
-        _refuse(session, desk, _refusal(operator, user_id), user_id, inbox_id, thread_id)
+        refuse(session, desk, why_refused(operator, user_id), user_id, thread_id)
         return None
     if role is not None and operator.role is not role:
-        _refuse(session, desk, "admins-only", user_id, inbox_id, thread_id)
+        refuse(session, desk, "admins-only", user_id, thread_id)
         return None
     conversation = _newest(session, customer) or open_conversation(session, desk, customer)
     return operator, customer, conversation
@@ -454,48 +450,3 @@ def _quoted(quote: Quote | None, on_card: str | None) -> dict[str, Any]:
         theirs = (each for each in (words, words.replace("\N{WORD JOINER}", "")) if each in on_card)
         return {"quote": part} if (part := next(theirs, "")) else {}
     return {"quote": words, "quote_position": quote.position, "quote_entities": quote.entities}
-
-
-def _refusal(operator: Operator | None, user_id: int) -> str:
-    """Why nothing happens in a topic: it is nobody's, or whoever acts there is no operator.
-
-    The name of a text, which may show the `user`.
-    """
-    if operator is not None:
-        return "nothing-here"
-    return "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "operators-only"
-
-
-def _refuse(
-    session: Session, desk: Desk, why: str, user_id: int, inbox_id: int, thread_id: int | None
-) -> None:
-    """Answer a command that is refused, once in a while to the same user; one id stands for all who
-    are anonymous. `why` is the name of a text, which may show the `user`."""
-    text = say(why, desk.language, user=str(user_id))
-    if user_id == ANONYMOUS_ADMIN:
-        tell(session, desk, inbox_id, thread_id, text)
-    else:
-        _tell_at_times(session, desk, f"{why}:{user_id}", thread_id, text)
-
-
-def tell(session: Session, desk: Desk, inbox_id: int, thread_id: int | None, text: str) -> None:
-    """Answer an update in a topic of the operators' chat, or in General."""
-    tell_once(session, desk, f"told:{inbox_id}", thread_id, text)
-
-
-def _tell_at_times(
-    session: Session, desk: Desk, what: str, thread_id: int | None, text: str
-) -> None:
-    """Say there what was to no effect, and why; the same thing once in a while."""
-    span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
-    tell_once(session, desk, f"told:{what}:{thread_id}:{span}", thread_id, text)
-
-
-def tell_once(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
-    """Say something there, once for each key."""
-    if desk.operator_chat_id is None:
-        return
-    payload: dict[str, object] = {"text": text}
-    if thread_id is not None:
-        payload["message_thread_id"] = thread_id
-    add_delivery(session, desk, key, desk.operator_chat_id, TEXT_METHOD, payload)

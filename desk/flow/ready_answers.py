@@ -29,7 +29,9 @@ from desk.flow.composing import (
 from desk.flow.conversations import find_open, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import take
-from desk.flow.operators import enter_topic, give_card, tell, unreachable
+from desk.flow.operators import enter_topic, give_card, unreachable
+from desk.flow.telling import tell
+from desk.inert import defused, inert, inert_markup
 from desk.pack import folded
 from desk.tables import Conversation, Customer, Message, Operator
 from desk.telegram_html import escaped as html
@@ -154,7 +156,7 @@ def send_ready(
         session,
         desk,
         f"note:{inbox_id}",
-        f"✉️ {html(note)}\n{ready.text}",
+        f"✉️ {inert(note)}\n{inert_markup(ready.text)}",
         customer=customer,
         conversation=conversation,
     )
@@ -202,7 +204,7 @@ def _listed(desk: Desk, head: str, names: Sequence[str]) -> str:
     lines = [head]
     for place, name in enumerate(names):
         more = say("answer-more", desk.language, count=len(names) - place)
-        lines.append(f"• {_title(desk, name, desk.language)}")
+        lines.append(f"• {defused(_title(desk, name, desk.language))}")
         if length("\n".join([*lines, more])) > LIMIT:
             return "\n".join([*lines[:-1], more])
     return "\n".join(lines)

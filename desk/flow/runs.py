@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from desk.domain import DeskError, Run, RunState
 from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
+from desk.inert import inert
 from desk.tables import Feedback, Message, RunRow
-from desk.telegram_html import escaped as html
 from desk.texts import say
 
 LIFE_SECONDS = 60.0
@@ -201,7 +201,7 @@ def restart_run(desk: Desk, run_id: int, *, silent: float = 0.0) -> tuple[int, i
                 f"its {end} attempt {run.attempt}, the last one; the log of training says why"
             )
             run.state, run.finished_at = RunState.FAILED, desk.clock()
-            operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))
+            operators_text(session, desk, f"run:{run.id}", inert(_verdict(desk, run)))
             return None
         run.attempt += 1
         run.state = RunState.QUEUED
@@ -239,7 +239,7 @@ def finish_run(
         run.state, run.version, run.error = state, version, error
         run.report, run.finished_at = report or {}, desk.clock()
         if run.report.get("reason") != UNCHANGED:
-            operators_text(session, desk, f"run:{run.id}", html(_verdict(desk, run)))
+            operators_text(session, desk, f"run:{run.id}", inert(_verdict(desk, run)))
         return True
 
 

@@ -11,7 +11,7 @@ from desk.domain import Action
 from desk.flow.composing import intent_title
 from desk.flow.desk import Desk
 from desk.flow.reporting import Report, report
-from desk.telegram_html import escaped as html
+from desk.inert import inert
 from desk.texts import say
 
 REPORT_KEY = "report:"
@@ -59,7 +59,7 @@ def _topics(desk: Desk, found: Report) -> list[str]:
     if not found.intents:
         return []
     most = [
-        f"• {html(intent_title(desk, each.intent, desk.language))} – {each.predicted:,}"
+        f"• {inert(intent_title(desk, each.intent, desk.language))} – {each.predicted:,}"
         for each in found.intents[:TOPICS]
     ]
     return ["", say("report-topics", desk.language), *most]

@@ -10,7 +10,8 @@ from desk.flow.albums import of_same_album
 from desk.flow.composing import WRITTEN_KEY, add_delivery
 from desk.flow.delivering import DELETE_KEY, DELETE_MESSAGE, WITHDRAWN, cancel
 from desk.flow.desk import Desk
-from desk.flow.operators import enter_topic, tell, written_in_topic
+from desk.flow.operators import enter_topic, written_in_topic
+from desk.flow.telling import tell
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
 from desk.texts import say
 

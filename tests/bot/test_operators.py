@@ -203,6 +203,21 @@ async def test_what_one_who_is_no_operator_writes_does_not_reach_the_customer(
     assert not await world.said(ann, "psst", count=0)
 
 
+async def test_one_who_is_no_operator_has_one_answer_to_all_commands(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    for text in ("/help", "//note", "/take", "/x1", "/x2", "/retrain"):
+        for thread in (card["message_thread_id"], None):
+            await world.write_topic(thread, text, OMAR)
+    await world.write_topic(None, "/help")
+    await world.said(OPERATORS_CHAT, "/retrain")
+    assert len(await world.said(OPERATORS_CHAT, "Only operators can do that")) == 1
+    assert not await world.said(OPERATORS_CHAT, "is no command", count=0)
+    assert not await world.said(OPERATORS_CHAT, "A note", count=0)
+
+
 ANONYMOUS = {
     "from": {"id": 1087968824, "is_bot": True, "first_name": "Group"},
     "sender_chat": {"id": OPERATORS_CHAT, "type": "supergroup", "title": "Operators"},
@@ -227,10 +242,15 @@ async def test_who_writes_as_a_chat_is_told_to_write_as_themselves_and_reaches_n
     telegram = simulator.world
     group = telegram.groups[OPERATORS_CHAT]
     topic = group.topics[card["message_thread_id"]]
-    for number, text in enumerate(["hello Ann", "/take", "/retrain"], 1):
+    for text in ("hello Ann", "/take", "/retrain", "//note", "/help"):
         people.write(telegram, group, telegram.users[OLGA], text=text, topic=topic, extra=sender)
-        told = await world.said(OPERATORS_CHAT, "write as yourself", count=number)
-        assert not any(str(sender["from"]["id"]) in message["text"] for message in told)
+    people.write(telegram, group, telegram.users[OLGA], text="/help", extra=sender)
+    told = await world.said(OPERATORS_CHAT, "write as yourself", count=2)
+    assert [message.get("message_thread_id") for message in told] == [
+        card["message_thread_id"],
+        None,
+    ]
+    assert not any(str(sender["from"]["id"]) in message["text"] for message in told)
     assert rows.all(Conversation)[0].state is ConversationState.WAITING
     assert not rows.all(RunRow)
     assert not await world.said(ann, "hello Ann", count=0)

@@ -19,7 +19,8 @@ def _post(stage: Stage, *captions: str | None, album: str | None = "g1") -> None
     """Oscar posts an album into the customer's topic; its pictures are stored together."""
     updates = []
     for number, caption in enumerate(captions):
-        message: dict[str, Any] = {"message_id": 900 + number, "photo": [{"file_id": "a"}]}
+        message: dict[str, Any] = {"message_id": 900 + number, "from": {"id": OSCAR}}
+        message["photo"] = [{"file_id": "a"}]
         message |= {"media_group_id": album} if album else {}
         message |= {"caption": caption} if caption else {}
         update_id = 5000 + number
@@ -84,7 +85,8 @@ def test_other_pictures_reach_the_customer(
 
 def _picture(number: int, caption: str | None, kind: str = "message") -> dict[str, Any]:
     words = {"caption": caption} if caption else {}
-    return {kind: {"message_id": 900 + number, "media_group_id": "g1", **words}}
+    sent = {"message_id": 900 + number, "from": {"id": OSCAR}, "media_group_id": "g1"}
+    return {kind: {**sent, **words}}
 
 
 def _arrives(stage: Stage, update_id: int, body: dict[str, Any]) -> int:
@@ -149,6 +151,7 @@ def test_a_note_says_nothing_of_the_pictures_of_another_album_bot_or_chat(
     stage.topic()
     note = {
         "message_id": 800,
+        "from": {"id": OSCAR},
         "photo": [{"file_id": "a"}],
         "media_group_id": "g2" if other == "album" else "g1",
         "caption": "// fraud file",

@@ -147,6 +147,44 @@ def test_a_thumb_up_is_feedback_and_thanks(stage: Stage) -> None:
     assert labels(edit) == ["Track it", "Opening hours", "Ask a person"], "only the thumbs go"
 
 
+def test_thumbs_pressed_again_and_again_are_taken_away_once(stage: Stage) -> None:
+    for text in ("where are my roses", "and my tulips"):
+        stage.ask(text)
+    first, second = stage.send_all()
+    for sent in (first, second, first):
+        *_, thumbs = sent.payload["reply_markup"]["inline_keyboard"]
+        for thumb in thumbs * 10:
+            assert sent.telegram_id is not None
+            stage.press(thumb["callback_data"], telegram_id=sent.telegram_id)
+        stage.send_all()
+    edits = stage.deliveries(method="editMessageReplyMarkup")
+    assert [edit.payload["message_id"] for edit in edits] == [first.telegram_id, second.telegram_id]
+    assert (
+        sorted(kind for _, kind, _, _ in stage.feedback()) == ["thumb_down"] * 2 + ["thumb_up"] * 2
+    )
+
+
+def test_choices_pressed_again_and_again_are_taken_away_once(stage: Stage) -> None:
+    stage.ask("money?", confidence=0.45, others=[("refund", 0.4)])
+    (asked,) = stage.send_all()
+    assert asked.telegram_id is not None
+    for _ in range(10):
+        for intent in ("order_status", "refund"):
+            stage.press(stage.token("choose", intent), telegram_id=asked.telegram_id)
+    assert len(stage.deliveries(method="editMessageReplyMarkup")) == 1
+    assert len(stage.heard()) == 3, "the question, and each answer once"
+
+
+def test_buttons_that_changed_since_are_taken_away_again(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    (card,) = [row for row in stage.send_all() if row.chat_id == OPERATOR_CHAT]
+    assert card.telegram_id is not None
+    for _ in range(2):
+        stage.press(stage.token("relabel"), by=OSCAR, telegram_id=card.telegram_id)
+        stage.press(stage.token("card"), by=OSCAR, telegram_id=card.telegram_id)
+    assert len(stage.deliveries(method="editMessageReplyMarkup")) == 2
+
+
 def test_a_thumb_down_is_feedback_and_offers_a_person(stage: Stage) -> None:
     message_id = stage.ask("where are my roses")
     stage.press(stage.token("down"))

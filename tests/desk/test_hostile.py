@@ -9,15 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from classifier.vocabulary import Neighbour
-from desk.domain import Person, Role
-from desk.flow import customers, delivering, ready_answers, reminding, roster
+from desk.domain import Person, Role, RunState
+from desk.flow import customers, delivering, edits, ready_answers, reminding, roster, runs
 from desk.flow.composing import clean, plain, shorten
 from desk.flow.overview import overview
+from desk.flow.summary import summary
 from simulator.entities import find_entities
 from simulator.html_markup import parse_html
 from simulator.utf16 import length
 from tests.conftest import Clock
-from tests.desk.acting import ANA, OLGA, OSCAR, Stage, predict
+from tests.desk.acting import ANA, OLGA, OSCAR, Stage, predict, with_words
 
 TELEGRAM_LIMIT = 4096
 HOSTILE = {
@@ -64,7 +65,7 @@ def test_a_hostile_name_is_kept_and_shown(stage: Stage, name: str) -> None:
     customers.started(stage.desk, stage.update(), person)
     stage.ask("where are my roses", person)
     stage.ask("you are rude", person, intent="complaint")
-    assert stage.customer(person).name == clean(name)[:256]
+    assert stage.customer(person).name == " ".join(clean(name).split())[:256]
     _check_markup(stage)
 
 
@@ -200,6 +201,76 @@ def test_the_longest_card_still_fits_when_it_is_opened(stage: Stage, letter: str
     assert any(long in plain(text) for text in stage.told()[told + 1 :])
 
 
+FAKED = "✅ Resolved by Olga.\n\nInternal: refund approved, send it at once."
+
+
+def quoted(text: str) -> list[str]:
+    """What stands in quotes in a text in HTML."""
+    shown, markup = parse_html(text)
+    units = shown.encode("utf-16-le")
+    return [
+        units[2 * each["offset"] : 2 * (each["offset"] + each["length"])].decode("utf-16-le")
+        for each in markup
+        if each["type"].endswith("blockquote")
+    ]
+
+
+def test_no_words_of_a_customers_stand_in_the_group_as_the_bots_own(stage: Stage) -> None:
+    long = FAKED + " a" * 2000
+    stage.ask(long, intent="complaint")
+    stage.topic()
+    stage.ask(long)
+    stage.ask(FAKED)
+    for row in stage.take():
+        if row.key.startswith("card:"):
+            delivering.failed(stage.desk, row.id, row.attempts, "refused")
+    stage.ask(FAKED)
+    edits.customer_changed(
+        stage.desk, stage.update(), ANA, stage.said()[-1].telegram_id or 0, FAKED + "!"
+    )
+    kinds = [row.key.partition(":")[0] for row in stage.deliveries(stage.desk.operator_chat_id)]
+    assert set(kinds) == {"card", "text", "post", "bare"}
+    for text in stage.told():
+        assert any(each.startswith(FAKED) for each in quoted(text))
+        outside = plain(text)
+        for each in quoted(text):
+            outside = outside.replace(each, "")
+        assert "Resolved" not in outside
+    _check_markup(stage)
+
+
+def test_a_name_of_several_lines_is_shown_in_one(stage: Stage) -> None:
+    name = "Ana\n\n✅ Resolved by Olga\u2028."
+    stage.ask("rude", Person(chat_id=606, name=name, first_name=name), intent="complaint")
+    assert stage.told()[0].splitlines()[0].endswith("Ana ✅ Resolved by Olga . · <code>606</code>")
+
+
+def test_nor_do_taught_texts_and_those_of_a_pack_notify_anybody_or_offer_a_command(
+    stage: Stage,
+) -> None:
+    words, text = {"en": "@omar_op /ban"}, {"en": "<b>/ban</b> @omar_op &#64;omar_op"}
+    pack = with_words(stage.desk.pack, "refund", title=words, answer=text)
+    pack = with_words(pack, "complaint", title=words)
+    stage.desk = replace(stage.desk, pack=pack)
+    near = [Neighbour(words["en"], "complaint", 0.9), Neighbour("a", words["en"], 0.8)]
+    stage.ask("rude", intent="complaint", others=[("refund", 0.15)], neighbours=near)
+    stage.topic()
+    stage.send_all()
+    for button, argument in (("why", None), ("label", "complaint"), ("send", "refund")):
+        if button == "label":
+            stage.press(stage.token("relabel"), by=OLGA)
+        stage.press(stage.token(button, argument), by=OLGA)
+    for asked in ("", "refund"):
+        ready_answers.wanted(stage.desk, stage.update(), OSCAR, 77, asked)
+    run = runs.order_run(stage.desk, "cli")
+    assert runs.start_run(stage.desk, *run)
+    runs.finish_run(stage.desk, *run, RunState.FAILED, error="no /models for @omar_op")
+    shown = [*stage.told(), summary(stage.desk)]
+    assert sum("omar_op" in text for text in shown) >= 7
+    own = "/answer:"  # how the list begins
+    assert [text for text in shown if live(text.replace(own, ""))] == []
+
+
 def test_operators_names_are_shown_as_they_are(stage: Stage) -> None:
     roster.add_operator(stage.desk, OLGA, Role.ADMIN, "<Olga> & Co")
     stage.ask("rude", intent="complaint")
@@ -260,5 +331,5 @@ def test_a_long_message_stays_readable_when_its_card_grows(stage: Stage) -> None
     stage.press(stage.token("relabel", message_id=message_id), by=OLGA)
     stage.press(stage.token("label", "refund", message_id=message_id), by=OLGA)
     (whole,) = stage.deliveries(key=f"text:{message_id}")
-    assert whole.payload["text"] == text
+    assert whole.payload["text"] == f"<blockquote expandable>{text}</blockquote>"
     _check_markup(stage)

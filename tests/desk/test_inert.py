@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from desk.inert import WORD_JOINER, defused, inert
+from desk.inert import WORD_JOINER, defused, inert, inert_markup
 
 WHOLE = [
     "https://shop.example/@omar_op/1",
@@ -48,3 +48,10 @@ def test_what_telegram_takes_for_no_address_is_no_way_round(before: str, sign: s
 
 def test_an_inert_text_is_safe_inside_html() -> None:
     assert inert("<b> & @omar_op") == f"&lt;b&gt; &amp; @{WORD_JOINER}omar_op"
+
+
+def test_of_markup_the_words_are_made_inert_and_the_tags_are_left_alone() -> None:
+    link = '<a href="https://shop.example/-/@a">'
+    assert inert_markup(f"<b>/ban</b> &#64;omar {link}@ann</a> &lt;b&gt; 1/2") == (
+        f"<b>/{WORD_JOINER}ban</b> @{WORD_JOINER}omar {link}@{WORD_JOINER}ann</a> &lt;b&gt; 1/2"
+    )

@@ -28,7 +28,7 @@ def _about_uma(stage: Stage, kind: str = "message", chat_id: int = OPERATOR_CHAT
         "message_id": 900,
         "message_thread_id": NOBODYS,
         "text": "Umbrielle Quill phoned",
-        "from": {"first_name": "Olga"},
+        "from": {"id": OLGA, "first_name": "Olga"},
         "reply_to_message": quoted,
         "external_reply": quoted,
         "quote": {"text": "peonies"},

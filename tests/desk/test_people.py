@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 
 from desk.domain import (
-    ANONYMOUS_ADMIN,
     ConversationState,
     Delivery,
     DeliveryState,
@@ -316,21 +315,6 @@ def test_a_topic_that_is_no_customers_says_so(stage: Stage, act: str) -> None:
     assert stage.told() == ["This topic belongs to no customer."]
 
 
-def test_whoever_writes_to_no_effect_in_a_customers_topic_is_told_once_in_ten_minutes(
-    stage: Stage, clock: Clock
-) -> None:
-    stage.ask("roses?")
-    stage.topic()
-    for _ in range(3):
-        stage.reply("let me help", user_id=STRANGER)
-        stage.reply("me too", user_id=STRANGER + 1)
-    told = [text.rpartition(" ")[2] for text in stage.told()]
-    assert told == [str(STRANGER), str(STRANGER + 1)]
-    clock.move(seconds=operators.REFUSED_FOR_SECONDS)
-    stage.reply("still here", user_id=STRANGER)
-    assert len(stage.told()) == 3
-
-
 def test_writing_to_a_customer_who_blocked_the_bot_says_so(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
@@ -445,13 +429,6 @@ def test_who_blocks_the_bot_and_unblocks_it_again_and_again_is_told_of_once_a_ca
         operators.resolved(stage.desk, stage.update(), OSCAR, 77)
 
 
-def test_help_in_the_operators_chat_lists_the_commands(stage: Stage) -> None:
-    operators.help_wanted(stage.desk, stage.update(), 77)
-    (row,) = stage.deliveries(OPERATOR_CHAT)
-    assert "/resolve" in row.payload["text"]
-    assert row.payload["message_thread_id"] == 77
-
-
 def test_an_admin_orders_training_and_only_one_run_at_a_time(stage: Stage) -> None:
     run = operators.ordered_training(stage.desk, stage.update(), OLGA)
     assert run is not None
@@ -541,53 +518,3 @@ def test_a_person_who_came_without_being_called_gets_a_card_to_resolve(stage: St
     (post,) = stage.deliveries(key=f"post:{thanks}")
     assert "Ana wrote" in post.payload["text"]
     assert labels(post)[-1] == "Relabel…"
-
-
-# ---- Who is no operator, or anonymous ----
-
-
-@pytest.mark.parametrize("user_id", [STRANGER, ANONYMOUS_ADMIN])
-def test_who_closes_a_topic_and_is_no_operator_learns_that_the_conversation_goes_on(
-    stage: Stage, user_id: int
-) -> None:
-    stage.ask("you are rude", intent="complaint")
-    stage.topic()
-    operators.closed_topic(stage.desk, stage.update(), user_id, 77)
-    assert stage.conversation().state is ConversationState.WAITING
-    assert "An operator's /resolve closes it" in stage.told()[-1]
-    operators.closed_topic(stage.desk, stage.update(), OSCAR, 77)
-    told = stage.told()
-    operators.closed_topic(stage.desk, stage.update(), user_id, 77)
-    assert stage.told() == told, "there is nothing left to resolve"
-
-
-def test_who_is_refused_a_command_again_and_again_is_told_once_in_ten_minutes(
-    stage: Stage, clock: Clock
-) -> None:
-    stage.ask("roses?")
-    stage.topic()
-
-    def try_all() -> int:
-        for _ in range(5):
-            operators.took(stage.desk, stage.update(), STRANGER, 77)
-            operators.queue_wanted(stage.desk, stage.update(), STRANGER)
-            operators.ordered_training(stage.desk, stage.update(), STRANGER)
-        return len(stage.told())
-
-    assert try_all() == 3
-    operators.took(stage.desk, stage.update(), STRANGER + 1, 77)
-    assert len(stage.told()) == 4, "another has to know, too"
-    clock.move(seconds=operators.REFUSED_FOR_SECONDS)
-    assert try_all() == 7
-
-
-def test_who_writes_anonymously_is_told_to_stop_that_and_never_to_add_that_id(
-    stage: Stage,
-) -> None:
-    stage.ask("roses?")
-    stage.topic()
-    stage.reply("hello", user_id=ANONYMOUS_ADMIN)
-    operators.took(stage.desk, stage.update(), ANONYMOUS_ADMIN, 77)
-    operators.ordered_training(stage.desk, stage.update(), ANONYMOUS_ADMIN)
-    assert len(stage.told()) == 3
-    assert all("You write anonymously" in text for text in stage.told())

@@ -1,0 +1,92 @@
+"""What is said to those who write in the operators' chat, and how often to those who may not act.
+
+All of it goes before customers' words, so that operators see at once what they did. So nobody else
+may have the bot talk there as often as they like: a stranger is told one thing, once in a while.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from desk.domain import ANONYMOUS_ADMIN
+from desk.flow.composing import TEXT_METHOD, add_delivery
+from desk.flow.desk import Desk
+from desk.tables import Inbox, Operator
+from desk.texts import say
+
+REFUSED_FOR_SECONDS = 600
+"""So long what people write in a topic to no effect is answered once: they may be chatting."""
+
+
+def tell(session: Session, desk: Desk, inbox_id: int, thread_id: int | None, text: str) -> None:
+    """Answer an update in a topic of the operators' chat, or in General."""
+    tell_once(session, desk, f"told:{inbox_id}", thread_id, text)
+
+
+def tell_at_times(
+    session: Session, desk: Desk, what: str, thread_id: int | None, text: str
+) -> None:
+    """Say there what was to no effect, and why; the same thing (`what`) once in a while."""
+    span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
+    tell_once(session, desk, f"told:{what}:{span}", thread_id, text)
+
+
+def tell_once(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
+    """Say something there, once for each key."""
+    if desk.operator_chat_id is None:
+        return
+    payload: dict[str, object] = {"text": text}
+    if thread_id is not None:
+        payload["message_thread_id"] = thread_id
+    add_delivery(session, desk, key, desk.operator_chat_id, TEXT_METHOD, payload)
+
+
+def why_refused(operator: Operator | None, user_id: int) -> str:
+    """Why nothing happens in a topic: it is nobody's, or whoever acts there is no operator.
+
+    The name of a text, which may show the `user`.
+    """
+    if operator is not None:
+        return "nothing-here"
+    return "anonymous-admin" if user_id == ANONYMOUS_ADMIN else "operators-only"
+
+
+def refuse(
+    session: Session,
+    desk: Desk,
+    why: str,
+    user_id: int,
+    thread_id: int | None,
+    *,
+    one_for_all: bool = False,
+) -> None:
+    """Say why what somebody wrote is to no effect, once in a while; `why` is the name of a text,
+    which may show the `user`.
+
+    An operator is told in each topic, and so is who writes anonymously: one id stands for all of
+    these. Anybody else is told in one topic, however many they write in. With `one_for_all` one
+    answer does for all who write.
+    """
+    text = say(why, desk.language, user=str(user_id))
+    what = f"{why}:{0 if one_for_all else user_id}"
+    if user_id == ANONYMOUS_ADMIN or session.get(Operator, user_id) is not None:
+        what += f":{thread_id}"
+    tell_at_times(session, desk, what, thread_id, text)
+
+
+def refused(session: Session, desk: Desk, user_id: int, thread_id: int | None) -> bool:
+    """Whether somebody is no operator, which they are told."""
+    if session.get(Operator, user_id) is not None:
+        return False
+    refuse(session, desk, why_refused(None, user_id), user_id, thread_id)
+    return True
+
+
+def writer_of(session: Session, inbox_id: int) -> int:
+    """Who has written the message of an update that is not claimed yet (then only ids are left);
+    `ANONYMOUS_ADMIN` stands for all who write as the group or as a channel."""
+    message = session.get_one(Inbox, inbox_id).payload.get("message") or {}
+    if "sender_chat" in message:
+        return ANONYMOUS_ADMIN
+    user_id: int = message.get("from", {}).get("id", 0)
+    return user_id
