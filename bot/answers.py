@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -17,6 +18,9 @@ MAX_TEXT = 200
 ANSWER_SECONDS = 5.0
 MOST_MESSAGES = 5
 """So many messages may be under way: the sender needs the room that Telegram's limits leave."""
+PAUSE_SECONDS = 60.0
+"""Between two messages to a chat. Anybody in it may ask, and the operators' group takes 20 messages
+a minute, in which customers' words have to find room."""
 
 
 class Answers:
@@ -25,11 +29,15 @@ class Answers:
     What led to them is done in SQL; what Telegram does not take is only logged.
     """
 
-    def __init__(self, telegram: Telegram, limits: Limits) -> None:
+    def __init__(
+        self, telegram: Telegram, limits: Limits, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._telegram = telegram
         self._limits = limits
+        self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._chats: set[int] = set()
+        self._told: dict[int, float] = {}
 
     def answer(self, query_id: str, text: str = "", *, alert: bool = False) -> None:
         """Stop the spinner of a pressed button, and show a text."""
@@ -39,12 +47,16 @@ class Answers:
         self._begin(self._call("answerCallbackQuery", params))
 
     def send(self, chat_id: int, params: dict[str, Any]) -> None:
-        """Send a message, if Telegram's limits leave room and the chat's last one has left."""
-        full = self._chats | self._limits.exhausted()
+        """Send a message, if Telegram's limits leave room, and the chat's last one has left and is
+        `PAUSE_SECONDS` ago."""
+        now = self._clock()
+        self._told = {chat: at for chat, at in self._told.items() if now - at < PAUSE_SECONDS}
+        full = self._chats | self._told.keys() | self._limits.exhausted()
         if chat_id in full or len(self._chats) >= MOST_MESSAGES or self._limits.room() < 1:
             log.info("no_room_to_answer", chat=chat_id)
             return
         self._chats.add(chat_id)
+        self._told[chat_id] = now
         self._limits.begin()
         self._begin(self._send(chat_id, params))
 

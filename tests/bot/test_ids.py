@@ -60,6 +60,18 @@ async def test_while_telegram_is_slow_to_take_ids_customers_are_answered(
     await world.reply(await world.write(ann, "/help"), "/human", timeout=2)
 
 
+async def test_who_asks_for_an_id_again_and_again_takes_no_room_from_what_customers_write(
+    bot: Running, world: World, simulator: Simulator, rows: Rows
+) -> None:
+    await world.ask("PATCH", "settings", {"limits": True})
+    group, other = other_group(simulator), other_group(simulator, -1003)
+    for chat in (*[group] * 8, other):
+        await world.ask("POST", f"operators/{OLGA}/send", {"text": "/id", "chat_id": chat})
+    await rows.until(Inbox, count=9, state=InboxState.DONE)
+    assert len(await world.said(other)) == 1
+    assert len(await world.said(group)) == 1
+
+
 async def test_ids_are_told_within_the_limits_of_telegram(
     bot: Running, world: World, simulator: Simulator, rows: Rows
 ) -> None:
