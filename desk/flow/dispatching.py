@@ -51,7 +51,6 @@ from desk.tables import (
 
 log = structlog.get_logger(__name__)
 
-UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 IN_TURN = 3
 """The rank of customers' words in the operators' chat."""
 

@@ -3,15 +3,22 @@ Telegram has begun anew."""
 
 from __future__ import annotations
 
-from sqlalchemy import func, inspect, select, update
+from sqlalchemy import and_, func, inspect, select, update
 
 from desk.domain import ConversationState, DeliveryState
 from desk.flow.delivering import IDEMPOTENT_METHODS
 from desk.flow.desk import Desk
-from desk.flow.dispatching import UNFINISHED
 from desk.flow.leases import in_force
 from desk.store import Store
-from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Lease, Message
+from desk.tables import (
+    IS_UNFINISHED,
+    Conversation,
+    Customer,
+    DeliveryRow,
+    Inbox,
+    Lease,
+    Message,
+)
 
 
 def lease_in_force(store: Store) -> tuple[str, str] | None:
@@ -31,7 +38,7 @@ def mark_uncertain(store: Store) -> int:
 
     Works on a backup of any version.
     """
-    repeated = DeliveryRow.state.in_(UNFINISHED) & DeliveryRow.method.not_in(IDEMPOTENT_METHODS)
+    repeated = and_(IS_UNFINISHED, DeliveryRow.method.not_in(IDEMPOTENT_METHODS))
     with store.writing() as session:
         count = session.scalar(select(func.count()).where(repeated)) or 0
         # Due again, and not under way: or the next start would take them for ones during which
