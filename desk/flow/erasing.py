@@ -29,7 +29,7 @@ from desk.flow.composing import has_delivery
 from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
 from desk.flow.intake import is_stranded, keep_ids
-from desk.flow.lessons import AUTHORITY, taught
+from desk.flow.lessons import AUTHORITY, taught, taught_messages
 from desk.flow.mentions import Mentions
 from desk.flow.reminding import DIGEST_KEYS
 from desk.flow.silence import is_silent
@@ -261,12 +261,7 @@ def _forget(
     conversations = _lock_conversations(session, customer)
     _unname_digests(session, customer, conversations, now, language)
     _stop_sending(session, customer, conversations, idle=language is None)
-    taught_ids = {
-        message_id
-        for row in taught(session, conversations)
-        for message_id in (row.message_id, row.before_id)
-        if message_id is not None
-    }
+    taught_ids = taught_messages(session, conversations)
     # What was taken back or withdrawn teaches nothing, so no text of it is kept above; but it may
     # have been learned before.
     since = session.scalar(
