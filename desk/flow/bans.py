@@ -12,6 +12,7 @@ from desk.flow.desk import Desk
 from desk.flow.handoff import resolve
 from desk.flow.noting import counted, happened
 from desk.flow.refreshing import refresh_card
+from desk.store import in_bulk
 from desk.tables import IS_PENDING, Conversation, Customer, DeliveryRow, Message, Operator
 
 
@@ -35,12 +36,8 @@ def ban(
     customer.banned_at = desk.clock()
     happened(session, "customer.banned", customer=customer.id)
     theirs = select(Conversation.id).where(Conversation.customer_id == customer.id)
-    session.execute(
-        update(Message)
-        .where(Message.conversation_id.in_(theirs), IS_PENDING)
-        .values(state=MessageState.DECIDED)
-        .execution_options(synchronize_session=False)
-    )
+    undecided = update(Message).where(Message.conversation_id.in_(theirs), IS_PENDING)
+    in_bulk(session, undecided.values(state=MessageState.DECIDED))
     shows = or_(*(DeliveryRow.key.startswith(key) for key in UNHEARD_KEYS))
     theirs_to_hear = DeliveryRow.chat_id == customer.chat_id
     dropped = session.execute(

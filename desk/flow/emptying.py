@@ -15,6 +15,7 @@ from desk.domain import Author, ConversationState, DeliveryState, MessageState
 from desk.flow.desk import Desk
 from desk.flow.lessons import taught_messages
 from desk.masking import mask
+from desk.store import in_bulk
 from desk.tables import IS_UNFINISHED, Conversation, DeliveryRow, Message
 
 CHUNK = 200
@@ -88,7 +89,4 @@ def _empty(session: Session, ids: Sequence[int], desk: Desk) -> None:
         (refused, {"state": DeliveryState.CANCELLED}),
         (said, {"payload": {}, "error": None}),
     ):
-        session.execute(
-            update(DeliveryRow).where(which).values(values),
-            execution_options={"synchronize_session": False},
-        )
+        in_bulk(session, update(DeliveryRow).where(which).values(values))
