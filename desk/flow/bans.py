@@ -13,7 +13,15 @@ from desk.flow.handoff import resolve
 from desk.flow.noting import counted, happened
 from desk.flow.refreshing import refresh_card
 from desk.store import in_bulk
-from desk.tables import IS_PENDING, Conversation, Customer, DeliveryRow, Message, Operator
+from desk.tables import (
+    IS_PENDING,
+    Conversation,
+    Customer,
+    DeliveryRow,
+    Message,
+    Operator,
+    key_begins,
+)
 
 
 def is_banned(session: Session, chat_id: int) -> bool:
@@ -38,7 +46,7 @@ def ban(
     theirs = select(Conversation.id).where(Conversation.customer_id == customer.id)
     undecided = update(Message).where(Message.conversation_id.in_(theirs), IS_PENDING)
     in_bulk(session, undecided.values(state=MessageState.DECIDED))
-    shows = or_(*(DeliveryRow.key.startswith(key) for key in UNHEARD_KEYS))
+    shows = key_begins(UNHEARD_KEYS)
     theirs_to_hear = DeliveryRow.chat_id == customer.chat_id
     dropped = session.execute(
         update(DeliveryRow)

@@ -48,6 +48,7 @@ from desk.tables import (
     DeliveryRow,
     Inbox,
     Message,
+    key_begins,
 )
 
 log = structlog.get_logger(__name__)
@@ -132,7 +133,7 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     held_up = or_(DeliveryRow.state == DeliveryState.SENDING, and_(~_due(desk), ~deletes))
     if session.scalar(select(DeliveryRow.id).where(here, held_up).limit(1)) is not None:
         return None
-    from_customer = or_(*(DeliveryRow.key.startswith(key) for key in CUSTOMER_KEYS))
+    from_customer = key_begins(CUSTOMER_KEYS)
     heads = (
         select(func.min(DeliveryRow.id))
         .where(here, from_customer)

@@ -44,6 +44,7 @@ from desk.tables import (
     Feedback,
     Inbox,
     Message,
+    key_begins,
     utcnow,
 )
 from desk.texts import say
@@ -340,7 +341,7 @@ def _unname_digests(
                 DeliveryRow.state == DeliveryState.PENDING,
                 and_(DeliveryRow.state == DeliveryState.SENT, DeliveryRow.telegram_id.is_not(None)),
             ),
-            or_(*(DeliveryRow.key.startswith(key) for key in DIGEST_KEYS)),
+            key_begins(DIGEST_KEYS),
         )
         .order_by(DeliveryRow.id)
         .with_for_update()
