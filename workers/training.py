@@ -25,9 +25,10 @@ from classifier import Classifier, Prediction, artifact, registry
 from classifier.artifact import ModelError
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
-from classifier.evaluate import intent_outcomes, one_label, sentiment_outcomes
+from classifier.evaluate import intent_outcomes, sentiment_outcomes
 from classifier.likeness import seen_first
 from classifier.training import Progress, train_version
+from classifier.vocabulary import one_label
 from desk import faultpoints, metrics, queues
 from desk.domain import DeskError, RunState
 from desk.flow import lessons, runs
