@@ -1,1 +1,1 @@
-"""bot"""
+"""Telegram: the intake of updates, their handlers, and the sender. No model runs here."""

@@ -185,6 +185,15 @@ def as_json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; an empty one where none can be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def write(path: Path, content: bytes) -> None:
     """Write a file; it is on the disk then. Raises OSError."""
     with path.open("wb") as file:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classifier.artifact import read_json
 from classifier.emoji import add_emoji, with_emoji
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _own_tokenizer(base: BaseModel) -> Tokenizer:
         if file.is_file():
             tokenizer = Tokenizer.from_file(str(file))
         elif words.is_file():
-            lowercase = _json(base.path / "tokenizer_config.json").get("do_lower_case", True)
+            lowercase = read_json(base.path / "tokenizer_config.json").get("do_lower_case", True)
             built = BertWordPieceTokenizer(str(words), lowercase=bool(lowercase))
             tokenizer = Tokenizer.from_str(built.to_str())
         else:
@@ -187,7 +187,7 @@ def _from_hub(name: str) -> Path:
 
 
 def _config(name: str, path: Path) -> dict[str, Any]:
-    config = _json(path / "config.json")
+    config = read_json(path / "config.json")
     if not config:
         raise BaseModelError(f"base model {name}: {path} has no readable config.json")
     from classifier.bert import BertShape
@@ -202,11 +202,3 @@ def _config(name: str, path: Path) -> dict[str, Any]:
             f"config.json); choose one that reads {SHORTEST} at least"
         )
     return config
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

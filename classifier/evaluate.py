@@ -15,9 +15,8 @@ from classifier.calibration import expected_calibration_error, reliability
 from classifier.data import Example
 from classifier.likeness import seen_first
 from classifier.thresholds import falling_threshold
-from classifier.vocabulary import OUT_OF_SCOPE, Prediction
+from classifier.vocabulary import OOS, OUT_OF_SCOPE, Prediction, one_label
 
-OOS = "out_of_scope"
 WORST_CONFUSIONS = 20
 IN_SCOPE_RECALL = 0.95
 CURVE_POINTS = 20
@@ -283,11 +282,6 @@ def label_table(outcomes: Outcomes) -> Table:
 def mean_f1(table: Table) -> float:
     """Macro-F1 of a `label_table`."""
     return sum(row["f1"] for row in table.values()) / len(table)
-
-
-def one_label(label: str) -> str:
-    """A label as it counts: `oos` and `out_of_scope` are one."""
-    return OOS if label in OUT_OF_SCOPE else label
 
 
 def _largest_in_scope(prediction: Prediction) -> float:

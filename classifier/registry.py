@@ -311,21 +311,13 @@ def versions(models: str | Path) -> list[Version]:
             Version(
                 name=path.name,
                 path=path,
-                created=str(_read(path / artifact.MANIFEST).get("created", "")),
-                metrics=_read(path / "metrics.json"),
+                created=str(artifact.read_json(path / artifact.MANIFEST).get("created", "")),
+                metrics=artifact.read_json(path / "metrics.json"),
                 is_champion=path.name == serving,
                 is_candidate=path.name == waiting,
             )
         )
     return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _existing(models: str | Path) -> Path:

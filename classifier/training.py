@@ -7,7 +7,6 @@ trained on (`held_out.py`).
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import Counter
@@ -154,11 +153,11 @@ def train_to_directory(
     }
     config = pretrained.config | {"vocab_size": model.encoder.shape.vocab_size}
     files = {
-        "config.json": _json(config),
+        "config.json": artifact.as_json(config),
         "tokenizer.json": tokenizer.to_str().encode(),
         "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"}),
         **_knowledge(final),
-        "metrics.json": _json(metrics),
+        "metrics.json": artifact.as_json(metrics),
         "MODEL_CARD.md": model_card(about, metrics, calibration).encode(),
         "report.html": _report(version, validated, asked_of, calibration),
     }
@@ -233,10 +232,10 @@ def _knowledge(model: Classifier) -> dict[str, bytes]:
     calibration = model.calibration.as_dict() | {"scope": scope.as_dict()}
     directions = {"directions": neighbours.directions.astype(np.float16)} if neighbours else {}
     return {
-        "labels.json": _json(
+        "labels.json": artifact.as_json(
             {"intents": model.labels.intents, "sentiments": model.labels.sentiments}
         ),
-        "calibration.json": _json(calibration),
+        "calibration.json": artifact.as_json(calibration),
         "scope.safetensors": safetensors.numpy.save(scope.as_tensors()),
         "neighbours.jsonl": neighbours.as_lines() if neighbours else b"",
         "neighbours.safetensors": safetensors.numpy.save(directions),
@@ -319,7 +318,3 @@ def _about(
         "libraries": {"torch": torch.__version__, "tokenizers": tokenizers.__version__},
         "notes": notes or {},
     }
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -8,6 +8,13 @@ from typing import Any
 SENTIMENTS = ("negative", "neutral", "positive")
 OUT_OF_SCOPE = frozenset({"out_of_scope", "oos"})
 """Labels under which data files mark texts that belong to no intent."""
+OOS = "out_of_scope"
+"""The one of them under which both count."""
+
+
+def one_label(label: str) -> str:
+    """A label as it counts: `oos` and `out_of_scope` are one."""
+    return OOS if label in OUT_OF_SCOPE else label
 
 
 @dataclass(frozen=True, slots=True)

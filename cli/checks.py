@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import platform
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,36 @@ def _hindered(check: str, error: OSError) -> Finding:
     where = f"{error.filename}: " if error.filename else ""
     hint = "Run it as the user that Frontdesk runs as" if error.errno == errno.EACCES else ""
     return Finding(check, Status.FAIL, f"{where}{error.strerror or error}", hint)
+
+
+def _usable_desk(settings: Settings) -> Desk | None:
+    """The desk, if database and pack are in order: they have findings of their own if not."""
+    from cli.compose import open_desk
+
+    if settings.database_file is not None and not settings.database_file.exists():
+        return None
+    try:
+        return open_desk(settings)
+    except CommandError:
+        return None
+
+
+def _of_desk(
+    check: Callable[[Settings, Desk], Iterator[Finding]],
+) -> Callable[[Settings], Iterator[Finding]]:
+    """A check of the desk, left out where there is none that can be used; it is closed after it."""
+
+    @functools.wraps(check)
+    def of_desk(settings: Settings) -> Iterator[Finding]:
+        desk = _usable_desk(settings)
+        if desk is None:
+            return
+        try:
+            yield from check(settings, desk)
+        finally:
+            desk.store.dispose()
+
+    return of_desk
 
 
 def python() -> Iterator[Finding]:
@@ -110,15 +141,12 @@ def retention(settings: Settings) -> Iterator[Finding]:
     yield Finding("retention", Status.OK, detail)
 
 
-def erased(settings: Settings) -> Iterator[Finding]:
+@_of_desk
+def erased(settings: Settings, desk: Desk) -> Iterator[Finding]:
     """Whether a backup has brought back somebody who was erased."""
     from cli.erased import AGAIN, back
 
-    desk = usable_desk(settings)
-    if desk is None:
-        return
     found = back(desk.store, settings)
-    desk.store.dispose()
     if found:
         detail = f"{len(found)} customers who were erased are back, out of a backup"
         hint = f"Stop every process, then: {AGAIN}"
@@ -167,15 +195,14 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", Status.WARN, detail, hint)
 
 
-def clock(settings: Settings) -> Iterator[Finding]:
+@_of_desk
+def clock(settings: Settings, desk: Desk) -> Iterator[Finding]:
     """Whether this host's clock agrees with that of a database that several hosts may share."""
-    desk = usable_desk(settings)
-    if desk is None or desk.store.sqlite:
+    if desk.store.sqlite:
         return
     from desk.flow import clocks
 
     ahead = clocks.offset(desk)
-    desk.store.dispose()
     if abs(ahead) > clocks.MOST_SECONDS:
         side = "ahead of" if ahead > 0 else "behind"
         detail = f"{abs(ahead):.1f} s {side} the database's"
@@ -283,15 +310,12 @@ def learnt(settings: Settings) -> Iterator[Finding]:
         yield Finding("learnt", Status.OK, detail)
 
 
-def labels(settings: Settings) -> Iterator[Finding]:
+@_of_desk
+def labels(settings: Settings, desk: Desk) -> Iterator[Finding]:
     """Whether people taught intents that the pack does not have (any more)."""
-    desk = usable_desk(settings)
-    if desk is None:
-        return
     from desk.flow import lessons
 
     left_out = lessons.left_out(desk)
-    desk.store.dispose()
     if left_out:
         named = ", ".join(f"{intent} ({count})" for intent, count in left_out.items())
         detail = f"{sum(left_out.values())} of intents that the pack does not have: {named}"
@@ -386,11 +410,9 @@ def disk(settings: Settings) -> Iterator[Finding]:
         yield Finding("disk", status, detail, "" if status is Status.OK else "Make room")
 
 
-def work(settings: Settings) -> Iterator[Finding]:
+@_of_desk
+def work(settings: Settings, desk: Desk) -> Iterator[Finding]:
     """What waits or was given up in the database."""
-    desk = usable_desk(settings)
-    if desk is None:
-        return
     from desk.flow import bans, delivering, intake, runs, watching
 
     parked = intake.parked(desk)
@@ -439,14 +461,11 @@ def work(settings: Settings) -> Iterator[Finding]:
     banned = bans.count_banned(desk)
     if banned:
         yield Finding("customers", Status.OK, f"{banned} banned: what they send meets silence")
-    desk.store.dispose()
 
 
-def waiting(settings: Settings) -> Iterator[Finding]:
+@_of_desk
+def waiting(settings: Settings, desk: Desk) -> Iterator[Finding]:
     """Who waits for a person."""
-    desk = usable_desk(settings)
-    if desk is None:
-        return
     from desk.flow import reminding
 
     count, since = reminding.waiting(desk)
@@ -462,36 +481,20 @@ def waiting(settings: Settings) -> Iterator[Finding]:
             yield Finding("waiting", Status.WARN, detail, hint)
         else:
             yield Finding("waiting", Status.OK, detail)
-    desk.store.dispose()
 
 
-def turns(settings: Settings) -> Iterator[Finding]:
+@_of_desk
+def turns(settings: Settings, desk: Desk) -> Iterator[Finding]:
     """Who serves each bot and who is the scheduler, where several could."""
-    desk = usable_desk(settings)
-    if desk is None:
-        return
     from desk.flow import leases
 
     for name, holder, seconds in leases.held(desk):
         who = leases.describe(holder)
         detail = f"held by {who}" if seconds > 0 else f"free; {who} had it last"
         yield Finding(f"lease {name}", Status.OK, detail)
-    desk.store.dispose()
 
 
 def _kind(error: str) -> str:
     """The type of a parked update's error. What follows it may quote the customer."""
     name = error.partition(":")[0]
     return name if name.isidentifier() else "unknown error"
-
-
-def usable_desk(settings: Settings) -> Desk | None:
-    """The desk, if database and pack are in order: they have findings of their own if not."""
-    from cli.compose import open_desk
-
-    if settings.database_file is not None and not settings.database_file.exists():
-        return None
-    try:
-        return open_desk(settings)
-    except CommandError:
-        return None

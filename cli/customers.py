@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.compose import check_store, load_settings, open_desk, open_store
-from cli.erased import erase_again, note
+from cli.erased import clear_log, erase_again, note
 from cli.errors import CommandError, MisconfiguredError
 from cli.private_file import check_new, write_new
 from cli.screen import JsonOption, notices, print_json, results, shown
@@ -147,11 +147,7 @@ def erase(
         )
     for remark in (*_remarks(erased, models, runs, examples), *unread):
         notices().print(remark, markup=False)
-    if not desk.store.clear_log():
-        notices().print(
-            "SQLite's log could not be emptied, since somebody reads just now, a backup perhaps; "
-            "it has the old pages until it is written over."
-        )
+    clear_log(desk.store)
     desk.store.dispose()
 
 

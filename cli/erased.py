@@ -60,12 +60,17 @@ def erase_again(store: Store, settings: Settings, *, is_idle: bool = False) -> i
         refuse_held(store, f"then: {AGAIN}")
     for customer_id in found:
         erase_again(store, customer_id)
+    clear_log(store)
+    return len(found)
+
+
+def clear_log(store: Store) -> None:
+    """Empty SQLite's log, which has what was erased; where that can't be done now, say so."""
     if not store.clear_log():
         notices().print(
             "SQLite's log could not be emptied, since somebody reads just now, a backup perhaps; "
             "it has the old pages until it is written over."
         )
-    return len(found)
 
 
 def after_migration(store: Store, settings: Settings) -> None:

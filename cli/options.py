@@ -127,11 +127,9 @@ def tell_repeats(examples: list[Example], source: Path, what: str) -> dict[str, 
 
 def _labels(examples: list[Example]) -> set[str]:
     """Intents, either name of out of scope with the other, and sentiments."""
-    from classifier.vocabulary import OUT_OF_SCOPE
+    from classifier.vocabulary import one_label
 
-    intents = {
-        f"intent {'oos' if e.intent in OUT_OF_SCOPE else e.intent}" for e in examples if e.intent
-    }
+    intents = {f"intent {one_label(e.intent)}" for e in examples if e.intent}
     return intents | {f"sentiment {e.sentiment}" for e in examples if e.sentiment}
 
 

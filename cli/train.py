@@ -168,7 +168,7 @@ def _warn_of_labels(examples: list[Example], source: Path) -> None:
     """Say so where rows are sure to teach what is wrong, or hardly anything, or prove less than
     their number."""
     from classifier.likeness import normalised
-    from classifier.vocabulary import OUT_OF_SCOPE
+    from classifier.vocabulary import OUT_OF_SCOPE, one_label
     from desk.exchange.names import slug
     from desk.validation import exact_key
 
@@ -176,7 +176,7 @@ def _warn_of_labels(examples: list[Example], source: Path) -> None:
     texts: defaultdict[str, set[str]] = defaultdict(set)
     for example in examples:
         if example.intent:
-            intent = "oos" if example.intent in OUT_OF_SCOPE else example.intent
+            intent = one_label(example.intent)
             meant[exact_key(example.text)].add(intent)
             texts[intent].add(normalised(example.text))
     torn = sum(len(intents) > 1 for intents in meant.values())

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from desk.disks import nearest
+
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -17,18 +19,13 @@ def locked(folder: Path) -> Iterator[None]:
     Raises OSError where the folder may not be read.
     """
     while True:
-        place = _nearest(folder)
+        place = nearest(folder)
         descriptor = os.open(place, os.O_RDONLY)
         try:
             with contextlib.suppress(OSError):  # NFS locks no folders: there it goes without
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _nearest(folder) == place:  # else it was made while we waited
+            if nearest(folder) == place:  # else it was made while we waited
                 yield
                 return
         finally:
             os.close(descriptor)
-
-
-def _nearest(folder: Path) -> Path:
-    target = folder.resolve()
-    return next(place for place in (target, *target.parents) if place.is_dir())

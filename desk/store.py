@@ -22,6 +22,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     ExceptionContext,
+    Update,
     create_engine,
     event,
     make_url,
@@ -84,6 +85,11 @@ def after_commit(session: Session, act: Callable[[], object]) -> None:
     It must not raise: what it would fail has happened already.
     """
     session.info.setdefault(_AFTER_COMMIT, []).append(act)
+
+
+def in_bulk(session: Session, change: Update) -> None:
+    """Change rows in the database alone: those that the session has read stay as they were read."""
+    session.execute(change, execution_options={"synchronize_session": False})
 
 
 class Store:

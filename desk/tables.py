@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import (
     JSON,
     BigInteger,
+    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    or_,
     text,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -332,6 +335,11 @@ class DeliveryRow(Base):
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     sent_at: Mapped[datetime | None]
+
+
+def key_begins(starts: Iterable[str]) -> ColumnElement[bool]:
+    """Whether the key of a delivery begins with one of these."""
+    return or_(*(DeliveryRow.key.startswith(start) for start in starts))
 
 
 class ButtonRow(Base):

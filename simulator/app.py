@@ -53,21 +53,23 @@ async def _index(request: web.Request) -> web.Response:
     )
 
 
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 async def _posting(app: web.Application) -> AsyncIterator[None]:
     async with aiohttp.ClientSession(timeout=WEBHOOK_TIMEOUT) as session:
         task = asyncio.create_task(WebhookPoster(app[WORLD], session).run())
         yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await _end(task)
 
 
 async def _keeping(app: web.Application) -> AsyncIterator[None]:
     task = asyncio.create_task(app[KEEPER].run())
     yield
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await _end(task)
 
 
 async def _closing(app: web.Application) -> None:

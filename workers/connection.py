@@ -6,14 +6,11 @@ import socket
 import time
 from typing import Any
 
-import structlog
 from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
 from desk.domain import DeskError
 from desk.scrubbing import scrub
-
-log = structlog.get_logger(__name__)
 
 START_SECONDS = 30.0
 OLDEST = (6, 2)

@@ -25,9 +25,10 @@ from classifier import Classifier, Prediction, artifact, registry
 from classifier.artifact import ModelError
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
-from classifier.evaluate import intent_outcomes, one_label, sentiment_outcomes
+from classifier.evaluate import intent_outcomes, sentiment_outcomes
 from classifier.likeness import seen_first
-from classifier.training import train_version
+from classifier.training import Progress, train_version
+from classifier.vocabulary import one_label
 from desk import faultpoints, metrics, queues
 from desk.domain import DeskError, RunState
 from desk.flow import lessons, runs
@@ -51,9 +52,6 @@ LONGEST_WAIT = 10.0
 """Seconds between attempts to write a verdict while the database is away, at most."""
 CHUNK = 256
 """Texts that are predicted between two looks at whether the attempt still counts."""
-
-Progress = Callable[[int, int, int, float], None]
-"""Called after each step with (epoch, step, of, loss), as `classifier.training` does."""
 
 
 class StaleRunError(DeskError):

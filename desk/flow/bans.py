@@ -12,7 +12,16 @@ from desk.flow.desk import Desk
 from desk.flow.handoff import resolve
 from desk.flow.noting import counted, happened
 from desk.flow.refreshing import refresh_card
-from desk.tables import IS_PENDING, Conversation, Customer, DeliveryRow, Message, Operator
+from desk.store import in_bulk
+from desk.tables import (
+    IS_PENDING,
+    Conversation,
+    Customer,
+    DeliveryRow,
+    Message,
+    Operator,
+    key_begins,
+)
 
 
 def is_banned(session: Session, chat_id: int) -> bool:
@@ -35,13 +44,9 @@ def ban(
     customer.banned_at = desk.clock()
     happened(session, "customer.banned", customer=customer.id)
     theirs = select(Conversation.id).where(Conversation.customer_id == customer.id)
-    session.execute(
-        update(Message)
-        .where(Message.conversation_id.in_(theirs), IS_PENDING)
-        .values(state=MessageState.DECIDED)
-        .execution_options(synchronize_session=False)
-    )
-    shows = or_(*(DeliveryRow.key.startswith(key) for key in UNHEARD_KEYS))
+    undecided = update(Message).where(Message.conversation_id.in_(theirs), IS_PENDING)
+    in_bulk(session, undecided.values(state=MessageState.DECIDED))
+    shows = key_begins(UNHEARD_KEYS)
     theirs_to_hear = DeliveryRow.chat_id == customer.chat_id
     dropped = session.execute(
         update(DeliveryRow)

@@ -239,7 +239,7 @@ def cancel(session: Session, row: DeliveryRow) -> None:
 def deletion_is_void(session: Session, desk: Desk, row: DeliveryRow) -> None:
     """A copy that was to be deleted has no known id with the customer; the caller has cancelled the
     deletion. The operators, who wait for its end, learn of it where it may have arrived."""
-    copy = _copy(session, row)
+    copy = copy_of(session, row)
     if copy is None or row.conversation_id is None:
         return
     # One that was sent and is cancelled was taken back, and that is told.
@@ -366,7 +366,7 @@ def _lock_customer(session: Session, row: DeliveryRow) -> Customer:
     ).one()
 
 
-def _copy(session: Session, row: DeliveryRow) -> DeliveryRow | None:
+def copy_of(session: Session, row: DeliveryRow) -> DeliveryRow | None:
     """The copy of an operator's message that a delivery is, changes or deletes."""
     return session.scalar(
         select(DeliveryRow).where(DeliveryRow.key == f"{WRITTEN_KEY}{row.message_id}")
@@ -378,7 +378,7 @@ def _about(session: Session, desk: Desk, row: DeliveryRow) -> int | None:
     where it does none of that, or with one of a chat before."""
     if not row.key.startswith((WRITTEN_KEY, *_OF_COPIES)):
         return None
-    copy = _copy(session, row)
+    copy = copy_of(session, row)
     if copy is None or copy.payload.get("from_chat_id") != desk.operator_chat_id:
         return None
     found: int | None = copy.payload.get("message_id")
@@ -402,7 +402,7 @@ def _refusal(row: DeliveryRow) -> str:
 
 def _taken_back(session: Session, desk: Desk, customer: Customer, row: DeliveryRow) -> None:
     """The customer has a copy no more: it counts as one that never was sent."""
-    copy = _copy(session, row)
+    copy = copy_of(session, row)
     if copy is not None:
         copy.state, copy.telegram_id = DeliveryState.CANCELLED, None
     happened(session, "operator.took_back", message=row.message_id)

@@ -33,6 +33,7 @@ from desk.flow.delivering import (
     LONGEST_WAIT,
     WITHDRAWN,
     cancel,
+    copy_of,
     deletion_is_void,
     failed_in_any_case,
 )
@@ -47,11 +48,11 @@ from desk.tables import (
     DeliveryRow,
     Inbox,
     Message,
+    key_begins,
 )
 
 log = structlog.get_logger(__name__)
 
-UNFINISHED = (DeliveryState.PENDING, DeliveryState.SENDING)
 IN_TURN = 3
 """The rank of customers' words in the operators' chat."""
 
@@ -134,7 +135,7 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     held_up = or_(DeliveryRow.state == DeliveryState.SENDING, and_(~_due(desk), ~deletes))
     if session.scalar(select(DeliveryRow.id).where(here, held_up).limit(1)) is not None:
         return None
-    from_customer = or_(*(DeliveryRow.key.startswith(key) for key in CUSTOMER_KEYS))
+    from_customer = key_begins(CUSTOMER_KEYS)
     heads = (
         select(func.min(DeliveryRow.id))
         .where(here, from_customer)
@@ -227,7 +228,7 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
     person has resolved the bot says nothing new. Nor is anything changed that never arrived.
     """
     deletes = row.key.startswith(DELETE_KEY)
-    if (deletes or row.key.startswith(CHANGE_KEY)) and _copy_of(session, row) is None:
+    if (deletes or row.key.startswith(CHANGE_KEY)) and _copy_id(session, row) is None:
         return True
     if row.payload.get(WITHDRAWN) or _is_note_by_its_album(session, row):
         return True
@@ -261,21 +262,20 @@ def _is_note_by_its_album(session: Session, row: DeliveryRow) -> bool:
     return inbox_id is not None and is_kept_back(session, inbox_id)
 
 
-def _copy_of(session: Session, row: DeliveryRow) -> int | None:
+def _copy_id(session: Session, row: DeliveryRow) -> int | None:
     """Under which id the customer has the operator's message of a delivery.
 
     Whatever is sent there before a change of it has come to its end when that is taken.
     """
-    return session.scalar(
-        select(DeliveryRow.telegram_id).where(DeliveryRow.key == f"{WRITTEN_KEY}{row.message_id}")
-    )
+    copy = copy_of(session, row)
+    return None if copy is None else copy.telegram_id
 
 
 def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
     """What is to be sent in the attempt that begins."""
     payload = row.payload
     if row.key.startswith((CHANGE_KEY, DELETE_KEY)):
-        payload = {**payload, "message_id": _copy_of(session, row)}
+        payload = {**payload, "message_id": _copy_id(session, row)}
     topic = session.get(Customer, row.topic_of) if row.topic_of is not None else None
     if topic is not None and topic.topic_chat_id != row.chat_id:
         topic = None

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, DeliveryState, MessageState
 from desk.flow.desk import Desk
-from desk.flow.lessons import taught
+from desk.flow.lessons import taught_messages
 from desk.masking import mask
+from desk.store import in_bulk
 from desk.tables import IS_UNFINISHED, Conversation, DeliveryRow, Message
 
 CHUNK = 200
@@ -72,12 +73,7 @@ def _is_over(before: datetime) -> ColumnElement[bool]:
 
 
 def _empty(session: Session, ids: Sequence[int], desk: Desk) -> None:
-    kept = {
-        message_id
-        for row in taught(session, ids)
-        for message_id in (row.message_id, row.before_id)
-        if message_id is not None
-    }
+    kept = taught_messages(session, ids)
     beside = (Message.quoted, Message.forwarded_from, Message.links)
     full = or_(Message.text != "", *(column.is_not(None) for column in beside))
     for message in session.scalars(
@@ -93,7 +89,4 @@ def _empty(session: Session, ids: Sequence[int], desk: Desk) -> None:
         (refused, {"state": DeliveryState.CANCELLED}),
         (said, {"payload": {}, "error": None}),
     ):
-        session.execute(
-            update(DeliveryRow).where(which).values(values),
-            execution_options={"synchronize_session": False},
-        )
+        in_bulk(session, update(DeliveryRow).where(which).values(values))

@@ -12,7 +12,7 @@ from datetime import datetime
 from math import inf
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, Update, and_, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -29,13 +29,13 @@ from desk.flow.composing import has_delivery
 from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
 from desk.flow.intake import is_stranded, keep_ids
-from desk.flow.lessons import AUTHORITY, taught
+from desk.flow.lessons import AUTHORITY, taught, taught_messages
 from desk.flow.mentions import Mentions
 from desk.flow.reminding import DIGEST_KEYS
 from desk.flow.silence import is_silent
 from desk.inert import inert
 from desk.masking import mask
-from desk.store import Store
+from desk.store import Store, in_bulk
 from desk.tables import (
     IS_UNFINISHED,
     Conversation,
@@ -44,6 +44,7 @@ from desk.tables import (
     Feedback,
     Inbox,
     Message,
+    key_begins,
     utcnow,
 )
 from desk.texts import say
@@ -112,11 +113,11 @@ def erase_again(store: Store, customer_id: int) -> Erased:
         updates = sorted(mentions.updates)
         for start in range(0, len(updates), CHUNK):
             which = Inbox.id.in_(updates[start : start + CHUNK])
-            _in_bulk(session, update(Inbox).where(which).values(state=InboxState.DONE))
+            in_bulk(session, update(Inbox).where(which).values(state=InboxState.DONE))
         _empty_all(session, store, utcnow(), mentions)
         theirs = select(Conversation.id).where(Conversation.customer_id == customer.id)
         undecided = Message.conversation_id.in_(theirs) & (Message.state == MessageState.PENDING)
-        _in_bulk(session, update(Message).where(undecided).values(state=MessageState.DECIDED))
+        in_bulk(session, update(Message).where(undecided).values(state=MessageState.DECIDED))
         return _forget(session, customer, utcnow(), None, None)
 
 
@@ -243,7 +244,7 @@ def _empty(session: Session, store: Store, now: datetime, which: ColumnElement[b
         "state": InboxState.DONE,
     }
     over = or_(Inbox.state != InboxState.NEW, is_stranded(store, now))
-    _in_bulk(session, update(Inbox).where(which, over).values(nothing))
+    in_bulk(session, update(Inbox).where(which, over).values(nothing))
 
 
 def _forget(
@@ -261,12 +262,7 @@ def _forget(
     conversations = _lock_conversations(session, customer)
     _unname_digests(session, customer, conversations, now, language)
     _stop_sending(session, customer, conversations, idle=language is None)
-    taught_ids = {
-        message_id
-        for row in taught(session, conversations)
-        for message_id in (row.message_id, row.before_id)
-        if message_id is not None
-    }
+    taught_ids = taught_messages(session, conversations)
     # What was taken back or withdrawn teaches nothing, so no text of it is kept above; but it may
     # have been learned before.
     since = session.scalar(
@@ -282,7 +278,7 @@ def _forget(
         message.text = mask(message.text, regions or ()) if kept else ""
         message.telegram_id = message.quoted = None
         message.forwarded_from = message.links = None
-    _in_bulk(
+    in_bulk(
         session,
         update(Feedback)
         .where(
@@ -293,7 +289,7 @@ def _forget(
         )
         .values(by=_nobodys_chat(customer)),
     )
-    _in_bulk(
+    in_bulk(
         session,
         update(Conversation)
         .where(Conversation.id.in_(conversations), Conversation.state != ConversationState.RESOLVED)
@@ -345,7 +341,7 @@ def _unname_digests(
                 DeliveryRow.state == DeliveryState.PENDING,
                 and_(DeliveryRow.state == DeliveryState.SENT, DeliveryRow.telegram_id.is_not(None)),
             ),
-            or_(*(DeliveryRow.key.startswith(key) for key in DIGEST_KEYS)),
+            key_begins(DIGEST_KEYS),
         )
         .order_by(DeliveryRow.id)
         .with_for_update()
@@ -383,7 +379,7 @@ def _stop_sending(
     # Those refused, too: they must not be tried again.
     states = [DeliveryState.PENDING, DeliveryState.FAILED]
     unsent = DeliveryRow.state.in_([*states, DeliveryState.SENDING] if idle else states)
-    _in_bulk(
+    in_bulk(
         session,
         update(DeliveryRow).where(everything, unsent).values(state=DeliveryState.CANCELLED),
     )
@@ -394,14 +390,10 @@ def _stop_sending(
             "Something is being sent to this customer, or about them. Try again in a moment, while "
             "the bot runs."
         )
-    _in_bulk(session, update(DeliveryRow).where(theirs).values(payload={}, error=None))
-    _in_bulk(
+    in_bulk(session, update(DeliveryRow).where(theirs).values(payload={}, error=None))
+    in_bulk(
         session,
         update(DeliveryRow)
         .where(DeliveryRow.chat_id == customer.chat_id)
         .values(chat_id=_nobodys_chat(customer), telegram_id=None),
     )
-
-
-def _in_bulk(session: Session, change: Update) -> None:
-    session.execute(change, execution_options={"synchronize_session": False})

@@ -219,11 +219,7 @@ def failed(desk: Desk, inbox_id: int, error: str, *, final: bool = False) -> flo
 
 def parked(desk: Desk) -> list[tuple[int, int, str]]:
     """Parked updates as (inbox id, attempts, error), oldest first."""
-    query = (
-        select(Inbox.id, Inbox.attempts, Inbox.error)
-        .where(Inbox.state == InboxState.PARKED)
-        .order_by(Inbox.id)
-    )
+    query = _PARKED.with_only_columns(Inbox.id, Inbox.attempts, Inbox.error)
     with desk.store.reading() as session:
         return [(id_, attempts, error or "") for id_, attempts, error in session.execute(query)]
 

@@ -169,6 +169,17 @@ def taught(session: Session, conversation_ids: Collection[int] | None = None) ->
         yield Taught(*row)
 
 
+def taught_messages(session: Session, conversation_ids: Collection[int]) -> set[int]:
+    """The ids of the messages in these conversations of whose words something is taught, those
+    that were read with them, too."""
+    return {
+        message_id
+        for row in taught(session, conversation_ids)
+        for message_id in (row.message_id, row.before_id)
+        if message_id is not None
+    }
+
+
 def _gives_label() -> ColumnElement[bool]:
     """Whether a row of `Feedback`, joined with its `Message`, gives a label to a text."""
     down = aliased(Feedback)

@@ -3,15 +3,22 @@ Telegram has begun anew."""
 
 from __future__ import annotations
 
-from sqlalchemy import func, inspect, select, update
+from sqlalchemy import and_, func, inspect, select, update
 
 from desk.domain import ConversationState, DeliveryState
 from desk.flow.delivering import IDEMPOTENT_METHODS
 from desk.flow.desk import Desk
-from desk.flow.dispatching import UNFINISHED
 from desk.flow.leases import in_force
-from desk.store import Store
-from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Lease, Message
+from desk.store import Store, in_bulk
+from desk.tables import (
+    IS_UNFINISHED,
+    Conversation,
+    Customer,
+    DeliveryRow,
+    Inbox,
+    Lease,
+    Message,
+)
 
 
 def lease_in_force(store: Store) -> tuple[str, str] | None:
@@ -31,13 +38,13 @@ def mark_uncertain(store: Store) -> int:
 
     Works on a backup of any version.
     """
-    repeated = DeliveryRow.state.in_(UNFINISHED) & DeliveryRow.method.not_in(IDEMPOTENT_METHODS)
+    repeated = and_(IS_UNFINISHED, DeliveryRow.method.not_in(IDEMPOTENT_METHODS))
     with store.writing() as session:
         count = session.scalar(select(func.count()).where(repeated)) or 0
         # Due again, and not under way: or the next start would take them for ones during which
         # a bot died twice, and give them up.
         values = {"uncertain": True, "state": DeliveryState.PENDING}
-        session.execute(update(DeliveryRow).where(repeated).values(values))
+        in_bulk(session, update(DeliveryRow).where(repeated).values(values))
         return count
 
 
@@ -52,25 +59,21 @@ def forget_people(desk: Desk, bot_id: int) -> None:
     )
     theirs = select(Conversation.id).where(Conversation.customer_id.in_(ours))
     with desk.store.writing() as session:
-        session.execute(
+        in_bulk(
+            session,
             update(Conversation)
             .where(
                 Conversation.customer_id.in_(ours),
                 Conversation.state != ConversationState.RESOLVED,
             )
-            .values(state=ConversationState.RESOLVED, resolved_at=desk.clock())
-            .execution_options(synchronize_session=False)
+            .values(state=ConversationState.RESOLVED, resolved_at=desk.clock()),
         )
         for table in (Message, DeliveryRow):
-            session.execute(
-                update(table)
-                .where(table.conversation_id.in_(theirs))
-                .values(telegram_id=None)
-                .execution_options(synchronize_session=False)
-            )
-        session.execute(
+            of_theirs = update(table).where(table.conversation_id.in_(theirs))
+            in_bulk(session, of_theirs.values(telegram_id=None))
+        in_bulk(
+            session,
             update(Customer)
             .where(Customer.id.in_(ours))
-            .values(topic_id=None, topic_chat_id=None, topic_closed=False, banned_at=None)
-            .execution_options(synchronize_session=False)
+            .values(topic_id=None, topic_chat_id=None, topic_closed=False, banned_at=None),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unicodedata import category
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
@@ -15,7 +15,7 @@ from desk.flow.delivering import REPLYING_KEYS, cancel
 from desk.flow.desk import Desk
 from desk.flow.following import AT_MOST
 from desk.flow.refreshing import refresh_card
-from desk.tables import Customer, DeliveryRow
+from desk.tables import Customer, DeliveryRow, key_begins
 
 TO_EVERYBODY = and_(
     DeliveryRow.topic_of.is_(None), DeliveryRow.chat_id < 0, DeliveryRow.method == TEXT_METHOD
@@ -46,7 +46,7 @@ def readdress(session: Session, desk: Desk) -> None:
     # Such a reply would be one to another message of that number.
     for row in session.scalars(
         select(DeliveryRow)
-        .where(elsewhere, or_(*(DeliveryRow.key.startswith(key) for key in REPLYING_KEYS)))
+        .where(elsewhere, key_begins(REPLYING_KEYS))
         .order_by(DeliveryRow.id)
         .with_for_update()
     ):
@@ -113,7 +113,7 @@ def _show_again(session: Session, desk: Desk, customer: Customer) -> bool:
             DeliveryRow.id >= card.id,
             DeliveryRow.topic_of == customer.id,
             DeliveryRow.state == DeliveryState.SENT,
-            or_(*(DeliveryRow.key.startswith(key) for key in CUSTOMER_KEYS)),
+            key_begins(CUSTOMER_KEYS),
         )
         .with_for_update()
     )

@@ -52,7 +52,7 @@ async def show_bots(request: web.Request) -> web.Response:
 
 async def show_commands(request: web.Request) -> web.Response:
     bot, user = find_bot(request), find_user(request)
-    return answer(commands_for(bot, user, private=True, chat_id=user.id))
+    return answer(commands_for(bot, user))
 
 
 async def show_state(request: web.Request) -> web.Response:

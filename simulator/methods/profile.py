@@ -88,10 +88,9 @@ def delete_my_commands(call: Call) -> bool:
     return True
 
 
-def commands_for(bot: Bot, user: User, *, private: bool, chat_id: int) -> list[Json]:
-    """The commands that a person sees in the chat, by Telegram's order of scopes."""
-    middle = "all_private_chats" if private else "all_group_chats"
-    for scope in (f"chat:{chat_id}", middle, "default"):
+def commands_for(bot: Bot, user: User) -> list[Json]:
+    """The commands that a person sees in their private chat, by Telegram's order of scopes."""
+    for scope in (f"chat:{user.id}", "all_private_chats", "default"):
         for language in (user.language_code[:2], ""):
             if found := bot.commands.get((scope, language)):
                 return found
