@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -29,12 +29,9 @@ class Answers:
     What led to them is done in SQL; what Telegram does not take is only logged.
     """
 
-    def __init__(
-        self, telegram: Telegram, limits: Limits, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, telegram: Telegram, limits: Limits) -> None:
         self._telegram = telegram
         self._limits = limits
-        self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._chats: set[int] = set()
         self._told: dict[int, float] = {}
@@ -49,7 +46,7 @@ class Answers:
     def send(self, chat_id: int, params: dict[str, Any]) -> None:
         """Send a message, if Telegram's limits leave room, and the chat's last one has left and is
         `PAUSE_SECONDS` ago."""
-        now = self._clock()
+        now = time.monotonic()
         self._told = {chat: at for chat, at in self._told.items() if now - at < PAUSE_SECONDS}
         full = self._chats | self._told.keys() | self._limits.exhausted()
         if chat_id in full or len(self._chats) >= MOST_MESSAGES or self._limits.room() < 1:
