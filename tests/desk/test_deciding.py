@@ -185,17 +185,54 @@ def _offered(stage: Stage) -> list[str]:
 
 
 def test_the_card_offers_the_likeliest_answers_that_there_are(stage: Stage) -> None:
-    others = [("refund", 0.2), ("opening_hours", 0.19), ("greeting", 0.18), ("order_status", 0.17)]
+    others = [("refund", 0.2), ("opening_hours", 0.19), ("order_status", 0.17)]
     stage.ask("rude", intent="complaint", confidence=0.26, others=others)
     assert _offered(stage) == [
         "Answer: I want my money back",
         "Answer: Opening hours",
-        "Answer: Say hello",
+        "Answer: Where is my order?",
         "Relabel…",
         "Take",
         "Resolve",
         "Why?",
     ]
+
+
+def test_the_card_offers_the_answer_of_small_talk_only_where_it_was_labelled_so(
+    stage: Stage,
+) -> None:
+    for text in ("no", "no!"):
+        stage.ask(text, intent="greeting", confidence=0.5, others=[("refund", 0.2)])
+    assert _offered(stage)[:2] == ["Answer: I want my money back", "Relabel…"]
+    stage.send_all()
+    stage.press(stage.token("relabel"), by=OSCAR)
+    stage.press(stage.token("label", "greeting"), by=OSCAR)
+    assert _offered(stage)[:2] == ["Answer: Say hello", "Relabel…"]
+
+
+def test_the_card_shows_what_was_offered_where_the_bot_asked_back(stage: Stage) -> None:
+    stage.ask("money?", confidence=0.45, others=[("refund", 0.4)])
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    assert (
+        "🤖 Did you mean one of these? [Where is my order?] [I want my money back]"
+        in (stage.told()[-1])
+    )
+    assert stage.heard()[0] == "Did you mean one of these?", "the customer has its buttons"
+
+
+def test_unclear_small_talk_does_not_use_up_the_question_but_once(stage: Stage) -> None:
+    for text in ("👍", "no that's not it"):
+        stage.ask(text, intent="greeting", confidence=0.5)
+        assert stage.heard()[-1].startswith("Sorry, I'm not sure I understood")
+    assert stage.conversation().clarifications == 1, "the first was free"
+    last = stage.ask("hm", intent="greeting", confidence=0.5)
+    assert stage.decision(last).action is Action.ESCALATE
+
+
+def test_a_question_after_unclear_small_talk_is_still_asked_back_about(stage: Stage) -> None:
+    stage.ask("👍", intent="greeting", confidence=0.5)
+    stage.ask("my roses?", confidence=0.4)
+    assert stage.heard()[-1] == "Did you mean this?"
 
 
 def test_the_card_offers_no_answer_about_which_the_bot_would_not_ask_back(stage: Stage) -> None:
