@@ -36,6 +36,8 @@ from desk.times import when
 URGENT = "(urgent)"
 BACK = "(back)"
 """Begins the mark of having said when the desk opens again; that moment follows, in UTC."""
+SMALL_TALK = "(small talk)"
+"""Marks that unclear small talk was not understood, for which a conversation has room once."""
 ANSWERABLE = frozenset({NEGATIVE_SENTIMENT, SAME_ANSWER_AGAIN})
 """The rules that call a person about an intent which the bot could have answered."""
 UNKNOWN = frozenset(

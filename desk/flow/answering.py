@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from desk.domain import Decision
-from desk.flow.advising import advice_for_choices
+from desk.flow.advising import SMALL_TALK, advice_for_choices
 from desk.flow.answered import ANSWER_KEY
 from desk.flow.cards import LIMIT
 from desk.flow.composing import (
@@ -25,9 +25,6 @@ from desk.policy import UNSURE
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
-
-SMALL_TALK = "(small talk)"
-"""Among what a conversation says once: that unclear small talk was not understood."""
 
 
 def answer(

@@ -61,12 +61,6 @@ def test_all_that_follows_from_a_message_is_dated_by_the_desks_clock(
         assert set(stage.all(select(table.created_at))) == {clock.now}, table
 
 
-def test_small_talk_shows_no_thumbs(stage: Stage) -> None:
-    stage.ask("hi", intent="greeting")
-    (row,) = stage.deliveries(ANA.chat_id)
-    assert "reply_markup" not in row.payload
-
-
 def test_a_customer_is_answered_in_their_language(stage: Stage) -> None:
     stage.ask("几点开门", person=BEN, intent="opening_hours")
     assert stage.heard(BEN) == ["我们周一至周五九点到六点营业。"]
@@ -198,18 +192,6 @@ def test_the_card_offers_the_likeliest_answers_that_there_are(stage: Stage) -> N
     ]
 
 
-def test_the_card_offers_the_answer_of_small_talk_only_where_it_was_labelled_so(
-    stage: Stage,
-) -> None:
-    for text in ("no", "no!"):
-        stage.ask(text, intent="greeting", confidence=0.5, others=[("refund", 0.2)])
-    assert _offered(stage)[:2] == ["Answer: I want my money back", "Relabel…"]
-    stage.send_all()
-    stage.press(stage.token("relabel"), by=OSCAR)
-    stage.press(stage.token("label", "greeting"), by=OSCAR)
-    assert _offered(stage)[:2] == ["Answer: Say hello", "Relabel…"]
-
-
 def test_the_card_shows_what_was_offered_where_the_bot_asked_back(stage: Stage) -> None:
     stage.ask("money?", confidence=0.45, others=[("refund", 0.4)])
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
@@ -218,21 +200,6 @@ def test_the_card_shows_what_was_offered_where_the_bot_asked_back(stage: Stage) 
         in (stage.told()[-1])
     )
     assert stage.heard()[0] == "Did you mean one of these?", "the customer has its buttons"
-
-
-def test_unclear_small_talk_does_not_use_up_the_question_but_once(stage: Stage) -> None:
-    for text in ("👍", "no that's not it"):
-        stage.ask(text, intent="greeting", confidence=0.5)
-        assert stage.heard()[-1].startswith("Sorry, I'm not sure I understood")
-    assert stage.conversation().clarifications == 1, "the first was free"
-    last = stage.ask("hm", intent="greeting", confidence=0.5)
-    assert stage.decision(last).action is Action.ESCALATE
-
-
-def test_a_question_after_unclear_small_talk_is_still_asked_back_about(stage: Stage) -> None:
-    stage.ask("👍", intent="greeting", confidence=0.5)
-    stage.ask("my roses?", confidence=0.4)
-    assert stage.heard()[-1] == "Did you mean this?"
 
 
 def test_the_card_offers_no_answer_about_which_the_bot_would_not_ask_back(stage: Stage) -> None:
