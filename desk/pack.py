@@ -94,7 +94,7 @@ class Intent(_Strict):
     """What to do until a person is there, where one is called although the bot could answer."""
     buttons: tuple[PackButton, ...] = ()
     thumbs: bool = True
-    """Whether the answer asks for a thumb up or down; small talk needs none."""
+    """Whether the answer asks for a thumb up or down; small talk needs none, and is known by it."""
     closing: bool = False
     """Whether such words end a conversation, as thanks do: nobody is reminded to reply to them."""
     formerly: tuple[str, ...] = ()
@@ -104,6 +104,13 @@ class Intent(_Strict):
     threshold: float | None = Field(None, gt=0, le=1)
     target_error: float | None = Field(None, gt=0, lt=0.5)
     """The share of this intent's automatic answers that may be wrong; None: the policy's."""
+
+    @property
+    def is_small_talk(self) -> bool:
+        """Whether the bot answers it and nobody would choose it where the bot asks what is meant,
+        nor an operator its answer."""
+        answered = self.answer is not None and self.escalate is not Escalate.ALWAYS
+        return answered and not self.thumbs
 
 
 class Reply(_Strict):
@@ -118,7 +125,8 @@ class Policy(_Strict):
 
     out_of_scope: str = "out_of_scope"
     threshold: float = Field(0.6, gt=0, le=1)
-    """The least confidence for an answer where neither the intent nor the model asks for more."""
+    """The least confidence for an answer where neither the intent nor the model asks for more. So
+    for that of an intent which always gets a person: for these no model has a threshold."""
     target_error: float = Field(0.05, gt=0, lt=0.5)
     """The share of automatic answers that may be wrong: training chooses thresholds by it."""
     clarify_from: float = Field(0.15, gt=0, le=1)

@@ -6,9 +6,10 @@ intents of which it was said, and what no intent is called for the rest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from desk.flow.composing import called, language_of
+from desk.flow.composing import called, language_of, length, plain, shorten
 from desk.flow.desk import Desk
 from desk.flow.handover import next_opening
 from desk.pack import Pack, Text
@@ -17,6 +18,7 @@ from desk.policy import (
     FORWARDED,
     INTENT_NEEDS_PERSON,
     LATE,
+    MAY_NEED_PERSON,
     NEGATIVE_SENTIMENT,
     NOT_CLASSIFIED,
     OTHER_LANGUAGE,
@@ -27,18 +29,21 @@ from desk.policy import (
     UNPROCESSABLE,
 )
 from desk.tables import Conversation, Customer
+from desk.telegram_html import escaped as html
 from desk.texts import say
 from desk.times import when
 
 URGENT = "(urgent)"
 BACK = "(back)"
 """Begins the mark of having said when the desk opens again; that moment follows, in UTC."""
+SMALL_TALK = "(small talk)"
+"""Marks that unclear small talk was not understood, for which a conversation has room once."""
 ANSWERABLE = frozenset({NEGATIVE_SENTIMENT, SAME_ANSWER_AGAIN})
 """The rules that call a person about an intent which the bot could have answered."""
 UNKNOWN = frozenset(
     {
         *(OTHER_LANGUAGE, ATTACHMENT, UNFAMILIAR, OUT_OF_SCOPE, STILL_UNSURE, NOT_CLASSIFIED),
-        *(FORWARDED, UNPROCESSABLE, LATE, NEGATIVE_SENTIMENT),
+        *(FORWARDED, UNPROCESSABLE, LATE, NEGATIVE_SENTIMENT, MAY_NEED_PERSON),
     }
 )
 """Those by which nobody knows what is the matter, or how bad it is. A customer who asks for a
@@ -62,6 +67,28 @@ def advice(
     conversation.said_once = [*conversation.said_once, mark]
     words = desk.pack.text(text, language_of(desk, customer), called(customer))
     return words, mark != URGENT
+
+
+def advice_for_choices(
+    desk: Desk, customer: Customer, conversation: Conversation, choices: Sequence[str], room: int
+) -> str | None:
+    """What to do about the likeliest of the intents that are offered for which something can't
+    wait, as HTML of at most so many UTF-16 units, markup not counted; None where there is nothing
+    to say, or it was said before.
+
+    It counts as said from then on.
+    """
+    for name in choices:
+        meanwhile = desk.pack.intents[name].meanwhile
+        if meanwhile is None:
+            continue
+        if name in conversation.said_once:
+            return None
+        conversation.said_once = [*conversation.said_once, name]
+        words = desk.pack.text(meanwhile, language_of(desk, customer), called(customer))
+        # A cut through its markup would be refused as a whole.
+        return words if length(plain(words)) <= room else html(shorten(plain(words), room))
+    return None
 
 
 def _found(pack: Pack, rule: str, intent: str | None) -> tuple[str, Text] | None:

@@ -5,19 +5,25 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from desk.domain import Decision
+from desk.flow.advising import SMALL_TALK, advice_for_choices
 from desk.flow.answered import ANSWER_KEY
+from desk.flow.cards import LIMIT
 from desk.flow.composing import (
     CHOOSE_INTENT,
     SHOW_INTENT,
     answer_buttons,
     answer_text,
     customer_text,
+    intent_title,
     language_of,
+    length,
     person_button,
     topic_buttons,
 )
 from desk.flow.desk import Desk
+from desk.policy import UNSURE
 from desk.tables import Conversation, Customer, Message
+from desk.telegram_html import escaped as html
 from desk.texts import say
 
 
@@ -64,24 +70,41 @@ def ask_back(
     because_of: Message | None = None,
 ) -> None:
     """Ask what a message means: with the decision's choices, or for other words with the menu. It
-    is asked once for that message, or for another one `because_of` which it is asked again."""
+    is asked once for that message, or for another one `because_of` which it is asked again.
+
+    What can't wait of the choices stands above the question.
+    """
     language = language_of(desk, customer)
     if decision.choices:
-        key = "clarify" if len(decision.choices) > 1 else "clarify-one"
+        question = say("clarify" if len(decision.choices) > 1 else "clarify-one", language)
         buttons = topic_buttons(desk, decision.choices, language, CHOOSE_INTENT)
     else:
-        key = "rephrase"
+        question = say("rephrase", language)
         buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
     buttons.append([person_button(language)])
-    text = say(key, language)
+    room = LIMIT - length(question) - 2
+    advice = advice_for_choices(desk, customer, conversation, decision.choices, room)
+    # Colleagues will read a bare "yes" to it. They see the beginning of what the bot has said.
+    titles = [html(f"[{intent_title(desk, name, language)}]") for name in decision.choices]
     customer_text(
         session,
         desk,
         f"{ANSWER_KEY}{(because_of or message).id}",
         customer,
         conversation,
-        text,
+        f"{advice}\n\n{question}" if advice else question,
         buttons,
         message=message,
+        kept="\n\n".join(filter(None, [" ".join([question, *titles]), advice])),
     )
-    conversation.clarifications += 1
+    if _is_about_small_talk(desk, decision) and SMALL_TALK not in conversation.said_once:
+        # What comes next may still be asked about, once: who goes on like that gets a person.
+        conversation.said_once = [*conversation.said_once, SMALL_TALK]
+    else:
+        conversation.clarifications += 1
+
+
+def _is_about_small_talk(desk: Desk, decision: Decision) -> bool:
+    """Whether it is small talk of which the bot is not sure, with nothing else to offer."""
+    first = desk.pack.intents.get(decision.intent or "")
+    return decision.rule == UNSURE and not decision.choices and bool(first and first.is_small_talk)

@@ -114,7 +114,8 @@ def _suggested(
     message: Message,
     prediction: PredictionRow | None,
 ) -> list[str]:
-    """The intents whose answers one tap sends: the likeliest, and what could be asked back about.
+    """The intents whose answers one tap sends: the likeliest, and what could be asked back about,
+    small talk apart.
 
     A tap also teaches, more than anything else: what is unlikely is not held out for it. Where an
     operator has labelled the message, it is that intent's answer alone. What the bot has answered
@@ -131,6 +132,7 @@ def _suggested(
         name
         for name in (likely if label is None else [label])
         if (known := desk.pack.intents.get(name)) and known.answer is not None
+        if name == label or not known.is_small_talk
     ]
     given = answers_given(session, desk, customer, message) if wanted else []
     return [name for name in wanted if name not in given]

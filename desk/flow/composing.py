@@ -197,8 +197,10 @@ def customer_text(
     message: Message | None = None,
     from_bot: bool = True,
     author: Author = Author.BOT,
+    kept: str | None = None,
 ) -> None:
-    """A text (Telegram HTML) to the customer, kept in the conversation, unless it exists."""
+    """A text (Telegram HTML) to the customer, kept in the conversation, unless it exists; there as
+    `kept`, where its buttons say something, too."""
     if has_delivery(session, key, message):
         return  # before its buttons get rows: those of a text that is not sent would stay for good
     payload: dict[str, Any] = {"text": text, "parse_mode": "HTML"}
@@ -220,7 +222,7 @@ def customer_text(
         Message,
         conversation_id=conversation.id,
         author=author,
-        text=plain(text),
+        text=plain(text if kept is None else kept),
         delivery_key=key,
         created_at=desk.clock(),
     )

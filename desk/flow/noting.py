@@ -29,6 +29,7 @@ RULES = {
         *(policy.ATTACHMENT, policy.THUMB_DOWN, policy.SAME_ANSWER_AGAIN, policy.STILL_UNSURE),
         *(policy.UNFAMILIAR, policy.OUT_OF_SCOPE, policy.NOT_CLASSIFIED, policy.OTHER_LANGUAGE),
         *(policy.LATE, policy.UNPROCESSABLE, policy.NOT_DELIVERED, policy.FORWARDED),
+        policy.MAY_NEED_PERSON,
     ),
     Action.SILENT: (
         *(policy.PERSON_IN_CHARGE, policy.WAITING_FOR_PERSON, policy.FLOOD, policy.CHANGED),

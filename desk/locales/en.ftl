@@ -317,6 +317,7 @@ rule-out_of_scope = outside what the bot knows
 rule-unfamiliar = unlike anything the bot has learned
 rule-other_language = in a language that the bot has not learned
 rule-intent_needs_person = this topic always goes to a person
+rule-may_need_person = perhaps a topic that always goes to a person
 rule-negative_sentiment = the customer is upset
 rule-same_answer_again = the same answer did not help
 rule-asked_for_person = the customer asked for a person

@@ -238,6 +238,7 @@ rule-out_of_scope = 超出机器人的知识
 rule-unfamiliar = 与机器人学过的内容都不相似
 rule-other_language = 使用了机器人没有学过的语言
 rule-intent_needs_person = 该主题总是由人工处理
+rule-may_need_person = 可能属于总是由人工处理的主题
 rule-negative_sentiment = 客户情绪不好
 rule-same_answer_again = 同样的答案没有帮助
 rule-asked_for_person = 客户要求人工

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar
 
@@ -37,7 +39,7 @@ from desk.flow import (
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding
-from desk.pack import Pack
+from desk.pack import Escalate, Pack
 from desk.tables import (
     Base,
     ButtonRow,
@@ -160,6 +162,16 @@ class Stage:
         assert job is not None
         self.decide((job, predict(text, **prediction)))
         return job[0]
+
+    @contextmanager
+    def still_answering(self, intent: str) -> Iterator[None]:
+        """While the bot could still answer an intent that always needs a person by now, and asked
+        back about it."""
+        now = self.desk
+        before = with_words(now.pack, intent, escalate=Escalate.NEVER, answer={"en": "Sorry!"})
+        self.desk = replace(now, pack=before)
+        yield
+        self.desk = now
 
     def topic(self, person: Person = ANA, thread_id: int = 77) -> int:
         """Give the customer a forum topic."""

@@ -21,7 +21,7 @@ from desk.policy import UNPROCESSABLE
 from desk.tables import Customer, Message
 from simulator.html_markup import parse_html
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, statements, with_words
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict, statements, with_words
 
 UNPLUG = {"en": "Is it sparking? <b>Unplug it</b>, {customer}.", "zh": "请先拔掉插头。"}
 DANGER = {"en": "In danger? Call 999.", "zh": "有危险请拨 999。"}
@@ -181,6 +181,62 @@ def test_a_conversation_that_the_bot_has_again_says_it_again(advised: Stage) -> 
     advised.decide((job, predict("they burn again", "complaint")))
     assert len(advised.conversations()) == 1
     assert advised.heard() == [f"Put it out first, Ana.\n\n{HANDOVER}"] * 2
+
+
+def test_who_is_perhaps_in_an_emergency_hears_what_is_urgent_and_gets_a_person(
+    advised: Stage,
+) -> None:
+    advised.ask("so? you wanted to be back in an hour", intent="complaint", confidence=0.45)
+    advised.ask("hot roses", BEN, confidence=0.4, others=[("complaint", 0.2)])
+    assert advised.heard() == [f"In danger? Call 999.\n\n{HANDOVER}"]
+    assert advised.heard(BEN)[0].startswith("有危险请拨 999。\n\n我已把您的问题转给同事。")
+    advised.ask("my roses burn", intent="complaint")
+    assert advised.heard()[-1].startswith("Put it out first, Ana."), "not said before"
+
+
+# ---- When the bot asks back ----
+
+
+def test_what_can_not_wait_of_a_choice_stands_above_the_question(advised: Stage) -> None:
+    advised.ask("the toaster is smoking", intent="refund", confidence=0.5)
+    (asked,) = advised.deliveries(ANA.chat_id)
+    assert asked.payload["text"] == ("Is it sparking? <b>Unplug it</b>, Ana.\n\nDid you mean this?")
+    assert labels(asked) == ["I want my money back", "Talk to a person"]
+
+
+def test_of_several_choices_the_likeliest_is_spoken_of_and_once(advised: Stage) -> None:
+    pack = with_words(advised.desk.pack, "order_status", meanwhile={"en": "Wait."})
+    advised.desk = replace(advised.desk, pack=pack)
+    several = {"intent": "opening_hours", "confidence": 0.3}
+    others = [("refund", 0.25), ("order_status", 0.2)]
+    advised.ask("it smokes", **several, others=others)
+    advised.ask("open?", intent="opening_hours")
+    advised.ask("it smokes", **several, others=others)
+    asked = "Did you mean one of these?"
+    said = advised.heard()
+    assert said[0] == f"Is it sparking? <b>Unplug it</b>, Ana.\n\n{asked}"
+    assert said[2] == asked
+    advised.ask("refund", intent="greeting", sentiment="negative")
+    advised.ask("REFUND", intent="refund", sentiment="negative")
+    assert advised.heard()[-1] == f"{UPSET}\n{HANDOVER}", "nor is it said when a person is called"
+
+
+def test_a_choice_of_which_there_is_too_much_to_say_is_still_offered(advised: Stage) -> None:
+    endless = {"en": "<b>Danger?</b> " + "🔥" * 3000}
+    advised.desk = replace(
+        advised.desk, pack=with_words(advised.desk.pack, "refund", meanwhile=endless)
+    )
+    advised.ask("it smokes", intent="refund", confidence=0.5)
+    (said,) = advised.heard()
+    assert said.startswith("Danger? 🔥")
+    assert said.endswith("🔥…\n\nDid you mean this?")
+    assert LIMIT - 2 < length(plain(said)) <= LIMIT
+
+
+def test_the_card_shows_first_what_was_offered_and_then_what_to_do(advised: Stage) -> None:
+    advised.ask("it smokes", intent="refund", confidence=0.5)
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    assert "🤖 Did you mean this? [I want my money back] Is it sparking?" in advised.told()[-1]
 
 
 # ---- While a customer waits ----

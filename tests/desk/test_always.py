@@ -48,7 +48,8 @@ def _by_text(stage: Stage) -> None:
 
 
 def _by_choice(stage: Stage) -> None:
-    stage.ask("help", confidence=0.4, others=[("complaint", 0.3)])
+    with stage.still_answering("complaint"):
+        stage.ask("help", confidence=0.4, others=[("complaint", 0.3)])
     stage.press(stage.token("choose", "complaint"))
 
 
@@ -87,6 +88,17 @@ def test_an_answer_with_the_call_that_was_refused_is_offered_on_the_card(stage: 
     shown = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
     assert labels(shown)[0] == "Answer: Make a complaint"
     assert "The bot has answered" not in shown.payload["text"]
+
+
+def test_an_answer_that_was_withheld_for_doubt_is_offered_on_the_card(stage: Stage) -> None:
+    _give_answer(stage, ADVICE)
+    stage.ask("back in an hour?", intent="complaint", confidence=0.45)
+    assert stage.heard() == [SOON]
+    assert stage.conversation().state is ConversationState.WAITING
+    (card,) = stage.deliveries(OPERATOR_CHAT)
+    assert "perhaps a topic that always goes to a person" in card.payload["text"]
+    assert "The bot has answered" not in card.payload["text"]
+    assert labels(card)[0] == "Answer: Make a complaint"
 
 
 def test_it_is_said_once_however_often_the_message_is_decided(stage: Stage) -> None:

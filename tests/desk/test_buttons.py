@@ -52,7 +52,8 @@ def test_a_choice_tapped_twice_is_answered_once_and_counts_once(stage: Stage) ->
 
 
 def test_a_choice_that_only_a_person_can_serve_calls_one(stage: Stage) -> None:
-    message_id = stage.ask("help", confidence=0.4, others=[("complaint", 0.3)])
+    with stage.still_answering("complaint"):
+        message_id = stage.ask("help", confidence=0.4, others=[("complaint", 0.3)])
     stage.press(stage.token("choose", "complaint"))
     assert stage.conversation().state is ConversationState.WAITING
     assert stage.feedback() == [(message_id, "clarified", "complaint", ANA.chat_id)]
@@ -113,7 +114,8 @@ def test_a_button_pressed_while_a_person_is_awaited_or_in_charge_is_shown_to_the
 def test_a_button_that_called_a_person_and_is_tapped_again_is_shown_once(
     stage: Stage, choice: str
 ) -> None:
-    stage.ask("帮帮我", BEN, confidence=0.4, others=[(choice, 0.3)])
+    with stage.still_answering(choice):
+        stage.ask("帮帮我", BEN, confidence=0.4, others=[(choice, 0.3)])
     (asked,) = stage.send_all()
     for _ in range(2):
         pressed = stage.press(

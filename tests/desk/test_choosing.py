@@ -91,7 +91,8 @@ def test_a_yes_teaches_what_was_asked_about_and_never_itself(stage: Stage) -> No
 
 def test_a_yes_to_what_only_a_person_can_serve_calls_one(stage: Stage) -> None:
     unclear = {"intent": "out_of_scope", "confidence": 0.4, "others": [("complaint", 0.3)]}
-    message_id = _asked(stage, "help", **unclear)
+    with stage.still_answering("complaint"):
+        message_id = _asked(stage, "help", **unclear)
     stage.write("yes")
     assert stage.conversation().state is ConversationState.WAITING
     assert stage.feedback() == [(message_id, "clarified", "complaint", ANA.chat_id)]

@@ -267,7 +267,8 @@ def test_pressed_buttons_count_and_beyond_the_limit_get_no_reply_but_the_notice(
 def test_a_choice_beyond_the_limit_leaves_its_buttons_to_be_pressed_later(
     stage: Stage, clock: Clock, choice: str
 ) -> None:
-    stage.ask("my order", confidence=0.5, others=[("complaint", 0.4)])
+    with stage.still_answering("complaint"):
+        stage.ask("my order", confidence=0.5, others=[("complaint", 0.4)])
     (asked,) = stage.send_all()
     write(stage, LIMIT)
     token = stage.token(CHOOSE_INTENT, choice)

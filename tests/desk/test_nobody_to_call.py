@@ -180,7 +180,8 @@ def test_a_topic_that_was_chosen_after_a_person_was_called_in_vain_is_heard_of(
     stage: Stage,
 ) -> None:
     alone = Stage(replace(stage.desk, operator_chat_id=None), first_update=1000)
-    alone.ask("roses", confidence=0.4, others=[("complaint", 0.35)])
+    with alone.still_answering("complaint"):
+        alone.ask("roses", confidence=0.4, others=[("complaint", 0.35)])
     person, complaint = alone.token(CALL_PERSON), alone.token(CHOOSE_INTENT, "complaint")
     alone.press(person)
     said = len(alone.heard())

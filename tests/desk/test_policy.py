@@ -85,6 +85,49 @@ def test_an_intent_that_needs_a_person_gets_one(pack: Pack) -> None:
     assert _rule(pack, intent="complaint") == ("escalate", "intent_needs_person")
 
 
+def test_an_intent_that_needs_a_person_and_is_unsure_gets_one_without_its_advice(
+    pack: Pack,
+) -> None:
+    advising = with_words(pack, "complaint", answer={"en": "Put it out first."})
+    said = decide(predict(intent="complaint", confidence=0.59), BOT, advising)
+    assert (said.action, said.rule, said.intent) == ("escalate", "may_need_person", "complaint")
+    assert not said.likely
+    assert _rule(advising, intent="complaint", confidence=0.6)[1] == "intent_needs_person"
+    touchy = with_words(advising, "complaint", threshold=0.3)
+    assert _rule(touchy, intent="complaint", confidence=0.3)[1] == "intent_needs_person"
+    assert _rule(touchy, intent="complaint", confidence=0.29)[1] == "may_need_person"
+
+
+def test_what_may_need_a_person_is_not_asked_back_about(pack: Pack) -> None:
+    def rule(**prediction: Any) -> tuple[str, str]:
+        return _rule(pack, confidence=0.4, **prediction)
+
+    assert rule(others=[("refund", 0.3), ("complaint", 0.15)]) == ("escalate", "may_need_person")
+    assert rule(others=[("refund", 0.3), ("complaint", 0.149)]) == ("clarify", "close_intents")
+    assert rule(others=[("complaint", 0.3)], scope=0.1) == ("clarify", "unfamiliar")
+    sure = _rule(pack, confidence=0.7, others=[("complaint", 0.3)])
+    assert sure == ("answer", "confident"), "there is nothing to ask"
+
+
+def test_small_talk_is_answered_where_all_of_it_together_is_sure_enough(pack: Pack) -> None:
+    talking = with_words(pack, "opening_hours", thumbs=False)
+    thumb = {"intent": "greeting", "confidence": 0.36, "others": [("opening_hours", 0.24)]}
+    decision = decide(predict(**thumb), BOT, talking)
+    assert (decision.rule, decision.intent) == ("confident", "greeting"), "the likelier one"
+    assert _rule(talking, **thumb, threshold=0.61)[0] == "clarify"
+    assert _rule(pack, **thumb)[0] == "clarify", "one of them is no small talk"
+    assert _rule(talking, **{**thumb, "intent": "order_status"})[0] == "clarify"
+    unproven = {**thumb, "others": [("opening_hours", 0.64)], "threshold": 1.0}
+    assert _rule(talking, **unproven)[0] == "clarify"
+
+
+def test_small_talk_is_never_offered_as_a_meaning(pack: Pack) -> None:
+    alone = decide(predict(intent="greeting", confidence=0.5), BOT, pack)
+    assert (alone.action, alone.rule, alone.choices) == (Action.CLARIFY, "unsure", ())
+    beside = decide(predict(intent="greeting", confidence=0.5, others=[("refund", 0.2)]), BOT, pack)
+    assert (beside.rule, beside.choices) == ("unsure", ("refund",))
+
+
 def test_an_upset_customer_with_a_touchy_intent_gets_a_person(pack: Pack) -> None:
     upset = {"sentiment": "negative", "sureness": 0.8}
     assert _rule(pack, intent="order_status", **upset) == ("escalate", "negative_sentiment")
@@ -132,8 +175,10 @@ def test_close_intents_are_offered_the_most_probable_first(pack: Pack) -> None:
 
 
 def test_no_more_choices_than_the_pack_wants(pack: Pack) -> None:
-    others = [(name, 0.2) for name in ("refund", "opening_hours", "greeting", "complaint")]
+    fewer = with_words(pack, policy=pack.policy.model_copy(update={"choices": 2}))
+    others = [("refund", 0.2), ("opening_hours", 0.2)]
     assert len(decide(predict(confidence=0.2, others=others), BOT, pack).choices) == 3
+    assert len(decide(predict(confidence=0.2, others=others), BOT, fewer).choices) == 2
 
 
 def test_one_probable_intent_is_offered_alone(pack: Pack) -> None:
@@ -199,11 +244,12 @@ def test_an_unfamiliar_text_is_asked_back_with_nothing_offered_and_then_goes_to_
 
 def test_a_call_for_a_person_is_heard_in_unfamiliar_words_but_not_in_gibberish(pack: Pack) -> None:
     call = {"intent": "talk_to_person", "scope": 0.1}
-    assert _rule(pack, confidence=0.15, **call) == ("escalate", "intent_needs_person")
+    assert _rule(pack, confidence=0.6, **call) == ("escalate", "intent_needs_person")
+    assert _rule(pack, confidence=0.15, **call) == ("escalate", "may_need_person")
     assert _rule(pack, confidence=0.03, **call) == ("clarify", "unfamiliar")
     assert _rule(pack, intent="talk_to_person", confidence=0.03) == (
         "escalate",
-        "intent_needs_person",
+        "may_need_person",
     )
 
 
@@ -299,7 +345,10 @@ def test_no_prediction_is_answered_below_its_threshold_and_none_breaks_the_polic
     if decision.action is Action.ANSWER:
         assert prediction.intent is not None
         name = prediction.intent.name
-        assert prediction.intent.confidence >= threshold(name, prediction.threshold, PACK)
+        sure = prediction.intent.confidence
+        if PACK.intents[name].is_small_talk:
+            sure = max(sure, sum(e.confidence for e in prediction.intent_ranking if e.name == name))
+        assert sure >= threshold(name, prediction.threshold, PACK)
         assert decision.intent == name
         assert PACK.intents[decision.intent].answer is not None
 
@@ -350,6 +399,7 @@ def test_choices_are_few_known_and_probable(prediction: Prediction) -> None:
     offered = choices(prediction, PACK)
     assert len(offered) <= PACK.policy.choices
     assert all(name in PACK.intents and name != PACK.policy.out_of_scope for name in offered)
+    assert not {"complaint", "talk_to_person", "greeting"}.intersection(offered)
 
 
 @given(_predictions, _histories)
