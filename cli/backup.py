@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from desk.store import Store
 
 ABOUT = "backup.json"
+NEEDED = {"database": str, "sha256": str, "created": str, "revision": str | None}
+"""What a restore reads there; an empty database has no revision."""
 FILES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 
 
@@ -102,7 +104,8 @@ def restore(
         return
     console = results()
     if about is not None:
-        console.print(f"Restored as of {about['created']}, revision {revision}.")
+        said = f"Restored as of {about['created']}, revision {revision}."
+        console.print(said, markup=False)
     console.print(f"{uncertain} replies were on their way then: they are sent again, uncertain.")
     console.print("Next: frontdesk migrate, then start the processes.")
 
@@ -154,7 +157,7 @@ def _put_back(folder: Path, about: dict[str, Any], settings: Settings) -> None:
             f"The backup is of a {about['database']} database and DATABASE_URL names a {kind} "
             "one; a desk moves from sqlite to postgresql alone."
         )
-    if not is_known(about.get("revision")):
+    if not is_known(about["revision"]):
         raise CommandError(
             f"{folder} is of Frontdesk {about.get('frontdesk')}, revision {about['revision']}, "
             "which this version does not know. Restore it with that version or a newer one."
@@ -328,15 +331,17 @@ def _for_libpq(url: URL, folder: Path) -> tuple[str, dict[str, str]]:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (folder / ABOUT).is_file():  # a pipe would be waited for, and a device never ends
         raise MisconfiguredError(
             f"{folder} is no backup: it has no {ABOUT}. Name a folder of `frontdesk backup`."
-        ) from None
-    except ValueError:
+        )
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
         about = None
-    if not isinstance(about, dict) or not {"database", "sha256", "created"} <= about.keys():
+    if not isinstance(about, dict) or not all(
+        key in about and isinstance(about[key], kind) for key, kind in NEEDED.items()
+    ):
         raise CommandError(f"{folder / ABOUT} is damaged; take another backup.")
     return about
 

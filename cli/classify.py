@@ -14,7 +14,7 @@ import typer
 
 from cli.errors import MisconfiguredError
 from cli.options import DeviceOption, ModelOption, load_model, settings_for
-from cli.screen import JsonOption, as_json, print_json
+from cli.screen import JsonOption, as_json, harmless, print_json
 
 if TYPE_CHECKING:
     from classifier import Prediction
@@ -50,7 +50,8 @@ def classify(
     classifier = load_model(settings, model)
 
     def said(prediction: Prediction) -> str:
-        return "\n".join([_line(prediction), *(_reasons(prediction) if explain else ())])
+        lines = [_line(prediction), *(_reasons(prediction) if explain else ())]
+        return harmless("\n".join(lines))
 
     if streamed:
         for batch in _lines():

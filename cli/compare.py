@@ -17,7 +17,7 @@ from cli.options import (
     unknown_labels,
     warn_of_training_data,
 )
-from cli.screen import JsonOption, percent, print_json, results
+from cli.screen import JsonOption, escape, percent, print_json, results, shown
 
 if TYPE_CHECKING:
     from desk.settings import Settings
@@ -85,7 +85,6 @@ def _find(settings: Settings, name: str) -> Path:
 
 
 def _print_head(head: str, found: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Column, Table
 
     console = results()
@@ -120,7 +119,7 @@ def _print_head(head: str, found: dict[str, Any]) -> None:
                 f"{percent(row['a'][key])} → {percent(row['b'][key])}"
                 for key in ("precision", "recall")
             ]
-            table.add_row(escape(name), str(row["support"]), *steps, *rates)
+            table.add_row(escape(shown(name)), str(row["support"]), *steps, *rates)
     if table.row_count:
         console.print(table)
     for kind, meaning in KINDS:
@@ -130,7 +129,7 @@ def _print_head(head: str, found: dict[str, Any]) -> None:
         for row in rows[:TEXTS_SHOWN]:
             step = f"{row['a']['name']} → {row['b']['name']}"
             true = f" (is {row['true']})" if kind == "other" else ""
-            console.print(f"    {step}{true}: {row['text'][:LONGEST_TEXT]}", markup=False)
+            console.print(shown(f"    {step}{true}: {row['text'][:LONGEST_TEXT]}"), markup=False)
         if len(rows) > TEXTS_SHOWN:
             console.print(f"    and {len(rows) - TEXTS_SHOWN} more: see --json")
 

@@ -57,7 +57,7 @@ def list_(
         notices().print("Nobody by that name." if part else "No customers yet.")
     for customer in found:
         username = f" (@{customer.username})" if customer.username else ""
-        name = shown(customer.name) + username
+        name = shown(customer.name + username)
         if customer.topic_id is not None:
             name += f"  topic {customer.topic_id}"
         line = f"{customer.chat_id:>12}  {customer.created_at:%Y-%m-%d}  {name}"

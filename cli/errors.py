@@ -94,6 +94,9 @@ def explain(error: Exception) -> tuple[str, int] | None:
     for known in _known():
         if isinstance(error, known):
             return str(error), FAILED
+    if isinstance(error, MemoryError):
+        said = "There is not enough memory for this: is a file of it endless, or far too large?"
+        return said, FAILED
     # Only the modules that were imported can have raised theirs; importing more costs seconds.
     module = type(error).__module__.partition(".")[0]
     if module == "sqlalchemy":

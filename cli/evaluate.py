@@ -21,11 +21,13 @@ from cli.options import (
 )
 from cli.screen import (
     JsonOption,
+    escape,
     notices,
     percent,
     percent_at_most,
     print_json,
     results,
+    shown,
     training_progress,
 )
 
@@ -190,7 +192,6 @@ def _cross_validate(
 
 
 def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Column, Table
 
     console = results()
@@ -222,12 +223,12 @@ def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:
             box=None,
         )
         for name, row in worst:
-            shown = (percent(row[key]) for key in ("f1", "precision", "recall"))
-            table.add_row(escape(name), *shown, str(row["support"]))
+            rates = (percent(row[key]) for key in ("f1", "precision", "recall"))
+            table.add_row(escape(shown(name)), *rates, str(row["support"]))
         console.print(table)
     for row in measures.get("confusions", [])[:5]:
         pair = f"{row['true']} taken for {row['predicted']}"
-        console.print(f"  {row['count']} × {pair}", markup=False)
+        console.print(shown(f"  {row['count']} × {pair}"), markup=False)
 
 
 def _shown(name: str, value: float) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from cli.compose import load_settings
 from cli.errors import MisconfiguredError, wrong_argument
-from cli.screen import JsonOption, notices, print_json, results
+from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
     from classifier.data import Example
@@ -330,7 +330,7 @@ def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
     remarks, console = notices(), results()
     for notice in plan.notices[:SHOWN]:
         place = f"{notice.where}: " if notice.where else ""
-        remarks.print(f"{place}{notice.message}", markup=False)
+        remarks.print(shown(f"{place}{notice.message}"), markup=False)
     if plan.notices[SHOWN:]:
         remarks.print(f"… and {len(plan.notices) - SHOWN} more; --json has them all")
     for source in read:
@@ -356,11 +356,13 @@ def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
             f"a new one, {counts['unknown']:,} of other intents"
         )
     if plan.intents:
-        console.print(f"new intents: {', '.join(plan.intents)}")
+        console.print(f"new intents: {', '.join(plan.intents)}", markup=False)
     if plan.unanswered:
-        console.print(f"without an answer, so for a person: {', '.join(plan.unanswered)}")
+        names = ", ".join(plan.unanswered)
+        console.print(f"without an answer, so for a person: {names}", markup=False)
     if plan.replies:
-        console.print(f"new replies, sent by /answer alone: {', '.join(plan.replies)}")
+        names = ", ".join(plan.replies)
+        console.print(f"new replies, sent by /answer alone: {names}", markup=False)
     if dry_run:
         console.print("Nothing was written (--dry-run).")
     elif plan.empty:

@@ -242,11 +242,11 @@ def _print(found: list[Word]) -> None:
             f"{word.id:>6}  {word.at:%Y-%m-%d %H:%M}  {who:<16}  {word.kind:<14}  {text:<{WIDTH}}  "
             f"{word.intent or word.sentiment or '–'} → {word.outcome}"
         )
-        console.print(line, markup=False)
+        console.print(shown(line), markup=False)
 
 
 def _short(text: str, width: int) -> str:
-    line = shown(" ".join(text.split()))
+    line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
 
 

@@ -39,7 +39,8 @@ def list_(json_: JsonOption = False) -> None:
         where = "(validation)" if row["measured_on"] == "validation" else ""
         if row["another_test"]:
             where = "(another test)"
-        console.print(f"{row['version']:<24} {accuracy:>7} {f1:>10}  {role:<9} {where}".rstrip())
+        line = f"{row['version']:<24} {accuracy:>7} {f1:>10}  {role:<9} {where}".rstrip()
+        console.print(line, markup=False)
     another = ""
     if any(row["another_test"] for row in found):
         another = ", and not on the champion's test where it says (another test)"
@@ -59,7 +60,7 @@ def promote(version: Annotated[str, typer.Argument(help="A version of `models li
         _check_predicts(registry.find_version(settings.models_dir, version))
     before = registry.champion(settings.models_dir)
     registry.promote(settings.models_dir, version)
-    results().print(f"{version} serves now (before: {before or 'none'}).")
+    results().print(f"{version} serves now (before: {before or 'none'}).", markup=False)
 
 
 @models.command(epilog="Example: frontdesk models rollback")
@@ -70,9 +71,10 @@ def rollback() -> None:
     settings = load_settings()
     before = registry.champion(settings.models_dir)
     back = registry.rollback(settings.models_dir)
-    results().print(f"{back.version} serves again (before: {before or 'none'}).")
+    results().print(f"{back.version} serves again (before: {before or 'none'}).", markup=False)
     if back.passed_over:
-        results().print(f"Passed over, since the folder is gone: {', '.join(back.passed_over)}")
+        gone = ", ".join(back.passed_over)
+        results().print(f"Passed over, since the folder is gone: {gone}", markup=False)
     results().print("Training runs promote nothing until: frontdesk models promote VERSION")
 
 
@@ -158,8 +160,9 @@ def _on_another_test(row: dict[str, Any], champion: dict[str, Any]) -> bool:
 def _row(version: Version) -> dict[str, Any]:
     # The test set where it was measured on one, else what was held out of its training data.
     kinds = ("test", "validation")
-    measured_on = next((kind for kind in kinds if version.metrics.get(kind)), None)
-    measures = version.metrics[measured_on] if measured_on else {}
+    measured = {kind: found for kind in kinds if (found := _part(version.metrics, kind))}
+    measured_on = next(iter(measured), None)
+    measures = measured[measured_on] if measured_on else {}
     return {
         "version": version.name,
         "created": version.created,
@@ -174,3 +177,9 @@ def _row(version: Version) -> dict[str, Any]:
         "examples": version.metrics.get("examples"),
         "path": str(version.path),
     }
+
+
+def _part(metrics: dict[str, Any], kind: str) -> dict[str, Any]:
+    """A part of a metrics.json, which anybody may have written; empty where it is no mapping."""
+    found = metrics.get(kind)
+    return found if isinstance(found, dict) else {}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.compose import load_settings, open_desk
-from cli.screen import JsonOption, notices, print_json, results
+from cli.screen import JsonOption, notices, print_json, results, shown
 from desk.domain import Role
 
 operators = typer.Typer(no_args_is_help=True, help="List, add and remove operators.")
@@ -53,7 +53,7 @@ def list_(json_: JsonOption = False) -> None:
     for row in rows:
         note = " (administrator of the operators' chat)" if row["from_chat"] else ""
         line = f"{row['user_id']:>12}  {row['role']:<6} {row['name']}{note}"
-        results().print(line, markup=False)
+        results().print(shown(line), markup=False)
 
 
 @operators.command(epilog="Example: frontdesk operators add 9003 --name Ada --role admin")

@@ -73,15 +73,15 @@ def _print(found: Report, title: str) -> None:
         console.print("\n[bold]Wrong, the newest first[/]")
     for each in found.wrong[:SHOWN]:
         sure = percent(each.confidence)
-        text = shown(each.text) or "(erased)"
+        text = each.text or "(erased)"
         text = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
         line = f"{each.at:%m-%d %H:%M}  {text}  {each.predicted} ({sure}) → {each.intent}"
-        console.print(line, markup=False)
+        console.print(shown(line), markup=False)
 
 
 def _print_rules(rules: dict[str, int]) -> None:
     for rule, number in rules.items():
-        results().print(f"{number:>15,}  {rule}", markup=False)
+        results().print(shown(f"{number:>15,}  {rule}"), markup=False)
 
 
 def _print_intents(found: Report) -> None:
@@ -90,4 +90,4 @@ def _print_intents(found: Report) -> None:
     for each in found.intents[:SHOWN]:
         wrong = f"{each.wrong:,} of {each.labelled:,}" if each.labelled else "–"
         line = f"{each.intent:<30} {each.predicted:>6,} {each.answered:>8,} {wrong:>12}"
-        console.print(line, markup=False)
+        console.print(shown(line), markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from cli.console import Console
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+_ACTED_ON = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal acts on instead of showing it, but for tabs and the ends of lines: escapes, and
+what turns the order of a line around."""
 
 
 def print_json(value: Any) -> None:
@@ -25,12 +29,14 @@ def as_json(value: Any, indent: int | None = None) -> str:
     """A value as JSON that standard output can take."""
     # Where the output can't take every character, JSON has a way to write them all the same.
     narrow = not (sys.stdout.encoding or "").lower().startswith("utf")
-    return json.dumps(value, ensure_ascii=narrow, indent=indent, default=str)
+    text = json.dumps(value, ensure_ascii=narrow, indent=indent, default=str)
+    # Of these JSON itself has escaped the first 32 alone.
+    return _ACTED_ON.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 def notices() -> Console:
     """Where progress and remarks go."""
-    from rich.console import Console
+    from cli.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
@@ -42,15 +48,19 @@ def escape(text: str) -> str:
     return markup.escape(text)
 
 
+def harmless(text: str) -> str:
+    """A text, of several lines perhaps, that can't do anything to the terminal which shows it."""
+    return _ACTED_ON.sub("�", text)
+
+
 def shown(text: str) -> str:
-    """Somebody's name or words, without what would write over the line in which they stand."""
-    joins = "\u200d"  # what makes one emoji of several
-    return "".join(sign if sign.isprintable() or sign == joins else "�" for sign in text)
+    """Somebody's name or words, which stay within the line, or the cell, in which they stand."""
+    return re.sub(r"[\t\n]", "�", harmless(text))
 
 
 def results() -> Console:
     """Where results for people go."""
-    from rich.console import Console
+    from cli.console import Console
 
     return Console(highlight=False, soft_wrap=True, emoji=False)
 
@@ -62,11 +72,15 @@ def complain(sentence: str) -> None:
     if sys.stderr is None:  # as Python has it then; `print` would take standard output instead
         return
     red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
-    print(f"{red}Error:{plain} {scrub(sentence)}", file=sys.stderr, flush=True)
+    print(f"{red}Error:{plain} {scrub(harmless(sentence))}", file=sys.stderr, flush=True)
 
 
 def percent(value: object) -> str:
-    return f"{value:.1%}" if isinstance(value, float | int) else "–"
+    """A share; a dash for what is none, as in a file of the wrong shape."""
+    # A whole number in a file may be larger than any float.
+    if isinstance(value, float | int) and abs(value) <= sys.float_info.max:
+        return f"{value:.1%}"
+    return "–"
 
 
 def percent_at_most(value: float) -> str:

@@ -18,7 +18,15 @@ from cli.options import (
     unknown_labels,
     warn_of_training_data,
 )
-from cli.screen import JsonOption, percent, percent_at_most, print_json, results
+from cli.screen import (
+    JsonOption,
+    escape,
+    percent,
+    percent_at_most,
+    print_json,
+    results,
+    shown,
+)
 
 
 def thresholds(
@@ -82,7 +90,6 @@ def thresholds(
 
 
 def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
-    from rich.markup import escape
     from rich.table import Column, Table
 
     from classifier.rounding import shown_threshold
@@ -107,7 +114,7 @@ def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
         )
         for row in found["intents"]:
             table.add_row(
-                escape(row["intent"]),
+                escape(shown(row["intent"])),
                 shown_threshold(row["threshold"]),
                 percent(row["coverage"]),
                 str(row["answered"]),

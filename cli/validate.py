@@ -12,7 +12,7 @@ import typer
 
 from cli.compose import load_settings
 from cli.errors import FAILED, CommandError, MisconfiguredError
-from cli.screen import JsonOption, notices, print_json, results
+from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
     from classifier.arrays import Float64
@@ -238,8 +238,8 @@ def _alike(
         one, other = intents[pair.one], intents[pair.other]
         if {one, other} & OUT_OF_SCOPE:
             continue  # it is the rest of the world: no description tells it from all else
-        shown = [rows[number] for number in pair.rows[:EXAMPLES_SHOWN]]
-        texts = " and ".join(f"{r.text!r} ({label}, {d.name}:{r.line})" for d, r, label in shown)
+        some = [rows[number] for number in pair.rows[:EXAMPLES_SHOWN]]
+        texts = " and ".join(f"{r.text!r} ({label}, {d.name}:{r.line})" for d, r, label in some)
         checked.train.warn(
             Kind.ALIKE,
             None,
@@ -273,12 +273,12 @@ def _report(
         console = results()
         for change in changes if fixed else ():
             console.print("[green]fixed[/] ", end="")
-            console.print(str(change), markup=False)
+            console.print(shown(str(change)), markup=False)
         for finding in findings:
             at = f"{finding.file}:{finding.line}" if finding.line else finding.file
             colour = "red" if str(finding.severity) == "error" else "yellow"
             console.print(f"[{colour}]{finding.severity}[/] ", end="")
-            console.print(f"{at}: {finding.message}", markup=False)
+            console.print(shown(f"{at}: {finding.message}"), markup=False)
         verdict = f"{errors} errors, {len(findings) - errors} warnings" if findings else "clean"
         if changes:
             verdict += f", {len(changes)} changes made" if fixed else ""

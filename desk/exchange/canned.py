@@ -26,6 +26,8 @@ class System(StrEnum):
     ZAMMAD = "zammad"
 
 
+MOST_CONTENT = 16_384
+"""Characters of a text as it is written, with its markup: Telegram sends 4,096 of what is read."""
 NAMES = {System.CHATWOOT: "short_code", System.ZAMMAD: "name"}
 _READ = {System.CHATWOOT: markup.from_chatwoot, System.ZAMMAD: markup.from_zammad}
 _WRITE = {System.CHATWOOT: markup.to_chatwoot, System.ZAMMAD: markup.to_zammad}
@@ -53,7 +55,15 @@ def read(path: Path) -> Material:
         if not name or not content:
             missing = "content" if name else NAMES[system]
             raise ExchangeError(f"{where}: `{missing}` is empty; fill it in or remove the row")
+        if len(content) > MOST_CONTENT:
+            size = f"{len(content):,} characters, and at most {MOST_CONTENT:,} are read"
+            said = f"{name!r} has {size}: shorten it; it is not imported"
+            material.notices.append(Notice(said, where))
+            continue
         material.answers.append(Answer(where, name, _READ[system](content), makes_reply=True))
+    if not material.answers and material.notices:
+        first = material.notices[0]
+        raise ExchangeError(f"{first.where}: {first.message}, and no other row has an answer")
     if not material.answers:
         raise ExchangeError(f"{path}: the file holds no answers")
     return material

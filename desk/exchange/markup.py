@@ -12,7 +12,12 @@ _ENTITY = re.compile(r"&(?!(?:#\d+|#x[0-9a-fA-F]+|lt|gt|amp|quot);)")
 _CHATWOOT_CUSTOMER = re.compile(r"\{\{ *contact\.(?:first_)?name *\}\}")
 _ZAMMAD_CUSTOMER = re.compile(r"#\{ *ticket\.customer\.(?:firstname|fullname) *\}")
 _QUOTE = re.compile(r"&(?:quot|#34|#39|#x22|#x27);")
-_FOREIGN = re.compile(r"\{\{.*?\}\}|#\{.*?\}", re.DOTALL)
+_FOREIGN = (("{{", "}}"), ("#{", "}"))
+_LINK = re.compile(r"<(?P<end>/?)a(?=[\s>])(?P<attributes>[^<>]*)>", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""(?P<name>[A-Za-z-]+)(?:=(?P<quoted>"[^"]*"|'[^']*'))?""")
+_ADDRESS = re.compile(r"https?://|mailto:|tel:|\{[^{}]+\}", re.IGNORECASE)
+"""How the address of a link may begin; a pack fills in its own. Others, such as tg: of a person or
+javascript:, are nothing that a customer should be led to by a stranger's file."""
 _KEPT = {"strong": "b", "em": "i", "del": "s", "strike": "s", "ins": "u"} | {
     tag: tag for tag in ("a", "b", "blockquote", "code", "i", "pre", "s", "u")
 }
@@ -50,15 +55,40 @@ _MARKED = {
 
 def foreign_variable(text: str) -> str | None:
     """What another system would fill in and a pack can't, such as `{{agent.name}}`."""
-    found = _FOREIGN.search(text)
-    return found[0] if found else None
+    found = []
+    for begin, end in _FOREIGN:
+        start = text.find(begin)
+        # If the first one has no end behind it, no later one has.
+        stop = text.find(end, start + len(begin)) if start >= 0 else -1
+        if stop >= 0:
+            found.append((start, text[start : stop + len(end)]))
+    return min(found)[1] if found else None
 
 
 def from_plain(text: str) -> str:
-    """A text that may already have a pack's markup (then it stays), or else is plain."""
+    """A text that may already have a pack's markup (then it stays, but for links that lead where
+    none may), or else is plain."""
     if html_problems(text):
         return escaped(text)
-    return _ENTITY.sub("&amp;", text)
+    return _ENTITY.sub("&amp;", _without_foreign_links(text))
+
+
+def _without_foreign_links(text: str) -> str:
+    """A text with sound markup, in which links with other addresses are their words alone."""
+    kept: list[bool] = []
+
+    def tag(found: re.Match[str]) -> str:
+        if found["end"]:
+            return found[0] if kept.pop() else ""
+        addresses = [
+            html.unescape((attribute["quoted"] or "")[1:-1])
+            for attribute in _ATTRIBUTE.finditer(found["attributes"])
+            if attribute["name"].lower() == "href"
+        ]
+        kept.append(bool(addresses) and all(map(_ADDRESS.match, addresses)))
+        return found[0] if kept[-1] else ""
+
+    return _LINK.sub(tag, text)
 
 
 def to_plain(text: str) -> str:
@@ -82,8 +112,10 @@ def from_zammad(text: str) -> str:
     text = _ZAMMAD_CUSTOMER.sub("{customer}", text.replace("\r\n", "\n").strip())
     if not re.search(r"<[a-zA-Z/]", text):
         return from_plain(text)
+    # What is behind the last end of a tag is none, and a parser would look for one again and again.
+    tagged, end, rest = text.rpartition(">")
     reader = _ZammadReader()
-    reader.feed(text)
+    reader.feed(tagged + end + rest.replace("<", "&lt;"))
     reader.close()
     return reader.result()
 
@@ -147,7 +179,8 @@ def _element(found: re.Match[str]) -> str:
         code = re.sub(r"^ (`.*|.*`) $", r"\1", found["code"])
         return f"<code>{escaped(code)}</code>"
     url = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", found["url"])
-    return f'<a href="{html.escape(url)}">{_from_markdown(found["words"])}</a>'
+    words = _from_markdown(found["words"])
+    return f'<a href="{html.escape(url)}">{words}</a>' if _ADDRESS.match(url) else words
 
 
 class _MarkdownWriter(HTMLParser):
@@ -301,7 +334,7 @@ class _ZammadReader(HTMLParser):
         kept = _KEPT.get(tag)
         if kept == "a":
             url = dict(attrs).get("href") or ""
-            if url.startswith(("http://", "https://", "mailto:", "tg://", "tel:")):
+            if _ADDRESS.match(url):
                 self._opened.append(kept)
                 self._parts.append(f'<a href="{html.escape(url)}">')
         elif kept:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from classifier import registry
 from tests.classifier.tiny import misfit
 from tests.cli.conftest import Place, Result, make_examples, write_jsonl
@@ -128,3 +130,28 @@ def test_a_models_directory_that_is_none_is_told(no_models: Path, frontdesk: Com
         result = frontdesk(*verb)
         assert result.code == 1
         assert f"{no_models}: is not a directory of models; set MODELS_DIR to one" in result.err
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"test": [1]},
+        {"test": "good", "validation": {"accuracy": "x", "examples": []}},
+        {"test": {"accuracy": 10**400, "sentiment_macro_f1": True, "examples": {}}},
+        [1],
+    ],
+    ids=["list", "text", "number", "no mapping"],
+)
+def test_a_version_whose_metrics_have_the_wrong_shape_hides_no_other(
+    own_models: Path, frontdesk: Command, metrics: object
+) -> None:
+    serving = registry.champion(own_models)
+    assert serving is not None
+    other = registry.new_version_name()
+    shutil.copytree(own_models / serving, own_models / other)
+    (own_models / other / "metrics.json").write_text(json.dumps(metrics))
+    listed = frontdesk("models", "list")
+    assert listed.code == 0, listed.err
+    assert serving in listed.out
+    assert other in listed.out
+    assert len(frontdesk("models", "list", "--json").json()) == 2

@@ -406,6 +406,8 @@ def test_what_another_system_would_fill_in_is_noticed() -> None:
     assert markup.foreign_variable("by {{ agent.name }}") == "{{ agent.name }}"
     assert markup.foreign_variable("by #{user.firstname}") == "#{user.firstname}"
     assert markup.foreign_variable("by {customer}") is None
+    assert markup.foreign_variable("{{ a #{b} }} {{c}}") == "{{ a #{b} }}"
+    assert markup.foreign_variable("{{ a #{b}") == "#{b}"
 
 
 @pytest.mark.parametrize(
