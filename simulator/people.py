@@ -81,7 +81,7 @@ def write(
 
 
 def edit(world: World, chat: Chat, user: User, message_id: int, text: str) -> Message:
-    """Change the text or caption of one's own message."""
+    """Change the text or caption of one's own message; one that stays the same changes nothing."""
     if chat.blocked:
         raise ControlError(409, "This customer has blocked the bot: unblock first.")
     message = existing(chat, message_id)
@@ -90,6 +90,8 @@ def edit(world: World, chat: Chat, user: User, message_id: int, text: str) -> Me
     text, entities = format_text(text, "")
     if not text and message.media is None:
         raise ControlError(400, "The message is empty.")
+    if (text, entities) == (message.text, message.entities):
+        return message
     message.text, message.entities = text, entities
     world.changed(message)
     return message
