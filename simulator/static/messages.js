@@ -168,7 +168,7 @@ function fillBubble(stack, message, where, mine, editable, named) {
     quoted ? el("span", { class: "quote", dir: "ltr" }, el("b", { dir: "auto" }, fullName(quoted.from)), auto(summary(quoted))) : null,
     attachment(message),
     text ? el("span", { class: "text" }, rich(text, message.entities ?? message.caption_entities, where)) : null,
-    el("span", { class: "time" }, message.edit_date ? "edited " : null, clock(message.date), mine ? ticks() : null),
+    el("span", { class: "time" }, message.edit_date ? "edited " : null, el("span", { dir: "ltr" }, clock(message.date)), mine ? ticks() : null),
     reactions(message, where));
   stack.ondblclick = editable ? () => editDialog(message, where) : null;
   stack.replaceChildren(...[bubble, keys(message, where)].filter(Boolean));

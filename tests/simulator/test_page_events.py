@@ -101,8 +101,10 @@ async def test_a_message_that_comes_while_the_page_reconnects_is_not_lost(
     await bot.call("sendMessage", chat_id=ada, text="meanwhile")
     # What is to be shown was told to the page before the answer that does not have it yet.
     await asyncio.sleep(0.5)
-    written.set()
-    await expect(page.locator(".phone .in .text")).to_have_text(["before", "meanwhile"])
+    async with page.expect_response("**/sim/state"):
+        written.set()
+    await bot.call("sendMessage", chat_id=ada, text="after")
+    await expect(page.locator(".phone .in .text")).to_have_text(["before", "meanwhile", "after"])
 
 
 async def keyboard(bot: Bot, chat: int, buttons: int) -> None:
