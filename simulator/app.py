@@ -86,7 +86,7 @@ def make_app(world: World, keeper: Keeper | None, *, loopback: bool) -> web.Appl
         app[KEEPER] = keeper
         app.cleanup_ctx.append(_keeping)
     app.router.add_get("/", _page)
-    app.router.add_get(r"/static/{name:simulator\.(?:css|js)}", _asset)
+    app.router.add_get(r"/static/{name:[a-z]+\.(?:css|js)}", _asset)
     app.router.add_get("/sim/", _index)
     app.router.add_get("/sim", _index)
     app.add_routes(control.ROUTES)

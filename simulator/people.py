@@ -93,7 +93,7 @@ def _check_length(text: str, media: StoredFile | None) -> None:
 
 
 def edit(world: World, chat: Chat, user: User, message_id: int, text: str) -> Message:
-    """Change the text or caption of one's own message."""
+    """Change the text or caption of one's own message; one that stays the same changes nothing."""
     if chat.blocked:
         raise ControlError(409, "This customer has blocked the bot: unblock first.")
     message = existing(chat, message_id)
@@ -103,6 +103,8 @@ def edit(world: World, chat: Chat, user: User, message_id: int, text: str) -> Me
     if not text and message.media is None:
         raise ControlError(400, "The message is empty.")
     _check_length(text, message.media)
+    if (text, entities) == (message.text, message.entities):
+        return message
     message.text, message.entities = text, entities
     world.changed(message)
     return message

@@ -1,13 +1,16 @@
-"""A running simulator per test, and small clients for its two APIs."""
+"""A running simulator per test, small clients for its two APIs, and its page in a browser."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import pytest
+from playwright.async_api import ConsoleMessage, Page, async_playwright
 
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
@@ -15,6 +18,16 @@ from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
 GROUP = OPERATORS_CHAT
 OLGA, OMAR = 9001, 9002
 Json = dict[str, Any]
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @dataclass
@@ -113,3 +126,35 @@ def bot(simulator: Simulator, session: aiohttp.ClientSession) -> Bot:
 @pytest.fixture
 def control(simulator: Simulator, session: aiohttp.ClientSession) -> Control:
     return Control(session, simulator.url)
+
+
+@pytest.fixture
+async def page(simulator: Simulator) -> AsyncIterator[Page]:
+    """The simulator's page at 1440x900; anything that goes wrong in it fails the test."""
+    if not shutil.which(CHROMIUM) and not os.environ.get("CI"):
+        pytest.skip(f"there is no {CHROMIUM} here (in CI this fails instead)")
+    troubles: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        opened = await browser.new_page(viewport={"width": 1440, "height": 900})
+        opened.set_default_timeout(10_000)
+        opened.on("pageerror", lambda error: troubles.append(str(error)))
+        opened.on("console", lambda line: _complaint(line, troubles))
+        opened.on("request", lambda request: _outside(request.url, simulator.url, troubles))
+        await opened.goto(simulator.url)
+        yield opened
+        await browser.close()
+    assert troubles == []
+
+
+def _complaint(line: ConsoleMessage, troubles: list[str]) -> None:
+    # What is refused or, in tests, cut off is told to the person; that the browser logs it is no
+    # trouble.
+    told = ("status of 409", "net::ERR_FAILED")
+    if line.type in ("error", "warning") and not any(words in line.text for words in told):
+        troubles.append(line.text)
+
+
+def _outside(url: str, own: str, troubles: list[str]) -> None:
+    if not url.startswith((own, "data:", "blob:")):
+        troubles.append(f"the page asked for {url}")

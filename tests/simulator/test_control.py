@@ -231,3 +231,14 @@ async def test_uploads_are_never_served_as_pages(
     async with session.get(target) as response:
         assert response.content_type == "application/octet-stream"
         assert response.headers["Content-Disposition"] == "attachment"
+
+
+async def test_a_persons_edit_that_changes_nothing_is_none(bot: Bot, control: Control) -> None:
+    ada = await control.customer("Ada")
+    said = await control.post(f"customers/{ada}/send", text="see https://a.example/ /help")
+    target = {"message_id": said["message_id"]}
+    same = await control.post(f"customers/{ada}/edit", **target, text=said["text"])
+    assert "edit_date" not in same
+    await control.post(f"customers/{ada}/edit", **target, text="never mind")
+    edits = [one["edited_message"] for one in await bot.updates() if "edited_message" in one]
+    assert [one["text"] for one in edits] == ["never mind"]
