@@ -32,7 +32,7 @@ class Answers:
     def __init__(self, telegram: Telegram, limits: Limits) -> None:
         self._telegram = telegram
         self._limits = limits
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._chats: set[int] = set()
         self._told: dict[int, float] = {}
 
@@ -64,20 +64,24 @@ class Answers:
         for task in self._tasks:
             task.cancel()
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _send(self, chat_id: int, params: dict[str, Any]) -> None:
         try:
-            await self._call("sendMessage", {"chat_id": chat_id} | params)
+            if not await self._call("sendMessage", {"chat_id": chat_id} | params):
+                self._told.pop(chat_id, None)  # who mends what was wrong may ask again at once
         finally:
             self._limits.end(chat_id)
             self._chats.discard(chat_id)
 
-    async def _call(self, method: str, params: dict[str, Any]) -> None:
+    async def _call(self, method: str, params: dict[str, Any]) -> bool:
+        """Whether Telegram took it."""
         try:
             await self._telegram.call(method, params, ANSWER_SECONDS)
         except TelegramError as error:
             log.info("not_answered", method=method, error=str(error))
+            return False
+        return True

@@ -105,13 +105,6 @@ class Intent(_Strict):
     target_error: float | None = Field(None, gt=0, lt=0.5)
     """The share of this intent's automatic answers that may be wrong; None: the policy's."""
 
-    @property
-    def is_small_talk(self) -> bool:
-        """Whether the bot answers it and nobody would choose it where the bot asks what is meant,
-        nor an operator its answer."""
-        answered = self.answer is not None and self.escalate is not Escalate.ALWAYS
-        return answered and not self.thumbs
-
 
 class Reply(_Strict):
     """A text that people alone send, by /answer: of no intent, so it takes no examples."""
@@ -442,6 +435,18 @@ class Pack(_Strict):
             if intent.target_error is not None
         }
         return self.policy.target_error, single
+
+    def small_talk(self) -> frozenset[str]:
+        """The intents that the bot answers and nobody would choose where it asks what is meant, nor
+        an operator send their answer: small talk has no thumbs, and is known by that."""
+        return frozenset(
+            name
+            for name, intent in self.intents.items()
+            if not intent.thumbs
+            and intent.answer is not None
+            and intent.escalate is not Escalate.ALWAYS
+            and name != self.policy.out_of_scope
+        )
 
     def never_answered(self) -> tuple[str, ...]:
         """The intents that always get a person: nothing the bot says of these is its answer."""

@@ -111,11 +111,16 @@ def decide_continued(
     words. What is about something else ("none of these") goes on with nothing.
     """
     decision = decide(alone, history, pack)
-    if decision.rule not in IN_DOUBT or decision.intent == pack.policy.out_of_scope:
+    in_doubt = decision.rule in IN_DOUBT or decision.rule == MAY_NEED_PERSON
+    if not in_doubt or decision.intent == pack.policy.out_of_scope:
         return alone, decision
     together = replace(together, sentiment=alone.sentiment)
     both = decide(together, history, pack)
-    return (alone, decision) if both.rule in IN_DOUBT else (together, both)
+    if both.rule in IN_DOUBT or both.rule == MAY_NEED_PERSON:
+        return alone, decision
+    if decision.rule == MAY_NEED_PERSON and both.action is not Action.ESCALATE:
+        return alone, decision  # a person called in vain costs less than one refused
+    return together, both
 
 
 def _while_waiting(prediction: Prediction, history: History, pack: Pack) -> Decision:
@@ -171,7 +176,7 @@ def _is_sure(prediction: Prediction, top: Scored, pack: Pack) -> bool:
     needed = threshold(top.name, prediction.threshold, pack)
     if top.confidence >= needed:
         return True
-    talk = {name for name, intent in pack.intents.items() if intent.is_small_talk}
+    talk = pack.small_talk()
     if top.name not in talk:
         return False
     together = sum(each.confidence for each in prediction.intent_ranking if each.name in talk)
@@ -204,8 +209,7 @@ def choices(prediction: Prediction, pack: Pack) -> tuple[str, ...]:
     worth = [
         name
         for name in _candidates(prediction, pack)
-        if pack.intents[name].escalate is not Escalate.ALWAYS
-        and not pack.intents[name].is_small_talk
+        if pack.intents[name].escalate is not Escalate.ALWAYS and name not in pack.small_talk()
     ]
     return tuple(worth[: pack.policy.choices])
 

@@ -106,5 +106,5 @@ def ask_back(
 
 def _is_about_small_talk(desk: Desk, decision: Decision) -> bool:
     """Whether it is small talk of which the bot is not sure, with nothing else to offer."""
-    first = desk.pack.intents.get(decision.intent or "")
-    return decision.rule == UNSURE and not decision.choices and bool(first and first.is_small_talk)
+    small_talk = decision.intent in desk.pack.small_talk()
+    return decision.rule == UNSURE and not decision.choices and small_talk

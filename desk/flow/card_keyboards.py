@@ -132,7 +132,7 @@ def _suggested(
         name
         for name in (likely if label is None else [label])
         if (known := desk.pack.intents.get(name)) and known.answer is not None
-        if name == label or not known.is_small_talk
+        if name == label or name not in desk.pack.small_talk()
     ]
     given = answers_given(session, desk, customer, message) if wanted else []
     return [name for name in wanted if name not in given]

@@ -181,7 +181,7 @@ def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> Non
         if conversation is None or conversation.state is ConversationState.RESOLVED:
             return
         if operator is None:
-            tell(session, desk, inbox_id, thread_id, say("closed-by-nobody", desk.language))
+            refuse(session, desk, "closed-by-nobody", user_id, thread_id)
             return
         resolve(session, desk, customer, conversation, operator)
 

@@ -47,6 +47,9 @@ async def test_an_id_that_may_not_be_told_is_asked_for_in_vain_and_stops_nobody(
     await world.ask("POST", f"operators/{OLGA}/send", {"text": "/id", "chat_id": group})
     (row,) = await rows.until(Inbox, state=InboxState.DONE)
     assert row.attempts == 0
+    await world.ask("DELETE", "faults")
+    await world.ask("POST", f"operators/{OLGA}/send", {"text": "/id", "chat_id": group})
+    assert len(await world.said(group)) == 1, "what was refused did not count"
 
 
 async def test_while_telegram_is_slow_to_take_ids_customers_are_answered(

@@ -188,6 +188,25 @@ def test_what_calls_a_person_alone_calls_one(pack: Pack, alone: dict[str, Any]) 
     assert decision.action is Action.ESCALATE
 
 
+def test_what_may_need_a_person_alone_and_surely_does_together_gets_its_first_word(
+    pack: Pack,
+) -> None:
+    alone = predict("on anymore", intent="complaint", confidence=0.4)
+    together = predict("i cant go\non anymore", intent="complaint", confidence=0.95)
+    counts, decision = decide_continued(alone, together, ONCE_ASKED, pack)
+    assert counts.text == together.text
+    assert (decision.action, decision.rule) == (Action.ESCALATE, "intent_needs_person")
+
+
+def test_what_may_need_a_person_alone_gets_one_even_where_the_two_together_could_be_answered(
+    pack: Pack,
+) -> None:
+    alone = predict("and rude", intent="complaint", confidence=0.4)
+    counts, decision = decide_continued(alone, predict(**SURE), ONCE_ASKED, pack)
+    assert counts is alone
+    assert (decision.action, decision.rule) == (Action.ESCALATE, "may_need_person")
+
+
 @pytest.mark.parametrize("answered", [True, False])
 def test_what_is_about_something_else_goes_on_with_nothing(pack: Pack, answered: bool) -> None:
     answer = pack.intents["order_status"].answer if answered else None

@@ -121,6 +121,12 @@ def test_small_talk_is_answered_where_all_of_it_together_is_sure_enough(pack: Pa
     assert _rule(talking, **unproven)[0] == "clarify"
 
 
+def test_what_is_out_of_scope_is_no_small_talk_whatever_its_thumbs(pack: Pack) -> None:
+    pack = with_words(pack, "out_of_scope", answer={"en": "Not mine."}, thumbs=False)
+    joke = {"intent": "greeting", "confidence": 0.35, "others": [("out_of_scope", 0.3)]}
+    assert _rule(pack, **joke)[0] == "clarify"
+
+
 def test_small_talk_is_never_offered_as_a_meaning(pack: Pack) -> None:
     alone = decide(predict(intent="greeting", confidence=0.5), BOT, pack)
     assert (alone.action, alone.rule, alone.choices) == (Action.CLARIFY, "unsure", ())
@@ -346,7 +352,7 @@ def test_no_prediction_is_answered_below_its_threshold_and_none_breaks_the_polic
         assert prediction.intent is not None
         name = prediction.intent.name
         sure = prediction.intent.confidence
-        if PACK.intents[name].is_small_talk:
+        if name in PACK.small_talk():
             sure = max(sure, sum(e.confidence for e in prediction.intent_ranking if e.name == name))
         assert sure >= threshold(name, prediction.threshold, PACK)
         assert decision.intent == name

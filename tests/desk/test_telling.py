@@ -106,6 +106,11 @@ def test_who_closes_a_topic_and_is_no_operator_learns_that_the_conversation_goes
     operators.closed_topic(stage.desk, stage.update(), user_id, 77)
     assert stage.conversation().state is ConversationState.WAITING
     assert "An operator's /resolve closes it" in stage.told()[-1]
+    told = stage.told()
+    for _ in range(3):
+        operators.reopened_topic(stage.desk, stage.update(), user_id, 77)
+        operators.closed_topic(stage.desk, stage.update(), user_id, 77)
+    assert stage.told() == told, "they have just been told"
     operators.closed_topic(stage.desk, stage.update(), OSCAR, 77)
     told = stage.told()
     operators.closed_topic(stage.desk, stage.update(), user_id, 77)
