@@ -38,7 +38,7 @@ from classifier.card import held_out_remarks, model_card
 from classifier.data import DataError, Example, content_hash
 from classifier.devices import pick_device
 from classifier.engine import INT8, Classifier
-from classifier.evaluate import evaluate
+from classifier.evaluate import evaluate, intent_outcomes
 from classifier.export import export_int8, try_int8
 from classifier.fitting import fit, steps_of
 from classifier.held_out import HeldOut, calibrate, hold_out, plan_rounds, remember, together
@@ -46,6 +46,7 @@ from classifier.model import TwoHeadedBert
 from classifier.predicting import predictions
 from classifier.recipe import Recipe, SettledRecipe
 from classifier.report import html_report
+from classifier.thresholds import evidence, taken_together
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Labels, Prediction
 
 PRIVATE = "(private)"
@@ -81,6 +82,8 @@ def train_to_directory(
     test_hash: the `content_hash` of `test`, or None: figures compare where it is the same
     int8: whether the int8 form may serve, and why
     threshold, promise, target_error: what `Calibration` says of automatic answers
+    evidence: what held-out texts there are to prove `target_error` by (`thresholds.evidence`);
+        intents with a target of their own left out
     examples, held_out, epochs: how many
     seconds: the whole training, with all that is measured
 
@@ -147,6 +150,7 @@ def train_to_directory(
         "threshold": calibration.threshold,
         "promise": calibration.promise,
         "target_error": calibration.target_error,
+        "evidence": _evidence(validated, asked_of, calibration),
         "examples": len(examples),
         "held_out": len(asked_of),
         "epochs": settled.epochs,
@@ -210,6 +214,24 @@ def _predicted(held_out: HeldOut | None, model: Classifier) -> list[Prediction]:
         model.scope,
         model.version,
     )
+
+
+def _evidence(
+    predicted: Sequence[Prediction], asked: Sequence[Example], calibration: Calibration
+) -> dict[str, int]:
+    target = calibration.target_error
+    outcomes = intent_outcomes(predicted, asked)
+    if outcomes is None:
+        return evidence(np.empty(0), np.empty(0, dtype=bool), target)
+    rows = np.flatnonzero(outcomes.answerable & outcomes.once)
+    counted, risk = taken_together(
+        [outcomes.first[row] for row in rows],
+        target,
+        calibration.target_errors,
+        calibration.never_answered,
+    )
+    told = rows[counted]
+    return evidence(outcomes.confidence[told], outcomes.correct[told], target, risk)
 
 
 def _report(
