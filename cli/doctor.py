@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.compose import load_settings, open_desk
-from cli.errors import FAILED, MisconfiguredError
+from cli.errors import FAILED, MisconfiguredError, wrong_name
 from cli.processes import PROCESSES
 from cli.screen import JsonOption, notices, print_json, results
 
@@ -87,7 +87,8 @@ def _mend(settings: Settings, retry: bool, dismiss: list[int]) -> None:
 
     desk = open_desk(settings)
     if dismiss:
-        intake.dismiss_parked(desk, dismiss)
+        with wrong_name():
+            intake.dismiss_parked(desk, dismiss)
         notices().print(f"Closed: {', '.join(map(str, dismiss))}.")
         return
     updates, deliveries = intake.retry_parked(desk), delivering.retry_failed(desk)

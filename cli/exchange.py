@@ -41,7 +41,13 @@ def import_(
         ),
     ] = None,
     *,
-    into: Annotated[Path, typer.Option(help="The pack's folder; a new one becomes a pack.")],
+    into: Annotated[
+        Path,
+        typer.Option(
+            help="The pack's folder; a new one becomes a pack.",
+            callback=lambda path: path.parent if path.name == "pack.yml" else path,
+        ),
+    ],
     test: Annotated[
         Path | None,
         typer.Option(help="Examples for the pack's test.jsonl, which is never trained on."),

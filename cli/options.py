@@ -61,6 +61,11 @@ def read_labelled(path: Path) -> list[Example]:
     """The examples of a file that an argument names. Raises `MisconfiguredError`."""
     from classifier.data import read_examples
 
+    if path.is_dir():
+        raise MisconfiguredError(
+            f"{path} is a folder: name its examples.jsonl (or test.jsonl), or set PACK to it and "
+            "name no file."
+        )
     with wrong_argument():
         return read_examples(path)
 

@@ -92,6 +92,11 @@ def train(
                 "leave out --data, --out, --test, --epochs and --seed."
             )
         result = _from_feedback(settings, wait, quiet)
+    elif not wait:
+        raise MisconfiguredError(
+            "--no-wait leaves a run with --from-feedback to the training worker; any other "
+            "training is done here: leave it out, or add --from-feedback."
+        )
     else:
         result = _from_file(settings, data, out, test, 1 if seed is None else seed, epochs, quiet)
     if json_:

@@ -294,6 +294,8 @@ def test_where_standard_error_is_closed_the_exit_code_alone_tells(
         (("train", "--data", "nope.jsonl"), "nope.jsonl: there is no such file"),
         (("train", "--data", "data.jsonl", "--test", "nope"), "nope: there is no such file"),
         (("train", "--data", "data.jsonl", "--base", "./empty"), "has no readable config.json"),
+        (("train", "--data", "empty"), "empty is a folder: name its examples.jsonl"),
+        (("evaluate", "--data", "empty"), "or set PACK to it"),
         (("evaluate", "--model", "nope"), "nope: there is no such model"),
         (("evaluate", "--model", "empty"), "is not a model directory"),
         (("evaluate", "--data", "nope"), "nope: there is no such file"),

@@ -272,6 +272,17 @@ def test_doctor_tells_what_a_pack_has_that_the_champion_was_not_trained_for(
     assert "learnt" not in checks(frontdesk("doctor", "--json"))
 
 
+def test_doctor_says_of_another_packs_champion_what_up_says(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACK", str(ROOT / "packs" / "insurance"))
+    found = checks(frontdesk("doctor", "--json"))["learnt"]
+    assert found["status"] == "warn"
+    assert "intents of insurance: it was trained for another pack" in found["detail"]
+    assert "such as models-insurance; the first start there trains one" in found["hint"]
+    assert "train --from-feedback" not in found["hint"]
+
+
 def test_doctor_finds_an_outdated_database_and_redis_away(
     place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

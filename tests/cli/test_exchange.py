@@ -346,6 +346,12 @@ def test_csv_from_a_pipe_is_to_be_saved_as_a_file(frontdesk: Command) -> None:
     assert "pipe" not in frontdesk("import", "none.jsonl", "--into", "mine").err
 
 
+def test_a_pack_is_imported_into_by_its_file_too(frontdesk: Command) -> None:
+    write("nlu.yml", NLU)
+    assert frontdesk("import", "nlu.yml", "--into", "mine/pack.yml").code == 0
+    assert Path("mine/pack.yml").is_file()
+
+
 def test_a_folder_without_a_pack_is_refused(frontdesk: Command) -> None:
     write("nlu.yml", NLU)
     result = frontdesk("import", "nlu.yml", "--into", ".")

@@ -305,6 +305,15 @@ def test_from_feedback_refuses_a_file(frontdesk: Command) -> None:
     assert frontdesk("train", "--from-feedback", "--data", "x.csv").code == 2
 
 
+def test_a_training_that_no_worker_does_can_not_be_left_to_one(
+    place: Place, no_models: Path, frontdesk: Command
+) -> None:
+    result = frontdesk("train", "--no-wait")
+    assert result.code == 2
+    assert "add --from-feedback" in result.err
+    assert not no_models.exists()
+
+
 def test_evaluate_measures_the_champion_on_the_packs_test(frontdesk: Command) -> None:
     result = frontdesk("evaluate", "--json")
     assert result.code == 0, result.err

@@ -248,6 +248,7 @@ def test_a_pack_is_a_folder_or_a_name_under_packs(tmp_path: Path) -> None:
     assert load(pack="mine").pack_dir == Path("mine")
     assert load(pack="insurance").pack_dir == Path("packs/insurance")
     assert load(pack="/srv/pack").pack_dir == Path("/srv/pack")
+    assert load(pack="packs/insurance/pack.yml").pack_dir == Path("packs/insurance")
 
 
 def test_the_documentation_names_every_setting_with_its_default_and_meaning() -> None:
