@@ -52,9 +52,9 @@ from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Labels, Prediction
 PRIVATE = "(private)"
 """Stands in a report for what nobody may quote."""
 
-Progress = Callable[[int, int, int, float], None]
-"""Called after each step with (epoch, step, of, loss): the epoch from 1, the step from 1 to `of`
-over the whole run, and that step's loss."""
+Progress = Callable[[str, int, int, float], None]
+"""Called after each step with (where, step, of, loss): where it is, such as `model 2 of 6, epoch 1`
+(`epoch 1` where there is one model), the step from 1 to `of` over the whole run, and its loss."""
 
 
 def train_to_directory(
@@ -107,9 +107,10 @@ def train_to_directory(
     rounds = plan_rounds(examples, settled)
     sizes = [*(len(kept) for kept, _ in rounds), len(examples)]
     steps = sum(steps_of(size, labels, settled) for size in sizes)
-    report = _Reporter(progress, steps, pretrained)
+    report = _Reporter(progress, len(sizes), steps, pretrained)
 
     def fitted(rows: Sequence[Example]) -> TwoHeadedBert:
+        report.model += 1
         return fit(rows, labels, pretrained, tokenizer, settled, place, report)
 
     parts, unread = [], []
@@ -302,8 +303,9 @@ def find_labels(examples: Sequence[Example]) -> Labels:
 class _Reporter:
     """Counts steps over all loops of a run, and ends one that no longer learns."""
 
-    def __init__(self, progress: Progress | None, of: int, base: BaseModel) -> None:
-        self.progress, self.of, self.base, self.step = progress, of, base, 0
+    def __init__(self, progress: Progress | None, models: int, of: int, base: BaseModel) -> None:
+        self.progress, self.models, self.of, self.base = progress, models, of, base
+        self.model = self.step = 0
 
     def __call__(self, epoch: int, loss: float) -> None:
         self.step += 1
@@ -313,7 +315,9 @@ class _Reporter:
                 "more is learned; its weights, or the recipe's rates, are too large: change them"
             )
         if self.progress:
-            self.progress(epoch, self.step, self.of, loss)
+            # Epochs alone would look as if the run began anew with each model.
+            which = f"model {self.model} of {self.models}, " if self.models > 1 else ""
+            self.progress(f"{which}epoch {epoch}", self.step, self.of, loss)
 
 
 def _about(

@@ -309,6 +309,10 @@ def _left_behind(pack: Pack, format_: Format) -> list[str]:
     buttons = sum(len(intent.buttons) for intent in pack.intents.values())
     if buttons:
         remarks.append(f"Buttons are left out ({buttons}): {format_} answers are texts alone.")
+    if (people := len(pack.never_answered())) and format_ is Format.RASA:
+        remarks.append(
+            f"That an intent always goes to a person is not written ({people}): Rasa would answer."
+        )
     if pack.replies and format_ is Format.RASA:
         count = len(pack.replies)
         remarks.append(f"Replies are left out ({count}): Rasa has answers of intents alone.")

@@ -68,6 +68,7 @@ def up(
     Without BOT_TOKEN a simulated Telegram runs on a page of this machine. The first start trains
     the starter model. Ctrl-C stops it all and loses no message.
     """
+    dotenv.say_it_ourselves()
     settings = read_settings() if port is None else read_settings(simulator_port=port)
     pack = load_pack(settings)
     _check_together(settings)

@@ -277,6 +277,8 @@ def load(**overrides: Any) -> Settings:
             field = str(problem["loc"][0])
             if problem["type"] == "string_pattern_mismatch":  # a pattern helps nobody
                 message = f"{problem['input']!r} won't do"
+            if field == "operator_chat_id" and problem["type"] == "less_than":
+                message += ": /id in the group tells its id, which begins with -100"
             meant = Settings.model_fields[field].description
             lines.append(f"{field.upper()}: {message}. ({meant})")
         raise DeskError(

@@ -52,7 +52,7 @@ LONGEST_WAIT = 10.0
 CHUNK = 256
 """Texts that are predicted between two looks at whether the attempt still counts."""
 
-Progress = Callable[[int, int, int, float], None]
+Progress = Callable[[str, int, int, float], None]
 """Called after each step with (epoch, step, of, loss), as `classifier.training` does."""
 
 
@@ -240,10 +240,10 @@ class Trainer:
         life: Life,
         progress: Progress | None,
     ) -> str:
-        def step(epoch: int, done: int, of: int, loss: float) -> None:
+        def step(where: str, done: int, of: int, loss: float) -> None:
             life.check()
             if progress is not None:
-                progress(epoch, done, of, loss)
+                progress(where, done, of, loss)
 
         version, _ = train_version(
             examples,

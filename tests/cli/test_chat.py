@@ -72,7 +72,8 @@ def test_beside_a_start_that_trains_it_says_so_and_since_when(
     monkeypatch.setattr(chat, "START_TIMEOUT", 0.3)
     lock = rundir.take_lock(tmp_path)
     starter = {"pid": 1, "started": time.time() - 130}
-    rundir.write(tmp_path, {"mode": "simulator", "ready": False, "children": {"starter": starter}})
+    run = {"pid": os.getpid(), "mode": "simulator", "ready": False}
+    rundir.write(tmp_path, {**run, "children": {"starter": starter}})
     try:
         with (
             pytest.raises(CommandError, match="Nothing was ready"),

@@ -517,6 +517,17 @@ def test_an_export_of_what_is_not_there_says_so(frontdesk: Command) -> None:
     assert "PACK" not in result.err
 
 
+def test_an_export_to_rasa_says_that_it_does_not_write_what_always_goes_to_people(
+    frontdesk: Command,
+) -> None:
+    result = frontdesk("export", "project", "--from", FLORIST, "--format", "rasa")
+    people = len(packs.load(FLORIST).never_answered())
+    assert people
+    assert f"always goes to a person is not written ({people})" in result.err
+    canned = frontdesk("export", "out.csv", "--from", FLORIST, "--format", "chatwoot")
+    assert "always goes to a person" not in canned.err
+
+
 def test_an_export_to_rasa_wants_a_folder(frontdesk: Command) -> None:
     write("bot", "precious")
     result = frontdesk("export", "bot", "--from", FLORIST, "--format", "rasa", "--force")

@@ -356,7 +356,7 @@ def test_a_training_without_a_terminal_says_at_once_and_at_each_tenth_how_far_it
 ) -> None:
     with training_progress("Training") as step:
         for done in range(1, 41):  # two rounds of two epochs
-            step(1 + (done - 1) // 10 % 2, done, 40, 0.5)
+            step(f"epoch {1 + (done - 1) // 10 % 2}", done, 40, 0.5)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in said] == [
         "Training: 2%",

@@ -37,6 +37,7 @@ def test_without_any_setting_there_are_defaults_that_work() -> None:
     [
         ("BOT_TOKEN", "hello", "must look like 123456789:AA… as @BotFather gave it"),
         ("BOT_TOKEN", "abc:AAabcdefghijklmnopqrstuvwxyz", "must look like 123456789"),
+        ("OPERATOR_CHAT_ID", "1234567890", "/id in the group tells its id, which begins with"),
         ("OPERATOR_CHAT_ID", "@mygroup", "write a whole number. (Id of the operators' supergroup"),
         ("TELEGRAM_API_URL", "api.telegram.org", "must start with http:// or https://"),
         ("WEBHOOK_URL", "bot.example.org", "must start with http:// or https://"),
