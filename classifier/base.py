@@ -159,7 +159,11 @@ def _looks_like_path(name: str) -> bool:
 
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     try:
         return Path(
@@ -178,6 +182,12 @@ def _from_hub(name: str) -> Path:
         raise BaseModelError(
             f"base model {name}: is neither a directory here nor a model of the hub"
         ) from None
+    except LocalEntryNotFoundError as error:
+        raise HubError(
+            f"base model {name}: is no directory here, and the hub can't be reached to look for "
+            "it; name minilm (which needs no hub), a directory, or a hub id such as "
+            "google-bert/bert-base-uncased once it can be reached"
+        ) from error
     except Exception as error:  # the hub client lets errors of several HTTP libraries through
         reason = str(error).strip().splitlines()
         raise HubError(

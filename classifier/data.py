@@ -232,7 +232,9 @@ def _check_header(where: str, header: list[str]) -> None:
 def _check_columns(where: str, columns: Collection[str], known: Collection[str] = COLUMNS) -> None:
     unknown = [column for column in columns if column not in known]
     if unknown:
-        rename = rename_of(columns)
+        rename = rename_of(columns) or (
+            "is the first line a header?" if known is COLUMNS and "text" not in columns else None
+        )
         raise DataError(
             f"{where}: unknown column {', '.join(f'`{c}`' for c in unknown)}; "
             f"known are {', '.join(f'`{c}`' for c in known)}" + (f"; {rename}" if rename else "")

@@ -33,7 +33,7 @@ HEADLINES = (
 SEED = 1
 
 FoldProgress = Callable[
-    [int], AbstractContextManager[Callable[[int, int, int, float], None] | None]
+    [int], AbstractContextManager[Callable[[str, int, int, float], None] | None]
 ]
 """Called with the number of a fold, from 1; gives, for its training, what `Progress` is."""
 

@@ -11,7 +11,7 @@ from classifier.arrays import Bools
 from classifier.bounds import binomial_upper_bound
 from classifier.data import DataError
 from classifier.evaluate import IntentOutcomes
-from classifier.thresholds import proven_threshold
+from classifier.thresholds import evidence, proven_threshold
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 
@@ -34,6 +34,7 @@ def preview(
     thresholds: for each of `THRESHOLDS` and for `at`, if it were the one for all
     target, chosen: the lowest threshold for all that is proven to keep errors within `target`, as
         in training (`proven_threshold`); None where there is none
+    evidence: what rows there are to prove the target by (`thresholds.evidence`)
 
     Each is a dict of `threshold` (None where several are in force), `answered` (rows), `wrong` (of
     these), `coverage` (share of the rows that count), `error` (share of the answered; None where
@@ -87,4 +88,5 @@ def preview(
         "thresholds": [of_all(threshold) for threshold in named],
         "target": target,
         "chosen": None if proven is None else of_all(proven),
+        "evidence": evidence(outcomes.confidence[told], correct[told], target),
     }

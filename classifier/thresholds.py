@@ -49,6 +49,22 @@ def _flawless(target: float, risk: float) -> int:
     return math.ceil(math.log(risk) / math.log1p(-target))
 
 
+def evidence(
+    confidence: Float64, correct: Bools, target: float, risk: float = RISK
+) -> dict[str, int]:
+    """What held-out texts there are to prove a target by; arguments as `proven_threshold` takes.
+
+    `answers`: how many are sure enough to be answered at all; `wrong`: how many of these are;
+    `needed`: how many without an error could prove it (`fewest`).
+    """
+    sure = confidence >= LOWEST_THRESHOLD
+    return {
+        "answers": int(sure.sum()),
+        "wrong": int((sure & ~correct).sum()),
+        "needed": fewest(target, risk),
+    }
+
+
 def proven_threshold(
     confidence: Float64, correct: Bools, target: float, risk: float = RISK
 ) -> float | None:
@@ -136,6 +152,19 @@ def choose_thresholds(
         if 1 - binomial_upper_bound(right, answered) > target:
             own[intent] = NEVER
     return overall, own
+
+
+def taken_together(
+    first: Sequence[str], target: float, targets: Mapping[str, float], never: Collection[str] = ()
+) -> tuple[Bools, float]:
+    """(predictions,) those whose intents have no target of their own, and what the proof for all of
+    them together may risk; arguments as `choose_thresholds` takes."""
+    unanswered = OUT_OF_SCOPE.union(never)
+    counted = [name for name in first if name not in unanswered]
+    targets = {intent: aim for intent, aim in targets.items() if intent not in never}
+    _, risk = _alone(Counter(counted), target, targets)
+    apart = unanswered.union(targets)
+    return np.array([name not in apart for name in first], dtype=bool), risk
 
 
 def _alone(

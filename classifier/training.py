@@ -37,7 +37,7 @@ from classifier.card import held_out_remarks, model_card
 from classifier.data import DataError, Example, content_hash
 from classifier.devices import pick_device
 from classifier.engine import INT8, Classifier
-from classifier.evaluate import evaluate
+from classifier.evaluate import evaluate, intent_outcomes
 from classifier.export import export_int8, try_int8
 from classifier.fitting import fit, steps_of
 from classifier.held_out import HeldOut, calibrate, hold_out, plan_rounds, remember, together
@@ -45,14 +45,15 @@ from classifier.model import TwoHeadedBert
 from classifier.predicting import predictions
 from classifier.recipe import Recipe, SettledRecipe
 from classifier.report import html_report
+from classifier.thresholds import evidence, taken_together
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Labels, Prediction
 
 PRIVATE = "(private)"
 """Stands in a report for what nobody may quote."""
 
-Progress = Callable[[int, int, int, float], None]
-"""Called after each step with (epoch, step, of, loss): the epoch from 1, the step from 1 to `of`
-over the whole run, and that step's loss."""
+Progress = Callable[[str, int, int, float], None]
+"""Called after each step with (where, step, of, loss): where it is, such as `model 2 of 6, epoch 1`
+(`epoch 1` where there is one model), the step from 1 to `of` over the whole run, and its loss."""
 
 
 def train_to_directory(
@@ -80,6 +81,8 @@ def train_to_directory(
     test_hash: the `content_hash` of `test`, or None: figures compare where it is the same
     int8: whether the int8 form may serve, and why
     threshold, promise, target_error: what `Calibration` says of automatic answers
+    evidence: what held-out texts there are to prove `target_error` by (`thresholds.evidence`);
+        intents with a target of their own left out
     examples, held_out, epochs: how many
     seconds: the whole training, with all that is measured
 
@@ -103,9 +106,10 @@ def train_to_directory(
     rounds = plan_rounds(examples, settled)
     sizes = [*(len(kept) for kept, _ in rounds), len(examples)]
     steps = sum(steps_of(size, labels, settled) for size in sizes)
-    report = _Reporter(progress, steps, pretrained)
+    report = _Reporter(progress, len(sizes), steps, pretrained)
 
     def fitted(rows: Sequence[Example]) -> TwoHeadedBert:
+        report.model += 1
         return fit(rows, labels, pretrained, tokenizer, settled, place, report)
 
     parts, unread = [], []
@@ -146,6 +150,7 @@ def train_to_directory(
         "threshold": calibration.threshold,
         "promise": calibration.promise,
         "target_error": calibration.target_error,
+        "evidence": _evidence(validated, asked_of, calibration),
         "examples": len(examples),
         "held_out": len(asked_of),
         "epochs": settled.epochs,
@@ -209,6 +214,24 @@ def _predicted(held_out: HeldOut | None, model: Classifier) -> list[Prediction]:
         model.scope,
         model.version,
     )
+
+
+def _evidence(
+    predicted: Sequence[Prediction], asked: Sequence[Example], calibration: Calibration
+) -> dict[str, int]:
+    target = calibration.target_error
+    outcomes = intent_outcomes(predicted, asked)
+    if outcomes is None:
+        return evidence(np.empty(0), np.empty(0, dtype=bool), target)
+    rows = np.flatnonzero(outcomes.answerable & outcomes.once)
+    counted, risk = taken_together(
+        [outcomes.first[row] for row in rows],
+        target,
+        calibration.target_errors,
+        calibration.never_answered,
+    )
+    told = rows[counted]
+    return evidence(outcomes.confidence[told], outcomes.correct[told], target, risk)
 
 
 def _report(
@@ -279,8 +302,9 @@ def find_labels(examples: Sequence[Example]) -> Labels:
 class _Reporter:
     """Counts steps over all loops of a run, and ends one that no longer learns."""
 
-    def __init__(self, progress: Progress | None, of: int, base: BaseModel) -> None:
-        self.progress, self.of, self.base, self.step = progress, of, base, 0
+    def __init__(self, progress: Progress | None, models: int, of: int, base: BaseModel) -> None:
+        self.progress, self.models, self.of, self.base = progress, models, of, base
+        self.model = self.step = 0
 
     def __call__(self, epoch: int, loss: float) -> None:
         self.step += 1
@@ -290,7 +314,9 @@ class _Reporter:
                 "more is learned; its weights, or the recipe's rates, are too large: change them"
             )
         if self.progress:
-            self.progress(epoch, self.step, self.of, loss)
+            # Epochs alone would look as if the run began anew with each model.
+            which = f"model {self.model} of {self.models}, " if self.models > 1 else ""
+            self.progress(f"{which}epoch {epoch}", self.step, self.of, loss)
 
 
 def _about(

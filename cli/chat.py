@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +19,7 @@ from cli.compose import check_store, load_settings, open_store
 from cli.errors import MISCONFIGURED, CommandError, MisconfiguredError
 from cli.screen import JsonOption, notices, percent, print_json, results
 from cli.simulated import Simulator
+from cli.up import STARTER, TRAINS_STARTER
 
 if TYPE_CHECKING:
     from desk.settings import Settings
@@ -38,7 +39,14 @@ def chat(
         bool, typer.Option("--explain", help="Say what the decision rests on.")
     ] = False,
     json_: JsonOption = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a reply.")] = 60.0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            help="Seconds to wait for a reply, from Ready on: a start, and the training of the "
+            "starter model, take their time before.",
+        ),
+    ] = 60.0,
 ) -> None:
     """Send a message as a new customer and print what came back and why.
 
@@ -171,10 +179,17 @@ def _pipeline(settings: Settings) -> Iterator[str]:
 @contextmanager
 def _started(settings: Settings) -> Iterator[str]:
     """Run `frontdesk up` for the length of a block, on a free port."""
+    from classifier import registry
+    from classifier.artifact import ModelError
+
     notices().print("[dim]Nothing runs yet: starting everything for this message …[/]")
+    with suppress(ModelError):  # `up` tells it
+        if registry.champion(settings.models_dir) is None:
+            notices().print(f"[dim]There is no model yet: {TRAINS_STARTER} …[/]")
     environment = {key: value for key, value in os.environ.items() if key != rundir.PARENT}
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "up", "--quiet", "--port", "0", "--follow-parent"],
+        # Not --quiet: the training of the starter tells its progress on standard error.
+        [sys.executable, "-m", "cli", "up", "--port", "0", "--follow-parent"],
         env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -195,6 +210,7 @@ def _started(settings: Settings) -> Iterator[str]:
 
 def _wait_ready(settings: Settings, process: subprocess.Popen[bytes] | None) -> str:
     deadline = time.monotonic() + START_TIMEOUT
+    minutes = -1
     while time.monotonic() < deadline:
         run = rundir.running(settings.data_dir)
         if process is not None and (status := process.poll()) is not None:
@@ -210,6 +226,13 @@ def _wait_ready(settings: Settings, process: subprocess.Popen[bytes] | None) -> 
             )
         if run is not None and run.get("ready") and _simulator_ready(settings, str(run["url"])):
             return str(run["url"])
+        starter = (run or {}).get("children", {}).get(STARTER)
+        # One of ours tells its progress itself.
+        if process is None and starter is not None:
+            so_far = int(time.time() - starter["started"]) // 60
+            if so_far > minutes:
+                minutes = so_far
+                notices().print(f"[dim]It is {TRAINS_STARTER}: {minutes} min so far …[/]")
         time.sleep(0.1)
     raise CommandError(
         f"Nothing was ready within {START_TIMEOUT:.0f} s. See {settings.data_dir}/logs."

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from cli import dotenv, rundir
+from cli.another_pack import another_pack
+from cli.base_model import base_model
 from cli.errors import LEARNING, TELEGRAM, CommandError
 from cli.findings import Finding, Status
 from cli.lives import signs_of_life
@@ -38,8 +40,8 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
 
     yield from python()
     for check in (
-        *(torch, env_file, retention, pack, database, clock, redis, models, learnt, telegram, port),
-        *(erased, disk, labels, work, waiting, turns, signs_of_life),
+        *(torch, env_file, retention, pack, database, clock, redis, models, learnt, base_model),
+        *(telegram, port, erased, disk, labels, work, waiting, turns, signs_of_life),
     ):
         try:
             yield from check(settings)
@@ -293,6 +295,9 @@ def learnt(settings: Settings) -> Iterator[Finding]:
     except (AttributeError, KeyError, TypeError):
         detail = "the champion's manifest does not say what it was trained on"
         yield Finding("learnt", Status.WARN, detail, hint)
+        return
+    if other := another_pack(found, manifest):
+        yield Finding("learnt", Status.WARN, f"the champion {other[0]}", other[1])
         return
     named = {example.intent for example in examples if example.intent is not None}
     for_people = set(found.never_answered())

@@ -111,7 +111,10 @@ def _reasons(prediction: Prediction) -> Iterator[str]:
 
     if prediction.intent is not None and prediction.threshold is not None:
         confidence, least = compared(prediction.intent.confidence, prediction.threshold)
-        yield f"  confidence {confidence} (answered from {least} on)"
+        # As `Calibration` has it where nothing is proven, and for what people always answer.
+        never = prediction.threshold >= 1
+        answered = "never answered unasked" if never else f"answered from {least} on"
+        yield f"  confidence {confidence} ({answered})"
     if prediction.scope is not None and prediction.scope_threshold is not None:
         scope, least = compared(prediction.scope, prediction.scope_threshold)
         yield f"  scope {scope} (from {least} on)"

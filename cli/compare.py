@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +18,6 @@ from cli.options import (
     warn_of_training_data,
 )
 from cli.screen import JsonOption, escape, percent, print_json, results, shown
-
-if TYPE_CHECKING:
-    from desk.settings import Settings
 
 LABELS_SHOWN = 10
 TEXTS_SHOWN = 10
@@ -58,7 +55,7 @@ def compare(
     examples = read_labelled(source)
     texts = [example.text for example in examples]
     # Both are loaded before either predicts: a wrong name is told at once.
-    first, second = (load_model(settings, _find(settings, name)) for name in (a, b))
+    first, second = (load_model(settings, name) for name in (a, b))
     for model in (first, second):
         warn_of_training_data(model, examples, source)
         unknown_labels(f"Model {model.version}", model.labels.intents, examples, source)
@@ -76,12 +73,6 @@ def compare(
     for head in ("intents", "sentiments"):
         if head in found:
             _print_head(head, found[head])
-
-
-def _find(settings: Settings, name: str) -> Path:
-    """A folder as it is written, else what is called so in MODELS_DIR."""
-    named = settings.models_dir / name
-    return named if not Path(name).exists() and named.exists() else Path(name)
 
 
 def _print_head(head: str, found: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from cli.compose import check_store, load_settings, open_desk, open_store
 from cli.erased import clear_log, erase_again, note
-from cli.errors import CommandError, MisconfiguredError
+from cli.errors import CommandError, MisconfiguredError, wrong_name
 from cli.private_file import check_new, write_new
 from cli.screen import JsonOption, notices, print_json, results, shown
 
@@ -77,7 +77,9 @@ def export(
     if out is not None:
         check_new(out)
     desk = open_desk(load_settings())
-    kept = record(desk, the_one(desk, who).id)
+    with wrong_name():
+        customer = the_one(desk, who)
+    kept = record(desk, customer.id)
     if out is None:
         print_json(kept)
         return
@@ -116,7 +118,8 @@ def erase(
 
     settings = load_settings()
     desk = open_desk(settings)
-    customer = the_one(desk, who)
+    with wrong_name():
+        customer = the_one(desk, who)
     # Before anything is done: a folder that can't be read must not hide what was.
     there = [version.name for version in registry.versions(settings.models_dir)]
     if not yes:

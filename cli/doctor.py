@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import dotenv
 from cli.compose import load_settings, open_desk
-from cli.errors import FAILED, MisconfiguredError
+from cli.errors import FAILED, MisconfiguredError, wrong_name
 from cli.processes import PROCESSES
 from cli.screen import JsonOption, notices, print_json, results
 
@@ -38,7 +40,7 @@ def doctor(
     Exits with 1 if anything fails. `--process NAME` looks at one sign of life only: made for the
     health check of a container.
     """
-    settings = load_settings()
+    settings = _settings()
     if process is not None:
         if process not in PROCESSES:
             names = ", ".join(PROCESSES)
@@ -68,6 +70,19 @@ def doctor(
         raise typer.Exit(FAILED)
 
 
+def _settings() -> Settings:
+    """The settings; where some are wrong, the lines of `.env` that nobody reads are told, too: one
+    may be a misspelled setting that is missing."""
+    dotenv.say_it_ourselves()
+    try:
+        return load_settings()
+    except MisconfiguredError:
+        with suppress(UnicodeDecodeError):  # that is what the error tells
+            for detail, hint in dotenv.unread(by_up=False):
+                notices().print(f"{detail}. {hint}", markup=False)
+        raise
+
+
 def _print(finding: Finding) -> None:
     console = results()
     colour = COLOURS[finding.status]
@@ -87,7 +102,8 @@ def _mend(settings: Settings, retry: bool, dismiss: list[int]) -> None:
 
     desk = open_desk(settings)
     if dismiss:
-        intake.dismiss_parked(desk, dismiss)
+        with wrong_name():
+            intake.dismiss_parked(desk, dismiss)
         notices().print(f"Closed: {', '.join(map(str, dismiss))}.")
         return
     updates, deliveries = intake.retry_parked(desk), delivering.retry_failed(desk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,6 +24,11 @@ OF_COMPOSE = ("COMPOSE_", "DOCKER_", "BUILDKIT_")
 """How the names begin that docker compose itself reads."""
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 SETTINGS = "docs/settings.md has the settings"
+
+
+def say_it_ourselves() -> None:
+    """Keep the library quiet about lines that `unread` tells."""
+    logging.getLogger("dotenv.main").setLevel(logging.ERROR)
 
 
 def unread(*, by_up: bool) -> list[tuple[str, str]]:

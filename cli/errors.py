@@ -69,6 +69,17 @@ def wrong_argument() -> Iterator[None]:
 
 
 @contextmanager
+def wrong_name() -> Iterator[None]:
+    """Around what looks in the database for whom or what an argument names."""
+    from desk.domain import DeskError
+
+    try:
+        yield
+    except DeskError as error:
+        raise MisconfiguredError(str(error)) from None
+
+
+@contextmanager
 def ended_in_order() -> Iterator[None]:
     """SIGTERM as an exception, so that what is half done is removed as after Ctrl-C."""
     before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))

@@ -141,7 +141,7 @@ def evaluate(
 
 
 def _measure(
-    settings: Settings, model: Path | None, examples: list[Example], source: Path
+    settings: Settings, model: str | None, examples: list[Example], source: Path
 ) -> tuple[str, list[Prediction], dict[str, Any]]:
     """(the model's version, what it says of the examples, measures)."""
     from classifier.evaluate import evaluate as measure

@@ -41,7 +41,13 @@ def import_(
         ),
     ] = None,
     *,
-    into: Annotated[Path, typer.Option(help="The pack's folder; a new one becomes a pack.")],
+    into: Annotated[
+        Path,
+        typer.Option(
+            help="The pack's folder; a new one becomes a pack.",
+            callback=lambda path: path.parent if path.name == "pack.yml" else path,
+        ),
+    ],
     test: Annotated[
         Path | None,
         typer.Option(help="Examples for the pack's test.jsonl, which is never trained on."),
@@ -303,6 +309,10 @@ def _left_behind(pack: Pack, format_: Format) -> list[str]:
     buttons = sum(len(intent.buttons) for intent in pack.intents.values())
     if buttons:
         remarks.append(f"Buttons are left out ({buttons}): {format_} answers are texts alone.")
+    if (people := len(pack.never_answered())) and format_ is Format.RASA:
+        remarks.append(
+            f"That an intent always goes to a person is not written ({people}): Rasa would answer."
+        )
     if pack.replies and format_ is Format.RASA:
         count = len(pack.replies)
         remarks.append(f"Replies are left out ({count}): Rasa has answers of intents alone.")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.compose import load_settings, open_desk
-from cli.errors import CommandError, MisconfiguredError
+from cli.errors import CommandError, MisconfiguredError, wrong_name
 from cli.options import read_labelled
 from cli.private_file import check_new, write_new
 from cli.screen import JsonOption, as_json, notices, print_json, results, shown
@@ -177,11 +176,11 @@ def withdraw(
     if since is not None and by is None:
         raise MisconfiguredError("--since goes with --by: ids say already what is meant.")
     desk = open_desk(load_settings())
-    with _wrong_name():
+    with wrong_name():
         meant = ids or teaching.labels_of(desk, teaching.the_operator(desk, by or ""), since)
     if meant and not yes and (by is not None or len(meant) > UNASKED):
         _ask(f"Withdraw {len(meant):,} labels and moods{f' of {shown(by)}' if by else ''}?")
-    with _wrong_name():
+    with wrong_name():
         number = teaching.withdraw(desk, meant)
     if json_:
         print_json({"withdrawn": number})
@@ -209,8 +208,10 @@ def _words(
     from workers.gold import set_aside
     from workers.training_data import that_count
 
-    with _wrong_name():
+    with wrong_name():
         operator_id = None if by is None else teaching.the_operator(desk, by)
+    if intent is not None:
+        _refuse_unknown(desk, intent)
     # What a run would train on now: so nobody's rules are told here a second time.
     held = settings.pack_dir / "test.jsonl"
     test = read_labelled(held) if held.exists() else []
@@ -228,6 +229,23 @@ def _words(
         sentiments={e.sentiment for e in examples if e.sentiment is not None},
         limit=limit,
     )
+
+
+def _refuse_unknown(desk: Desk, intent: str) -> None:
+    """Raise `MisconfiguredError` for an intent that neither the pack has nor anybody taught."""
+    from sqlalchemy import select
+
+    from desk.tables import Feedback
+
+    names = desk.pack.names()
+    if intent in names:
+        return
+    with desk.store.reading() as session:
+        if session.scalar(select(Feedback.id).where(Feedback.intent == intent).limit(1)):
+            return
+    near = get_close_matches(intent, names, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ", and nobody has taught it."
+    raise MisconfiguredError(f"The pack has no intent {shown(intent)}{meant}")
 
 
 def _print(found: list[Word]) -> None:
@@ -255,14 +273,3 @@ def _ask(question: str) -> None:
         raise MisconfiguredError("Nobody is here to be asked whether to withdraw. Add --yes.")
     if not typer.confirm(question, err=True):
         raise CommandError("Nothing was withdrawn.")
-
-
-@contextmanager
-def _wrong_name() -> Iterator[None]:
-    """Around what looks for an operator or ids that arguments name."""
-    from desk.domain import DeskError
-
-    try:
-        yield
-    except DeskError as error:
-        raise MisconfiguredError(str(error)) from None

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.compose import load_settings, open_desk
+from cli.errors import wrong_name
 from cli.screen import JsonOption, notices, print_json, results, shown
 from desk.domain import Role
 
@@ -76,7 +77,9 @@ def remove(user_id: UserId) -> None:
     """Take an operator's rights away."""
     from desk.flow.roster import remove_operator
 
-    remove_operator(open_desk(load_settings()), user_id)
+    desk = open_desk(load_settings())
+    with wrong_name():
+        remove_operator(desk, user_id)
     results().print(f"{user_id} is no operator any more.")
     notices().print(
         "Whoever is an administrator of the operators' group is an admin again within ten minutes: "

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from desk.settings import Settings
 
 ModelOption = Annotated[
-    Path | None, typer.Option(help="Model folder (default: the champion of MODELS_DIR).")
+    str | None,
+    typer.Option(
+        help="Model folder, or a version, champion or candidate of MODELS_DIR "
+        "(default: the champion)."
+    ),
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
@@ -31,15 +35,19 @@ def settings_for(device: str | None) -> Settings:
     return load_settings() if device is None else load_settings(device=device)
 
 
-def load_model(settings: Settings, model: Path | None) -> Classifier:
-    """The model in a folder, or the champion.
+def load_model(settings: Settings, model: str | None) -> Classifier:
+    """The model of a folder as it is written, else what is called so in MODELS_DIR; the champion
+    where none is named.
 
-    Raises `MisconfiguredError` where the folder is no sound model, `ModelError` for the champion.
+    Raises `MisconfiguredError` where what is named is no sound model, `ModelError` for the
+    champion.
     """
     from classifier import artifact, registry
     from classifier.engine import Classifier
 
-    path = model or settings.models_dir / registry.CHAMPION
+    path = settings.models_dir / (model or registry.CHAMPION)
+    if model and (Path(model).exists() or not path.exists()):
+        path = Path(model)
     if model is None and registry.champion(settings.models_dir) is None:
         raise artifact.ModelError(
             f"There is no model in {settings.models_dir} yet. Run: frontdesk train "
@@ -53,6 +61,11 @@ def read_labelled(path: Path) -> list[Example]:
     """The examples of a file that an argument names. Raises `MisconfiguredError`."""
     from classifier.data import read_examples
 
+    if path.is_dir():
+        raise MisconfiguredError(
+            f"{path} is a folder: name its examples.jsonl (or test.jsonl), or set PACK to it and "
+            "name no file."
+        )
     with wrong_argument():
         return read_examples(path)
 
@@ -123,6 +136,16 @@ def tell_repeats(examples: list[Example], source: Path, what: str) -> dict[str, 
         markup=False,
     )
     return {"repeats": repeats}
+
+
+def evidence_sentence(evidence: dict[str, int]) -> str:
+    """Why a target is not proven: how much is there to prove it by, and how much it takes."""
+    answers, needed = evidence["answers"], evidence["needed"]
+    if answers < needed:
+        return (
+            f"{answers:,} held-out answers could prove it; {needed:,} without an error are needed"
+        )
+    return f"of {answers:,} held-out answers that could prove it, {evidence['wrong']:,} are wrong"
 
 
 def _labels(examples: list[Example]) -> set[str]:

@@ -91,7 +91,7 @@ def percent_at_most(value: float) -> str:
 
 
 @contextmanager
-def training_progress(title: str) -> Iterator[Callable[[int, int, int, float], None]]:
+def training_progress(title: str) -> Iterator[Callable[[str, int, int, float], None]]:
     """A progress bar for `classifier.training`, as the function to be called after each step."""
     from rich.progress import (
         BarColumn,
@@ -115,12 +115,12 @@ def training_progress(title: str) -> Iterator[Callable[[int, int, int, float], N
         task = progress.add_task(title, total=None)
         last_tenth = -1
 
-        def step(epoch: int, done: int, of: int, loss: float) -> None:
+        def step(where: str, done: int, of: int, loss: float) -> None:
             nonlocal last_tenth
             progress.update(task, completed=done, total=of)
             if not console.is_terminal and 10 * done // of != last_tenth:
                 # In a file or a pipe a bar is noise; a line at each tenth says enough.
-                console.print(f"{title}: {done / of:.0%}, epoch {epoch}, loss {loss:.2f}")
+                console.print(f"{title}: {done / of:.0%}, {where}, loss {loss:.2f}")
             last_tenth = 10 * done // of
 
         yield step

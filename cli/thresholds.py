@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ from cli.errors import MisconfiguredError, wrong_argument
 from cli.options import (
     DeviceOption,
     ModelOption,
+    evidence_sentence,
     load_model,
     read_labelled,
     settings_for,
@@ -29,6 +32,20 @@ from cli.screen import (
 )
 
 
+def _share(low: float, high: float) -> Callable[[str], float]:
+    def share(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if low <= value <= high:
+            return value
+        percent_meant = f"; for {value:g} % write {value / 100:g}" if 1 < value < 100 else ""
+        raise typer.BadParameter(f"{text!r} is not between {low:g} and {high:g}{percent_meant}.")
+
+    return share
+
+
 def thresholds(
     model: ModelOption = None,
     data: Annotated[
@@ -41,8 +58,8 @@ def thresholds(
     target: Annotated[
         float | None,
         typer.Option(
-            min=0.0001,
-            max=0.9999,
+            parser=_share(0.0001, 0.9999),
+            metavar="SHARE",
             help="Share of automatic answers that may be wrong (default: the model's own target).",
         ),
     ] = None,
@@ -51,7 +68,11 @@ def thresholds(
     ] = None,
     at: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="One more threshold to preview, beside the usual ones."),
+        typer.Option(
+            parser=_share(0, 1),
+            metavar="SHARE",
+            help="One more threshold to preview, beside the usual ones.",
+        ),
     ] = None,
     device: DeviceOption = None,
     json_: JsonOption = False,
@@ -125,7 +146,9 @@ def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
     console.print(f"[bold]For at most {percent(found['target'])} wrong[/]")
     if found["chosen"] is None:
         console.print(
-            "  no threshold: these texts are too few to promise it, or too many are wrong"
+            f"  no threshold promises it: {evidence_sentence(found['evidence'])}. More texts may "
+            "change that, or a model of more examples, or a higher target_error (--target); an "
+            "intent's own threshold in pack.yml answers at your own risk"
         )
     else:
         console.print(f"  {_sentence(found['chosen'])}")

@@ -18,7 +18,7 @@ from cli.errors import (
     wrong_argument,
     wrong_settings,
 )
-from cli.options import check_test, read_labelled, tell_repeats
+from cli.options import check_test, evidence_sentence, read_labelled, tell_repeats
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
@@ -92,6 +92,11 @@ def train(
                 "leave out --data, --out, --test, --epochs and --seed."
             )
         result = _from_feedback(settings, wait, quiet)
+    elif not wait:
+        raise MisconfiguredError(
+            "--no-wait leaves a run with --from-feedback to the training worker; any other "
+            "training is done here: leave it out, or add --from-feedback."
+        )
     else:
         result = _from_file(settings, data, out, test, 1 if seed is None else seed, epochs, quiet)
     if json_:
@@ -296,10 +301,12 @@ def _print_result(result: dict[str, Any], of_pack: bool) -> None:
     else:
         share = f"{100 * result['target_error']:.3g} %"
         # With --data the pack is not read, whatever it allows.
-        more = "more of them, or a higher target_error in pack.yml," if of_pack else "more of them"
+        more = ", or a higher target_error in pack.yml," if of_pack else ""
+        own = "; an intent's own threshold there answers at your own risk" if of_pack else ""
         console.print(
             f"  the examples don't prove that at most {share} of the automatic answers are wrong, "
-            f"so nothing is answered unasked: {more} may change that; see frontdesk thresholds"
+            f"so nothing is answered unasked: {evidence_sentence(result['evidence'])}. More "
+            f"examples{more} may change that{own}. See frontdesk thresholds"
         )
     if result["promoted"]:
         console.print("It is the champion now: workers take it over within a second.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import dotenv, rundir
+from cli.another_pack import another_pack
 from cli.compose import check_redis, load_pack, open_store, ping_redis, read_settings
 from cli.erased import after_migration
 from cli.errors import CommandError, MisconfiguredError
@@ -44,6 +45,12 @@ INFERENCE = "inference"
 TRAINING = "training"
 """Starts last: no message waits for it, and loading its libraries would slow down the others."""
 AFTER_TRAINING = (INFERENCE, TRAINING)
+STARTER = "starter"
+"""The command that trains the starter model."""
+TRAINS_STARTER = (
+    "training the starter model (once; five to ten minutes on two cores, or fifteen to thirty "
+    "without bf16)"
+)
 
 
 def up(
@@ -61,6 +68,7 @@ def up(
     Without BOT_TOKEN a simulated Telegram runs on a page of this machine. The first start trains
     the starter model. Ctrl-C stops it all and loses no message.
     """
+    dotenv.say_it_ourselves()
     settings = read_settings() if port is None else read_settings(simulator_port=port)
     pack = load_pack(settings)
     _check_together(settings)
@@ -279,13 +287,9 @@ class Run:
     def _train_starter(self, environment: dict[str, str]) -> None:
         from classifier import registry
 
-        what = (
-            "none yet: training the starter model (once; five to ten minutes on two cores, or "
-            "fifteen to thirty without bf16)"
-        )
-        self._tell("model", what, False)
+        self._tell("model", f"none yet: {TRAINS_STARTER}", False)
         command = [sys.executable, "-m", "cli", "train", *(["--quiet"] if self.quiet else [])]
-        status = self.supervisor.run_once(command, environment, "starter")
+        status = self.supervisor.run_once(command, environment, STARTER)
         if status:
             raise CommandError("The starter model could not be trained; the reason stands above.")
         self._tell("model", str(registry.champion(self.settings.models_dir)), True)
@@ -314,23 +318,13 @@ class Run:
             )
 
     def _warn_of_another_pack(self, serving: str) -> None:
-        """Say where the champion knows fewer than half of the pack's intents: it can answer little
-        of what the pack is for."""
         from classifier import artifact
 
-        pack = self.pack
         manifest = artifact.read_manifest(self.settings.models_dir / serving)
-        try:
-            known = pack.intents.keys() & manifest["data"]["intents"]
-        except (KeyError, TypeError):
-            return  # `doctor` says that it does not know
-        if 2 * len(known) < len(pack.intents):
-            what = (
-                f"knows {len(known)} of the {len(pack.intents)} intents of {pack.name}: it was "
-                f"trained for another pack. Each wants a MODELS_DIR of its own, such as "
-                f"models-{pack.name}; the first start there trains one."
-            )
-            self._tell("model", what, False)
+        # Where the manifest does not say, `doctor` tells.
+        if found := another_pack(self.pack, manifest):
+            what, do = found
+            self._tell("model", f"{what}. {do}.", False)
 
     def _start_simulator(self, desk: Desk, port: int) -> Child:
         simulator = Simulator(f"http://{HOST}:{port}")
@@ -367,7 +361,7 @@ class Run:
         )
         if name == TRAINING:
             # It ends its run first, which takes minutes: what is usual must not look like a fault.
-            child.when_killed = "killed; a run under way begins anew at the next start"
+            child.when_killed = "killed; if it was training, that run begins anew at the next start"
         self.supervisor.start(child)
         return child
 

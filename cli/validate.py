@@ -68,9 +68,9 @@ def validate(
     from desk.validation import Mending
 
     settings = load_settings()
-    place = target or settings.pack_dir
+    place = settings.pack_dir if target is None else _place(target)
     if target is not None:
-        _refuse_no_pack(target)
+        _refuse_no_pack(place)
     if test is not None:
         _refuse_missing(test)
     if fix:
@@ -93,6 +93,16 @@ def validate(
         notices().print(f"Not looked for: {LOOKED_FOR[kind]} ({reason}).", markup=False)
     skipped = "--quick was given" if quick else "; ".join(dict.fromkeys(reasons.values())) or None
     _report(place, checked, mending.changes, fix, skipped, json_)
+
+
+def _place(target: Path) -> Path:
+    """The folder of a pack that is named as PACK names one; else the target as it is."""
+    from desk.settings import pack_folder
+
+    if target.name != "pack.yml" and target.exists():
+        return target
+    folder = pack_folder(str(target))
+    return folder if folder.is_dir() else target
 
 
 def _refuse_no_pack(target: Path) -> None:

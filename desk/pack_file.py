@@ -195,6 +195,8 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         message = "the file is missing. Set PACK to a pack's folder, or to a name under packs/."
+        if (other := path.with_suffix(".yaml")).exists():
+            message = f"the file must be called {path.name}: rename {other.name}."
         raise PackError(path, [Problem(message)]) from None
     except OSError as error:
         message = f"the file can't be read: {error.strerror}"

@@ -30,6 +30,14 @@ def sqlite_url(file: Path) -> str:
     return f"sqlite:///{quote(str(file))}"
 
 
+def pack_folder(named: str) -> Path:
+    """The folder of a pack that is named by it, by its pack.yml, or by its name under packs/."""
+    path = Path(named)
+    if path.name == "pack.yml":
+        return path.parent
+    return path if path.is_dir() or "/" in named else Path("packs") / named
+
+
 def _http_url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
@@ -246,8 +254,7 @@ class Settings(BaseSettings):
     @property
     def pack_dir(self) -> Path:
         """The pack's folder; its existence is checked by `desk.pack.load`."""
-        path = Path(self.pack)
-        return path if path.is_dir() or "/" in self.pack else Path("packs") / self.pack
+        return pack_folder(self.pack)
 
 
 def load(**overrides: Any) -> Settings:
@@ -270,6 +277,8 @@ def load(**overrides: Any) -> Settings:
             field = str(problem["loc"][0])
             if problem["type"] == "string_pattern_mismatch":  # a pattern helps nobody
                 message = f"{problem['input']!r} won't do"
+            if field == "operator_chat_id" and problem["type"] == "less_than":
+                message += ": /id in the group tells its id, which begins with -100"
             meant = Settings.model_fields[field].description
             lines.append(f"{field.upper()}: {message}. ({meant})")
         raise DeskError(

@@ -238,10 +238,10 @@ class Trainer:
         life: Life,
         progress: Progress | None,
     ) -> str:
-        def step(epoch: int, done: int, of: int, loss: float) -> None:
+        def step(where: str, done: int, of: int, loss: float) -> None:
             life.check()
             if progress is not None:
-                progress(epoch, done, of, loss)
+                progress(where, done, of, loss)
 
         version, _ = train_version(
             examples,

@@ -44,10 +44,10 @@ def base_copy(tiny_base: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def trained(
     tiny_base: Path, examples: list[Example], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, Any], list[tuple[int, int, int, float]]]:
+) -> tuple[Path, dict[str, Any], list[tuple[str, int, int, float]]]:
     """(model directory, metrics, progress calls) of one run; not to be changed by a test."""
     out = tmp_path_factory.mktemp("models") / "trained"
-    steps: list[tuple[int, int, int, float]] = []
+    steps: list[tuple[str, int, int, float]] = []
     metrics = train_to_directory(
         examples,
         out,

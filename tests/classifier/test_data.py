@@ -132,6 +132,7 @@ def test_a_bad_json_row_is_told_with_its_line(tmp_path: Path, line: str, says: s
     ("content", "line", "says"),
     [
         ("text,labels\na,b\n", 1, "unknown column `labels`"),
+        ("how much,price\n", 1, "known are `text`, `intent`, `label`, `sentiment`; is the first"),
         ("intent,sentiment\na,neutral\n", 1, "no column `text`"),
         ("text,text\na,b\n", 1, "names a column twice"),
         ("text,label,\na,x,\nb,x,y\n", 3, "column 3 has no name; name it in the header"),

@@ -105,7 +105,7 @@ def test_every_text_is_predicted_by_a_model_that_has_not_read_it(
 
     @contextmanager
     def progress(number: int) -> Iterator[Callable[..., None]]:
-        yield lambda epoch, step, of, loss: steps.append((number, step))
+        yield lambda where, step, of, loss: steps.append((number, step))
 
     predictions, measures = cross_validate(
         examples, 2, base=str(tiny_base), recipe=TINY, device="cpu", progress=progress

@@ -15,8 +15,10 @@ from classifier.thresholds import (
     NEVER,
     WALKS,
     choose_thresholds,
+    evidence,
     fewest,
     proven_threshold,
+    taken_together,
 )
 
 SETS = 200
@@ -141,6 +143,27 @@ def test_it_takes_as_many_flawless_predictions_as_fewest_says() -> None:
         confidence = np.linspace(0.6, 0.99, count)
         assert proven_threshold(confidence, np.full(count, True), target) == 0.6
         assert proven_threshold(confidence[1:], np.full(count - 1, True), target) is None
+
+
+def test_the_evidence_counts_what_is_sure_enough_to_be_answered() -> None:
+    confidence = np.array([0.9, 0.8, 0.6, 0.5, 0.49])
+    correct = np.array([True, True, False, True, False])
+    assert evidence(confidence, correct, 0.05) == {"answers": 4, "wrong": 1, "needed": 63}
+    nothing = np.empty(0)
+    assert evidence(nothing, nothing.astype(bool), 0.03)["needed"] == fewest(0.03)
+
+
+def test_intents_with_a_target_of_their_own_are_no_evidence_for_the_others() -> None:
+    first = [*["a"] * 70, *["special"] * 80, *["oos"] * 9, *["person"] * 9]
+    counted, risk = taken_together(first, 0.05, {"special": 0.05}, ["person"])
+    assert counted.tolist() == [name == "a" for name in first]
+    # Two proofs share the risk, so 70 that would be enough alone prove nothing.
+    assert fewest(0.05) <= 70 < fewest(0.05, risk)
+    everything = np.full(len(first), True)
+    overall, _ = choose_thresholds(
+        np.full(len(first), 0.9), first, everything, 0.05, {"special": 0.05}, ["person"]
+    )
+    assert overall == NEVER
 
 
 def test_one_error_more_than_the_bound_allows_raises_the_threshold() -> None:

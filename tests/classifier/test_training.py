@@ -39,9 +39,29 @@ def test_progress_counts_every_step_of_every_fit_once(trained: Any) -> None:
     each = [TINY.epochs * -(-rows // TINY.batch_size) for rows in fits]
     assert [step for _, step, _, _ in steps] == list(range(1, sum(each) + 1))
     assert {total for _, _, total, _ in steps} == {sum(each)}
-    assert [epoch for epoch, *_ in steps][:: each[0] - 1][:2] == [1, TINY.epochs]
-    assert (steps[each[0]][0], steps[-1][0]) == (1, TINY.epochs)
+    assert [where for where, *_ in steps][:: each[0] - 1][:2] == [
+        "model 1 of 2, epoch 1",
+        f"model 1 of 2, epoch {TINY.epochs}",
+    ]
+    assert steps[each[0]][0] == "model 2 of 2, epoch 1"
+    assert steps[-1][0] == f"model 2 of 2, epoch {TINY.epochs}"
     assert steps[-1][3] < steps[0][3]
+
+
+def test_where_one_model_alone_is_trained_progress_tells_its_epochs_alone(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    two = [Example("where is it", "where"), Example("pay me back", "refund")]
+    train_to_directory(
+        two,
+        tmp_path / "out",
+        base=str(tiny_base),
+        recipe=replace(SHORT, epochs=2),
+        progress=lambda where, *_: said.append(where),
+        device="cpu",
+    )
+    assert set(said) == {"epoch 1", "epoch 2"}
 
 
 def test_progress_counts_the_names_of_intents_and_every_round(
@@ -54,7 +74,7 @@ def test_progress_counts_the_names_of_intents_and_every_round(
         tmp_path / "out",
         base=str(tiny_base),
         recipe=recipe,
-        progress=lambda _epoch, step, of, _loss: steps.append((step, of)),
+        progress=lambda _where, step, of, _loss: steps.append((step, of)),
         device="cpu",
     )
     assert metrics["held_out"] == len(examples)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli import chat, rundir
 from cli.chat import _print
+from cli.compose import read_settings
+from cli.errors import CommandError
 
 EXCHANGE: dict[str, Any] = {
     "text": "blorp",
@@ -57,3 +63,25 @@ def test_an_intent_with_square_brackets_is_shown_as_it_is(
 ) -> None:
     _print(EXCHANGE | {"intent": "where[/x]"}, explain=False)
     assert "intent where[/x] (64.0%)" in capsys.readouterr().out
+
+
+def test_beside_a_start_that_trains_it_says_so_and_since_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no .env is
+    monkeypatch.setattr(chat, "START_TIMEOUT", 0.3)
+    lock = rundir.take_lock(tmp_path)
+    starter = {"pid": 1, "started": time.time() - 130}
+    run = {"pid": os.getpid(), "mode": "simulator", "ready": False}
+    rundir.write(tmp_path, {**run, "children": {"starter": starter}})
+    try:
+        with (
+            pytest.raises(CommandError, match="Nothing was ready"),
+            chat._pipeline(read_settings(data_dir=tmp_path)),
+        ):
+            pass
+    finally:
+        os.close(lock)
+    said = capsys.readouterr().err
+    assert "It is training the starter model (once; five to ten minutes" in said
+    assert said.count("2 min so far") == 1

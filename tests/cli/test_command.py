@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
 from bot import app
 from bot.checks import WrongSettingsError
@@ -294,6 +294,8 @@ def test_where_standard_error_is_closed_the_exit_code_alone_tells(
         (("train", "--data", "nope.jsonl"), "nope.jsonl: there is no such file"),
         (("train", "--data", "data.jsonl", "--test", "nope"), "nope: there is no such file"),
         (("train", "--data", "data.jsonl", "--base", "./empty"), "has no readable config.json"),
+        (("train", "--data", "empty"), "empty is a folder: name its examples.jsonl"),
+        (("evaluate", "--data", "empty"), "or set PACK to it"),
         (("evaluate", "--model", "nope"), "nope: there is no such model"),
         (("evaluate", "--model", "empty"), "is not a model directory"),
         (("evaluate", "--data", "nope"), "nope: there is no such file"),
@@ -330,6 +332,21 @@ def test_a_name_that_the_hub_does_not_know_is_a_wrong_argument(
     for result in results:
         assert result.code == 2
         assert "is neither a directory here nor a model of the hub" in result.err
+
+
+def test_a_name_that_is_looked_for_in_a_hub_that_is_away_is_told_with_what_to_name(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> str:
+        raise LocalEntryNotFoundError("An error happened while trying to locate the files")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", away)
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    result = frontdesk("train", "--data", str(data), "--out", "m", "--base", "bert")
+    assert result.code == 1
+    assert "base model bert: is no directory here, and the hub can't be reached" in result.err
+    assert "name minilm" in result.err
+    assert "EntryNotFound" not in result.err
 
 
 def test_a_hub_that_is_away_may_be_back_later(

@@ -96,7 +96,8 @@ def test_one_is_erased_and_the_other_is_not(desk: Desk, frontdesk: Command) -> N
     assert "backups" in done.err
     assert names(desk) == ["", "Ben"]
     again = frontdesk("customers", "erase", "@ada", "--yes")
-    assert again.code == 1
+    assert again.code == 2
+    assert frontdesk("customers", "export", "@ada").code == 2
     assert "customers list" in again.err
 
 

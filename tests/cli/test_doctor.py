@@ -114,6 +114,18 @@ def test_doctor_says_which_lines_of_the_file_of_settings_can_not_be_read(
     assert "kept for good" in checks(result)["retention"]["detail"]
 
 
+def test_doctor_tells_lines_that_nobody_reads_once_and_beside_a_wrong_setting_too(
+    place: Place,
+) -> None:
+    (place.folder / ".env").write_text("RETENTION_DAY=90\nMAX_BATCH=many\nLOG_LEVEL='INFO\n")
+    result = place.run("doctor")
+    assert result.code == 2
+    assert "MAX_BATCH: write a whole number" in result.err
+    assert "RETENTION_DAY in .env is no setting and is ignored. Did you mean" in result.err
+    assert result.err.count("line 3") == 1
+    assert "python-dotenv" not in result.err
+
+
 def test_beside_up_doctor_warns_of_what_compose_alone_hands_on(
     place: Place, frontdesk: Command
 ) -> None:
@@ -270,6 +282,34 @@ def test_doctor_tells_what_a_pack_has_that_the_champion_was_not_trained_for(
     (edited / "examples.jsonl").unlink()
     monkeypatch.setenv("PACK", str(edited))
     assert "learnt" not in checks(frontdesk("doctor", "--json"))
+
+
+def test_doctor_says_of_another_packs_champion_what_up_says(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACK", str(ROOT / "packs" / "insurance"))
+    found = checks(frontdesk("doctor", "--json"))["learnt"]
+    assert found["status"] == "warn"
+    assert "intents of insurance: it was trained for another pack" in found["detail"]
+    assert "such as models-insurance; the first start there trains one" in found["hint"]
+    assert "train --from-feedback" not in found["hint"]
+
+
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [
+        ("bert", "BASE_MODEL bert is neither minilm nor a folder here, and was not downloaded"),
+        ("./models/bert", "is neither minilm nor a folder here, nor a name of the hub's"),
+    ],
+)
+def test_doctor_tells_a_base_model_that_is_not_here(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch, base: str, says: str
+) -> None:
+    assert "base" not in checks(frontdesk("doctor", "--json"))
+    monkeypatch.setenv("BASE_MODEL", base)
+    found = checks(frontdesk("doctor", "--json"))["base"]
+    assert found["status"] == "warn"
+    assert says in found["detail"]
 
 
 def test_doctor_finds_an_outdated_database_and_redis_away(

@@ -346,6 +346,12 @@ def test_csv_from_a_pipe_is_to_be_saved_as_a_file(frontdesk: Command) -> None:
     assert "pipe" not in frontdesk("import", "none.jsonl", "--into", "mine").err
 
 
+def test_a_pack_is_imported_into_by_its_file_too(frontdesk: Command) -> None:
+    write("nlu.yml", NLU)
+    assert frontdesk("import", "nlu.yml", "--into", "mine/pack.yml").code == 0
+    assert Path("mine/pack.yml").is_file()
+
+
 def test_a_folder_without_a_pack_is_refused(frontdesk: Command) -> None:
     write("nlu.yml", NLU)
     result = frontdesk("import", "nlu.yml", "--into", ".")
@@ -509,6 +515,17 @@ def test_an_export_of_what_is_not_there_says_so(frontdesk: Command) -> None:
     assert result.code == 2
     assert "none.jsonl: there is no such file" in result.err
     assert "PACK" not in result.err
+
+
+def test_an_export_to_rasa_says_that_it_does_not_write_what_always_goes_to_people(
+    frontdesk: Command,
+) -> None:
+    result = frontdesk("export", "project", "--from", FLORIST, "--format", "rasa")
+    people = len(packs.load(FLORIST).never_answered())
+    assert people
+    assert f"always goes to a person is not written ({people})" in result.err
+    canned = frontdesk("export", "out.csv", "--from", FLORIST, "--format", "chatwoot")
+    assert "always goes to a person" not in canned.err
 
 
 def test_an_export_to_rasa_wants_a_folder(frontdesk: Command) -> None:

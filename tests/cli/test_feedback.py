@@ -203,6 +203,13 @@ def test_a_list_keeps_to_whose_which_since_when_and_how_many(
     nothing = frontdesk("feedback", "list", "--intent", "person")
     assert (nothing.code, nothing.out) == (0, "")
     assert "None of those." in nothing.err
+    unknown = frontdesk("feedback", "list", "--intent", "wher")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "The pack has no intent wher; did you mean where?" in unknown.err
+    taught = teaching.said("five", RELABEL, "where")
+    with teaching.desk.store.writing() as session:
+        session.query(Feedback).filter_by(id=taught).one().intent = "gone"
+    assert set(outcomes(frontdesk, "--intent", "gone")) == {taught}
 
 
 def test_a_desk_to_which_nobody_has_taught_anything_says_so(

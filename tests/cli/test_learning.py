@@ -305,6 +305,15 @@ def test_from_feedback_refuses_a_file(frontdesk: Command) -> None:
     assert frontdesk("train", "--from-feedback", "--data", "x.csv").code == 2
 
 
+def test_a_training_that_no_worker_does_can_not_be_left_to_one(
+    place: Place, no_models: Path, frontdesk: Command
+) -> None:
+    result = frontdesk("train", "--no-wait")
+    assert result.code == 2
+    assert "add --from-feedback" in result.err
+    assert not no_models.exists()
+
+
 def test_evaluate_measures_the_champion_on_the_packs_test(frontdesk: Command) -> None:
     result = frontdesk("evaluate", "--json")
     assert result.code == 0, result.err
@@ -347,7 +356,7 @@ def test_a_training_without_a_terminal_says_at_once_and_at_each_tenth_how_far_it
 ) -> None:
     with training_progress("Training") as step:
         for done in range(1, 41):  # two rounds of two epochs
-            step(1 + (done - 1) // 10 % 2, done, 40, 0.5)
+            step(f"epoch {1 + (done - 1) // 10 % 2}", done, 40, 0.5)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in said] == [
         "Training: 2%",
@@ -377,11 +386,16 @@ def test_a_seed_out_of_range_is_refused_with_the_range(
 def test_train_says_what_would_prove_more(
     place: Place, no_models: Path, frontdesk: Command
 ) -> None:
-    advice = "higher target_error in pack.yml, may"
-    assert advice in frontdesk("train", "--epochs", "1").out
+    said = frontdesk("train", "--epochs", "1").out
+    assert "More examples, or a higher target_error in pack.yml, may change that" in said
+    assert "an intent's own threshold there answers at your own risk" in said
+    (version,) = registry.versions(no_models)
+    answers = version.metrics["evidence"]["answers"]
+    # So many without an error prove 5 % (docs/classifier.md).
+    assert f"{answers} held-out answers could prove it; 63 without an error are needed" in said
     data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
     said = frontdesk("train", "--epochs", "1", "--data", str(data)).out
-    assert "more of them may" in said
+    assert "More examples may change that" in said
     assert "pack.yml" not in said
 
 

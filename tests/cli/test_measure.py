@@ -19,6 +19,7 @@ from classifier.data import Example
 from classifier.engine import Classifier
 from classifier.evaluate import evaluate
 from classifier.report.write import FILES
+from classifier.thresholds import fewest
 from classifier.training import train_version
 from classifier.vocabulary import Neighbour, Prediction, Scored
 from cli.screen import percent_at_most
@@ -112,7 +113,7 @@ def test_cross_validation_trains_and_measures_each_fold(place: Place, frontdesk:
     assert found["examples"] == 24
     assert found["cross_validation"]["folds"] == 2
     for fold in (1, 2):
-        assert re.search(rf"Fold {fold} of 2: \d+%, epoch 1", result.err)
+        assert re.search(rf"Fold {fold} of 2: \d+%, (model 1 of \d, )?epoch 1", result.err)
     assert "Cross-validation" in (place.folder / "report" / "report.html").read_text()
 
 
@@ -242,6 +243,20 @@ def test_a_model_to_compare_that_is_not_there_is_named(frontdesk: Command) -> No
     assert "runner-up: there is no such model" in result.err
 
 
+@pytest.mark.parametrize("verb", [("evaluate",), ("thresholds",), ("classify", "refund the cup")])
+def test_a_model_is_named_by_its_version_as_models_list_shows_it(
+    own_models: Path, worse: Path, frontdesk: Command, verb: tuple[str, ...]
+) -> None:
+    shutil.copytree(worse, own_models / worse.name)
+    result = frontdesk(*verb, "--model", worse.name, "--json")
+    assert result.code == 0, result.err
+    found = result.json()
+    assert found["model"] == worse.name
+    by_pointer = frontdesk(*verb, "--model", "champion", "--json").json()
+    assert by_pointer["model"] == registry.champion(own_models)
+    assert frontdesk(*verb, "--model", str(worse), "--json").json() == found
+
+
 def test_a_text_that_looks_like_markup_is_printed_as_it_is(
     place: Place, frontdesk: Command, worse: Path
 ) -> None:
@@ -329,7 +344,27 @@ def test_thresholds_aims_at_what_the_model_was_trained_for(frontdesk: Command) -
     # Twenty texts can't promise three in a hundred.
     strict = frontdesk("thresholds", "--target", "0.03", "--json").json()
     assert strict["chosen"] is None
-    assert "too few to promise" in frontdesk("thresholds", "--target", "0.03").out
+    answers, needed = strict["evidence"]["answers"], strict["evidence"]["needed"]
+    assert 0 < answers < needed == fewest(0.03)
+    said = frontdesk("thresholds", "--target", "0.03").out
+    assert f"{answers} held-out answers could prove it; {needed} without an error are" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--target", "5"), "for 5 % write 0.05"),
+        (("--at", "70"), "for 70 % write 0.7"),
+        (("--at", "much"), "'much' is not between 0 and 1."),
+        (("--target", "0"), "'0' is not between 0.0001 and 0.9999."),
+    ],
+)
+def test_a_share_in_percent_is_refused_with_the_number_to_write(
+    frontdesk: Command, arguments: tuple[str, str], says: str
+) -> None:
+    result = frontdesk("thresholds", *arguments)
+    assert result.code == 2
+    assert says in " ".join(result.err.replace("│", " ").split())
 
 
 def test_thresholds_of_one_intent(frontdesk: Command) -> None:
@@ -414,6 +449,20 @@ def test_classify_explains_itself(frontdesk: Command, monkeypatch: pytest.Monkey
     found = frontdesk("classify", "refund the cup", "--explain", "--json").json()
     assert (found["scope"], found["scope_threshold"]) == (0.4219, 0.42201)
     assert len(frontdesk("classify", "refund the cup").out.splitlines()) == 1
+
+
+def test_classify_says_what_is_never_answered_however_sure_the_model_is(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Classifier.__call__
+
+    def unproven(self: Classifier, texts: list[str], *more: object) -> list[Prediction]:
+        return [replace(prediction, threshold=1.0) for prediction in call(self, texts)]
+
+    monkeypatch.setattr(Classifier, "__call__", unproven)
+    said = frontdesk("classify", "refund the cup", "--explain").out
+    assert "(never answered unasked)" in said
+    assert "answered from" not in said
 
 
 def test_where_nothing_is_answered_no_share_of_it_is_wrong(

@@ -252,6 +252,16 @@ def test_chat_starts_what_is_missing_and_stops_it_again(place: Place) -> None:
     assert not rundir.is_locked(place.data_dir)
 
 
+def test_chat_without_a_model_says_that_it_trains_one_first_and_how_far_that_is(
+    place: Place, no_models: Path
+) -> None:
+    result = chat(place)
+    assert result.code == 0, result.err
+    assert result.json()["model"] == registry.champion(no_models)
+    assert "There is no model yet: training the starter model (once; five to ten" in result.err
+    assert "Training: 100%" in result.err
+
+
 def test_chat_in_vain_says_why_the_start_failed(place: Place) -> None:
     result = chat_with(place, REDIS_URL="redis://127.0.0.1:1")
     assert result.code == 1

@@ -360,5 +360,7 @@ def test_a_training_worker_that_is_killed_at_a_stop_is_no_fault(
     settings = read_settings()
     run = Run(settings, load_pack(settings), quiet=True)
     told = {name: run._start_process(name, {}).when_killed for name in PROCESSES}
-    assert told.pop("training") == "killed; a run under way begins anew at the next start"
+    assert told.pop("training") == (
+        "killed; if it was training, that run begins anew at the next start"
+    )
     assert set(told.values()) == {"did not stop in time: killed"}

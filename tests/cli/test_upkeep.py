@@ -83,7 +83,7 @@ def test_operators_are_added_listed_and_removed(desk: Desk, frontdesk: Command) 
     assert removed.code == 0
     assert "an administrator of the operators' group is an admin again within ten" in removed.err
     gone = frontdesk("operators", "remove", "42")
-    assert gone.code == 1
+    assert gone.code == 2
     assert "42 is no operator" in gone.err
 
 
@@ -134,7 +134,7 @@ def test_doctor_closes_parked_updates_that_are_given_up(desk: Desk, frontdesk: C
     park(desk)
     [(id_, *_)] = intake.parked(desk)
     assert frontdesk("doctor", "--retry", "--dismiss", str(id_)).code == 2
-    assert frontdesk("doctor", "--dismiss", "99").code == 1
+    assert frontdesk("doctor", "--dismiss", "99").code == 2
     assert len(intake.parked(desk)) == 1
     result = frontdesk("doctor", "--dismiss", str(id_), "--json")
     assert checks(result)["updates"]["status"] == Status.OK

@@ -82,6 +82,15 @@ def test_a_folder_that_is_not_there_is_named(place: Place, frontdesk: Command) -
     assert "PACK" not in result.err
 
 
+def test_a_pack_is_named_as_the_setting_names_it_or_by_its_file(
+    place: Place, pack_dir: Path, frontdesk: Command
+) -> None:
+    shutil.copytree(pack_dir, place.folder / "packs" / "mine")
+    for named in ("mine", "packs/mine", "packs/mine/pack.yml"):
+        result = frontdesk("validate", named, "--quick", "--json")
+        assert result.json()["pack"] == "packs/mine", result.err
+
+
 def test_of_a_folder_of_packs_the_packs_are_named(
     place: Place, pack_dir: Path, frontdesk: Command
 ) -> None:

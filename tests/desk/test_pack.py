@@ -95,6 +95,11 @@ def test_a_missing_pack_says_what_to_set(tmp_path: Path) -> None:
     assert "Set PACK to a pack's folder" in error
 
 
+def test_a_pack_under_another_name_says_how_the_file_must_be_called(tmp_path: Path) -> None:
+    (tmp_path / "pack.yaml").write_text("name: mine\n")
+    assert "the file must be called pack.yml: rename pack.yaml." in _error(tmp_path)
+
+
 def test_a_file_in_place_of_the_folder_is_a_missing_pack(tmp_path: Path) -> None:
     (tmp_path / "pack").write_text("x")
     assert "the file is missing" in _error(tmp_path / "pack")

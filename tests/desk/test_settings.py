@@ -37,6 +37,7 @@ def test_without_any_setting_there_are_defaults_that_work() -> None:
     [
         ("BOT_TOKEN", "hello", "must look like 123456789:AA… as @BotFather gave it"),
         ("BOT_TOKEN", "abc:AAabcdefghijklmnopqrstuvwxyz", "must look like 123456789"),
+        ("OPERATOR_CHAT_ID", "1234567890", "/id in the group tells its id, which begins with"),
         ("OPERATOR_CHAT_ID", "@mygroup", "write a whole number. (Id of the operators' supergroup"),
         ("TELEGRAM_API_URL", "api.telegram.org", "must start with http:// or https://"),
         ("WEBHOOK_URL", "bot.example.org", "must start with http:// or https://"),
@@ -248,6 +249,7 @@ def test_a_pack_is_a_folder_or_a_name_under_packs(tmp_path: Path) -> None:
     assert load(pack="mine").pack_dir == Path("mine")
     assert load(pack="insurance").pack_dir == Path("packs/insurance")
     assert load(pack="/srv/pack").pack_dir == Path("/srv/pack")
+    assert load(pack="packs/insurance/pack.yml").pack_dir == Path("packs/insurance")
 
 
 def test_the_documentation_names_every_setting_with_its_default_and_meaning() -> None:
