@@ -215,7 +215,7 @@ def clock(settings: Settings, desk: Desk) -> Iterator[Finding]:
 
 
 def redis(settings: Settings) -> Iterator[Finding]:
-    from cli.compose import check_redis
+    from cli.compose import check_redis, eviction
 
     run = rundir.running(settings.data_dir)
     url = settings.redis_url or (run or {}).get("redis_url")
@@ -224,11 +224,15 @@ def redis(settings: Settings) -> Iterator[Finding]:
         return
     try:
         check_redis(str(url))
+        policy = eviction(str(url))
     except CommandError as error:
         yield Finding("redis", Status.FAIL, str(error))
         return
     kind = "the server of REDIS_URL" if settings.redis_url else "the embedded server"
     yield Finding("redis", Status.OK, f"{kind} answers")
+    if policy:
+        detail = f"throws the queue's keys away when it is full (maxmemory-policy {policy})"
+        yield Finding("redis", Status.WARN, detail, "Set maxmemory-policy noeviction")
 
 
 def _embedded() -> Finding:

@@ -163,8 +163,22 @@ def check_redis(url: str) -> None:
             queues.check_writes(client)
         except DeskError as error:
             raise MisconfiguredError(str(error)) from None
-        except redis.exceptions.RedisError as error:
+        except redis.exceptions.ResponseError as error:
             raise MisconfiguredError(f"Redis answers, but {_refusal(error)}") from None
+
+
+def eviction(url: str) -> str | None:
+    """The policy by which a server throws keys away once it is full; None if it does not, or does
+    not say. Raises as `ping_redis` does."""
+    import redis
+
+    with _redis(url) as client:
+        try:
+            memory: Any = client.info("memory")
+        except redis.exceptions.ResponseError:
+            return None
+    policy = memory.get("maxmemory_policy", "noeviction")
+    return str(policy) if memory.get("maxmemory") and policy != "noeviction" else None
 
 
 def _refusal(error: Exception) -> str:
@@ -186,12 +200,17 @@ def _refusal(error: Exception) -> str:
             f"is in cluster mode: {said}. The queue needs one primary that has all keys: turn "
             "cluster mode off, or take another server."
         )
-    return f"it refuses to write: {said}. See docs/deploy.md, A Redis that others use, too."
+    if isinstance(error, redis.exceptions.NoPermissionError) or "NOPERM" in said:
+        return (
+            f"forbids its user what the queue needs: {said}. Allow all keys rq:* and what else is "
+            "in ops/redis.acl (docs/deploy.md, A Redis that others use, too)."
+        )
+    return f"it refuses to write: {said}."
 
 
 @contextmanager
 def _redis(url: str) -> Iterator[Redis]:
-    """A connection that has answered a PING."""
+    """A connection that has answered a PING. `CommandError` where it stops answering, too."""
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
@@ -204,6 +223,7 @@ def _redis(url: str) -> Iterator[Redis]:
     with client:
         try:
             client.ping()
+            yield client
         except redis.exceptions.AuthenticationError as error:
             raise MisconfiguredError(f"Redis refuses the password in REDIS_URL: {error}.") from None
         except (redis.exceptions.RedisError, OSError) as error:
@@ -211,4 +231,3 @@ def _redis(url: str) -> Iterator[Redis]:
                 f"Redis at {scrub(url)} does not answer: {error}. Check REDIS_URL and that the "
                 "server runs; without REDIS_URL `frontdesk up` starts an embedded one."
             ) from None
-        yield client

@@ -168,7 +168,7 @@ def check_writes(connection: Redis) -> None:
     A full server, a replica and one whose disk is full refuse it, each by an error of redis-py's;
     so does one in cluster mode, where the keys are of different slots.
     """
-    with connection.pipeline() as pipeline:
+    with leaving_replicas(connection), connection.pipeline() as pipeline:
         for number in range(2):
             pipeline.set(f"rq:frontdesk:check:{number}", 1, ex=60)
         pipeline.execute()

@@ -176,6 +176,7 @@ class BatchWorker(SimpleWorker):
         self._suspended = False
         self._ended = False
         self._beat = 0.0
+        self._shown = time.monotonic()  # its birth, soon after, writes the same
 
     @classmethod
     def find_by_key(cls, *args: Any, **kwargs: Any) -> BaseWorker | None:
@@ -243,6 +244,7 @@ class BatchWorker(SimpleWorker):
 
     def _take(self) -> bool:
         """Claim what waits into `_batch`; returns whether the queue has moved."""
+        self._show()
         size = self.max_batch
         if self._jobs_left is not None:
             size = min(size, self._jobs_left)
@@ -263,13 +265,16 @@ class BatchWorker(SimpleWorker):
 
     def _wait(self) -> None:
         """Return when a job waits or a tick has passed, without taking anything."""
-        self._show(WorkerStatus.IDLE)
         key = self._queue.key
         self.connection.blmove(key, key, self.idle_tick, "LEFT", "LEFT")  # type: ignore[arg-type]
 
-    def _show(self, state: WorkerStatus) -> None:
-        """Tell Redis every few seconds that the worker is there, and what it waits for."""
-        if time.monotonic() - self._beat > min(self.dequeue_timeout, 5):
+    def _show(self) -> None:
+        """Tell Redis every few seconds that the worker is there, and what it waits for.
+
+        Under load, too: a batch's end says only that who is in RQ's lists is still there.
+        """
+        if time.monotonic() - self._shown > min(self.dequeue_timeout, 5):
+            state = WorkerStatus.SUSPENDED if self._suspended else WorkerStatus.IDLE
             with self.connection.pipeline() as pipeline:
                 # All of it, as at birth: Redis may have been emptied since, or be another one.
                 pipeline.hset(self.key, mapping=self.serialize())
@@ -277,14 +282,13 @@ class BatchWorker(SimpleWorker):
                 self.set_state(state, pipeline=pipeline)
                 self.heartbeat(pipeline=pipeline)
                 pipeline.execute()
-            self._beat = time.monotonic()
+            self._shown = self._beat = time.monotonic()
 
     def check_for_suspension(self, burst: bool) -> None:
         """Nothing. RQ asks before each take; the claim script has its own look, in that step."""
 
     def _rest(self) -> None:
         """Let a tick of the suspension pass; RQ would wait for its end without a sign of life."""
-        self._show(WorkerStatus.SUSPENDED)
         time.sleep(self.idle_tick)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from desk.domain import DeskError
 from desk.scrubbing import scrub
@@ -68,9 +68,13 @@ def connect(url: str) -> Redis:
 
 
 def check_version(connection: Redis) -> None:
-    """Raise `DeskError` for a server older than `OLDEST`."""
-    version = str(connection.info("server")["redis_version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+    """Raise `DeskError` for a server older than `OLDEST`; one that does not say is believed."""
+    try:
+        version = str(connection.info("server")["redis_version"])
+        known = tuple(int(part) for part in version.split(".")[:2])
+    except (ResponseError, KeyError, ValueError):
+        return  # a user without INFO, a managed server, a version as 7.4-rc1
+    if known < OLDEST:
         raise DeskError(
             f"Redis {version} is too old: {OLDEST[0]}.{OLDEST[1]} or later is needed, or Valkey."
         )

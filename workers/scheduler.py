@@ -45,8 +45,8 @@ log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 1.0
 STUCK_SECONDS = 4.0
-"""A message that waited so long is looked up in Redis. A batch takes half of that at most, as
-`workers.pace` measures it."""
+"""A message that waited so long is looked up in Redis. A batch takes half of that, and one that
+tries whether more fit less than all of it, as far as `workers.pace` foresees."""
 HESITATE_SECONDS = 20.0
 """After an outage or a pause of its own the scheduler takes no run for dead for so long: whoever
 trains could not give a sign of life either, and gives the next within ten seconds."""

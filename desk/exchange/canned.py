@@ -47,6 +47,7 @@ def read(path: Path) -> Material:
     Raises `ExchangeError` for other columns, a broken row, and a row without a name or a text.
     """
     material = Material()
+    lost: list[str] = []
     for where, row, system in _rows(path):
         name, content = row[NAMES[system]].strip(), row["content"].strip()
         if row.get("active", "").strip().lower() == "false":
@@ -60,12 +61,19 @@ def read(path: Path) -> Material:
             said = f"{name!r} has {size}: shorten it; it is not imported"
             material.notices.append(Notice(said, where))
             continue
-        material.answers.append(Answer(where, name, _READ[system](content), makes_reply=True))
+        text = _READ[system](content, lost)
+        material.answers.append(Answer(where, name, text, makes_reply=True))
     if not material.answers and material.notices:
         first = material.notices[0]
         raise ExchangeError(f"{first.where}: {first.message}, and no other row has an answer")
     if not material.answers:
         raise ExchangeError(f"{path}: the file holds no answers")
+    if lost:
+        said = (
+            f"links of which only the words are imported: {len(lost)}. An address must begin with "
+            "https://, http://, mailto:, tel: or a pack's {value}, and have no {customer} in it"
+        )
+        material.notices.append(Notice(said, str(path)))
     return material
 
 

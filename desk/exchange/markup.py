@@ -15,9 +15,12 @@ _QUOTE = re.compile(r"&(?:quot|#34|#39|#x22|#x27);")
 _FOREIGN = (("{{", "}}"), ("#{", "}"))
 _LINK = re.compile(r"<(?P<end>/?)a(?=[\s>])(?P<attributes>[^<>]*)>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""(?P<name>[A-Za-z-]+)(?:=(?P<quoted>"[^"]*"|'[^']*'))?""")
-_ADDRESS = re.compile(r"https?://|mailto:|tel:|\{[^{}]+\}", re.IGNORECASE)
-"""How the address of a link may begin; a pack fills in its own. Others, such as tg: of a person or
-javascript:, are nothing that a customer should be led to by a stranger's file."""
+_ADDRESS = re.compile(
+    r"(?!.*\{customer\})(?:https?://|mailto:|tel:|\{[^{}]+\})", re.IGNORECASE | re.DOTALL
+)
+"""How the address of a link may begin; a pack fills in its own, but a customer's name nowhere.
+Others, such as tg: of a person or javascript:, are nothing that a customer should be led to by a
+stranger's file."""
 _KEPT = {"strong": "b", "em": "i", "del": "s", "strike": "s", "ins": "u"} | {
     tag: tag for tag in ("a", "b", "blockquote", "code", "i", "pre", "s", "u")
 }
@@ -100,21 +103,27 @@ def to_plain(text: str) -> str:
     return plain if "<" not in text and from_plain(plain) == from_plain(text) else text
 
 
-def from_chatwoot(text: str) -> str:
-    """Chatwoot's Markdown and its contact's name in a pack's markup."""
+def from_chatwoot(text: str, lost: list[str]) -> str:
+    """Chatwoot's Markdown and its contact's name in a pack's markup. Addresses of links of which
+    only the words stay are added to `lost`."""
     text = _CHATWOOT_CUSTOMER.sub("{customer}", text.replace("\r\n", "\n").strip())
-    marked = _from_markdown(text)
-    return escaped(text) if html_problems(marked) else marked
+    foreign: list[str] = []
+    marked = _from_markdown(text, foreign)
+    if html_problems(marked):
+        return escaped(text)
+    lost += foreign
+    return marked
 
 
-def from_zammad(text: str) -> str:
-    """Zammad's HTML and its customer's name in a pack's markup; pictures and styles are lost."""
+def from_zammad(text: str, lost: list[str]) -> str:
+    """Zammad's HTML and its customer's name in a pack's markup; pictures and styles are lost, and
+    addresses as above."""
     text = _ZAMMAD_CUSTOMER.sub("{customer}", text.replace("\r\n", "\n").strip())
     if not re.search(r"<[a-zA-Z/]", text):
         return from_plain(text)
     # What is behind the last end of a tag is none, and a parser would look for one again and again.
     tagged, end, rest = text.rpartition(">")
-    reader = _ZammadReader()
+    reader = _ZammadReader(lost)
     reader.feed(tagged + end + rest.replace("<", "&lt;"))
     reader.close()
     return reader.result()
@@ -134,7 +143,7 @@ def to_zammad(text: str) -> str:
     return f"<div>{lines}</div>"
 
 
-def _from_markdown(text: str) -> str:
+def _from_markdown(text: str, lost: list[str]) -> str:
     parts: list[str] = []
     opened: list[tuple[str, int]] = []
     end = 0
@@ -143,7 +152,7 @@ def _from_markdown(text: str) -> str:
         end = found.end()
         mark = found["mark"]
         if not mark:
-            parts.append(_element(found))
+            parts.append(_element(found, lost))
             continue
         before, after = text[found.start() - 1 : found.start()], text[end : end + 1]
         if opened and opened[-1][0] == mark and _touches(mark, before, after):
@@ -167,7 +176,7 @@ def _touches(mark: str, inner: str, outer: str) -> bool:
     return bool(inner.strip()) and not (mark[0] == "_" and outer.isalnum())
 
 
-def _element(found: re.Match[str]) -> str:
+def _element(found: re.Match[str], lost: list[str]) -> str:
     """What is no mark around other text, as a pack has it."""
     if found["escaped"] or found["broken"]:
         return escaped(found["escaped"] or found["broken"])
@@ -179,8 +188,11 @@ def _element(found: re.Match[str]) -> str:
         code = re.sub(r"^ (`.*|.*`) $", r"\1", found["code"])
         return f"<code>{escaped(code)}</code>"
     url = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", found["url"])
-    words = _from_markdown(found["words"])
-    return f'<a href="{html.escape(url)}">{words}</a>' if _ADDRESS.match(url) else words
+    words = _from_markdown(found["words"], lost)
+    if _ADDRESS.match(url):
+        return f'<a href="{html.escape(url)}">{words}</a>'
+    lost.append(url)
+    return words
 
 
 class _MarkdownWriter(HTMLParser):
@@ -314,8 +326,9 @@ def _fenced(code: str, *, block: bool) -> str:
 
 
 class _ZammadReader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, lost: list[str]) -> None:
         super().__init__()
+        self._lost = lost
         self._parts: list[str] = []
         self._opened: list[str] = []
         self._silent = 0
@@ -337,6 +350,8 @@ class _ZammadReader(HTMLParser):
             if _ADDRESS.match(url):
                 self._opened.append(kept)
                 self._parts.append(f'<a href="{html.escape(url)}">')
+            elif url:
+                self._lost.append(url)
         elif kept:
             self._opened.append(kept)
             self._parts.append(f"<{kept}>")

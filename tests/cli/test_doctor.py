@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from classifier import registry
 from cli import rundir
@@ -20,6 +21,7 @@ from desk.flow.desk import Desk
 from desk.tables import Feedback
 from tests.cli.conftest import ROOT, Place, Result, checks
 from tests.desk.acting import OLGA, Stage
+from tests.redis_servers import embedded_redis
 
 Command = Callable[..., Result]
 
@@ -323,6 +325,19 @@ def test_doctor_finds_an_outdated_database_and_redis_away(
     assert result.code == 1
     assert "frontdesk migrate" in found["database"]["detail"]
     assert found["redis"]["status"] == "fail"
+
+
+def test_doctor_warns_of_a_redis_that_throws_keys_away(
+    tmp_path: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with embedded_redis(tmp_path / "redis") as running, Redis.from_url(running.url) as server:
+        monkeypatch.setenv("REDIS_URL", running.url)
+        assert checks(frontdesk("doctor", "--json"))["redis"]["status"] == "ok"
+        server.config_set("maxmemory-policy", "allkeys-lru")
+        server.config_set("maxmemory", "1gb")
+        found = checks(frontdesk("doctor", "--json"))["redis"]
+    assert found["status"] == "warn"
+    assert "noeviction" in found["hint"]
 
 
 def test_doctor_warns_of_a_server_that_would_keep_a_dead_clients_locks(

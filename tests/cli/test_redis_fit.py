@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from cli.compose import check_redis
-from cli.errors import MisconfiguredError
+from cli.compose import check_redis, eviction
+from cli.errors import FAILED, CommandError, MisconfiguredError
 from desk import queues
 from desk.domain import DeskError
 from tests.redis_servers import embedded_redis
@@ -39,6 +40,65 @@ def test_one_that_takes_nothing_is_told_with_what_to_do(
             check_redis(running.url)
         with pytest.raises(RedisError):  # what a process's health asks
             queues.check_writes(server)
+
+
+def test_a_user_who_may_not_use_the_queues_keys_is_told_which_they_are(tmp_path: Path) -> None:
+    with (
+        valkey(tmp_path) as port,
+        user(port, ["other:*"], ["+@all"]) as url,
+        pytest.raises(MisconfiguredError, match=r"Allow all keys rq:\*"),
+    ):
+        check_redis(url)
+
+
+def test_a_user_who_may_not_ask_for_the_version_is_none_the_worse(tmp_path: Path) -> None:
+    with valkey(tmp_path) as port, user(port, ["*"], ["+@all", "-@dangerous"]) as url:
+        check_redis(url)
+        assert eviction(url) is None
+        connection.connect(url).close()
+
+
+@contextmanager
+def user(port: int, keys: list[str], may: list[str]) -> Iterator[str]:
+    """The address of a server for somebody who may do that alone, at these keys."""
+    with Redis(port=port) as server:
+        server.acl_setuser("desk", enabled=True, nopass=True, keys=keys, categories=may)
+        yield f"redis://desk:x@127.0.0.1:{port}/0"
+
+
+def test_one_that_holds_back_writes_does_not_answer_and_may_do_so_later(tmp_path: Path) -> None:
+    with embedded_redis(tmp_path) as running, Redis.from_url(running.url) as server:
+        server.client_pause(10_000, all=False)
+        with pytest.raises(CommandError, match="does not answer") as told:
+            check_redis(running.url)
+        server.client_unpause()
+    assert told.value.code == FAILED
+
+
+@pytest.mark.parametrize(
+    ("policy", "most", "found"),
+    [
+        ("allkeys-lru", "1gb", "allkeys-lru"),
+        ("allkeys-lru", "0", None),
+        ("noeviction", "1gb", None),
+    ],
+)
+def test_a_limit_at_which_keys_are_thrown_away_is_found(
+    tmp_path: Path, policy: str, most: str, found: str | None
+) -> None:
+    with embedded_redis(tmp_path) as running, Redis.from_url(running.url) as server:
+        server.config_set("maxmemory-policy", policy)
+        server.config_set("maxmemory", most)
+        assert eviction(running.url) == found
+
+
+@pytest.mark.parametrize("told", [{"redis_version": "7.4-rc1"}, {"redis_version": "?"}, {}])
+def test_one_whose_version_can_not_be_read_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(Redis, "info", lambda _server, _section: told)
+    with embedded_redis(tmp_path) as running, Redis.from_url(running.url) as server:
+        connection.check_version(server)
 
 
 def test_one_in_cluster_mode_is_told(tmp_path: Path) -> None:

@@ -241,6 +241,24 @@ def test_zammads_text_modules_are_read_with_their_html(tmp_path: Path) -> None:
     assert [notice.where for notice in material.notices] == [f"{path}:3"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "short_code,content\nhours,[our page](www.shop.example) [x](https://x.example) [b](/b)\n",
+        "name,content\nhours,<a href=#{ticket.customer.fullname}>a</a> <a href=/b>b</a> <a>c</a>\n",
+    ],
+)
+def test_links_of_which_only_the_words_stay_are_counted_and_told(
+    tmp_path: Path, content: str
+) -> None:
+    path = write(tmp_path, content, "canned.csv")
+    material = canned.read(path)
+    assert ["{" in answer.text for answer in material.answers] == [False]
+    (notice,) = material.notices
+    assert notice.where == str(path)
+    assert "only the words are imported: 2." in notice.message
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_canned_answers_are_read_as_a_spreadsheet_writes_them(
     tmp_path: Path, separator: str
@@ -318,8 +336,8 @@ def test_canned_answers_are_in_the_markup_of_their_system(pack: Pack) -> None:
     ],
 )
 def test_an_answers_markup_survives_both_systems(text: str) -> None:
-    assert markup.from_chatwoot(markup.to_chatwoot(text)) == text
-    assert markup.from_zammad(markup.to_zammad(text)) == text
+    assert markup.from_chatwoot(markup.to_chatwoot(text), []) == text
+    assert markup.from_zammad(markup.to_zammad(text), []) == text
     assert html_problems(text) == []
 
 
@@ -338,7 +356,7 @@ def test_an_answers_markup_survives_both_systems(text: str) -> None:
     ],
 )
 def test_what_chatwoots_editor_writes_is_read(written: str, meant: str) -> None:
-    assert markup.from_chatwoot(written) == meant
+    assert markup.from_chatwoot(written, []) == meant
     assert html_problems(meant) == []
 
 
@@ -363,7 +381,7 @@ def test_a_quote_stands_apart_in_markdown() -> None:
     ],
 )
 def test_what_touches_other_markup_is_read_as_it_is(text: str, back: str) -> None:
-    assert markup.from_chatwoot(markup.to_chatwoot(text)) == back
+    assert markup.from_chatwoot(markup.to_chatwoot(text), []) == back
     assert html_problems(text) == html_problems(back) == []
 
 
@@ -399,7 +417,7 @@ def test_the_cells_of_a_table_stay_apart() -> None:
     table = (
         "<table><tr><th>Express</th><td>5 EUR</td></tr><tr><td> Post </td><td>2</td></tr></table>"
     )
-    assert markup.from_zammad(table) == "Express 5 EUR\nPost 2"
+    assert markup.from_zammad(table, []) == "Express 5 EUR\nPost 2"
 
 
 def test_what_another_system_would_fill_in_is_noticed() -> None:

@@ -50,8 +50,9 @@ def test_a_text_that_is_too_long_is_left_and_told_with_its_line(tmp_path: Path, 
 def test_no_text_is_read_for_long_whatever_is_repeated_in_it(part: str) -> None:
     text = part * (4 * canned.MOST_CONTENT // len(part))  # so that the square of it is seen
     started = time.process_time()
-    for read in (markup.from_chatwoot, markup.from_zammad, markup.from_plain):
-        markup.foreign_variable(read(f"<p>{text}"))
+    for system in (markup.from_chatwoot, markup.from_zammad):
+        markup.foreign_variable(system(f"<p>{text}", []))
+    markup.foreign_variable(markup.from_plain(f"<p>{text}"))
     assert time.process_time() - started < 1
 
 
@@ -78,11 +79,23 @@ def test_a_link_leads_to_a_page_a_mailbox_or_a_telephone_and_else_is_its_words(
     link = f'<b>See <a href="{address}">our <i>page</i></a></b>.'
     meant = link if stays else "<b>See our <i>page</i></b>."
     assert markup.from_plain(link) == meant
-    assert markup.from_zammad(link) == meant
-    assert markup.from_chatwoot(f"**See [our _page_]({html.unescape(address)})**.") in (
+    assert markup.from_zammad(link, []) == meant
+    assert markup.from_chatwoot(f"**See [our _page_]({html.unescape(address)})**.", []) in (
         meant,
         f"<b>See [our <i>page</i>]({address})</b>.",  # without an address it was no link
     )
+
+
+@pytest.mark.parametrize("address", ["{}", "https://x.example/{}", "mailto:{}"])
+def test_a_link_to_a_customers_name_is_its_words_where_it_would_cost_the_answer(
+    address: str,
+) -> None:
+    name = "#{ticket.customer.fullname}"
+    link = f'<a href="{address.format(name)}">you</a>'
+    assert markup.from_zammad(f"Hi {name}, {link}", []) == "Hi {customer}, you"
+    name = "{{contact.name}}"
+    link = f"[you]({address.format(name)})"
+    assert markup.from_chatwoot(f"Hi {name}, {link}", []) == "Hi {customer}, you"
 
 
 def test_a_link_with_two_addresses_or_with_one_hidden_in_another_attribute_is_its_words() -> None:

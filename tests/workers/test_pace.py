@@ -55,6 +55,26 @@ def test_a_model_that_costs_the_same_for_each_message_gets_what_it_does_in_about
     assert all(each * size > 1 or size == 64 for size in sizes[5:])
 
 
+@pytest.mark.parametrize("each", [0.7, 1.0, 1.1, 1.5, 1.9])
+def test_what_was_too_slow_is_not_tried_again_and_again(each: float) -> None:
+    takes = [each * size for size in followed(Pace(each), 100, lambda size: size * each)]
+    assert sum(seconds > 2 for seconds in takes[20:]) <= 80 / 20
+    assert max(takes) < 4, "the scheduler would take the worker for dead"
+
+
+def test_a_batch_that_was_slow_for_once_holds_back_none_that_costs_less() -> None:
+    pace = Pace(0.01)
+    pace.learn(2, seconds=3)
+    sizes = followed(pace, 8, lambda size: size * 0.01)
+    assert sizes[-1] == 64
+
+
+def test_a_first_guess_of_no_time_at_all_is_no_error() -> None:
+    pace = Pace(0.0)
+    pace.learn(1, seconds=0.1)
+    assert pace.fits(64) == 64
+
+
 def followed(pace: Pace, batches: int, takes: Callable[[int], float]) -> list[int]:
     """The sizes of so many full batches of 64 at most, of which each takes what its size costs."""
     sizes = []

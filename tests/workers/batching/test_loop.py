@@ -414,6 +414,23 @@ def test_an_idle_worker_is_in_rqs_lists_again_after_redis_was_emptied(
         stop(process)
 
 
+def test_a_worker_that_always_has_a_little_to_do_is_in_them_again_too(
+    server: EmbeddedRedis, connection: Redis
+) -> None:
+    process = start(server.url, "plain")
+    try:
+        until(lambda: idle(connection))
+        connection.flushall()
+        begun = time.monotonic()
+        number = 0
+        while not BaseWorker.all(connection):
+            assert time.monotonic() - begun < 10
+            enqueue(connection, number := number + 1)
+            time.sleep(0.2)
+    finally:
+        stop(process)
+
+
 def test_a_worker_started_without_redis_ends_at_once_with_an_error(tmp_path: Path) -> None:
     process = start(f"unix://{tmp_path}/nobody.sock", "plain")
     try:

@@ -15,7 +15,7 @@ from batch_process import start, stop, until
 from redis import Redis
 from redis.exceptions import ReadOnlyError, ResponseError
 
-from desk.queues import CLASSIFY, TRAIN, enqueue_classify, enqueue_train
+from desk.queues import CLASSIFY, TRAIN, check_writes, enqueue_classify, enqueue_train
 from tests.chaos.proxy import Proxy
 from tests.redis_servers import embedded_redis
 from tests.workers.batching.jobs import enqueue, ids, listed
@@ -90,6 +90,17 @@ def test_who_enqueues_fails_once_and_then_finds_the_new_primary(
             act(connection)
         act(connection)
     assert failover.new.llen(f"rq:queue:{name}") == 1
+
+
+def test_the_check_of_a_process_health_finds_the_new_primary_too(failover: Failover) -> None:
+    with Redis.from_url(failover.url) as connection:
+        check_writes(connection)
+        failover.demote()
+        failover.move()
+        with pytest.raises(ReadOnlyError):
+            check_writes(connection)
+        check_writes(connection)
+    assert failover.new.exists("rq:frontdesk:check:0")
 
 
 def test_a_worker_outlives_a_failover_and_works_for_the_new_primary(failover: Failover) -> None:
