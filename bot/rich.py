@@ -90,7 +90,7 @@ class _Covered(NamedTuple):
 
 _BREAK = object()
 """Between two lines."""
-_ADDRESSES = frozenset({"url", "login_url", "web_app", "email_address"})
+_ADDRESSES = frozenset({"url", "login_url", "web_app", "email_address", "phone_number"})
 _ROOM = 10
 """For spaces and slashes around an address."""
 
@@ -147,6 +147,6 @@ def _addresses(block: object) -> Iterator[str]:
         address = each.get("url") if isinstance(each, dict) else None
         if isinstance(address, str) and address:
             yield address
-    email = block.get("email_address")
-    if isinstance(email, str) and email:
-        yield email
+    for address in (block.get("email_address"), block.get("phone_number")):
+        if isinstance(address, str) and address:
+            yield address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from itertools import pairwise
 
 from desk.telegram_html import escaped
 
@@ -37,10 +38,26 @@ def inert(text: str) -> str:
 def inert_markup(markup: str) -> str:
     """Telegram HTML of a pack's, in which likewise nothing notifies anybody or is a command."""
     parts = _TAGS.split(markup)  # every other one is a tag
-    return "".join(part if at % 2 else inert(unescape(part)) for at, part in enumerate(parts))
+    words = [unescape(part) for part in parts[::2]]
+    # Telegram looks at the text without its tags, in which a sign may stand apart from its word.
+    # What is live by itself counts, too: where a link begins or ends, so may an address.
+    live, begins = _live("".join(words)), 0
+    for number, word in enumerate(words):
+        ends = begins + len(word)
+        here = _live(word) | {at - begins for at in live if begins < at <= ends}
+        cuts = [0, *sorted(here), len(word)]
+        pieces = [word[start:end] for start, end in pairwise(cuts)]
+        parts[2 * number] = escaped(WORD_JOINER.join(pieces))
+        begins = ends
+    return "".join(parts)
 
 
 def defused(text: str) -> str:
     """A text in which a word joiner stands behind the @ of each mention and the / of each command,
     to be seen by nobody but Telegram."""
     return _LIVE.sub(lambda found: found[0] if found["address"] else found[0] + WORD_JOINER, text)
+
+
+def _live(text: str) -> set[int]:
+    """Where a text needs its word joiners: behind the sign of each live word."""
+    return {found.end() for found in _LIVE.finditer(text) if not found["address"]}

@@ -28,6 +28,13 @@ def quote(words: str) -> str:
     return shorten(clean(words), QUOTED)
 
 
+def may_quote(quoted: str, words: str) -> bool:
+    """Whether these words may be what a message replies to, by what is kept of that (`quote`): it
+    is the whole or a part that was marked, and of either the beginning."""
+    part = quoted.removesuffix("…")
+    return quoted in words or (part != "" and part in words)
+
+
 def origin(name: str) -> str:
     """What is kept of the name of whom a message was forwarded from, in one line."""
     return shorten(_line(clean(name)), ORIGIN) or "–"

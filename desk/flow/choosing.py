@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from desk.domain import Action, Decision, DeliveryState, FeedbackKind
 from desk.flow.answered import ANSWER_KEY, CHOSEN_KEY, HANDOVER_KEY
 from desk.flow.answering import ask_back, remember_answer
+from desk.flow.besides import may_quote
 from desk.flow.cards import CARD_KEY, is_post, post_message
 from desk.flow.composing import (
     answer_buttons,
@@ -20,6 +21,7 @@ from desk.flow.composing import (
     has_delivery,
     intent_title,
     language_of,
+    plain,
 )
 from desk.flow.desk import Desk
 from desk.flow.feedback import note_feedback
@@ -152,10 +154,8 @@ def _open_question(session: Session, conversation: Conversation, said: Message) 
     )
     if last is None or last.delivery_key is None or not last.delivery_key.startswith(ANSWER_KEY):
         return None
-    if said.quoted is not None and said.quoted not in last.text:
-        return None
     found = session.execute(
-        select(Message, DecisionRow.choices, DeliveryRow.telegram_id)
+        select(Message, DecisionRow.choices, DeliveryRow.telegram_id, DeliveryRow.payload)
         .select_from(DeliveryRow)
         .join(Message, Message.id == int(last.delivery_key.removeprefix(ANSWER_KEY)))
         .join(DecisionRow, DecisionRow.message_id == Message.id)
@@ -167,7 +167,11 @@ def _open_question(session: Session, conversation: Conversation, said: Message) 
     ).one_or_none()
     if found is None:
         return None
-    question = _Question(*found)
+    asked, choices, telegram_id, payload = found
+    # What they reply to is the question as it was sent: it is kept in another order.
+    if said.quoted is not None and not may_quote(said.quoted, plain(payload.get("text", ""))):
+        return None
+    question = _Question(asked, choices, telegram_id)
     return question if question.choices else None
 
 

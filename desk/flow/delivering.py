@@ -18,6 +18,7 @@ from desk.flow.following import show_following
 from desk.flow.handoff import call_person
 from desk.flow.noting import counted, happened
 from desk.flow.refreshing import edit_card, refresh_card
+from desk.flow.telling import QUOTES_KEY
 from desk.inert import inert
 from desk.policy import NOT_DELIVERED
 from desk.store import DATABASE_AWAY, after_commit
@@ -99,7 +100,8 @@ def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) ->
         # One that was recovered but not taken again has arrived all the same.
         if not _under_way(session, row, attempt, DeliveryState.SENDING, DeliveryState.PENDING):
             return
-        row.state, row.sent_at, row.error = DeliveryState.SENT, desk.clock(), None
+        _end(row, DeliveryState.SENT)
+        row.sent_at, row.error = desk.clock(), None
         counted(session, metrics.DELIVERIES, "sent")
         due = max(row.created_at, row.not_before or row.created_at)
         waited = max(0.0, (row.sent_at - due).total_seconds())
@@ -231,7 +233,7 @@ def customer_gone(
 
 def cancel(session: Session, row: DeliveryRow) -> None:
     """The delivery is not to be sent any more; the caller has locked it."""
-    row.state = DeliveryState.CANCELLED
+    _end(row, DeliveryState.CANCELLED)
     counted(session, metrics.DELIVERIES, "cancelled")
     happened(session, "delivery.cancelled", delivery=row.id, message=row.message_id)
 
@@ -262,7 +264,8 @@ def sent_barely(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | N
         row = session.get_one(DeliveryRow, delivery_id)
         if not _under_way(session, row, attempt, DeliveryState.SENDING, DeliveryState.PENDING):
             return
-        row.state, row.sent_at, row.error = DeliveryState.SENT, desk.clock(), None
+        _end(row, DeliveryState.SENT)
+        row.sent_at, row.error = desk.clock(), None
         if telegram_id is not None:
             row.telegram_id = telegram_id
         counted(session, metrics.DELIVERIES, "sent")
@@ -425,13 +428,21 @@ def _has_written(
 
 def _give_up(session: Session, row: DeliveryRow, error: str, outcome: str) -> None:
     """End a delivery that can't be sent, and tell nobody; the caller has locked it."""
-    # A change is over with that: tried again, it might undo a later one.
-    change = row.key.startswith(_OF_COPIES) or row.method in EDIT_METHODS
-    row.state = DeliveryState.CANCELLED if change else DeliveryState.FAILED
+    # A change is over with that: tried again, it might undo a later one. So is what quotes words:
+    # nothing is left of it to be tried again.
+    over = row.key.startswith((*_OF_COPIES, QUOTES_KEY)) or row.method in EDIT_METHODS
+    _end(row, DeliveryState.CANCELLED if over else DeliveryState.FAILED)
     row.error = kept_error(error)
     # Of such an end nothing is left to be repeated, and so nothing to be looked after.
-    ended = "cancelled" if change and outcome == "failed" else outcome
+    ended = "cancelled" if over and outcome == "failed" else outcome
     counted(session, metrics.DELIVERIES, ended)
+
+
+def _end(row: DeliveryRow, state: DeliveryState) -> None:
+    """The delivery's end; with it go words that a notice to colleagues has quoted."""
+    row.state = state
+    if row.key.startswith(QUOTES_KEY):
+        row.payload = {}
 
 
 def _undelivered(session: Session, row: DeliveryRow) -> Message | None:

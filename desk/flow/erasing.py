@@ -368,14 +368,14 @@ def _stop_sending(
     theirs = or_(
         DeliveryRow.conversation_id.in_(conversations), DeliveryRow.chat_id == customer.chat_id
     )
-    told = [
+    notices = [
         row.id
         for row in session.scalars(
             select(DeliveryRow).where(IS_UNFINISHED, DeliveryRow.chat_id == customer.topic_chat_id)
         )
         if row.payload.get("message_thread_id") == customer.topic_id
     ]
-    everything = or_(theirs, DeliveryRow.topic_of == customer.id, DeliveryRow.id.in_(told))
+    everything = or_(theirs, DeliveryRow.topic_of == customer.id, DeliveryRow.id.in_(notices))
     # Those refused, too: they must not be tried again.
     states = [DeliveryState.PENDING, DeliveryState.FAILED]
     unsent = DeliveryRow.state.in_([*states, DeliveryState.SENDING] if idle else states)
@@ -390,7 +390,9 @@ def _stop_sending(
             "Something is being sent to this customer, or about them. Try again in a moment, while "
             "the bot runs."
         )
-    in_bulk(session, update(DeliveryRow).where(theirs).values(payload={}, error=None))
+    # Such a notice may quote what a colleague wrote.
+    said = or_(theirs, DeliveryRow.id.in_(notices))
+    in_bulk(session, update(DeliveryRow).where(said).values(payload={}, error=None))
     in_bulk(
         session,
         update(DeliveryRow)

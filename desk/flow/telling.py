@@ -6,6 +6,8 @@ may have the bot talk there as often as they like: a stranger is told one thing,
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN
@@ -14,6 +16,8 @@ from desk.flow.desk import Desk
 from desk.tables import Inbox, Operator
 from desk.texts import say
 
+QUOTES_KEY = "told:quotes:"
+"""How the key begins of a notice that quotes what somebody wrote; a hash of that follows."""
 REFUSED_FOR_SECONDS = 600
 """So long what people write in a topic to no effect is answered once: they may be chatting."""
 
@@ -26,9 +30,18 @@ def tell(session: Session, desk: Desk, inbox_id: int, thread_id: int | None, tex
 def tell_at_times(
     session: Session, desk: Desk, what: str, thread_id: int | None, text: str
 ) -> None:
-    """Say there what was to no effect, and why; the same thing (`what`) once in a while."""
+    """Say there what was to no effect, and why; the same thing (`what`) once in a while.
+
+    Both may quote what somebody wrote about a customer, and nothing says about whom. So neither is
+    kept: the key has a hash, and the text goes when the delivery ends.
+    """
+    hashed = sha256(what.encode()).hexdigest()[:16]
+    _tell_in_span(session, desk, f"{QUOTES_KEY}{hashed}", thread_id, text)
+
+
+def _tell_in_span(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
     span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
-    tell_once(session, desk, f"told:{what}:{span}", thread_id, text)
+    tell_once(session, desk, f"{key}:{span}", thread_id, text)
 
 
 def tell_once(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
@@ -71,7 +84,7 @@ def refuse(
     what = f"{why}:{0 if one_for_all else user_id}"
     if user_id == ANONYMOUS_ADMIN or session.get(Operator, user_id) is not None:
         what += f":{thread_id}"
-    tell_at_times(session, desk, what, thread_id, text)
+    _tell_in_span(session, desk, f"told:{what}", thread_id, text)
 
 
 def refused(session: Session, desk: Desk, user_id: int, thread_id: int | None) -> bool:

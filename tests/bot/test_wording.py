@@ -183,13 +183,19 @@ def test_an_address_behind_words_is_found_in_whatever_part_it_stands(kind: str) 
     assert list(links(message(linked(kind)))) == [TRAP]
 
 
-def test_an_email_address_behind_words_is_found_in_a_rich_message() -> None:
-    piece = {
-        "type": "email_address",
-        "text": "shop@bank.example",
-        "email_address": "x@trap.example",
-    }
-    assert list(links(message(rich({"type": "footer", "text": piece})))) == ["x@trap.example"]
+@pytest.mark.parametrize(
+    ("kind", "shown", "behind"),
+    [
+        ("email_address", "shop@bank.example", "x@trap.example"),
+        ("phone_number", "+44 20 7946 0000", "+447700900123"),
+    ],
+)
+def test_an_email_address_or_a_number_behind_words_is_found_in_a_rich_message(
+    kind: str, shown: str, behind: str
+) -> None:
+    piece = {"type": kind, "text": shown, kind: behind}
+    assert list(links(message(rich({"type": "footer", "text": piece})))) == [behind]
+    assert not list(links(message(rich({"type": "footer", "text": piece | {"text": behind}}))))
 
 
 @pytest.mark.parametrize("shown", [TRAP, TRAP.rstrip("/"), f" {TRAP}"])

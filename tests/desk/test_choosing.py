@@ -9,9 +9,11 @@ import pytest
 
 from desk.domain import Action, ConversationState, Person
 from desk.flow import customers, deciding, edits, lessons, operators
+from desk.flow.besides import QUOTED
+from desk.flow.composing import length, plain
 from desk.tables import PredictionRow
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, with_words
 
 ONE: dict[str, Any] = {"confidence": 0.4}
 SEVERAL: dict[str, Any] = {"confidence": 0.45, "others": [("refund", 0.4)]}
@@ -257,6 +259,41 @@ def test_a_yes_that_replies_to_the_question_itself_counts(stage: Stage) -> None:
     update = stage.update()
     assert customers.wrote(stage.desk, update, ANA, 77, "yes", "Did you mean this?") is None
     assert stage.heard()[-1] == ANSWER
+
+
+ADVICE = "Is it <b>sparking</b> &amp; smoking? Unplug it, {customer}."
+LONG = f"{ADVICE} Don't touch it. 🔥 {'Stay away from it. ' * 20}"
+
+
+@pytest.mark.parametrize("advice", [ADVICE, LONG], ids=["advice", "longer than what is kept"])
+@pytest.mark.parametrize(
+    "part",
+    [slice(None), slice(-18, None), slice(8, 16), slice(20, None)],
+    ids=["all", "the question", "a word", "from a word on"],
+)
+def test_a_yes_that_replies_to_a_question_below_advice_counts_whatever_is_marked_of_it(
+    stage: Stage, advice: str, part: slice
+) -> None:
+    pack = with_words(stage.desk.pack, "order_status", meanwhile={"en": advice})
+    stage.desk = replace(stage.desk, pack=pack)
+    message_id = _asked(stage)
+    shown = plain(stage.heard()[-1])
+    assert shown.startswith("Is it sparking & smoking? Unplug it, Ana.")
+    assert shown.endswith("Did you mean this?")
+    assert (length(shown) > QUOTED) is (advice is LONG)
+    assert customers.wrote(stage.desk, stage.update(), ANA, 77, "yes", shown[part]) is None
+    assert stage.heard()[-1] == ANSWER
+    assert stage.feedback() == [(message_id, "clarified", "order_status", ANA.chat_id)]
+    assert len(stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup")) == 1
+
+
+@pytest.mark.parametrize("quoted", ["Where is my order?", "Shall it be red? " * 20, "…"])
+def test_a_yes_that_replies_to_what_the_question_does_not_say_is_read_by_the_model(
+    stage: Stage, quoted: str
+) -> None:
+    _asked(stage)
+    assert stage.heard() == ["Did you mean this?"], "the title stands on its button alone"
+    assert customers.wrote(stage.desk, stage.update(), ANA, 77, "yes", quoted) is not None
 
 
 def test_once_a_person_is_in_charge_a_yes_is_theirs(stage: Stage) -> None:

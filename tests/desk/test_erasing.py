@@ -139,6 +139,43 @@ def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_st
     assert uma.row(Inbox, another).payload == press
 
 
+COMMAND = "/Zebratoaster_Elm_Road_17"
+"""Somebody began with a slash what they had to say about her."""
+
+
+def _mistyped(stage: Stage, thread_id: int | None = 77) -> None:
+    operators.mistyped(stage.desk, stage.update(OPERATOR_CHAT, by=OSCAR), thread_id, COMMAND)
+
+
+@pytest.mark.parametrize("thread_id", [77, 78, None], ids=["her topic", "another", "General"])
+@pytest.mark.parametrize("end", ["sent", "barely sent", "failed"])
+def test_a_word_that_was_typed_as_a_command_is_not_kept_once_that_was_told(
+    uma: Stage, thread_id: int | None, end: str
+) -> None:
+    _mistyped(uma, thread_id)
+    (delivery,) = uma.take()
+    assert COMMAND in delivery.payload["text"]
+    if end == "failed":
+        delivering.failed(uma.desk, delivery.id, delivery.attempts, "Bad Request")
+    else:
+        done = delivering.sent if end == "sent" else delivering.sent_barely
+        done(uma.desk, delivery.id, delivery.attempts, 1)
+    assert "Zebratoaster" not in everything(uma)
+    assert delivering.retry_failed(uma.desk) == 0, "nothing is left of it to be said again"
+    told = len(uma.deliveries())
+    _mistyped(uma, thread_id)
+    assert len(uma.deliveries()) == told, "it is known all the same, and told once in a while"
+
+
+def test_a_word_that_was_typed_as_a_command_is_erased_before_it_is_told(uma: Stage) -> None:
+    _mistyped(uma)
+    (notice,) = uma.deliveries(state=DeliveryState.PENDING)
+    assert COMMAND in notice.payload["text"]
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    assert uma.row(DeliveryRow, notice.id).state is DeliveryState.CANCELLED
+    assert "Zebratoaster" not in everything(uma)
+
+
 def _between_the_looks(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Have something happen after the first look of an erasure and before the last."""
     look, looks = Mentions.look, 0

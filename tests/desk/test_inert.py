@@ -50,6 +50,43 @@ def test_an_inert_text_is_safe_inside_html() -> None:
     assert inert("<b> & @omar_op") == f"&lt;b&gt; &amp; @{WORD_JOINER}omar_op"
 
 
+J = WORD_JOINER
+
+
+@pytest.mark.parametrize(
+    ("markup", "dead"),
+    [
+        ("@<b>omar_op</b>", f"@{J}<b>omar_op</b>"),
+        ("/<b>ban</b>", f"/{J}<b>ban</b>"),
+        ("<b>/</b>ban", f"<b>/{J}</b>ban"),
+        ("<i>&#64;</i><b></b><u>omar</u>", f"<i>@{J}</i><b></b><u>omar</u>"),
+        ("<b>see @</b>omar, /<b>ban</b>", f"<b>see @{J}</b>omar, /{J}<b>ban</b>"),
+        # Where a link begins an address may end, though the words alone would go on with it.
+        (
+            'https://shop.example/<a href="https://a.example">@omar</a>',
+            f'https://shop.example/<a href="https://a.example">@{J}omar</a>',
+        ),
+    ],
+)
+def test_a_sign_that_stands_apart_from_its_word_is_made_inert_too(markup: str, dead: str) -> None:
+    assert inert_markup(markup) == dead
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "1/<b>2</b>",
+        "ann@<b>shop.example</b>",
+        "@<b> omar</b>",
+        "https://shop.example/<b>a/b</b>",
+        "@ <i>&amp;</i> /",
+        "",
+    ],
+)
+def test_of_markup_what_is_no_live_word_is_left_whole(markup: str) -> None:
+    assert inert_markup(markup) == markup
+
+
 def test_of_markup_the_words_are_made_inert_and_the_tags_are_left_alone() -> None:
     link = '<a href="https://shop.example/-/@a">'
     assert inert_markup(f"<b>/ban</b> &#64;omar {link}@ann</a> &lt;b&gt; 1/2") == (
