@@ -20,7 +20,8 @@ from bot.wording import words
 from desk.domain import ANONYMOUS_ADMIN
 from desk.flow import edits, operators, ready_answers, roster, taking_back
 from desk.flow.desk import Desk
-from desk.flow.kept_back import SLASHES, is_note, stays_here
+from desk.flow.kept_back import SLASHES, is_addressed, is_note, stays_here
+from desk.flow.replying import Quote
 
 CHANGEABLE = frozenset(
     {
@@ -87,6 +88,10 @@ def _stays_here(message: Message) -> bool:
     return stays_here(words(message))
 
 
+def _is_addressed(message: Message) -> bool:
+    return is_addressed(words(message), _dumped(message.entities or message.caption_entities or []))
+
+
 def _is_for_the_customer(message: Message) -> bool:
     return not _stays_here(message)
 
@@ -114,6 +119,7 @@ async def write(message: Message, desk: Desk, inbox_id: int) -> None:
         said(message),
         _replied_to(message),
         _quote(message),
+        addressed=_is_addressed(message),
     )
 
 
@@ -129,7 +135,7 @@ async def rewrite(
         _user(message),
         _topic(message) or 0,
         message.message_id,
-        edits.Rewritten(said(message), method, payload, is_command),
+        edits.Rewritten(said(message), method, payload, is_command, _is_addressed(message)),
     )
 
 
@@ -235,12 +241,12 @@ def _replied_to(message: Message) -> int | None:
     return answered.message_id
 
 
-def _quote(message: Message) -> operators.Quote | None:
+def _quote(message: Message) -> Quote | None:
     """The part that its author has marked of what a message replies to."""
     quote = message.quote
     if quote is None or not quote.is_manual:
         return None
-    return operators.Quote(quote.text, quote.position, _dumped(quote.entities or []))
+    return Quote(quote.text, quote.position, _dumped(quote.entities or []))
 
 
 def _dumped(marks: list[MessageEntity]) -> list[dict[str, Any]]:

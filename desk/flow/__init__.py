@@ -24,7 +24,8 @@ the bot to people, with what a `handover` may promise and, by `advising`, what t
 is `awaiting` a person's word, and who is `leaving` meanwhile; `cards` before the operators, with
 their `card_history` and `card_keyboards`, what stands `besides` a customer's words, what was
 `answered` before, what is `following` them, and `refreshing` them; what is `kept_back` of
-operators' words, what `keeping` leaves of their updates, and the `ready_answers` that they send;
+operators' words, what they answer by `replying`, what `keeping` leaves of their updates, and the
+`ready_answers` that they send;
 `composing` deliveries, and a `batch` of them; `noting` what is counted and logged.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash

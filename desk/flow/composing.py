@@ -22,6 +22,8 @@ from desk.texts import say
 
 WRITTEN_KEY = "operator:"
 """How the key of a copy of an operator's message begins; the message's id follows."""
+NOTE_KEY = "note:"
+"""How that begins of what the topic says of a ready answer; the answer's own key follows."""
 
 TEXT_METHOD = "sendMessage"
 NO_PREVIEW = {"link_preview_options": {"is_disabled": True}}

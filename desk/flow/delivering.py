@@ -43,6 +43,8 @@ WITHDRAWN = "withdrawn"
 """In the payload of such a copy: it is not to be sent (again), for its message is a note now."""
 PERHAPS_ARRIVED = "it may have arrived"
 """Stands in the error of what was given up because nobody knows whether its second try arrived."""
+BARE_KEY = "bare:"
+"""How the key begins of what stands in for a card or post that was refused; its key follows."""
 EDIT_METHODS = frozenset({"editMessageText", "editMessageCaption", "editMessageReplyMarkup"})
 DELETE_TOPIC = "deleteForumTopic"
 DELETE_MESSAGE = "deleteMessage"
@@ -71,7 +73,7 @@ _OPERATORS_TOLD = (
             + cast(DeliveryRow.attempts, String),
             # That of a version before the attempt stood in it.
             _NOTICE.key == literal("failed:") + cast(DeliveryRow.id, String),
-            _NOTICE.key == literal("bare:") + DeliveryRow.key,
+            _NOTICE.key == literal(BARE_KEY) + DeliveryRow.key,
         )
     )
     .exists()
@@ -459,7 +461,7 @@ def _post_bare(
     operators_text(
         session,
         desk,
-        f"bare:{refused.key}",
+        f"{BARE_KEY}{refused.key}",
         f"🔔 {title} · {inert(customer.name)}\n{inert(said)}",
         customer=customer,
         conversation=conversation,

@@ -256,7 +256,11 @@ def _is_note_by_its_album(session: Session, row: DeliveryRow) -> bool:
     if not row.key.startswith(WRITTEN_KEY) or row.uncertain or row.message_id is None:
         return False
     inbox_id = session.get_one(Message, row.message_id).inbox_id
-    return inbox_id is not None and is_kept_back(session, inbox_id)
+    if inbox_id is None or row.conversation_id is None:
+        return False
+    conversation = session.get_one(Conversation, row.conversation_id)
+    customer = session.get_one(Customer, conversation.customer_id)
+    return is_kept_back(session, customer, inbox_id)
 
 
 def _copy_of(session: Session, row: DeliveryRow) -> int | None:

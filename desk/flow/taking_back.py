@@ -10,7 +10,8 @@ from desk.flow.albums import of_same_album
 from desk.flow.composing import WRITTEN_KEY, add_delivery
 from desk.flow.delivering import DELETE_KEY, DELETE_MESSAGE, WITHDRAWN, cancel
 from desk.flow.desk import Desk
-from desk.flow.operators import enter_topic, tell, written_in_topic
+from desk.flow.operators import enter_topic, tell
+from desk.flow.replying import written_in_topic
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
 from desk.texts import say
 
@@ -23,7 +24,9 @@ def deleted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, reply_to: i
             return
         _, customer, _ = found
         written = (
-            written_in_topic(session, desk, customer, reply_to) if reply_to is not None else None
+            written_in_topic(session, desk.operator_chat_id, customer, reply_to)
+            if reply_to is not None
+            else None
         )
         outcome: str | None = "take-back-what"
         if written is not None:

@@ -259,6 +259,8 @@ customer-banned = This customer is banned: nothing they send is shown or answere
 customer-unbanned = This customer is not banned: what they write is answered.
 customer-gone = The customer has blocked the bot; nothing was sent.
 noted = 📝 A note for colleagues: not sent to the customer.
+kept-reply = 📝 Kept here, because it replies to something that the customer does not see. To send it, write it without Reply.
+kept-addressed = 📝 Kept here, because it begins with a colleague's name. To send it to the customer, begin with another word.
 caption-command = This was not sent and nothing was done: its caption or title begins with a slash. Send it without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
 not-delivered = A message to the customer could not be delivered: { $error }
@@ -292,7 +294,7 @@ retrain-failed = Training run { $run } failed: { $error }
 retrain-coverage = Answered automatically: new model { $new }, model so far { $old }.
 retrain-gold = Of { $rows } labels set aside (of texts that were hard for the model that served), right: new model { $new }, model so far { $old }.
 operator-help =
-    Write in a customer's topic to answer. All that you write there is sent to the customer, except notes and commands; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
+    Write in a customer's topic to answer. All that you write there is sent to the customer, except commands, notes, replies to notes, and what begins with a colleague's @name; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
 
     On a card, “Answer: …” sends that answer at once and teaches it; “Relabel…” only teaches which topic the message is about, or in which mood it is written.
 
