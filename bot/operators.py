@@ -49,8 +49,8 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(note, command_named("note"))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, ~F.text, _stays_here)
-    router.message.register(in_topic(operators.took), command_named("take"))
-    router.message.register(in_topic(operators.resolved), command_named("resolve"))
+    router.message.register(in_topic(operators.took, replies=True), command_named("take"))
+    router.message.register(in_topic(operators.resolved, replies=True), command_named("resolve"))
     router.message.register(answer, command_named("answer"))
     router.message.register(delete, command_named("delete"))
     router.message.register(in_topic(operators.banned), command_named("ban"))
@@ -151,12 +151,14 @@ async def note(message: Message, desk: Desk, inbox_id: int) -> None:
         await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
 
-def in_topic(act: Callable[[Desk, int, int, int], None]) -> Callable[..., Awaitable[None]]:
-    """A command about the customer of a topic; in General it is told where it works."""
+def in_topic(act: Callable[..., None], *, replies: bool = False) -> Callable[..., Awaitable[None]]:
+    """A command about the customer of a topic; in General it is told where it works. One that
+    `replies` to the command is told its message, too."""
 
     async def handle(message: Message, desk: Desk, inbox_id: int) -> None:
         if thread_id := _topic(message):
-            await asyncio.to_thread(act, desk, inbox_id, _user(message), thread_id)
+            own = (message.message_id,) if replies else ()
+            await asyncio.to_thread(act, desk, inbox_id, _user(message), thread_id, *own)
         else:
             await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 

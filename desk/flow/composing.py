@@ -46,6 +46,7 @@ CARD = "card"
 WHY = "why"
 TAKE = "take"
 RESOLVE = "resolve"
+RESOLVE_UNANSWERED = "resolve_unanswered"
 
 
 def plain(markup: str) -> str:

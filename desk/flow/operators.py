@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN, Author, ConversationState, Role
 from desk.flow.albums import album_of, is_kept_back
+from desk.flow.awaiting import is_promised
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import (
@@ -29,11 +30,15 @@ from desk.flow.overview import QUEUE_KEY
 from desk.flow.replying import Answered, Quote, answered, reply_parameters
 from desk.flow.runs import new_run, running_training, want
 from desk.flow.summary import REPORT_KEY
-from desk.tables import Conversation, Customer, Inbox, Operator
+from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Operator
 from desk.texts import say
 
 REFUSED_FOR_SECONDS = 600
 """So long what people write in a topic to no effect is answered once: they may be chatting."""
+ASKED_FOR = timedelta(minutes=10)
+"""So long a second /resolve closes what nobody has replied to; after that it is asked anew."""
+ASKED_KEY = "resolve-unanswered:"
+"""How the key begins of what a first one is answered; the update's inbox id follows."""
 ALBUM_ARRIVES = timedelta(seconds=1)
 """So long the pictures of an album wait for the one whose caption may make a note of them all."""
 
@@ -127,18 +132,28 @@ def noted(desk: Desk, inbox_id: int, thread_id: int) -> None:
             tell(session, desk, inbox_id, thread_id, say("noted", desk.language))
 
 
-def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
-    """/take in a topic."""
+def took(
+    desk: Desk, inbox_id: int, user_id: int, thread_id: int, telegram_id: int | None = None
+) -> None:
+    """/take in a topic, as the message of that id: the answer replies to it."""
     with desk.store.writing() as session:
         found = enter_topic(session, desk, inbox_id, user_id, thread_id)
         if found is None:
             return
         operator, customer, _ = found
-        _take(session, desk, inbox_id, thread_id, operator, customer, "/take")
+        if _take(session, desk, inbox_id, thread_id, operator, customer, "/take"):
+            name = operator_name(session, user_id)
+            text = say("taken-by-command", desk.language, operator=name)
+            tell(session, desk, inbox_id, thread_id, text, telegram_id)
 
 
-def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
-    """/resolve in a topic."""
+def resolved(
+    desk: Desk, inbox_id: int, user_id: int, thread_id: int, telegram_id: int | None = None
+) -> None:
+    """/resolve in a topic, as the message of that id: the answer replies to it.
+
+    Where nobody has replied to a customer who was promised a person, it takes a second one.
+    """
     with desk.store.writing() as session:
         found = enter_topic(session, desk, inbox_id, user_id, thread_id)
         if found is None:
@@ -146,9 +161,35 @@ def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         operator, customer, conversation = found
         if conversation.state is ConversationState.RESOLVED:
             text = say("already-resolved", desk.language)
-            tell(session, desk, inbox_id, thread_id, text)
+            tell(session, desk, inbox_id, thread_id, text, telegram_id)
+            return
+        promised = is_promised(session, customer, conversation)
+        if promised and not _was_asked(session, desk, conversation):
+            tell_once(
+                session,
+                desk,
+                f"{ASKED_KEY}{inbox_id}",
+                thread_id,
+                say("resolve-unanswered-command", desk.language),
+                telegram_id,
+                conversation,
+            )
             return
         resolve(session, desk, customer, conversation, operator)
+        name = operator_name(session, user_id)
+        text = say("resolved-by-command", desk.language, operator=name)
+        tell(session, desk, inbox_id, thread_id, text, telegram_id)
+
+
+def _was_asked(session: Session, desk: Desk, conversation: Conversation) -> bool:
+    """Whether a /resolve was just answered that nobody has replied in the conversation yet."""
+    since = desk.clock() - ASKED_FOR
+    asked = select(DeliveryRow.id).where(
+        DeliveryRow.conversation_id == conversation.id,
+        DeliveryRow.key.startswith(ASKED_KEY),
+        DeliveryRow.created_at >= max(since, conversation.escalated_at or since),
+    )
+    return session.scalar(asked.limit(1)) is not None
 
 
 def banned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -333,21 +374,27 @@ def _take(
     operator: Operator,
     customer: Customer,
     act: str,
-) -> None:
-    """Put the operator in charge; a conversation that this opens begins with the `act`."""
+) -> bool:
+    """Put the operator in charge; a conversation that this opens begins with the `act`.
+
+    Whether they are and nothing says so below what they did: neither a new card nor a word that
+    somebody else had it.
+    """
     if customer.banned_at is not None:
         text = say("customer-banned", desk.language)
         tell(session, desk, inbox_id, thread_id, text)
-        return
+        return False
     conversation = open_conversation(session, desk, customer)
     if is_in_charge(conversation, operator):
         conversation.taken_at = desk.clock()  # an act, though a small one: it is not quiet
         name = operator_name(session, operator.user_id)
         text = say("already-taken", desk.language, operator=name)
         tell(session, desk, inbox_id, thread_id, text)
-        return
-    take(session, desk, inbox_id, customer, conversation, operator)
+        return False
+    told = take(session, desk, inbox_id, customer, conversation, operator)
+    has_card = status_card(session, desk, conversation) is not None
     give_card(session, desk, inbox_id, customer, conversation, act)
+    return has_card and not told
 
 
 def give_card(
@@ -408,9 +455,17 @@ def _refuse(
         _tell_at_times(session, desk, f"{why}:{user_id}", thread_id, text)
 
 
-def tell(session: Session, desk: Desk, inbox_id: int, thread_id: int | None, text: str) -> None:
-    """Answer an update in a topic of the operators' chat, or in General."""
-    tell_once(session, desk, f"told:{inbox_id}", thread_id, text)
+def tell(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    thread_id: int | None,
+    text: str,
+    reply_to: int | None = None,
+) -> None:
+    """Answer an update in a topic of the operators' chat, or in General; `reply_to` is its message,
+    where the answer is to reply to it."""
+    tell_once(session, desk, f"told:{inbox_id}", thread_id, text, reply_to)
 
 
 def _tell_at_times(
@@ -421,11 +476,31 @@ def _tell_at_times(
     tell_once(session, desk, f"told:{what}:{thread_id}:{span}", thread_id, text)
 
 
-def tell_once(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
-    """Say something there, once for each key."""
+def tell_once(
+    session: Session,
+    desk: Desk,
+    key: str,
+    thread_id: int | None,
+    text: str,
+    reply_to: int | None = None,
+    conversation: Conversation | None = None,
+) -> None:
+    """Say something there, once for each key; what is asked there of a `conversation` is looked up
+    by it."""
     if desk.operator_chat_id is None:
         return
     payload: dict[str, object] = {"text": text}
     if thread_id is not None:
         payload["message_thread_id"] = thread_id
-    add_delivery(session, desk, key, desk.operator_chat_id, TEXT_METHOD, payload)
+    if reply_to is not None:
+        found = {"message_id": reply_to, "allow_sending_without_reply": True}
+        payload["reply_parameters"] = found
+    add_delivery(
+        session,
+        desk,
+        key,
+        desk.operator_chat_id,
+        TEXT_METHOD,
+        payload,
+        conversation=conversation,
+    )

@@ -194,7 +194,7 @@ def test_what_the_bot_and_operators_said_is_shortened_on_a_card(stage: Stage) ->
     stage.topic()
     stage.reply("so sorry " * 100)
     job = stage.write("still rude")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert job is not None
     stage.decide((job, predict(intent="complaint")))
     (line,) = [line for line in _lines(stage.told()[-1]) if line.startswith("🧑")]

@@ -257,7 +257,7 @@ def test_a_choice_obeys_operators_in_their_own_chat_only(waiting: Stage) -> None
 
 
 def _resolve(stage: Stage) -> None:
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
 
 
 def _ban(stage: Stage) -> None:
