@@ -26,6 +26,8 @@ NOTE_KEY = "note:"
 """How that begins of what the topic says of a ready answer; the answer's own key follows."""
 
 TEXT_METHOD = "sendMessage"
+LINKED_NAME = 40
+"""What is shown of a customer's name that leads to their topic, in UTF-16 units."""
 NO_PREVIEW = {"link_preview_options": {"is_disabled": True}}
 """With what goes to the operators' group: no stranger's picture stands there for a link."""
 
@@ -249,6 +251,16 @@ def operators_text(
         message=message,
         topic_of=customer,
     )
+
+
+def linked(desk: Desk, customer: Customer) -> str:
+    """The customer's name as Telegram HTML, which leads to their topic where they have one."""
+    name = inert(shorten(customer.name, LINKED_NAME))
+    chat = str(desk.operator_chat_id)
+    # The address of a message in a supergroup has the chat's id without its mark.
+    if customer.topic_id is None or str(customer.topic_chat_id) != chat or chat[:4] != "-100":
+        return name
+    return f'<a href="https://t.me/c/{chat[4:]}/{customer.topic_id}">{name}</a>'
 
 
 def operator_name(session: Session, user_id: int) -> str:

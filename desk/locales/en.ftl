@@ -175,6 +175,12 @@ waiting-digest-unanswered =
         }
        *[other] { $count } customers are waiting: { $called } for a person, { $unanswered } for a colleague's next word. { $customer } has waited longest: { $span }.
     }
+waiting-digest-priority =
+    🚨 { $count ->
+        [one] { $customer } is waiting with what can't wait: “{ $title }”, for { $span }.
+       *[other] { $count } customers are waiting, { $urgent } of them with what can't wait. First of these: { $customer }, “{ $title }”, for { $span }. The others: /queue
+    }
+priority-call = { $customer }: { $title }
 digest-erased = This was about customers who waited. The one who was named here is erased.
 queue-waiting =
     { $count ->
@@ -185,13 +191,18 @@ queue-waiting =
 queue-unanswered =
     { $count ->
         [0] { $taken ->
-            [one] The one conversation that a colleague has is answered.
-           *[other] All { $taken } conversations that colleagues have are answered.
+            [one] The one conversation that a colleague has is answered:
+           *[other] All { $taken } conversations that colleagues have are answered:
         }
        *[other] { $taken ->
             [one] In the one conversation that a colleague has, the customer wrote last:
            *[other] In { $count } of { $taken } conversations that colleagues have, the customer wrote last:
         }
+    }
+queue-answered =
+    { $count ->
+        [one] The other one is answered:
+       *[other] The other { $count } are answered:
     }
 made-too-slow = Counting this takes too long just now, and calls for help are not to wait for it. Try again later. (The figures of /report are in “frontdesk report”, too.)
 report-title =

@@ -119,6 +119,12 @@ waiting-digest-unanswered =
         [0] 有 { $unanswered } 位客户在等待同事的下一次回复，其中 { $customer } 等得最久：{ $span }。
        *[other] 有 { $count } 位客户在等待：{ $called } 位等待人工，{ $unanswered } 位等待同事的下一次回复；其中 { $customer } 等得最久：{ $span }。
     }
+waiting-digest-priority =
+    🚨 { $count ->
+        [one] { $customer } 在等待，事情紧急：“{ $title }”，已等 { $span }。
+       *[other] 有 { $count } 位客户在等待，其中 { $urgent } 位事情紧急。等得最久的是 { $customer }，“{ $title }”，已等 { $span }。其余请看：/queue
+    }
+priority-call = { $customer }：{ $title }
 digest-erased = 这里曾提醒有客户在等待。其中提到姓名的客户已被删除。
 queue-waiting =
     { $count ->
@@ -127,9 +133,10 @@ queue-waiting =
     }
 queue-unanswered =
     { $count ->
-        [0] 由同事负责的 { $taken } 个对话都已回复。
+        [0] 由同事负责的 { $taken } 个对话都已回复：
        *[other] 由同事负责的 { $taken } 个对话中，有 { $count } 个是客户最后发言、尚未回复：
     }
+queue-answered = 其余 { $count } 个已回复：
 made-too-slow = 统计目前耗时过长，不能让求助消息为它等待。请稍后再试。（/report 的数据也可以用“frontdesk report”查看。）
 report-title = 最近 { $days } 天：{ $customers } 位客户，{ $messages } 条消息。
 report-answered = 立即回答

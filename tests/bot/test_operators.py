@@ -552,7 +552,7 @@ async def test_queue_says_in_general_and_in_topics_who_waits(
     await world.write_topic(card["message_thread_id"], "/queue")
     answer = (await world.said(OPERATORS_CHAT, "One customer is waiting"))[0]
     assert answer["message_thread_id"] == card["message_thread_id"]
-    assert "• Ann – a minute" in answer["text"]
+    assert "• Ann · Make a complaint – a minute" in answer["text"]
     (link,) = [mark for mark in answer["entities"] if mark["type"] == "text_link"]
     assert link["url"].endswith(f"/{card['message_thread_id']}")
 
