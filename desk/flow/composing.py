@@ -115,6 +115,14 @@ def add_delivery(
     )
 
 
+def copy_key(session: Session, about: DeliveryRow) -> str:
+    """The key under which the customer gets the operator's message that a delivery is about: that
+    of a ready answer, or of a copy of what the operator wrote."""
+    message = session.get(Message, about.message_id) if about.message_id is not None else None
+    own = message.delivery_key if message is not None else None
+    return own or f"{WRITTEN_KEY}{about.message_id}"
+
+
 def has_delivery(session: Session, key: str, message: Message | None = None) -> bool:
     """Whether there is one with that key; of a batch's `message`, also if still to be written."""
     known = turn(session).deliveries.get(message.id) if message else None

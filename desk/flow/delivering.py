@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
-from desk.flow.composing import WRITTEN_KEY, kept_error, operators_text, shorten
+from desk.flow.composing import NOTE_KEY, WRITTEN_KEY, copy_key, kept_error, operators_text, shorten
 from desk.flow.conversations import find_open
 from desk.flow.desk import Desk
 from desk.flow.following import show_following
@@ -369,18 +369,25 @@ def _lock_customer(session: Session, row: DeliveryRow) -> Customer:
 
 
 def _copy(session: Session, row: DeliveryRow) -> DeliveryRow | None:
-    """The copy of an operator's message that a delivery is, changes or deletes."""
-    return session.scalar(
-        select(DeliveryRow).where(DeliveryRow.key == f"{WRITTEN_KEY}{row.message_id}")
-    )
+    """The copy of an operator's message, or the ready answer, that a delivery is, changes or
+    deletes."""
+    return session.scalar(select(DeliveryRow).where(DeliveryRow.key == copy_key(session, row)))
 
 
 def _about(session: Session, desk: Desk, row: DeliveryRow) -> int | None:
-    """The id in the operators' chat of the message that a delivery copies, changes or deletes; None
-    where it does none of that, or with one of a chat before."""
+    """The id in the operators' chat of the message that a delivery copies, changes or deletes, or
+    of what stands there of a ready answer; None where it does none of that, or with one of a chat
+    before."""
     if not row.key.startswith((WRITTEN_KEY, *_OF_COPIES)):
         return None
     copy = _copy(session, row)
+    if copy is not None and not copy.key.startswith(WRITTEN_KEY):
+        return session.scalar(
+            select(DeliveryRow.telegram_id).where(
+                DeliveryRow.key == f"{NOTE_KEY}{copy.key}",
+                DeliveryRow.chat_id == desk.operator_chat_id,
+            )
+        )
     if copy is None or copy.payload.get("from_chat_id") != desk.operator_chat_id:
         return None
     found: int | None = copy.payload.get("message_id")

@@ -25,7 +25,7 @@ from desk.flow.cards import (
     UNHEARD_KEYS,
 )
 from desk.flow.clocks import AHEAD
-from desk.flow.composing import WRITTEN_KEY
+from desk.flow.composing import WRITTEN_KEY, copy_key
 from desk.flow.delivering import (
     CHANGE_KEY,
     DELETE_KEY,
@@ -267,12 +267,12 @@ def _is_note_by_its_album(session: Session, row: DeliveryRow) -> bool:
 
 
 def _copy_of(session: Session, row: DeliveryRow) -> int | None:
-    """Under which id the customer has the operator's message of a delivery.
+    """Under which id the customer has the operator's message, or ready answer, of a delivery.
 
     Whatever is sent there before a change of it has come to its end when that is taken.
     """
     return session.scalar(
-        select(DeliveryRow.telegram_id).where(DeliveryRow.key == f"{WRITTEN_KEY}{row.message_id}")
+        select(DeliveryRow.telegram_id).where(DeliveryRow.key == copy_key(session, row))
     )
 
 

@@ -115,6 +115,32 @@ def written_in_topic(
     return None
 
 
+def sent_as_ready(
+    session: Session, chat_id: int | None, customer: Customer, telegram_id: int
+) -> tuple[Message, DeliveryRow] | None:
+    """The ready answer of which the message with that id in the operators' chat says that it was
+    sent to this customer, and its delivery."""
+    note = session.scalar(
+        select(DeliveryRow)
+        .join(Conversation, Conversation.id == DeliveryRow.conversation_id)
+        .where(
+            Conversation.customer_id == customer.id,
+            DeliveryRow.chat_id == chat_id,
+            DeliveryRow.telegram_id == telegram_id,
+            DeliveryRow.key.startswith(NOTE_KEY),
+        )
+    )
+    if note is None:
+        return None
+    key = note.key.removeprefix(NOTE_KEY)
+    found = session.execute(
+        select(Message, DeliveryRow)
+        .join(DeliveryRow, DeliveryRow.key == Message.delivery_key)
+        .where(Message.conversation_id == note.conversation_id, DeliveryRow.key == key)
+    ).first()
+    return (found[0], found[1]) if found is not None else None
+
+
 def _quoted(quote: Quote | None, on_card: str | None) -> dict[str, Any]:
     """What makes a reply one to a part of the customer's message: in their chat it is the same, or
     its text stands `on_card`, with more around it and in a dress of its own."""
