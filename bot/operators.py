@@ -20,7 +20,8 @@ from bot.wording import words
 from desk.domain import ANONYMOUS_ADMIN
 from desk.flow import edits, operators, ready_answers, roster, taking_back
 from desk.flow.desk import Desk
-from desk.flow.kept_back import SLASHES, is_note, stays_here
+from desk.flow.kept_back import SLASHES, is_addressed, is_note, stays_here
+from desk.flow.replying import Quote
 
 CHANGEABLE = frozenset(
     {
@@ -48,8 +49,8 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(note, command_named("note"))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, ~F.text, _stays_here)
-    router.message.register(in_topic(operators.took), command_named("take"))
-    router.message.register(in_topic(operators.resolved), command_named("resolve"))
+    router.message.register(in_topic(operators.took, replies=True), command_named("take"))
+    router.message.register(in_topic(operators.resolved, replies=True), command_named("resolve"))
     router.message.register(answer, command_named("answer"))
     router.message.register(delete, command_named("delete"))
     router.message.register(in_topic(operators.banned), command_named("ban"))
@@ -87,6 +88,10 @@ def _stays_here(message: Message) -> bool:
     return stays_here(words(message))
 
 
+def _is_addressed(message: Message) -> bool:
+    return is_addressed(words(message), _dumped(message.entities or message.caption_entities or []))
+
+
 def _is_for_the_customer(message: Message) -> bool:
     return not _stays_here(message)
 
@@ -114,6 +119,7 @@ async def write(message: Message, desk: Desk, inbox_id: int) -> None:
         said(message),
         _replied_to(message),
         _quote(message),
+        addressed=_is_addressed(message),
     )
 
 
@@ -129,7 +135,7 @@ async def rewrite(
         _user(message),
         _topic(message) or 0,
         message.message_id,
-        edits.Rewritten(said(message), method, payload, is_command),
+        edits.Rewritten(said(message), method, payload, is_command, _is_addressed(message)),
     )
 
 
@@ -145,12 +151,14 @@ async def note(message: Message, desk: Desk, inbox_id: int) -> None:
         await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
 
-def in_topic(act: Callable[[Desk, int, int, int], None]) -> Callable[..., Awaitable[None]]:
-    """A command about the customer of a topic; in General it is told where it works."""
+def in_topic(act: Callable[..., None], *, replies: bool = False) -> Callable[..., Awaitable[None]]:
+    """A command about the customer of a topic; in General it is told where it works. One that
+    `replies` to the command is told its message, too."""
 
     async def handle(message: Message, desk: Desk, inbox_id: int) -> None:
         if thread_id := _topic(message):
-            await asyncio.to_thread(act, desk, inbox_id, _user(message), thread_id)
+            own = (message.message_id,) if replies else ()
+            await asyncio.to_thread(act, desk, inbox_id, _user(message), thread_id, *own)
         else:
             await asyncio.to_thread(operators.misplaced, desk, inbox_id)
 
@@ -235,12 +243,12 @@ def _replied_to(message: Message) -> int | None:
     return answered.message_id
 
 
-def _quote(message: Message) -> operators.Quote | None:
+def _quote(message: Message) -> Quote | None:
     """The part that its author has marked of what a message replies to."""
     quote = message.quote
     if quote is None or not quote.is_manual:
         return None
-    return operators.Quote(quote.text, quote.position, _dumped(quote.entities or []))
+    return Quote(quote.text, quote.position, _dumped(quote.entities or []))
 
 
 def _dumped(marks: list[MessageEntity]) -> list[dict[str, Any]]:

@@ -101,6 +101,8 @@ class Intent(_Strict):
     """Names that it had, or that intents had which are part of it now: what people taught under
     these counts as its own."""
     escalate: Escalate = Escalate.NEVER
+    priority: bool = False
+    """Whether who is handed over with it goes before all others, and everybody is told."""
     threshold: float | None = Field(None, gt=0, le=1)
     target_error: float | None = Field(None, gt=0, lt=0.5)
     """The share of this intent's automatic answers that may be wrong; None: the policy's."""
@@ -272,6 +274,11 @@ class Pack(_Strict):
     hours: Hours = Hours()
     sla: Sla = Sla()
 
+    @property
+    def priorities(self) -> frozenset[str]:
+        """The intents with `priority`."""
+        return frozenset(name for name, intent in self.intents.items() if intent.priority)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = list(self._problems())
@@ -294,6 +301,11 @@ class Pack(_Strict):
                         f"intents.{name}.buttons.{index}: no intent with an answer is called "
                         f"{button.intent!r}"
                     )
+            if intent.priority and intent.escalate is not Escalate.ALWAYS:
+                problems.append(
+                    f"intents.{name}.priority: only what always gets a person can go first; add "
+                    "escalate: always, or leave it out"
+                )
         problems += self._meanwhile_problems()
         problems += self._reply_problems()
         for where, text in self.texts():

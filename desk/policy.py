@@ -151,7 +151,7 @@ def has_advice(name: str, said: Collection[str], pack: Pack) -> bool:
 
 def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) -> Decision:
     """Ask back, or call a person: where that was done often enough, and for what may be an intent
-    that always needs one. A question would hold up whoever has no time for it."""
+    that can't wait. A question would hold up whoever has no time for it."""
     offered = choices(prediction, pack) if prediction.in_scope else ()
     asked_enough = history.clarifications >= pack.policy.clarifications
     if first == pack.policy.out_of_scope:
@@ -165,7 +165,7 @@ def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) 
     if asked_enough:
         return Decision(Action.ESCALATE, rule, first)
     for name in _candidates(prediction, pack) if prediction.in_scope else ():
-        if pack.intents[name].escalate is Escalate.ALWAYS:
+        if pack.intents[name].priority:
             return Decision(Action.ESCALATE, MAY_NEED_PERSON, name, likely=False)
     return Decision(Action.CLARIFY, rule, first, offered)
 

@@ -7,16 +7,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from desk.flow.kept_back import stays_here
-from desk.tables import Inbox
+from desk.flow.kept_back import is_addressed, stays_here
+from desk.flow.replying import answered
+from desk.tables import Customer, Inbox
 
 NEAR = 200
 """So far apart at most are the update ids of an album's pictures and of a change to its words."""
 
 
-def is_kept_back(session: Session, inbox_id: int) -> bool:
-    """Whether the update is a picture of an album that is a note or a command by another picture's
-    caption, or has become one: what that says is said of them all."""
+def is_kept_back(session: Session, customer: Customer, inbox_id: int) -> bool:
+    """Whether the update is a picture of an album in the customer's topic that is for colleagues or
+    a command by another picture, or has become so: by its caption, or because it replies to
+    something that the customer has nothing of. What that says is said of them all."""
     row = session.get_one(Inbox, inbox_id)
     album = album_of(row)
     if album is None:
@@ -30,7 +32,22 @@ def is_kept_back(session: Session, inbox_id: int) -> bool:
             if "message" in payload:
                 sent.append(picture)
     # What was sent as a note stays one; of changes the last counts.
-    return any(stays_here(each.get("caption")) for each in (*sent, *newest.values()))
+    if any(_is_for_colleagues(each) for each in (*sent, *newest.values())):
+        return True
+    replied_to = {target for each in sent if (target := replied_to_by(each)) is not None}
+    return any(answered(session, row.chat_id, customer, target) is None for target in replied_to)
+
+
+def replied_to_by(body: dict[str, Any]) -> int | None:
+    """What a group's message replies to, as Telegram has it. In a topic all that replies to nothing
+    replies to the topic itself."""
+    target: int | None = (body.get("reply_to_message") or {}).get("message_id")
+    return None if target == body.get("message_thread_id") else target
+
+
+def _is_for_colleagues(picture: dict[str, Any]) -> bool:
+    caption = picture.get("caption")
+    return stays_here(caption) or is_addressed(caption, picture.get("caption_entities") or ())
 
 
 def of_same_album(session: Session, inbox_id: int) -> list[int]:

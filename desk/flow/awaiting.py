@@ -23,7 +23,7 @@ from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.composing import WRITTEN_KEY
 from desk.flow.desk import Desk
 from desk.pack import Pack
-from desk.tables import Conversation, DeliveryRow, Message, PredictionRow
+from desk.tables import Conversation, Customer, DeliveryRow, Message, PredictionRow
 
 _Value = TypeVar("_Value")
 
@@ -91,6 +91,12 @@ IS_CALLED = or_(
 def is_called(session: Session, conversation: Conversation) -> bool:
     """`IS_CALLED` of one conversation."""
     return _holds(session, conversation, IS_CALLED)
+
+
+def is_promised(session: Session, customer: Customer, conversation: Conversation) -> bool:
+    """Whether the customer waits for a person who was promised and has not said a word yet. Who has
+    blocked the bot waits no more."""
+    return not customer.gone and is_called(session, conversation)
 
 
 def wants_reply(session: Session, pack: Pack, conversation: Conversation) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, insert, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import Author, Before, DeliveryState
@@ -22,6 +22,8 @@ from desk.tables import IS_CARD, Base, DeliveryRow, Feedback, Message
 _KEY = "turn"
 
 
+START_KEY = "start:"
+"""How the key begins of what the bot says to /start; the update's inbox id follows."""
 MOST_SAID = 60
 """So many lines are looked through for what was said before, however much a customer taps."""
 
@@ -35,6 +37,8 @@ class Said(NamedTuple):
     """Whether a customer wrote or sent it, rather than tapped or gave a command."""
     forwarded_from: str | None
     """Who wrote it, where a customer forwarded it."""
+    is_opening: bool
+    """Whether it is /start, or what the bot says to that: so begin all conversations alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,14 @@ def said_before(session: Session, message_ids: Sequence[int], texts: int) -> dic
     first_line = func.coalesce(_last_but(MOST_SAID, message, line), 0)
     first_text = _last_but(texts, message, text, _is_text(text), text.id >= first_line)
     query = (
-        select(message.id, earlier.author, earlier.text, _is_text(earlier), earlier.forwarded_from)
+        select(
+            message.id,
+            earlier.author,
+            earlier.text,
+            _is_text(earlier),
+            earlier.forwarded_from,
+            _is_opening(earlier),
+        )
         .join(earlier, earlier.conversation_id == message.conversation_id)
         .where(
             message.id.in_(message_ids),
@@ -147,8 +158,8 @@ def said_before(session: Session, message_ids: Sequence[int], texts: int) -> dic
         )
         .order_by(earlier.id)
     )
-    for message_id, author, words, is_text, origin in session.execute(query):
-        found[message_id].append(Said(author, words, is_text, origin))
+    for message_id, author, words, is_text, origin, is_opening in session.execute(query):
+        found[message_id].append(Said(author, words, is_text, origin, is_opening))
     return found
 
 
@@ -169,6 +180,11 @@ def _last_but(
 
 def _is_text(said: type[Message]) -> ColumnElement[bool]:
     return and_(said.author == Author.CUSTOMER, said.telegram_id.is_not(None))
+
+
+def _is_opening(said: type[Message]) -> ColumnElement[bool]:
+    command = and_(said.author == Author.CUSTOMER, said.text == "/start")
+    return or_(command, func.coalesce(said.delivery_key, "").startswith(START_KEY))
 
 
 def _void(said: type[Message]) -> ColumnElement[bool]:

@@ -12,7 +12,8 @@ from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, 
 from desk.flow import composing
 from desk.flow.advising import hears_when_back
 from desk.flow.answered import CHOSEN_KEY, NEVER_ARRIVED
-from desk.flow.card_keyboards import label_keyboard, mood_title
+from desk.flow.awaiting import is_promised
+from desk.flow.card_keyboards import card_keyboard, label_keyboard, mood_title
 from desk.flow.cards import is_post
 from desk.flow.choosing import chosen_key, give, hand_over, unseen
 from desk.flow.composing import (
@@ -265,10 +266,8 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
             if conversation.state is ConversationState.RESOLVED:
                 return Pressed(say("already-resolved", desk.language), alert=True)
             return _take(press, operator)
-        case composing.RESOLVE:
-            if conversation.state is ConversationState.RESOLVED:
-                return Pressed(say("already-resolved", desk.language), alert=True)
-            resolve(session, desk, press.customer, conversation, operator)
+        case composing.RESOLVE | composing.RESOLVE_UNANSWERED:
+            return _resolve(press, message, operator)
         case composing.RELABEL:
             page = int(press.button.argument or 0)
             _show_keyboard(press, label_keyboard(session, desk, conversation, message, page))
@@ -286,6 +285,23 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
             return _label(press, message, operator)
         case composing.MOOD:
             return _label_mood(press, message, operator)
+    return Pressed()
+
+
+def _resolve(press: _Press, message: Message, operator: Operator) -> Pressed:
+    """Resolve the conversation. Where nobody has replied to who was promised a person the button
+    only changes to one that says so: a mistaken press would break the promise, seen by nobody."""
+    session, desk, conversation = press.session, press.desk, press.conversation
+    if conversation.state is ConversationState.RESOLVED:
+        return Pressed(say("already-resolved", desk.language), alert=True)
+    asked = press.button.action == composing.RESOLVE_UNANSWERED
+    if not asked and is_promised(session, press.customer, conversation):
+        markup = card_keyboard(
+            session, desk, press.customer, conversation, message, unanswered=True
+        )
+        _show_keyboard(press, markup)
+        return Pressed(say("resolve-unanswered", desk.language), alert=True)
+    resolve(session, desk, press.customer, conversation, operator)
     return Pressed()
 
 

@@ -36,8 +36,11 @@ class CardHistory:
     """The lines of a card that say what was said before, the oldest of which give way."""
 
     def __init__(self, desk: Desk, said: Sequence[Said]) -> None:
+        reached = len(said)
+        if not all(each.is_opening for each in said):
+            said = [each for each in said if not each.is_opening]
         texts = [place for place, each in enumerate(said) if each.is_text]
-        self._more = len(texts) > TEXTS or len(said) >= MOST_SAID
+        self._more = len(texts) > TEXTS or reached >= MOST_SAID
         first = texts[-TEXTS] if len(texts) > TEXTS else 0
         self._lines = [_line(each) for each in said[first:]]
         self._gone = int(self._more)

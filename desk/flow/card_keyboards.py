@@ -16,6 +16,7 @@ from desk.flow.composing import (
     MOOD,
     RELABEL,
     RESOLVE,
+    RESOLVE_UNANSWERED,
     SEND_ANSWER,
     TAKE,
     WHY,
@@ -47,8 +48,10 @@ def card_keyboard(
     *,
     post: bool = False,
     why: bool = False,
+    unanswered: bool = False,
 ) -> dict[str, Any]:
-    """The buttons of a card: likely answers, relabel, and on a card take and resolve.
+    """The buttons of a card: likely answers, relabel, and on a card take and resolve. The last one
+    says so where it closes an `unanswered` conversation, as it does once that was asked.
 
     What was never meant for the model (a file, a command, a tap) teaches it nothing: no relabel.
     One more opens a card that has something to explain; `why` is for one that is open.
@@ -67,7 +70,10 @@ def card_keyboard(
     if not post and not resolved:
         # A colleague may take what somebody has already.
         last.append(Button(say("button-take", language), TAKE))
-        last.append(Button(say("button-resolve", language), RESOLVE))
+        if unanswered:
+            last.append(Button(say("button-resolve-unanswered", language), RESOLVE_UNANSWERED))
+        else:
+            last.append(Button(say("button-resolve", language), RESOLVE))
     if why:
         last.append(Button(say("button-less", language), CARD))
     elif not post and prediction is not None:

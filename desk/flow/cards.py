@@ -27,6 +27,7 @@ from desk.flow.composing import (
 from desk.flow.desk import Desk
 from desk.flow.leaving import BACK_KEY, LEFT_KEY
 from desk.flow.lessons import OPERATORS_WORD
+from desk.flow.priority import SIGN, has_priority
 from desk.inert import defused, inert
 from desk.pack import Escalate
 from desk.percent import compared
@@ -251,11 +252,12 @@ def card_text(
 
 def _head(desk: Desk, customer: Customer, decision: DecisionRow | None, *, post: bool) -> str:
     name = inert(customer.name)
+    sign = SIGN if has_priority(desk.pack, decision) else ""
     if decision is not None and decision.rule == CHANGED:
         return f"✏️ <b>{say('changed-message', desk.language, customer=name)}</b>"
     if post or (decision is not None and decision.action is Action.SILENT):
-        return f"💬 <b>{say('new-message', desk.language, customer=name)}</b>"
-    return f"🔔 <b>{say('card-title', desk.language)}</b> · {_who(customer)}"
+        return f"{sign or '💬'} <b>{say('new-message', desk.language, customer=name)}</b>"
+    return f"{sign or '🔔'} <b>{say('card-title', desk.language)}</b> · {_who(customer)}"
 
 
 def _who(customer: Customer) -> str:

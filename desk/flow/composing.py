@@ -22,9 +22,13 @@ from desk.texts import say
 
 WRITTEN_KEY = "operator:"
 """How the key of a copy of an operator's message begins; the message's id follows."""
+NOTE_KEY = "note:"
+"""How that begins of what the topic says of a ready answer; the answer's own key follows."""
 
 TEXT_METHOD = "sendMessage"
 KEYBOARD_METHOD = "editMessageReplyMarkup"
+LINKED_NAME = 40
+"""What is shown of a customer's name that leads to their topic, in UTF-16 units."""
 NO_PREVIEW = {"link_preview_options": {"is_disabled": True}}
 """With what goes to the operators' group: no stranger's picture stands there for a link."""
 
@@ -45,6 +49,7 @@ CARD = "card"
 WHY = "why"
 TAKE = "take"
 RESOLVE = "resolve"
+RESOLVE_UNANSWERED = "resolve_unanswered"
 
 
 def plain(markup: str) -> str:
@@ -109,6 +114,14 @@ def add_delivery(
         not_before=not_before,
         created_at=desk.clock(),
     )
+
+
+def copy_key(session: Session, about: DeliveryRow) -> str:
+    """The key under which the customer gets the operator's message that a delivery is about: that
+    of a ready answer, or of a copy of what the operator wrote."""
+    message = session.get(Message, about.message_id) if about.message_id is not None else None
+    own = message.delivery_key if message is not None else None
+    return own or f"{WRITTEN_KEY}{about.message_id}"
 
 
 def has_delivery(session: Session, key: str, message: Message | None = None) -> bool:
@@ -263,6 +276,16 @@ def operators_text(
         message=message,
         topic_of=customer,
     )
+
+
+def linked(desk: Desk, customer: Customer) -> str:
+    """The customer's name as Telegram HTML, which leads to their topic where they have one."""
+    name = inert(shorten(customer.name, LINKED_NAME))
+    chat = str(desk.operator_chat_id)
+    # The address of a message in a supergroup has the chat's id without its mark.
+    if customer.topic_id is None or str(customer.topic_chat_id) != chat or chat[:4] != "-100":
+        return name
+    return f'<a href="https://t.me/c/{chat[4:]}/{customer.topic_id}">{name}</a>'
 
 
 def operator_name(session: Session, user_id: int) -> str:

@@ -13,6 +13,7 @@ from desk.flow import besides
 from desk.flow.advising import hears_when_back
 from desk.flow.answering import answer
 from desk.flow.bans import is_banned
+from desk.flow.batch import START_KEY
 from desk.flow.cards import post_message, post_state_card
 from desk.flow.choosing import replied
 from desk.flow.composing import (
@@ -83,7 +84,7 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
                 pass_on(session, desk, customer, conversation, message)
             text = waiting_text(session, desk, customer)
             hears_when_back(desk, conversation)
-            customer_text(session, desk, f"start:{inbox_id}", customer, conversation, text)
+            customer_text(session, desk, f"{START_KEY}{inbox_id}", customer, conversation, text)
             return
         always = topic is not None and topic.escalate is Escalate.ALWAYS
         if is_new and topic is not None and (always or topic.answer is not None):
@@ -359,7 +360,9 @@ def _greet(
     buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT) if menu else []
     if menu:
         buttons.append([person_button(language)])
-    customer_text(session, desk, f"start:{inbox_id}", customer, conversation, greeting, buttons)
+    customer_text(
+        session, desk, f"{START_KEY}{inbox_id}", customer, conversation, greeting, buttons
+    )
 
 
 def _has_written(session: Session, customer: Customer) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
-from desk.flow.composing import WRITTEN_KEY, kept_error, operators_text, shorten
+from desk.flow.composing import NOTE_KEY, WRITTEN_KEY, copy_key, kept_error, operators_text, shorten
 from desk.flow.conversations import find_open
 from desk.flow.desk import Desk
 from desk.flow.following import show_following
@@ -44,6 +44,8 @@ WITHDRAWN = "withdrawn"
 """In the payload of such a copy: it is not to be sent (again), for its message is a note now."""
 PERHAPS_ARRIVED = "it may have arrived"
 """Stands in the error of what was given up because nobody knows whether its second try arrived."""
+BARE_KEY = "bare:"
+"""How the key begins of what stands in for a card or post that was refused; its key follows."""
 EDIT_METHODS = frozenset({"editMessageText", "editMessageCaption", "editMessageReplyMarkup"})
 DELETE_TOPIC = "deleteForumTopic"
 DELETE_MESSAGE = "deleteMessage"
@@ -72,7 +74,7 @@ _OPERATORS_TOLD = (
             + cast(DeliveryRow.attempts, String),
             # That of a version before the attempt stood in it.
             _NOTICE.key == literal("failed:") + cast(DeliveryRow.id, String),
-            _NOTICE.key == literal("bare:") + DeliveryRow.key,
+            _NOTICE.key == literal(BARE_KEY) + DeliveryRow.key,
         )
     )
     .exists()
@@ -370,18 +372,25 @@ def _lock_customer(session: Session, row: DeliveryRow) -> Customer:
 
 
 def copy_of(session: Session, row: DeliveryRow) -> DeliveryRow | None:
-    """The copy of an operator's message that a delivery is, changes or deletes."""
-    return session.scalar(
-        select(DeliveryRow).where(DeliveryRow.key == f"{WRITTEN_KEY}{row.message_id}")
-    )
+    """The copy of an operator's message, or the ready answer, that a delivery is, changes or
+    deletes."""
+    return session.scalar(select(DeliveryRow).where(DeliveryRow.key == copy_key(session, row)))
 
 
 def _about(session: Session, desk: Desk, row: DeliveryRow) -> int | None:
-    """The id in the operators' chat of the message that a delivery copies, changes or deletes; None
-    where it does none of that, or with one of a chat before."""
+    """The id in the operators' chat of the message that a delivery copies, changes or deletes, or
+    of what stands there of a ready answer; None where it does none of that, or with one of a chat
+    before."""
     if not row.key.startswith((WRITTEN_KEY, *_OF_COPIES)):
         return None
     copy = copy_of(session, row)
+    if copy is not None and not copy.key.startswith(WRITTEN_KEY):
+        return session.scalar(
+            select(DeliveryRow.telegram_id).where(
+                DeliveryRow.key == f"{NOTE_KEY}{copy.key}",
+                DeliveryRow.chat_id == desk.operator_chat_id,
+            )
+        )
     if copy is None or copy.payload.get("from_chat_id") != desk.operator_chat_id:
         return None
     found: int | None = copy.payload.get("message_id")
@@ -470,7 +479,7 @@ def _post_bare(
     operators_text(
         session,
         desk,
-        f"bare:{refused.key}",
+        f"{BARE_KEY}{refused.key}",
         f"🔔 {title} · {inert(customer.name)}\n<blockquote>{inert(said)}</blockquote>",
         customer=customer,
         conversation=conversation,

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import ConversationState, Delivery, DeliveryState, InboxState
+from desk.flow import priority
 from desk.flow.albums import is_kept_back
 from desk.flow.awaiting import is_called, is_unanswered
 from desk.flow.cards import (
@@ -39,6 +40,7 @@ from desk.flow.delivering import (
 )
 from desk.flow.desk import Desk
 from desk.flow.leases import Holding, bot_lease, check
+from desk.flow.priority import PRIORITY_KEY
 from desk.flow.topics import TO_EVERYBODY, is_astray, readdress
 from desk.tables import (
     IS_UNFINISHED,
@@ -144,7 +146,7 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     rank = case(
         (DeliveryRow.method.in_(EDIT_METHODS), 0),
         (deletes, IN_TURN + 1),
-        (DeliveryRow.key.startswith(CARD_KEY), 1),
+        (or_(DeliveryRow.key.startswith(CARD_KEY), DeliveryRow.key.startswith(PRIORITY_KEY)), 1),
         (~from_customer, 2),
         else_=IN_TURN,
     )
@@ -241,7 +243,8 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
         shows = row.topic_of is not None and row.key.startswith(UNHEARD_KEYS)
         # What was said to them before may be taken back.
         return (row.chat_id == customer.chat_id and not deletes) or shows
-    if row.topic_of is not None and row.key.startswith(REMIND_KEY):
+    of_one = row.topic_of is not None and row.key.startswith(REMIND_KEY)
+    if of_one or row.key.startswith(PRIORITY_KEY):
         return not is_called(session, conversation)
     if row.key.startswith(UNANSWERED_KEY) and row.message_id is not None:
         return not is_unanswered(session, conversation, row.message_id)
@@ -259,11 +262,15 @@ def _is_note_by_its_album(session: Session, row: DeliveryRow) -> bool:
     if not row.key.startswith(WRITTEN_KEY) or row.uncertain or row.message_id is None:
         return False
     inbox_id = session.get_one(Message, row.message_id).inbox_id
-    return inbox_id is not None and is_kept_back(session, inbox_id)
+    if inbox_id is None or row.conversation_id is None:
+        return False
+    conversation = session.get_one(Conversation, row.conversation_id)
+    customer = session.get_one(Customer, conversation.customer_id)
+    return is_kept_back(session, customer, inbox_id)
 
 
 def _copy_id(session: Session, row: DeliveryRow) -> int | None:
-    """Under which id the customer has the operator's message of a delivery.
+    """Under which id the customer has the operator's message, or ready answer, of a delivery.
 
     Whatever is sent there before a change of it has come to its end when that is taken.
     """
@@ -276,6 +283,8 @@ def _delivery(session: Session, desk: Desk, row: DeliveryRow) -> Delivery:
     payload = row.payload
     if row.key.startswith((CHANGE_KEY, DELETE_KEY)):
         payload = {**payload, "message_id": _copy_id(session, row)}
+    if row.key.startswith(PRIORITY_KEY):
+        payload = {**payload, "text": priority.line(session, desk, row)}
     topic = session.get(Customer, row.topic_of) if row.topic_of is not None else None
     if topic is not None and topic.topic_chat_id != row.chat_id:
         topic = None

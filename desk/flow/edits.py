@@ -30,8 +30,9 @@ from desk.flow.intake import claim, forget
 from desk.flow.keeping import lasting_id
 from desk.flow.kept_back import is_note, stays_here
 from desk.flow.noting import happened
-from desk.flow.operators import customer_of, unreachable, written_in_topic
+from desk.flow.operators import customer_of, unreachable
 from desk.flow.quiet import close_if_quiet
+from desk.flow.replying import written_in_topic
 from desk.flow.taking_back import leave, take_back
 from desk.flow.telling import tell, tell_once
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
@@ -50,6 +51,8 @@ class Rewritten:
     """The method's parameters, but for those that say which message."""
     is_command: bool = False
     """Whether it would be a command to this bot if it were sent."""
+    is_addressed: bool = False
+    """Whether it begins with somebody's name, as a word to a colleague does."""
 
 
 def customer_changed(
@@ -195,9 +198,10 @@ def operator_changed(
 ) -> None:
     """An operator has changed what they wrote in a topic: what the customer got is changed, too.
 
-    A copy that has not left yet takes the change along; what is a note or a command now is taken
-    back. They are told where the customer does not get it. Who is in charge stays as it is. An edit
-    carries out no command, which is told, too, in General as well (where `thread_id` is 0).
+    A copy that has not left yet takes the change along; what is a note, a word to a colleague or a
+    command now is taken back. They are told where the customer does not get it. Who is in charge
+    stays as it is. An edit carries out no command, which is told, too, in General as well (where
+    `thread_id` is 0).
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or session.get(Operator, user_id) is None:
@@ -206,15 +210,16 @@ def operator_changed(
         text = clean(rewritten.text)
         written = None
         if customer is not None:
-            written = written_in_topic(session, desk, customer, telegram_id)
+            written = written_in_topic(session, desk.operator_chat_id, customer, telegram_id)
+        stays = stays_here(text) or rewritten.is_addressed
         if customer is None or written is None:
             if rewritten.is_command and not is_note(text):
                 _tell_of(session, desk, thread_id, telegram_id, "command-by-edit")
-            elif customer is not None and not stays_here(text):
+            elif customer is not None and not stays:
                 _tell_of(session, desk, thread_id, telegram_id, "change-of-nothing-sent")
             return
         message, copy = written
-        if stays_here(text):
+        if stays:
             told = take_back(session, desk, inbox_id, customer, message, copy, by_edit=True)
         else:
             session.refresh(copy, with_for_update=True)

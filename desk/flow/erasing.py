@@ -31,6 +31,7 @@ from desk.flow.desk import Desk
 from desk.flow.intake import is_stranded, keep_ids
 from desk.flow.lessons import AUTHORITY, taught, taught_messages
 from desk.flow.mentions import Mentions
+from desk.flow.priority import PRIORITY_KEY
 from desk.flow.reminding import DIGEST_KEYS
 from desk.flow.silence import is_silent
 from desk.inert import inert
@@ -341,7 +342,7 @@ def _unname_digests(
                 DeliveryRow.state == DeliveryState.PENDING,
                 and_(DeliveryRow.state == DeliveryState.SENT, DeliveryRow.telegram_id.is_not(None)),
             ),
-            key_begins(DIGEST_KEYS),
+            key_begins((*DIGEST_KEYS, PRIORITY_KEY)),
         )
         .order_by(DeliveryRow.id)
         .with_for_update()
@@ -356,6 +357,8 @@ def _unname_digests(
                 key = f"unnamed:{digest.id}"
                 _have_sent(session, now, key, digest.chat_id, "editMessageText", rewritten)
             continue
+        if digest.key.startswith(PRIORITY_KEY):
+            continue  # about nobody else, and so not sent at all
         text = digest.payload["text"].replace(inert(customer.name), "…", 1)
         digest.payload, digest.conversation_id = {**digest.payload, "text": text}, None
     session.flush()

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from desk import metrics
 from desk.domain import Action, Author, ConversationState, DeliveryState, MessageState
+from desk.flow import priority
 from desk.flow.advising import SOON, added, advice, hears_when_back
 from desk.flow.answered import HANDOVER_KEY
 from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
@@ -25,7 +26,7 @@ from desk.flow.desk import Desk, who_answers
 from desk.flow.handover import handover_text, waiting_text
 from desk.flow.noting import counted, decided, happened
 from desk.flow.refreshing import refresh_card
-from desk.policy import ATTACHMENT, FORWARDED, LATE, NEGATIVE_SENTIMENT
+from desk.policy import ATTACHMENT, FORWARDED, INTENT_NEEDS_PERSON, LATE, NEGATIVE_SENTIMENT
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message, Operator
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -89,6 +90,8 @@ def call_person(
         post_message(session, desk, customer, conversation, message)
     else:
         post_card(session, desk, customer, conversation, message)
+    if rule == INTENT_NEEDS_PERSON and intent is not None:
+        priority.announce(session, desk, customer, conversation, intent)
     if conversation.state is ConversationState.HUMAN or not tell:
         return  # a person who is there already will speak for themselves
     key = f"{HANDOVER_KEY}{message.id}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from desk.flow.kept_back import stays_here
+from desk.flow.kept_back import is_addressed, stays_here
 
 FILES = ("animation", "audio", "document", "photo", "video", "voice")
 """What a message may hold beside its text, where that can be changed."""
@@ -19,7 +19,7 @@ _IDS = ("id", "message_id", "message_thread_id", "media_group_id")
 
 def ids_of(payload: dict[str, Any]) -> dict[str, Any]:
     """What of a group's update is looked at later: ids of messages, topics, albums and files, and
-    how a caption begins that makes a note or a command of its album.
+    how a caption begins that makes a note, a word to a colleague or a command of its album.
 
     An update of which no more is kept stays as it is.
     """
@@ -51,5 +51,10 @@ def _file(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _caption(body: dict[str, Any]) -> dict[str, Any]:
-    caption = body.get("caption")
-    return {"caption": caption[:2]} if isinstance(caption, str) and stays_here(caption) else {}
+    caption, marks = body.get("caption"), body.get("caption_entities") or ()
+    if not isinstance(caption, str) or not (stays_here(caption) or is_addressed(caption, marks)):
+        return {}
+    kept: dict[str, Any] = {"caption": caption[:2]}
+    if is_addressed("", marks):
+        kept["caption_entities"] = [{"type": "text_mention", "offset": 0}]
+    return kept

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, Role
 from desk.flow.albums import album_of, is_kept_back
+from desk.flow.awaiting import is_promised
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
 from desk.flow.composing import (
@@ -28,25 +27,27 @@ from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.flow.overview import QUEUE_KEY
+from desk.flow.replying import Answered, Quote, answered, reply_parameters
 from desk.flow.runs import new_run, running_training, want
 from desk.flow.summary import REPORT_KEY
-from desk.flow.telling import refuse, refused, tell, tell_at_times, why_refused, writer_of
-from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message, Operator
+from desk.flow.telling import (
+    refuse,
+    refused,
+    tell,
+    tell_at_times,
+    tell_once,
+    why_refused,
+    writer_of,
+)
+from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Operator
 from desk.texts import say
 
+ASKED_FOR = timedelta(minutes=10)
+"""So long a second /resolve closes what nobody has replied to; after that it is asked anew."""
+ASKED_KEY = "resolve-unanswered:"
+"""How the key begins of what a first one is answered; the update's inbox id follows."""
 ALBUM_ARRIVES = timedelta(seconds=1)
 """So long the pictures of an album wait for the one whose caption may make a note of them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """The part of a message that a reply to it is about."""
-
-    text: str
-    position: int
-    """Where it begins in the message, in UTF-16 units."""
-    entities: list[dict[str, Any]]
-    """Its formatting, as Telegram has it."""
 
 
 def operator_wrote(
@@ -58,10 +59,14 @@ def operator_wrote(
     text: str,
     reply_to: int | None = None,
     quote: Quote | None = None,
+    *,
+    addressed: bool = False,
 ) -> None:
     """What an operator writes in a topic reaches its customer; the bot falls silent there.
 
-    What replies to a message by itself, or to a `quote` of it, there does so with the customer.
+    What replies to a message by itself, or to a `quote` of it, there does so with the customer;
+    what replies to something that they have nothing of, or is `addressed` to somebody by name, is
+    for colleagues and stays.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
@@ -74,8 +79,15 @@ def operator_wrote(
             why = why_refused(operator, user_id)
             refuse(session, desk, why, user_id, thread_id, one_for_all=nobodys)
             return
-        if is_kept_back(session, inbox_id):
-            return  # which is said of the picture with the caption
+        target: Answered | None = Answered(None)
+        if reply_to is not None:
+            target = answered(session, desk.operator_chat_id, customer, reply_to)
+        if addressed or target is None:
+            why = "kept-addressed" if addressed else "kept-reply"
+            _tell_of_kept(session, desk, inbox_id, thread_id, why)
+            return
+        if is_kept_back(session, customer, inbox_id):
+            return  # which is said of the picture with the caption, or of one that replies
         refusal = unreachable(customer)
         if refusal is not None:
             tell(session, desk, inbox_id, thread_id, say(refusal, desk.language))
@@ -96,12 +108,19 @@ def operator_wrote(
             {
                 "from_chat_id": desk.operator_chat_id,
                 "message_id": telegram_id,
-                **_reply_parameters(session, desk, customer, reply_to, quote),
+                **reply_parameters(target, quote),
             },
             conversation=conversation,
             message=message,
             not_before=_after_the_album(session, desk, inbox_id),
         )
+
+
+def _tell_of_kept(session: Session, desk: Desk, inbox_id: int, thread_id: int, why: str) -> None:
+    """Say, by a text's name, why a message goes nowhere; of an album once."""
+    album = album_of(session.get_one(Inbox, inbox_id))
+    key = f"told:{inbox_id}" if album is None else f"told:{why}:{thread_id}:{album}"
+    tell_once(session, desk, key, thread_id, say(why, desk.language))
 
 
 def sent_file_with_command(desk: Desk, inbox_id: int, thread_id: int) -> None:
@@ -114,18 +133,28 @@ def noted(desk: Desk, inbox_id: int, thread_id: int) -> None:
     _answer(desk, inbox_id, thread_id, "noted")
 
 
-def took(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
-    """/take in a topic."""
+def took(
+    desk: Desk, inbox_id: int, user_id: int, thread_id: int, telegram_id: int | None = None
+) -> None:
+    """/take in a topic, as the message of that id: the answer replies to it."""
     with desk.store.writing() as session:
         found = enter_topic(session, desk, inbox_id, user_id, thread_id)
         if found is None:
             return
         operator, customer, _ = found
-        _take(session, desk, inbox_id, thread_id, operator, customer, "/take")
+        if _take(session, desk, inbox_id, thread_id, operator, customer, "/take"):
+            name = operator_name(session, user_id)
+            text = say("taken-by-command", desk.language, operator=name)
+            tell(session, desk, inbox_id, thread_id, text, telegram_id)
 
 
-def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
-    """/resolve in a topic."""
+def resolved(
+    desk: Desk, inbox_id: int, user_id: int, thread_id: int, telegram_id: int | None = None
+) -> None:
+    """/resolve in a topic, as the message of that id: the answer replies to it.
+
+    Where nobody has replied to a customer who was promised a person, it takes a second one.
+    """
     with desk.store.writing() as session:
         found = enter_topic(session, desk, inbox_id, user_id, thread_id)
         if found is None:
@@ -133,9 +162,35 @@ def resolved(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
         operator, customer, conversation = found
         if conversation.state is ConversationState.RESOLVED:
             text = say("already-resolved", desk.language)
-            tell(session, desk, inbox_id, thread_id, text)
+            tell(session, desk, inbox_id, thread_id, text, telegram_id)
+            return
+        promised = is_promised(session, customer, conversation)
+        if promised and not _was_asked(session, desk, conversation):
+            tell_once(
+                session,
+                desk,
+                f"{ASKED_KEY}{inbox_id}",
+                thread_id,
+                say("resolve-unanswered-command", desk.language),
+                telegram_id,
+                conversation,
+            )
             return
         resolve(session, desk, customer, conversation, operator)
+        name = operator_name(session, user_id)
+        text = say("resolved-by-command", desk.language, operator=name)
+        tell(session, desk, inbox_id, thread_id, text, telegram_id)
+
+
+def _was_asked(session: Session, desk: Desk, conversation: Conversation) -> bool:
+    """Whether a /resolve was just answered that nobody has replied in the conversation yet."""
+    since = desk.clock() - ASKED_FOR
+    asked = select(DeliveryRow.id).where(
+        DeliveryRow.conversation_id == conversation.id,
+        DeliveryRow.key.startswith(ASKED_KEY),
+        DeliveryRow.created_at >= max(since, conversation.escalated_at or since),
+    )
+    return session.scalar(asked.limit(1)) is not None
 
 
 def banned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
@@ -323,21 +378,27 @@ def _take(
     operator: Operator,
     customer: Customer,
     act: str,
-) -> None:
-    """Put the operator in charge; a conversation that this opens begins with the `act`."""
+) -> bool:
+    """Put the operator in charge; a conversation that this opens begins with the `act`.
+
+    Whether they are and nothing says so below what they did: neither a new card nor a word that
+    somebody else had it.
+    """
     if customer.banned_at is not None:
         text = say("customer-banned", desk.language)
         tell(session, desk, inbox_id, thread_id, text)
-        return
+        return False
     conversation = open_conversation(session, desk, customer)
     if is_in_charge(conversation, operator):
         conversation.taken_at = desk.clock()  # an act, though a small one: it is not quiet
         name = operator_name(session, operator.user_id)
         text = say("already-taken", desk.language, operator=name)
         tell(session, desk, inbox_id, thread_id, text)
-        return
-    take(session, desk, inbox_id, customer, conversation, operator)
+        return False
+    told = take(session, desk, inbox_id, customer, conversation, operator)
+    has_card = status_card(session, desk, conversation) is not None
     give_card(session, desk, inbox_id, customer, conversation, act)
+    return has_card and not told
 
 
 def give_card(
@@ -370,83 +431,7 @@ def customer_of(session: Session, desk: Desk, thread_id: int) -> Customer | None
     )
 
 
-def written_in_topic(
-    session: Session, desk: Desk, customer: Customer, telegram_id: int
-) -> tuple[Message, DeliveryRow] | None:
-    """The message with that id which an operator wrote to this customer, and its copy.
-
-    In the operators' chat of now: another numbers its messages alike.
-    """
-    query = (
-        select(Message, DeliveryRow)
-        .join(Conversation, Conversation.id == Message.conversation_id)
-        .join(DeliveryRow, DeliveryRow.message_id == Message.id)
-        .where(
-            Conversation.customer_id == customer.id,
-            Message.author == Author.OPERATOR,
-            Message.telegram_id == telegram_id,
-            DeliveryRow.key.startswith(WRITTEN_KEY),
-        )
-        .order_by(Message.id.desc())
-    )
-    for message, copy in session.execute(query):
-        if copy.payload.get("from_chat_id") == desk.operator_chat_id:
-            return message, copy
-    return None
-
-
 def _after_the_album(session: Session, desk: Desk, inbox_id: int) -> datetime | None:
     """When the words of a picture's album are there, too: a webhook's updates come side by side."""
     in_album = album_of(session.get_one(Inbox, inbox_id)) is not None
     return desk.clock() + ALBUM_ARRIVES if in_album else None
-
-
-def _reply_parameters(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    reply_to: int | None,
-    quote: Quote | None,
-) -> dict[str, Any]:
-    """What makes a message to the customer a reply to what stands in their topic under that id.
-
-    Nothing where the customer has no such message, as where a notice of the bot was replied to.
-    """
-    if reply_to is None:
-        return {}
-    written = written_in_topic(session, desk, customer, reply_to)
-    if written is not None:
-        theirs, on_card = written[1].telegram_id, None
-    else:
-        shown = session.execute(
-            select(Message.telegram_id, Message.text, DeliveryRow.method)
-            .join(Conversation, Conversation.id == Message.conversation_id)
-            .join(DeliveryRow, DeliveryRow.message_id == Message.id)
-            .where(
-                Conversation.customer_id == customer.id,
-                Message.author == Author.CUSTOMER,
-                DeliveryRow.chat_id == desk.operator_chat_id,
-                DeliveryRow.telegram_id == reply_to,
-            )
-            .order_by(DeliveryRow.id.desc())
-            .limit(1)
-        ).first()
-        theirs, text, method = shown or (None, "", "")
-        on_card = text if method != "copyMessage" else None
-    if theirs is None:
-        return {}
-    reply = {"message_id": theirs, "allow_sending_without_reply": True}
-    return {"reply_parameters": reply | _quoted(quote, on_card)}
-
-
-def _quoted(quote: Quote | None, on_card: str | None) -> dict[str, Any]:
-    """What makes a reply one to a part of the customer's message: in their chat it is the same, or
-    its text stands `on_card`, with more around it and in a dress of its own."""
-    if quote is None:
-        return {}
-    words = clean(quote.text)
-    if on_card is not None:
-        # A word joiner may stand there behind an @ or a slash, so that nobody is notified.
-        theirs = (each for each in (words, words.replace("\N{WORD JOINER}", "")) if each in on_card)
-        return {"quote": part} if (part := next(theirs, "")) else {}
-    return {"quote": words, "quote_position": quote.position, "quote_entities": quote.entities}

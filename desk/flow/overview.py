@@ -1,8 +1,8 @@
-"""/queue: who waits for a person, and who for the next word of the person they have."""
+"""/queue: who waits for a person, and whom colleagues have, those first who wrote last."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author
-from desk.flow.awaiting import IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
-from desk.flow.composing import shorten
+from desk.flow.awaiting import CUSTOMER_SPOKE_LAST, IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
+from desk.flow.composing import intent_title, linked, shorten
 from desk.flow.desk import Desk
+from desk.flow.priority import SIGN, is_first, topics
 from desk.flow.reminding import CALLED, WAITING, is_late, late_replies, taken_by
-from desk.inert import inert
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -24,93 +24,108 @@ QUEUE_KEY = "queue:"
 """How the key of an answer begins. Its text is made when it is sent, and names many customers: no
 row keeps it."""
 SHOWN = 15
-"""So many customers are named of each kind, those first who have waited longest."""
-NAME = 48
+"""So many customers are named of each kind: those first who can't wait, then who waited longest."""
+TITLE, OPERATOR = 28, 24
+"""What is shown of a topic's title and of a colleague's name, in UTF-16 units: all lines fit into a
+message."""
 
-Waits = tuple[Customer, datetime, str]
-"""Who waits, since when, and what is said of it behind."""
+Named = tuple[Customer, datetime, Conversation]
+"""Who is named, since when they wait, or nobody has said a word, and in which conversation."""
 
 
 def overview(desk: Desk) -> str:
     """How things stand now, as Telegram HTML; each name leads to the customer's topic."""
-    language = desk.language
+    language, urgent = desk.language, is_first(desk.pack)
     with desk.store.reading() as session:
         called = _count(session, CALLED)
-        waiting = session.execute(WAITING.with_only_columns(Customer, Conversation).limit(SHOWN))
-        late = [
-            (
-                customer,
-                conversation.escalated_at,
-                (" ⏰" if is_late(desk, conversation.escalated_at) else "")
-                + _whose(session, conversation),
+        waiting = [
+            (customer, conversation.escalated_at, conversation)
+            for customer, conversation in session.execute(
+                WAITING.with_only_columns(Customer, Conversation)
+                .order_by(None)
+                .order_by(urgent.desc(), Conversation.escalated_at)
+                .limit(SHOWN)
             )
-            for customer, conversation in waiting
             if conversation.escalated_at is not None
         ]
-        lines = ["⏳ " + say("queue-waiting", language, count=called), *_lines(desk, late, called)]
+        late = [each.id for _, since, each in waiting if is_late(desk, since)]
+        lines = ["⏳ " + say("queue-waiting", language, count=called)]
+        lines += _lines(session, desk, waiting, called, late)
         others = and_(has_person(desk), Customer.gone.is_(False), ~IS_CALLED)
         taken = session.scalar(select(func.count(Conversation.id)).join(Customer).where(others))
         if taken:
-            unanswered = _unanswered(others)
-            count = _count(session, unanswered)
-            named = session.execute(unanswered.limit(SHOWN)).all()
-            theirs = [conversation.id for _, _, conversation in named]
-            too_late = late_replies(session, desk, Conversation.id.in_(theirs))
-            waits = [
-                (
-                    customer,
-                    since,
-                    (" ⏰" if conversation.id in too_late else "") + _whose(session, conversation),
-                )
-                for customer, since, conversation in named
-            ]
-            text = say("queue-unanswered", language, count=count, taken=taken)
-            lines += ["", f"🧑\u200d💼 {text}", *_lines(desk, waits, count)]
+            lines += ["", *_with_people(session, desk, others, taken)]
     return "\n".join(lines)
+
+
+def _with_people(
+    session: Session, desk: Desk, others: ColumnElement[bool], taken: int
+) -> list[str]:
+    """The conversations that people have who have spoken: those in which the customer wrote last,
+    and, as far as there is room, those that are answered."""
+    language = desk.language
+    unanswered = _spoken_in(
+        others,
+        and_(
+            Message.author == Author.CUSTOMER,
+            Message.id > func.coalesce(LAST_WORD_OF_OPERATOR, 0),
+        ),
+        func.min(Message.created_at),
+    )
+    count = _count(session, unanswered)
+    first = unanswered.order_by(None).order_by(is_first(desk.pack).desc(), "since", Conversation.id)
+    named = [(who, since, where) for who, since, where in session.execute(first.limit(SHOWN))]
+    theirs = Conversation.id.in_([conversation.id for _, _, conversation in named])
+    text = say("queue-unanswered", language, count=count, taken=taken)
+    lines = [f"🧑\u200d💼 {text}"]
+    lines += _lines(session, desk, named, count, late_replies(session, desk, theirs))
+    if count == taken:
+        return lines
+    if count:
+        lines.append(say("queue-answered", language, count=taken - count))
+    answered = _spoken_in(others, ~CUSTOMER_SPOKE_LAST, func.max(Message.created_at))
+    few = answered.limit(SHOWN - len(named))
+    rest = [(who, since, where) for who, since, where in session.execute(few)]
+    return [*lines, *_lines(session, desk, rest, taken - count, [])]
 
 
 def _count(session: Session, rows: Select[*tuple[Any, ...]]) -> int:
     return session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
 
 
-def _unanswered(taken: ColumnElement[bool]) -> Select[Customer, datetime, Conversation]:
-    """Customers to whom nobody has replied in such a conversation, since when, and which it is."""
-    since = func.min(Message.created_at)
+def _spoken_in(
+    others: ColumnElement[bool], which: ColumnElement[bool], when: ColumnElement[datetime]
+) -> Select[Customer, datetime, Conversation]:
+    """Customers in such a conversation, a moment of what was said there, and which it is; in order
+    of these moments. `which` says of which messages, or in which conversations."""
+    since = when.label("since")
     return (
         select(Customer, since, Conversation)
         .join(Conversation, Conversation.customer_id == Customer.id)
         .join(Message, Message.conversation_id == Conversation.id)
-        .where(
-            taken,
-            Message.author == Author.CUSTOMER,
-            Message.id > func.coalesce(LAST_WORD_OF_OPERATOR, 0),
-        )
+        .where(others, which)
         .group_by(Customer.id, Conversation.id)
         .order_by(since, Conversation.id)
     )
 
 
-def _whose(session: Session, conversation: Conversation) -> str:
-    """Behind a line: which colleague has the conversation, if one does."""
-    operator = taken_by(session, conversation)
-    return f" · {html(operator)}" if operator else ""
-
-
-def _lines(desk: Desk, waits: Sequence[Waits], of: int) -> list[str]:
+def _lines(
+    session: Session, desk: Desk, named: Sequence[Named], of: int, late: Collection[int]
+) -> list[str]:
+    about = topics(session, desk.pack, [conversation.id for _, _, conversation in named])
     lines = []
-    for customer, since, behind in waits:
+    for customer, since, conversation in named:
+        topic, operator = about.get(conversation.id), taken_by(session, conversation)
+        urgent = f"{SIGN} " if topic in desk.pack.priorities else ""
+        title = shorten(intent_title(desk, topic, desk.language), TITLE) if topic else ""
         minutes = max(1, int((desk.clock() - since).total_seconds() // 60))
-        lines.append(f"• {_linked(desk, customer)} – {span(minutes, desk.language)}{behind}")
-    if of > len(waits):
-        lines.append(say("queue-more", desk.language, count=of - len(waits)))
+        lines.append(
+            f"• {urgent}{linked(desk, customer)}"
+            + (f" · {html(title)}" if title else "")
+            + f" – {span(minutes, desk.language)}"
+            + (" ⏰" if conversation.id in late else "")
+            + (f" · {html(shorten(operator, OPERATOR))}" if operator else "")
+        )
+    if of > len(named):
+        lines.append(say("queue-more", desk.language, count=of - len(named)))
     return lines
-
-
-def _linked(desk: Desk, customer: Customer) -> str:
-    """The customer's name, which leads to their topic where they have one."""
-    name = inert(shorten(customer.name, NAME))
-    chat = str(desk.operator_chat_id)
-    # The address of a message in a supergroup has the chat's id without its mark.
-    if customer.topic_id is None or str(customer.topic_chat_id) != chat or chat[:4] != "-100":
-        return name
-    return f'<a href="https://t.me/c/{chat[4:]}/{customer.topic_id}">{name}</a>'

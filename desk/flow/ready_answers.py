@@ -14,6 +14,7 @@ from desk.domain import Author, Button
 from desk.flow.cards import LIMIT
 from desk.flow.composing import (
     ANSWER,
+    NOTE_KEY,
     answer_buttons,
     answer_text,
     called,
@@ -25,6 +26,7 @@ from desk.flow.composing import (
     operator_name,
     operators_text,
     plain,
+    shorten,
 )
 from desk.flow.conversations import find_open, open_conversation
 from desk.flow.desk import Desk
@@ -44,6 +46,8 @@ BY_HAND = f"{SENT_KEY}by_hand:"
 """How that of one by /answer does; the command's inbox id follows: of several found one is sent."""
 CHOICES = 8
 """So many answers are offered at most where several are found."""
+EXCERPT = 150
+"""What is shown of each of them, in UTF-16 units."""
 
 
 class ReadyAnswer(NamedTuple):
@@ -155,7 +159,7 @@ def send_ready(
     operators_text(
         session,
         desk,
-        f"note:{inbox_id}",
+        f"{NOTE_KEY}{ready.key}",
         f"✉️ {inert(note)}\n{inert_markup(ready.text)}",
         customer=customer,
         conversation=conversation,
@@ -171,9 +175,13 @@ def _ask_which(
     conversation: Conversation,
     names: Sequence[str],
 ) -> None:
-    lines = [say("answer-which", desk.language)]
+    lines = [html(say("answer-which", desk.language))]
+    for name in names[:CHOICES]:
+        words = plain(ready_text(desk, customer, name) or "")
+        title = html(_title(desk, name, desk.language))
+        lines.append(f"\n<b>{title}</b>\n{html(shorten(' '.join(words.split()), EXCERPT))}")
     if len(names) > CHOICES:
-        lines.append(say("answer-more", desk.language, count=len(names) - CHOICES))
+        lines.append("\n" + html(say("answer-more", desk.language, count=len(names) - CHOICES)))
     rows = [
         [Button(_title(desk, name, desk.language), ANSWER, f"{inbox_id}:{name}")]
         for name in names[:CHOICES]
@@ -182,7 +190,7 @@ def _ask_which(
         session,
         desk,
         f"which:{inbox_id}",
-        html("\n".join(lines)),
+        "\n".join(lines),
         customer=customer,
         conversation=conversation,
         reply_markup=keyboard(session, desk, rows, conversation),

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from desk.domain import ConversationState
 from desk.flow.awaiting import IS_CALLED, first_unanswered, unanswered_since
 from desk.flow.cards import REMIND_KEY, UNANSWERED_KEY
-from desk.flow.composing import has_delivery, operator_name, operators_text
+from desk.flow.composing import has_delivery, intent_title, operator_name, operators_text
 from desk.flow.desk import Desk
+from desk.flow.priority import is_first, topics
 from desk.inert import inert
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
@@ -54,6 +55,7 @@ class _Waits(NamedTuple):
     customer: Customer
     since: datetime
     unanswered: bool
+    urgent: bool = False
 
 
 def waiting(desk: Desk) -> tuple[int, datetime | None]:
@@ -110,8 +112,8 @@ def remind(desk: Desk) -> int:
             waits.conversation.reminded_at = desk.clock()
         if len(late) > SINGLE_REMINDERS:
             unanswered_too = sum(waits.unanswered for waits in late)
-            key = _key(desk, late[0].conversation)
-            _post_digest(session, desk, key, len(late) - unanswered_too, unanswered_too, late[0])
+            counts = len(late) - unanswered_too, unanswered_too, sum(each.urgent for each in late)
+            _post_digest(session, desk, _key(desk, late[0].conversation), *counts, late[0])
         else:
             for waits in late:
                 _post_reminder(session, desk, waits)
@@ -137,22 +139,26 @@ def announce(desk: Desk) -> bool:
         if has_delivery(session, key):
             return False
         counts = _count(session, called), _count(session, unanswered)
+        is_urgent = is_first(desk.pack)
+        urgent = sum(_count(session, each.where(is_urgent)) for each in (called, unanswered))
     if not any(counts):
         return False
     with desk.store.writing() as session:
         first = [
-            _Waits(conversation, customer, _since(conversation), unanswered=False)
-            for conversation, customer in session.execute(called.add_columns(Customer).limit(1))
+            _Waits(conversation, customer, _since(conversation), False, urgent)
+            for conversation, customer, urgent in session.execute(
+                _first(desk, called, Conversation.escalated_at.expression)
+            )
         ]
         first += [
-            _Waits(conversation, customer, since, unanswered=True)
-            for conversation, since, customer in session.execute(
-                unanswered.add_columns(Customer).limit(1)
+            _Waits(conversation, customer, since, True, urgent)
+            for conversation, since, customer, urgent in session.execute(
+                _first(desk, unanswered, unanswered_since(desk.pack))
             )
         ]
         if not first:
             return False
-        _post_digest(session, desk, key, *counts, min(first, key=_longest_first))
+        _post_digest(session, desk, key, *counts, urgent, min(first, key=_named_first))
     return True
 
 
@@ -172,6 +178,16 @@ def _unanswered(desk: Desk) -> Select[Conversation, datetime]:
     )
 
 
+def _first(
+    desk: Desk, rows: Select[*tuple[Any, ...]], since: ColumnElement[Any]
+) -> Select[*tuple[Any, ...]]:
+    """The one of these conversations that is named first, with its customer, and whether it is
+    urgent; they have waited `since`."""
+    urgent = is_first(desk.pack).label("urgent")
+    found = rows.add_columns(Customer, urgent).order_by(None)
+    return found.order_by(urgent.desc(), since, Conversation.id).limit(1)
+
+
 def _reply_not_reminded(desk: Desk) -> ColumnElement[bool]:
     """Whether a customer has no reply, of which nobody was reminded."""
     return unanswered_since(desk.pack) >= _LAST_REMINDER
@@ -182,12 +198,14 @@ def _count(session: Session, rows: Select[*tuple[Any, ...]]) -> int:
     return session.scalar(select(func.count()).select_from(ids)) or 0
 
 
-def _longest_first(waits: _Waits) -> tuple[datetime, int]:
-    return waits.since, waits.conversation.id
+def _named_first(waits: _Waits) -> tuple[bool, datetime, int]:
+    """Whoever can't wait, then who has waited longest."""
+    return not waits.urgent, waits.since, waits.conversation.id
 
 
 def _hold(session: Session, desk: Desk, ids: Sequence[int]) -> list[_Waits]:
-    """Lock those of these conversations that still wait unreminded, longest first.
+    """Lock those of these conversations that still wait unreminded, what can't wait and then the
+    longest first.
 
     Customers before conversations as everywhere, each by id.
     """
@@ -215,8 +233,13 @@ def _hold(session: Session, desk: Desk, ids: Sequence[int]) -> list[_Waits]:
     ).all()
     held = [(conversation, _since(conversation), False) for conversation in called]
     held += [(conversation, since, True) for conversation, since in unanswered]
-    waits = (_Waits(one, by_id[one.customer_id], since, next_) for one, since, next_ in held)
-    return sorted(waits, key=_longest_first)
+    is_urgent = and_(Conversation.id.in_([one.id for one, _, _ in held]), is_first(desk.pack))
+    urgent = set(session.scalars(select(Conversation.id).where(is_urgent)))
+    waits = (
+        _Waits(one, by_id[one.customer_id], since, next_, one.id in urgent)
+        for one, since, next_ in held
+    )
+    return sorted(waits, key=_named_first)
 
 
 def _post_reminder(session: Session, desk: Desk, waits: _Waits) -> None:
@@ -248,20 +271,25 @@ def _post_reminder(session: Session, desk: Desk, waits: _Waits) -> None:
 
 
 def _post_digest(
-    session: Session, desk: Desk, key: str, called: int, unanswered: int, longest: _Waits
+    session: Session, desk: Desk, key: str, called: int, unanswered: int, urgent: int, first: _Waits
 ) -> None:
-    """Tell everybody how many wait for a person, and how many for the next word of theirs."""
+    """Tell everybody how many wait for a person, and how many for the next word of theirs; `first`
+    is named: of the `urgent`, if there are any, who has waited longest."""
+    name = "waiting-digest-unanswered" if unanswered else "waiting-digest"
+    topic = topics(session, desk.pack, [first.conversation.id]).get(first.conversation.id, "")
     text = say(
-        "waiting-digest-unanswered" if unanswered else "waiting-digest",
+        "waiting-digest-priority" if first.urgent else name,
         desk.language,
         count=called + unanswered,
         called=called,
         unanswered=unanswered,
-        customer=inert(longest.customer.name),
-        span=_waited(desk, longest),
+        urgent=urgent,
+        customer=inert(first.customer.name),
+        title=html(intent_title(desk, topic, desk.language)),
+        span=_waited(desk, first),
     )
     # Its conversation, which it names, though it goes to no topic.
-    operators_text(session, desk, key, text, conversation=longest.conversation)
+    operators_text(session, desk, key, text, conversation=first.conversation)
 
 
 def taken_by(session: Session, conversation: Conversation) -> str | None:

@@ -10,22 +10,25 @@ from desk.flow.albums import of_same_album
 from desk.flow.composing import WRITTEN_KEY, add_delivery
 from desk.flow.delivering import DELETE_KEY, DELETE_MESSAGE, WITHDRAWN, cancel
 from desk.flow.desk import Desk
-from desk.flow.operators import enter_topic, written_in_topic
+from desk.flow.operators import enter_topic
+from desk.flow.replying import sent_as_ready, written_in_topic
 from desk.flow.telling import tell
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
 from desk.texts import say
 
 
 def deleted(desk: Desk, inbox_id: int, user_id: int, thread_id: int, reply_to: int | None) -> None:
-    """/delete in a topic, as a reply to what any operator wrote there."""
+    """/delete in a topic, as a reply to what any operator wrote there, or to what stands there of a
+    ready answer."""
     with desk.store.writing() as session:
         found = enter_topic(session, desk, inbox_id, user_id, thread_id)
         if found is None:
             return
         _, customer, _ = found
-        written = (
-            written_in_topic(session, desk, customer, reply_to) if reply_to is not None else None
-        )
+        written, chat_id = None, desk.operator_chat_id
+        if reply_to is not None:
+            written = written_in_topic(session, chat_id, customer, reply_to)
+            written = written or sent_as_ready(session, chat_id, customer, reply_to)
         outcome: str | None = "take-back-what"
         if written is not None:
             outcome = take_back(session, desk, inbox_id, customer, *written)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from desk.domain import ANONYMOUS_ADMIN
 from desk.flow.composing import TEXT_METHOD, add_delivery
 from desk.flow.desk import Desk
-from desk.tables import Inbox, Operator
+from desk.tables import Conversation, Inbox, Operator
 from desk.texts import say
 
 QUOTES_KEY = "told:quotes:"
@@ -22,9 +22,17 @@ REFUSED_FOR_SECONDS = 600
 """So long what people write in a topic to no effect is answered once: they may be chatting."""
 
 
-def tell(session: Session, desk: Desk, inbox_id: int, thread_id: int | None, text: str) -> None:
-    """Answer an update in a topic of the operators' chat, or in General."""
-    tell_once(session, desk, f"told:{inbox_id}", thread_id, text)
+def tell(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    thread_id: int | None,
+    text: str,
+    reply_to: int | None = None,
+) -> None:
+    """Answer an update in a topic of the operators' chat, or in General; `reply_to` is its message,
+    where the answer is to reply to it."""
+    tell_once(session, desk, f"told:{inbox_id}", thread_id, text, reply_to)
 
 
 def tell_at_times(
@@ -44,14 +52,34 @@ def _tell_in_span(session: Session, desk: Desk, key: str, thread_id: int | None,
     tell_once(session, desk, f"{key}:{span}", thread_id, text)
 
 
-def tell_once(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
-    """Say something there, once for each key."""
+def tell_once(
+    session: Session,
+    desk: Desk,
+    key: str,
+    thread_id: int | None,
+    text: str,
+    reply_to: int | None = None,
+    conversation: Conversation | None = None,
+) -> None:
+    """Say something there, once for each key; what is asked there of a `conversation` is looked up
+    by it."""
     if desk.operator_chat_id is None:
         return
     payload: dict[str, object] = {"text": text}
     if thread_id is not None:
         payload["message_thread_id"] = thread_id
-    add_delivery(session, desk, key, desk.operator_chat_id, TEXT_METHOD, payload)
+    if reply_to is not None:
+        found = {"message_id": reply_to, "allow_sending_without_reply": True}
+        payload["reply_parameters"] = found
+    add_delivery(
+        session,
+        desk,
+        key,
+        desk.operator_chat_id,
+        TEXT_METHOD,
+        payload,
+        conversation=conversation,
+    )
 
 
 def why_refused(operator: Operator | None, user_id: int) -> str:

@@ -175,6 +175,12 @@ waiting-digest-unanswered =
         }
        *[other] { $count } customers are waiting: { $called } for a person, { $unanswered } for a colleague's next word. { $customer } has waited longest: { $span }.
     }
+waiting-digest-priority =
+    🚨 { $count ->
+        [one] { $customer } is waiting with what can't wait: “{ $title }”, for { $span }.
+       *[other] { $count } customers are waiting, { $urgent } of them with what can't wait. First of these: { $customer }, “{ $title }”, for { $span }. The others: /queue
+    }
+priority-call = { $customer }: { $title }
 digest-erased = This was about customers who waited. The one who was named here is erased.
 queue-waiting =
     { $count ->
@@ -185,13 +191,18 @@ queue-waiting =
 queue-unanswered =
     { $count ->
         [0] { $taken ->
-            [one] The one conversation that a colleague has is answered.
-           *[other] All { $taken } conversations that colleagues have are answered.
+            [one] The one conversation that a colleague has is answered:
+           *[other] All { $taken } conversations that colleagues have are answered:
         }
        *[other] { $taken ->
             [one] In the one conversation that a colleague has, the customer wrote last:
            *[other] In { $count } of { $taken } conversations that colleagues have, the customer wrote last:
         }
+    }
+queue-answered =
+    { $count ->
+        [one] The other one is answered:
+       *[other] The other { $count } are answered:
     }
 made-too-slow = Counting this takes too long just now, and calls for help are not to wait for it. Try again later. (The figures of /report are in “frontdesk report”, too.)
 report-title =
@@ -228,6 +239,7 @@ button-send = Answer: { $title }
 button-relabel = Relabel…
 button-take = Take
 button-resolve = Resolve
+button-resolve-unanswered = Resolve without a reply
 button-back = « Back
 button-more = More »
 button-why = Why?
@@ -245,6 +257,10 @@ topic-only = This command is about a customer: write it in the customer's topic.
 nothing-here = This topic belongs to no customer.
 already-taken = { $operator } has already taken this.
 taken-from = { $operator } took over from { $previous }.
+resolve-unanswered = Nobody has replied to them yet. Press again to close.
+resolve-unanswered-command = Nobody has replied to them yet, though they were promised a reply. To close it all the same, write /resolve again.
+resolved-by-command = ✅ Resolved by { $operator }
+taken-by-command = 🙋 { $operator } has them
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 answer-which = Several answers have this name; press the one to send.
@@ -259,6 +275,8 @@ customer-banned = This customer is banned: nothing they send is shown or answere
 customer-unbanned = This customer is not banned: what they write is answered.
 customer-gone = The customer has blocked the bot; nothing was sent.
 noted = 📝 A note for colleagues: not sent to the customer.
+kept-reply = 📝 Kept here, because it replies to something that the customer does not see. To send it, write it without Reply.
+kept-addressed = 📝 Kept here, because it begins with a colleague's name. To send it to the customer, begin with another word.
 caption-command = This was not sent and nothing was done: its caption or title begins with a slash. Send it without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
 not-delivered = A message to the customer could not be delivered: { $error }
@@ -268,7 +286,7 @@ taken-back-unsent = This message had not left yet, so it was not sent at all.
 taken-back-on-its-way = This message is on its way to the customer. If it arrives, it is deleted there, and you are told.
 taken-back-perhaps = This message is not sent again. If it has already arrived, the customer still has it.
 not-taken-back = This message could not be taken back, so the customer still has it. (Telegram deletes what is younger than 48 hours.) Error: { $error }
-take-back-what = Write /delete as a reply to what you or a colleague wrote to the customer in this topic; of a ready answer it takes back nothing.
+take-back-what = Write /delete as a reply to what you or a colleague wrote to the customer in this topic, or to what stands here of a ready answer that was sent.
 change-of-nothing-sent = The customer has not got this message, so the change was not sent either. To say it to them, write it anew.
 change-of-file = The new file was not sent: the customer still has the message as it was. Send it anew.
 change-of-kind = Only a change of a text or a caption can be passed on: the customer still has this message as it was. To say something else, send it anew.
@@ -292,7 +310,7 @@ retrain-failed = Training run { $run } failed: { $error }
 retrain-coverage = Answered automatically: new model { $new }, model so far { $old }.
 retrain-gold = Of { $rows } labels set aside (of texts that were hard for the model that served), right: new model { $new }, model so far { $old }.
 operator-help =
-    Write in a customer's topic to answer. All that you write there is sent to the customer, except notes and commands; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
+    Write in a customer's topic to answer. All that you write there is sent to the customer, except commands, notes, replies to notes, and what begins with a colleague's @name; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
 
     On a card, “Answer: …” sends that answer at once and teaches it; “Relabel…” only teaches which topic the message is about, or in which mood it is written.
 

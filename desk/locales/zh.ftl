@@ -119,6 +119,12 @@ waiting-digest-unanswered =
         [0] 有 { $unanswered } 位客户在等待同事的下一次回复，其中 { $customer } 等得最久：{ $span }。
        *[other] 有 { $count } 位客户在等待：{ $called } 位等待人工，{ $unanswered } 位等待同事的下一次回复；其中 { $customer } 等得最久：{ $span }。
     }
+waiting-digest-priority =
+    🚨 { $count ->
+        [one] { $customer } 在等待，事情紧急：“{ $title }”，已等 { $span }。
+       *[other] 有 { $count } 位客户在等待，其中 { $urgent } 位事情紧急。等得最久的是 { $customer }，“{ $title }”，已等 { $span }。其余请看：/queue
+    }
+priority-call = { $customer }：{ $title }
 digest-erased = 这里曾提醒有客户在等待。其中提到姓名的客户已被删除。
 queue-waiting =
     { $count ->
@@ -127,9 +133,10 @@ queue-waiting =
     }
 queue-unanswered =
     { $count ->
-        [0] 由同事负责的 { $taken } 个对话都已回复。
+        [0] 由同事负责的 { $taken } 个对话都已回复：
        *[other] 由同事负责的 { $taken } 个对话中，有 { $count } 个是客户最后发言、尚未回复：
     }
+queue-answered = 其余 { $count } 个已回复：
 made-too-slow = 统计目前耗时过长，不能让求助消息为它等待。请稍后再试。（/report 的数据也可以用“frontdesk report”查看。）
 report-title = 最近 { $days } 天：{ $customers } 位客户，{ $messages } 条消息。
 report-answered = 立即回答
@@ -150,6 +157,7 @@ button-send = 回答：{ $title }
 button-relabel = 更改标签…
 button-take = 接手
 button-resolve = 解决
+button-resolve-unanswered = 不回复，直接解决
 button-back = « 返回
 button-more = 更多 »
 button-why = 为什么？
@@ -167,6 +175,10 @@ topic-only = 这个命令针对某位客户：请在该客户的话题里发送�
 nothing-here = 这个话题不属于任何客户。
 already-taken = { $operator } 已经接手。
 taken-from = { $operator } 从 { $previous } 接手了对话。
+resolve-unanswered = 还没有人回复客户。再按一次即可结束。
+resolve-unanswered-command = 已告知客户会得到回复，但还没有人回复。如仍要结束，请再发送一次 /resolve。
+resolved-by-command = ✅ { $operator } 已解决
+taken-by-command = 🙋 { $operator } 已接手
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 answer-which = 有多个答案叫这个名称，请按下要发送的那个。
@@ -181,6 +193,8 @@ customer-banned = 该客户已被封禁：其消息不再显示、不再回复�
 customer-unbanned = 该客户未被封禁：其消息会正常处理。
 customer-gone = 客户已屏蔽机器人，消息未发送。
 noted = 📝 同事备注：没有发给客户。
+kept-reply = 📝 没有发给客户：它回复的是客户看不到的内容。如要发送，请不用“回复”重新写一条。
+kept-addressed = 📝 没有发给客户：它以同事的名字开头。如要发给客户，请换一个词开头。
 caption-command = 内容未发送，命令也未执行：说明文字或标题以斜杠开头。请去掉斜杠再发送，命令请单独发送。
 file-lost = 客户发来的文件未能转交：{ $error }。请客户重新发送。
 not-delivered = 有一条消息未能送达客户：{ $error }
@@ -190,7 +204,7 @@ taken-back-unsent = 这条消息还没有发出，因此不会发送。
 taken-back-on-its-way = 这条消息正在发给客户。如果送达，会在客户那里删除，并在此告知。
 taken-back-perhaps = 这条消息不会再次发送。如果之前已经送达，客户那里仍有这条消息。
 not-taken-back = 这条消息未能撤回，客户那里仍有这条消息。（Telegram 只能删除 48 小时以内的消息。）错误：{ $error }
-take-back-what = 请用 /delete 回复您或同事在这个话题里写给客户的消息；现成答案无法这样撤回。
+take-back-what = 请用 /delete 回复您或同事在这个话题里写给客户的消息，或这里关于已发送的现成答案的提示。
 change-of-nothing-sent = 客户没有收到过这条消息，因此修改也没有发送。如要告诉客户，请重新写一条。
 change-of-file = 新文件没有发送，客户看到的仍是原来的消息。请重新发送。
 change-of-kind = 只有对文字或说明文字的修改才能转给客户：客户看到的仍是原来的消息。如要更正，请重新发送。
@@ -214,7 +228,7 @@ retrain-failed = 训练任务 { $run } 失败：{ $error }
 retrain-coverage = 自动回答：新模型 { $new }，旧模型 { $old }。
 retrain-gold = 留出的 { $rows } 条标注（当时在用的模型难以判断的文本）中判断正确：新模型 { $new }，旧模型 { $old }。
 operator-help =
-    在客户的话题里写字即可回复。除备注和命令外，您写的一切都会发给客户；按“解决”之前机器人不会再说话，除非客户沉默很久之后再来。
+    在客户的话题里写字即可回复。除命令、备注、对备注的回复以及以同事的 @名字 开头的内容外，您写的一切都会发给客户；按“解决”之前机器人不会再说话，除非客户沉默很久之后再来。
 
     卡片上的“回答：…”会立即发送该答案并用于训练；“更改标签…”只用于训练（消息的主题或情绪），不发送任何内容。
 

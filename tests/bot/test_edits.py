@@ -163,6 +163,9 @@ async def test_an_edit_into_the_command_for_a_person_calls_one(
     await world.said(OPERATORS_CHAT, "Needs a person")
 
 
+OMAR_IS = {"is_bot": False, "first_name": "Omar"}
+
+
 async def test_a_reply_to_a_card_is_a_reply_to_the_customers_message(
     bot: Running, world: World, decider: Decider
 ) -> None:
@@ -262,20 +265,45 @@ async def test_a_reply_to_a_part_that_the_customer_has_changed_is_one_to_the_who
     assert "quote" not in reply
 
 
-async def test_what_replies_to_nothing_of_the_customers_is_sent_as_it_is(
+async def test_what_replies_to_a_note_or_a_notice_stays_in_the_topic_with_a_word_how_to_send_it(
     bot: Running, world: World, decider: Decider
 ) -> None:
     ann = await world.customer("Ann")
     card = await card_of(world, decider, ann, "outrageous")
     thread = card["message_thread_id"]
-    await world.write_topic(thread, "// she called twice")
-    notice = (await world.said(OPERATORS_CHAT, say("noted", "en")[:10]))[0]
-    body = {"text": "hello Ann", "thread": thread, "reply_to": notice["message_id"]}
-    await world.ask("POST", f"operators/{OLGA}/send", body)
+    note = await world.write_topic(thread, "// she wants money back, can we?")
+    notice = (await world.said(OPERATORS_CHAT, say("noted", "en")))[0]
+    for number, answered in enumerate((note, notice), 1):
+        body = {"thread": thread, "reply_to": answered["message_id"]}
+        said = body | {"text": "yes but only half, she is a serial returner"}
+        await world.ask("POST", f"operators/{OLGA}/send", said)
+        file = body | {"caption": "her file"}
+        await world.ask("POST", f"operators/{OLGA}/photo", file)
+        kept = await world.said(OPERATORS_CHAT, say("kept-reply", "en"), count=2 * number)
+        assert kept[-1]["message_thread_id"] == thread
     # In a topic Telegram has it that every message replies to the topic's first one.
     await world.write_topic(thread, "hello again")
-    for text in ("hello Ann", "hello again"):
-        assert "reply_to_message" not in (await world.said(ann, text))[0]
+    assert "reply_to_message" not in (await world.said(ann, "hello again"))[0]
+    assert len(await world.calls("copyMessage", ann)) == 1
+
+
+async def test_what_begins_with_a_colleagues_name_stays_in_the_topic(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    telegram = simulator.world
+    group, olga = telegram.groups[OPERATORS_CHAT], telegram.users[OLGA]
+    place = group.topics[card["message_thread_id"]]
+    await world.write_topic(card["message_thread_id"], "@omar is she right?")
+    await world.said(OPERATORS_CHAT, say("kept-addressed", "en"))
+    # Who has no username is named by a mark.
+    marks = [{"type": "text_mention", "offset": 0, "length": 4, "user": {"id": 5, **OMAR_IS}}]
+    people.write(telegram, group, olga, text="Omar is she?", topic=place, extra={"entities": marks})
+    await world.said(OPERATORS_CHAT, say("kept-addressed", "en"), count=2)
+    await world.write_topic(card["message_thread_id"], "Write to @omar, please.")
+    await world.said(ann, "Write to @omar")
+    assert len(await world.calls("copyMessage", ann)) == 1
 
 
 async def test_a_reply_to_a_message_that_the_customer_deleted_is_sent_all_the_same(

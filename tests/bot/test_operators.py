@@ -118,10 +118,17 @@ async def test_take_and_resolve_work_as_commands_in_the_topic(
     bot: Running, world: World, decider: Decider, rows: Rows
 ) -> None:
     card = await card_of(world, decider, await world.customer(), "outrageous")
-    await world.write_topic(card["message_thread_id"], "/take@frontdesk_bot")
+    thread = card["message_thread_id"]
+    command = await world.write_topic(thread, "/take@frontdesk_bot")
     await world.said(OPERATORS_CHAT, "taken by Olga")
-    await world.write_topic(card["message_thread_id"], "/resolve")
+    (told,) = await world.said(OPERATORS_CHAT, "🙋 Olga has them")
+    assert told["reply_to_message"]["message_id"] == command["message_id"]
+    await world.write_topic(thread, "/resolve")
+    await world.said(OPERATORS_CHAT, "write /resolve again")
+    command = await world.write_topic(thread, "/resolve")
     await world.said(OPERATORS_CHAT, "resolved by Olga")
+    (told,) = await world.said(OPERATORS_CHAT, "✅ Resolved by Olga")
+    assert told["reply_to_message"]["message_id"] == command["message_id"]
     assert rows.all(Conversation)[0].state is ConversationState.RESOLVED
 
 
@@ -495,6 +502,8 @@ async def test_a_command_with_a_full_width_slash_is_carried_out_and_never_sent(
     ann = await world.customer("Ann")
     card = await card_of(world, decider, ann, "outrageous")
     thread = card["message_thread_id"]
+    await world.write_topic(None, "／id")
+    await world.said(OPERATORS_CHAT, "OPERATOR_CHAT_ID")
     await world.write_topic(thread, "／take")
     await world.said(OPERATORS_CHAT, "taken by Olga")
     await world.write_topic(thread, "／resovle")
@@ -502,8 +511,6 @@ async def test_a_command_with_a_full_width_slash_is_carried_out_and_never_sent(
     await world.write_topic(thread, "／take@other_bot")
     await world.ask("POST", f"operators/{OLGA}/photo", {"caption": "／take", "thread": thread})
     await world.said(OPERATORS_CHAT, "its caption or title begins with a slash")
-    await world.write_topic(None, "／id")
-    await world.said(OPERATORS_CHAT, "OPERATOR_CHAT_ID")
     await rows.until(Inbox, count=6, state=InboxState.DONE)
     assert not await world.calls("copyMessage", ann)
 
@@ -565,7 +572,7 @@ async def test_queue_says_in_general_and_in_topics_who_waits(
     await world.write_topic(card["message_thread_id"], "/queue")
     answer = (await world.said(OPERATORS_CHAT, "One customer is waiting"))[0]
     assert answer["message_thread_id"] == card["message_thread_id"]
-    assert "• Ann – a minute" in answer["text"]
+    assert "• Ann · Make a complaint – a minute" in answer["text"]
     (link,) = [mark for mark in answer["entities"] if mark["type"] == "text_link"]
     assert link["url"].endswith(f"/{card['message_thread_id']}")
 

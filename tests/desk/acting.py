@@ -25,10 +25,12 @@ from desk.domain import (
 )
 from desk.flow import (
     buttons,
+    conversations,
     customers,
     deciding,
     delivering,
     dispatching,
+    handoff,
     intake,
     leases,
     operators,
@@ -50,6 +52,7 @@ from desk.tables import (
     Feedback,
     Inbox,
     Message,
+    Operator,
 )
 
 Row = TypeVar("Row", bound=Base)
@@ -183,6 +186,17 @@ class Stage:
         operators.operator_wrote(
             self.desk, self.update(), user_id, thread_id, next(self._telegram_ids), text
         )
+
+    def resolve(self, thread_id: int = 77) -> None:
+        """Oscar resolves a conversation, whether anybody has replied in it or not; nothing is said
+        of it but by its card."""
+        with self.desk.store.writing() as session:
+            customer = operators.customer_of(session, self.desk, thread_id)
+            conversation = conversations.find_open(session, customer) if customer else None
+            assert customer is not None
+            assert conversation is not None, "nothing is open there"
+            oscar = session.get_one(Operator, OSCAR)
+            handoff.resolve(session, self.desk, customer, conversation, oscar)
 
     def press(
         self,

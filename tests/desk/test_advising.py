@@ -168,7 +168,7 @@ def test_a_resolved_conversation_is_followed_by_one_in_which_it_is_said_again(
     for _ in range(2):
         advised.ask("my roses burn", intent="complaint")
         advised.topic()
-        operators.resolved(advised.desk, advised.update(), OSCAR, 77)
+        advised.resolve()
     assert advised.heard() == [f"Put it out first, Ana.\n\n{HANDOVER}"] * 2
 
 
@@ -177,7 +177,7 @@ def test_a_conversation_that_the_bot_has_again_says_it_again(advised: Stage) -> 
     job = advised.write("they burn again")
     assert job is not None
     advised.topic()
-    operators.resolved(advised.desk, advised.update(), OSCAR, 77)
+    advised.resolve()
     advised.decide((job, predict("they burn again", "complaint")))
     assert len(advised.conversations()) == 1
     assert advised.heard() == [f"Put it out first, Ana.\n\n{HANDOVER}"] * 2

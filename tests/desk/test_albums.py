@@ -11,6 +11,7 @@ from desk.domain import ConversationState, DeliveryState, Incoming
 from desk.flow import delivering, edits, intake, operators
 from desk.flow.kept_back import stays_here
 from desk.tables import DeliveryRow, Inbox
+from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows
 
@@ -130,6 +131,45 @@ def test_an_album_that_becomes_a_note_before_it_leaves_stays_as_a_whole(
     clock.move(seconds=2)
     stage.send_all()
     assert [row.state for row in _copies(stage)] == [DeliveryState.CANCELLED] * 3
+
+
+def test_an_album_one_of_whose_pictures_replies_to_a_note_stays_as_a_whole_and_is_told_once(
+    stage: Stage, clock: Clock
+) -> None:
+    """Telegram need not say of each picture what the album replies to."""
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    _wrote(stage, _arrives(stage, 5000, _picture(0, None)), 0, "[photo]")
+    for number in (1, 2):
+        body = _picture(number, None)
+        body["message"] |= {"message_thread_id": 77, "reply_to_message": {"message_id": 4711}}
+        inbox_id = _arrives(stage, 5000 + number, body)
+        args = (OSCAR, 77, 900 + number, "[photo]", 4711)
+        operators.operator_wrote(stage.desk, inbox_id, *args)
+    _wrote(stage, _arrives(stage, 5003, _picture(3, None)), 3, "[photo]")
+    clock.move(seconds=2)
+    stage.send_all()
+    assert [row.state for row in _copies(stage)] == [DeliveryState.CANCELLED]
+    assert stage.told().count(say("kept-reply", "en")) == 1
+
+
+@pytest.mark.parametrize("marks", [None, [{"type": "text_mention", "offset": 0, "length": 4}]])
+def test_no_picture_of_an_album_that_is_a_word_to_a_colleague_reaches_the_customer(
+    stage: Stage, clock: Clock, marks: list[dict[str, Any]] | None
+) -> None:
+    """Also when its caption's update is long handled, and all but ids is forgotten of that."""
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    body = _picture(0, "Olga look" if marks else "@olga look")
+    body["message"] |= {"caption_entities": marks} if marks else {}
+    args = (OSCAR, 77, 900, "look")
+    operators.operator_wrote(stage.desk, _arrives(stage, 5000, body), *args, addressed=True)
+    _wrote(stage, _arrives(stage, 5001, _picture(1, None)), 1, "[photo]")
+    clock.move(seconds=2)
+    stage.send_all()
+    assert _copied(stage) == 0
+    assert stage.told().count(say("kept-addressed", "en")) == 1
 
 
 def test_an_album_for_the_customer_leaves_a_moment_later(stage: Stage, clock: Clock) -> None:

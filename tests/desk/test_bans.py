@@ -67,7 +67,7 @@ def test_the_card_says_that_the_customer_is_banned_and_by_whom(spam: Stage) -> N
 
 
 def test_a_customer_is_banned_after_their_conversation_was_resolved_too(spam: Stage) -> None:
-    operators.resolved(spam.desk, spam.update(), OSCAR, 77)
+    spam.resolve()
     ban(spam)
     edit = spam.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
     assert "banned by Olga" in edit.payload["text"]

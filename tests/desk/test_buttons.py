@@ -223,7 +223,7 @@ def test_a_thumb_down_on_an_answer_of_before_offers_a_person_anew(stage: Stage) 
     down = stage.token("down")
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.send_all()
     stage.press(down)
     assert stage.heard()[-1] == "Sorry about that. Shall I call a colleague?"
@@ -257,7 +257,7 @@ def test_a_customers_old_buttons_work_after_their_conversation_was_resolved(stag
     stage.ask("where are my roses")
     stage.topic()
     stage.send_all()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.press(stage.token("intent", "opening_hours"))
     assert stage.heard()[-1] == "We are open Monday to Friday, nine to six."
     assert len(stage.conversations()) == 2
@@ -372,7 +372,7 @@ def test_a_question_is_handed_over_once_and_calls_a_person_again_all_the_same(
     stage.press(stage.token("down"))
     token = stage.token("person", "down")
     stage.press(token)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.press(token)
     assert stage.conversation().state is ConversationState.WAITING
     assert "the customer asked for a person" in stage.told()[-1]

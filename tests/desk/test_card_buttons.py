@@ -88,7 +88,8 @@ def test_a_one_tap_answer_carries_the_packs_links_but_no_bot_buttons(stage: Stag
 def test_a_one_tap_answer_to_a_resolved_conversation_is_refused(card: tuple[Stage, int]) -> None:
     stage, _ = card
     token = stage.token("send", "refund")
-    stage.press(stage.token("resolve"), by=OSCAR)
+    stage.topic()
+    stage.resolve()
     heard = stage.heard()
     pressed = stage.press(token, by=OSCAR)
     assert pressed.alert
@@ -175,6 +176,8 @@ def test_take_and_resolve_by_button(card: tuple[Stage, int]) -> None:
     assert stage.conversation().operator_id == OLGA
     again = stage.press(stage.token("take"), by=OLGA)
     assert (again.alert, again.text) == (True, "Olga has already taken this.")
+    stage.topic()
+    stage.reply("I am sorry", user_id=OLGA)
     stage.press(stage.token("resolve"), by=OSCAR)
     assert stage.conversation().state is ConversationState.RESOLVED
     for action in ("take", "resolve"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from desk.domain import Action, ConversationState, Person
-from desk.flow import customers, deciding, edits, lessons, operators
+from desk.flow import customers, deciding, edits, lessons
 from desk.flow.besides import QUOTED
 from desk.flow.composing import length, plain
 from desk.tables import PredictionRow
@@ -301,7 +301,7 @@ def test_once_a_person_is_in_charge_a_yes_is_theirs(stage: Stage) -> None:
     stage.topic()
     waits = stage.write("roses?")
     assert waits is not None
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.decide((waits, predict("roses?", **ONE)))
     stage.send_all()
     stage.press(stage.token("take"), by=OSCAR)  # of which nothing is said in the conversation

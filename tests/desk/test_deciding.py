@@ -9,10 +9,10 @@ from sqlalchemy import func, select
 
 from classifier.vocabulary import Neighbour
 from desk.domain import Action, ConversationState, Person
-from desk.flow import customers, deciding, operators, watching
+from desk.flow import customers, deciding, watching
 from desk.tables import ButtonRow, DecisionRow, DeliveryRow, Message, PredictionRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, statements
+from tests.desk.acting import ANA, BEN, Stage, predict, statements
 
 
 def test_a_message_waits_for_its_decision(stage: Stage) -> None:
@@ -335,7 +335,7 @@ def test_a_message_decided_after_its_conversation_was_resolved_is_not_lost(stage
     job = stage.write("get me a human now")
     assert job is not None
     stage.send_all()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert stage.conversation().state is ConversationState.RESOLVED
     stage.decide((job, predict(intent="talk_to_person")))
     assert stage.conversation().state is ConversationState.WAITING
@@ -351,7 +351,7 @@ def test_a_message_decided_after_its_conversation_was_resolved_moves_to_the_open
     late, later = stage.write("where are my roses"), stage.write("hello?")
     assert late is not None
     assert later is None
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     fresh = stage.write("when do you open")
     assert fresh is not None
     ((later_id, _),) = stage.decide((late, predict()))
@@ -368,12 +368,12 @@ def test_a_conversation_that_was_opened_again_is_the_one_that_is_resolved(stage:
     stage.topic()
     late = stage.write("where are my roses")
     assert late is not None
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.reply("one more thing")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.decide((late, predict()))
     assert [c.state for c in stage.conversations()] == ["bot", "resolved"]
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert [c.state for c in stage.conversations()] == ["resolved", "resolved"]
 
 
@@ -387,7 +387,7 @@ def test_the_card_of_a_conversation_that_the_bot_has_again_says_so(
         stage.send_all()
     job = stage.write("and where are my roses?")
     assert job is not None
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.decide((job, predict()))
     stage.send_all()
     newest = stage.deliveries(OPERATOR_CHAT)[-1]
@@ -404,7 +404,7 @@ def test_the_card_of_a_conversation_opened_again_that_calls_a_person_at_once_is_
     stage.topic()
     job = stage.write("really rude")
     assert job is not None
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.send_all()
     if late:
         deciding.give_up(stage.desk, [job[0]])

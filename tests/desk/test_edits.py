@@ -183,7 +183,7 @@ def test_what_a_message_replies_to_stands_below_its_edit_too(stage: Stage) -> No
 def test_what_still_waits_in_a_resolved_conversation_is_read_as_it_is_now(stage: Stage) -> None:
     ana_waits(stage)
     job = ana_writes(stage, "and my oder?", 42)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert job is not None
     assert ana_edits(stage, "and my order?", 42) == (job[0], job[1] + 1)
     assert stage.message(job[0]).text == "and my order?"
@@ -271,7 +271,7 @@ def test_nor_is_one_that_comes_after_a_later_conversation_has_begun(stage: Stage
     assert job is not None
     stage.decide((job, predict("my roses are dead", intent="complaint")))
     stage.topic()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     later = customers.wrote(stage.desk, stage.update(ANA.chat_id), ANA, 51, "hello again")
     assert later is not None
     assert customers.wrote(stage.desk, parked, ANA, 50, "my roses are dad") is None
@@ -305,7 +305,7 @@ def test_an_edit_that_means_nothing_to_the_desk_leaves_nothing(stage: Stage, wha
     if what == "banned":
         operators.banned(stage.desk, stage.update(), OLGA, 77)
     elif what == "resolved":
-        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        stage.resolve()
     stage.send_all()
     said = len(stage.said())
     if what == "unknown":
@@ -411,7 +411,7 @@ def test_an_edit_that_telegram_refuses_is_told_and_not_tried_again(stage: Stage)
 def test_an_edit_leaves_the_conversation_as_it_is(stage: Stage) -> None:
     ana_waits(stage)
     oscar_writes(stage, "they come on Monday")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.send_all()
     oscar_edits(stage, "they come on Tuesday")
     assert stage.conversation().state is ConversationState.RESOLVED
@@ -524,8 +524,8 @@ def test_another_group_numbers_its_messages_alike(stage: Stage, moved: str) -> N
     stage.topic()
     oscar_edits(stage, "she called twice")
     operators.operator_wrote(stage.desk, stage.update(), OSCAR, 77, 60, "hello", OWN)
-    (copy,) = [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
-    assert (copy.method, "reply_parameters" in copy.payload) == ("copyMessage", False)
+    assert not [row for row in stage.send_all() if row.chat_id == ANA.chat_id]
+    assert say("kept-reply", "en") in stage.told()
 
 
 def test_a_note_made_into_an_answer_is_not_sent_and_that_is_told(stage: Stage) -> None:

@@ -86,7 +86,7 @@ def _handled(stage: Stage, inbox_id: int) -> None:
 def test_updates_about_them_from_the_operators_chat_are_emptied_wherever_they_stand(
     uma: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = uma.deliveries(OPERATOR_CHAT, method="sendMessage")[-1].telegram_id
+    (card,) = {row.telegram_id for row in uma.deliveries(OPERATOR_CHAT) if row.key[:5] == "card:"}
     about = {
         "a press at their card": {
             "callback_query": {"message": {"chat": {}, "message_id": card, "text": "peonies"}}
@@ -414,7 +414,7 @@ def test_what_an_operator_has_written_to_them_is_handled_first(uma: Stage) -> No
     with pytest.raises(erasing.UnderWayError, match="operator has written"):
         erasing.erase(uma.desk, uma.customer(UMA).id)
     operators.operator_wrote(uma.desk, arrived, OSCAR, 77, 12, "peonies on Friday")
-    operators.resolved(uma.desk, uma.update(), OSCAR, 77)
+    uma.resolve()
     uma.send_all()
     erasing.erase(uma.desk, uma.customer(UMA).id)
     assert left_of_uma(uma) == []
@@ -447,7 +447,7 @@ def test_while_a_message_to_them_is_on_its_way_nothing_changes(stage: Stage) -> 
 def test_what_telegram_refused_is_not_tried_again_and_its_notice_is_not_sent(uma: Stage) -> None:
     uma.reply("more peonies")
     (refused,) = uma.take(busy=[OPERATOR_CHAT])
-    operators.resolved(uma.desk, uma.update(), OSCAR, 77)
+    uma.resolve()
     uma.send_all()
     delivering.failed(uma.desk, refused.id, refused.attempts, "Bad Request: peonies")
     erasing.erase(uma.desk, uma.customer(UMA).id)
@@ -473,7 +473,7 @@ def reminded(stage: Stage, clock: Clock) -> Stage:
 def test_the_reminder_to_everybody_that_named_them_is_emptied(reminded: Stage) -> None:
     assert "Umbrielle" in reminded.told()[-1]
     reminded.send_all()
-    operators.resolved(reminded.desk, reminded.update(), OSCAR, 77)
+    reminded.resolve()
     reminded.send_all()
     with reminded.desk.store.writing() as session:
         operators_text(session, reminded.desk, "opened:1", "1 customer is waiting: Zoe")
@@ -503,7 +503,7 @@ def test_a_reminder_that_can_not_be_changed_any_more_is_no_trouble(reminded: Sta
 
 
 def test_one_that_still_waits_goes_out_without_their_name(reminded: Stage) -> None:
-    operators.resolved(reminded.desk, reminded.update(), OSCAR, 77)
+    reminded.resolve()
     erasing.erase(reminded.desk, reminded.customer(UMA).id)
     assert left_of_uma(reminded) == []
     sent = [row.payload.get("text", "") for row in reminded.send_all()]
@@ -517,7 +517,7 @@ def test_so_it_does_where_their_name_would_notify_somebody(stage: Stage, clock: 
     stage.topic(uma)
     clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
     assert reminding.announce(stage.desk)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     erasing.erase(stage.desk, stage.customer(uma).id)
     assert left_of_uma(stage) == []
 
@@ -554,7 +554,7 @@ def test_the_digest_that_named_who_had_no_reply_goes_out_without_their_name(
     clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
     assert reminding.announce(unanswered.desk)
     assert "Umbrielle" in unanswered.told()[-1]
-    operators.resolved(unanswered.desk, unanswered.update(), OSCAR, 77)
+    unanswered.resolve()
     erasing.erase(unanswered.desk, unanswered.customer(UMA).id)
     assert left_of_uma(unanswered) == []
     sent = [row.payload.get("text", "") for row in unanswered.send_all()]
@@ -570,7 +570,7 @@ def test_the_reminder_that_they_had_no_reply_is_emptied(
     assert "Umbrielle" in unanswered.told()[-1]
     if sent:
         unanswered.send_all()
-    operators.resolved(unanswered.desk, unanswered.update(), OSCAR, 77)
+    unanswered.resolve()
     erasing.erase(unanswered.desk, unanswered.customer(UMA).id)
     assert left_of_uma(unanswered) == []
 

@@ -102,7 +102,7 @@ def test_what_the_operators_have_seen_does_not_follow_a_card_again(stage: Stage)
     photo = stage.said()[-1].id
     stage.topic()
     job = stage.write("and when do you open")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert job is not None
     stage.decide((job, predict(intent="opening_hours")))
     assert stage.conversation().state is ConversationState.BOT, "the bot has it again"
@@ -118,7 +118,7 @@ def test_a_question_of_an_earlier_conversation_is_followed_by_the_words_of_this_
     question = stage.ask("where are my roses")
     stage.topic()
     stage.press(stage.token("down"))
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     later = stage.ask("wedding on saturday", intent="opening_hours")
     stage.press(_person_button(stage, question))
     assert _keys(stage)[:2] == [f"card:{question}", f"post:{later}"]
@@ -130,7 +130,7 @@ def test_what_followed_a_card_is_not_handed_over_as_a_question_of_its_own(stage:
     later = stage.ask("and my tulips")
     stage.topic()
     stage.press(token)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.press(_person_button(stage, later))
     assert stage.conversation().state is ConversationState.WAITING
     card = stage.deliveries(OPERATOR_CHAT)[-1]
@@ -232,7 +232,7 @@ def test_an_answer_that_a_take_over_has_stopped_is_offered_again(stage: Stage) -
     stage.press(stage.token("person", "down"))
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
-    (card,) = stage.deliveries(OPERATOR_CHAT)
+    card, _ = stage.deliveries(OPERATOR_CHAT)
     assert "The bot has answered" not in card.payload["text"]
     assert _labels(card)[0] == "Answer: Where is my order?"
 

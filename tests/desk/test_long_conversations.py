@@ -179,14 +179,14 @@ def test_a_story_before_the_call_for_a_person_stands_whole_on_the_card(stage: St
 def test_seven_pieces_before_the_call_for_a_person_stand_on_the_card_from_the_first_on(
     stage: Stage,
 ) -> None:
-    customers.started(stage.desk, stage.update(), ANA)
+    customers.started(stage.desk, stage.update(), ANA, "order_4711")
     for number in range(7):
         _answered(stage, f"piece {number}")
         customers.asked_for_help(stage.desk, stage.update(), ANA)
     lines = _lines(_call(stage))
     pieces = [line for line in lines if line.startswith("👤 piece")]
     assert pieces == [f"👤 piece {number}" for number in range(7)]
-    assert lines[0] == "👤 /\u2060start", "taps and commands take no text's place"
+    assert lines[0] == "👤 /\u2060start order_4711", "taps and commands take no text's place"
 
 
 def test_what_the_bot_and_operators_said_is_shortened_on_a_card(stage: Stage) -> None:
@@ -194,7 +194,7 @@ def test_what_the_bot_and_operators_said_is_shortened_on_a_card(stage: Stage) ->
     stage.topic()
     stage.reply("so sorry " * 100)
     job = stage.write("still rude")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert job is not None
     stage.decide((job, predict(intent="complaint")))
     (line,) = [line for line in _lines(stage.told()[-1]) if line.startswith("🧑")]
@@ -250,3 +250,19 @@ def test_however_much_a_customer_taps_a_card_looks_through_so_many_lines(stage: 
     card = _call(stage)
     assert "my roses" not in card
     assert len(_lines(card)) == batch.MOST_SAID
+
+
+def test_a_card_leaves_out_start_and_the_greeting_where_anything_else_was_said(
+    stage: Stage,
+) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    first = [line[0] for line in _lines(_call(stage))]
+    assert first == ["👤", "🤖"], "nothing else was said"
+    stage.topic()
+    stage.resolve()
+    customers.started(stage.desk, stage.update(), ANA)
+    customers.started(stage.desk, stage.update(), ANA, "order_4711")
+    stage.ask("roses?")
+    lines = _lines(_call(stage))
+    assert lines[:2] == ["👤 /\N{WORD JOINER}start order_4711", "👤 roses?"]
+    assert [line[0] for line in lines] == ["👤", "👤", "🤖"]

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from classifier.vocabulary import SENTIMENTS
 from desk.domain import ConversationState
-from desk.flow import card_keyboards, deciding, dossier, emptying, erasing, operators, teaching
+from desk.flow import card_keyboards, deciding, dossier, emptying, erasing, teaching
 from desk.flow.lessons import learned
 from desk.flow.reporting import report
 from desk.tables import Feedback, Message
@@ -163,7 +163,7 @@ def test_a_text_whose_mood_was_taught_stays_masked_after_long_and_goes_with_the_
 ) -> None:
     angry(stage, "where are my roses? write to ana@example.org")
     say(stage, "neutral")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.send_all()
     before = learned(stage.desk)
     clock.move(days=31)

@@ -7,11 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from desk.domain import Person
-from desk.flow import customers, delivering, erasing, operators
-from desk.flow.overview import QUEUE_KEY, SHOWN, overview
+from desk.domain import Person, Role
+from desk.flow import customers, delivering, erasing, operators, roster
+from desk.flow.cards import LIMIT
+from desk.flow.composing import length, plain
+from desk.flow.overview import QUEUE_KEY, SHOWN, TITLE, overview
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, STRANGER, Stage
+
+ABOUT = "Make a complaint"
+"""What all of them write about."""
+TO_ANA = f'<a href="https://t.me/c/1234567890/77">Ana</a> · {ABOUT}'
 
 
 def call(stage: Stage, person: Person, thread_id: int | None = None) -> None:
@@ -57,8 +63,8 @@ def test_who_waits_is_named_longest_first_and_late_ones_are_marked(
     late = stage.desk.pack.sla.first_reply_minutes + 1
     assert queue(stage, 5).splitlines() == [
         "⏳ 2 customers are waiting for a person:",
-        f'• <a href="https://t.me/c/1234567890/78">Ben</a> – {late} minutes ⏰',
-        '• <a href="https://t.me/c/1234567890/79">&lt;Cy&gt; &amp; Co</a> – 6 minutes',
+        f'• <a href="https://t.me/c/1234567890/78">Ben</a> · {ABOUT} – {late} minutes ⏰',
+        f'• <a href="https://t.me/c/1234567890/79">&lt;Cy&gt; &amp; Co</a> · {ABOUT} – 6 minutes',
     ]
 
 
@@ -70,7 +76,11 @@ def test_of_conversations_that_people_have_those_unanswered_are_named(
     stage.reply("I am on it", thread_id=77)
     stage.reply("I am on it", thread_id=78)
     stage.send_all()
-    assert "All 2 conversations that colleagues have are answered." in queue(stage)
+    assert queue(stage).splitlines()[2:] == [
+        "🧑‍💼 All 2 conversations that colleagues have are answered:",
+        f"• {TO_ANA} – a minute · Oscar",
+        f'• <a href="https://t.me/c/1234567890/78">Ben</a> · {ABOUT} – a minute · Oscar',
+    ]
     for minutes in (12, 20):  # since the first word that nobody replied to
         stage.write("are you still there?")
         clock.move(minutes=minutes)
@@ -79,7 +89,9 @@ def test_of_conversations_that_people_have_those_unanswered_are_named(
     assert lines[0] == "⏳ Nobody is waiting for a person."
     assert lines[2:] == [
         "🧑‍💼 In 1 of 2 conversations that colleagues have, the customer wrote last:",
-        '• <a href="https://t.me/c/1234567890/77">Ana</a> – 32 minutes ⏰ · Oscar',
+        f"• {TO_ANA} – 32 minutes ⏰ · Oscar",
+        "The other one is answered:",
+        f'• <a href="https://t.me/c/1234567890/78">Ben</a> · {ABOUT} – 32 minutes · Oscar',
     ]
 
 
@@ -109,7 +121,7 @@ def test_a_one_tap_answer_counts_as_one(stage: Stage) -> None:
     stage.send_all()
     stage.press(stage.token("send", "refund"), by=OSCAR)
     stage.send_all()
-    assert "The one conversation that a colleague has is answered." in queue(stage)
+    assert "The one conversation that a colleague has is answered:" in queue(stage)
 
 
 def test_to_take_a_conversation_is_no_answer(stage: Stage) -> None:
@@ -130,7 +142,7 @@ def test_who_was_promised_a_person_waits_until_that_person_says_a_word(
     clock.move(days=4)
     assert queue(stage).splitlines() == [
         "⏳ One customer is waiting for a person:",
-        '• <a href="https://t.me/c/1234567890/77">Ana</a> – 4 days ⏰ · Oscar',
+        f"• {TO_ANA} – 4 days ⏰ · Oscar",
     ]
     stage.reply("I am on it")
     stage.send_all()
@@ -149,7 +161,7 @@ def test_who_spoke_last_to_the_person_they_have_is_named_however_long_ago(
     clock.move(days=days)
     assert queue(stage).splitlines()[2:] == [
         "🧑‍💼 In the one conversation that a colleague has, the customer wrote last:",
-        f'• <a href="https://t.me/c/1234567890/77">Ana</a> – {days} days ⏰ · Oscar',
+        f"• {TO_ANA} – {days} days ⏰ · Oscar",
     ]
 
 
@@ -192,9 +204,26 @@ def test_of_many_the_first_are_named_and_the_others_counted(stage: Stage, clock:
     assert text.endswith("… and 3 more")
 
 
+def test_the_longest_names_fit_into_a_message(stage: Stage, clock: Clock) -> None:
+    roster.add_operator(stage.desk, OSCAR, Role.AGENT, "O" * 100)
+    for number in range(2 * SHOWN):
+        person = Person(600 + number, "N" * 200)
+        call(stage, person, 80 + number)
+        if number % 2:
+            stage.reply("I am on it", thread_id=80 + number)
+        else:
+            operators.took(stage.desk, stage.update(), OSCAR, 80 + number)
+    clock.move(minutes=59)
+    text = overview(stage.desk)
+    assert text.count("• ") == 2 * SHOWN
+    assert length(plain(text)) <= LIMIT - 2 * SHOWN * (TITLE - len(ABOUT) + len("🚨 "))
+
+
 def test_a_name_leads_nowhere_without_a_topic_in_this_chat(stage: Stage) -> None:
     call(stage, ANA, 77)
-    assert "• Ana – a minute" in overview(replace(stage.desk, operator_chat_id=-1009))
+    assert "• Ana · Make a complaint – a minute" in overview(
+        replace(stage.desk, operator_chat_id=-1009)
+    )
 
 
 def test_no_row_keeps_the_names(stage: Stage) -> None:

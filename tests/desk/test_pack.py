@@ -200,6 +200,10 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         (_swap("threshold: 0.9", "target_error: 0"), "intents.refund.target_error: Input should"),
         (_swap("  threshold: 0.6", "  target_error: 0.5"), "policy.target_error: Input should be"),
         (_swap("  threshold: 0.6", "  target_error: .nan"), "policy.target_error: Input should"),
+        (
+            _swap("threshold: 0.9", "priority: true"),
+            "intents.refund.priority: only what always gets a person can go first; add escalate",
+        ),
         (_swap("escalate: always", "escalate: often"), "intents.complaint.escalate: Input should"),
         (_swap("  choices: 3", "  choices: 1"), "policy.choices: Input should be greater"),
         (_swap("[opening_hours, order", "[opening, order"), "menu: no intent is called 'opening'"),

@@ -100,7 +100,7 @@ def test_an_answer_that_goes_back_after_a_person_resolved_is_void_all_the_same(
     (taken,) = stage.take()
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     delivering.again(stage.desk, taken.id, taken.attempts, 0, "429")
     stage.send_all()
     assert stage.deliveries(key=f"answer:{message_id}")[0].state is DeliveryState.CANCELLED
@@ -109,7 +109,7 @@ def test_an_answer_that_goes_back_after_a_person_resolved_is_void_all_the_same(
 def test_an_answer_to_what_nobody_took_is_sent_though_it_was_resolved(stage: Stage) -> None:
     stage.ask("roses?")
     stage.topic()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert [row.chat_id for row in stage.send_all()] == [ANA.chat_id]
 
 
@@ -120,7 +120,7 @@ def test_a_conversation_that_is_opened_again_keeps_that_a_person_had_taken_it(
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     job = stage.write("and my refund?")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert job is not None
     stage.decide((job, predict("and my refund?", intent="complaint")))
     # What was left unsaid before then was left to that person, and is not to be said again.
@@ -137,7 +137,7 @@ def test_the_card_of_a_conversation_that_is_opened_again_says_that_the_bot_answe
     stage.topic()
     stage.send_all()
     job = stage.write("where are my roses?")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert job is not None
     stage.decide((job, predict("where are my roses?")))
     assert stage.conversation().state is ConversationState.BOT
@@ -164,7 +164,7 @@ def test_resolving_hands_the_next_message_to_the_bot_in_a_new_conversation(stage
     stage.ask("you are rude", intent="complaint")
     stage.topic()
     stage.reply("sorry!")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert stage.conversation().state is ConversationState.RESOLVED
     message_id = stage.ask("where are my roses")
     assert len(stage.conversations()) == 2
@@ -176,7 +176,7 @@ def test_a_new_conversation_forgets_what_the_old_one_counted(stage: Stage) -> No
     stage.ask("blorp", confidence=0.2)
     stage.ask("bah", intent="opening_hours", sentiment="negative")
     stage.topic()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     message_id = stage.ask("blorp", intent="refund", confidence=0.2, sentiment="negative")
     assert stage.decision(message_id).rule == "unsure"
 
@@ -224,7 +224,7 @@ def test_a_conversation_that_an_operator_opens_again_has_a_card_to_resolve(
     stage.ask("you are rude", intent="complaint")
     stage.topic()
     stage.send_all()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     reopen(stage)
     assert len(stage.conversations()) == 2
     assert stage.conversation().state is ConversationState.HUMAN
@@ -248,7 +248,7 @@ def test_the_sent_card_shows_who_took_it_and_then_that_it_is_resolved(stage: Sta
     stage.topic()
     stage.send_all()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     edits = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
     assert "taken by Oscar" in edits[0].payload["text"]
     assert "resolved by Oscar" in edits[1].payload["text"]
@@ -426,7 +426,7 @@ def test_who_blocks_the_bot_and_unblocks_it_again_and_again_is_told_of_once_a_ca
         told = " ".join(stage.told())
         assert told.count("has blocked the bot") == calls
         assert told.count("has unblocked the bot") == calls
-        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        stage.resolve()
 
 
 def test_an_admin_orders_training_and_only_one_run_at_a_time(stage: Stage) -> None:
@@ -477,7 +477,7 @@ def test_the_first_card_alone_shows_the_state_whatever_is_written_after_it(stage
     assert labels(post) == ["Answer: I want my money back", "Relabel…"]
     assert "Ana wrote" in post.payload["text"]
     stage.press(stage.token("take"), by=OSCAR, telegram_id=card.telegram_id or 0)
-    stage.press(stage.token("resolve"), by=OSCAR, telegram_id=card.telegram_id or 0)
+    stage.resolve()
     edits = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
     assert [edit.payload["message_id"] for edit in edits] == [card.telegram_id] * 2
     assert "you are rude" in edits[0].payload["text"]
@@ -489,7 +489,7 @@ def test_a_card_still_in_the_queue_is_rewritten_and_not_edited(stage: Stage) -> 
     stage.ask("you are rude", intent="complaint")
     stage.topic()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
-    (card,) = stage.deliveries(OPERATOR_CHAT)
+    card, _ = stage.deliveries(OPERATOR_CHAT)
     assert "taken by Oscar" in card.payload["text"]
     assert labels(card) == ["Relabel…", "Take", "Resolve", "Why?"]
 

@@ -98,7 +98,9 @@ def test_an_intent_that_needs_a_person_and_is_unsure_gets_one_without_its_advice
     assert _rule(touchy, intent="complaint", confidence=0.29)[1] == "may_need_person"
 
 
-def test_what_may_need_a_person_is_not_asked_back_about(pack: Pack) -> None:
+def test_what_may_be_unable_to_wait_is_not_asked_back_about(pack: Pack) -> None:
+    pack = with_words(pack, "complaint", priority=True)
+
     def rule(**prediction: Any) -> tuple[str, str]:
         return _rule(pack, confidence=0.4, **prediction)
 
@@ -107,6 +109,9 @@ def test_what_may_need_a_person_is_not_asked_back_about(pack: Pack) -> None:
     assert rule(others=[("complaint", 0.3)], scope=0.1) == ("clarify", "unfamiliar")
     sure = _rule(pack, confidence=0.7, others=[("complaint", 0.3)])
     assert sure == ("answer", "confident"), "there is nothing to ask"
+    patient = with_words(pack, "complaint", priority=False)
+    asked = _rule(patient, confidence=0.4, others=[("refund", 0.3), ("complaint", 0.15)])
+    assert asked == ("clarify", "close_intents"), "what can wait is asked about"
 
 
 def test_small_talk_is_answered_where_all_of_it_together_is_sure_enough(pack: Pack) -> None:

@@ -110,7 +110,7 @@ def test_any_word_within_the_time_keeps_it_open(stage: Stage, clock: Clock, last
     elif last == "an operator":
         stage.reply("anything else?")
     else:
-        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        stage.resolve()
         _write(stage)
         clock.move(hours=23)
         operators.took(stage.desk, stage.update(), OSCAR, 77)
@@ -177,7 +177,7 @@ def test_a_call_that_was_resolved_keeps_no_later_conversation_from_being_quiet(
     stage.ask("you are rude", intent="complaint")
     stage.topic()
     job = stage.write("where are my roses")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert job is not None
     stage.decide((job, predict("where are my roses")))
     operators.took(stage.desk, stage.update(), OSCAR, 77)

@@ -17,10 +17,13 @@ from desk.flow import (
     ready_answers,
     reminding,
     reporting,
+    taking_back,
 )
-from desk.flow.composing import length
+from desk.flow.awaiting import is_called
+from desk.flow.composing import length, plain
 from desk.pack import Pack
-from desk.tables import DeliveryRow
+from desk.tables import Conversation, DeliveryRow
+from desk.texts import say
 from tests.chaos import oracle
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage
@@ -257,7 +260,7 @@ def test_a_choice_obeys_operators_in_their_own_chat_only(waiting: Stage) -> None
 
 
 def _resolve(stage: Stage) -> None:
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
 
 
 def _ban(stage: Stage) -> None:
@@ -410,3 +413,62 @@ def test_the_judge_of_the_faults_knows_an_answer_by_hand_as_a_persons(waiting: S
     answer(waiting, "refund")
     (*_, row) = waiting.deliveries(ANA.chat_id)
     assert row.key.startswith(oracle.FROM_A_PERSON)
+
+
+def test_the_question_which_is_meant_shows_how_each_answer_begins(waiting: Stage) -> None:
+    long = {"title": {"en": "Ask for money"}, "text": {"en": "It's\n<b>money</b>, " + "m" * 200}}
+    with_reply(waiting, "ask_money", long)
+    answer(waiting, "money")
+    text = waiting.told()[-1]
+    assert "<b>I want my money back</b>\nSend us a photo and you get your money back." in text
+    excerpt = next(line for line in text.splitlines() if line.startswith("It's money, mmm"))
+    assert excerpt.endswith("m…")
+    assert length(plain(excerpt)) == 150
+
+
+def _posted(stage: Stage) -> int:
+    """The id in the group of what says there that a ready answer was sent."""
+    (*_, note) = [row for row in stage.deliveries() if row.key.startswith("note:")]
+    assert note.telegram_id is not None
+    return note.telegram_id
+
+
+def test_a_ready_answer_is_taken_back_by_a_reply_to_what_says_that_it_was_sent(
+    waiting: Stage,
+) -> None:
+    answer(waiting, "refund")
+    waiting.send_all()
+    (before,), note = sent(waiting), _posted(waiting)
+    taking_back.deleted(waiting.desk, waiting.update(), OLGA, 77, note)
+    (deletion,) = waiting.take()
+    assert (deletion.chat_id, deletion.method) == (ANA.chat_id, "deleteMessage")
+    assert deletion.payload == {"message_id": before.telegram_id}
+    delivering.sent(waiting.desk, deletion.id, deletion.attempts, None)
+    told = waiting.deliveries(OPERATOR_CHAT)[-1].payload
+    assert told["text"] == "🗑 " + say("taken-back", "en")
+    assert told["reply_parameters"]["message_id"] == note
+    with waiting.desk.store.reading() as session:
+        conversation = session.get_one(Conversation, waiting.conversation().id)
+        assert is_called(session, conversation), "nobody has said a word to them"
+
+
+def test_one_that_has_not_left_is_not_sent_at_all(waiting: Stage) -> None:
+    answer(waiting, "refund")
+    for one in waiting.take(limit=50):
+        if one.chat_id > 0:
+            delivering.again(waiting.desk, one.id, one.attempts, 60, "502")
+        else:
+            delivering.sent(waiting.desk, one.id, one.attempts, 5000 + one.id)
+    waiting.send_all()
+    taking_back.deleted(waiting.desk, waiting.update(), OLGA, 77, _posted(waiting))
+    assert waiting.told()[-1] == say("taken-back-unsent", "en")
+    assert [row.state for row in sent(waiting)] == [DeliveryState.CANCELLED]
+
+
+def test_a_reply_to_what_says_that_it_was_sent_is_one_to_that_answer(waiting: Stage) -> None:
+    answer(waiting, "refund")
+    waiting.send_all()
+    (before,), note = sent(waiting), _posted(waiting)
+    operators.operator_wrote(waiting.desk, waiting.update(), OSCAR, 77, 60, "by Monday", note)
+    (*_, copy) = waiting.deliveries(ANA.chat_id, method="copyMessage")
+    assert copy.payload["reply_parameters"]["message_id"] == before.telegram_id

@@ -62,7 +62,7 @@ def test_a_call_is_brought_to_mind_once_and_the_next_call_again(stage: Stage, cl
             reminding.remind(stage.desk)
         assert len(reminders(stage)) == calls
         stage.topic()
-        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        stage.resolve()
 
 
 def test_a_call_in_a_conversation_that_was_opened_again_is_brought_to_mind_again(
@@ -73,7 +73,7 @@ def test_a_call_in_a_conversation_that_was_opened_again_is_brought_to_mind_again
     reminding.remind(stage.desk)
     stage.topic()
     job = stage.write("and my refund?")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert job is not None
     stage.decide((job, predict("and my refund?", intent="complaint")))
     assert len(stage.conversations()) == 1
@@ -137,7 +137,7 @@ def test_who_was_answered_before_and_is_called_for_anew_waits(stage: Stage, cloc
     stage.topic()
     stage.reply("they come tomorrow")
     job = stage.write("and my refund?")
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert job is not None
     clock.move(minutes=1)
     stage.decide((job, predict("and my refund?", intent="complaint")))

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from desk.domain import Action, FeedbackKind
-from desk.flow import customers, erasing, operators
+from desk.flow import customers, erasing
 from desk.flow.reporting import Report, report
 from desk.tables import Feedback
 from tests.conftest import Clock
@@ -148,7 +148,7 @@ def test_what_was_written_before_is_left_out(stage: Stage, clock: Clock) -> None
 def test_who_was_erased_still_counts_and_is_quoted_no_more(stage: Stage) -> None:
     message = stage.ask("give it back", intent="complaint")
     label(stage, message, "refund")
-    operators.resolved(stage.desk, stage.update(), OSCAR, stage.topic())
+    stage.resolve(stage.topic())
     stage.send_all()
     erasing.erase(stage.desk, stage.customer().id)
     found = of_last_week(stage)

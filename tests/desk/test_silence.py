@@ -77,7 +77,7 @@ def test_what_a_silent_customer_taught_stays_masked(stage: Stage, clock: Clock) 
         row.created_at = clock()
         session.add(row)
     stage.topic(UMA)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.send_all()
     before, nobody = learned(stage.desk), -stage.customer(UMA).id
     assert silence(stage, 31, clock) == 1
@@ -102,7 +102,7 @@ def test_what_was_disliked_in_the_end_is_no_lesson_to_keep(stage: Stage, clock: 
     uma_presses(stage, "up")
     clock.move(seconds=5)
     uma_presses(stage, "down")
-    operators.resolved(stage.desk, stage.update(), OSCAR, stage.topic(UMA))
+    stage.resolve(stage.topic(UMA))
     stage.send_all()
     assert silence(stage, 31, clock) == 1
     assert not any(row.text for row in stage.all(select(Message)))
@@ -151,7 +151,7 @@ def test_what_was_taken_back_may_have_been_learned_before(stage: Stage, clock: C
     uma_presses(stage, "up")
     clock.move(seconds=86400)
     uma_presses(stage, "down")
-    operators.resolved(stage.desk, stage.update(), OSCAR, stage.topic(UMA))
+    stage.resolve(stage.topic(UMA))
     stage.send_all()
     erased = erasing.erase(stage.desk, stage.customer(UMA).id)
     assert erased.taught_since == stage.said()[0].created_at
@@ -170,7 +170,7 @@ def test_silent_or_not_some_are_kept(stage: Stage, clock: Clock, why: str) -> No
     if why == "banned":
         operators.banned(stage.desk, stage.update(), OLGA, 77)
     elif why == "parked":
-        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        stage.resolve()
     stage.send_all()
     if why in ("taken lately", "not sent"):
         stage.reply("I am sorry")
@@ -184,12 +184,12 @@ def test_silent_or_not_some_are_kept(stage: Stage, clock: Clock, why: str) -> No
         operators.took(stage.desk, stage.update(), OSCAR, 77)
         stage.send_all()
     if why == "not answered anew":
-        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        stage.resolve()
         operators.took(stage.desk, stage.update(), OSCAR, 77)  # opens another
         uma_asks(stage, "and my peonies?")
         stage.send_all()
     if why == "thumb lately":
-        operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+        stage.resolve()
         uma_asks(stage, "where are my roses")
         stage.send_all()
         clock.move(seconds=86400 * 20)

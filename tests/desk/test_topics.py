@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, select
 
 from desk.domain import Person
-from desk.flow import customers, delivering, following, operators, topics
+from desk.flow import customers, delivering, following, topics
 from desk.tables import Customer
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OSCAR, Stage
@@ -42,7 +42,7 @@ def test_a_topic_that_was_deleted_begins_again_with_the_open_conversations_card(
 ) -> None:
     stage.ask("roses are dead", intent="complaint")
     stage.topic()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     asked = stage.ask("you are rude", intent="complaint")
     more = stage.ask("very rude")
     stage.send_all()
@@ -78,7 +78,7 @@ def test_a_topic_that_was_deleted_begins_with_what_goes_there_where_that_is_the_
     stage.ask("I am angry", BEN, intent="complaint")
     stage.send_all()
     stage.topic(BEN)
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     assert not topics.topic_made(stage.desk, stage.customer(BEN).id, 79, again=True)
 
 

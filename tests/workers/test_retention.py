@@ -12,11 +12,11 @@ from sqlalchemy import make_url, select, update
 
 from desk.domain import InboxState, Person
 from desk.erased import Erasures
-from desk.flow import clocks, erasing, intake, operators
+from desk.flow import clocks, erasing, intake
 from desk.store import BUSY_SECONDS
 from desk.tables import Customer, Inbox, Message
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage
+from tests.desk.acting import ANA, BEN, Stage
 from workers import retention as module
 from workers.scheduler import Scheduler
 
@@ -145,7 +145,7 @@ def test_what_was_said_long_ago_to_who_is_still_there_is_emptied_once_a_day(
     stage.ask("roses?", intent="complaint")
     stage.topic()
     stage.send_all()
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77)
+    stage.resolve()
     stage.send_all()
     clock.move(seconds=86400 * 31)
     stage.ask("tulips?")

@@ -1,0 +1,93 @@
+"""Topics that can't wait, by the pack's `priority`: who waits with one stands first, and everybody
+is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.orm import Session
+
+from desk.flow.composing import has_delivery, intent_title, linked, operators_text
+from desk.flow.desk import Desk
+from desk.pack import Pack
+from desk.policy import IN_DOUBT, INTENT_NEEDS_PERSON, OTHER_LANGUAGE
+from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
+from desk.telegram_html import escaped as html
+from desk.texts import say
+
+PRIORITY_KEY = "priority:"
+"""How the key begins of what everybody is told of such a call; the conversation's id follows, the
+intent, and when a person was called."""
+SIGN = "🚨"
+_GUESSES = (*IN_DOUBT, OTHER_LANGUAGE)
+"""The rules by which a decision's intent is a guess, and no topic to be named."""
+
+
+def has_priority(pack: Pack, decision: DecisionRow | None) -> bool:
+    """Whether a person was called for a message because of a topic that can't wait."""
+    return (
+        decision is not None
+        and decision.rule == INTENT_NEEDS_PERSON
+        and decision.intent in pack.priorities
+    )
+
+
+def is_first(pack: Pack) -> ColumnElement[bool]:
+    """Whether a person was called so in a `Conversation`."""
+    return (
+        select(Message.id)
+        .join(DecisionRow, DecisionRow.message_id == Message.id)
+        .where(Message.conversation_id == Conversation.id, _is_urgent(pack))
+        .correlate(Conversation)
+        .exists()
+    )
+
+
+def topics(session: Session, pack: Pack, conversations: Collection[int]) -> dict[int, str]:
+    """What these conversations are about, as an intent by conversation id: one that can't wait, or
+    else the last of which the bot was sure. One of which nothing is known is missing."""
+    found = session.execute(
+        select(Message.conversation_id, DecisionRow.intent, DecisionRow.rule)
+        .join(DecisionRow, DecisionRow.message_id == Message.id)
+        .where(
+            Message.conversation_id.in_(conversations),
+            DecisionRow.intent.is_not(None),
+            DecisionRow.rule.not_in(_GUESSES),
+        )
+        .order_by(_is_urgent(pack), Message.id)
+    )
+    return {conversation: intent for conversation, intent, _ in found if intent is not None}
+
+
+def announce(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, intent: str
+) -> None:
+    """Tell everybody, once a call, that a customer was handed over with a topic that can't wait."""
+    called = conversation.escalated_at
+    if intent not in desk.pack.priorities or called is None:
+        return
+    key = f"{PRIORITY_KEY}{conversation.id}:{intent}:{called.timestamp():.0f}"
+    # Not by the message: one before may have told it.
+    if not has_delivery(session, key):
+        text = _line(desk, customer, intent)
+        operators_text(session, desk, key, text, conversation=conversation)
+
+
+def line(session: Session, desk: Desk, row: DeliveryRow) -> str:
+    """What such a delivery says when it is sent: the customer has a topic by then to lead to."""
+    conversation = session.get_one(Conversation, row.conversation_id)
+    customer = session.get_one(Customer, conversation.customer_id)
+    return _line(desk, customer, row.key.split(":")[2])
+
+
+def _line(desk: Desk, customer: Customer, intent: str) -> str:
+    title = html(intent_title(desk, intent, desk.language))
+    words = say("priority-call", desk.language, customer=linked(desk, customer), title=title)
+    return f"{SIGN} {words}"
+
+
+def _is_urgent(pack: Pack) -> ColumnElement[bool]:
+    return and_(
+        DecisionRow.rule == INTENT_NEEDS_PERSON, DecisionRow.intent.in_(sorted(pack.priorities))
+    )

@@ -1,0 +1,124 @@
+"""Topics that can't wait stand first, and everybody is told of them at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from desk.domain import DeliveryState, Person
+from desk.flow import customers, delivering, erasing, operators, reminding
+from desk.flow.overview import SHOWN, overview
+from desk.flow.priority import PRIORITY_KEY
+from desk.flow.reminding import SINGLE_REMINDERS
+from desk.tables import DeliveryRow
+from desk.texts import say
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, with_words
+
+
+@pytest.fixture
+def urgent(stage: Stage) -> Stage:
+    """A stage whose pack has a topic that can't wait: what is a complaint elsewhere."""
+    pack = with_words(stage.desk.pack, "complaint", priority=True)
+    stage.desk = replace(stage.desk, pack=pack)
+    return stage
+
+
+def crisis(stage: Stage, person: Person = ANA, thread_id: int = 77) -> int:
+    message_id = stage.ask("I can't go on", person, intent="complaint")
+    stage.topic(person, thread_id)
+    return message_id
+
+
+def lines_to_all(stage: Stage) -> list[DeliveryRow]:
+    return [row for row in stage.deliveries() if row.key.startswith(PRIORITY_KEY)]
+
+
+def test_its_card_says_so_and_then_a_line_in_general(urgent: Stage) -> None:
+    crisis(urgent)
+    card, line = [row for row in urgent.send_all() if row.chat_id == OPERATOR_CHAT]
+    assert card.payload["text"].startswith("🚨 <b>Needs a person</b>")
+    assert line.key.startswith(PRIORITY_KEY)
+    assert line.topic_of is None
+
+
+def test_the_line_has_the_topics_address_when_it_is_sent(urgent: Stage) -> None:
+    urgent.ask("I can't go on", intent="complaint")
+    (row,) = lines_to_all(urgent)
+    assert row.payload["text"] == "🚨 Ana: Make a complaint"
+    urgent.topic()
+    texts = []
+    while batch := urgent.take():
+        for each in batch:
+            delivering.sent(urgent.desk, each.id, each.attempts, 4000 + each.id)
+            texts += [each.payload["text"]] if each.key.startswith(PRIORITY_KEY) else []
+    assert texts == ['🚨 <a href="https://t.me/c/1234567890/77">Ana</a>: Make a complaint']
+
+
+def test_other_calls_are_no_news_to_everybody(urgent: Stage) -> None:
+    urgent.ask("the third time!", sentiment="negative", intent="refund")
+    urgent.ask("get me a person", BEN, intent="refund", confidence=0.01)
+    assert lines_to_all(urgent) == []
+    assert not [text for text in urgent.told() if "🚨" in text]
+
+
+def test_it_is_said_once_a_call_however_often_they_write_it(urgent: Stage) -> None:
+    for _ in range(3):
+        crisis(urgent)
+    assert len(lines_to_all(urgent)) == 1
+
+
+def test_who_waits_already_and_says_such_a_thing_is_announced_too(urgent: Stage) -> None:
+    urgent.desk = replace(
+        urgent.desk,
+        pack=with_words(urgent.desk.pack, "complaint", answer={"en": "Call the helpline."}),
+    )
+    customers.asked_for_person(urgent.desk, urgent.update(), ANA, "/human")
+    crisis(urgent)
+    (line,) = lines_to_all(urgent)
+    assert "Ana" in line.payload["text"]
+    assert [text for text in urgent.told() if text.startswith("🚨 <b>Ana wrote</b>")]
+
+
+def test_a_line_that_comes_too_late_is_not_sent(urgent: Stage) -> None:
+    crisis(urgent)
+    operators.operator_wrote(urgent.desk, urgent.update(), OSCAR, 77, 60, "I am here")
+    urgent.send_all()
+    assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.CANCELLED]
+
+
+def test_it_stands_first_in_the_queue_with_its_topic(urgent: Stage, clock: Clock) -> None:
+    for number in range(SHOWN + 3):
+        urgent.ask("you are slow", Person(600 + number, f"P{number}"), intent=None)
+    urgent.send_all()
+    clock.move(minutes=5)
+    crisis(urgent)
+    clock.move(minutes=2)
+    first = overview(urgent.desk).splitlines()[1]
+    link = '<a href="https://t.me/c/1234567890/77">Ana</a>'
+    assert first == f"• 🚨 {link} · Make a complaint – 2 minutes"
+
+
+def test_the_digest_names_it_first(urgent: Stage, clock: Clock) -> None:
+    for number in range(SINGLE_REMINDERS + 1):
+        urgent.ask("hm", Person(600 + number, f"P{number}"), intent=None)
+    clock.move(minutes=1)
+    crisis(urgent)
+    clock.move(minutes=urgent.desk.pack.sla.first_reply_minutes + 1)
+    reminding.remind(urgent.desk)
+    number = SINGLE_REMINDERS + 2
+    assert urgent.told()[-1] == (
+        f"🚨 {number} customers are waiting, 1 of them with what can't wait. First of these: Ana, "
+        f"“Make a complaint”, for {urgent.desk.pack.sla.first_reply_minutes + 1} minutes. "
+        "The others: /queue"
+    )
+
+
+def test_a_line_is_rewritten_in_the_group_when_its_customer_is_erased(urgent: Stage) -> None:
+    crisis(urgent)
+    urgent.send_all()
+    erasing.erase(urgent.desk, urgent.customer().id, force=True)
+    assert "Ana" not in str([row.payload for row in lines_to_all(urgent)])
+    edit = [row for row in urgent.send_all() if row.method == "editMessageText"][-1]
+    assert edit.payload["text"] == "⏰ " + say("digest-erased", "en")

@@ -1,0 +1,97 @@
+"""What an operator's reply answers decides whether the customer gets it."""
+
+from __future__ import annotations
+
+import pytest
+
+from desk.domain import ConversationState
+from desk.flow import customers, edits, operators, reminding
+from desk.flow.edits import Rewritten
+from desk.texts import say
+from tests.conftest import Clock
+from tests.desk.acting import ANA, OLGA, OSCAR, Stage
+
+OWN = 9
+"""The id in the group of what Oscar writes."""
+
+
+@pytest.fixture
+def topic(stage: Stage) -> Stage:
+    """A stage on which Ana waits for a person, and has her card."""
+    stage.ask("my roses are dead", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    return stage
+
+
+def reply(stage: Stage, to: int | None, text: str = "only half", telegram_id: int = 60) -> None:
+    operators.operator_wrote(stage.desk, stage.update(), OLGA, 77, telegram_id, text, to)
+
+
+def posted(stage: Stage, key: str) -> int:
+    """The id in the group of the last thing there whose key begins so."""
+    rows = [row for row in stage.deliveries() if row.key.startswith(key)]
+    assert rows[-1].telegram_id is not None
+    return rows[-1].telegram_id
+
+
+def copies(stage: Stage) -> int:
+    return len(stage.deliveries(ANA.chat_id, method="copyMessage"))
+
+
+def test_a_reply_to_a_colleagues_note_stays_and_leaves_the_conversation_as_it_is(
+    topic: Stage,
+) -> None:
+    operators.noted(topic.desk, topic.update(), 77)
+    reply(topic, to=4711)
+    assert copies(topic) == 0
+    assert topic.told()[-1] == say("kept-reply", "en")
+    assert topic.conversation().state is ConversationState.WAITING
+
+
+def test_a_reply_to_a_notice_of_the_bot_stays(topic: Stage) -> None:
+    operators.noted(topic.desk, topic.update(), 77)
+    topic.send_all()
+    notice = posted(topic, "told:")
+    reply(topic, to=notice)
+    reply(topic, to=notice, text="[voice message]", telegram_id=61)
+    assert copies(topic) == 0
+    assert topic.told().count(say("kept-reply", "en")) == 2
+
+
+def test_replies_to_what_is_the_customers_business_are_sent(topic: Stage, clock: Clock) -> None:
+    customers.sent_file(topic.desk, topic.update(), ANA, 2001, "my roses")
+    clock.move(minutes=topic.desk.pack.sla.first_reply_minutes + 1)
+    assert reminding.remind(topic.desk) == 1
+    topic.send_all()
+    operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, OWN, "I am on it")
+    topic.send_all()
+    answered = [posted(topic, "card:"), posted(topic, "file:"), posted(topic, "remind:"), OWN]
+    for number, to in enumerate(answered):
+        reply(topic, to, telegram_id=70 + number)
+    assert copies(topic) == 1 + len(answered)
+    assert say("kept-reply", "en") not in topic.told()
+
+
+def test_a_reply_to_a_colleagues_word_that_became_a_note_stays(topic: Stage) -> None:
+    operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, OWN, "wants money back")
+    note = Rewritten("// wants money back", "editMessageText", {})
+    edits.operator_changed(topic.desk, topic.update(), OSCAR, 77, OWN, note)
+    reply(topic, to=OWN)
+    assert copies(topic) == 1
+    assert topic.told()[-1] == say("kept-reply", "en")
+
+
+def test_an_edit_of_what_was_kept_sends_nothing_and_says_so(topic: Stage) -> None:
+    reply(topic, to=4711)
+    whole = Rewritten("the whole of it", "editMessageText", {"text": "the whole of it"})
+    edits.operator_changed(topic.desk, topic.update(), OLGA, 77, 60, whole)
+    assert copies(topic) == 0
+    assert topic.told()[-1] == say("change-of-nothing-sent", "en")
+
+
+def test_an_edit_that_addresses_a_colleague_takes_the_message_back(topic: Stage) -> None:
+    operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, OWN, "is she right?")
+    named = Rewritten("@olga is she right?", "editMessageText", {}, is_addressed=True)
+    edits.operator_changed(topic.desk, topic.update(), OSCAR, 77, OWN, named)
+    assert topic.told()[-1] == say("taken-back-unsent", "en")
