@@ -301,11 +301,7 @@ class Pack(_Strict):
                         f"intents.{name}.buttons.{index}: no intent with an answer is called "
                         f"{button.intent!r}"
                     )
-            if intent.priority and intent.escalate is not Escalate.ALWAYS:
-                problems.append(
-                    f"intents.{name}.priority: only what always gets a person can go first; add "
-                    "escalate: always, or leave it out"
-                )
+        problems += self._priority_problems()
         problems += self._meanwhile_problems()
         problems += self._reply_problems()
         for where, text in self.texts():
@@ -316,6 +312,19 @@ class Pack(_Strict):
             if PLACEHOLDER.search(value):
                 problems.append(f"values.{name}: a value can't be filled with other values")
         return problems
+
+    def _priority_problems(self) -> Iterator[str]:
+        for name, intent in self.intents.items():
+            if intent.priority and intent.escalate is not Escalate.ALWAYS:
+                yield (
+                    f"intents.{name}.priority: only what always gets a person can go first; add "
+                    "escalate: always, or leave it out"
+                )
+            elif intent.priority and intent.answer is None:
+                yield (
+                    f"intents.{name}.priority: what can't wait needs an answer, which says what to "
+                    "do until a person is there"
+                )
 
     def _meanwhile_problems(self) -> Iterator[str]:
         for name, intent in self.intents.items():

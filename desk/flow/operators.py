@@ -27,6 +27,7 @@ from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.intake import claim
 from desk.flow.noting import happened
 from desk.flow.overview import QUEUE_KEY
+from desk.flow.refreshing import refresh_card
 from desk.flow.replying import Answered, Quote, answered, reply_parameters
 from desk.flow.runs import new_run, running_training, want
 from desk.flow.summary import REPORT_KEY
@@ -93,6 +94,11 @@ def operator_wrote(
             tell(session, desk, inbox_id, thread_id, say(refusal, desk.language))
             return
         conversation = open_conversation(session, desk, customer)
+        # Who has them already changes no card by taking them, and its button may say that nobody
+        # has replied.
+        first_word = is_in_charge(conversation, operator) and is_promised(
+            session, customer, conversation
+        )
         take(session, desk, inbox_id, customer, conversation, operator)
         message = add_message(
             session, desk, conversation, inbox_id, Author.OPERATOR, text, telegram_id
@@ -114,6 +120,8 @@ def operator_wrote(
             message=message,
             not_before=_after_the_album(session, desk, inbox_id),
         )
+        if first_word:
+            refresh_card(session, desk, customer, conversation)
 
 
 def _tell_of_kept(session: Session, desk: Desk, inbox_id: int, thread_id: int, why: str) -> None:

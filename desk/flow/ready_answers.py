@@ -178,8 +178,8 @@ def _ask_which(
     lines = [html(say("answer-which", desk.language))]
     for name in names[:CHOICES]:
         words = plain(ready_text(desk, customer, name) or "")
-        title = html(_title(desk, name, desk.language))
-        lines.append(f"\n<b>{title}</b>\n{html(shorten(' '.join(words.split()), EXCERPT))}")
+        title = inert(_title(desk, name, desk.language))
+        lines.append(f"\n<b>{title}</b>\n{inert(shorten(' '.join(words.split()), EXCERPT))}")
     if len(names) > CHOICES:
         lines.append("\n" + html(say("answer-more", desk.language, count=len(names) - CHOICES)))
     rows = [

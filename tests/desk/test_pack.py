@@ -204,6 +204,10 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             _swap("threshold: 0.9", "priority: true"),
             "intents.refund.priority: only what always gets a person can go first; add escalate",
         ),
+        (
+            _swap("escalate: always", "escalate: always\n    priority: true"),
+            "intents.complaint.priority: what can't wait needs an answer, which says what to do",
+        ),
         (_swap("escalate: always", "escalate: often"), "intents.complaint.escalate: Input should"),
         (_swap("  choices: 3", "  choices: 1"), "policy.choices: Input should be greater"),
         (_swap("[opening_hours, order", "[opening, order"), "menu: no intent is called 'opening'"),

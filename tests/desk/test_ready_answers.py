@@ -416,14 +416,19 @@ def test_the_judge_of_the_faults_knows_an_answer_by_hand_as_a_persons(waiting: S
 
 
 def test_the_question_which_is_meant_shows_how_each_answer_begins(waiting: Stage) -> None:
-    long = {"title": {"en": "Ask for money"}, "text": {"en": "It's\n<b>money</b>, " + "m" * 200}}
+    said = "It's\n<b>money</b> @anna, " + "m" * 200
+    long = {"title": {"en": "Ask for money"}, "text": {"en": said}}
     with_reply(waiting, "ask_money", long)
     answer(waiting, "money")
     text = waiting.told()[-1]
     assert "<b>I want my money back</b>\nSend us a photo and you get your money back." in text
-    excerpt = next(line for line in text.splitlines() if line.startswith("It's money, mmm"))
+    excerpt = next(
+        line
+        for line in text.splitlines()
+        if line.startswith("It's money @\N{WORD JOINER}anna, mmm")
+    )
     assert excerpt.endswith("m…")
-    assert length(plain(excerpt)) == 150
+    assert length(plain(excerpt)) == 151, "and the joiner, without which Anna would be notified"
 
 
 def _posted(stage: Stage) -> int:

@@ -47,6 +47,15 @@ def test_merely_to_take_it_is_no_reply(topic: Stage) -> None:
     assert topic.conversation().state is ConversationState.HUMAN
 
 
+def test_the_button_no_longer_says_that_nobody_has_replied_once_somebody_has(topic: Stage) -> None:
+    topic.press(topic.token(composing.TAKE), by=OSCAR)
+    topic.press(topic.token(composing.RESOLVE), by=OSCAR)
+    topic.send_all()
+    topic.reply("I am sorry")
+    edits = [row for row in topic.send_all() if row.method == "editMessageText"]
+    assert "Resolve" in labels(edits[-1])
+
+
 def test_once_a_person_has_spoken_one_press_closes(topic: Stage) -> None:
     topic.reply("I am sorry")
     topic.press(topic.token(composing.RESOLVE), by=OSCAR)
