@@ -49,19 +49,31 @@ def _flawless(target: float, risk: float) -> int:
     return math.ceil(math.log(risk) / math.log1p(-target))
 
 
+def _beginnings(predictions: int, target: float, risk: float) -> list[tuple[int, float]]:
+    """Of each walk: at how many of the most confident predictions it begins, its share of the risk.
+
+    The place depends on the number of predictions alone, not on what they got right.
+    """
+    return [
+        (max(math.ceil(begin * predictions), _flawless(target, part * risk)), part)
+        for begin, part in WALKS
+    ]
+
+
 def evidence(
     confidence: Float64, correct: Bools, target: float, risk: float = RISK
 ) -> dict[str, int]:
     """What held-out texts there are to prove a target by; arguments as `proven_threshold` takes.
 
     `answers`: how many are sure enough to be answered at all; `wrong`: how many of these are;
-    `needed`: how many without an error could prove it (`fewest`).
+    `needed`: how many without an error could prove it. That grows with the texts, since the walks
+    begin at a share of them.
     """
     sure = confidence >= LOWEST_THRESHOLD
     return {
         "answers": int(sure.sum()),
         "wrong": int((sure & ~correct).sum()),
-        "needed": fewest(target, risk),
+        "needed": min(begin for begin, _ in _beginnings(len(correct), target, risk)),
     }
 
 
@@ -77,9 +89,7 @@ def proven_threshold(
     confidences, answered, wrong = falling_threshold(confidence, correct)
     allowed = int((confidences >= LOWEST_THRESHOLD).sum())
     best: int | None = None
-    for begin, part in WALKS:
-        # The place depends on the number of predictions alone, not on what they got right.
-        rows = max(math.ceil(begin * len(correct)), _flawless(target, part * risk))
+    for rows, part in _beginnings(len(correct), target, risk):
         for place in range(int(np.searchsorted(answered, rows)), allowed):
             bound = binomial_upper_bound(int(wrong[place]), int(answered[place]), 1 - part * risk)
             if bound > target:

@@ -13,7 +13,8 @@ def another_pack(pack: Pack, manifest: dict[str, Any]) -> tuple[str, str] | None
     intents: it can answer little of what the pack is for. None where it knows more, or the manifest
     does not say."""
     try:
-        known = pack.intents.keys() & manifest["data"]["intents"]
+        names = pack.names()
+        known = {names[name] for name in manifest["data"]["intents"] if name in names}
     except (KeyError, TypeError):
         return None
     if 2 * len(known) >= len(pack.intents):

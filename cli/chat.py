@@ -229,7 +229,7 @@ def _wait_ready(settings: Settings, process: subprocess.Popen[bytes] | None) -> 
         starter = (run or {}).get("children", {}).get(STARTER)
         # One of ours tells its progress itself.
         if process is None and starter is not None:
-            so_far = int(time.time() - starter["started"]) // 60
+            so_far = int(time.time() - starter.get("started", time.time())) // 60
             if so_far > minutes:
                 minutes = so_far
                 notices().print(f"[dim]It is {TRAINS_STARTER}: {minutes} min so far …[/]")

@@ -300,10 +300,12 @@ def learnt(settings: Settings) -> Iterator[Finding]:
         detail = "the champion's manifest does not say what it was trained on"
         yield Finding("learnt", Status.WARN, detail, hint)
         return
-    if other := another_pack(found, manifest):
+    named = {example.intent for example in examples if example.intent is not None}
+    # One that knows all that has examples is this pack's, however many intents have none yet.
+    other = another_pack(found, manifest) if named - trained - OUT_OF_SCOPE else None
+    if other is not None:
         yield Finding("learnt", Status.WARN, f"the champion {other[0]}", other[1])
         return
-    named = {example.intent for example in examples if example.intent is not None}
     for_people = set(found.never_answered())
     differences = {
         "has never seen the examples of": named - trained - OUT_OF_SCOPE,

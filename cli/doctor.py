@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,16 +70,8 @@ def doctor(
 
 
 def _settings() -> Settings:
-    """The settings; where some are wrong, the lines of `.env` that nobody reads are told, too: one
-    may be a misspelled setting that is missing."""
-    dotenv.say_it_ourselves()
-    try:
+    with dotenv.told_beside_an_error(by_up=False):
         return load_settings()
-    except MisconfiguredError:
-        with suppress(UnicodeDecodeError):  # that is what the error tells
-            for detail, hint in dotenv.unread(by_up=False):
-                notices().print(f"{detail}. {hint}", markup=False)
-        raise
 
 
 def _print(finding: Finding) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +31,23 @@ SETTINGS = "docs/settings.md has the settings"
 def say_it_ourselves() -> None:
     """Keep the library quiet about lines that `unread` tells."""
     logging.getLogger("dotenv.main").setLevel(logging.ERROR)
+
+
+@contextmanager
+def told_beside_an_error(*, by_up: bool) -> Iterator[None]:
+    """Around what reads the settings: where that fails, what `unread` finds is told as well, for a
+    misspelled line may be why a setting is missing."""
+    from cli.errors import MisconfiguredError
+    from cli.screen import notices
+
+    say_it_ourselves()
+    try:
+        yield
+    except MisconfiguredError:
+        with suppress(UnicodeDecodeError):  # that is what the error tells
+            for detail, hint in unread(by_up=by_up):
+                notices().print(f"{detail}. {hint}", markup=False)
+        raise
 
 
 def unread(*, by_up: bool) -> list[tuple[str, str]]:

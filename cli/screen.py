@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from cli.console import Console
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-_ACTED_ON = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_ACTED_ON = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal acts on instead of showing it, but for tabs and the ends of lines: escapes, and
-what turns the order of a line around."""
+what turns the order of a line around; and halves of pairs, which can't be written."""
 
 
 def print_json(value: Any) -> None:

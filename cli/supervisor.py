@@ -188,6 +188,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+        command.started = time.time()
         self._command = command
         self._tell_watchman_of(command)
         try:

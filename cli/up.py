@@ -68,10 +68,10 @@ def up(
     Without BOT_TOKEN a simulated Telegram runs on a page of this machine. The first start trains
     the starter model. Ctrl-C stops it all and loses no message.
     """
-    dotenv.say_it_ourselves()
-    settings = read_settings() if port is None else read_settings(simulator_port=port)
-    pack = load_pack(settings)
-    _check_together(settings)
+    with dotenv.told_beside_an_error(by_up=True):
+        settings = read_settings() if port is None else read_settings(simulator_port=port)
+        pack = load_pack(settings)
+        _check_together(settings)
     lock = rundir.take_lock(settings.data_dir)
     run = Run(settings, pack, quiet)
     run.supervisor.parent = os.getppid() if follow else None

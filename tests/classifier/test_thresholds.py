@@ -153,6 +153,17 @@ def test_the_evidence_counts_what_is_sure_enough_to_be_answered() -> None:
     assert evidence(nothing, nothing.astype(bool), 0.03)["needed"] == fewest(0.03)
 
 
+@pytest.mark.parametrize(("unsure", "proves"), [(140, True), (220, False)])
+def test_the_evidence_says_why_many_unsure_texts_leave_the_sure_ones_without_a_proof(
+    unsure: int, proves: bool
+) -> None:
+    confidence = np.array([0.9] * 80 + [0.2] * unsure)
+    correct = np.ones(len(confidence), dtype=bool)
+    found = evidence(confidence, correct, 0.05)
+    assert (found["answers"] >= found["needed"]) is proves
+    assert (proven_threshold(confidence, correct, 0.05) is not None) is proves
+
+
 def test_intents_with_a_target_of_their_own_are_no_evidence_for_the_others() -> None:
     first = [*["a"] * 70, *["special"] * 80, *["oos"] * 9, *["person"] * 9]
     counted, risk = taken_together(first, 0.05, {"special": 0.05}, ["person"])

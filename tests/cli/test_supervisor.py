@@ -330,10 +330,11 @@ def test_a_log_for_which_there_is_no_room_aside_grows_on(
 def test_a_command_that_runs_once_is_among_the_living_until_it_ends(
     supervisor: Supervisor,
 ) -> None:
-    seen: list[list[str]] = []
-    supervisor.changed = lambda: seen.append([one.name for one in supervisor.living()])
+    seen: list[dict[str, float]] = []
+    supervisor.changed = lambda: seen.append({one.name: one.started for one in supervisor.living()})
     assert supervisor.run_once([sys.executable, "-c", ""], os.environ, "starter") == 0
-    assert seen == [["starter"], []]
+    assert [list(names) for names in seen] == [["starter"], []]
+    assert time.time() - seen[0]["starter"] < 60, "others read since when"
 
 
 def test_of_what_is_usually_killed_at_a_stop_something_else_is_told(
