@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from desk.pack import WEEKDAYS
+from desk.hours import WEEKDAYS
 from desk.texts import say
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from desk.flow.composing import language_of
 from desk.flow.desk import Desk
-from desk.pack import WEEKDAYS
+from desk.hours import WEEKDAYS
 from desk.tables import IS_UNFINISHED, Customer, DeliveryRow
 from desk.texts import say
 from desk.times import clock, span, when

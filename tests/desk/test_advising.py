@@ -16,7 +16,7 @@ from desk.flow.cards import LIMIT
 from desk.flow.composing import length, plain
 from desk.flow.handover import passed_on_text, waiting_text
 from desk.flow.reporting import report
-from desk.pack import Hours
+from desk.hours import Hours
 from desk.policy import UNPROCESSABLE
 from desk.tables import Customer, Message
 from simulator.html_markup import parse_html
@@ -186,6 +186,8 @@ def test_a_conversation_that_the_bot_has_again_says_it_again(advised: Stage) -> 
 def test_who_is_perhaps_in_an_emergency_hears_what_is_urgent_and_gets_a_person(
     advised: Stage,
 ) -> None:
+    pressing = with_words(advised.desk.pack, "complaint", priority=True)
+    advised.desk = replace(advised.desk, pack=pressing)
     advised.ask("so? you wanted to be back in an hour", intent="complaint", confidence=0.45)
     advised.ask("hot roses", BEN, confidence=0.4, others=[("complaint", 0.2)])
     assert advised.heard() == [f"In danger? Call 999.\n\n{HANDOVER}"]

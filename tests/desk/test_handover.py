@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from desk.flow.desk import Desk
 from desk.flow.handover import handover_text
-from desk.pack import Hours, Sla
+from desk.hours import Hours
+from desk.pack import Sla
 from desk.store import Store
 from desk.tables import Customer
 from tests.conftest import Clock

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desk.pack import Hours, Pack
+from desk.hours import Hours
+from desk.pack import Pack
 
 LONDON = ZoneInfo("Europe/London")
 _SHANGHAI = ZoneInfo("Asia/Shanghai")

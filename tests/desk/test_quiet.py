@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from desk.domain import ConversationState
 from desk.flow import customers, operators, quiet, reminding
 from desk.flow.desk import Desk
-from desk.pack import Hours
+from desk.hours import Hours
 from desk.tables import Customer
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage, predict
