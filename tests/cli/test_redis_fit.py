@@ -16,6 +16,7 @@ from cli.compose import check_redis, eviction
 from cli.errors import FAILED, CommandError, MisconfiguredError
 from desk import queues
 from desk.domain import DeskError
+from tests.ports import free_port
 from tests.redis_servers import embedded_redis
 from tests.security.redis_server import valkey
 from workers import connection
@@ -102,7 +103,9 @@ def test_one_whose_version_can_not_be_read_is_taken(
 
 
 def test_one_in_cluster_mode_is_told(tmp_path: Path) -> None:
-    with valkey(tmp_path, "--cluster-enabled", "yes") as port:
+    # Its second port would be 10,000 above the first, which may be beyond the last there is.
+    bus = ("--cluster-port", str(free_port()))
+    with valkey(tmp_path, "--cluster-enabled", "yes", *bus) as port:
         url = f"redis://127.0.0.1:{port}/0"
         with Redis.from_url(url) as server:
             server.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

@@ -485,6 +485,7 @@ def test_a_slow_model_gets_batches_that_are_done_before_the_scheduler_looks_for_
             return [predict(text) for text in texts]
 
     monkeypatch.setattr("workers.pace.BATCH_SECONDS", 0.5)
+    monkeypatch.setattr("workers.pace.PROBE_SECONDS", 0.6)
     monkeypatch.setattr("workers.inference.registry.champion", lambda _: Slow.version)
     monkeypatch.setattr("workers.inference.Classifier.load", lambda *_: Slow())
     people = [Person(chat_id=800 + n, name=f"Person {n}", language="en") for n in range(16)]
