@@ -201,8 +201,10 @@ class Soak:
         topics = self._get(f"/sim/chats/{OPERATORS_CHAT}/topics")
         if topics:
             thread = topics[int(act.draw * len(topics))]["message_thread_id"]
-            said = "/resolve" if act.kind == "resolve" else "I have a look at it."
-            self._post(f"/sim/operators/{OPERATOR}/send", text=said, thread=thread)
+            # Where nobody has replied, the first /resolve only asks.
+            said = ["/resolve", "/resolve"] if act.kind == "resolve" else ["I have a look at it."]
+            for text in said:
+                self._post(f"/sim/operators/{OPERATOR}/send", text=text, thread=thread)
 
     def _trouble(self) -> None:
         dice = random.Random(self.seed + 1)
