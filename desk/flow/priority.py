@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from desk.flow.composing import has_delivery, intent_title, linked, operators_text
 from desk.flow.desk import Desk
 from desk.pack import Pack
-from desk.policy import IN_DOUBT, INTENT_NEEDS_PERSON, OTHER_LANGUAGE
+from desk.policy import IN_DOUBT, INTENT_NEEDS_PERSON, MAY_NEED_PERSON, OTHER_LANGUAGE
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -20,7 +20,7 @@ PRIORITY_KEY = "priority:"
 """How the key begins of what everybody is told of such a call; the conversation's id follows, the
 intent, and when a person was called."""
 SIGN = "🚨"
-_GUESSES = (*IN_DOUBT, OTHER_LANGUAGE)
+_GUESSES = (*IN_DOUBT, MAY_NEED_PERSON, OTHER_LANGUAGE)
 """The rules by which a decision's intent is a guess, and no topic to be named."""
 
 

@@ -100,6 +100,12 @@ def test_it_stands_first_in_the_queue_with_its_topic(urgent: Stage, clock: Clock
     assert first == f"• 🚨 {link} · Make a complaint – 2 minutes"
 
 
+def test_what_it_may_be_is_no_topic_in_the_queue(urgent: Stage) -> None:
+    urgent.ask("so?", intent="complaint", confidence=0.4)
+    urgent.topic()
+    assert "Make a complaint" not in overview(urgent.desk)
+
+
 def test_the_digest_names_it_first(urgent: Stage, clock: Clock) -> None:
     for number in range(SINGLE_REMINDERS + 1):
         urgent.ask("hm", Person(600 + number, f"P{number}"), intent=None)
