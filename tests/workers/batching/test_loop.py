@@ -351,7 +351,8 @@ def test_a_worker_outlives_a_restart_of_redis_in_the_middle_of_a_batch(
     with Redis.from_url(server.url) as connection:
         enqueue_classify(connection, [(1, 1), (2, 1)])
         burst(worker_on(connection, run_batch))
-        assert calls == [2]
+        # A server whose disk is busy may have forgotten the claim: then both are done again.
+        assert calls in ([2], [2, 2])
         assert [job(connection, n).get_status() for n in (1, 2)] == [JobStatus.FINISHED] * 2
 
 
