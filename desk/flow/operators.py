@@ -45,7 +45,7 @@ from desk.texts import say
 
 ASKED_FOR = timedelta(minutes=10)
 """So long a second /resolve closes what nobody has replied to; after that it is asked anew."""
-ASKED_KEY = "resolve-unanswered:"
+ASKED_KEY = "told:resolve:"
 """How the key begins of what a first one is answered; the update's inbox id follows."""
 ALBUM_ARRIVES = timedelta(seconds=1)
 """So long the pictures of an album wait for the one whose caption may make a note of them all."""
