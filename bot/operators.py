@@ -141,14 +141,16 @@ async def rewrite(
 
 async def keep_back(message: Message, desk: Desk, inbox_id: int) -> None:
     thread_id = message.message_thread_id or 0
-    await asyncio.to_thread(operators.sent_file_with_command, desk, inbox_id, thread_id)
+    await asyncio.to_thread(
+        operators.sent_file_with_command, desk, inbox_id, _user(message), thread_id
+    )
 
 
 async def note(message: Message, desk: Desk, inbox_id: int) -> None:
     if thread_id := _topic(message):
-        await asyncio.to_thread(operators.noted, desk, inbox_id, thread_id)
+        await asyncio.to_thread(operators.noted, desk, inbox_id, _user(message), thread_id)
     else:
-        await asyncio.to_thread(operators.misplaced, desk, inbox_id)
+        await asyncio.to_thread(operators.misplaced, desk, inbox_id, _user(message))
 
 
 def in_topic(act: Callable[..., None], *, replies: bool = False) -> Callable[..., Awaitable[None]]:
@@ -160,7 +162,7 @@ def in_topic(act: Callable[..., None], *, replies: bool = False) -> Callable[...
             own = (message.message_id,) if replies else ()
             await asyncio.to_thread(act, desk, inbox_id, _user(message), thread_id, *own)
         else:
-            await asyncio.to_thread(operators.misplaced, desk, inbox_id)
+            await asyncio.to_thread(operators.misplaced, desk, inbox_id, _user(message))
 
     return handle
 
@@ -172,7 +174,7 @@ async def answer(message: Message, desk: Desk, inbox_id: int, command: CommandOb
             ready_answers.wanted, desk, inbox_id, _user(message), thread_id, words
         )
     else:
-        await asyncio.to_thread(operators.misplaced, desk, inbox_id)
+        await asyncio.to_thread(operators.misplaced, desk, inbox_id, _user(message))
 
 
 async def delete(message: Message, desk: Desk, inbox_id: int) -> None:
@@ -181,7 +183,7 @@ async def delete(message: Message, desk: Desk, inbox_id: int) -> None:
             taking_back.deleted, desk, inbox_id, _user(message), thread_id, _replied_to(message)
         )
     else:
-        await asyncio.to_thread(operators.misplaced, desk, inbox_id)
+        await asyncio.to_thread(operators.misplaced, desk, inbox_id, _user(message))
 
 
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:
@@ -202,14 +204,19 @@ async def report(message: Message, desk: Desk, inbox_id: int) -> None:
 
 
 async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
-    await asyncio.to_thread(operators.help_wanted, desk, inbox_id, _topic(message))
+    await asyncio.to_thread(operators.help_wanted, desk, inbox_id, _user(message), _topic(message))
 
 
 async def answer_unknown(
     message: Message, desk: Desk, inbox_id: int, command: CommandObject
 ) -> None:
     await asyncio.to_thread(
-        operators.mistyped, desk, inbox_id, _topic(message), command.prefix + command.command
+        operators.mistyped,
+        desk,
+        inbox_id,
+        _user(message),
+        _topic(message),
+        command.prefix + command.command,
     )
 
 

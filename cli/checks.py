@@ -215,7 +215,7 @@ def clock(settings: Settings, desk: Desk) -> Iterator[Finding]:
 
 
 def redis(settings: Settings) -> Iterator[Finding]:
-    from cli.compose import check_redis, eviction
+    from cli.redis_fit import check_redis, eviction
 
     run = rundir.running(settings.data_dir)
     url = settings.redis_url or (run or {}).get("redis_url")

@@ -14,10 +14,11 @@ import typer
 
 from cli import dotenv, rundir
 from cli.another_pack import another_pack
-from cli.compose import check_redis, load_pack, open_store, ping_redis, read_settings
+from cli.compose import load_pack, open_store, read_settings
 from cli.erased import after_migration
 from cli.errors import CommandError, MisconfiguredError
 from cli.processes import PROCESSES
+from cli.redis_fit import check_redis, ping_redis
 from cli.screen import escape, notices, results
 from cli.simulated import HOST, Simulator, begin_anew, choose_port, register_staff
 from cli.supervisor import (

@@ -164,11 +164,6 @@ class Pack(_Strict):
     hours: Hours = Hours()
     sla: Sla = Sla()
 
-    @property
-    def priorities(self) -> frozenset[str]:
-        """The intents with `priority`."""
-        return frozenset(name for name, intent in self.intents.items() if intent.priority)
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = list(self._problems())
@@ -346,6 +341,10 @@ class Pack(_Strict):
             if intent.target_error is not None
         }
         return self.policy.target_error, single
+
+    def priorities(self) -> frozenset[str]:
+        """The intents with `priority`."""
+        return frozenset(name for name, intent in self.intents.items() if intent.priority)
 
     def small_talk(self) -> frozenset[str]:
         """The intents that the bot answers and nobody would choose where it asks what is meant, nor

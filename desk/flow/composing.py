@@ -241,6 +241,11 @@ def customer_text(
     )
 
 
+def as_reply(telegram_id: int) -> dict[str, Any]:
+    """What makes a message a reply to the one of that id in its chat, should that still exist."""
+    return {"message_id": telegram_id, "allow_sending_without_reply": True}
+
+
 def operators_text(
     session: Session,
     desk: Desk,
@@ -263,8 +268,7 @@ def operators_text(
     if reply_markup is not None:
         payload["reply_markup"] = reply_markup
     if reply_to is not None:
-        found = {"message_id": reply_to, "allow_sending_without_reply": True}
-        payload["reply_parameters"] = found
+        payload["reply_parameters"] = as_reply(reply_to)
     add_delivery(
         session,
         desk,

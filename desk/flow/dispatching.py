@@ -146,7 +146,7 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     rank = case(
         (DeliveryRow.method.in_(EDIT_METHODS), 0),
         (deletes, IN_TURN + 1),
-        (or_(DeliveryRow.key.startswith(CARD_KEY), DeliveryRow.key.startswith(PRIORITY_KEY)), 1),
+        (key_begins((CARD_KEY, PRIORITY_KEY)), 1),
         (~from_customer, 2),
         else_=IN_TURN,
     )

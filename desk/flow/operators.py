@@ -38,7 +38,6 @@ from desk.flow.telling import (
     tell_at_times,
     tell_once,
     why_refused,
-    writer_of,
 )
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Operator
 from desk.texts import say
@@ -131,14 +130,14 @@ def _tell_of_kept(session: Session, desk: Desk, inbox_id: int, thread_id: int, w
     tell_once(session, desk, key, thread_id, say(why, desk.language))
 
 
-def sent_file_with_command(desk: Desk, inbox_id: int, thread_id: int) -> None:
+def sent_file_with_command(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
     """A file whose caption is for a bot goes nowhere, and whoever sent it is to know."""
-    _answer(desk, inbox_id, thread_id, "caption-command")
+    _answer(desk, inbox_id, user_id, thread_id, "caption-command")
 
 
-def noted(desk: Desk, inbox_id: int, thread_id: int) -> None:
+def noted(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:
     """A note for colleagues: it stands in the topic and goes nowhere, and that is said."""
-    _answer(desk, inbox_id, thread_id, "noted")
+    _answer(desk, inbox_id, user_id, thread_id, "noted")
 
 
 def took(
@@ -313,28 +312,26 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
         add_delivery(session, desk, f"{key}{inbox_id}", desk.operator_chat_id, TEXT_METHOD, payload)
 
 
-def misplaced(desk: Desk, inbox_id: int) -> None:
+def misplaced(desk: Desk, inbox_id: int, user_id: int) -> None:
     """A command about a customer in General, which is no customer's."""
-    _answer(desk, inbox_id, None, "topic-only")
+    _answer(desk, inbox_id, user_id, None, "topic-only")
 
 
-def help_wanted(desk: Desk, inbox_id: int, thread_id: int | None) -> None:
+def help_wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None) -> None:
     """/help in the operators' chat."""
-    _answer(desk, inbox_id, thread_id, "operator-help")
+    _answer(desk, inbox_id, user_id, thread_id, "operator-help")
 
 
-def _answer(desk: Desk, inbox_id: int, thread_id: int | None, text: str) -> None:
+def _answer(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, text: str) -> None:
     """Answer an operator with a text, by its name; anybody else is refused."""
     with desk.store.writing() as session:
-        user_id = writer_of(session, inbox_id)
         if claim(session, desk, inbox_id) and not refused(session, desk, user_id, thread_id):
             tell(session, desk, inbox_id, thread_id, say(text, desk.language))
 
 
-def mistyped(desk: Desk, inbox_id: int, thread_id: int | None, command: str) -> None:
+def mistyped(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, command: str) -> None:
     """A command that there is not: an operator is told where it was written, once in a while."""
     with desk.store.writing() as session:
-        user_id = writer_of(session, inbox_id)
         if claim(session, desk, inbox_id) and not refused(session, desk, user_id, thread_id):
             command = shorten(clean(command), 33)
             text = say("command-unknown", desk.language, command=command)

@@ -116,7 +116,7 @@ def _lines(
     lines = []
     for customer, since, conversation in named:
         topic, operator = about.get(conversation.id), taken_by(session, conversation)
-        urgent = f"{SIGN} " if topic in desk.pack.priorities else ""
+        urgent = f"{SIGN} " if topic in desk.pack.priorities() else ""
         title = shorten(intent_title(desk, topic, desk.language), TITLE) if topic else ""
         minutes = max(1, int((desk.clock() - since).total_seconds() // 60))
         lines.append(

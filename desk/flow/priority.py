@@ -29,7 +29,7 @@ def has_priority(pack: Pack, decision: DecisionRow | None) -> bool:
     return (
         decision is not None
         and decision.rule == INTENT_NEEDS_PERSON
-        and decision.intent in pack.priorities
+        and decision.intent in pack.priorities()
     )
 
 
@@ -48,7 +48,7 @@ def topics(session: Session, pack: Pack, conversations: Collection[int]) -> dict
     """What these conversations are about, as an intent by conversation id: one that can't wait, or
     else the last of which the bot was sure. One of which nothing is known is missing."""
     found = session.execute(
-        select(Message.conversation_id, DecisionRow.intent, DecisionRow.rule)
+        select(Message.conversation_id, DecisionRow.intent)
         .join(DecisionRow, DecisionRow.message_id == Message.id)
         .where(
             Message.conversation_id.in_(conversations),
@@ -57,7 +57,7 @@ def topics(session: Session, pack: Pack, conversations: Collection[int]) -> dict
         )
         .order_by(_is_urgent(pack), Message.id)
     )
-    return {conversation: intent for conversation, intent, _ in found if intent is not None}
+    return {conversation: intent for conversation, intent in found if intent is not None}
 
 
 def announce(
@@ -65,7 +65,7 @@ def announce(
 ) -> None:
     """Tell everybody, once a call, that a customer was handed over with a topic that can't wait."""
     called = conversation.escalated_at
-    if intent not in desk.pack.priorities or called is None:
+    if intent not in desk.pack.priorities() or called is None:
         return
     key = f"{PRIORITY_KEY}{conversation.id}:{intent}:{called.timestamp():.0f}"
     # Not by the message: one before may have told it.
@@ -89,5 +89,5 @@ def _line(desk: Desk, customer: Customer, intent: str) -> str:
 
 def _is_urgent(pack: Pack) -> ColumnElement[bool]:
     return and_(
-        DecisionRow.rule == INTENT_NEEDS_PERSON, DecisionRow.intent.in_(sorted(pack.priorities))
+        DecisionRow.rule == INTENT_NEEDS_PERSON, DecisionRow.intent.in_(sorted(pack.priorities()))
     )

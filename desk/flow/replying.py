@@ -3,17 +3,18 @@ were sent to them, or something that they have nothing of."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, DeliveryState
 from desk.flow.cards import CUSTOMER_KEYS, REMIND_KEY, UNANSWERED_KEY
-from desk.flow.composing import NOTE_KEY, WRITTEN_KEY, clean
+from desk.flow.composing import NOTE_KEY, WRITTEN_KEY, as_reply, clean
 from desk.flow.delivering import BARE_KEY, WITHDRAWN
-from desk.tables import Conversation, Customer, DeliveryRow, Message
+from desk.tables import Conversation, Customer, DeliveryRow, Message, key_begins
 
 ABOUT_CUSTOMER = (*CUSTOMER_KEYS, BARE_KEY, REMIND_KEY, UNANSWERED_KEY, NOTE_KEY)
 """How the keys begin of what the bot posts in a topic that a reply to the customer may answer: what
@@ -54,18 +55,7 @@ def answered(
         if copy.state in _NOT_SENT or copy.payload.get(WITHDRAWN):
             return None
         return Answered(copy.telegram_id)
-    shown = session.scalar(
-        select(DeliveryRow)
-        .join(Conversation, Conversation.id == DeliveryRow.conversation_id)
-        .where(
-            Conversation.customer_id == customer.id,
-            DeliveryRow.chat_id == chat_id,
-            DeliveryRow.telegram_id == reply_to,
-            or_(*(DeliveryRow.key.startswith(key) for key in ABOUT_CUSTOMER)),
-        )
-        .order_by(DeliveryRow.id.desc())
-        .limit(1)
-    )
+    shown = _posted(session, chat_id, customer, reply_to, ABOUT_CUSTOMER)
     if shown is None:
         return None
     if shown.key.startswith(NOTE_KEY):
@@ -86,8 +76,7 @@ def reply_parameters(found: Answered | None, quote: Quote | None) -> dict[str, A
     nothing where they have no such message."""
     if found is None or found.telegram_id is None:
         return {}
-    reply = {"message_id": found.telegram_id, "allow_sending_without_reply": True}
-    return {"reply_parameters": reply | _quoted(quote, found.on_card)}
+    return {"reply_parameters": as_reply(found.telegram_id) | _quoted(quote, found.on_card)}
 
 
 def written_in_topic(
@@ -120,16 +109,7 @@ def sent_as_ready(
 ) -> tuple[Message, DeliveryRow] | None:
     """The ready answer of which the message with that id in the operators' chat says that it was
     sent to this customer, and its delivery."""
-    note = session.scalar(
-        select(DeliveryRow)
-        .join(Conversation, Conversation.id == DeliveryRow.conversation_id)
-        .where(
-            Conversation.customer_id == customer.id,
-            DeliveryRow.chat_id == chat_id,
-            DeliveryRow.telegram_id == telegram_id,
-            DeliveryRow.key.startswith(NOTE_KEY),
-        )
-    )
+    note = _posted(session, chat_id, customer, telegram_id, [NOTE_KEY])
     if note is None:
         return None
     key = note.key.removeprefix(NOTE_KEY)
@@ -139,6 +119,29 @@ def sent_as_ready(
         .where(Message.conversation_id == note.conversation_id, DeliveryRow.key == key)
     ).first()
     return (found[0], found[1]) if found is not None else None
+
+
+def _posted(
+    session: Session,
+    chat_id: int | None,
+    customer: Customer,
+    telegram_id: int,
+    keys: Sequence[str],
+) -> DeliveryRow | None:
+    """The bot's message with that id in the operators' chat `chat_id`, if it is about this customer
+    and of such a kind."""
+    return session.scalar(
+        select(DeliveryRow)
+        .join(Conversation, Conversation.id == DeliveryRow.conversation_id)
+        .where(
+            Conversation.customer_id == customer.id,
+            DeliveryRow.chat_id == chat_id,
+            DeliveryRow.telegram_id == telegram_id,
+            key_begins(keys),
+        )
+        .order_by(DeliveryRow.id.desc())
+        .limit(1)
+    )
 
 
 def _quoted(quote: Quote | None, on_card: str | None) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from hashlib import sha256
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow.composing import TEXT_METHOD, add_delivery
+from desk.flow.composing import TEXT_METHOD, add_delivery, as_reply
 from desk.flow.desk import Desk
-from desk.tables import Conversation, Inbox, Operator
+from desk.tables import Conversation, Operator
 from desk.texts import say
 
 QUOTES_KEY = "told:quotes:"
@@ -69,8 +69,7 @@ def tell_once(
     if thread_id is not None:
         payload["message_thread_id"] = thread_id
     if reply_to is not None:
-        found = {"message_id": reply_to, "allow_sending_without_reply": True}
-        payload["reply_parameters"] = found
+        payload["reply_parameters"] = as_reply(reply_to)
     add_delivery(
         session,
         desk,
@@ -121,13 +120,3 @@ def refused(session: Session, desk: Desk, user_id: int, thread_id: int | None) -
         return False
     refuse(session, desk, why_refused(None, user_id), user_id, thread_id)
     return True
-
-
-def writer_of(session: Session, inbox_id: int) -> int:
-    """Who has written the message of an update that is not claimed yet (then only ids are left);
-    `ANONYMOUS_ADMIN` stands for all who write as the group or as a channel."""
-    message = session.get_one(Inbox, inbox_id).payload.get("message") or {}
-    if "sender_chat" in message:
-        return ANONYMOUS_ADMIN
-    user_id: int = message.get("from", {}).get("id", 0)
-    return user_id

@@ -12,8 +12,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from cli.compose import check_redis, eviction
 from cli.errors import FAILED, CommandError, MisconfiguredError
+from cli.redis_fit import check_redis, eviction
 from desk import queues
 from desk.domain import DeskError
 from tests.ports import free_port

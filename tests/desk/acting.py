@@ -137,13 +137,10 @@ class Stage:
 
     # ---- Acts ----
 
-    def update(self, chat_id: int | None = None, *, by: int | None = None) -> int:
-        """Store one update, with a message if told `by` whom; returns its inbox id."""
+    def update(self, chat_id: int | None = None) -> int:
+        """Store one update; returns its inbox id."""
         number = next(self._updates)
-        payload: dict[str, Any] = {"update_id": number}
-        if by is not None:
-            payload["message"] = {"from": {"id": by}}
-        intake.store_updates(self.desk, [Incoming(BOT, number, chat_id, payload)])
+        intake.store_updates(self.desk, [Incoming(BOT, number, chat_id, {"update_id": number})])
         return int(self.one(select(Inbox.id).where(Inbox.update_id == number)))
 
     def write(self, text: str, person: Person = ANA) -> tuple[int, int] | None:

@@ -18,6 +18,15 @@ def stage(desk: Desk) -> Stage:
 
 
 @pytest.fixture
+def topic(stage: Stage) -> Stage:
+    """A stage on which Ana was promised a person, and has her topic and her card."""
+    stage.ask("my roses are dead", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    return stage
+
+
+@pytest.fixture
 def uma(stage: Stage) -> Stage:
     """A customer with all that there can be: answers, a thumb, a card, an operator's words, a file,
     a reminder; and somebody else, who has nothing to do with it."""

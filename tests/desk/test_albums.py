@@ -31,7 +31,7 @@ def _post(stage: Stage, *captions: str | None, album: str | None = "g1") -> None
     rows = new_rows(stage.desk)
     for number, (row, caption) in enumerate(zip(rows, captions, strict=True)):
         if stays_here(caption):  # as the routers have it
-            operators.noted(stage.desk, row.id, 77)
+            operators.noted(stage.desk, row.id, OSCAR, 77)
         else:
             text = caption or "[photo]"
             operators.operator_wrote(stage.desk, row.id, OSCAR, 77, 900 + number, text)
@@ -109,7 +109,7 @@ def test_a_picture_that_comes_before_the_words_of_its_album_waits_for_them(
     stage.topic()
     _wrote(stage, _arrives(stage, 5001, _picture(1, None)), 1, "[photo]")
     stage.send_all()
-    operators.noted(stage.desk, _arrives(stage, 5000, _picture(0, "// fraud file")), 77)
+    operators.noted(stage.desk, _arrives(stage, 5000, _picture(0, "// fraud file")), OSCAR, 77)
     clock.move(seconds=2)
     stage.send_all()
     assert [row.state for row in _copies(stage)] == [DeliveryState.CANCELLED]
@@ -200,7 +200,9 @@ def test_a_note_says_nothing_of_the_pictures_of_another_album_bot_or_chat(
     chat = OPERATOR_CHAT - 1 if other == "chat" else OPERATOR_CHAT
     raw = {"update_id": 4990, "message": note}
     intake.store_updates(stage.desk, [Incoming(bot, 4990, chat, raw)])
-    operators.noted(stage.desk, stage.one(select(Inbox.id).where(Inbox.update_id == 4990)), 77)
+    operators.noted(
+        stage.desk, stage.one(select(Inbox.id).where(Inbox.update_id == 4990)), OSCAR, 77
+    )
     _post(stage, "your label", None, album="g1")
     assert _copied(stage) == 2
 

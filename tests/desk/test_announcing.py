@@ -328,14 +328,14 @@ def test_what_was_for_everybody_in_the_former_group_goes_to_everybody_in_the_new
     stage.send_all()
     intake.failed(stage.desk, stage.update(), "ValueError", final=True)
     operators.queue_wanted(stage.desk, stage.update(), OSCAR)
-    operators.noted(stage.desk, stage.update(by=OSCAR), 77)
+    operators.noted(stage.desk, stage.update(), OSCAR, 77)
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     erasing.erase(stage.desk, stage.customer().id, force=True)
     pending = stage.deliveries(state=DeliveryState.PENDING)
     kinds = [row.key.split(":")[0] for row in pending]
     assert sorted(kinds) == ["erased", "parked", "queue"]
 
-    operators.noted(stage.desk, stage.update(by=OSCAR), 78)
+    operators.noted(stage.desk, stage.update(), OSCAR, 78)
     stage.ask("you are rude", BEN, intent="complaint")
     moved = _moved(stage)
     if by == "start":

@@ -210,7 +210,7 @@ def test_what_was_given_up_without_a_word_to_the_operators_is_counted(
 
     answered = stage.ask("roses?")
     called = stage.ask("I am angry", intent="complaint")
-    operators.help_wanted(stage.desk, stage.update(by=OSCAR), None)
+    operators.help_wanted(stage.desk, stage.update(), OSCAR, None)
     (told,) = (row.key for row in stage.deliveries() if row.key.startswith("told:"))
     give_up(f"answer:{answered}")
     before = delivering.counts(desk)

@@ -192,7 +192,7 @@ def test_operators_see_what_they_did_before_what_customers_wrote(
     called = stage.ask("you are rude", intent="complaint", others=[("order_status", 0.15)])
     assert _to_operators(stage, clock) == f"card:{called}"
     flood = [f"post:{stage.ask(f'and {number}')}" for number in range(3)]
-    operators.help_wanted(stage.desk, stage.update(by=OSCAR), None)
+    operators.help_wanted(stage.desk, stage.update(), OSCAR, None)
     call = f"card:{stage.ask('I am angry', BEN, intent='complaint')}"
     for button in ("relabel", "send"):
         stage.press(stage.token(button, message_id=called), by=OSCAR)

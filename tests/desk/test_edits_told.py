@@ -73,7 +73,7 @@ def test_one_that_is_made_a_note_before_it_left_stays_here(stage: Stage) -> None
 @pytest.mark.parametrize("thread_id", [77, 78, 0], ids=["topic", "nobody's topic", "General"])
 def test_an_edit_carries_out_no_command_and_that_is_told_once(stage: Stage, thread_id: int) -> None:
     ana_waits(stage)
-    operators.mistyped(stage.desk, stage.update(by=OSCAR), thread_id or None, "/resolv")
+    operators.mistyped(stage.desk, stage.update(), OSCAR, thread_id or None, "/resolv")
     changes_command(stage, "/resolve", thread_id=thread_id)
     changes_command(stage, "/resolve", thread_id=thread_id)
     assert stage.told().count(BY_EDIT) == 1

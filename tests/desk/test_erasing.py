@@ -144,7 +144,7 @@ COMMAND = "/Zebratoaster_Elm_Road_17"
 
 
 def _mistyped(stage: Stage, thread_id: int | None = 77) -> None:
-    operators.mistyped(stage.desk, stage.update(OPERATOR_CHAT, by=OSCAR), thread_id, COMMAND)
+    operators.mistyped(stage.desk, stage.update(OPERATOR_CHAT), OSCAR, thread_id, COMMAND)
 
 
 @pytest.mark.parametrize("thread_id", [77, 78, None], ids=["her topic", "another", "General"])
@@ -217,7 +217,7 @@ def test_an_update_that_comes_to_light_below_the_newest_is_erased_too(
         hers = _stored_at_last(uma, newest - 2, UMA.chat_id, "peonies again")
         customers.asked_for_help(uma.desk, hers, UMA)
         about = _stored_at_last(uma, newest - 1, OPERATOR_CHAT, "// peonies")
-        operators.noted(uma.desk, about, 77)
+        operators.noted(uma.desk, about, OSCAR, 77)
         uma.send_all()
 
     _between_the_looks(monkeypatch, slip_in)

@@ -50,20 +50,20 @@ ACTS: dict[str, Callable[[Stage], Callable[[int], Any]]] = {
     "words in nobody's topic": _writes,
     "a stranger's words there": lambda stage: _writes(stage, STRANGER),
     "words in a customer's topic": lambda stage: _writes(stage, OSCAR, 77),
-    "a note": lambda stage: lambda id_: operators.noted(stage.desk, id_, NOBODYS),
-    "a note in General": lambda stage: lambda id_: operators.misplaced(stage.desk, id_),
+    "a note": lambda stage: lambda id_: operators.noted(stage.desk, id_, OSCAR, NOBODYS),
+    "a note in General": lambda stage: lambda id_: operators.misplaced(stage.desk, id_, OSCAR),
     "a file with a command": lambda stage: (
-        lambda id_: operators.sent_file_with_command(stage.desk, id_, NOBODYS)
+        lambda id_: operators.sent_file_with_command(stage.desk, id_, OSCAR, NOBODYS)
     ),
     "an unknown command": lambda stage: (
-        lambda id_: operators.mistyped(stage.desk, id_, NOBODYS, "/x")
+        lambda id_: operators.mistyped(stage.desk, id_, OSCAR, NOBODYS, "/x")
     ),
     "a command in nobody's topic": lambda stage: (
         lambda id_: operators.took(stage.desk, id_, OSCAR, NOBODYS)
     ),
     "/queue": lambda stage: lambda id_: operators.queue_wanted(stage.desk, id_, OSCAR),
     "/retrain": lambda stage: lambda id_: operators.ordered_training(stage.desk, id_, OSCAR),
-    "/help": lambda stage: lambda id_: operators.help_wanted(stage.desk, id_, None),
+    "/help": lambda stage: lambda id_: operators.help_wanted(stage.desk, id_, OSCAR, None),
     "a change in nobody's topic": lambda stage: _edits(stage, OSCAR),
     "a stranger's change": lambda stage: _edits(stage, STRANGER),
     "a change of what nobody wrote": lambda stage: _edits(stage, OSCAR, 77),
@@ -129,7 +129,7 @@ def test_a_press_at_a_card_whose_topic_was_deleted_by_hand_is_no_hiding_place(
     pressed = store(stage, 9500, OPERATOR_CHAT, {"callback_query": {"message": card}})
     buttons.pressed(stage.desk, pressed, stage.token("why"), OSCAR, OPERATOR_CHAT, 1)
     note = {"message": {"message_thread_id": 77, "text": "// Quill"}}
-    operators.noted(stage.desk, store(stage, 9501, OPERATOR_CHAT, note), 77)
+    operators.noted(stage.desk, store(stage, 9501, OPERATOR_CHAT, note), OSCAR, 77)
     stage.send_all()
     assert topics.topic_made(stage.desk, stage.customer(UMA).id, 99, again=True)
     stage.send_all()
@@ -186,7 +186,7 @@ def test_a_parked_update_is_whole_until_it_is_handled_or_closed(stage: Stage) ->
         intake.failed(stage.desk, id_, "ValueError: Quill", final=True)
     assert intake.retry_parked(stage.desk) == 2
     assert stage.row(Inbox, handled).payload == {"message": {"text": "Quill"}}
-    operators.noted(stage.desk, handled, NOBODYS)
+    operators.noted(stage.desk, handled, OSCAR, NOBODYS)
     intake.failed(stage.desk, closed, "ValueError: Quill", final=True)
     intake.dismiss_parked(stage.desk, [closed])
     assert "Quill" not in str([(row.payload, row.error) for row in stage.all(select(Inbox))])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from desk.domain import ConversationState
 from desk.flow import customers, edits, operators, reminding
 from desk.flow.edits import Rewritten
@@ -13,15 +11,6 @@ from tests.desk.acting import ANA, OLGA, OSCAR, Stage
 
 OWN = 9
 """The id in the group of what Oscar writes."""
-
-
-@pytest.fixture
-def topic(stage: Stage) -> Stage:
-    """A stage on which Ana waits for a person, and has her card."""
-    stage.ask("my roses are dead", intent="complaint")
-    stage.topic()
-    stage.send_all()
-    return stage
 
 
 def reply(stage: Stage, to: int | None, text: str = "only half", telegram_id: int = 60) -> None:
@@ -42,7 +31,7 @@ def copies(stage: Stage) -> int:
 def test_a_reply_to_a_colleagues_note_stays_and_leaves_the_conversation_as_it_is(
     topic: Stage,
 ) -> None:
-    operators.noted(topic.desk, topic.update(), 77)
+    operators.noted(topic.desk, topic.update(), OSCAR, 77)
     reply(topic, to=4711)
     assert copies(topic) == 0
     assert topic.told()[-1] == say("kept-reply", "en")
@@ -50,7 +39,7 @@ def test_a_reply_to_a_colleagues_note_stays_and_leaves_the_conversation_as_it_is
 
 
 def test_a_reply_to_a_notice_of_the_bot_stays(topic: Stage) -> None:
-    operators.noted(topic.desk, topic.update(), 77)
+    operators.noted(topic.desk, topic.update(), OSCAR, 77)
     topic.send_all()
     notice = posted(topic, "told:")
     reply(topic, to=notice)

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from desk.domain import ConversationState
 from desk.flow import composing, customers, operators
 from desk.texts import say
 from tests.conftest import Clock
 from tests.desk.acting import ANA, OSCAR, Stage, labels
-
-
-@pytest.fixture
-def topic(stage: Stage) -> Stage:
-    """A stage on which Ana was promised a person, and has her card."""
-    stage.ask("my roses are dead", intent="complaint")
-    stage.topic()
-    stage.send_all()
-    return stage
 
 
 def command(stage: Stage, telegram_id: int = 60) -> tuple[str, int | None]:

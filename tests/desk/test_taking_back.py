@@ -21,15 +21,6 @@ OWN = 9
 """The id in the group of the operator's message that is taken back."""
 
 
-@pytest.fixture
-def topic(stage: Stage) -> Stage:
-    """A stage on which Ana waits for a person, and has her card."""
-    stage.ask("my roses are dead", intent="complaint")
-    stage.topic()
-    stage.send_all()
-    return stage
-
-
 def oscar_writes(stage: Stage, text: str, telegram_id: int = OWN, **more: Any) -> None:
     number = stage.update(OPERATOR_CHAT)
     with stage.desk.store.writing() as session:

@@ -6,36 +6,34 @@ from collections.abc import Callable
 
 import pytest
 
-from desk.domain import ANONYMOUS_ADMIN, ConversationState, Incoming
-from desk.flow import intake, operators, telling
+from desk.domain import ANONYMOUS_ADMIN, ConversationState
+from desk.flow import operators, telling
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import BOT, OLGA, OSCAR, STRANGER, Stage, new_rows
+from tests.desk.acting import OLGA, OSCAR, STRANGER, Stage
 
-Commands = dict[str, Callable[[Stage, int], None]]
+Commands = dict[str, Callable[[Stage, int, int], None]]
 COMMANDS: Commands = {
-    "/help": lambda stage, inbox_id: operators.help_wanted(stage.desk, inbox_id, None),
-    "a note": lambda stage, inbox_id: operators.noted(stage.desk, inbox_id, 77),
-    "a note elsewhere": lambda stage, inbox_id: operators.noted(stage.desk, inbox_id, 78),
-    "/take in General": lambda stage, inbox_id: operators.misplaced(stage.desk, inbox_id),
-    "a file with a command": lambda stage, inbox_id: operators.sent_file_with_command(
-        stage.desk, inbox_id, 77
+    "/help": lambda stage, inbox_id, user_id: operators.help_wanted(
+        stage.desk, inbox_id, user_id, None
     ),
-    "an unknown command": lambda stage, inbox_id: operators.mistyped(
-        stage.desk, inbox_id, 77, f"/x{inbox_id}"
+    "a note": lambda stage, inbox_id, user_id: operators.noted(stage.desk, inbox_id, user_id, 77),
+    "a note elsewhere": lambda stage, inbox_id, user_id: operators.noted(
+        stage.desk, inbox_id, user_id, 78
+    ),
+    "/take in General": lambda stage, inbox_id, user_id: operators.misplaced(
+        stage.desk, inbox_id, user_id
+    ),
+    "a file with a command": lambda stage, inbox_id, user_id: operators.sent_file_with_command(
+        stage.desk, inbox_id, user_id, 77
+    ),
+    "an unknown command": lambda stage, inbox_id, user_id: operators.mistyped(
+        stage.desk, inbox_id, user_id, 77, f"/x{inbox_id}"
     ),
 }
 
 
-def _as_channel(stage: Stage) -> int:
-    """Somebody writes as a channel; returns the inbox id."""
-    message = {"from": {"id": 136817688, "is_bot": True}, "sender_chat": {"id": -100555}}
-    raw = {"update_id": 7000, "message": message}
-    intake.store_updates(stage.desk, [Incoming(BOT, 7000, OPERATOR_CHAT, raw)])
-    return new_rows(stage.desk)[-1].id
-
-
 def test_help_in_the_operators_chat_lists_the_commands(stage: Stage) -> None:
-    operators.help_wanted(stage.desk, stage.update(by=OSCAR), 77)
+    operators.help_wanted(stage.desk, stage.update(), OSCAR, 77)
     (row,) = stage.deliveries(OPERATOR_CHAT)
     assert "/resolve" in row.payload["text"]
     assert row.payload["message_thread_id"] == 77
@@ -44,14 +42,14 @@ def test_help_in_the_operators_chat_lists_the_commands(stage: Stage) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_operator_is_answered_each_time(stage: Stage, command: str) -> None:
     for user_id in (OSCAR, OLGA, OSCAR):
-        COMMANDS[command](stage, stage.update(OPERATOR_CHAT, by=user_id))
+        COMMANDS[command](stage, stage.update(OPERATOR_CHAT), user_id)
     assert len(stage.told()) == 3
     assert not any("Only operators" in text for text in stage.told())
 
 
 def test_an_operator_is_told_once_in_a_while_that_there_is_no_such_command(stage: Stage) -> None:
     for command in ("/resovle", "/resovle", "/tkae"):
-        operators.mistyped(stage.desk, stage.update(by=OSCAR), 77, command)
+        operators.mistyped(stage.desk, stage.update(), OSCAR, 77, command)
     assert [text.split()[0] for text in stage.told()] == ["/resovle", "/tkae"]
 
 
@@ -64,7 +62,7 @@ def test_a_stranger_who_floods_the_chat_with_commands_is_told_one_thing_and_dela
     told = len(stage.told())
     for _ in range(3):
         for do in COMMANDS.values():
-            do(stage, stage.update(OPERATOR_CHAT, by=STRANGER))
+            do(stage, stage.update(OPERATOR_CHAT), STRANGER)
         for topic in (77, 78):
             operators.took(stage.desk, stage.update(), STRANGER, topic)
         stage.reply("haha", user_id=STRANGER)
@@ -75,10 +73,10 @@ def test_a_stranger_who_floods_the_chat_with_commands_is_told_one_thing_and_dela
     assert [key.rpartition(":")[0] for key in sent] == [f"told:operators-only:{STRANGER}", "post"]
     assert sent[1] == post
     assert "frontdesk operators add 666" in stage.told()[told]
-    COMMANDS["/help"](stage, stage.update(OPERATOR_CHAT, by=STRANGER + 1))
+    COMMANDS["/help"](stage, stage.update(OPERATOR_CHAT), STRANGER + 1)
     assert len(stage.told()) == told + 3, "another has to know, too"
     clock.move(seconds=telling.REFUSED_FOR_SECONDS)
-    COMMANDS["a note"](stage, stage.update(OPERATOR_CHAT, by=STRANGER))
+    COMMANDS["a note"](stage, stage.update(OPERATOR_CHAT), STRANGER)
     assert len(stage.told()) == told + 4
 
 
@@ -145,6 +143,6 @@ def test_who_writes_anonymously_is_told_to_stop_that_and_never_to_add_that_id(
     stage.reply("hello", user_id=ANONYMOUS_ADMIN)
     operators.took(stage.desk, stage.update(), ANONYMOUS_ADMIN, 77)
     operators.ordered_training(stage.desk, stage.update(), ANONYMOUS_ADMIN)
-    operators.help_wanted(stage.desk, _as_channel(stage), None)
+    operators.help_wanted(stage.desk, stage.update(), ANONYMOUS_ADMIN, None)
     assert len(stage.told()) == 2, "once in a topic and once in General"
     assert all("You write anonymously" in text for text in stage.told())

@@ -17,8 +17,8 @@ from rq.job import Job
 
 from bot import wakes
 from bot.jobs import Jobs
-from cli.compose import check_redis
 from cli.errors import CommandError, MisconfiguredError
+from cli.redis_fit import check_redis
 from desk import queues
 from desk.flow import runs
 from tests.desk.acting import Stage

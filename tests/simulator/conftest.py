@@ -158,3 +158,13 @@ def _complaint(line: ConsoleMessage, troubles: list[str]) -> None:
 def _outside(url: str, own: str, troubles: list[str]) -> None:
     if not url.startswith((own, "data:", "blob:")):
         troubles.append(f"the page asked for {url}")
+
+
+async def show_alert(page: Page, bot: Bot, chat: int, text: str) -> None:
+    """Have the bot answer a customer's press of a button with an alert."""
+    markup = {"inline_keyboard": [[{"text": "Yes", "callback_data": "y"}]]}
+    await bot.call("sendMessage", chat_id=chat, text="Sure?", reply_markup=markup)
+    await page.locator(".phone .key").click()
+    query = (await bot.updates())[-1]["callback_query"]
+    answer = {"callback_query_id": query["id"], "text": text, "show_alert": True}
+    await bot.call("answerCallbackQuery", **answer)

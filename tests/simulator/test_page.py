@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from .conftest import GROUP, Bot, Control
+from .conftest import GROUP, Bot, Control, show_alert
 
 
 async def scripted_bot(bot: Bot) -> None:
@@ -157,12 +157,7 @@ async def test_alerts_wait_for_an_ok_and_refusals_are_shown(
     page: Page, bot: Bot, control: Control
 ) -> None:
     ada = await control.customer("Ada")
-    markup = {"inline_keyboard": [[{"text": "Yes", "callback_data": "y"}]]}
-    await bot.call("sendMessage", chat_id=ada, text="Sure?", reply_markup=markup)
-    await page.locator(".phone .key").click()
-    query = (await bot.updates())[-1]["callback_query"]
-    answer = {"callback_query_id": query["id"], "text": "Thought so", "show_alert": True}
-    await bot.call("answerCallbackQuery", **answer)
+    await show_alert(page, bot, ada, "Thought so")
     alert = page.get_by_role("alertdialog")
     await expect(alert).to_contain_text("Thought so")
     await alert.get_by_role("button", name="OK").click()

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from simulator.app import Simulator
 
-from .conftest import GROUP, Bot, Control
+from .conftest import GROUP, Bot, Control, show_alert
 
 
 async def test_a_screen_reader_is_told_who_wrote_and_what_is_chosen_and_unread(
@@ -42,12 +42,7 @@ async def test_an_alert_keeps_the_keyboard_and_closes_with_escape(
     page: Page, bot: Bot, control: Control
 ) -> None:
     ada = await control.customer("Ada")
-    markup = {"inline_keyboard": [[{"text": "Yes", "callback_data": "y"}]]}
-    await bot.call("sendMessage", chat_id=ada, text="Sure?", reply_markup=markup)
-    await page.locator(".phone .key").click()
-    query = (await bot.updates())[-1]["callback_query"]
-    answer = {"callback_query_id": query["id"], "text": "Thought so", "show_alert": True}
-    await bot.call("answerCallbackQuery", **answer)
+    await show_alert(page, bot, ada, "Thought so")
     alert = page.get_by_role("alertdialog")
     await expect(alert.get_by_role("button", name="OK")).to_be_focused()
     phone, box = await page.locator(".phone").bounding_box(), await alert.bounding_box()
