@@ -342,3 +342,10 @@ async def state(rows: Rows, key: str, *states: DeliveryState) -> DeliveryRow:
 
     found: DeliveryRow = await eventually(look)
     return found
+
+
+async def card_of(world: World, decider: Decider, customer: int, text: str) -> dict[str, Any]:
+    """Have the bot hand a message over; returns its card."""
+    await world.write(customer, text)
+    await decider.decide(("complaint", 0.8), ("order_status", 0.15), ("refund", 0.05))
+    return (await world.said(OPERATORS_CHAT, "Needs a person"))[-1]

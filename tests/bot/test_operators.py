@@ -1,4 +1,4 @@
-"""What operators do: cards, one-tap answers, their own words, commands, and who may do it."""
+"""What operators do: cards, one-tap answers, their own words, and commands."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from desk.texts import LANGUAGES
 from simulator import people
 from simulator.app import Simulator
 from simulator.world import OPERATORS_CHAT
-from tests.bot.conftest import OLGA, OMAR, Decider, Rows, Running, Starter, World, eventually
+from tests.bot.conftest import (
+    OLGA,
+    OMAR,
+    Decider,
+    Rows,
+    Running,
+    Starter,
+    World,
+    card_of,
+    eventually,
+)
 
 
 def labels(message: dict[str, Any]) -> list[str]:
     rows = message.get("reply_markup", {}).get("inline_keyboard", [])
     return [button["text"] for row in rows for button in row]
-
-
-async def card_of(world: World, decider: Decider, customer: int, text: str) -> dict[str, Any]:
-    """Have the bot hand a message over; returns its card."""
-    await world.write(customer, text)
-    await decider.decide(("complaint", 0.8), ("order_status", 0.15), ("refund", 0.05))
-    return (await world.said(OPERATORS_CHAT, "Needs a person"))[-1]
 
 
 async def test_the_card_shows_everything_and_one_tap_answers_and_labels(
@@ -184,110 +187,6 @@ async def test_a_topic_that_was_closed_by_nobody_of_the_desk_is_reopened_for_wha
     await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
     await world.said(OPERATORS_CHAT, "look")
     assert not (await world.topics())[0]["closed"]
-
-
-async def test_a_press_by_one_who_is_no_operator_is_refused(
-    bot: Running, world: World, decider: Decider, rows: Rows
-) -> None:
-    ann = await world.customer("Ann")
-    card = await card_of(world, decider, ann, "outrageous")
-    for button in ("Answer: Where is my order?", "Take", "Resolve", "Relabel…"):
-        pressed = await world.press(card, button, OMAR)
-        assert pressed["show_alert"]
-        assert "Only operators" in pressed["text"]
-    assert not rows.all(Feedback)
-    assert rows.all(Conversation)[0].state is ConversationState.WAITING
-    assert not await world.said(ann, "Bouquets", count=0)
-
-
-async def test_what_one_who_is_no_operator_writes_does_not_reach_the_customer(
-    bot: Running, world: World, decider: Decider
-) -> None:
-    ann = await world.customer("Ann")
-    card = await card_of(world, decider, ann, "outrageous")
-    await world.write_topic(card["message_thread_id"], "psst", OMAR)
-    await world.said(OPERATORS_CHAT, "Only operators can do that")
-    assert not await world.said(ann, "psst", count=0)
-
-
-async def test_one_who_is_no_operator_has_one_answer_to_all_commands(
-    bot: Running, world: World, decider: Decider
-) -> None:
-    ann = await world.customer("Ann")
-    card = await card_of(world, decider, ann, "outrageous")
-    for text in ("/help", "//note", "/take", "/x1", "/x2", "/retrain"):
-        for thread in (card["message_thread_id"], None):
-            await world.write_topic(thread, text, OMAR)
-    await world.write_topic(None, "/help")
-    await world.said(OPERATORS_CHAT, "/retrain")
-    assert len(await world.said(OPERATORS_CHAT, "Only operators can do that")) == 1
-    assert not await world.said(OPERATORS_CHAT, "is no command", count=0)
-    assert not await world.said(OPERATORS_CHAT, "A note", count=0)
-
-
-ANONYMOUS = {
-    "from": {"id": 1087968824, "is_bot": True, "first_name": "Group"},
-    "sender_chat": {"id": OPERATORS_CHAT, "type": "supergroup", "title": "Operators"},
-}
-AS_A_CHANNEL = {
-    "from": {"id": 136817688, "is_bot": True, "first_name": "Channel"},
-    "sender_chat": {"id": -1005, "type": "channel", "title": "Olga's flowers"},
-}
-
-
-@pytest.mark.parametrize("sender", [ANONYMOUS, AS_A_CHANNEL], ids=["anonymous", "channel"])
-async def test_who_writes_as_a_chat_is_told_to_write_as_themselves_and_reaches_nobody(
-    sender: dict[str, Any],
-    bot: Running,
-    world: World,
-    decider: Decider,
-    simulator: Simulator,
-    rows: Rows,
-) -> None:
-    ann = await world.customer("Ann")
-    card = await card_of(world, decider, ann, "outrageous")
-    telegram = simulator.world
-    group = telegram.groups[OPERATORS_CHAT]
-    topic = group.topics[card["message_thread_id"]]
-    for text in ("hello Ann", "/take", "/retrain", "//note", "/help"):
-        people.write(telegram, group, telegram.users[OLGA], text=text, topic=topic, extra=sender)
-    people.write(telegram, group, telegram.users[OLGA], text="/help", extra=sender)
-    told = await world.said(OPERATORS_CHAT, "write as yourself", count=2)
-    assert [message.get("message_thread_id") for message in told] == [
-        card["message_thread_id"],
-        None,
-    ]
-    assert not any(str(sender["from"]["id"]) in message["text"] for message in told)
-    assert rows.all(Conversation)[0].state is ConversationState.WAITING
-    assert not rows.all(RunRow)
-    assert not await world.said(ann, "hello Ann", count=0)
-
-
-async def test_an_agent_may_answer_but_not_train(
-    bot: Running, world: World, decider: Decider, desk: Desk, rows: Rows
-) -> None:
-    roster.add_operator(desk, OMAR, Role.AGENT, "Omar")
-    ann = await world.customer("Ann")
-    card = await card_of(world, decider, ann, "outrageous")
-    await world.write_topic(card["message_thread_id"], "hello Ann", OMAR)
-    await world.said(ann, "hello Ann")
-    await world.write_topic(None, "/retrain", OMAR)
-    await world.said(OPERATORS_CHAT, "Only admins can do that")
-    assert not rows.all(RunRow)
-
-
-@pytest.mark.parametrize("act", ["press", "write"])
-async def test_an_agent_who_was_added_by_id_is_called_by_the_name_they_have_in_telegram(
-    act: str, bot: Running, world: World, decider: Decider, desk: Desk
-) -> None:
-    roster.add_operator(desk, OMAR, Role.AGENT)
-    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
-    if act == "press":
-        pressed = await world.press(card, "Answer: Where is my order?", OMAR)
-        assert pressed["text"] == "Omar sent the answer “Where is my order?”"
-    else:
-        await world.write_topic(card["message_thread_id"], "hello Ann", OMAR)
-    await world.said(OPERATORS_CHAT, "taken by Omar")
 
 
 async def test_an_admin_orders_training_once(
