@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
+from desk.sentences import sentences
+
 ANONYMOUS_ADMIN = 1_087_968_824
 """Telegram's GroupAnonymousBot: every administrator who writes anonymously has this id."""
 CHANNEL_WRITER = 136_817_688
@@ -156,8 +158,9 @@ class History:
 class Decision:
     """What to do with one message, and which rule said so.
 
-    `choices` are the intents offered as buttons when the action is `CLARIFY`. Where a person is
-    called, `likely` says whether the message may well be about the intent.
+    `choices` are the intents offered as buttons when the action is `CLARIFY`, and those answered
+    together where it is `ANSWER` and they are several. Where a person is called, `likely` says
+    whether the message may well be about the intent.
     """
 
     action: Action
@@ -221,6 +224,12 @@ class PendingMessage:
     trial: int = Trial.NONE
     before: Before | None = None
     """What it may go on with: that about which the bot has just asked back."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is read by itself, too; none of what has one sentence, or may have ended a worker,
+        which is tried by itself."""
+        return () if self.trial else sentences(self.text)
 
     @property
     def whole(self) -> str:

@@ -25,6 +25,8 @@ UNFAMILIAR = "unfamiliar"
 OUT_OF_SCOPE = "out_of_scope"
 SAME_ANSWER_AGAIN = "same_answer_again"
 CONFIDENT = "confident"
+SEVERAL_QUESTIONS = "several_questions"
+"""Its sentences are surely about different intents, of which the bot answers each."""
 CLOSE_INTENTS = "close_intents"
 UNSURE = "unsure"
 STILL_UNSURE = "still_unsure"
@@ -62,10 +64,12 @@ def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:
     right in 7 and wrong in 27 below 0.6, right in 136 and wrong in 10 from there on.
 
     Who waits for a person hears nothing more from the bot, but for one thing: what to do until then
-    about something that always needs one, once, and of that the model must be sure.
+    about something that always needs one, once, and of that the model must be sure. Where a person
+    is in charge, the intent of the decision is one that can't wait, if the model is sure of it: all
+    are told.
     """
     if history.state is ConversationState.HUMAN:
-        return Decision(Action.SILENT, PERSON_IN_CHARGE)
+        return Decision(Action.SILENT, PERSON_IN_CHARGE, _cannot_wait(prediction, pack))
     if history.state is ConversationState.WAITING:
         return _while_waiting(prediction, history, pack)
     top = prediction.intent
@@ -92,13 +96,31 @@ def decide(prediction: Prediction, history: History, pack: Pack) -> Decision:
         intent is not None
         and intent.answer is not None
         and (prediction.in_scope or top.name == pack.policy.out_of_scope)
-        and _is_sure(prediction, top, pack)
+        and is_sure(prediction, top, pack)
     ):
-        recent = history.last_intents[: pack.policy.same_answer]
-        if len(recent) == pack.policy.same_answer and set(recent) == {top.name}:
+        if said_again((top.name,), history, pack):
             return Decision(Action.ESCALATE, SAME_ANSWER_AGAIN, top.name)
         return Decision(Action.ANSWER, CONFIDENT, top.name)
     return _in_doubt(prediction, top.name, history, pack)
+
+
+def in_doubt(decision: Decision) -> bool:
+    """Whether the model does not know what is meant, or hardly."""
+    return decision.rule in IN_DOUBT or decision.rule == MAY_NEED_PERSON
+
+
+def said_again(names: Collection[str], history: History, pack: Pack) -> bool:
+    """Whether the last answers were all among these, as often as the pack gives the same one."""
+    recent = history.last_intents[: pack.policy.same_answer]
+    return len(recent) == pack.policy.same_answer and set(recent) <= set(names)
+
+
+def _cannot_wait(prediction: Prediction, pack: Pack) -> str | None:
+    """The intent with `priority` that a message is surely about."""
+    top = prediction.intent
+    if top is None or not prediction.in_scope or top.name not in pack.priorities():
+        return None
+    return top.name if top.confidence >= threshold(top.name, None, pack) else None
 
 
 def decide_continued(
@@ -110,12 +132,11 @@ def decide_continued(
     words. What is about something else ("none of these") goes on with nothing.
     """
     decision = decide(alone, history, pack)
-    in_doubt = decision.rule in IN_DOUBT or decision.rule == MAY_NEED_PERSON
-    if not in_doubt or decision.intent == pack.policy.out_of_scope:
+    if not in_doubt(decision) or decision.intent == pack.policy.out_of_scope:
         return alone, decision
     together = replace(together, sentiment=alone.sentiment)
     both = decide(together, history, pack)
-    if both.rule in IN_DOUBT or both.rule == MAY_NEED_PERSON:
+    if in_doubt(both):
         return alone, decision
     if decision.rule == MAY_NEED_PERSON and both.action is not Action.ESCALATE:
         return alone, decision  # a person called in vain costs less than one refused
@@ -169,7 +190,7 @@ def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) 
     return Decision(Action.CLARIFY, rule, first, offered)
 
 
-def _is_sure(prediction: Prediction, top: Scored, pack: Pack) -> bool:
+def is_sure(prediction: Prediction, top: Scored, pack: Pack) -> bool:
     """Whether the first intent may be answered: by its own confidence, or as small talk by that of
     all small talk together, for which is meant ("👍": thanks, a greeting?) hardly matters."""
     needed = threshold(top.name, prediction.threshold, pack)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import structlog
@@ -196,11 +197,21 @@ class Inference:
         faultpoints.point("worker.before_forward")
         # What may have killed a worker is tried by itself.
         goes_on = [message for message in messages if message.before and not message.trial]
-        texts = [*(message.text for message in messages), *(message.whole for message in goes_on)]
+        sentences = [message.sentences for message in messages]
+        texts = [
+            *(message.text for message in messages),
+            *(message.whole for message in goes_on),
+            *chain.from_iterable(sentences),
+        ]
         predictions = self._predict(texts)
+        others = iter(predictions[len(messages) :])
         together = {
             (message.id, message.attempt): prediction
-            for message, prediction in zip(goes_on, predictions[len(messages) :], strict=True)
+            for message, prediction in zip(goes_on, islice(others, len(goes_on)), strict=True)
+        }
+        apart = {
+            (message.id, message.attempt): list(islice(others, len(parts)))
+            for message, parts in zip(messages, sentences, strict=True)
         }
         predicted = time.perf_counter()
         with bound_contextvars(model=predictions[0].model):
@@ -208,6 +219,7 @@ class Inference:
                 self._desk,
                 list(zip(messages, predictions[: len(messages)], strict=True)),
                 together,
+                apart,
             )
         committed = time.perf_counter()
         self._champion.pace.learn(len(messages), committed - started)

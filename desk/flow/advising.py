@@ -24,6 +24,7 @@ from desk.policy import (
     OTHER_LANGUAGE,
     OUT_OF_SCOPE,
     SAME_ANSWER_AGAIN,
+    SEVERAL_QUESTIONS,
     STILL_UNSURE,
     UNFAMILIAR,
     UNPROCESSABLE,
@@ -38,7 +39,7 @@ BACK = "(back)"
 """Begins the mark of having said when the desk opens again; that moment follows, in UTC."""
 SMALL_TALK = "(small talk)"
 """Marks that unclear small talk was not understood, for which a conversation has room once."""
-ANSWERABLE = frozenset({NEGATIVE_SENTIMENT, SAME_ANSWER_AGAIN})
+ANSWERABLE = frozenset({NEGATIVE_SENTIMENT, SAME_ANSWER_AGAIN, SEVERAL_QUESTIONS})
 """The rules that call a person about an intent which the bot could have answered."""
 UNKNOWN = frozenset(
     {

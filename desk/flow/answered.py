@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, DeliveryState
 from desk.flow.batch import turn
-from desk.flow.composing import answer_text
+from desk.flow.composing import answer_text, titled_answer
 from desk.flow.desk import Desk
 from desk.policy import INTENT_NEEDS_PERSON
 from desk.tables import Customer, DecisionRow, DeliveryRow, Message
@@ -49,7 +51,17 @@ def answers_given(session: Session, desk: Desk, customer: Customer, message: Mes
     said = {payload["text"] for payload in session.scalars(query) if payload}  # not if erased
     if not said:
         return []
-    return [name for name in desk.pack.intents if answer_text(desk, customer, name) in said]
+    return [
+        name
+        for name in desk.pack.intents
+        if answer_text(desk, customer, name) in said
+        or (name in decision.choices and _among_several(desk, customer, name, said))
+    ]
+
+
+def _among_several(desk: Desk, customer: Customer, name: str, said: Iterable[str]) -> bool:
+    answer = titled_answer(desk, customer, name)
+    return answer is not None and any(answer in text for text in said)
 
 
 def _with_answers(desk: Desk, customer: Customer, intent: str | None) -> list[str]:

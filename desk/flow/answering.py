@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.orm import Session
 
 from desk.domain import Decision
@@ -11,8 +13,7 @@ from desk.flow.cards import LIMIT
 from desk.flow.composing import (
     CHOOSE_INTENT,
     SHOW_INTENT,
-    answer_buttons,
-    answer_text,
+    answers_together,
     customer_text,
     intent_title,
     language_of,
@@ -33,12 +34,10 @@ def answer(
     customer: Customer,
     conversation: Conversation,
     message: Message,
-    intent: str,
+    intents: tuple[str, ...],
 ) -> None:
-    """Give the pack's answer for an intent to a customer's message."""
-    text = answer_text(desk, customer, intent)
-    if text is None:
-        raise ValueError(f"intent {intent!r} has no answer")
+    """Give the pack's answer for an intent to a customer's message, or those for several."""
+    text, buttons = answers_together(desk, customer, intents)
     customer_text(
         session,
         desk,
@@ -46,10 +45,11 @@ def answer(
         customer,
         conversation,
         text,
-        answer_buttons(desk, customer, intent),
+        buttons,
         message=message,
     )
-    remember_answer(desk, conversation, intent)
+    for intent in intents:
+        remember_answer(desk, conversation, intent)
 
 
 def remember_answer(desk: Desk, conversation: Conversation, intent: str) -> None:

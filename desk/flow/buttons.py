@@ -212,14 +212,13 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
 def _thumb(press: _Press, *, up: bool) -> Pressed:
     session, customer = press.session, press.customer
     language = language_of(press.desk, customer)
+    about = press.button.argument or None  # nothing: several answers, of which it says no intent
     if press.message is not None:
         kind = FeedbackKind.THUMB_UP if up else FeedbackKind.THUMB_DOWN
-        note_feedback(
-            session, press.desk, press.message, kind, customer.chat_id, press.button.argument
-        )
+        note_feedback(session, press.desk, press.message, kind, customer.chat_id, about)
     _drop_keyboard(press, last_row_only=True)
     if up:
-        if press.conversation.last_intents[:1] == [press.button.argument]:
+        if about is None or press.conversation.last_intents[:1] == [about]:
             press.conversation.last_intents = []  # it did help, so it was not given in vain
         return Pressed(say("thumb-thanks", language))
     # That of the answer may be over since: resolved, or quiet.

@@ -18,6 +18,7 @@ from desk.flow.desk import Desk
 from desk.inert import inert
 from desk.pack import PackButton
 from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message, Operator
+from desk.telegram_html import escaped as html
 from desk.texts import say
 
 WRITTEN_KEY = "operator:"
@@ -368,10 +369,48 @@ def called(customer: Customer) -> str:
     return inert(customer.first_name or customer.name)
 
 
+def titled_answer(desk: Desk, customer: Customer, intent: str) -> str | None:
+    """An answer as it stands among several, under its intent's title; None without one."""
+    text = answer_text(desk, customer, intent)
+    title = html(intent_title(desk, intent, language_of(desk, customer)))
+    return None if text is None else f"<b>{title}</b>\n{text}"
+
+
+def answers_together(
+    desk: Desk, customer: Customer, intents: tuple[str, ...]
+) -> tuple[str, list[list[Button]]]:
+    """The answers for intents as one text, with the buttons under it; that of one stands alone. A
+    thumb under several is about them all. Raises `ValueError` where an intent has no answer."""
+    as_text = answer_text if len(intents) == 1 else titled_answer
+    texts = {intent: as_text(desk, customer, intent) for intent in intents}
+    lacking = [intent for intent, text in texts.items() if text is None]
+    if lacking:
+        raise ValueError(f"intent {lacking[0]!r} has no answer")
+    text = "\n\n".join(filter(None, texts.values()))
+    if len(intents) == 1:
+        return text, answer_buttons(desk, customer, intents[0])
+    language, known = language_of(desk, customer), [desk.pack.intents[name] for name in intents]
+    rows = [row for intent in known for row in pack_buttons(desk, intent.buttons, language)]
+    rows = [
+        row
+        for number, row in enumerate(rows)
+        if row not in rows[:number]
+        and not (row[0].action == SHOW_INTENT and row[0].argument in intents)
+    ]
+    if any(intent.thumbs for intent in known):
+        rows.append(_thumbs())
+    return text, rows
+
+
 def answer_buttons(desk: Desk, customer: Customer, intent: str) -> list[list[Button]]:
     """The buttons under an answer: the pack's, then the thumbs."""
     known = desk.pack.intents[intent]
     rows = pack_buttons(desk, known.buttons, language_of(desk, customer))
     if known.thumbs:
-        rows.append([Button("👍", THUMB_UP, intent), Button("👎", THUMB_DOWN, intent)])
+        rows.append(_thumbs(intent))
     return rows
+
+
+def _thumbs(intent: str = "") -> list[Button]:
+    """Those about one intent, or about several."""
+    return [Button("👍", THUMB_UP, intent), Button("👎", THUMB_DOWN, intent)]

@@ -95,7 +95,7 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
             )
             return
         if topic is not None and topic.answer is not None:
-            answer(session, desk, customer, conversation, message, payload)
+            answer(session, desk, customer, conversation, message, (payload,))
             return
         _greet(session, desk, inbox_id, customer, conversation)
 

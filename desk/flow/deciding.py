@@ -25,7 +25,7 @@ from desk.domain import (
     PendingMessage,
     Trial,
 )
-from desk.flow import batch
+from desk.flow import batch, priority
 from desk.flow.answering import answer, ask_back
 from desk.flow.card_history import HISTORY
 from desk.flow.cards import post_message
@@ -38,7 +38,8 @@ from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
 from desk.flow.noting import counted, decided
 from desk.flow.refreshing import refresh_card
-from desk.policy import LATE, decide, decide_continued, is_negative
+from desk.policy import LATE, decide_continued, in_doubt, is_negative
+from desk.several import decide_sentences
 from desk.store import DATABASE_AWAY
 from desk.tables import (
     IS_PENDING,
@@ -61,6 +62,7 @@ LONGEST_PIECE = 200
 are hardly more than half as many (in Chinese one for three bytes, in English for four), and what
 goes on must be read, too."""
 _NONE: Mapping[tuple[int, int], Prediction] = MappingProxyType({})
+_NOTHING: Mapping[tuple[int, int], Sequence[Prediction]] = MappingProxyType({})
 
 
 def pending(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingMessage]:
@@ -131,10 +133,12 @@ def decide_batch(
     desk: Desk,
     predicted: Sequence[tuple[PendingMessage, Prediction]],
     together: Mapping[tuple[int, int], Prediction] = _NONE,
+    apart: Mapping[tuple[int, int], Sequence[Prediction]] = _NOTHING,
 ) -> list[tuple[int, int]]:
     """Decide a batch of messages in one transaction, in as many statements as for one of them.
 
-    `together` has what the model says of `PendingMessage.whole`, where there is something before.
+    `together` has what the model says of `PendingMessage.whole`, where there is something before,
+    and `apart` what it says of each of `PendingMessage.sentences`.
 
     A message that was decided meanwhile, or moved on to another attempt, is left alone. Returns
     the (message id, attempt) pairs to enqueue after the commit: the next message of each
@@ -149,7 +153,13 @@ def decide_batch(
         for cases in held.turns(messages):
             keys = [_attempt(case.message) for case in cases]
             found = [
-                _decide(desk, case.conversation, *predictions[key], together.get(key))
+                _decide(
+                    desk,
+                    case.conversation,
+                    *predictions[key],
+                    together.get(key),
+                    apart.get(key, ()),
+                )
                 for case, key in zip(cases, keys, strict=True)
             ]
             rows = [
@@ -353,10 +363,12 @@ def _decide(
     waiting: PendingMessage,
     alone: Prediction,
     together: Prediction | None,
+    sentences: Sequence[Prediction],
 ) -> _Outcome:
     history = _history(desk, conversation)
-    if together is None:
-        return _Outcome(alone, decide(alone, history, desk.pack), None)
+    read, decision = decide_sentences(alone, sentences, history, desk.pack)
+    if together is None or not in_doubt(decision):
+        return _Outcome(read, decision, None)
     counts, decision = decide_continued(alone, together, history, desk.pack)
     return _Outcome(counts, decision, None if counts is alone else waiting.before)
 
@@ -439,11 +451,13 @@ def _apply(
             case Action.ESCALATE:
                 call_person(*parties, decision.rule, decision.intent, likely=decision.likely)
             case Action.ANSWER if decision.intent is not None:
-                answer(*parties, decision.intent)
+                answer(*parties, decision.choices or (decision.intent,))
             case Action.CLARIFY:
                 ask_back(*parties, decision)
             case _:
                 post_message(*parties)
+                if decision.intent is not None:
+                    priority.announce(session, desk, customer, conversation, decision.intent)
                 say_added(*parties)
         _write_whole(conversation, *_CHANGED_BY_DECISIONS)
     batch.end(session)

@@ -22,14 +22,14 @@ Ids = int | str | bool | None | list[int]
 _DECIDED = "decided"
 
 RULES = {
-    Action.ANSWER: (policy.CONFIDENT,),
+    Action.ANSWER: (policy.CONFIDENT, policy.SEVERAL_QUESTIONS),
     Action.CLARIFY: (policy.CLOSE_INTENTS, policy.UNSURE, policy.UNFAMILIAR, policy.OUT_OF_SCOPE),
     Action.ESCALATE: (
         *(policy.ASKED_FOR_PERSON, policy.INTENT_NEEDS_PERSON, policy.NEGATIVE_SENTIMENT),
         *(policy.ATTACHMENT, policy.THUMB_DOWN, policy.SAME_ANSWER_AGAIN, policy.STILL_UNSURE),
         *(policy.UNFAMILIAR, policy.OUT_OF_SCOPE, policy.NOT_CLASSIFIED, policy.OTHER_LANGUAGE),
         *(policy.LATE, policy.UNPROCESSABLE, policy.NOT_DELIVERED, policy.FORWARDED),
-        policy.MAY_NEED_PERSON,
+        *(policy.MAY_NEED_PERSON, policy.SEVERAL_QUESTIONS),
     ),
     Action.SILENT: (
         *(policy.PERSON_IN_CHARGE, policy.WAITING_FOR_PERSON, policy.FLOOD, policy.CHANGED),

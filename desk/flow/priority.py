@@ -11,7 +11,13 @@ from sqlalchemy.orm import Session
 from desk.flow.composing import has_delivery, intent_title, linked, operators_text
 from desk.flow.desk import Desk
 from desk.pack import Pack
-from desk.policy import IN_DOUBT, INTENT_NEEDS_PERSON, MAY_NEED_PERSON, OTHER_LANGUAGE
+from desk.policy import (
+    IN_DOUBT,
+    INTENT_NEEDS_PERSON,
+    MAY_NEED_PERSON,
+    OTHER_LANGUAGE,
+    PERSON_IN_CHARGE,
+)
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -22,15 +28,14 @@ intent, and when a person was called."""
 SIGN = "🚨"
 _GUESSES = (*IN_DOUBT, MAY_NEED_PERSON, OTHER_LANGUAGE)
 """The rules by which a decision's intent is a guess, and no topic to be named."""
+_SURE = (INTENT_NEEDS_PERSON, PERSON_IN_CHARGE)
+"""Those by which an intent with `priority` can't wait."""
 
 
 def has_priority(pack: Pack, decision: DecisionRow | None) -> bool:
-    """Whether a person was called for a message because of a topic that can't wait."""
-    return (
-        decision is not None
-        and decision.rule == INTENT_NEEDS_PERSON
-        and decision.intent in pack.priorities()
-    )
+    """Whether a person was called for a message because of a topic that can't wait, or had the
+    conversation when it was written."""
+    return decision is not None and decision.rule in _SURE and decision.intent in pack.priorities()
 
 
 def is_first(pack: Pack) -> ColumnElement[bool]:
@@ -63,8 +68,9 @@ def topics(session: Session, pack: Pack, conversations: Collection[int]) -> dict
 def announce(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation, intent: str
 ) -> None:
-    """Tell everybody, once a call, that a customer was handed over with a topic that can't wait."""
-    called = conversation.escalated_at
+    """Tell everybody, once a call, that a customer was handed over with a topic that can't wait, or
+    has written of one to who has the conversation."""
+    called = conversation.escalated_at or conversation.taken_at
     if intent not in desk.pack.priorities() or called is None:
         return
     key = f"{PRIORITY_KEY}{conversation.id}:{intent}:{called.timestamp():.0f}"
@@ -88,6 +94,4 @@ def _line(desk: Desk, customer: Customer, intent: str) -> str:
 
 
 def _is_urgent(pack: Pack) -> ColumnElement[bool]:
-    return and_(
-        DecisionRow.rule == INTENT_NEEDS_PERSON, DecisionRow.intent.in_(sorted(pack.priorities()))
-    )
+    return and_(DecisionRow.rule.in_(_SURE), DecisionRow.intent.in_(sorted(pack.priorities())))

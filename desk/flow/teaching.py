@@ -40,6 +40,8 @@ class Outcome(StrEnum):
     UNKNOWN_SENTIMENT = "sentiment unknown"
     """None of the pack's examples has it, so a few words of operators would be all that a model
     knows of it."""
+    SEVERAL = "several topics"
+    """A thumb under answers to several questions: it says of no single intent that it was meant."""
     IN_TEST = "in the test"
     """The text is in the pack's test.jsonl, which nothing is trained on."""
     THUMB_DOWN = "thumb down"
@@ -119,12 +121,8 @@ def words(
             intent = names.get(row.intent or "", row.intent)
             counts = (row.message_id, row.kind, row.by) in acts
             label = (exact_key(text), intent, row.sentiment)
-            if row.withdrawn_at is not None:
-                outcome = Outcome.WITHDRAWN
-            elif row.kind is FeedbackKind.THUMB_DOWN:
-                outcome = Outcome.THUMB_DOWN
-            elif message.attempt == 0 or not message.text.strip():
-                outcome = Outcome.NO_TEXT
+            if (gives_none := _gives_no_label(row, message)) is not None:
+                outcome = gives_none
             elif row.kind is FeedbackKind.MOOD and row.sentiment not in sentiments:
                 outcome = Outcome.UNKNOWN_SENTIMENT
             elif row.kind is not FeedbackKind.MOOD and intent not in desk.pack.intents:
@@ -142,6 +140,19 @@ def words(
             said = (row.kind, text, intent, row.sentiment)
             found.append(Word(row.id, row.created_at, operator_id, who, *said, outcome))
     return found
+
+
+def _gives_no_label(row: Feedback, message: Message) -> Outcome | None:
+    """Why a word says nothing, or no more, of what a text is; None if it does."""
+    if row.withdrawn_at is not None:
+        return Outcome.WITHDRAWN
+    if row.kind is FeedbackKind.THUMB_DOWN:
+        return Outcome.THUMB_DOWN
+    if message.attempt == 0 or not message.text.strip():
+        return Outcome.NO_TEXT
+    if row.kind is FeedbackKind.THUMB_UP and row.intent is None:
+        return Outcome.SEVERAL
+    return None
 
 
 def the_operator(desk: Desk, who: str) -> int:

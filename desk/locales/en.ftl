@@ -328,6 +328,7 @@ operator-help =
 
 # Why a message came to a person
 rule-confident = the bot was sure
+rule-several_questions = the customer asked about several topics at once
 rule-close_intents = two topics were equally likely
 rule-unsure = the bot was not sure
 rule-still_unsure = the bot asked back and is still not sure

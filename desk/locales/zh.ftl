@@ -245,6 +245,7 @@ operator-help =
     /help – 本说明
 
 rule-confident = 机器人有把握
+rule-several_questions = 客户一次问了好几个主题
 rule-close_intents = 两个主题同样可能
 rule-unsure = 机器人没有把握
 rule-still_unsure = 机器人追问后仍没有把握

@@ -56,6 +56,29 @@ def test_the_line_has_the_topics_address_when_it_is_sent(urgent: Stage) -> None:
     assert texts == ['🚨 <a href="https://t.me/c/1234567890/77">Ana</a>: Make a complaint']
 
 
+def test_what_can_not_wait_is_told_while_a_colleague_has_the_conversation(urgent: Stage) -> None:
+    urgent.ask("a person please", intent="talk_to_person")
+    urgent.topic()
+    urgent.press(urgent.token("take"), by=OSCAR)
+    urgent.ask("thanks, waiting", intent="greeting")
+    assert lines_to_all(urgent) == []
+    message_id = urgent.ask("I can't go on", intent="complaint")
+    urgent.ask("I can't", intent="complaint")
+    assert urgent.decision(message_id).rule == "person_in_charge"
+    (line,) = lines_to_all(urgent)
+    assert "Ana" in line.payload["text"]
+    assert next(text for text in urgent.told() if "I can't go on" in text).startswith("🚨")
+    assert urgent.heard(ANA) == [], "the colleague will speak for themselves"
+
+
+def test_so_is_it_where_a_colleague_opened_the_conversation(urgent: Stage) -> None:
+    urgent.ask("when do you open", intent="opening_hours")
+    urgent.topic()
+    urgent.reply("hello, this is Oscar")
+    urgent.ask("I can't go on", intent="complaint")
+    assert len(lines_to_all(urgent)) == 1
+
+
 def test_other_calls_are_no_news_to_everybody(urgent: Stage) -> None:
     urgent.ask("the third time!", sentiment="negative", intent="refund")
     urgent.ask("get me a person", BEN, intent="refund", confidence=0.01)

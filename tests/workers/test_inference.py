@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import structlog
@@ -114,18 +114,60 @@ def test_what_goes_on_with_words_asked_back_about_is_read_with_them_unless_it_ma
     suspected: bool,
 ) -> None:
     stage.ask("where is", confidence=0.3)
-    read: dict[tuple[int, int], str] = {}
+    jobs = [job for job in (stage.write("hello", BEN), stage.write("my order")) if job]
+    _, together, _ = _read(stage, connection, champion, monkeypatch, jobs, suspected)
+    assert together == ({} if suspected else {jobs[1]: "where is my order"})
+
+
+@pytest.mark.parametrize("suspected", [False, True])
+def test_each_sentence_is_read_by_itself_too_unless_the_message_may_have_killed(
+    stage: Stage,
+    connection: Redis,
+    champion: Champion,
+    monkeypatch: pytest.MonkeyPatch,
+    suspected: bool,
+) -> None:
+    stage.ask("where is", confidence=0.3)
+    cat = Person(chat_id=503, name="Cat")
+    texts = {BEN: "hello! where is it?", ANA: "my order. today?", cat: "hello"}
+    jobs = [job for who, text in texts.items() if (job := stage.write(text, who))]
+    alone, together, apart = _read(stage, connection, champion, monkeypatch, jobs, suspected)
+    assert alone == dict(zip(jobs, texts.values(), strict=True))
+    if suspected:
+        assert not together
+        assert not any(apart.values())
+        return
+    assert together == {jobs[1]: "where is my order. today?"}
+    sentences = [["hello!", "where is it?"], ["my order.", "today?"], []]
+    assert apart == dict(zip(jobs, sentences, strict=True))
+
+
+def _read(
+    stage: Stage,
+    connection: Redis,
+    champion: Champion,
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: Sequence[tuple[int, int]],
+    suspected: bool,
+) -> tuple[dict[Any, str], dict[Any, str], dict[Any, list[str]]]:
+    """Work these jobs off; returns the texts that the model read of each: by itself, with what was
+    before, and its sentences."""
+    alone: dict[Any, str] = {}
+    together: dict[Any, str] = {}
+    apart: dict[Any, list[str]] = {}
 
     def keep(
         desk: Desk,
         predicted: Sequence[tuple[PendingMessage, Prediction]],
-        together: Mapping[tuple[int, int], Prediction],
+        both: Mapping[tuple[int, int], Prediction],
+        sentences: Mapping[tuple[int, int], Sequence[Prediction]],
     ) -> list[tuple[int, int]]:
-        read.update({key: both.text for key, both in together.items()})
-        return decide_batch(desk, predicted, together)
+        alone.update({(message.id, message.attempt): said.text for message, said in predicted})
+        together.update({key: said.text for key, said in both.items()})
+        apart.update({key: [said.text for said in parts] for key, parts in sentences.items()})
+        return decide_batch(desk, predicted, both, sentences)
 
     monkeypatch.setattr("workers.inference.deciding.decide_batch", keep)
-    jobs = [job for job in (stage.write("hello", BEN), stage.write("my order")) if job]
     if suspected:
         with stage.desk.store.writing() as session:
             session.execute(update(Message).values(trial=Trial.SUSPECTED))
@@ -133,7 +175,7 @@ def test_what_goes_on_with_words_asked_back_about_is_read_with_them_unless_it_ma
     waiting = queues.queue(queues.CLASSIFY, connection).jobs
     Inference(stage.desk, connection, champion).run_batch(waiting)
     assert stage.pending_count() == 0
-    assert read == ({} if suspected else {jobs[1]: "where is my order"})
+    return alone, together, apart
 
 
 def test_a_job_of_an_older_attempt_decides_nothing(

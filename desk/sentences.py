@@ -1,0 +1,25 @@
+"""A message's sentences: many customers ask for several things at once."""
+
+from __future__ import annotations
+
+import re
+
+MOST = 12
+"""So many of a message are read one by one; of a whole text the classifier reads the beginning."""
+_ENDS = re.compile(
+    r"""
+    (?: (?<=[.!?…؟]) | (?<=[.!?…؟]["'”’»)\]]) ) \s+     # a space after the end, or a quote's end
+    | (?<=[。！？])                                       # in Chinese there is none
+    | [\r\n]+
+    | \s+ (?=\(?\d{1,2}[.)]\s)                            # the next point of a list
+    """,
+    re.VERBOSE,
+)
+
+
+def sentences(text: str) -> tuple[str, ...]:
+    """The first `MOST` sentences and lines with words in them, each once; none where a text has
+    only one."""
+    parts = dict.fromkeys(part.strip() for part in _ENDS.split(text))
+    worded = [part for part in parts if any(map(str.isalpha, part))]
+    return tuple(worded[:MOST]) if len(worded) > 1 else ()

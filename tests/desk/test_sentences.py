@@ -1,0 +1,60 @@
+"""How a message falls into sentences, each of which the model reads by itself, too."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from desk.domain import PendingMessage, Trial
+from desk.sentences import MOST, sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("where is it?? also can i swap it", ("where is it??", "also can i swap it")),
+        ("It broke.\nI want a refund", ("It broke.", "I want a refund")),
+        ("where is it\n\nwhen do you open", ("where is it", "when do you open")),
+        ('He said "no!" Then he left.', ('He said "no!"', "Then he left.")),
+        ("two things: 1) no parcel 2) no refund", ("two things:", "1) no parcel", "2) no refund")),
+        ("1. no parcel\n2. no refund", ("no parcel", "no refund")),
+        ("订单在哪里？什么时候开门？", ("订单在哪里？", "什么时候开门？")),
+        ("أين طلبي؟ متى تفتحون؟", ("أين طلبي؟", "متى تفتحون؟")),
+        ("it came… broken 😡 refund!!! 😡", ("it came…", "broken 😡 refund!!!")),
+    ],
+)
+def test_sentences_lines_and_points_of_a_list_are_told_apart(
+    text: str, parts: tuple[str, ...]
+) -> None:
+    assert sentences(text) == parts
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["where is my order", "where is my order?", "hi?!", "", "?? !!", "v2.0 of shop.example/a?b=c",
+     "refund! refund! refund!", "order 4411.\n😡\n£20"],
+)  # fmt: skip
+def test_a_text_of_one_sentence_has_none_to_be_read_apart(text: str) -> None:
+    assert sentences(text) == ()
+
+
+def test_of_a_long_story_the_first_sentences_are_read_apart() -> None:
+    story = " ".join(f"This is sentence {'x' * number}." for number in range(1, 50))
+    assert len(sentences(story)) == MOST
+    assert sentences(story)[-1] == f"This is sentence {'x' * MOST}."
+
+
+@given(st.text(max_size=300))
+def test_sentences_are_parts_of_their_text_with_words_in_them(text: str) -> None:
+    parts = sentences(text)
+    assert len(parts) != 1
+    for part in parts:
+        assert part in text
+        assert any(map(str.isalpha, part))
+
+
+def test_what_may_have_ended_a_worker_is_read_as_a_whole_only() -> None:
+    text = "where is it? when do you open?"
+    assert PendingMessage(1, 1, text).sentences == ("where is it?", "when do you open?")
+    assert PendingMessage(1, 1, text, trial=Trial.SUSPECTED).sentences == ()

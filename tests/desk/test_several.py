@@ -1,0 +1,262 @@
+"""Several things in one message: each is answered, and what needs a person gets one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from classifier.vocabulary import Prediction
+from desk.domain import Action, ConversationState, Decision, FeedbackKind, History
+from desk.flow import deciding, lessons, teaching
+from desk.pack import Pack
+from desk.several import decide_sentences
+from desk.tables import Conversation, PredictionRow
+from tests.desk.acting import ANA, BEN, Stage, predict, with_words
+
+BOT = History(ConversationState.BOT)
+WAITING = History(ConversationState.WAITING)
+HUMAN = History(ConversationState.HUMAN)
+DOUBT: dict[str, Any] = {"confidence": 0.4, "others": [("opening_hours", 0.3)]}
+
+ORDER = predict("where are my roses?", "order_status")
+HOURS = predict("and when do you open?", "opening_hours")
+REFUND = predict("i want my money back", "refund")
+COMPLAINT = predict("your driver was rude", "complaint")
+HELLO = predict("hi!", "greeting")
+
+
+@pytest.fixture
+def urgent(pack: Pack) -> Pack:
+    """A pack in which a complaint can't wait."""
+    return with_words(pack, "complaint", answer={"en": "Put it out first."}, priority=True)
+
+
+def _decide(
+    pack: Pack, whole: Prediction, sentences: Sequence[Prediction], history: History = BOT
+) -> Decision:
+    return decide_sentences(whole, sentences, history, pack)[1]
+
+
+def _ask(
+    stage: Stage, whole: Prediction, *sentences: Prediction, person: Any = ANA, text: str = ""
+) -> int:
+    """A customer writes, and the worker decides as it does; returns the message's id."""
+    job = stage.write(text or " ".join(each.text for each in sentences), person)
+    assert job is not None
+    (waiting,) = deciding.pending(stage.desk, [job]).values()
+    deciding.decide_batch(stage.desk, [(waiting, whole)], {}, {job: sentences})
+    return job[0]
+
+
+# ---- What is decided ----
+
+
+def test_two_questions_of_which_the_whole_shows_one_get_both_answers(pack: Pack) -> None:
+    said = _decide(pack, predict(intent="order_status"), [ORDER, HOURS])
+    assert (said.action, said.rule) == (Action.ANSWER, "several_questions")
+    assert said.choices == ("order_status", "opening_hours")
+
+
+def test_two_questions_that_leave_the_whole_in_doubt_get_both_answers(pack: Pack) -> None:
+    said = _decide(pack, predict(**DOUBT), [HOURS, ORDER])
+    assert (said.action, said.choices) == (Action.ANSWER, ("opening_hours", "order_status"))
+    assert said.intent == "opening_hours"
+
+
+def test_the_answer_to_the_whole_stays_where_no_sentence_has_it(pack: Pack) -> None:
+    said = _decide(pack, predict(intent="refund"), [predict(**DOUBT), HOURS])
+    assert said.choices == ("refund", "opening_hours")
+
+
+def test_one_sentence_alone_answers_nothing_where_the_whole_is_in_doubt(pack: Pack) -> None:
+    whole = predict(**DOUBT)
+    for sentences in ([ORDER, predict(**DOUBT)], [ORDER, ORDER], [ORDER, HELLO]):
+        counts, said = decide_sentences(whole, sentences, BOT, pack)
+        assert (said.action, said.rule) == (Action.CLARIFY, "close_intents")
+        assert counts is whole
+
+
+def test_sentences_of_which_the_bot_is_not_sure_add_nothing(pack: Pack) -> None:
+    whole = predict(intent="order_status")
+    unsure = [
+        predict(intent="opening_hours", confidence=0.59),
+        predict(intent="refund", confidence=0.89),  # its own threshold is 0.9
+        predict(intent="opening_hours", scope=0.1),
+        predict(intent="opening_hours", language="de"),
+        predict(intent="opening_hours", confidence=0.9, threshold=0.91),
+        predict(intent="out_of_scope"),
+        predict(intent="greeting"),
+        predict(intent="unheard_of"),
+        predict(intent=None),
+    ]
+    assert decide_sentences(whole, [ORDER, *unsure], BOT, pack) == (
+        whole,
+        Decision(Action.ANSWER, "confident", "order_status"),
+    )
+
+
+def test_a_question_after_thanks_is_what_gets_the_answer(pack: Pack) -> None:
+    counts, said = decide_sentences(predict(intent="greeting"), [HELLO, HOURS], BOT, pack)
+    assert said == Decision(Action.ANSWER, "confident", "opening_hours")
+    assert counts is HOURS
+    both = _decide(pack, predict(intent="greeting"), [HELLO, HOURS, ORDER])
+    assert both.choices == ("opening_hours", "order_status")
+
+
+def test_a_sentence_that_surely_needs_a_person_gets_one(pack: Pack) -> None:
+    for whole in (predict(intent="order_status"), predict(**DOUBT)):
+        counts, said = decide_sentences(whole, [ORDER, COMPLAINT], BOT, pack)
+        assert said == Decision(Action.ESCALATE, "intent_needs_person", "complaint")
+        assert counts is COMPLAINT
+
+
+def test_a_sentence_that_hardly_needs_a_person_gets_none(pack: Pack) -> None:
+    whole = predict(intent="order_status")
+    for hardly in ({"confidence": 0.94}, {"scope": 0.1}, {"language": "de"}):
+        sentences = [ORDER, predict(intent="complaint", **{"confidence": 0.99, **hardly})]
+        assert decide_sentences(whole, sentences, BOT, pack)[1].rule == "confident"
+    strict = with_words(pack, "complaint", threshold=0.97)
+    sentences = [ORDER, predict(intent="complaint", confidence=0.96)]
+    assert _decide(strict, whole, sentences).rule == "confident"
+
+
+def test_what_can_not_wait_goes_before_what_only_needs_a_person(urgent: Pack) -> None:
+    person = predict(intent="talk_to_person", confidence=0.99)
+    said = _decide(urgent, predict(intent="order_status"), [person, ORDER, COMPLAINT])
+    assert (said.rule, said.intent) == ("intent_needs_person", "complaint")
+
+
+def test_a_sentence_that_may_be_unable_to_wait_is_not_asked_back_about(urgent: Pack) -> None:
+    perhaps = predict(intent="complaint", confidence=0.6)
+    said = _decide(urgent, predict(**DOUBT), [ORDER, perhaps])
+    assert (said.action, said.rule, said.likely) == (Action.ESCALATE, "may_need_person", False)
+    assert said.intent == "complaint"
+    sure = predict(intent="order_status")
+    assert _decide(urgent, sure, [ORDER, perhaps]).rule == "confident", "the answer stands"
+    less = predict(intent="complaint", confidence=0.59)
+    assert _decide(urgent, predict(**DOUBT), [ORDER, less]).action is Action.CLARIFY
+
+
+def test_for_whom_a_person_is_called_anyway_the_whole_counts(urgent: Pack) -> None:
+    whole = predict(intent="order_status", sentiment="negative")
+    counts, said = decide_sentences(whole, [ORDER, COMPLAINT], BOT, urgent)
+    assert (said.rule, counts) == ("negative_sentiment", whole)
+
+
+def test_an_upset_customers_questions_go_to_a_person(pack: Pack) -> None:
+    upset = predict(intent="opening_hours", sentiment="negative")
+    said = _decide(pack, upset, [HOURS, ORDER])
+    assert (said.action, said.rule) == (Action.ESCALATE, "negative_sentiment")
+    assert _decide(pack, upset, [HOURS, REFUND]).action is Action.ANSWER, "none is touchy"
+
+
+def test_the_same_answers_again_call_a_person(pack: Pack) -> None:
+    whole, sentences = predict(**DOUBT), [ORDER, HOURS]
+
+    def after(*answers: str) -> str:
+        return _decide(pack, whole, sentences, History(BOT.state, last_intents=answers)).rule
+
+    assert after("opening_hours", "order_status") == "same_answer_again"
+    assert after("order_status") == "several_questions"
+    assert after("refund", "order_status") == "several_questions"
+
+
+def test_more_than_three_questions_and_more_than_fits_go_to_a_person(pack: Pack) -> None:
+    for name in ("greeting", "talk_to_person"):
+        pack = with_words(pack, name, answer={"en": "So."}, thumbs=True, escalate="never")
+    whole = predict(**DOUBT)
+    three = [ORDER, HOURS, REFUND]
+    assert len(_decide(pack, whole, three).choices) == 3
+    four = [*three, predict(intent="talk_to_person")]
+    assert _decide(pack, whole, four) == Decision(
+        Action.ESCALATE, "several_questions", "order_status"
+    )
+    long = with_words(pack, "refund", answer={"en": "x", "zh": "长" * 3300})
+    assert _decide(long, whole, [ORDER, REFUND]).action is Action.ESCALATE
+
+
+def test_who_waits_reads_what_to_do_about_any_sentence_once(urgent: Pack) -> None:
+    whole = predict(intent="order_status")
+    counts, said = decide_sentences(whole, [ORDER, COMPLAINT], WAITING, urgent)
+    assert (said.rule, counts) == ("intent_needs_person", COMPLAINT)
+    told = History(ConversationState.WAITING, said=("complaint",))
+    assert _decide(urgent, whole, [ORDER, COMPLAINT], told).rule == "waiting_for_person"
+    hardly = predict(intent="complaint", confidence=0.94)
+    assert _decide(urgent, whole, [ORDER, hardly], WAITING).rule == "waiting_for_person"
+
+
+def test_with_a_person_in_charge_a_sentence_that_can_not_wait_is_noticed(urgent: Pack) -> None:
+    whole = predict(intent="order_status")
+    assert _decide(urgent, COMPLAINT, [], HUMAN).intent == "complaint"
+    assert _decide(urgent, whole, [ORDER, COMPLAINT], HUMAN).intent == "complaint"
+    for said in (whole, predict(intent="complaint", scope=0.1), predict(intent=None)):
+        decision = _decide(urgent, said, [ORDER], HUMAN)
+        assert decision == Decision(Action.SILENT, "person_in_charge")
+    hardly = predict(intent="complaint", confidence=0.59)
+    assert _decide(urgent, hardly, [], HUMAN).intent is None
+
+
+# ---- What follows from it ----
+
+
+def test_both_answers_come_as_one_message_under_their_titles(stage: Stage) -> None:
+    message_id = _ask(stage, predict(**DOUBT), HOURS, ORDER)
+    (reply,) = stage.heard(ANA)
+    assert reply == (
+        "<b>Opening hours</b>\nWe are open Monday to Friday, nine to six.\n\n"
+        "<b>Where is my order?</b>\nBouquets take <b>2</b> days, Ana."
+    )
+    assert stage.decision(message_id).choices == ["opening_hours", "order_status"]
+    assert stage.one(_last_intents()) == ["order_status", "opening_hours"]
+
+
+def test_under_both_answers_stand_the_buttons_of_each_but_for_what_is_said(stage: Stage) -> None:
+    _ask(stage, predict(**DOUBT), HOURS, ORDER)
+    (sent,) = stage.deliveries(ANA.chat_id)
+    rows = sent.payload["reply_markup"]["inline_keyboard"]
+    shown = [[button["text"] for button in row] for row in rows]
+    assert shown == [["Our page"], ["Track it"], ["Ask a person"], ["👍", "👎"]]
+
+
+def test_the_answers_are_in_the_customers_language(stage: Stage) -> None:
+    _ask(stage, predict(**DOUBT), HOURS, REFUND, person=BEN)
+    (reply,) = stage.heard(BEN)
+    assert reply.startswith("<b>营业时间</b>\n我们")
+    assert "<b>我要退款</b>\n" in reply
+
+
+def test_a_thumb_under_both_teaches_nothing_and_is_counted(stage: Stage) -> None:
+    message_id = _ask(stage, predict(**DOUBT), HOURS, ORDER)
+    stage.send_all()
+    assert stage.press(stage.token("up")).text == "Thank you!"
+    assert stage.feedback() == [(message_id, "thumb_up", None, ANA.chat_id)]
+    assert lessons.learned(stage.desk) == []
+    assert stage.one(_last_intents()) == []
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("heard", "counting", "aside", "test", "sentiments"), ()
+    )
+    (word,) = teaching.words(stage.desk, teaching.Which(), **nothing)
+    assert (word.kind, word.outcome) == (FeedbackKind.THUMB_UP, teaching.Outcome.SEVERAL)
+
+
+def test_who_dislikes_both_gets_a_person_who_sees_what_was_said(stage: Stage) -> None:
+    message_id = _ask(stage, predict(**DOUBT), HOURS, ORDER)
+    stage.send_all()
+    stage.press(stage.token("down"))
+    stage.press(stage.token("person", "down"))
+    assert stage.decision(message_id).rule == "thumb_down"
+    card = next(text for text in stage.told() if "Opening hours" in text)
+    assert "Opening hours · Where is my order?" in card
+
+
+def test_the_prediction_that_is_kept_is_of_the_sentence_that_called_a_person(stage: Stage) -> None:
+    message_id = _ask(stage, predict(intent="order_status"), ORDER, COMPLAINT)
+    row = stage.row(PredictionRow, message_id)
+    assert (row.intent, stage.decision(message_id).intent) == ("complaint", "complaint")
+
+
+def _last_intents() -> Any:
+    return select(Conversation.last_intents)
