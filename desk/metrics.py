@@ -194,6 +194,9 @@ for _outcome in ("done", "failed", "parked"):
     HANDLED.labels(_outcome)
 for _outcome in ("sent", "again", "uncertain", "failed", "cancelled", "gone"):
     DELIVERIES.labels(_outcome)
+# Those that call somebody: of a counter that begins with its first error, that one is no increase.
+for _code in ("401", "404", "409"):
+    TELEGRAM_ERRORS.labels(_code)
 for _outcome in ("decided", "stale", "failed"):
     JOBS.labels(_outcome)
 for _state in ("promoted", "rejected", "held", "unchanged", "failed"):

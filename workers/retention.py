@@ -80,8 +80,8 @@ class Retention:
         noted outside the database, for the day on which a backup brings them back."""
         if self._erasures is None or boottime() < self._note_from:
             return
-        self._note_from = boottime() + NOTE_SECONDS
         self._erasures.note(self._desk.store)
+        self._note_from = boottime() + NOTE_SECONDS  # not before: what failed is due at once
 
     def keep_ids(self) -> None:
         """From its start on, a little in each tick, and once a day again: a version before, which

@@ -251,8 +251,8 @@ class Scheduler:
         """Once a minute conversations are over that a person answered and nobody resolved."""
         if boottime() < self._close_from:
             return
-        self._close_from = boottime() + QUIET_SECONDS
         closed = quiet.close_quiet(self._desk, CLOSE_AT_ONCE)
+        self._close_from = boottime() + QUIET_SECONDS  # not before: what failed is due at once
         if closed:
             log.info("conversations.closed", conversations=closed, quiet=True)
 

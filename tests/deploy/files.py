@@ -15,6 +15,7 @@ COMPOSE = ROOT / "docker-compose.yml"
 GPU = ROOT / "docker" / "gpu.yml"
 EXTERNAL = ROOT / "docker" / "external.yml"
 MONITORING = ROOT / "docker" / "monitoring.yml"
+ALERTMANAGER = ROOT / "docker" / "alertmanager.yml"
 DOCKERFILE = ROOT / "Dockerfile"
 ENV_EXAMPLE = ROOT / ".env.example"
 
@@ -88,6 +89,13 @@ def variables(path: Path) -> set[str]:
         if value is None
     }
     return {match["name"] for match in _VARIABLE.finditer(text) if match["name"]} | handed_on
+
+
+def block(beginning: str) -> list[str]:
+    """The lines of the block of docs/deploy.md that begins with this line."""
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    [found] = re.findall(rf"^    {re.escape(beginning)}.*\n(?:    .*\n)*", guide, re.M)
+    return [line.strip() for line in found.splitlines()]
 
 
 @dataclass(frozen=True)

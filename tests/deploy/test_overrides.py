@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.files import (
+    ALERTMANAGER,
     COMPLETE,
     COMPOSE,
     EXTERNAL,
@@ -64,7 +65,7 @@ def test_no_command_of_the_guides_names_what_belongs_to_one_project_alone() -> N
     for guide in (ROOT / "docs").glob("*.md"):
         commands = re.findall(r"^ {4,}.*docker .*", guide.read_text(encoding="utf-8"), re.M)
         assert not [line for line in commands if f"{compose()['name']}_" in line], guide.name
-    for path in (COMPOSE, MONITORING):
+    for path in (COMPOSE, MONITORING, ALERTMANAGER):
         assert "container_name:" not in path.read_text(encoding="utf-8")
         assert not [name for name, volume in compose(path)["volumes"].items() if volume]
 
@@ -72,8 +73,8 @@ def test_no_command_of_the_guides_names_what_belongs_to_one_project_alone() -> N
 def test_docker_compose_itself_takes_the_file_with_each_of_the_others(tmp_path: Path) -> None:
     alone = rendered(tmp_path, NEEDED)
     assert alone["name"] == "frontdesk"
-    for path in (GPU, MONITORING):
-        assert set(rendered(tmp_path, NEEDED, path)["services"]) >= set(alone["services"])
+    for paths in ((GPU,), (MONITORING,), (MONITORING, ALERTMANAGER)):
+        assert set(rendered(tmp_path, NEEDED, *paths)["services"]) >= set(alone["services"])
     external = rendered(tmp_path, NEEDED | ADDRESSES, EXTERNAL)
     assert set(external["services"]) == set(alone["services"]) - BUNDLED
     for name in OURS:
@@ -88,14 +89,14 @@ def test_without_the_override_docker_compose_keeps_to_its_own_servers(tmp_path: 
 
 
 def test_a_second_desk_shares_neither_volumes_nor_ports_with_the_first(tmp_path: Path) -> None:
-    first = rendered(tmp_path, COMPLETE, MONITORING)
+    first = rendered(tmp_path, COMPLETE, MONITORING, ALERTMANAGER)
     other = {
         "COMPOSE_PROJECT_NAME": "desk2",
         "WEBHOOK_PORT": "8444",
         "PROMETHEUS_PORT": "9091",
         "GRAFANA_PORT": "3001",
     }
-    second = rendered(tmp_path, COMPLETE | other, MONITORING)
+    second = rendered(tmp_path, COMPLETE | other, MONITORING, ALERTMANAGER)
     assert second["name"] == "desk2"
     assert not taken(first) & taken(second)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import prometheus_client
 import pytest
@@ -58,6 +59,14 @@ def test_a_process_shows_its_metrics_under_names_of_prometheus(process: str) -> 
         assert name.endswith("_total") == (kind == "counter"), name
         assert not name.endswith(("_ms", "_minutes", "_milliseconds")), name
     assert "_created" not in text
+
+
+def test_each_answer_of_telegram_that_calls_somebody_is_counted_from_nought() -> None:
+    rule = (Path(__file__).parents[2] / "ops" / "prometheus" / "alerts.yml").read_text("utf-8")
+    (codes,) = re.findall(r'frontdesk_telegram_errors_total\{code=~"([\d|]+)"', rule)
+    [family] = metrics.TELEGRAM_ERRORS.collect()
+    known = {s.labels["code"] for s in family.samples if s.name.endswith("_total")}
+    assert known >= set(codes.split("|"))
 
 
 def test_no_label_could_hold_a_customer_or_a_text() -> None:

@@ -19,8 +19,11 @@ ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "ops" / "grafana" / "frontdesk.json"
 ALERTS = ROOT / "ops" / "prometheus" / "alerts.yml"
 PROMETHEUS = ROOT / "ops" / "prometheus" / "prometheus.yml"
+ALERTMANAGER = ROOT / "ops" / "alertmanager.example.yml"
 MONITORING = ROOT / "docs" / "monitoring.md"
 Json = dict[str, Any]
+WATCHDOG = "FrontdeskWatchdog"
+"""It fires always: whoever misses it knows that no alert would arrive."""
 
 
 def dashboard() -> Json:
@@ -99,7 +102,7 @@ def test_what_a_support_team_needs_has_an_alert() -> None:
 @pytest.mark.parametrize("name", alerts())
 def test_every_alert_says_what_to_do_and_has_its_section(name: str) -> None:
     rule = alerts()[name]
-    assert rule["labels"]["severity"] in {"page", "ticket"}
+    assert rule["labels"]["severity"] in ({"none"} if name == WATCHDOG else {"page", "ticket"})
     assert len(rule["annotations"]["summary"]) > 60
     assert rule["annotations"]["runbook"] == f"docs/monitoring.md#{name.lower()}"
     text = MONITORING.read_text(encoding="utf-8")
@@ -188,19 +191,27 @@ def test_prometheus_finds_the_services_of_docker_compose_and_the_alerts() -> Non
     assert f'METRICS_PORT: "{found["port"]}"' in compose, "whatever .env says for other uses"
 
 
-def test_prometheus_and_grafana_can_be_added_to_docker_compose() -> None:
+def test_prometheus_grafana_and_alertmanager_can_be_added_to_docker_compose() -> None:
     checker = pytest.importorskip("check_jsonschema", reason="needs pip install check-jsonschema")
     jsonschema = pytest.importorskip("jsonschema")
-    file = yaml.safe_load((ROOT / "docker" / "monitoring.yml").read_text(encoding="utf-8"))
     folder = Path(checker.__file__).parent / "builtin_schemas" / "vendor"
     schema = json.loads((folder / "compose-spec.json").read_text(encoding="utf-8"))
-    jsonschema.Draft7Validator(schema).validate(file)
+    file: Json = {"services": {}, "volumes": {}, "networks": {}}
+    for name in ("monitoring.yml", "alertmanager.yml"):
+        each = yaml.safe_load((ROOT / "docker" / name).read_text(encoding="utf-8"))
+        jsonschema.Draft7Validator(schema).validate(each)
+        for kind in file:
+            file[kind] |= each.get(kind, {})
     main = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     for name, service in file["services"].items():
         assert name not in main["services"]
         assert set(service["networks"]) <= {*main["networks"], *file["networks"]}
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", service["image"]), "a version, pinned"
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         for volume in service["volumes"]:
+            if not isinstance(volume, str):  # a file that a desk makes: never a folder by mistake
+                assert volume["bind"] == {"create_host_path": False}
+                continue
             source = volume.split(":")[0]
             assert (
                 (ROOT / source).is_dir() if source.startswith("./") else source in file["volumes"]
@@ -210,6 +221,32 @@ def test_prometheus_and_grafana_can_be_added_to_docker_compose() -> None:
         "datasources"
     ]
     assert source["url"].split("//")[1].split(":")[0] in file["services"]
+
+
+def test_each_alert_has_somebody_who_hears_of_it_and_the_passwords_stay_out_of_git() -> None:
+    text = ALERTMANAGER.read_text(encoding="utf-8")
+    assert re.findall(r"password: *(\S*)", text) == ['""']
+    assert "/alertmanager.yml" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    config = yaml.safe_load(text)
+    receivers = {receiver["name"]: receiver for receiver in config["receivers"]}
+    routed = {
+        re.fullmatch(r'severity="(\w+)"', matcher)[1]: route["receiver"]  # type: ignore[index]
+        for route in config["route"]["routes"]
+        for matcher in route["matchers"]
+    }
+    for severity in {rule["labels"]["severity"] for rule in alerts().values()}:
+        receiver = routed.pop(severity, config["route"]["receiver"])
+        assert any(key.endswith("_configs") for key in receivers.pop(receiver)), severity
+    assert not routed
+    assert not receivers
+
+
+def test_prometheus_sends_alerts_to_the_alertmanager_of_compose_where_it_is() -> None:
+    [sent] = yaml.safe_load(PROMETHEUS.read_text())["alerting"]["alertmanagers"]
+    [found] = sent["dns_sd_configs"]
+    file = yaml.safe_load((ROOT / "docker" / "alertmanager.yml").read_text(encoding="utf-8"))
+    assert found["names"] == list(file["services"])
+    assert found["port"] == 9093
 
 
 @pytest.mark.parametrize("process", metrics.OF)
@@ -268,6 +305,8 @@ WELL = {
     'frontdesk_deliveries_total{outcome="uncertain"}': "1x100",
     'frontdesk_decisions_total{action="answer",rule="confident"}': "0+9x100",
     'frontdesk_decisions_total{action="clarify",rule="unsure"}': "0+1x100",
+    'frontdesk_telegram_errors_total{code="401"}': "0x100",
+    'frontdesk_telegram_errors_total{code="404"}': "0x100",
     'frontdesk_telegram_errors_total{code="409"}': "2x100",
     'frontdesk_telegram_errors_total{code="502"}': "2x100",
     'frontdesk_training_last_run{state="failed"}': "0x100",
@@ -279,6 +318,7 @@ WELL = {
 }
 """Series of a desk in order, a sample every 15 seconds."""
 GONE = "_x100"
+CODES = ("401", "404", "409")
 BAD: dict[str, dict[str, str]] = {
     "FrontdeskNobodyAnswers": {"frontdesk_messages_oldest_pending_seconds": "0+15x100"},
     "FrontdeskUpdatesUnhandled": {"frontdesk_inbox_oldest_seconds": "0+15x100"},
@@ -340,6 +380,15 @@ SLOW = LONG | {
 """For FrontdeskAutomationFell: after 30 minutes nothing is answered any more."""
 
 
+ONCE_A_MINUTE = " ".join(f"_ {number * 15 // 61} _" for number in range(34))
+"""A counter of what fails every 61 seconds. It has a sample every 15 seconds and not at the moments
+at which rules are looked at, for a series of one every 5."""
+EARLY = {"frontdesk_webhook_pending_updates": "0x100"}
+"""For the first minutes, in which an error at 0 was just now."""
+LOOP = "0 stale _ _ 0 stale _ " * 15
+"""`up` of a process that ends as soon as it begins: in between it is no target."""
+
+
 def firing(
     name: str, series: dict[str, str], expected: list[str], minutes: int = 20, interval: str = "15s"
 ) -> Json:
@@ -352,7 +401,8 @@ def firing(
                 "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
                 "eval_time": f"{minutes}m",
                 "exp_samples": [
-                    {"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in expected
+                    {"labels": f'{{alertname="{alert}"}}', "value": 1}
+                    for alert in [*expected, WATCHDOG]
                 ],
             }
         ],
@@ -363,7 +413,7 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     tmp_path: Path,
 ) -> None:
     slow = "FrontdeskAutomationFell"
-    assert {*BAD, slow, STOPPED["training"]} == set(alerts())
+    assert {*BAD, slow, STOPPED["training"], WATCHDOG} == set(alerts())
     cases = [firing("a desk in order", WELL, [])]
     cases += [firing(name, WELL | series, [name]) for name, series in BAD.items()]
     standby = {
@@ -400,6 +450,29 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
         firing(f"a first start, {minutes} minutes on", starting, [], minutes, interval="1m")
         for minutes in (2, 30, 49, 70)
     ]
+    often = {'frontdesk_chores_failed_total{chore="note_erased"}': ONCE_A_MINUTE}
+    often = WELL | EARLY | often
+    cases.append(firing("a chore of each minute", often, ["FrontdeskChoreFails"], 8, "5s"))
+    single = {f'frontdesk_telegram_errors_total{{code="{code}"}}': "0x60 1x40" for code in CODES}
+    cases += [firing("a 401, a 404 and a 409", WELL | single, [], m) for m in range(15, 21)]
+    rare = {'frontdesk_telegram_errors_total{code="401"}': ONCE_A_MINUTE}
+    rare = WELL | EARLY | rare
+    cases.append(firing("a quiet webhook's token", rare, ["FrontdeskTokenOrPoller"], 8, "5s"))
+    loop = {'up{job="frontdesk",process="inference",instance="2"}': LOOP}
+    cases.append(firing("a replica never begins", WELL | loop, ["FrontdeskProcessDown"]))
+    slowly = {
+        'process_start_time_seconds{job="frontdesk",process="bot"}': " ".join(
+            str(number // 12) for number in range(101)
+        )
+    }
+    restarts = WELL | LONG | slowly
+    cases += [
+        firing("killed every twelve minutes", restarts, ["FrontdeskRestarts"], 99, interval="1m"),
+        firing("killed five times in an hour", restarts, [], 65, interval="1m"),
+    ]
+    loops = WELL | LONG | {training: f"1x20 {LOOP}"}
+    expected = ["FrontdeskNoTraining", "FrontdeskProcessDown"]
+    cases.append(firing("training never begins", loops, expected, 99, interval="1m"))
     path = tmp_path / "alerts_test.yml"
     path.write_text(
         yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "15s", "tests": cases})

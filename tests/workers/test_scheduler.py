@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, time
+from pathlib import Path
 
 import pytest
 import structlog
@@ -15,7 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from desk import metrics, queues
 from desk.domain import Action, ConversationState, Person, Trial
-from desk.flow import clocks, customers, runs, watching
+from desk.erased import Erasures
+from desk.flow import clocks, customers, quiet, runs, watching
 from desk.tables import Message
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, Stage
@@ -264,6 +266,29 @@ def test_a_chore_that_goes_on_failing_is_counted_each_time_and_logged_once_for_e
     assert counter._value.get() - before == 7
     assert ticks(1) == []
     assert ticks(1, "even") == ["even"], "it had worked in between"
+
+
+def test_a_chore_of_every_minute_that_fails_is_due_at_once_counted_each_time_and_logged_once(
+    stage: Stage, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "erased").write_text("no folder: nothing can be noted in it")
+
+    def fails(*_: object) -> None:
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr(quiet, "close_quiet", fails)
+    scheduler = Scheduler(stage.desk, connection, 20, None, erasures=Erasures(tmp_path))
+    counters = [metrics.CHORES_FAILED.labels(name) for name in ("close_quiet", "note_erased")]
+    before = [counter._value.get() for counter in counters]
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(5):
+            scheduler.tick()
+    assert [counter._value.get() for counter in counters] == [number + 5 for number in before]
+    failed = [log["chore"] for log in logs if log["event"] == "chore.failed"]
+    assert failed == ["close_quiet", "note_erased"]
+    (tmp_path / "erased").unlink()
+    scheduler.tick()
+    assert Erasures(tmp_path).file.exists(), "as soon as it can be done it is"
 
 
 def test_an_overdue_message_goes_to_a_person_and_the_customer_is_told_once(
