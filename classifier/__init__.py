@@ -23,7 +23,16 @@ __all__ = ["OUT_OF_SCOPE", "SENTIMENTS", "Classifier", "Prediction", "Scored"]
 
 def __getattr__(name: str) -> Any:
     if name == "Classifier":
-        from classifier.engine import Classifier
+        try:
+            from classifier.engine import Classifier
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == __name__:
+                raise
+            raise ImportError(
+                f"Classifier needs {error.name}, which is not installed: run "
+                '`pip install ".[cpu,embedded]"` in the folder of Frontdesk (cpu has what '
+                "computes, embedded the base model)"
+            ) from error
 
         return Classifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

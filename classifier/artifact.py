@@ -154,7 +154,12 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{directory}: has no {MANIFEST}; it is not a model directory") from None
+        # Of a folder of models the last name is its champion's, or the newest version's.
+        within = max(directory.glob(f"*/{MANIFEST}"), default=None)
+        hint = f"; name one in it, such as {within.parent}" if within else ""
+        raise ModelError(
+            f"{directory}: has no {MANIFEST}; it is not a model directory{hint}"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); use another version") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

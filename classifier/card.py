@@ -20,8 +20,13 @@ _MEASURES = (
 )
 
 
-def model_card(about: dict[str, Any], metrics: dict[str, Any], calibration: Calibration) -> str:
-    """Markdown from a version's manifest entries, metrics and calibration."""
+def model_card(
+    about: dict[str, Any],
+    metrics: dict[str, Any],
+    calibration: Calibration,
+    warning: str | None = None,
+) -> str:
+    """Markdown from a version's manifest entries, metrics, calibration, and what was warned of."""
     data, test = about["data"], metrics["test"] or {}
     validation = metrics["validation"]
     rows = "\n".join(
@@ -57,7 +62,7 @@ Threshold where an intent has none of its own: {shown_threshold(calibration.thre
 It knows the languages of its base model and examples only, and sees one message at a time, without
 the conversation before it. Of texts like its examples it takes some for strangers: about one in
 fifty where there are hundreds of them, more where there are few.
-"""
+{f"{chr(10)}{warning}{chr(10)}" if warning else ""}"""
 
 
 def held_out_remarks(held_out: int, calibration: Calibration) -> tuple[str, str]:

@@ -13,13 +13,14 @@ GPU_FILES = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg", "/dev/kfd")
 """One of them is there where torch could use a GPU: NVIDIA's, a Jetson's, in WSL, AMD's."""
 
 
-def find_device(name: str = "auto") -> str:
-    """`cpu` or `cuda:N`, for a setting `auto`, `cpu`, `cuda` or `cuda:N`.
+def find_device(name: str | torch.device = "auto") -> str:
+    """`cpu` or `cuda:N`, for a setting `auto`, `cpu`, `cuda` or `cuda:N`, or torch's own device.
 
     `auto` is the first CUDA device where there is one, else the CPU. Torch is imported only
     where a GPU is in question. Raises ValueError for another setting, or for a CUDA device
     that is not there.
     """
+    name = str(name)
     if name == "auto":
         if not any(Path(file).exists() for file in GPU_FILES):
             return "cpu"
@@ -30,20 +31,20 @@ def find_device(name: str = "auto") -> str:
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
     if kind not in {"cpu", "cuda"} or (index and not (kind == "cuda" and index.isdecimal())):
-        raise ValueError(f"DEVICE is {name!r}; it must be auto, cpu, cuda or cuda:N")
+        raise ValueError(f"the device is {name!r}; it must be auto, cpu, cuda or cuda:N")
     if kind == "cpu":
         return "cpu"
     import torch
 
     if int(index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"DEVICE is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices here; "
-            "use auto or cpu, or install the CUDA build of torch"
+            f"the device is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices "
+            "here; use auto or cpu, or install the CUDA build of torch"
         )
     return f"cuda:{int(index or 0)}"
 
 
-def pick_device(name: str = "auto") -> torch.device:
+def pick_device(name: str | torch.device = "auto") -> torch.device:
     """As `find_device`, as torch's own kind of thing."""
     import torch
 

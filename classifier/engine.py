@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 from safetensors import SafetensorError
@@ -34,6 +36,9 @@ from classifier.scope import Scope, nearness
 from classifier.threads import count_threads, lone_numpy
 from classifier.tokenising import Sequences, tokenise
 from classifier.vocabulary import Labels, Neighbour, Prediction
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +86,19 @@ class Forward(NamedTuple):
 
 
 class Classifier:
-    """One loaded model version. Not to be called from several threads at once.
+    """One loaded model version. Several threads may call it: on the CPU they compute side by side,
+    on CUDA one after the other.
+
+    `texts` are always several, of any kind that can be gone through: a list, a generator, an array
+    or a column of a table. One text alone, or what is no text, such as None or NaN, is a TypeError.
+
+    With torch (not with onnxruntime) it works in the process that loaded it alone: in one forked
+    since it raises RuntimeError. It can't be pickled.
 
     `version` is its manifest's; `labels`, `calibration`, `manifest`, `scope` and `neighbours` are
     what was saved; `backend` is what computes, `device` and `dtype` say where and how, and
     `token_budget` (to be lowered where memory is short) in batches of how many tokens; `timings` is
-    of the last call.
+    of the call that ended last.
     """
 
     def __init__(
@@ -111,14 +123,27 @@ class Classifier:
         self.token_budget = backend.token_budget
         self.timings = Timings()
         self._tokenizer = tokenizer
+        # `tokenise` changes the tokenizer meanwhile, and a graph of CUDA has one place for its
+        # inputs.
+        self._tokenising = Lock()
+        self._computing: AbstractContextManager[object] = (
+            nullcontext() if backend.device == "cpu" else Lock()
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Classifier can't be pickled or copied: load it in each process that uses it, as in "
+            "ProcessPoolExecutor(initializer=…)"
+        )
 
     @classmethod
-    def load(cls, directory: str | Path, device: str = "auto") -> Classifier:
+    def load(cls, directory: str | Path, device: str | torch.device = "auto") -> Classifier:
         """Load a version directory, or a pointer to one such as `models/champion`.
 
-        Every file is checked against the manifest first. `device` is auto, cpu, cuda or cuda:N.
-        On the CPU a model that has an int8 file is computed by onnxruntime, and torch is not
-        imported; where that cannot load it, a warning is logged and torch computes.
+        Every file is checked against the manifest first. `device` is auto, cpu, cuda, cuda:N, or
+        torch's own of these. On the CPU a model that has an int8 file is computed by onnxruntime,
+        and torch is not imported; where that cannot load it, a warning is logged and torch
+        computes.
         Raises `ModelError` for a model that is missing or damaged, ValueError for the device.
         """
         place = find_device(device)
@@ -145,12 +170,13 @@ class Classifier:
             raise ModelError(f"{path}: cannot be loaded: {error}") from error
         return cls(backend, tokenizer, labels, calibration, manifest, scope, neighbours)
 
-    def __call__(self, texts: Sequence[str]) -> list[Prediction]:
+    def __call__(self, texts: Iterable[str]) -> list[Prediction]:
         """A prediction for each text, in order. Any text will do, empty and emoji-only ones too.
 
         A text gets the same labels in a batch as alone, and confidences within the rounding of
         `dtype` (in bfloat16 about 0.01).
         """
+        texts = _listed(texts)
         return predictions(
             texts,
             self.outputs(texts),
@@ -160,8 +186,9 @@ class Classifier:
             self.version,
         )
 
-    def outputs(self, texts: Sequence[str]) -> Outputs:
+    def outputs(self, texts: Iterable[str]) -> Outputs:
         """What the model says of each text before calibration; sets `timings`."""
+        texts = _listed(texts)
         found = self.forward(texts)
         near, nearest = self._compare_all(found.pooled, len(texts))
         return Outputs(found.intent, found.sentiment, near, nearest)
@@ -189,7 +216,7 @@ class Classifier:
         near = nearness(self.scope.layers, pooled) if self.scope.layers else None
         return near, self.neighbours.nearest(pooled[-1]) if self.neighbours else ()
 
-    def scores(self, texts: Sequence[str]) -> Scores:
+    def scores(self, texts: Iterable[str]) -> Scores:
         """The calibrated probabilities alone, as arrays: for bulk work."""
         intent, sentiment = self.logits(texts)
         return Scores(
@@ -199,16 +226,17 @@ class Classifier:
             else softmax(sentiment, self.calibration.sentiment_temperature),
         )
 
-    def logits(self, texts: Sequence[str]) -> tuple[Float64 | None, Float64 | None]:
+    def logits(self, texts: Iterable[str]) -> tuple[Float64 | None, Float64 | None]:
         """Both heads' outputs (texts, labels), before the temperature; sets `timings`."""
-        return self._forward(texts, None)
+        return self._forward(_listed(texts), None)
 
-    def embed(self, texts: Sequence[str]) -> Float32:
+    def embed(self, texts: Iterable[str]) -> Float32:
         """The mean of each text's last hidden states (texts, hidden) float32; sets `timings`."""
         return self.forward(texts).pooled[-1]
 
-    def forward(self, texts: Sequence[str]) -> Forward:
+    def forward(self, texts: Iterable[str]) -> Forward:
         """Pooled states and both heads' logits in one pass of the model; sets `timings`."""
+        texts = _listed(texts)
         pooled = np.empty((2, len(texts), self.backend.hidden), dtype=np.float32)
         intent, sentiment = self._forward(texts, pooled)
         return Forward((pooled[0], pooled[1]), intent, sentiment)
@@ -222,14 +250,15 @@ class Classifier:
         intent = np.empty((len(texts), len(self.labels.intents)))
         sentiment = np.empty((len(texts), len(self.labels.sentiments)))
         count = _Count()
-        for batch, output in self.backend.forward(self._batches(texts, count)):
-            if pooled is not None:
-                pooled[0, batch.rows], pooled[1, batch.rows] = output.pooled
-            if output.intent is not None:
-                intent[batch.rows] = output.intent
-            if output.sentiment is not None:
-                sentiment[batch.rows] = output.sentiment
-            count.padded_tokens += output.padded_tokens
+        with self._computing:
+            for batch, output in self.backend.forward(self._batches(texts, count)):
+                if pooled is not None:
+                    pooled[0, batch.rows], pooled[1, batch.rows] = output.pooled
+                if output.intent is not None:
+                    intent[batch.rows] = output.intent
+                if output.sentiment is not None:
+                    sentiment[batch.rows] = output.sentiment
+                count.padded_tokens += output.padded_tokens
         self.timings = Timings(
             tokenise_s=count.waited_s,
             model_s=time.perf_counter() - started - count.waited_s,
@@ -244,12 +273,16 @@ class Classifier:
 
     def _batches(self, texts: Sequence[str], count: _Count) -> Iterator[Batch]:
         asked = time.perf_counter()
-        for start, sequences in _tokenised(self._tokenizer, texts):
+        for start, sequences in _tokenised(self._tokenise, texts):
             count.waited_s += time.perf_counter() - asked
             count.tokens += len(sequences.ids)
             for rows in self.backend.plan(sequences.lengths, self.token_budget):
                 yield Batch(start + rows, sequences.take(rows))
             asked = time.perf_counter()
+
+    def _tokenise(self, texts: Sequence[str]) -> Sequences:
+        with self._tokenising:
+            return tokenise(self._tokenizer, texts)
 
 
 @dataclass(slots=True)
@@ -261,17 +294,36 @@ class _Count:
     padded_tokens: int = 0
 
 
-def _tokenised(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[tuple[int, Sequences]]:
+def _listed(texts: Iterable[str]) -> list[str]:
+    """The texts as a list. Raises TypeError for one text alone, which is a sequence of letters, and
+    for what is no text, by its place and without showing it."""
+    if isinstance(texts, (str, bytes)):
+        raise TypeError("texts must be several, not one: for one text write classifier([text])[0]")
+    listed = texts if type(texts) is list else list(texts)
+    if {*map(type, listed)} <= {str}:
+        return listed
+    for place, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"texts[{place}] is {type(text).__name__} and not str: leave it out, or give a "
+                "text in its place"
+            )
+    return [str(text) for text in listed]  # numpy's own kind of str
+
+
+def _tokenised(
+    tokenise: Callable[[Sequence[str]], Sequences], texts: Sequence[str]
+) -> Iterator[tuple[int, Sequences]]:
     """(index of its first text, token ids) of each chunk, the next tokenised in the meantime."""
     if len(texts) <= CHUNK:
         # One chunk, as nearly always: no thread is worth starting.
         if texts:
-            yield 0, tokenise(tokenizer, texts)
+            yield 0, tokenise(texts)
         return
     with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as pool:
 
         def begin(start: int) -> Future[Sequences]:
-            return pool.submit(tokenise, tokenizer, texts[start : start + CHUNK])
+            return pool.submit(tokenise, texts[start : start + CHUNK])
 
         following = begin(0)
         for start in range(0, len(texts), CHUNK):

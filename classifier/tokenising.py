@@ -66,7 +66,7 @@ class Sequences:
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequences:
     """Token ids of each text, cut as the tokenizer is set to; at least one token each.
 
-    Not for several threads with one tokenizer: its truncation is switched off meanwhile.
+    Not for several threads at once with one tokenizer: its truncation is switched off meanwhile.
     """
     cleaned = [_encodable(text[:MAX_CHARACTERS]) for text in texts]
     if len(cleaned) >= MANY and (found := _tokenise_joined(tokenizer, cleaned)) is not None:

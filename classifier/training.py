@@ -7,10 +7,11 @@ trained on (`held_out.py`).
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +47,10 @@ from classifier.predicting import predictions
 from classifier.recipe import Recipe, SettledRecipe
 from classifier.report import html_report
 from classifier.thresholds import evidence, taken_together
+from classifier.unread import unread
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, Labels, Prediction
+
+log = logging.getLogger(__name__)
 
 PRIVATE = "(private)"
 """Stands in a report for what nobody may quote."""
@@ -57,13 +61,13 @@ Progress = Callable[[str, int, int, float], None]
 
 
 def train_to_directory(
-    examples: Sequence[Example],
+    examples: Iterable[Example],
     out: str | Path,
     *,
     base: str = DEFAULT_BASE,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
-    test: Sequence[Example] | None = None,
+    test: Iterable[Example] | None = None,
     device: str = "auto",
     notes: dict[str, Any] | None = None,
     version: str | None = None,
@@ -83,6 +87,8 @@ def train_to_directory(
     threshold, promise, target_error: what `Calibration` says of automatic answers
     evidence: what held-out texts there are to prove `target_error` by (`thresholds.evidence`);
         intents with a target of their own left out
+    unread: how much of the examples the base can't read (`Unread`); a warning is logged if it is
+        much
     examples, held_out, epochs: how many
     seconds: the whole training, with all that is measured
 
@@ -95,13 +101,17 @@ def train_to_directory(
     # All that can be refused is refused before the minutes of training, not after.
     artifact.check_target(out)
     place = pick_device(device)
-    examples = _one_out_of_scope(examples)
+    examples = _one_out_of_scope(_checked(examples, "examples"))
+    test = None if test is None else _checked(test, "test")
     labels = find_labels(examples)
     pretrained = find_base(base)
     longest = int(pretrained.config.get("max_position_embeddings", 512))
     settled = (recipe or Recipe()).settle(len(examples), len(labels.intents), longest)
     tokenizer = load_tokenizer(pretrained)
     tokenizer.enable_truncation(settled.max_tokens)
+    missing = unread(tokenizer, examples)
+    if (warning := missing.sentence(pretrained.name)) is not None:
+        log.warning(warning)
 
     rounds = plan_rounds(examples, settled)
     sizes = [*(len(kept) for kept, _ in rounds), len(examples)]
@@ -112,11 +122,11 @@ def train_to_directory(
         report.model += 1
         return fit(rows, labels, pretrained, tokenizer, settled, place, report)
 
-    parts, unread = [], []
+    parts, agreed = [], []
     for kept, asked in rounds:
         trial = fitted(kept)
         # Before `hold_out`, which rounds the encoder.
-        unread.append(try_int8(trial, tokenizer, labels, kept, asked))
+        agreed.append(try_int8(trial, tokenizer, labels, kept, asked))
         parts.append(hold_out(trial, tokenizer, labels, kept, asked, place))
     held_out = together(parts)
     asked_of = held_out.examples if held_out else []
@@ -131,7 +141,7 @@ def train_to_directory(
         [e.text for e in examples],
         [e.text for e in asked_of],
         (calibration.intent_temperature, calibration.sentiment_temperature),
-        add_up(unread),
+        add_up(agreed),
     )
     about = _about(version, pretrained, examples, labels, settled, notes)
     backend = torch_backend(model, place)
@@ -151,6 +161,7 @@ def train_to_directory(
         "promise": calibration.promise,
         "target_error": calibration.target_error,
         "evidence": _evidence(validated, asked_of, calibration),
+        "unread": missing.as_dict(),
         "examples": len(examples),
         "held_out": len(asked_of),
         "epochs": settled.epochs,
@@ -163,7 +174,7 @@ def train_to_directory(
         "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"}),
         **_knowledge(final),
         "metrics.json": artifact.as_json(metrics),
-        "MODEL_CARD.md": model_card(about, metrics, calibration).encode(),
+        "MODEL_CARD.md": model_card(about, metrics, calibration, warning).encode(),
         "report.html": _report(version, validated, asked_of, calibration),
     }
     if int8.onnx is not None:
@@ -173,13 +184,13 @@ def train_to_directory(
 
 
 def train_version(
-    examples: Sequence[Example],
+    examples: Iterable[Example],
     models: str | Path,
     *,
     base: str = DEFAULT_BASE,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
-    test: Sequence[Example] | None = None,
+    test: Iterable[Example] | None = None,
     device: str = "auto",
     notes: dict[str, Any] | None = None,
 ) -> tuple[str, dict[str, Any]]:
@@ -265,7 +276,29 @@ def _knowledge(model: Classifier) -> dict[str, bytes]:
     }
 
 
-def _one_out_of_scope(examples: Sequence[Example]) -> Sequence[Example]:
+def _checked(examples: Iterable[Example], name: str) -> list[Example]:
+    """The examples as a list; raises `DataError` for one that is not made of what it says.
+
+    Tables give None and NaN for what is missing, and numbers for labels. No text is shown.
+    """
+    listed = list(examples)
+    for place, one in enumerate(listed):
+        if not isinstance(one, Example):
+            raise DataError(f"{name}[{place}] is {type(one).__name__} and not Example")
+        for field, value in (
+            ("text", one.text),
+            ("intent", "" if one.intent is None else one.intent),
+            ("sentiment", "" if one.sentiment is None else one.sentiment),
+        ):
+            if not isinstance(value, str):
+                raise DataError(
+                    f"{name}[{place}]: its {field} is {type(value).__name__} and must be str; "
+                    "leave the example out, or mend it"
+                )
+    return listed
+
+
+def _one_out_of_scope(examples: list[Example]) -> list[Example]:
     """`oos` and `out_of_scope` under the commoner of the two names: they must not compete."""
     found = Counter(e.intent for e in examples if e.intent in OUT_OF_SCOPE)
     if len(found) < 2:

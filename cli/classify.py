@@ -80,7 +80,11 @@ def _lines() -> Iterator[list[str]]:
     batch: list[str] = []
     rest, more = "", True
     while more:
-        read = os.read(stdin, BYTES_AT_ONCE)
+        try:
+            read = os.read(stdin, BYTES_AT_ONCE)
+        except BlockingIOError:  # as whoever started us, or shares the pipe, may have set it
+            select.select([stdin], [], [])
+            continue
         more = bool(read)
         *lines, rest = (rest + decoder.decode(read, final=not more)).split("\n")
         batch += lines

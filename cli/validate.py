@@ -151,6 +151,7 @@ def _ask_model(checked: Checked, settings: Settings) -> dict[str, str]:
     asked, reasons = _answerable(rows)
     if any(importlib.util.find_spec(name) is None for name in ("torch", "numpy", "tokenizers")):
         return dict.fromkeys((*asked, *reasons), "torch is not installed here")
+    _warn_of_unread(checked, settings.base_model)
     if not asked:
         return reasons
     notices().print(f"Looking for {', and '.join(LOOKED_FOR[kind] for kind in asked)} …")
@@ -178,6 +179,23 @@ def _ask_model(checked: Checked, settings: Settings) -> dict[str, str]:
         if reason is not None:
             reasons[kind] = reason
     return reasons
+
+
+def _warn_of_unread(checked: Checked, base: str) -> None:
+    """Add to the findings of each file what the base model can't read of it."""
+    from classifier.base import BaseModelError, find_base, load_tokenizer
+    from classifier.data import Example
+    from classifier.unread import unread
+    from desk.validation import Kind
+
+    try:
+        tokenizer = load_tokenizer(find_base(base))
+    except BaseModelError:  # told where it is asked about labels
+        return
+    for data in checked.files:
+        missing = unread(tokenizer, [Example(row.text, row.intent) for row in data.rows])
+        if (sentence := missing.sentence(base)) is not None:
+            data.warn(Kind.UNREAD, None, sentence)
 
 
 def _answerable(

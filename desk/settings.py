@@ -189,6 +189,15 @@ class Settings(BaseSettings):
     def _off(cls, value: object) -> object:
         return None if value == "off" else value
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _level(cls, value: object) -> object:
+        # Other programs read LOG_LEVEL, too, and many write `info` or `WARN`.
+        if not isinstance(value, str):
+            return value
+        level = "WARNING" if value.upper() == "WARN" else value.upper()
+        return level if level in {"DEBUG", "INFO", "WARNING", "ERROR"} else value
+
     @field_validator("bot_token")
     @classmethod
     def _token_shape(cls, value: SecretStr | None) -> SecretStr | None:

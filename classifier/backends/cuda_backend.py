@@ -99,6 +99,7 @@ class CudaBackend(TorchBackend):
                 start, before = stop, int(tokens[stop - 1])
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:
+        self.check_process()
         try:
             yield from self._each(batches)
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -40,11 +41,13 @@ class TorchBackend:
         self.hidden = model.encoder.shape.hidden_size
         self.model = model.to(device).eval()
         self.model.encoder.to(dtype)
+        self._process = os.getpid()
 
     def plan(self, lengths: Lengths, budget: int) -> Iterator[Rows]:
         return plan_batches(lengths, budget)
 
     def forward(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Output]]:
+        self.check_process()
         for batch in batches:
             padded = pad(batch.sequences)
             with torch.inference_mode():
@@ -57,6 +60,16 @@ class TorchBackend:
                 intent = self.model.intent(mean) if self.model.intent else None
                 found = to_output([mean_pool(before, mask), mean, intent, mood], ids.numel())
             yield batch, found
+
+    def check_process(self) -> None:
+        """Raise RuntimeError in a process that was forked since: torch's threads, and CUDA, stayed
+        with the parent, and it would wait for them for ever."""
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "this model was loaded before the process was forked, and torch does not work in "
+                "both: load it in the process that uses it, or start that with spawn instead of "
+                "fork"
+            )
 
 
 def to_output(tensors: Sequence[Tensor | None], tokens: int) -> Output:

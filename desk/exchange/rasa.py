@@ -150,12 +150,17 @@ def _answers(path: Path, responses: yaml.Node, material: Material) -> Iterator[A
             raise ExchangeError(f"{where}: `{name}` must be a list, as in `- text: …`")
         entries = [_fields(variation) for variation in variations.value]
         texts = [entry for entry in entries if isinstance(entry.get("text"), yaml.ScalarNode)]
-        texts.sort(key=lambda entry: "condition" in entry or "channel" in entry)
+        # What is for some alone must not become everybody's answer. A condition asks who somebody
+        # is, a channel only how they write.
+        texts.sort(key=lambda entry: ("condition" in entry, "channel" in entry))
         if not texts:
             material.notices.append(Notice(f"`{name}` has no text; it is not imported", where))
             continue
         if len(entries) > 1:
             message = f"`{name}` has {len(entries)} variations; one is imported, a pack has one"
+            material.notices.append(Notice(message, where))
+        if "condition" in texts[0]:
+            message = f"of `{name}` the text is imported, not its condition: it is everybody's now"
             material.notices.append(Notice(message, where))
         if {"buttons", "image", "attachment", "custom"} & texts[0].keys():
             message = f"of `{name}` only the text is imported, no buttons or pictures"

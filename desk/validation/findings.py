@@ -29,6 +29,8 @@ class Kind(StrEnum):
     FEW_EXAMPLES = "few_examples"
     LABEL_ERROR = "label_error"
     ALIKE = "alike"
+    UNREAD = "unread"
+    """Words that the base model can't read."""
 
 
 @dataclass(frozen=True, slots=True)

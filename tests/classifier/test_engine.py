@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from classifier.backends.mapped import map_tensors
 from classifier.data import MAX_CHARACTERS
 from classifier.devices import find_device, pick_device
 from classifier.engine import Classifier
+from classifier.tokenising import MANY
 from tests.classifier.tiny import make_examples
 
 ODD = ["", "   ", "🙂🙂", "\0", "a\ud83d", "你好", "x" * (MAX_CHARACTERS + 10), "parcel " * 3000]
@@ -71,6 +76,57 @@ def test_results_come_in_the_order_of_the_input_whatever_the_budget(
         assert whole is not None
         assert again is not None
         assert np.abs(whole - again).max() < 0.02
+
+
+def test_several_threads_get_what_one_gets(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        """A tokenizer that takes its time where texts are joined."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
+        def encode_batch_fast(self, texts: list[str], **options: bool) -> Any:
+            if options:
+                time.sleep(0.02)
+            return tokenizer.encode_batch_fast(texts, **options)
+
+    tokenizer = classifier._tokenizer
+    monkeypatch.setattr(classifier, "_tokenizer", Slow())
+    long, many = ["parcel " * 40], ["where is my parcel"] * MANY
+    expected = [classifier.forward(texts).pooled[-1] for texts in (long, many)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda at: classifier.forward((long, many)[at % 2]), range(16)))
+    for at, forward in enumerate(found):
+        assert np.allclose(forward.pooled[-1], expected[at % 2], atol=0.02)
+
+
+@pytest.mark.parametrize("several", [np.array, tuple, iter, dict.fromkeys])
+def test_texts_may_be_anything_that_can_be_gone_through(
+    classifier: Classifier, several: Callable[[list[str]], Any]
+) -> None:
+    texts = ["thanks for the cup", "where is my parcel"]
+    found = classifier(several(texts))
+    assert [p.text for p in found] == texts
+    assert {type(p.text) for p in found} == {str}
+    assert classifier.embed(several(texts)).shape == (2, classifier.backend.hidden)
+    scores = classifier.scores(several(texts)).intent
+    assert scores is not None
+    assert len(scores) == 2
+
+
+@pytest.mark.parametrize("verb", ["__call__", "outputs", "forward", "logits", "scores", "embed"])
+def test_one_text_alone_is_refused_and_so_is_what_is_no_text(
+    classifier: Classifier, verb: str
+) -> None:
+    ask = getattr(classifier, verb)
+    for one in ("hello", b"hello"):
+        with pytest.raises(TypeError, match=r"classifier\(\[text\]\)\[0\]"):
+            ask(one)
+    for odd in (None, float("nan"), b"hello", 5):
+        with pytest.raises(TypeError, match=rf"texts\[1\] is {type(odd).__name__} and not str"):
+            ask(["secret", odd])
 
 
 def test_no_texts_give_no_predictions(classifier: Classifier) -> None:
@@ -190,6 +246,16 @@ def test_a_model_whose_parts_do_not_fit_together_is_refused(
         Classifier.load(tmp_path / "odd", device="cpu")
 
 
+def test_of_a_folder_of_models_the_champion_is_named(trained: Any, tmp_path: Path) -> None:
+    name = registry.new_version_name()
+    shutil.copytree(trained[0], tmp_path / name)
+    with pytest.raises(ModelError, match=rf"name one in it, such as {tmp_path}/{name}$"):
+        Classifier.load(tmp_path, device="cpu")
+    registry.promote(tmp_path, name)
+    with pytest.raises(ModelError, match=f"such as {tmp_path}/champion$"):
+        Classifier.load(tmp_path, device="cpu")
+
+
 def test_a_missing_model_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="frontdesk models list"):
         Classifier.load(tmp_path / "champion")
@@ -208,6 +274,10 @@ def test_where_no_gpu_can_be_the_device_is_told_without_torch() -> None:
 def test_an_unknown_device_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="must be auto, cpu, cuda or cuda:N"):
         find_device(name)
+
+
+def test_a_device_may_be_torchs_own() -> None:
+    assert find_device(torch.device("cpu")) == "cpu"
 
 
 def test_a_cuda_device_that_is_not_there_is_refused() -> None:

@@ -221,6 +221,73 @@ def test_one_example_an_intent_trains_without_held_out_examples(
     assert classifier.calibration.intent_temperature == 1.0
 
 
+CHINESE = [
+    Example(text, intent)
+    for intent, texts in {
+        "refund": ("我想退款", "我要退货", "请退款给我"),
+        "order": ("我想订购", "我要购买", "请帮我下单"),
+    }.items()
+    for text in texts
+]
+
+
+def test_a_base_that_cannot_read_the_examples_is_told_in_the_log_and_on_the_card(
+    tiny_base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = train_to_directory(
+        CHINESE,
+        tmp_path / "out",
+        base=str(tiny_base),
+        recipe=replace(SHORT, epochs=1),
+        device="cpu",
+    )
+    says = f"The base model {tiny_base} can't read 100 % of the words of the examples"
+    [told] = caplog.messages
+    assert told.startswith(says)
+    assert "with --base (or BASE_MODEL), such as google-bert/bert-base-chinese" in told
+    assert told in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert metrics["unread"] == {"words": 1.0, "alike": 6}
+
+
+def test_of_a_base_that_can_read_them_nothing_is_told(trained: Any) -> None:
+    assert trained[1]["unread"] == {"words": 0.0, "alike": 0}
+    assert "can't read" not in (trained[0] / "MODEL_CARD.md").read_text()
+
+
+def test_examples_come_out_of_a_generator_too(
+    tiny_base: Path, tmp_path: Path, examples: list[Example]
+) -> None:
+    few = examples[::8]
+    metrics = train_to_directory(
+        (e for e in few),
+        tmp_path / "out",
+        base=str(tiny_base),
+        recipe=replace(SHORT, epochs=1),
+        test=(e for e in few),
+        device="cpu",
+    )
+    assert metrics["examples"] == len(few)
+    assert metrics["test_hash"] == content_hash(few)
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        (Example(None, "x"), r"examples\[2\]: its text is NoneType and must be str"),
+        (Example("a", float("nan")), r"examples\[2\]: its intent is float and must be str"),
+        (Example("a", 0), r"examples\[2\]: its intent is int and must be str"),
+        (Example("a", None, float("nan")), r"examples\[2\]: its sentiment is float"),
+        (("a", "x"), r"examples\[2\] is tuple and not Example"),
+    ],
+)
+def test_what_a_table_has_in_place_of_a_text_or_a_label_is_refused_by_its_place(
+    tmp_path: Path, odd: Any, says: str
+) -> None:
+    rows = [Example("a", "x"), Example("b", "y"), odd]
+    with pytest.raises(DataError, match=says):
+        train_to_directory(rows, tmp_path / "out")
+
+
 def test_a_hundred_thousand_characters_and_odd_texts_train(
     tiny_base: Path, tmp_path: Path, examples: list[Example]
 ) -> None:

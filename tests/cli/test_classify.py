@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from classifier import Classifier, Prediction
+from cli.classify import _lines
 from tests.cli.conftest import Place, Result
 
 Command = Callable[..., Result]
@@ -78,6 +81,19 @@ def test_classify_answers_a_line_before_it_is_given_the_next(place: Place) -> No
                 assert json.loads(process.stdout.readline())["text"] == text
         finally:
             process.kill()
+
+
+def test_lines_are_waited_for_where_whoever_started_it_left_standard_input_without_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    later = threading.Timer(0.2, lambda: (os.write(writer, b"where is it\n"), os.close(writer)))
+    with os.fdopen(reader) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        later.start()
+        assert list(_lines()) == [["where is it"]]
+    later.join()
 
 
 def test_classify_takes_lines_that_are_there_at_once(

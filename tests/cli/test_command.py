@@ -101,7 +101,7 @@ def test_a_worker_whose_device_is_not_there_ends_with_2_at_once(
     monkeypatch.setenv("DATABASE_URL", "sqlite:////nowhere/frontdesk.db")
     result = frontdesk("worker", worker)
     assert result.code == 2
-    assert "DEVICE is 'cuda:99', but torch sees" in result.err
+    assert "the device is 'cuda:99', but torch sees" in result.err
 
 
 @pytest.mark.parametrize(

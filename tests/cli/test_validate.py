@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,18 @@ def test_a_file_without_a_fault_is_clean_with_a_model_too(data: Path, frontdesk:
     assert result.json() == {
         "ok": True, "data": str(data), "findings": [], "fixable": [], "skipped": None,
     }  # fmt: skip
+
+
+def test_what_the_base_model_cannot_read_is_told(data: Path, frontdesk: Command) -> None:
+    texts = ("我想退款", "我要退货", "我想订购", "我要购买")
+    for number, text in enumerate(texts * 10):
+        add(data, f"{text} {number}", "refund" if number % 4 < 2 else "where")
+    result = frontdesk("validate", str(data), "--json")
+    assert result.code == 0
+    [told] = [each for each in result.json()["findings"] if each["kind"] == "unread"]
+    assert told["line"] is None
+    assert re.search(r"can't read \d\d % of the words of the examples", told["message"])
+    assert "--base" in told["message"]
 
 
 def test_warnings_alone_leave_the_exit_code_at_0(data: Path, frontdesk: Command) -> None:

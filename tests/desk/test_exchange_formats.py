@@ -74,6 +74,36 @@ def test_responses_slots_and_remarks_are_read_of_a_domain(tmp_path: Path) -> Non
         assert words in notice.message
 
 
+def test_what_rasa_says_under_a_condition_becomes_everybodys_answer_last_of_all_and_is_told(
+    tmp_path: Path,
+) -> None:
+    vip = "condition: [{type: slot, name: vip, value: true}]"
+    content = f"""\
+responses:
+  utter_refund:
+  - {vip}
+    text: As a VIP you have your money today.
+  - channel: telegram
+    text: You have your money in five days.
+  utter_parcel:
+  - {vip}
+    text: A courier brings it.
+"""
+    path = write(tmp_path, content)
+    found = rasa.read(path).material
+    assert [answer.text for answer in found.answers] == [
+        "You have your money in five days.",
+        "A courier brings it.",
+    ]
+    assert [(notice.where, notice.message) for notice in found.notices] == [
+        (f"{path}:2", "`utter_refund` has 2 variations; one is imported, a pack has one"),
+        (
+            f"{path}:7",
+            "of `utter_parcel` the text is imported, not its condition: it is everybody's now",
+        ),
+    ]
+
+
 def test_other_sections_of_nlu_are_counted_and_left(tmp_path: Path) -> None:
     read = rasa.read(write(tmp_path, "nlu:\n- synonym: a\n- synonym: b\n- lookup: c\n"))
     assert [notice.message[:11] for notice in read.material.notices] == [

@@ -208,6 +208,14 @@ def test_settings_come_from_a_file_and_the_environment_goes_before_it(
     assert (settings.max_batch, settings.log_level) == (8, "ERROR")
 
 
+@pytest.mark.parametrize(("written", "level"), [("info", "INFO"), ("Warn", "WARNING")])
+def test_the_level_of_the_log_is_taken_as_other_programs_write_it(
+    monkeypatch: pytest.MonkeyPatch, written: str, level: str
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", written)
+    assert load().log_level == level
+
+
 def test_an_empty_setting_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPERATOR_CHAT_ID", "")
     monkeypatch.setenv("MAX_BATCH", "")

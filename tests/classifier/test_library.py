@@ -1,0 +1,89 @@
+"""The package as programs of others use it: its types, what it lacks, their processes."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier.engine import Classifier
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(code: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python in a process of its own, which knows the package as an installed one."""
+    return subprocess.run(
+        [sys.executable, *arguments, *(("-c", code) if code else ())],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_documented_examples_are_well_typed_outside_the_repository(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "classifier.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(examples) >= 2
+    code = "\n".join(("texts = ['where is my parcel?']", *examples, "prediction.no_such_thing"))
+    (tmp_path / "program.py").write_text(code)
+    # What others' libraries say of their types is not asked: reading that takes most of the time.
+    (tmp_path / "mypy.ini").write_text(
+        "[mypy]\nstrict = true\n"
+        "[mypy-numpy.*,torch.*,safetensors.*,tokenizers.*]\nfollow_imports = skip\n"
+    )
+    found = run("", tmp_path, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "program.py")
+    last = code.count("\n") + 1
+    assert [line for line in found.stdout.splitlines() if "error:" in line] == [
+        f'program.py:{last}: error: "Prediction" has no attribute "no_such_thing"  [attr-defined]'
+    ], found.stdout
+
+
+@pytest.mark.parametrize("missing", ["numpy", "tokenizers"])
+def test_where_what_it_needs_is_not_installed_the_error_says_how_to(
+    tmp_path: Path, missing: str
+) -> None:
+    code = f"""
+import sys
+sys.modules[{missing!r}] = None
+import classifier
+classifier.Prediction
+from classifier import Classifier
+"""
+    said = run(code, tmp_path).stderr.splitlines()[-1]
+    assert said.startswith(f"ImportError: Classifier needs {missing}, which is not installed")
+    assert 'pip install ".[cpu,embedded]"' in said
+
+
+def test_with_torch_a_forked_process_is_told_to_load_the_model_itself(
+    trained: Any, tmp_path: Path
+) -> None:
+    code = f"""
+import os
+from classifier import Classifier, engine
+engine._load_int8 = lambda *_: None
+classifier = Classifier.load({str(trained[0])!r}, device="cpu")
+classifier(["thanks"])
+if os.fork() == 0:
+    try:
+        classifier(["thanks"])
+    except RuntimeError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    done = run(code, tmp_path)
+    assert "load it in the process that uses it" in done.stdout, done.stderr
+
+
+def test_a_classifier_is_not_pickled_and_says_what_to_do(classifier: Classifier) -> None:
+    with pytest.raises(TypeError, match="load it in each process"):
+        pickle.dumps(classifier)
