@@ -13,6 +13,7 @@ from desk.flow import composing
 from desk.flow.advising import hears_when_back
 from desk.flow.answered import CHOSEN_KEY, NEVER_ARRIVED
 from desk.flow.awaiting import is_promised
+from desk.flow.calling_off import call_off, refusal
 from desk.flow.card_keyboards import card_keyboard, label_keyboard, mood_title
 from desk.flow.cards import is_post
 from desk.flow.choosing import chosen_key, give, hand_over, unseen
@@ -43,7 +44,7 @@ from desk.flow.ready_answers import (
     send_by_hand,
     send_ready,
 )
-from desk.flow.refreshing import edit_card
+from desk.flow.refreshing import edit_card, refresh_card
 from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN, has_advice
 from desk.tables import (
     ButtonRow,
@@ -60,6 +61,7 @@ FOR_CUSTOMERS = frozenset(
         composing.SHOW_INTENT,
         composing.CHOOSE_INTENT,
         composing.CALL_PERSON,
+        composing.CALL_OFF,
         composing.THUMB_UP,
         composing.THUMB_DOWN,
     }
@@ -155,6 +157,8 @@ def _by_customer(press: _Press) -> Pressed:
     action, intent = press.button.action, press.button.argument
     if action in (composing.THUMB_UP, composing.THUMB_DOWN):
         return _thumb(press, up=action == composing.THUMB_UP)
+    if action == composing.CALL_OFF:
+        return _call_off(press)
     conversation = current_conversation(session, desk, customer)
     if who_answers(desk, conversation) is not ConversationState.BOT:
         return _while_with_people(press, conversation)
@@ -207,6 +211,20 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
     if not taken:
         hears_when_back(desk, conversation)
     return Pressed(passed_on_text(session, desk, customer, taken=taken), alert=True)
+
+
+def _call_off(press: _Press) -> Pressed:
+    """End the very conversation in which the customer was told that a person comes."""
+    session, desk, customer = press.session, press.desk, press.customer
+    why = refusal(session, desk, customer, press.conversation)
+    if why is not None:
+        return Pressed(say(why, language_of(desk, customer)), alert=True)
+    _tapped(press, press.conversation)
+    call_off(session, desk, customer, press.conversation)
+    # An edit, which costs none of what the group takes in a minute, says it to operators.
+    refresh_card(session, desk, customer, press.conversation)
+    _drop_keyboard(press)
+    return Pressed()
 
 
 def _thumb(press: _Press, *, up: bool) -> Pressed:
@@ -419,6 +437,8 @@ def _button_text(press: _Press) -> str:
     language = language_of(press.desk, press.customer)
     if press.button.action == composing.CALL_PERSON:
         return say("talk-to-person", language)
+    if press.button.action == composing.CALL_OFF:
+        return say("call-off", language)
     return intent_title(press.desk, press.button.argument, language)
 
 

@@ -12,6 +12,7 @@ from desk.domain import Action, Author, ConversationState, FeedbackKind
 from desk.flow import besides
 from desk.flow.answered import answers_given
 from desk.flow.batch import said_before, turn
+from desk.flow.calling_off import was_called_off
 from desk.flow.card_history import HISTORY, CardHistory
 from desk.flow.card_keyboards import SUGGESTIONS, card_keyboard, mood_title
 from desk.flow.composing import (
@@ -405,6 +406,8 @@ def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str
             return "🤖 " + say("card-bot", language)
         case ConversationState.HUMAN:
             return "🧑‍💼 " + say("card-taken", language, operator=name)
+        case ConversationState.RESOLVED if was_called_off(session, conversation):
+            return "✅ " + say("card-called-off", language)
         case ConversationState.RESOLVED if conversation.operator_id is None:
             return "✅ " + say("card-quiet", language, hours=desk.pack.policy.quiet_hours)
         case ConversationState.RESOLVED:

@@ -39,6 +39,7 @@ Keyboard = Sequence[Sequence[Button]]
 SHOW_INTENT = "intent"
 CHOOSE_INTENT = "choose"
 CALL_PERSON = "person"
+CALL_OFF = "call_off"
 THUMB_UP = "up"
 THUMB_DOWN = "down"
 SEND_ANSWER = "send"

@@ -14,6 +14,7 @@ from desk.flow.advising import hears_when_back
 from desk.flow.answering import answer
 from desk.flow.bans import is_banned
 from desk.flow.batch import START_KEY
+from desk.flow.calling_off import call_off_button, cannot_wait
 from desk.flow.cards import post_message, post_state_card
 from desk.flow.choosing import replied
 from desk.flow.composing import (
@@ -84,7 +85,10 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
                 pass_on(session, desk, customer, conversation, message)
             text = waiting_text(session, desk, customer)
             hears_when_back(desk, conversation)
-            customer_text(session, desk, f"{START_KEY}{inbox_id}", customer, conversation, text)
+            urgent = cannot_wait(session, desk.pack, conversation)
+            buttons = () if urgent else call_off_button(desk, customer, conversation)
+            key = f"{START_KEY}{inbox_id}"
+            customer_text(session, desk, key, customer, conversation, text, buttons)
             return
         always = topic is not None and topic.escalate is Escalate.ALWAYS
         if is_new and topic is not None and (always or topic.answer is not None):

@@ -10,6 +10,7 @@ from desk.domain import Action, Author, ConversationState, DeliveryState, Messag
 from desk.flow import priority
 from desk.flow.advising import SOON, added, advice, hears_when_back
 from desk.flow.answered import HANDOVER_KEY
+from desk.flow.calling_off import call_off_button
 from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
 from desk.flow.composing import (
     add_delivery,
@@ -102,7 +103,9 @@ def call_person(
     written = message.telegram_id is not None
     if in_vain and written and _was_just_said(session, desk, conversation, text):
         return
-    customer_text(session, desk, key, customer, conversation, text, message=message)
+    topic = intent or (decision.intent if decision is not None else None)
+    buttons = call_off_button(desk, customer, conversation, topic)
+    customer_text(session, desk, key, customer, conversation, text, buttons, message=message)
 
 
 def _was_just_said(session: Session, desk: Desk, conversation: Conversation, text: str) -> bool:
@@ -147,7 +150,8 @@ def say_added(
     text = added(desk, conversation, language_of(desk, customer))
     if text is not None:
         key = f"{ADDED_KEY}{message.id}"
-        customer_text(session, desk, key, customer, conversation, text, message=message)
+        buttons = call_off_button(desk, customer, conversation)
+        customer_text(session, desk, key, customer, conversation, text, buttons, message=message)
 
 
 def _told(

@@ -44,6 +44,12 @@ promise-closed-unknown = Our team is away right now; you will get the reply righ
 promise-taken = You will get the reply right here.
 added = Added to your message. Our team is back { $when }.
 handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
+call-off = I no longer need anybody
+called-off = All right, then nobody will write to you about this. Write to me at any time.
+call-off-taken = A colleague has your message in hand by now. Just tell them right here.
+call-off-over = That is over already. Write to me at any time.
+call-off-urgent = What you wrote matters to us: a colleague will look at it all the same.
+call-off-again = You called somebody off a few minutes ago, so this time a colleague will look at it. Or press again a little later.
 late = Sorry, this took longer than it should.
 disturbance = We have your message, but something on our side is not working right now. Our team knows, and you will get your reply right here.
 flood = You are writing faster than I can read. Please wait a minute and then put your question into one message. To get a person now: /human
@@ -154,6 +160,7 @@ card-bot = the bot answers again
 card-waiting = waiting for a person
 card-taken = taken by { $operator }
 card-resolved = resolved by { $operator }
+card-called-off = called off by the customer, who no longer needs anybody
 card-quiet =
     closed after { $hours ->
         [one] a quiet hour

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from desk.domain import Action, ConversationState
 from desk.flow import announcing, customers, deciding, delivering
-from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT
+from desk.flow.composing import CALL_OFF, CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT
 from desk.flow.handover import CHAT_UNUSABLE
 from desk.tables import ButtonRow
 from tests.conftest import OPERATOR_CHAT, Clock
@@ -216,7 +216,7 @@ def test_a_flood_is_one_also_where_nobody_can_be_called(stage: Stage) -> None:
 
 
 def test_no_buttons_are_kept_for_operators_whom_there_are_not(alone: Stage) -> None:
-    assert alone.all(select(ButtonRow)) == []
+    assert alone.all(select(ButtonRow).where(ButtonRow.action != CALL_OFF)) == []
 
 
 def test_all_that_was_said_meanwhile_is_shown_once_there_is_an_operators_chat(

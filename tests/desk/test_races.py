@@ -16,6 +16,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from desk.domain import (
+    Action,
     Author,
     ConversationState,
     DeliveryState,
@@ -38,6 +39,7 @@ from desk.flow import (
     runs,
     watching,
 )
+from desk.flow.composing import CALL_OFF, TAKE
 from desk.flow.conversations import add_message
 from desk.flow.handoff import take_over
 from desk.flow.refreshing import edit_card
@@ -528,3 +530,52 @@ def test_of_two_schedulers_that_remind_at_once_one_does(stage: Stage, clock: Clo
             _until_it_waits(stage, sessions=2)
         assert sorted(future.result(30) for future in reminded) == [0, 1]
     assert len(stage.told()) == told + 1
+
+
+def test_who_calls_it_off_while_a_colleague_takes_it_gets_one_of_both(stage: Stage) -> None:
+    for number in range(ROUNDS):
+        person = Person(chat_id=700 + number, name=f"P{number}")
+        stage.ask("my roses are dead", person, intent="complaint")
+        stage.topic(person, 800 + number)
+        stage.send_all()
+        call_off, take = stage.token(CALL_OFF), stage.token(TAKE)
+        said: dict[str, str] = {}
+
+        def press(who: str, token: str, **where: int) -> None:
+            said[who] = stage.press(token, **where).text  # noqa: B023 - done within the round
+
+        _together(
+            partial(press, "customer", call_off, by=person.chat_id),
+            partial(press, "customer again", call_off, by=person.chat_id),
+            partial(press, "colleague", take, by=OSCAR),
+        )
+        state = stage.conversation(person).state
+        if state is ConversationState.HUMAN:
+            assert not said["colleague"]
+            assert "in hand by now" in said["customer"]
+            assert "in hand by now" in said["customer again"]
+        else:
+            assert state is ConversationState.RESOLVED
+            assert said["colleague"] == "This conversation is already resolved."
+            over = sorted((said["customer"], said["customer again"]))
+            assert over == ["", "That is over already. Write to me at any time."]
+        assert len(stage.conversations(person)) == 1
+
+
+def test_who_calls_it_off_while_their_next_message_is_read_is_answered_once(stage: Stage) -> None:
+    for number in range(ROUNDS):
+        person = Person(chat_id=700 + number, name=f"P{number}")
+        stage.ask("my roses are dead", person, intent="complaint")
+        stage.send_all()
+        job = stage.write("when do you open", person)
+        assert job is not None
+        _together(
+            partial(stage.press, stage.token(CALL_OFF), by=person.chat_id),
+            lambda job=job: stage.decide((job, predict(intent="opening_hours"))),
+        )
+        action = stage.decision(job[0]).action
+        answers = [row for row in stage.deliveries(person.chat_id) if row.message_id == job[0]]
+        # Read before, it is the colleague's; read after, the bot's.
+        assert (action, len(answers)) in {(Action.SILENT, 0), (Action.ANSWER, 1)}
+        calm = ConversationState.RESOLVED if action is Action.SILENT else ConversationState.BOT
+        assert stage.conversation(person).state is calm

@@ -1,0 +1,117 @@
+"""A customer who waits for a person calls that off: by what button, and where it holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from desk.domain import Button, ConversationState
+from desk.flow.composing import CALL_OFF, Keyboard, customer_text, has_delivery, language_of
+from desk.flow.desk import Desk
+from desk.flow.noting import happened
+from desk.pack import Pack
+from desk.tables import (
+    Conversation,
+    Customer,
+    DecisionRow,
+    DeliveryRow,
+    Message,
+    PredictionRow,
+)
+from desk.texts import say
+
+CALLED_OFF_KEY = "called-off:"
+"""Begins the key of what one hears who has called it off; the conversation's id follows, and when
+that was: it may be opened again, and be over for another reason then."""
+NOT_AGAIN_FOR = timedelta(minutes=10)
+"""So long after one call was called off the next one stands: each puts a card into the group, which
+takes 20 messages a minute, and who only calls and calls off would take them all."""
+
+
+def call_off_button(
+    desk: Desk, customer: Customer, conversation: Conversation, intent: str | None = None
+) -> Keyboard:
+    """The button under what a customer hears for whom a person is called (about that intent).
+
+    None where it can't wait, as far as is known without a query: a batch asks for none a message.
+    The press looks at all that was said.
+    """
+    about = {*conversation.said_once, intent}
+    if about & set(desk.pack.priorities()):
+        return ()
+    return [[Button(say("call-off", language_of(desk, customer)), CALL_OFF)]]
+
+
+def refusal(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation
+) -> str | None:
+    """Why a customer can't call a conversation off, as the name of a text; None where they can.
+    Both are locked."""
+    if conversation.state is ConversationState.HUMAN:
+        return "call-off-taken"
+    if conversation.state is not ConversationState.WAITING:
+        return "call-off-over"
+    if cannot_wait(session, desk.pack, conversation):
+        return "call-off-urgent"
+    lately = select(DeliveryRow.id).where(
+        DeliveryRow.chat_id == customer.chat_id,
+        DeliveryRow.key.startswith(CALLED_OFF_KEY),
+        DeliveryRow.created_at > desk.clock() - NOT_AGAIN_FOR,
+    )
+    return "call-off-again" if session.scalar(lately.limit(1)) is not None else None
+
+
+def cannot_wait(session: Session, pack: Pack, conversation: Conversation) -> bool:
+    """Whether anything said in it may be about a topic with `priority`: people look at that,
+    whatever its customer says afterwards. Unlike what everybody is told of at once it need not be
+    sure."""
+    urgent = sorted(pack.priorities())
+    query = (
+        select(Message.id)
+        .outerjoin(DecisionRow, DecisionRow.message_id == Message.id)
+        .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
+        .where(
+            Message.conversation_id == conversation.id,
+            or_(
+                DecisionRow.intent.in_(urgent),
+                # While somebody waits, what is left to that person is decided without an intent.
+                and_(
+                    PredictionRow.intent.in_(urgent),
+                    PredictionRow.confidence >= pack.policy.clarify_from,
+                ),
+            ),
+        )
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def call_off(session: Session, desk: Desk, customer: Customer, conversation: Conversation) -> None:
+    """The conversation is over, by its customer's wish, who reads that; to bring its card up to
+    date is left to the caller. What they write next begins with the bot.
+    """
+    conversation.state = ConversationState.RESOLVED
+    conversation.operator_id = None  # no operator's act
+    conversation.resolved_at = desk.clock()
+    happened(session, "conversation.resolved", conversation=conversation.id, called_off=True)
+    customer_text(
+        session,
+        desk,
+        _key(conversation),
+        customer,
+        conversation,
+        say("called-off", language_of(desk, customer)),
+        from_bot=False,  # it stays true where a person had the conversation once
+    )
+
+
+def was_called_off(session: Session, conversation: Conversation) -> bool:
+    """Whether a conversation that is resolved was ended by its customer."""
+    by_nobody = conversation.operator_id is None and conversation.resolved_at is not None
+    return by_nobody and has_delivery(session, _key(conversation))
+
+
+def _key(conversation: Conversation) -> str:
+    at = conversation.resolved_at
+    return f"{CALLED_OFF_KEY}{conversation.id}:{at.timestamp() if at else 0:.0f}"

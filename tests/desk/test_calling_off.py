@@ -1,0 +1,243 @@
+"""Customers who wait for a person, and need nobody any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from desk.domain import ConversationState, DeliveryState
+from desk.flow import customers, operators, overview, quiet, reminding
+from desk.flow.calling_off import NOT_AGAIN_FOR
+from desk.tables import Conversation, Customer, DeliveryRow
+from tests.conftest import OPERATOR_CHAT, Clock
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict, with_words
+
+GONE = "All right, then nobody will write to you about this. Write to me at any time."
+OVER = "That is over already. Write to me at any time."
+
+
+def _told_of_a_person(stage: Stage) -> DeliveryRow:
+    """What Ana last heard with the button under it, sent."""
+    rows = [row for row in stage.deliveries(ANA.chat_id) if "reply_markup" in row.payload]
+    return [row for row in rows if labels(row) == ["I no longer need anybody"]][-1]
+
+
+def _token(row: DeliveryRow) -> str:
+    return str(row.payload["reply_markup"]["inline_keyboard"][0][0]["callback_data"])
+
+
+def _call_off(stage: Stage) -> str:
+    """Ana presses the button under the text that said it last; returns the alert."""
+    row = _told_of_a_person(stage)
+    pressed = stage.press(_token(row), telegram_id=row.telegram_id or 1)
+    assert pressed.alert is bool(pressed.text)
+    return pressed.text
+
+
+def _card(stage: Stage) -> str:
+    """How the newest card stands there once all is sent."""
+    stage.send_all()
+    shown = [
+        row.payload["text"]
+        for row in stage.deliveries(OPERATOR_CHAT)
+        if row.method == "editMessageText" or row.key.startswith("card:")
+    ]
+    return str(shown[-1])
+
+
+def test_who_needs_nobody_any_more_calls_it_off_and_the_bot_goes_on(topic: Stage) -> None:
+    posted = len(topic.deliveries(OPERATOR_CHAT, method="sendMessage"))
+    assert _call_off(topic) == ""
+    over = topic.conversation()
+    assert (over.state, over.operator_id) == (ConversationState.RESOLVED, None)
+    assert topic.heard()[-1] == GONE
+    assert topic.said()[-1].text == "I no longer need anybody"
+    card = _card(topic)
+    assert "called off by the customer, who no longer needs anybody" in card
+    assert "quiet hour" not in card
+    assert len(topic.deliveries(OPERATOR_CHAT, method="sendMessage")) == posted, "an edit, no post"
+    assert "Ana" not in overview.overview(topic.desk)
+    topic.ask("where are my roses")
+    assert topic.heard()[-1] == "Bouquets take <b>2</b> days, Ana."
+    assert len(topic.conversations()) == 2
+
+
+def test_the_button_goes_once_it_is_pressed(topic: Stage) -> None:
+    told = _told_of_a_person(topic)
+    _call_off(topic)
+    (edit,) = topic.deliveries(ANA.chat_id, method="editMessageReplyMarkup")
+    assert edit.payload == {
+        "message_id": told.telegram_id,
+        "reply_markup": {"inline_keyboard": []},
+    }
+
+
+def test_what_was_called_off_twice_is_over_once(topic: Stage) -> None:
+    _call_off(topic)
+    before = len(topic.deliveries())
+    assert _call_off(topic) == OVER
+    assert len(topic.deliveries()) == before
+    assert topic.heard().count(GONE) == 1
+
+
+def test_a_button_of_a_conversation_that_is_over_ends_no_later_one(topic: Stage) -> None:
+    token = _token(_told_of_a_person(topic))
+    topic.resolve()
+    topic.ask("and now the tulips", intent="complaint")
+    assert topic.press(token).text == OVER
+    assert topic.conversation().state is ConversationState.WAITING
+
+
+def test_what_a_colleague_has_taken_can_not_be_called_off(topic: Stage) -> None:
+    operators.took(topic.desk, topic.update(), OSCAR, 77)
+    heard = topic.heard()
+    assert _call_off(topic).startswith("A colleague has your message in hand by now")
+    assert topic.conversation().state is ConversationState.HUMAN
+    assert topic.heard() == heard
+
+
+def test_nobody_else_calls_it_off(topic: Stage) -> None:
+    topic.ask("帮帮我", BEN, intent="complaint")
+    for other in (BEN.chat_id, OSCAR):
+        assert topic.press(_token(_told_of_a_person(topic)), by=other).alert
+    for person in (ANA, BEN):
+        assert topic.conversation(person).state is ConversationState.WAITING
+    (his,) = topic.deliveries(BEN.chat_id)
+    assert labels(his) == ["不需要人工了"]
+
+
+@pytest.fixture
+def urgent(stage: Stage) -> Stage:
+    """A stage on which a complaint can't wait."""
+    answer = {"en": "Unplug it.", "zh": "请拔掉插头。"}
+    pack = with_words(stage.desk.pack, "complaint", priority=True, answer=answer)
+    stage.desk = replace(stage.desk, pack=pack)
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("confidence", "rule"), [(0.95, "intent_needs_person"), (0.5, "may_need_person")]
+)
+def test_where_it_may_be_about_what_cannot_wait_there_is_no_such_button(
+    urgent: Stage, confidence: float, rule: str
+) -> None:
+    asked = urgent.ask("it sparked", intent="complaint", confidence=confidence)
+    assert urgent.decision(asked).rule == rule
+    customers.started(urgent.desk, urgent.update(), ANA)
+    told = urgent.deliveries(ANA.chat_id)
+    assert ["reply_markup" in row.payload for row in told] == [False, False]
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.4, None])
+def test_who_writes_of_what_cannot_wait_meanwhile_calls_nothing_off(
+    urgent: Stage, confidence: float | None
+) -> None:
+    customers.asked_for_person(urgent.desk, urgent.update(), ANA, "/human")
+    if confidence is None:
+        customers.started(urgent.desk, urgent.update(), ANA, "complaint")  # by a link
+    else:
+        urgent.ask("it sparks", intent="complaint", confidence=confidence)
+    assert _call_off(urgent).startswith("What you wrote matters to us")
+    assert urgent.conversation().state is ConversationState.WAITING
+    assert GONE not in urgent.heard()
+
+
+def test_a_message_that_is_still_to_be_read_is_read_by_the_bot_that_calls_anew(
+    topic: Stage,
+) -> None:
+    job = topic.write("my kitchen burns")
+    assert job is not None
+    _call_off(topic)
+    topic.decide((job, predict(intent="complaint")))
+    assert topic.conversation().state is ConversationState.WAITING
+    assert topic.heard()[-1].startswith("I'm passing this to a colleague")
+    assert "waiting for a person" in _card(topic)
+
+
+def test_who_calls_and_calls_off_again_and_again_fills_no_group(topic: Stage, clock: Clock) -> None:
+    _call_off(topic)
+    for _ in range(5):
+        customers.asked_for_person(topic.desk, topic.update(), ANA, "/human")
+        topic.send_all()
+        assert _call_off(topic).startswith("You called somebody off a few minutes ago")
+    cards = [row for row in topic.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
+    assert len(cards) == 2
+    clock.move(seconds=NOT_AGAIN_FOR.total_seconds())
+    assert _call_off(topic) == ""
+    assert topic.conversation().state is ConversationState.RESOLVED
+
+
+def test_nobody_is_reminded_of_what_was_called_off(topic: Stage, clock: Clock) -> None:
+    clock.move(minutes=20)
+    assert reminding.remind(topic.desk) == 1
+    _call_off(topic)
+    reminders = [row.id for row in topic.deliveries() if row.key.startswith("remind:")]
+    topic.send_all()
+    assert [topic.row(DeliveryRow, id_).state for id_ in reminders] == [DeliveryState.CANCELLED]
+    assert reminding.waiting(topic.desk) == (0, None)
+    assert reminding.remind(topic.desk) == 0
+
+
+def test_who_hears_again_that_somebody_comes_finds_the_button_there_too(topic: Stage) -> None:
+    customers.started(topic.desk, topic.update(), ANA)
+    assert topic.heard()[-1].startswith("A colleague already has your message")
+    assert _told_of_a_person(topic).payload["text"] == topic.heard()[-1]
+    _call_off(topic)
+    assert topic.conversation().state is ConversationState.RESOLVED
+
+
+def test_who_adds_something_while_nobody_is_there_finds_it_there_too(
+    topic: Stage, clock: Clock
+) -> None:
+    clock.move(days=5)  # on a Saturday
+    topic.ask("never mind, it was in the garage", confidence=0.4)
+    assert topic.heard()[-1].startswith("Added to your message")
+    assert _told_of_a_person(topic).payload["text"] == topic.heard()[-1]
+
+
+def test_where_nobody_can_be_called_it_can_be_called_off_as_well(stage: Stage) -> None:
+    stage.desk = replace(stage.desk, operator_chat_id=None)
+    stage.ask("my roses are dead", intent="complaint")
+    _call_off(stage)
+    assert stage.conversation().state is ConversationState.RESOLVED
+    assert stage.heard()[-1] == GONE
+
+
+def test_a_person_who_writes_all_the_same_is_heard(topic: Stage) -> None:
+    _call_off(topic)
+    topic.reply("here is your refund")
+    assert topic.conversation().state is ConversationState.HUMAN
+    sent = [row for row in topic.send_all() if row.chat_id == ANA.chat_id]
+    assert sent[-1].method == "copyMessage"
+    assert sent[-2].method != "copyMessage", "what the bot says of it stands before"
+
+
+def test_who_calls_it_off_reads_so_where_a_colleague_had_the_conversation_before(
+    topic: Stage,
+) -> None:
+    operators.took(topic.desk, topic.update(), OSCAR, 77)
+    job = topic.write("and the tulips, too")
+    assert job is not None
+    topic.resolve()
+    topic.decide((job, predict(intent="complaint")))
+    topic.send_all()
+    assert topic.conversation().taken_at is not None, "it was opened again"
+    _call_off(topic)
+    assert "called off by the customer" in _card(topic)
+    last = topic.deliveries(ANA.chat_id, method="sendMessage")[-1]
+    assert (last.payload["text"], last.state) == (GONE, DeliveryState.SENT)
+
+
+def test_a_card_says_what_ended_its_conversation_last(topic: Stage, clock: Clock) -> None:
+    job = topic.write("where are my roses")
+    assert job is not None
+    _call_off(topic)
+    topic.decide((job, predict()))
+    assert "the bot answers again" in _card(topic)
+    clock.move(hours=topic.desk.pack.policy.quiet_hours)
+    with topic.desk.store.writing() as session:
+        customer = session.get_one(Customer, topic.customer().id)
+        conversation = session.get_one(Conversation, topic.conversation().id)
+        assert quiet.close_if_quiet(session, topic.desk, customer, conversation)
+    assert "quiet hours" in _card(topic)
