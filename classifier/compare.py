@@ -139,11 +139,14 @@ def _changed(a: Outcomes, b: Outcomes, row: int) -> dict[str, Any]:
     }
 
 
-def intervals_of_difference(a: Outcomes, b: Outcomes) -> list[tuple[float, float]]:
+def intervals_of_difference(
+    a: Outcomes, b: Outcomes, *, true_only: bool = False
+) -> list[tuple[float, float]]:
     """95 % intervals of the differences (b - a) in accuracy and in macro-F1.
 
-    `a` and `b` are of the same rows. A resample draws rows with replacement, each with its truth
-    and both predictions; the same data and predictions give the same intervals.
+    With `true_only` the mean is of the labels that are true of a row. `a` and `b` are of the same
+    rows. A resample draws rows with replacement, each with its truth and both predictions; the same
+    data and predictions give the same intervals.
     """
     # Rows with the same truth and predictions are one kind: to draw rows is to draw kinds.
     drawn = Counter(zip(a.truth, a.first, b.first, strict=True))
@@ -151,6 +154,7 @@ def intervals_of_difference(a: Outcomes, b: Outcomes) -> list[tuple[float, float
     rows = len(a.truth)
     shares = np.array([drawn[kind] for kind in kinds]) / rows
     index = {label: n for n, label in enumerate(sorted({*a.truth, *a.first, *b.first}))}
+    meant = sorted(index[label] for label in (set(a.truth) if true_only else index))
     truth, *predicted = (_one_hot([kind[n] for kind in kinds], index) for n in range(3))
     right = [p * truth for p in predicted]
     rng = np.random.default_rng(SEED)
@@ -161,7 +165,10 @@ def intervals_of_difference(a: Outcomes, b: Outcomes) -> list[tuple[float, float
         support = weights @ truth
         hits = [weights @ each for each in right]
         differences[0, at] = (hits[1].sum(axis=1) - hits[0].sum(axis=1)) / rows
-        f1 = [_macro_f1(support, weights @ p, h) for p, h in zip(predicted, hits, strict=True)]
+        f1 = [
+            _macro_f1(support[:, meant], (weights @ p)[:, meant], h[:, meant])
+            for p, h in zip(predicted, hits, strict=True)
+        ]
         differences[1, at] = f1[1] - f1[0]
     low, high = np.quantile(differences, (0.025, 0.975), axis=1)
     return [(float(low[n]), float(high[n])) for n in range(2)]

@@ -2,7 +2,8 @@
 
 Documented columns: `text`, `intent` (or `label`, the same thing), `sentiment`. A row carries a text
 and at least one of the two labels; a file may hold rows of either kind. In JSONL a row may also
-have `"private": true`: see `Example.private`. Encoding: UTF-8, with or without a byte order mark.
+have `"private": true` and `"measures": false`: see `Example`. Encoding: UTF-8, with or without a
+byte order mark.
 
 In CSV a cell that begins with an apostrophe and then a sign that a spreadsheet would take for a
 formula loses that apostrophe; `dump_csv` puts it there.
@@ -24,7 +25,7 @@ from classifier.formats import NO_WORKBOOK, ZIP, mistaken_format
 from classifier.vocabulary import SENTIMENTS
 
 COLUMNS = ("text", "intent", "label", "sentiment")
-JSON_COLUMNS = (*COLUMNS, "private")
+JSON_COLUMNS = (*COLUMNS, "private", "measures")
 MAX_CHARACTERS = 100_000
 """A longer text is cut here: a model reads its first hundred or so words in any case."""
 
@@ -42,6 +43,9 @@ class Example:
     sentiment: str | None = None
     private: bool = False
     """Whether it is somebody's own words: learned from, and quoted nowhere."""
+    measures: bool = True
+    """Whether a model may be measured by it, and a promise proved: not where it has its label
+    because a model was right about it. Such a one is only trained on."""
 
 
 def read_examples(path: str | Path, *, labelled: bool = True) -> list[Example]:
@@ -84,6 +88,8 @@ def dump_jsonl(examples: Iterable[Example]) -> str:
         row: dict[str, Any] = {k: v for k, v in _row(example).items() if v is not None}
         if example.private:
             row["private"] = True
+        if not example.measures:
+            row["measures"] = False
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     return "".join(lines)
 
@@ -262,10 +268,15 @@ def _example(where: str, row: dict[str, Any], labelled: bool, other_sentiments: 
             )
     if labelled and not (intent or label or sentiment):
         raise DataError(f"{where}: has neither an intent nor a sentiment")
-    private = row.get("private", False)
-    if not isinstance(private, bool):
-        raise DataError(f"{where}: `private` is {private!r}; it must be true or false")
-    return Example(text[:MAX_CHARACTERS], intent or label, sentiment, private)
+    private, measures = _flag(where, row, "private", False), _flag(where, row, "measures", True)
+    return Example(text[:MAX_CHARACTERS], intent or label, sentiment, private, measures)
+
+
+def _flag(where: str, row: dict[str, Any], column: str, default: bool) -> bool:
+    value = row.get(column, default)
+    if not isinstance(value, bool):
+        raise DataError(f"{where}: `{column}` is {value!r}; it must be true or false")
+    return value
 
 
 def _string(where: str, row: dict[str, Any], column: str) -> str | None:

@@ -6,7 +6,7 @@ import random
 import statistics
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ FoldProgress = Callable[
 
 
 def folds(examples: Sequence[Example], count: int, seed: int = SEED) -> list[list[int]]:
-    """Rows in `count` folds of like size, the intents, and within them the sentiments, shared out.
+    """Rows that measure in `count` folds of like size, the intents, and within them the
+    sentiments, shared out.
 
     Rows of one text, `normalised`, stay together: to be asked what it has read would flatter a
     model. The same examples and seed give the same folds.
@@ -50,7 +51,8 @@ def folds(examples: Sequence[Example], count: int, seed: int = SEED) -> list[lis
         raise DataError(f"{count} folds: cross-validation takes at least 2")
     same: dict[str, list[int]] = defaultdict(list)
     for row, example in enumerate(examples):
-        same[normalised(example.text)].append(row)
+        if example.measures:
+            same[normalised(example.text)].append(row)
     if len(same) < count:
         raise DataError(f"{count} folds of {len(same)} different texts; take fewer folds")
     groups = list(same.values())
@@ -63,6 +65,13 @@ def folds(examples: Sequence[Example], count: int, seed: int = SEED) -> list[lis
     return [sorted(rows) for rows in found]
 
 
+def without(examples: Sequence[Example], rows: Iterable[int]) -> list[Example]:
+    """The examples to train on where the model is to be asked about `rows`: no text of these, also
+    none that does not measure."""
+    asked = {normalised(examples[row].text) for row in rows}
+    return [example for example in examples if normalised(example.text) not in asked]
+
+
 def cross_validate(
     examples: Sequence[Example],
     count: int,
@@ -72,7 +81,8 @@ def cross_validate(
     device: str = "auto",
     progress: FoldProgress,
 ) -> tuple[list[Prediction], dict[str, Any]]:
-    """(a prediction for each example, measures), by `count` models of a recipe (the default one).
+    """(a prediction for each example that measures, in their order; measures), by `count` models of
+    a recipe (the default one).
 
     Each model is trained in a temporary directory, one at a time, which is removed however the
     training ends. The measures are those of `evaluate` on all predictions together, and
@@ -91,8 +101,7 @@ def cross_validate(
     unknown: Counter[str] = Counter()
     dealt = []
     for number, rows in enumerate(folds(examples, count), 1):
-        held = set(rows)
-        kept = [example for row, example in enumerate(examples) if row not in held]
+        kept = without(examples, rows)
         try:
             find_labels(kept)  # of all folds, before the minutes of the first training
         except DataError as error:
@@ -114,14 +123,15 @@ def cross_validate(
         # A fold that answered nothing has no share of wrong answers.
         each.append({n: measures[n] for n in HEADLINES if measures.get(n) is not None})
         found |= dict(zip(rows, predictions, strict=True))
-    pooled = [found[row] for row in range(len(examples))]
+    pooled = [found[row] for row in sorted(found)]
     summary: dict[str, Any] = {"folds": count, "mean": {}, "sd": {}, "each": each}
     for name in HEADLINES:
         values = [measures[name] for measures in each if name in measures]
         if values:
             summary["mean"][name] = statistics.fmean(values)
             summary["sd"][name] = statistics.stdev(values) if len(values) > 1 else 0.0
-    measures = {**evaluate(pooled, examples), "cross_validation": summary}
+    measuring = [example for example in examples if example.measures]
+    measures = {**evaluate(pooled, measuring), "cross_validation": summary}
     if unknown:
         measures["unknown_labels"] = dict(unknown.most_common())
     return pooled, measures

@@ -20,7 +20,7 @@ from classifier.backends.torch_backend import torch_backend
 from classifier.calibration import Calibration, fit_temperature, softmax
 from classifier.data import DataError, Example
 from classifier.engine import Classifier
-from classifier.folds import folds
+from classifier.folds import folds, without
 from classifier.language import main_languages
 from classifier.likeness import normalised, seen_first
 from classifier.model import TwoHeadedBert
@@ -48,7 +48,9 @@ class HeldOut:
 def plan_rounds(examples: Sequence[Example], recipe: SettledRecipe) -> list[Round]:
     """The rounds of a recipe; of every label at least one example stays to train on.
 
-    No round where there are too few different texts to hold any out.
+    Examples that don't measure are trained on in each round and asked about in none, so that no
+    figure and no threshold rests on them. No round where there are too few different texts to hold
+    any out.
     """
     try:
         dealt = folds(examples, recipe.folds, recipe.seed)
@@ -56,21 +58,19 @@ def plan_rounds(examples: Sequence[Example], recipe: SettledRecipe) -> list[Roun
         return []
     rounds = []
     for rows in dealt[: recipe.rounds]:
-        out = set(rows)
-        others = [e for row, e in enumerate(examples) if row not in out]
+        others = without(examples, rows)
         intents = {None, *(e.intent for e in others)}
         sentiments = {None, *(e.sentiment for e in others)}
         # Of a label that it has never seen, a model can say nothing that would count; and an intent
         # head whose vector starts at nothing gets gradients that drown all others'.
         back = {
-            normalised(examples[row].text)
-            for row in rows
-            if examples[row].intent not in intents or examples[row].sentiment not in sentiments
+            normalised(example.text)
+            for example in examples
+            if example.intent not in intents or example.sentiment not in sentiments
         }
-        out = {row for row in rows if normalised(examples[row].text) not in back}
+        out = [row for row in rows if normalised(examples[row].text) not in back]
         if out:
-            kept = [e for row, e in enumerate(examples) if row not in out]
-            rounds.append((kept, [examples[row] for row in sorted(out)]))
+            rounds.append((without(examples, out), [examples[row] for row in out]))
     return rounds
 
 

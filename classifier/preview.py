@@ -11,7 +11,7 @@ from classifier.arrays import Bools
 from classifier.bounds import binomial_upper_bound
 from classifier.data import DataError
 from classifier.evaluate import IntentOutcomes
-from classifier.thresholds import evidence, proven_threshold
+from classifier.thresholds import RISK, evidence, proven_threshold
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 
@@ -32,8 +32,10 @@ def preview(
     own: the model's own thresholds, each intent with its own, all together
     intents: the same for each intent, among the rows that the model takes for it
     thresholds: for each of `THRESHOLDS` and for `at`, if it were the one for all
-    target, chosen: the lowest threshold for all that is proven to keep errors within `target`, as
-        in training (`proven_threshold`); None where there is none
+    target, chosen: the lowest threshold for all that is proven to keep errors within `target`
+        (`proven_threshold`); None where there is none. With `intent`, at half the risk: a training
+        proves an intent's own threshold beside that of the others, and each proof more there is
+        lowers the risk further
     evidence: what rows there are to prove the target by (`thresholds.evidence`)
 
     Each is a dict of `threshold` (None where several are in force), `answered` (rows), `wrong` (of
@@ -79,7 +81,8 @@ def preview(
         own.append({"intent": name, **of(threshold, taken & answered, int(taken.sum()))})
     thresholds = {row["threshold"] for row in own}
     told = counted & can & outcomes.once
-    proven = proven_threshold(outcomes.confidence[told], correct[told], target)
+    risk = RISK if intent is None else RISK / 2
+    proven = proven_threshold(outcomes.confidence[told], correct[told], target, risk)
     named = THRESHOLDS if at is None else sorted({*THRESHOLDS, at})
     return {
         "rows": rows,
@@ -88,5 +91,5 @@ def preview(
         "thresholds": [of_all(threshold) for threshold in named],
         "target": target,
         "chosen": None if proven is None else of_all(proven),
-        "evidence": evidence(outcomes.confidence[told], correct[told], target),
+        "evidence": evidence(outcomes.confidence[told], correct[told], target, risk),
     }

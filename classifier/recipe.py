@@ -103,9 +103,11 @@ class Recipe:
                     f"recipe: the target error{of} is {error!r}; it must be above 0 and below 0.5"
                 )
 
-    def settle(self, examples: int, intents: int = 0, longest: int = 512) -> SettledRecipe:
+    def settle(
+        self, examples: int, intents: int = 0, longest: int = 512, measuring: int | None = None
+    ) -> SettledRecipe:
         """The same recipe with nothing left open, for that many examples of that many intents
-        (0: of sentiments alone).
+        (0: of sentiments alone), of which `measuring` (None: all) may be held out.
 
         `longest` is the most tokens that the base model can read. docs/classifier.md has the
         measurements behind these choices.
@@ -126,8 +128,9 @@ class Recipe:
         if not small and not intents:
             # Three sentiments are learnt sooner than many intents, and overfitted sooner.
             passes, rate = 3, 1e-4
-        folds = self.folds or (10 if examples >= LARGE else 5)
-        needed = math.ceil(folds * HELD_OUT / max(examples, 1))
+        measuring = examples if measuring is None else measuring
+        folds = self.folds or (10 if measuring >= LARGE else 5)
+        needed = math.ceil(folds * HELD_OUT / max(measuring, 1))
         chosen = {
             "epochs": max(1, passes // views),
             "batch_size": 32 if examples < LARGE else 64,
@@ -139,7 +142,7 @@ class Recipe:
             "group": 1 if small else 4,
             "names": examples < 30 * intents,
             "folds": folds,
-            "rounds": 1 if examples >= LARGE else min(folds, needed),
+            "rounds": 1 if measuring >= LARGE else min(folds, needed),
         }
         given = {name: value for name, value in asdict(self).items() if value is not None}
         return SettledRecipe(**{**chosen, **given, "max_tokens": min(self.max_tokens, longest)})

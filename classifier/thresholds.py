@@ -184,12 +184,24 @@ def _alone(
 
     Chosen by the numbers of predictions alone, not by what they got right; the more proofs there
     are, the less may each risk, and the more predictions it takes (Bonferroni). One proof is for
-    all others together.
+    all others together. Of the intents with a target of their own as many get one as can prove
+    theirs at the risk that is left, those first that have the most for what they need: who can't
+    prove anything takes no share. The others get theirs as far as that takes none of these away:
+    they lose less, since they are proven together as well.
     """
-    special = {intent for intent, aim in targets.items() if counts.get(intent, 0) >= fewest(aim)}
+    special = sorted(
+        targets, key=lambda name: (counts.get(name, 0) * math.log1p(-targets[name]), name)
+    )
     others = sorted(set(counts) - set(targets), key=lambda intent: (-counts[intent], intent))
-    for number in range(len(others), -1, -1):
-        risk = RISK / (len(special) + number + 1)
-        if number == 0 or counts[others[number - 1]] >= fewest(target, risk):
-            break
-    return special | set(others[:number]), risk
+
+    def provable(own: Sequence[str], number: int) -> bool:
+        """Whether these and the first `number` of the others could all prove their targets."""
+        risk = RISK / (len(own) + number + 1)
+        return all(counts.get(name, 0) >= fewest(targets[name], risk) for name in own) and (
+            number == 0 or counts[others[number - 1]] >= fewest(target, risk)
+        )
+
+    while not provable(special, 0):
+        special.pop()
+    number = next(n for n in range(len(others), -1, -1) if provable(special, n))
+    return {*special, *others[:number]}, RISK / (len(special) + number + 1)

@@ -106,7 +106,9 @@ def train_to_directory(
     labels = find_labels(examples)
     pretrained = find_base(base)
     longest = int(pretrained.config.get("max_position_embeddings", 512))
-    settled = (recipe or Recipe()).settle(len(examples), len(labels.intents), longest)
+    settled = (recipe or Recipe()).settle(
+        len(examples), len(labels.intents), longest, sum(e.measures for e in examples)
+    )
     tokenizer = load_tokenizer(pretrained)
     tokenizer.enable_truncation(settled.max_tokens)
     missing = unread(tokenizer, examples)

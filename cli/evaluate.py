@@ -111,6 +111,7 @@ def evaluate(
         # As `train`: a file says nothing of the errors that answers may have.
         recipe = Recipe() if data else recipe_of(load_pack(settings))
         predictions, measures = _cross_validate(settings, examples, source, cross_validate, recipe)
+        examples = [example for example in examples if example.measures]
         title = f"Cross-validation, {cross_validate} folds"
     else:
         version, predictions, measures = _measure(settings, model, examples, source)

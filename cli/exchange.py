@@ -216,15 +216,15 @@ def _labelled(path: Path, other_sentiments: bool = False) -> list[Labelled]:
     from desk.exchange.material import Labelled
 
     return [
-        Labelled(where, example.text, example.intent, example.sentiment, example.private)
-        for where, example in read_placed(path, other_sentiments=other_sentiments)
+        Labelled(where, e.text, e.intent, e.sentiment, e.private, e.measures)
+        for where, e in read_placed(path, other_sentiments=other_sentiments)
     ]
 
 
 def _example(row: Labelled) -> Example:
     from classifier.data import Example
 
-    return Example(row.text, row.intent, row.sentiment, row.private)
+    return Example(row.text, row.intent, row.sentiment, row.private, row.measures)
 
 
 def _present(path: Path) -> list[Labelled]:
@@ -257,8 +257,11 @@ def _written(
     # Canned answers make a pack without examples, and Rasa has a place for the answers alone.
     bare = pack is not None and format_ is Format.RASA and not _has_rows(path)
     examples = [] if bare else read_examples(path)
-    own = sum(example.private for example in examples)
-    unmarked = [f"{own:,} are customers' own words, which {format_} can't say."] if own else []
+    own = sum(example.private for example in examples), "customers' own words"
+    trained_on = sum(not example.measures for example in examples), "to measure no model"
+    unmarked = [
+        f"{n:,} are {what}, which {format_} can't say." for n, what in (own, trained_on) if n
+    ]
     if format_ is Format.JSONL:
         return {out: dump_jsonl(examples)}, {"examples": len(examples)}, []
     if format_ is Format.CSV:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ from cli.private_file import check_new, write_new
 from cli.screen import JsonOption, as_json, notices, print_json, results, shown
 
 if TYPE_CHECKING:
+    from desk.domain import FeedbackKind
     from desk.flow.desk import Desk
     from desk.flow.teaching import Word
     from desk.settings import Settings
@@ -119,12 +121,14 @@ def export(
     reads it.
 
     Texts are customers' own words. They are masked; names are not found. Each is marked as private,
-    by which a pack that gets it learns from it and shows it to nobody. With --intent, moods are
+    by which a pack that gets it learns from it and shows it to nobody; one with thumbs up alone is
+    marked as no measure of a model, too. With --intent, moods are
     left out, those of the same texts, too: they have no intent.
     """
     from classifier.data import Example, dump_jsonl
     from desk.flow.teaching import Outcome
     from desk.validation.near import exact_key
+    from workers.training_data import proves
 
     to_screen = str(out) == "-"
     if not to_screen:
@@ -133,12 +137,17 @@ def export(
     found = _words(settings, open_desk(settings), by, intent, since)
     # Of a text that several people taught, as the newest of them has written it.
     texts: dict[str, Example] = {}
+    kinds: defaultdict[str, set[FeedbackKind]] = defaultdict(set)
     for word in found:
         if word.outcome is Outcome.TEACHES:
             key = exact_key(word.text)
             known = texts.get(key, Example(word.text, private=True))
             intent_, sentiment = known.intent or word.intent, known.sentiment or word.sentiment
             texts[key] = replace(known, intent=intent_, sentiment=sentiment)
+            if word.intent is not None:
+                kinds[key].add(word.kind)
+    for key, labelled in kinds.items():
+        texts[key] = replace(texts[key], measures=any(map(proves, labelled)))
     if not texts:
         raise CommandError("Nothing of that teaches. See: frontdesk feedback list")
     if to_screen:

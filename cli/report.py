@@ -60,6 +60,8 @@ def _print(found: Report, title: str) -> None:
         console.print(f"{number:>7,} {share:>7}  {name}")
         if action is not Action.ANSWER:
             _print_rules(found.rules[action])
+        elif found.small_talk:
+            _print_rules({"small talk": found.small_talk})
     if silent := found.decisions[Action.SILENT]:
         console.print(f"{silent:>7,}          left to people:")
         _print_rules(found.rules[Action.SILENT])
@@ -67,7 +69,10 @@ def _print(found: Report, title: str) -> None:
     if not found.labelled:
         return
     right = found.labelled - len(found.wrong)
-    console.print(f"People labelled {found.labelled:,}; the model had {right:,} of these right")
+    console.print(
+        f"People labelled {found.labelled:,}, mostly what the model was unsure of; it had "
+        f"{right:,} of these right"
+    )
     _print_intents(found)
     if found.wrong:
         console.print("\n[bold]Wrong, the newest first[/]")

@@ -80,7 +80,7 @@ class Measured:
 
     @property
     def sentiment(self) -> float | None:
-        """Macro-F1."""
+        """Macro-F1 of the sentiments that the test has."""
         return None if self.sentiments is None else _macro_f1(self.sentiments)
 
     @property
@@ -303,9 +303,12 @@ def _fell(candidate: Measured, champion: Measured) -> bool:
     new, old = candidate.sentiments.each_once(), champion.sentiments.each_once()
     if _macro_f1(old) - _macro_f1(new) <= LARGEST_SENTIMENT_LOSS + 1e-9:
         return False
-    _, (_, highest) = intervals_of_difference(old, new)
+    _, (_, highest) = intervals_of_difference(old, new, true_only=True)
     return highest < 0
 
 
 def _macro_f1(outcomes: Outcomes) -> float:
-    return mean_f1(label_table(outcomes))
+    """The mean of the labels that the test has: one that it lacks would weigh as much as each of
+    these as soon as it is predicted once, and never be right."""
+    table = label_table(outcomes)
+    return mean_f1({label: row for label, row in table.items() if row["support"]})

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from classifier.data import Example
 from classifier.likeness import normalised
+from desk.domain import FeedbackKind
 from desk.flow import lessons
 from desk.validation.near import exact_key
 
@@ -40,11 +41,30 @@ def training_examples(
         examples.append(labelled)
     # Theirs alone: no card of another customer, no report and no file of the model quotes them.
     new = [
-        Example(item.text, item.intent, moods[key].sentiment if key in moods else None, True)
+        Example(
+            item.text,
+            item.intent,
+            moods[key].sentiment if key in moods else None,
+            private=True,
+            measures=proves(item.kind),
+        )
         for key, item in (moods | taught).items()
         if key not in known
     ]
     return examples + new
+
+
+def proves(kind: FeedbackKind) -> bool:
+    """Whether a text with such a word may measure models, too, and not only train them.
+
+    Not with a thumb up: there is one only for what was answered, above the threshold, and rightly.
+    Held out, such texts would be selected by their outcome, and a thousand of them would "prove"
+    thresholds that break the promise nearly always. A customer's choice is of a text that the model
+    was unsure of, or wrong about. As far down as a threshold reaches such texts at all, they are
+    wrong more often than any target allows: they make a proof harder, never easier. (Who finds
+    nothing among the choices gets a person, whose label counts.)
+    """
+    return kind is not FeedbackKind.THUMB_UP
 
 
 def that_count(
@@ -83,7 +103,14 @@ def examples_hash(examples: Sequence[Example]) -> str:
     """
     lines = sorted(
         json.dumps(
-            [exact_key(e.text) if e.private else e.text, e.intent, e.sentiment, e.private],
+            [
+                exact_key(e.text) if e.private else e.text,
+                e.intent,
+                e.sentiment,
+                e.private,
+                # Of all others nothing, lest an update alone be a reason for a training.
+                *([] if e.measures else [False]),
+            ],
             separators=(",", ":"),
         )
         for e in examples

@@ -21,6 +21,8 @@ class Labelled:
     sentiment: str | None = None
     private: bool = False
     """Whether it is a customer's own words: learned from, and quoted nowhere."""
+    measures: bool = True
+    """Whether models are measured by it, and not only trained on it."""
 
 
 @dataclass(frozen=True, slots=True)

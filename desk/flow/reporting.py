@@ -7,7 +7,7 @@ unsure, so their share is no measure of all its answers: `frontdesk evaluate` is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,6 +56,8 @@ class Report:
     decisions: dict[Action, int]
     rules: dict[Action, dict[str, int]]
     """The same by rule, the most frequent first."""
+    small_talk: int
+    """How many of the answers were no more than a greeting or thanks returned."""
     thumbs_up: int
     thumbs_down: int
     labelled: int
@@ -93,7 +95,8 @@ def report(desk: Desk, since: datetime) -> Report:
             .join(Message, Message.conversation_id == Conversation.id)
             .where(in_time)
         ).one()
-        rules = _rules(session, in_time)
+        talk = [name for name, today in names.items() if today in desk.pack.small_talk()]
+        rules, small_talk = _rules(session, in_time, talk)
         predicted = _predicted(session, in_time, names)
         labels = _labels(session, in_time, names)
         thumbs = _thumbs(session, since)
@@ -105,6 +108,7 @@ def report(desk: Desk, since: datetime) -> Report:
         conversations=conversations,
         decisions={action: sum(rules[action].values()) for action in Action},
         rules=rules,
+        small_talk=small_talk,
         thumbs_up=thumbs[FeedbackKind.THUMB_UP],
         thumbs_down=thumbs[FeedbackKind.THUMB_DOWN],
         labelled=len(labels),
@@ -116,19 +120,25 @@ def report(desk: Desk, since: datetime) -> Report:
     )
 
 
-def _rules(session: Session, in_time: ColumnElement[bool]) -> dict[Action, dict[str, int]]:
+def _rules(
+    session: Session, in_time: ColumnElement[bool], talk: Collection[str]
+) -> tuple[dict[Action, dict[str, int]], int]:
+    """(how many decisions by action and rule, how many answers to what is in `talk`)."""
     number = func.count()
+    of_talk = number.filter(DecisionRow.intent.in_(talk))
     rows = session.execute(
-        select(DecisionRow.action, DecisionRow.rule, number)
+        select(DecisionRow.action, DecisionRow.rule, number, of_talk)
         .join(Message, Message.id == DecisionRow.message_id)
         .where(in_time)
         .group_by(DecisionRow.action, DecisionRow.rule)
         .order_by(number.desc(), DecisionRow.rule)
     )
     found: dict[Action, dict[str, int]] = {action: {} for action in Action}
-    for action, rule, times in rows:
+    small_talk = 0
+    for action, rule, times, talked in rows:
         found[action][rule] = times
-    return found
+        small_talk += talked if action is Action.ANSWER else 0
+    return found, small_talk
 
 
 def _predicted(

@@ -43,7 +43,11 @@ def summary(desk: Desk) -> str:
     if found.asked:
         for action, (sign, key) in _LINES.items():
             number = found.decisions[action]
-            lines.append(f"{sign} {say(key, language)}: {number:,} ({number / found.asked:.0%})")
+            talk = ""
+            if action is Action.ANSWER and found.small_talk:
+                talk = "; " + say("report-small-talk", language, count=found.small_talk)
+            share = f"{number / found.asked:.0%}"
+            lines.append(f"{sign} {say(key, language)}: {number:,} ({share}{talk})")
     if silent := found.decisions[Action.SILENT]:
         lines.append(f"🔇 {say('report-silent', language)}: {silent:,}")
     if found.thumbs_up or found.thumbs_down:

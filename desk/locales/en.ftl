@@ -222,6 +222,7 @@ report-title =
         }
     }
 report-answered = Answered at once
+report-small-talk = small talk: { $count }
 report-asked-back = Asked back
 report-to-person = To a person
 report-silent = Left to people
@@ -231,7 +232,7 @@ report-labelled =
             [0] wrong.
            *[other] right.
         }
-       *[other] People checked { $count } messages: the model was right in { $right }.
+       *[other] People checked { $count } messages, mostly such as the model was unsure of: it was right in { $right }.
     }
 report-topics = Most often about:
 queue-more = … and { $count } more

@@ -30,8 +30,9 @@ from desk.validation.near import exact_key
 COLUMNS = frozenset({"text", "intent", "label", "sentiment"})
 PACK_COLUMNS = COLUMNS - {"label"}
 LABELS = COLUMNS - {"text"}
-PRIVATE = "private"
-"""In JSONL alone: whether a row is a customer's own words, which nothing quotes."""
+FLAGS = {"private": False, "measures": True}
+"""In JSONL alone, with what they are where they are not written: whether a row is a customer's own
+words, which nothing quotes; whether models are measured by it."""
 MOST_TEXT = 4096
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -267,9 +268,10 @@ class DataFile:
         if not isinstance(entry, dict):
             self.error(Kind.ROW, line, 'this is no object; write {"text": …, "intent": …}')
             return
-        unknown = sorted(entry.keys() - self._columns - {PRIVATE})
-        if not self.csv and not isinstance(entry.get(PRIVATE, False), bool):
-            self.error(Kind.ROW, line, "private must be true or false")
+        unknown = sorted(entry.keys() - self._columns - FLAGS.keys())
+        for flag, default in FLAGS.items() if not self.csv else ():
+            if not isinstance(entry.get(flag, default), bool):
+                self.error(Kind.ROW, line, f"{flag} must be true or false")
         for key in unknown if not self.csv else ():  # a CSV's header was told of once
             self.error(Kind.ROW, line, f"key {key!r} is not known; {self._known()}")
         text = entry.get("text")

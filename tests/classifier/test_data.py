@@ -47,6 +47,15 @@ def test_jsonl_rows_may_carry_either_label_or_both(tmp_path: Path) -> None:
     ]
 
 
+def test_a_row_of_jsonl_may_measure_no_model_and_stays_so(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"text": "hi", "intent": "a", "measures": false}\n')
+    (read,) = read_examples(path)
+    assert read == Example("hi", "a", measures=False)
+    assert dump_jsonl([read]) == path.read_text()
+    odd = write(tmp_path, '{"text": "hi", "intent": "a", "measures": 0}\n')
+    assert "`measures` is 0; it must be true or false" in error(odd)
+
+
 def test_a_row_of_jsonl_may_be_private_and_stays_so(tmp_path: Path) -> None:
     path = write(tmp_path, '{"text": "hi", "intent": "a", "private": true}\n')
     (read,) = read_examples(path)

@@ -4,6 +4,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,21 @@ def test_every_text_is_predicted_by_a_model_that_has_not_read_it(
     assert found["mean"]["accuracy"] == pytest.approx(sum(accuracy) / 2)
     assert found["sd"]["accuracy"] == pytest.approx(abs(accuracy[0] - accuracy[1]) / 2**0.5)
     assert folders(temporary) == []
+
+
+def test_what_measures_no_model_is_read_by_all_and_asked_of_none(
+    tiny_base: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = make_examples(each=8)
+    liked = [replace(e, text=f"{e.text} indeed", measures=False) for e in examples[:3]]
+    seen = overheard(monkeypatch)
+    predictions, measures = cross_validate(
+        [*liked, *examples], 2, base=str(tiny_base), recipe=TINY, device="cpu", progress=quiet
+    )
+    assert [p.text for p in predictions] == [e.text for e in examples]
+    assert all(set(liked) <= set(kept) for kept in seen)
+    measures.pop("cross_validation")
+    assert measures == evaluate(predictions, examples)
 
 
 def test_a_fold_that_answered_nothing_is_not_counted_as_right(

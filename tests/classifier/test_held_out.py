@@ -43,6 +43,22 @@ def test_texts_that_differ_in_case_and_spaces_alone_are_held_out_together() -> N
         assert not plain[0] & plain[1]
 
 
+def test_what_measures_no_model_is_trained_on_in_each_round_and_asked_about_in_none() -> None:
+    rows = [Example(f"text {n}", "ab"[n % 2]) for n in range(20)]
+    liked = [Example(f"liked {n}", "ab"[n % 2], measures=False) for n in range(20)]
+    again = Example("TEXT  7", "b", measures=False)
+    rounds = plan_rounds([*liked, *rows, again], ALL)
+    assert sorted(e.text for _, asked in rounds for e in asked) == sorted(e.text for e in rows)
+    for kept, asked in rounds:
+        assert {e for e in kept if not e.measures} >= set(liked)
+        # It would tell the model what it is to be asked.
+        assert (again in kept) is (rows[7] not in asked)
+    assert plan_rounds(liked, ALL) == []
+    # Nor is a label lost that nothing else has.
+    for kept, _ in plan_rounds([*rows, replace(again, intent="lone")], ALL):
+        assert "lone" in {e.intent for e in kept}
+
+
 def test_of_every_label_at_least_one_example_stays_to_train_on() -> None:
     rows = [Example(f"{n}", "big", "neutral") for n in range(20)]
     rows += [Example("lone", "small", "neutral"), Example("sad", "big", "negative")]

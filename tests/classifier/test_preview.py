@@ -11,7 +11,7 @@ from classifier.bounds import binomial_upper_bound
 from classifier.data import DataError, Example
 from classifier.evaluate import IntentOutcomes, intent_outcomes
 from classifier.preview import THRESHOLDS, preview
-from classifier.thresholds import proven_threshold
+from classifier.thresholds import RISK, fewest, proven_threshold
 from classifier.vocabulary import Prediction, Scored
 
 Row = tuple[str, str, float]
@@ -123,6 +123,15 @@ def test_an_intent_alone_counts_the_texts_that_are_taken_for_it() -> None:
     assert found["own"]["threshold"] == 0.9
     assert [row["intent"] for row in found["intents"]] == ["b"]
     assert found["chosen"]["answered"] == 10
+
+
+def test_an_intent_alone_is_asked_for_as_many_texts_as_a_training_asks_at_least() -> None:
+    # A training proves beside it what all others may do, which takes its share of the risk.
+    needed = fewest(0.03, RISK / 2)
+    for rows in (needed - 1, needed):
+        found = preview(outcomes([("a", "a", 0.9)] * rows), 0.03, "a")
+        assert found["evidence"]["needed"] == needed
+        assert (found["chosen"] is not None) is (rows == needed)
 
 
 def test_a_text_out_of_the_models_scope_is_not_answered_at_any_threshold() -> None:

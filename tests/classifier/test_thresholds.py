@@ -278,6 +278,44 @@ def test_where_there_are_enough_and_none_passes_nothing_is_answered() -> None:
     assert found == (NEVER, {})
 
 
+@pytest.mark.parametrize(("rows", "own"), [(128, NEVER), (129, 0.6)])
+def test_an_intent_that_can_not_prove_its_own_target_takes_no_share_of_the_risk(
+    rows: int, own: float
+) -> None:
+    # Alone 106 would do; beside the proof for all others it takes 129.
+    assert fewest(0.03) < rows
+    special, others = np.linspace(0.6, 0.99, rows), np.linspace(0.6, 0.99, 77)
+    overall, thresholds = choose_thresholds(
+        np.concatenate([special, others]),
+        ["special"] * rows + ["a", *"bc" * 38],
+        np.full(rows + 77, True),
+        0.05,
+        {"special": 0.03},
+    )
+    assert (overall, thresholds) == (0.6, {"special": own})
+    # What is left to the others is the whole risk where the special one can prove nothing.
+    _, risk = taken_together(["special"] * rows + ["a", *"bc" * 38], 0.05, {"special": 0.03})
+    assert risk == pytest.approx((1 - CONFIDENCE) / (1 if own == NEVER else 2))
+
+
+def test_of_many_intents_with_targets_of_their_own_as_many_are_proven_as_the_data_can() -> None:
+    sizes = {f"s{n}": 150 + (n in (4, 7)) for n in range(10)}
+    first = [name for name, size in sizes.items() for _ in range(size)] + ["a"] * 100
+    confidence, targets = np.full(len(first), 0.9), dict.fromkeys(sizes, 0.03)
+    overall, own = choose_thresholds(confidence, first, confidence > 0, 0.05, targets)
+    assert overall == 0.9
+    assert own == {name: 0.9 if name in ("s4", "s7") else NEVER for name in sizes}
+
+
+def test_proofs_of_their_own_for_other_intents_take_none_from_one_with_a_target() -> None:
+    rows = fewest(0.03, (1 - CONFIDENCE) / 3)
+    first = ["special"] * rows + [f"big{n}" for n in range(5) for _ in range(400)]
+    confidence = np.full(len(first), 0.9)
+    overall, own = choose_thresholds(confidence, first, confidence > 0, 0.05, {"special": 0.03})
+    # One of the five has a proof of its own; with one more the special one would lose its.
+    assert (overall, own) == (0.9, {"special": 0.9, "big0": 0.9})
+
+
 def test_a_large_intent_has_its_own_threshold_and_does_not_lower_the_others() -> None:
     sure, all_right = right(300)
     unsure, some_wrong = right(300)

@@ -497,6 +497,12 @@ def test_of_fewer_than_5000_examples_at_least_2000_are_held_out_or_all(
     assert round(examples * settled.rounds / settled.folds) == held_out
 
 
+def test_as_many_are_held_out_whatever_there_is_beside_that_measures_no_model() -> None:
+    settled = Recipe().settle(5000, intents=20, measuring=2000)
+    assert (settled.rounds, settled.folds) == (5, 5)
+    assert settled.epochs == Recipe().settle(5000, intents=20).epochs
+
+
 def test_of_many_examples_a_tenth_is_held_out() -> None:
     settled = Recipe().settle(5000, intents=20)
     assert (settled.rounds, settled.folds) == (1, 10)

@@ -131,7 +131,8 @@ def test_examples_go_to_csv_and_jsonl_and_come_back(frontdesk: Command) -> None:
 def test_that_a_text_is_a_customers_goes_along_as_jsonl_and_its_loss_is_told_otherwise(
     frontdesk: Command,
 ) -> None:
-    write("data.jsonl", '{"text": "my words", "intent": "a", "private": true}\n')
+    row = '{"text": "my words", "intent": "a", "private": true, "measures": false}\n'
+    write("data.jsonl", row)
     told = {}
     for format_, out in (("jsonl", "b.jsonl"), ("csv", "b.csv"), ("rasa", "b")):
         told[format_] = frontdesk("export", out, "--from", "data.jsonl", "--format", format_).err
@@ -139,6 +140,7 @@ def test_that_a_text_is_a_customers_goes_along_as_jsonl_and_its_loss_is_told_oth
     assert told["jsonl"] == ""
     assert "1 are customers' own words, which csv can't say" in told["csv"]
     assert "1 are customers' own words, which rasa can't say" in told["rasa"]
+    assert "1 are to measure no model, which csv can't say" in told["csv"]
 
 
 @pytest.mark.parametrize("system", ["chatwoot", "zammad"])

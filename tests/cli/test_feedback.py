@@ -252,12 +252,14 @@ def test_what_teaches_is_exported_and_an_import_reads_it(
     teaching.said("Wo ist es, ana@example.org?", UP, "where", hours=1)
     teaching.said("bring me back my coins", RELABEL, "refund", GONE)
     teaching.said("do you sell gifts", RELABEL, "gifts")
+    teaching.said("coins back", UP, "refund", hours=2)
     out = tmp_path / "taught.jsonl"
     done = frontdesk("feedback", "export", str(out))
     assert (done.code, done.out) == (0, "")
-    assert f"{out}: 2 examples" in done.err
+    assert f"{out}: 3 examples" in done.err
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert [json.loads(line) for line in out.read_text("utf-8").splitlines()] == [
+        {"text": "coins back", "intent": "refund", "private": True, "measures": False},
         {"text": "Wo ist es, [email]?", "intent": "where", "private": True},
         {"text": "bring me back my coins", "intent": "refund", "private": True},
     ]
@@ -270,13 +272,16 @@ def test_what_teaches_is_exported_and_an_import_reads_it(
         (mine / file.name).write_bytes(file.read_bytes())
     read = frontdesk("import", str(out), "--into", str(mine), "--json")
     assert read.code == 0, read.err
-    assert (read.json()["examples"]["added"], read.json()["examples"]["conflicts"]) == (2, 0)
+    assert (read.json()["examples"]["added"], read.json()["examples"]["conflicts"]) == (3, 0)
     assert read.json()["intents"] == []
     # In the pack, too, they are learned from and quoted nowhere.
-    own = {row.text for row in read_examples(mine / "examples.jsonl") if row.private}
-    assert own == {"Wo ist es, [email]?", "bring me back my coins"}
+    rows = read_examples(mine / "examples.jsonl")
+    own = {row.text for row in rows if row.private}
+    assert own == {"coins back", "Wo ist es, [email]?", "bring me back my coins"}
+    # What customers liked measures no model there either.
+    assert [row.text for row in rows if not row.measures] == ["coins back"]
     said = frontdesk("validate", str(mine), "--json").json()["findings"]
-    assert [each for each in said if "private" in each["message"]] == []
+    assert [m for each in said if "private" in (m := each["message"]) or "measures" in m] == []
 
 
 def test_a_label_under_a_former_name_is_one_of_the_intent_of_today(
@@ -466,6 +471,7 @@ def test_a_mood_is_listed_exported_with_its_text_imported_and_withdrawn(
             "intent": "where",
             "sentiment": "negative",
             "private": True,
+            "measures": False,
         },
     ]
     assert frontdesk("feedback", "export", "-").out == out.read_text("utf-8")

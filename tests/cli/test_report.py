@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,10 +57,30 @@ def test_the_report_says_what_became_of_messages_and_what_was_wrong(
     assert ["3", "75.0%", "answered", "by", "the", "bot"] in lines
     assert ["1", "25.0%", "to", "a", "person"] in lines
     assert ["1", "intent_needs_person"] in lines
-    assert "People labelled 2; the model had 1 of these right" in result.out
+    assert (
+        "People labelled 2, mostly what the model was unsure of; it had 1 of these right"
+        in result.out
+    )
     assert ["where", "2", "2", "1", "of", "1"] in lines
     assert ["person", "1", "0", "–"] in lines
     assert "my money [/b] :cat: back�[2K  where (81.0%) → refund" in result.out
+
+
+def test_how_many_of_the_answers_were_to_small_talk_stands_below_them(
+    desk: Desk, frontdesk: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "small talk" not in frontdesk("report").out
+    assert frontdesk("report", "--json").json()["small_talk"] == 0
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for file in Path(os.environ["PACK"]).iterdir():
+        text = file.read_text("utf-8").replace("  where: {", "  where: {thumbs: false, ")
+        (mine / file.name).write_text(text, "utf-8")
+    monkeypatch.setenv("PACK", str(mine))
+    lines = [line.split() for line in frontdesk("report").out.splitlines()]
+    answered = lines.index(["3", "75.0%", "answered", "by", "the", "bot"])
+    assert lines[answered + 1] == ["2", "small", "talk"]
+    assert frontdesk("report", "--json").json()["small_talk"] == 2
 
 
 def test_scripts_get_all_of_it(desk: Desk, frontdesk: Command) -> None:

@@ -54,6 +54,8 @@ def test_messages_are_counted_by_what_became_of_them_and_by_rule(stage: Stage) -
         Action.SILENT: 1,
     }
     assert found.automated == pytest.approx(2 / 5)
+    # A greeting that was returned is an answer, and no question the less for the team.
+    assert found.small_talk == 1
 
 
 def test_a_label_of_an_operator_says_what_the_model_got_wrong(stage: Stage, clock: Clock) -> None:

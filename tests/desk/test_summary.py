@@ -25,7 +25,7 @@ def test_it_counts_what_became_of_the_messages_and_quotes_none(stage: Stage, clo
     stage.press(stage.token("label", "refund", message_id=wrong), by=OLGA)
     assert summary(stage.desk).splitlines() == [
         "📊 Last 7 days: 5 messages of 2 customers.",
-        "🤖 Answered at once: 2 (50%)",
+        "🤖 Answered at once: 2 (50%; small talk: 1)",
         "❓ Asked back: 1 (25%)",
         "🧑\u200d💼 To a person: 1 (25%)",
         "🔇 Left to people: 1",

@@ -83,6 +83,11 @@ def test_a_broken_pack_does_not_hide_what_is_wrong_with_its_examples(pack_folder
         ("[1, 2]", "this is no object"),
         ("42", "this is no object"),
         ({"text": "brand new", "label": "refund"}, "key 'label' is not known"),
+        ({"text": "brand new", "intent": "refund", "private": 1}, "private must be true or false"),
+        (
+            {"text": "brand new", "intent": "refund", "measures": 0},
+            "measures must be true or false",
+        ),
         ({"intent": "refund"}, "the text is missing or empty"),
         ({"text": " \t", "intent": "refund"}, "the text is missing or empty"),
         ({"text": 5, "intent": "refund"}, "the text is missing or empty"),

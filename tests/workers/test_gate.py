@@ -240,6 +240,18 @@ def test_a_candidate_that_is_worse_at_sentiments_than_chance_explains_is_rejecte
     assert (verdict.champion_sentiment is None) == (champion is None)
 
 
+def test_a_mood_that_the_test_lacks_costs_no_more_than_the_texts_that_it_is_wrong_for() -> None:
+    champion = replace(errors(0), sentiments=feeling(0, of=400))
+    felt = feeling(0, of=400)
+    first = ["neutral"] * 4 + felt.truth[4:]
+    verdict = judge(replace(errors(0), sentiments=replace(felt, first=first)), champion)
+    assert (verdict.promoted, verdict.reason) == (True, None)
+    assert verdict.candidate_sentiment == pytest.approx((2 * 196 / (196 + 200) + 1) / 2)
+    # As many more as would be too many under another name are too many under this one.
+    first = ["neutral"] * 20 + felt.truth[20:]
+    assert judge(replace(errors(0), sentiments=replace(felt, first=first)), champion).reason
+
+
 def test_the_sentiment_figures_are_macro_f1() -> None:
     verdict = judge(replace(errors(0), sentiments=feeling(20, of=400)), errors(0))
     sad, happy = 2 * 180 / (180 + 200), 2 * 200 / (220 + 200)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from classifier.data import Example
+from classifier.held_out import plan_rounds
+from classifier.recipe import Recipe
+from classifier.thresholds import choose_thresholds
 from desk.domain import FeedbackKind
 from desk.flow.lessons import Learned, resolve_conflicts
 from tests.conftest import Clock
@@ -22,6 +26,10 @@ def learned(
 
 def mood(text: str, sentiment: str, clock: Clock) -> Learned:
     return Learned(text, None, FeedbackKind.MOOD, clock(), OLGA, 1, sentiment)
+
+
+def new(text: str, intent: str, kind: FeedbackKind) -> Example:
+    return Example(text, intent, private=True, measures=kind is not FeedbackKind.THUMB_UP)
 
 
 def test_an_operators_word_replaces_the_packs_label_and_new_texts_join(clock: Clock) -> None:
@@ -58,10 +66,7 @@ def test_a_customers_word_does_not_replace_the_packs_label(
 ) -> None:
     pack = [Example("Where is it", "order_status", "negative")]
     taught = [learned("where is it", "refund", clock, kind), learned("hm?", "hours", clock, kind)]
-    assert training_examples(pack, taught, []) == [
-        *pack,
-        Example("hm?", "hours", private=True),
-    ]
+    assert training_examples(pack, taught, []) == [*pack, new("hm?", "hours", kind)]
 
 
 def test_texts_of_the_frozen_test_set_are_never_trained_on(clock: Clock) -> None:
@@ -90,7 +95,7 @@ def test_a_customers_word_teaches_nothing_of_a_text_that_the_pack_has_with_other
 ) -> None:
     pack = [Example(text, "order_status", "neutral")]
     taught = [learned(variant, intent, clock, kind), learned("hm?", "hours", clock, kind)]
-    assert training_examples(pack, taught, []) == [*pack, Example("hm?", "hours", private=True)]
+    assert training_examples(pack, taught, []) == [*pack, new("hm?", "hours", kind)]
 
 
 def test_a_customers_word_teaches_nothing_of_a_text_that_an_operator_labelled(
@@ -148,6 +153,39 @@ def test_the_hash_of_what_a_run_trains_on_changes_with_that_and_with_no_more(
         assert found(changed, taught) != known
 
 
+def test_a_thumb_up_that_becomes_a_choice_changes_what_a_run_trains_on(clock: Clock) -> None:
+    found = {
+        examples_hash(training_examples([], [learned("hm?", "hours", clock, kind)], []))
+        for kind in (FeedbackKind.THUMB_UP, FeedbackKind.CLARIFIED, FeedbackKind.RELABEL)
+    }
+    assert len(found) == 2, "what measures models is another run's, who said so is none"
+
+
+def test_thumbs_up_prove_no_thresholds_that_break_the_promise(clock: Clock) -> None:
+    """There is a thumb only for what was answered, above the threshold, and rightly."""
+    recipe, target = Recipe(folds=5, rounds=5).settle(1500, 2), 0.05
+    broken = dict.fromkeys(CUSTOMERS, 0)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        confidence = 1 - rng.random(20_000) ** 2 / 2
+        right = rng.random(len(confidence)) < confidence
+        # A text's number is its place there: so what a model says of it is known.
+        pack = [Example(f"{row}", "ab"[row % 2]) for row in range(1000)]
+        liked = 1000 + np.flatnonzero((confidence >= 0.88)[1000:] & right[1000:])[:500]
+        for kind in CUSTOMERS:
+            taught = [learned(f"{row}", "a", clock, kind) for row in liked]
+            rounds = plan_rounds(training_examples(pack, taught, []), recipe)
+            asked = [int(example.text) for _, asked in rounds for example in asked]
+            _, own = choose_thresholds(
+                confidence[asked], ["a"] * len(asked), right[asked], target, {}
+            )
+            threshold = own["a"]
+            broken[kind] += bool((1 - confidence[confidence >= threshold]).mean() > target)
+    assert broken[FeedbackKind.THUMB_UP] == 0
+    # Taken for choices, the same texts "prove" thresholds that break it nearly every time.
+    assert broken[FeedbackKind.CLARIFIED] >= 8
+
+
 PACK = [Example("Where is it", "order_status", "negative"), Example("hi", "greeting", "neutral")]
 
 
@@ -168,7 +206,7 @@ def test_a_mood_joins_what_was_learned_of_the_same_text_and_else_trains_the_sent
         mood("well then", "negative", clock),
     ]
     assert sorted(training_examples(PACK, taught, [])[2:], key=repr) == [
-        Example("Open today", "hours", "neutral", private=True),
+        Example("Open today", "hours", "neutral", private=True, measures=False),
         Example("well then", None, "negative", private=True),
     ]
 
