@@ -325,6 +325,22 @@ def test_a_topic_tapped_while_one_waits_says_what_to_do_once(advised: Stage) -> 
     assert shown == [job[0], advised.said()[-1].id], "what was written before, first"
 
 
+def test_a_topic_tapped_while_a_person_is_in_charge_is_shown_to_them_and_that_is_said(
+    advised: Stage,
+) -> None:
+    customers.started(advised.desk, advised.update(), ANA)
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    advised.topic()
+    operators.took(advised.desk, advised.update(), OSCAR, 77)
+    heard = advised.heard()
+    pressed = advised.press(advised.token("intent", "complaint"))
+    assert (pressed.alert, pressed.text[:6]) == (True, "Passed")
+    assert advised.heard() == heard
+    tapped = advised.said()[-1]
+    assert advised.decision(tapped.id).rule == "person_in_charge"
+    assert advised.deliveries(OPERATOR_CHAT)[-1].key == f"post:{tapped.id}"
+
+
 def test_a_link_to_a_topic_says_what_to_do_to_who_waits(advised: Stage) -> None:
     customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
     for _ in range(2):

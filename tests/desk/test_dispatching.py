@@ -284,6 +284,16 @@ def test_what_another_process_wrote_for_another_operators_chat_goes_into_topics_
     }
 
 
+def test_an_edit_of_what_stands_in_a_former_operators_chat_still_goes_there(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    stage.press(stage.token("take"), by=OSCAR)
+    moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+    (edit,) = moved.take()
+    assert (edit.chat_id, edit.method) == (OPERATOR_CHAT, "editMessageText")
+
+
 def test_what_is_for_the_operators_waits_for_a_bot_that_has_an_operators_chat(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
     add_deliveries(stage, "to everybody", chat_id=OPERATOR_CHAT)
