@@ -14,6 +14,7 @@ from desk.flow import customers, deciding, operators
 from desk.flow.advising import SOON
 from desk.flow.cards import LIMIT
 from desk.flow.composing import length, plain
+from desk.flow.forwarding import forwarded
 from desk.flow.handover import passed_on_text, waiting_text
 from desk.flow.reporting import report
 from desk.hours import Hours
@@ -423,6 +424,16 @@ def test_a_file_sent_while_the_desk_is_closed_is_acknowledged_and_a_sticker_is_n
     customers.sent_file(stage.desk, stage.update(), ANA, 54, "[sticker]", gesture=True)
     assert len(stage.heard()) == 1
     customers.sent_file(stage.desk, stage.update(), ANA, 55, "[photo]")
+    assert stage.heard()[1:] == [f"Added to your message. {BACK}."]
+
+
+def test_what_is_forwarded_while_the_desk_is_closed_is_acknowledged(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    clock.move(seconds=SOON.total_seconds())
+    forwarded(stage.desk, stage.update(), ANA, 54, "Your parcel is lost", "Parcels")
     assert stage.heard()[1:] == [f"Added to your message. {BACK}."]
 
 

@@ -153,6 +153,7 @@ def test_who_was_answered_before_and_is_called_for_anew_waits(stage: Stage, cloc
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     clock.move(minutes=16)
     assert reminding.remind(stage.desk) == 1
+    assert texts(stage)[-1].startswith("⏰ Ana has been waiting for a person for 16 minutes.")
 
 
 def test_who_was_taken_without_a_word_is_brought_to_mind_with_who_has_them(
