@@ -14,6 +14,7 @@ from desk.flow import customers, deciding, operators
 from desk.flow.advising import SOON
 from desk.flow.cards import LIMIT
 from desk.flow.composing import length, plain
+from desk.flow.forwarding import forwarded
 from desk.flow.handover import passed_on_text, waiting_text
 from desk.flow.reporting import report
 from desk.hours import Hours
@@ -325,6 +326,22 @@ def test_a_topic_tapped_while_one_waits_says_what_to_do_once(advised: Stage) -> 
     assert shown == [job[0], advised.said()[-1].id], "what was written before, first"
 
 
+def test_a_topic_tapped_while_a_person_is_in_charge_is_shown_to_them_and_that_is_said(
+    advised: Stage,
+) -> None:
+    customers.started(advised.desk, advised.update(), ANA)
+    customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
+    advised.topic()
+    operators.took(advised.desk, advised.update(), OSCAR, 77)
+    heard = advised.heard()
+    pressed = advised.press(advised.token("intent", "complaint"))
+    assert (pressed.alert, pressed.text[:6]) == (True, "Passed")
+    assert advised.heard() == heard
+    tapped = advised.said()[-1]
+    assert advised.decision(tapped.id).rule == "person_in_charge"
+    assert advised.deliveries(OPERATOR_CHAT)[-1].key == f"post:{tapped.id}"
+
+
 def test_a_link_to_a_topic_says_what_to_do_to_who_waits(advised: Stage) -> None:
     customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
     for _ in range(2):
@@ -407,6 +424,16 @@ def test_a_file_sent_while_the_desk_is_closed_is_acknowledged_and_a_sticker_is_n
     customers.sent_file(stage.desk, stage.update(), ANA, 54, "[sticker]", gesture=True)
     assert len(stage.heard()) == 1
     customers.sent_file(stage.desk, stage.update(), ANA, 55, "[photo]")
+    assert stage.heard()[1:] == [f"Added to your message. {BACK}."]
+
+
+def test_what_is_forwarded_while_the_desk_is_closed_is_acknowledged(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    clock.move(seconds=SOON.total_seconds())
+    forwarded(stage.desk, stage.update(), ANA, 54, "Your parcel is lost", "Parcels")
     assert stage.heard()[1:] == [f"Added to your message. {BACK}."]
 
 

@@ -138,6 +138,22 @@ def test_whom_a_colleague_has_is_announced_too_with_who_it_is(stage: Stage) -> N
     assert "taken by Oscar" in moved.deliveries(-100999)[0].payload["text"]
 
 
+def test_of_two_whom_operators_wrote_to_first_each_is_announced_with_their_own_card(
+    stage: Stage,
+) -> None:
+    for person, thread_id in ((ANA, 77), (BEN, 78)):
+        customers.started(stage.desk, stage.update(), person)
+        stage.topic(person, thread_id)
+        stage.reply("your roses come tomorrow", thread_id=thread_id)
+    stage.send_all()
+    moved = _moved(stage)
+    announcing.announce_waiting(moved.desk, stage.lease)
+    cards = [row for row in moved.deliveries(-100999) if row.key.startswith("card:")]
+    assert [row.conversation_id for row in cards] == [
+        stage.conversation(person).id for person in (ANA, BEN)
+    ]
+
+
 def test_whom_an_operator_wrote_to_first_is_announced_with_what_was_said(stage: Stage) -> None:
     stage.ask("where are my roses")
     stage.topic()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from desk.domain import ConversationState, DeliveryState, InboxState
-from desk.flow import bans, buttons, customers, delivering, operators
+from desk.flow import bans, buttons, customers, delivering, edits, operators
+from desk.flow.forwarding import forwarded
 from desk.tables import DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
@@ -35,8 +36,11 @@ ACTS: dict[str, Callable[[Stage], object]] = {
     "text": lambda stage: stage.write("more pills"),
     "start": lambda stage: customers.started(stage.desk, stage.update(), ANA),
     "help": lambda stage: customers.asked_for_help(stage.desk, stage.update(), ANA),
+    "privacy": lambda stage: customers.asked_for_privacy(stage.desk, stage.update(), ANA),
     "person": lambda stage: customers.asked_for_person(stage.desk, stage.update(), ANA, "/human"),
     "file": lambda stage: customers.sent_file(stage.desk, stage.update(), ANA, 5, "pills"),
+    "forward": lambda stage: forwarded(stage.desk, stage.update(), ANA, 6, "pills", "Bargains"),
+    "edit": lambda stage: edits.customer_changed(stage.desk, stage.update(), ANA, 7, "pills"),
     "press": press,
 }
 

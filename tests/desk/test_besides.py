@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from desk.flow import customers, deciding, edits
-from desk.flow.besides import LINK, LINKS
+from desk.flow.besides import LINK, LINKS, QUOTED
 from desk.flow.composing import length
 from simulator.html_markup import parse_html
 from tests.conftest import OPERATOR_CHAT
@@ -34,6 +34,11 @@ def test_card_and_post_show_the_addresses_behind_words(stage: Stage) -> None:
     for text, words in ((card, "my order page"), (post, "and here")):
         assert f"<blockquote>{words}</blockquote>\n{shown}\n" in text
         assert text.count("🌐") == 1
+
+
+def test_of_what_a_message_replies_to_the_beginning_is_kept(stage: Stage) -> None:
+    customers.wrote(stage.desk, stage.update(ANA.chat_id), ANA, 41, "and this?", "x\0" * 500)
+    assert stage.said()[0].quoted == "x" * (QUOTED - 1) + "…"
 
 
 def test_many_long_addresses_leave_room_for_the_message_and_are_said_to_be_more(

@@ -78,6 +78,21 @@ def test_a_one_tap_answer_that_was_refused_can_be_tapped_again(
         assert sent == [DeliveryState.CANCELLED, DeliveryState.PENDING]
 
 
+def test_a_one_tap_answer_that_arrived_at_the_second_tap_is_not_sent_at_a_third(
+    card: tuple[Stage, int],
+) -> None:
+    stage, _ = card
+    token = stage.token("send", "refund")
+    stage.press(token, by=OSCAR)
+    (answer,) = [one for one in stage.take() if one.key.startswith("sent:")]
+    delivering.failed(stage.desk, answer.id, answer.attempts, "400 no")
+    stage.press(token, by=OSCAR)
+    stage.send_all()
+    heard = stage.heard()
+    assert stage.press(token, by=OLGA).text == "This answer has already been sent."
+    assert stage.heard() == heard
+
+
 def test_a_one_tap_answer_carries_the_packs_links_but_no_bot_buttons(stage: Stage) -> None:
     stage.ask("hm", intent="complaint", confidence=0.5, others=[("order_status", 0.4)])
     stage.press(stage.token("send", "order_status"), by=OSCAR)

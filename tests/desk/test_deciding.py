@@ -23,6 +23,8 @@ def test_a_message_waits_for_its_decision(stage: Stage) -> None:
     assert stage.pending_count() == 1
     waiting = deciding.pending(stage.desk, [job])
     assert waiting[job[0]].text == "where are my roses"
+    stage.decide((job, predict()))
+    assert deciding.pending(stage.desk, [job]) == {}, "not any more"
 
 
 def test_an_update_handled_twice_makes_one_message(stage: Stage) -> None:
@@ -376,6 +378,18 @@ def test_a_conversation_that_was_opened_again_is_the_one_that_is_resolved(stage:
     assert [c.state for c in stage.conversations()] == ["bot", "resolved"]
     stage.resolve()
     assert [c.state for c in stage.conversations()] == ["resolved", "resolved"]
+
+
+def test_a_conversation_that_the_bot_has_again_begins_anew(stage: Stage) -> None:
+    for _ in range(stage.desk.pack.policy.same_answer):
+        stage.ask("where are my roses")
+    late = stage.write("and where are they?")
+    assert late is not None
+    stage.resolve(stage.topic())
+    stage.decide((late, predict()))
+    assert stage.decision(late[0]).rule == "confident", "not: the same answer again"
+    conversation = stage.conversation()
+    assert (conversation.state, conversation.resolved_at) == (ConversationState.BOT, None)
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -17,7 +17,7 @@ from desk.flow.edits import Rewritten
 from desk.tables import DeliveryRow, Message
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage, add_deliveries, take_texts
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, add_deliveries, predict, take_texts
 
 
 def test_a_sent_delivery_knows_its_message_and_time(stage: Stage, clock: Clock) -> None:
@@ -44,6 +44,16 @@ def test_a_lost_answer_of_telegram_is_counted(stage: Stage) -> None:
     take_texts(stage)
     delivering.sent(stage.desk, row_id, 2, 1)
     assert delivering.counts(stage.desk) == {"sent": 1, "uncertain": 1, "given_up": 0, "untold": 0}
+
+
+def test_what_may_have_arrived_stays_in_doubt_when_it_is_told_to_wait(stage: Stage) -> None:
+    """Else it would go out a third time once an answer is lost again."""
+    add_deliveries(stage, "roses")
+    for uncertain in (True, False):
+        (delivery,) = stage.take()
+        delivering.again(stage.desk, delivery.id, delivery.attempts, 0, "?", uncertain=uncertain)
+    (delivery,) = stage.take()
+    assert delivery.uncertain
 
 
 SETTLE: list[Callable[[Desk, int, int], None]] = [
@@ -309,6 +319,19 @@ def test_an_answer_that_telegram_refuses_calls_a_person(stage: Stage) -> None:
     assert "MESSAGE_TOO_STRANGE" in notice
     assert stage.heard() == [], "another text would be refused, too"
     assert say("rule-not_delivered", "zh") != say("rule-not_delivered")
+
+
+def test_a_greeting_that_telegram_refuses_calls_a_person_about_the_words_that_wait(
+    stage: Stage,
+) -> None:
+    customers.started(stage.desk, stage.update(), ANA)
+    (greeting,) = stage.take()
+    job = stage.write("where are my roses")
+    assert job is not None
+    delivering.failed(stage.desk, greeting.id, greeting.attempts, "400 no")
+    assert stage.pending_count() == 0
+    stage.decide((job, predict()))
+    assert stage.decision(job[0]).rule == "not_delivered"
 
 
 def test_a_refused_message_calls_nobody_where_a_person_is_in_charge(stage: Stage) -> None:

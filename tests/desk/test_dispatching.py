@@ -165,6 +165,13 @@ def test_a_call_for_help_stays_behind_what_its_customer_wrote_before(
     assert sent == [bens.key, *(f"post:{post}" for post in posts), f"card:{called}"]
 
 
+def test_nothing_overtakes_what_is_under_way_to_the_operators(stage: Stage) -> None:
+    add_deliveries(stage, "one", chat_id=OPERATOR_CHAT)
+    assert take_texts(stage) == ["one"]
+    add_deliveries(stage, "card:1", chat_id=OPERATOR_CHAT)
+    assert take_texts(stage) == [], "though a call for help goes first"
+
+
 def test_an_edit_in_a_conversation_takes_no_turn_from_it(stage: Stage, clock: Clock) -> None:
     _two_called(stage, clock)
     flood = [f"post:{stage.ask(f'and {number}')}" for number in range(3)]
@@ -282,6 +289,36 @@ def test_what_another_process_wrote_for_another_operators_chat_goes_into_topics_
     assert {(row.chat_id, row.topic_of) for row in first + last} == {
         (-100999, moved.customer(person).id) for person in (ANA, BEN)
     }
+
+
+def test_what_was_shown_in_a_former_operators_chat_is_known_to_stand_there(stage: Stage) -> None:
+    called = stage.ask("you are rude", intent="complaint")
+    stage.send_all()
+    said = stage.ask("hello?")
+    moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+    assert [row.key for row in moved.send_all()] == [f"post:{said}"]
+    assert [row.key for row in moved.deliveries(OPERATOR_CHAT)] == [f"card:{called}"]
+
+
+def test_what_is_for_everybody_in_a_former_operators_chat_goes_to_everybody_in_this_one(
+    stage: Stage,
+) -> None:
+    add_deliveries(stage, "a model was promoted", chat_id=OPERATOR_CHAT)
+    moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+    operators.noted(moved.desk, moved.update(), OSCAR, 5)
+    _, notice = moved.send_all()
+    assert (notice.chat_id, notice.payload["text"]) == (-100999, "a model was promoted")
+    assert {row.state for row in moved.deliveries()} == {DeliveryState.SENT}
+
+
+def test_an_edit_of_what_stands_in_a_former_operators_chat_still_goes_there(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    stage.press(stage.token("take"), by=OSCAR)
+    moved = Stage(replace(stage.desk, operator_chat_id=-100999), first_update=1000)
+    (edit,) = moved.take()
+    assert (edit.chat_id, edit.method) == (OPERATOR_CHAT, "editMessageText")
 
 
 def test_what_is_for_the_operators_waits_for_a_bot_that_has_an_operators_chat(stage: Stage) -> None:

@@ -81,6 +81,15 @@ def oscar_edits(
 # ---- Customers ----
 
 
+def test_an_edit_is_one_of_the_customers_own_message_of_that_number(stage: Stage) -> None:
+    """Each chat numbers its messages by itself."""
+    ana_writes(stage, "where is my order")
+    number = stage.update(BEN.chat_id)
+    customers.wrote(stage.desk, number, BEN, THEIRS, "my roses are dead")
+    ana_edits(stage, "where is my order 12")
+    assert [said.text for said in stage.said()] == ["where is my order 12", "my roses are dead"]
+
+
 def test_what_waits_for_the_model_is_read_as_it_is_now(stage: Stage) -> None:
     first = ana_writes(stage, "where is my oder")
     assert first is not None
@@ -372,6 +381,18 @@ def test_a_copy_that_has_not_left_takes_the_change_along(stage: Stage) -> None:
     # Telegram copies what the message says by then.
     assert [row.method for row in stage.send_all() if row.chat_id == ANA.chat_id] == ["copyMessage"]
     assert stage.one(select(Message).where(Message.telegram_id == OWN)).text.endswith("Tuesday")
+
+
+def test_a_copy_that_is_found_to_have_arrived_after_all_is_changed(stage: Stage) -> None:
+    """Its sender was taken for dead, and then notes that Telegram has it: as it was before."""
+    ana_waits(stage)
+    oscar_writes(stage, "they come on Monday")
+    (copy,) = [delivery for delivery in stage.take() if delivery.method == "copyMessage"]
+    stage.recover()
+    oscar_edits(stage, "they come on Tuesday")
+    delivering.sent(stage.desk, copy.id, copy.attempts, 5005)
+    (change,) = [one for one in stage.take() if one.chat_id == ANA.chat_id]
+    assert change.payload == {"text": "they come on Tuesday", "message_id": 5005}
 
 
 def test_an_edit_of_what_never_arrived_is_not_sent_and_that_is_told(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from desk.domain import Action, ConversationState, MessageState
 from desk.flow import announcing, customers, edits, operators
 from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT, THUMB_DOWN
 from desk.flow.desk import Desk
+from desk.flow.forwarding import forwarded
 from desk.tables import ButtonRow, DecisionRow, Message
 from desk.texts import say
 from tests.conftest import Clock
@@ -60,6 +61,15 @@ def test_what_is_written_beyond_the_limit_is_kept_unread_and_told_once(
     clock.move(seconds=59)
     write(stage, 1)
     assert stage.heard() == [NOTICE], "the episode goes on"
+
+
+def test_what_is_forwarded_in_a_flood_calls_nobody(stage: Stage) -> None:
+    write(stage, LIMIT)
+    forwarded(stage.desk, stage.update(), ANA, 41, "All roses for 1 €!", "Bargains")
+    assert rules(stage) == ["flood"]
+    assert stage.heard() == [NOTICE]
+    assert stage.told() == []
+    assert stage.conversation().state is ConversationState.BOT
 
 
 def test_what_was_written_before_the_clock_was_put_back_is_no_part_of_a_flood(

@@ -36,6 +36,14 @@ def test_forwarded_words_call_a_person_who_sees_whose_they_are_and_get_no_answer
     assert stage.conversation().state is ConversationState.WAITING
 
 
+def test_an_update_with_forwarded_words_that_is_handled_twice_shows_them_once(stage: Stage) -> None:
+    inbox_id = stage.update(ANA.chat_id)
+    for _ in range(2):
+        forwarded(stage.desk, inbox_id, ANA, 41, AD, "Bargains")
+    assert len(stage.said()) == 1
+    assert len(stage.deliveries()) == 2, "the card, and that a person is called"
+
+
 def test_forwarded_words_teach_nothing(stage: Stage) -> None:
     message = forwards(stage)
     (card,) = stage.deliveries(OPERATOR_CHAT)

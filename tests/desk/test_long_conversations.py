@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from desk.flow import announcing, batch, customers, erasing, operators, runs
+from desk.flow.card_history import HISTORY
 from desk.flow.composing import length, plain
 from simulator.html_markup import parse_html
 from tests.conftest import Clock
@@ -241,6 +242,20 @@ def test_a_conversation_opened_again_has_a_card_with_room_for_no_more(stage: Sta
     assert "Opened again" in card
     assert "… 2 earlier messages\n" in card
     assert length(plain(card)) <= 4096
+
+
+def test_what_a_person_wrote_is_no_text_of_the_customers_on_a_card(stage: Stage) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    for number in range(HISTORY):
+        stage.reply(f"sorry, {number}")
+    job = stage.write("and my roses are dead")
+    assert job is not None
+    stage.resolve()
+    stage.decide((job, predict(intent="complaint")))
+    card = stage.told()[-1]
+    assert "👤 you are rude" in card
+    assert "earlier message" not in card
 
 
 def test_however_much_a_customer_taps_a_card_looks_through_so_many_lines(stage: Stage) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
+
 from desk.domain import Person
 from desk.flow import customers, topics
 from desk.tables import Customer
@@ -21,6 +23,11 @@ def test_texts_to_customers_have_the_first_name_and_cards_the_whole_one(stage: S
     (card,) = stage.deliveries(OPERATOR_CHAT)
     assert "Dr Ana María Ruiz &lt;Acme &amp; Co&gt;" in card.payload["text"]
     assert topics.topic_name(stage.desk, stage.customer(DR_ANA).id) == DR_ANA.name
+
+
+def test_a_first_name_is_kept_in_one_line(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), Person(501, "Ana", first_name="Ana\n\nVoucher"))
+    assert stage.one(select(Customer)).first_name == "Ana Voucher"
 
 
 def test_a_customer_known_from_before_is_called_by_the_name_that_is_known(stage: Stage) -> None:

@@ -68,6 +68,17 @@ def test_who_waits_is_named_longest_first_and_late_ones_are_marked(
     ]
 
 
+def test_each_is_named_with_what_they_wrote_about_themselves(stage: Stage, clock: Clock) -> None:
+    stage.ask("I want my money back", intent="refund")
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    clock.move(minutes=2)
+    call(stage, BEN)
+    assert queue(stage).splitlines()[1:] == [
+        "• Ana · I want my money back – 2 minutes",
+        f"• Ben · {ABOUT} – a minute",
+    ]
+
+
 def test_of_conversations_that_people_have_those_unanswered_are_named(
     stage: Stage, clock: Clock
 ) -> None:

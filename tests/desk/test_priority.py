@@ -127,6 +127,16 @@ def test_what_it_may_be_is_no_topic_in_the_queue(urgent: Stage) -> None:
     urgent.ask("so?", intent="complaint", confidence=0.4)
     urgent.topic()
     assert "Make a complaint" not in overview(urgent.desk)
+    assert urgent.told()[0].startswith("🔔"), "nor does its card say so"
+
+
+def test_what_it_may_be_goes_before_nobody_in_the_queue(urgent: Stage, clock: Clock) -> None:
+    urgent.ask("hm", BEN, intent=None)
+    clock.move(minutes=5)
+    urgent.ask("so?", intent="complaint", confidence=0.4)
+    urgent.send_all()
+    named = [line.split()[1] for line in overview(urgent.desk).splitlines()[1:]]
+    assert named == ["Ben", "Ana"]
 
 
 def test_the_digest_names_it_first(urgent: Stage, clock: Clock) -> None:

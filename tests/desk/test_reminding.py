@@ -54,6 +54,15 @@ def test_who_waits_longer_than_the_sla_is_brought_to_mind_in_their_topic(
     assert reminder.conversation_id == stage.conversation().id
 
 
+def test_one_waits_from_the_call_on_and_not_from_the_first_word(stage: Stage, clock: Clock) -> None:
+    stage.ask("where is my order")
+    clock.move(minutes=10)
+    call(stage)
+    clock.move(minutes=16)
+    assert reminding.remind(stage.desk) == 1
+    assert texts(stage) == ["⏰ Ana has been waiting for a person for 16 minutes."]
+
+
 def test_a_call_is_brought_to_mind_once_and_the_next_call_again(stage: Stage, clock: Clock) -> None:
     for calls in (1, 2):
         call(stage)
@@ -144,6 +153,7 @@ def test_who_was_answered_before_and_is_called_for_anew_waits(stage: Stage, cloc
     operators.took(stage.desk, stage.update(), OSCAR, 77)
     clock.move(minutes=16)
     assert reminding.remind(stage.desk) == 1
+    assert texts(stage)[-1].startswith("⏰ Ana has been waiting for a person for 16 minutes.")
 
 
 def test_who_was_taken_without_a_word_is_brought_to_mind_with_who_has_them(

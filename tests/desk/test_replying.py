@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desk.domain import ConversationState
-from desk.flow import customers, edits, operators, reminding
+from desk.flow import customers, edits, operators, reminding, taking_back
 from desk.flow.edits import Rewritten
 from desk.texts import say
 from tests.conftest import Clock
@@ -48,6 +48,15 @@ def test_a_reply_to_a_notice_of_the_bot_stays(topic: Stage) -> None:
     assert topic.told().count(say("kept-reply", "en")) == 2
 
 
+def test_a_reply_to_what_the_bot_says_of_the_conversation_stays(topic: Stage) -> None:
+    for user_id in (OSCAR, OLGA):
+        operators.took(topic.desk, topic.update(), user_id, 77)
+    topic.send_all()
+    reply(topic, to=posted(topic, "taken:"))
+    assert copies(topic) == 0
+    assert topic.told()[-1] == say("kept-reply", "en")
+
+
 def test_replies_to_what_is_the_customers_business_are_sent(topic: Stage, clock: Clock) -> None:
     customers.sent_file(topic.desk, topic.update(), ANA, 2001, "my roses")
     clock.move(minutes=topic.desk.pack.sla.first_reply_minutes + 1)
@@ -66,6 +75,15 @@ def test_a_reply_to_a_colleagues_word_that_became_a_note_stays(topic: Stage) -> 
     operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, OWN, "wants money back")
     note = Rewritten("// wants money back", "editMessageText", {})
     edits.operator_changed(topic.desk, topic.update(), OSCAR, 77, OWN, note)
+    reply(topic, to=OWN)
+    assert copies(topic) == 1
+    assert topic.told()[-1] == say("kept-reply", "en")
+
+
+def test_a_reply_to_a_colleagues_word_that_is_deleted_once_it_arrives_stays(topic: Stage) -> None:
+    operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, OWN, "wants money back")
+    topic.take()
+    taking_back.deleted(topic.desk, topic.update(), OSCAR, 77, OWN)
     reply(topic, to=OWN)
     assert copies(topic) == 1
     assert topic.told()[-1] == say("kept-reply", "en")

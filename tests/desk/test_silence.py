@@ -108,6 +108,30 @@ def test_what_was_disliked_in_the_end_is_no_lesson_to_keep(stage: Stage, clock: 
     assert not any(row.text for row in stage.all(select(Message)))
 
 
+def test_a_thumb_of_another_customer_keeps_nobody(stage: Stage, clock: Clock) -> None:
+    uma_asks(stage, "where are my peonies")
+    clock.move(days=20)
+    stage.ask("where is my order", BEN)
+    stage.send_all()
+    stage.press(stage.token("up"), by=BEN.chat_id)
+    stage.send_all()
+    assert silence(stage, 11, clock) == 1
+    assert stage.customer(BEN).name == "Ben"
+
+
+def test_a_reply_to_another_customer_is_none_to_who_was_never_answered(
+    stage: Stage, clock: Clock
+) -> None:
+    for person, thread_id in ((UMA, 77), (BEN, 78)):
+        stage.ask("my roses are dead", person, intent="complaint")
+        stage.topic(person, thread_id)
+        operators.took(stage.desk, stage.update(), OSCAR, thread_id)
+    stage.reply("I am sorry", thread_id=78)
+    stage.send_all()
+    assert silence(stage, 31, clock) == 1
+    assert stage.customer(UMA).name
+
+
 WHY_KEPT = (
     *("waits", "banned", "parked", "undecided", "taken lately"),
     *("not answered", "not answered anew", "not sent", "thumb lately"),

@@ -254,6 +254,15 @@ def test_of_an_album_all_pictures_are_taken_back_and_that_is_said_once(
     assert sum("Taken back" in text for text in topic.told()) == 1
 
 
+def test_of_an_album_that_has_not_left_no_picture_leaves(topic: Stage, clock: Clock) -> None:
+    for number in (OWN, OWN + 1):
+        oscar_writes(topic, "Ben's flat", number, media_group_id="flat")
+    delete(topic, OWN + 1)
+    clock.move(seconds=2)
+    assert to_ana(topic.take()) == []
+    assert {copy_of(topic, number).state for number in (OWN, OWN + 1)} == {DeliveryState.CANCELLED}
+
+
 def test_a_reply_is_not_taken_along_to_another_group(topic: Stage) -> None:
     """It numbers its messages alike."""
     oscar_writes(topic, "Ben's invoice")

@@ -11,7 +11,7 @@ from desk.domain import Person
 from desk.flow import customers, delivering, following, topics
 from desk.tables import Customer
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, BEN, OSCAR, Stage
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
 
 
 def test_a_topic_that_is_gone_can_be_forgotten(stage: Stage) -> None:
@@ -67,6 +67,22 @@ def test_a_topic_that_was_deleted_shows_no_more_than_the_card_and_the_last_words
     assert topics.topic_made(stage.desk, stage.customer().id, 78, again=True)
     shown = [row.key for row in stage.send_all() if row.chat_id == OPERATOR_CHAT]
     assert shown == [f"card:{asked}", *(f"post:{id_}" for id_ in said[3:])]
+
+
+def test_a_topic_that_was_deleted_shows_nothing_again_of_a_call_before_the_one_of_now(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.ask("very rude")
+    job = stage.write("and my roses are dead")
+    assert job is not None
+    stage.resolve()
+    stage.decide((job, predict(intent="complaint")))  # which gives it back and calls once more
+    stage.send_all()
+    assert topics.topic_made(stage.desk, stage.customer().id, 78, again=True)
+    shown = [row.key for row in stage.send_all() if row.chat_id == OPERATOR_CHAT]
+    assert shown == [f"card:{job[0]}"]
 
 
 def test_a_topic_that_was_deleted_begins_with_what_goes_there_where_that_is_the_card(
