@@ -10,6 +10,7 @@ import pytest
 import redis.connection
 from redis import Redis
 from rq import Retry
+from rq.defaults import DEFAULT_WORKER_TTL
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 
@@ -167,6 +168,39 @@ def test_a_claim_whose_reply_was_lost_is_taken_up_by_the_next(connection: Redis)
     worker.execute_job(worker._batch[0].job, worker.queues[0])
     worker._take()
     assert [claim.job.id for claim in worker._batch] == ids(3)
+
+
+def test_a_claim_whose_reply_and_whose_lease_were_lost_is_another_workers_by_now(
+    connection: Redis,
+) -> None:
+    enqueue_classify(connection, [(1, 1), (2, 1)])
+    slow = worker_on(connection, nothing, max_batch=1)
+    slow._take()
+    slow._batch = []
+    only = queue(CLASSIFY, connection)
+    only.started_job_registry.cleanup(timestamp=time.time() + 3600)  # another's maintenance
+    other = worker_on(connection, nothing)
+    other._take()
+    assert [claim.job.id for claim in other._batch] == ids(2, 1)
+    slow._take()
+    assert slow._batch == []
+    assert {each.job_id for each in other.get_current_executions()} == set(ids(1, 2))
+
+
+@pytest.mark.parametrize("limits", [(5, 20), (20, 5), (5, -1), (-1, 5)])
+def test_a_batch_may_take_as_long_as_the_most_patient_of_its_jobs(
+    connection: Redis, limits: tuple[int, int]
+) -> None:
+    for number, seconds in enumerate(limits):
+        enqueue(connection, number, timeout=seconds)
+    worker = worker_on(connection, nothing)
+    worker._take()
+    longest = DEFAULT_WORKER_TTL if -1 in limits else 20 + worker.lease_margin
+    assert worker._limit == (-1 if -1 in limits else 20)
+    assert worker._lease == longest
+    started = queue(CLASSIFY, connection).started_job_registry.key
+    scores: Any = connection.zrange(started, 0, -1, withscores=True)
+    assert [round((score - time.time()) / 10) for _, score in scores] == [longest // 10] * 2
 
 
 def test_a_failing_job_fails_alone_with_its_retries_and_its_traceback(connection: Redis) -> None:
