@@ -138,6 +138,22 @@ def test_what_is_no_job_though_it_has_the_key_of_one_is_skipped(connection: Redi
     assert queue(CLASSIFY, connection).count == 0
 
 
+def test_a_job_that_vanished_from_a_dead_workers_hands_is_parked_by_nobody(
+    connection: Redis,
+) -> None:
+    enqueue(connection, 1, 2, retry=Retry(max=1))
+    worker_on(connection, nothing).dequeue_job_and_maintain_ttl(None)
+    only = queue(CLASSIFY, connection)
+    held: Any = connection.zrange(only.started_job_registry.key, 0, -1)
+    connection.zadd(only.started_job_registry.key, dict.fromkeys(held, 1))
+    connection.delete("rq:job:classify-1-1")
+    burst(worker_on(connection, nothing))
+    assert job(connection, 2).get_status() == JobStatus.FINISHED
+    assert connection.zcard(only.started_job_registry.key) == 0
+    assert only.failed_job_registry.count == 0
+    assert not connection.exists("rq:job:classify-1-1")
+
+
 def test_a_queue_full_of_vanished_jobs_hides_nothing_behind_it(connection: Redis) -> None:
     connection.rpush(queue(CLASSIFY, connection).key, *(f"gone-{n}" for n in range(1000)))
     enqueue(connection, 1)
