@@ -155,6 +155,38 @@ def test_jobs_are_claimed_in_the_step_that_takes_them(connection: Redis) -> None
     scores: Any = connection.zrange(only.started_job_registry.key, 0, -1, withscores=True)
     # The contract's promise: recovery within the worker's TTL and one round of maintenance.
     assert all(score - time.time() <= WORKER_TTL for _, score in scores)
+    (execution,) = job(connection, 1).get_executions()
+    assert execution.composite_key in {member.decode() for member, _ in scores}
+    # Nor does a worker that is killed leave anything for good.
+    left = [worker.key, worker.executions_key, *connection.keys("rq:execution*")]
+    assert len(left) == 2 + 2 * 2
+    assert all(0 < connection.ttl(key) <= WORKER_TTL + 60 for key in left)
+    assert connection.hget(worker.key, "state") == b"busy"
+
+
+def test_a_job_that_may_expire_while_it_waits_does_not_in_a_workers_hands(
+    connection: Redis,
+) -> None:
+    enqueue(connection, 1, ttl=300, retry=Retry(max=1))
+    worker = worker_on(connection, lambda jobs: [ValueError("boom")])
+    worker._take()
+    key = job(connection, 1).key
+    assert connection.ttl(key) == -1
+    worker.execute_job(worker._batch[0].job, worker.queues[0])
+    assert queue(CLASSIFY, connection).get_job_ids() == ids(1)
+    assert 0 < connection.ttl(key) <= 300
+
+
+def test_what_is_to_be_kept_for_good_is(connection: Redis) -> None:
+    enqueue(connection, 1, result_ttl=-1)
+    enqueue(connection, 2, failure_ttl=-1)
+    outcomes = {1: "fine", 2: ValueError("boom")}
+    burst(worker_on(connection, lambda jobs: [outcomes[message(each)] for each in jobs]))
+    assert job(connection, 1).get_status() == JobStatus.FINISHED
+    assert job(connection, 2).get_status() == JobStatus.FAILED
+    for number in (1, 2):
+        kept = job(connection, number)
+        assert connection.ttl(kept.key) == connection.ttl(f"rq:results:{kept.id}") == -1
 
 
 def test_a_claim_whose_reply_was_lost_is_taken_up_by_the_next(connection: Redis) -> None:
