@@ -97,6 +97,31 @@ async def test_one_chats_flood_leaves_room_for_the_others_and_is_handled_in_orde
     assert flood == list(range(1, 101))
 
 
+async def test_no_more_rows_are_held_than_allowed_and_the_next_come_as_soon_as_there_is_room(
+    desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.lanes.HELD", 3)
+    monkeypatch.setattr("bot.lanes.FETCH", 3)
+    monkeypatch.setattr("bot.lanes.POLL_SECONDS", 60.0)
+    gate, begun = asyncio.Event(), 0
+
+    async def handle(row: InboxRow) -> None:
+        nonlocal begun
+        begun += 1
+        await gate.wait()
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    put(desk, *((number, number) for number in range(1, 9)))
+    async with running(desk, handle) as lanes:
+        await eventually(lambda: begun == 3)
+        for _ in range(3):
+            lanes.wake()
+            await asyncio.sleep(0.05)
+        assert begun == 3
+        gate.set()
+        await rows.until(Inbox, count=8, state=InboxState.DONE)
+
+
 async def test_no_more_handlers_run_at_once_than_allowed(desk: Desk, rows: Rows) -> None:
     at_once = most = 0
 
@@ -249,6 +274,28 @@ async def test_the_stop_waits_for_a_handler_and_leaves_the_rest_for_the_next_sta
     async with running(desk, handle):
         await begun.wait()
     assert [row.state for row in rows.all(Inbox)] == [InboxState.DONE, InboxState.NEW]
+
+
+async def test_the_stop_does_not_wait_for_what_is_to_be_tried_again_and_tries_it_no_more(
+    desk: Desk, rows: Rows
+) -> None:
+    failed = asyncio.Event()
+    tries = 0
+
+    async def handle(row: InboxRow) -> None:
+        nonlocal tries
+        tries += 1
+        failed.set()
+        raise OperationalError("update", {}, Exception("away"))
+
+    put(desk, (1, 5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.lanes.backoff", lambda *_, **__: 60.0)
+        async with asyncio.timeout(10), running(desk, handle):
+            await failed.wait()
+            await asyncio.sleep(0.1)
+    assert tries == 1
+    assert [row.state for row in rows.all(Inbox)] == [InboxState.NEW]
 
 
 async def test_an_unreadable_update_is_parked_at_once_and_operators_are_told(

@@ -375,6 +375,21 @@ async def test_a_file_from_a_chat_that_is_not_found_holds_up_no_card_and_operato
     assert "chat not found" in told["text"]
 
 
+async def test_a_file_waits_while_it_is_the_operators_chat_that_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.2)
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    await world.said(OPERATORS_CHAT, "Needs a person")
+    for method in ("copyMessage", "getChat"):
+        await world.fault("error", method=method, description="Bad Request: chat not found")
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    await world.said(OPERATORS_CHAT, "look")
+    (row,) = rows.all(DeliveryRow, method="copyMessage")
+    assert (row.state, row.attempts) == (DeliveryState.SENT, 2)
+    assert not await world.said(OPERATORS_CHAT, "could not be passed on", count=0)
+
+
 async def test_a_file_of_one_who_has_blocked_the_bot_holds_up_no_card_and_operators_hear_of_it(
     bot: Running, world: World, desk: Desk, redis: Redis, ann: int
 ) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bot.telegram import Telegram, UnreachableError
+from bot.telegram import LostAnswerError, Telegram, UnreachableError, _result
 from simulator.world import DEFAULT_TOKEN
 
 ANSWERS = {
@@ -47,3 +47,9 @@ async def test_what_a_proxy_lets_nothing_through_of_has_not_left(
             await telegram.call("sendMessage", {"chat_id": 1, "text": "hello"})
     if b"407" in answer:
         assert "the proxy answered with status 407" in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"<html>Welcome to our network</html>", b"[]", b"{}", b""])
+def test_a_good_status_without_telegrams_answer_says_nothing_of_the_call(body: bytes) -> None:
+    with pytest.raises(LostAnswerError, match="is not Telegram's"):
+        _result("sendMessage", 200, body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -51,6 +52,49 @@ async def test_a_closed_topic_is_reopened(bot: Running, world: World, ann: int) 
     await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
     assert (await world.said(OPERATORS_CHAT, "look"))[0]["message_thread_id"] == thread
     assert not (await world.topics())[0]["closed"]
+
+
+async def test_a_topic_that_was_closed_unseen_is_reopened_when_it_is_written_into(
+    bot: Running, world: World, ann: int
+) -> None:
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    await world.fault("error", method="copyMessage", description="Bad Request: TOPIC_CLOSED")
+    unchanged = "Bad Request: TOPIC_NOT_MODIFIED"
+    await world.fault("error", method="reopenForumTopic", description=unchanged)
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    look = (await world.said(OPERATORS_CHAT, "look"))[0]
+    assert look["message_thread_id"] == card["message_thread_id"]
+    assert len(await world.calls("reopenForumTopic")) == 1
+
+
+async def test_what_a_closed_topic_does_not_take_waits_while_the_bot_may_not_reopen_it(
+    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    monkeypatch.setattr(sender, "MISCONFIGURED_SECONDS", 0.2)
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    await world.fault("error", method="copyMessage", description="Bad Request: TOPIC_CLOSED")
+    refused = "Bad Request: not enough rights to reopen the topic"
+    await world.fault("error", method="reopenForumTopic", description=refused)
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    look = (await world.said(OPERATORS_CHAT, "look"))[0]
+    assert look["message_thread_id"] == card["message_thread_id"]
+    (row,) = rows.all(DeliveryRow, method="copyMessage")
+    assert row.attempts == 2
+
+
+async def test_a_topic_that_is_gone_and_can_not_be_made_again_is_forgotten(
+    bot: Running, world: World, rows: Rows, ann: int
+) -> None:
+    await world.reply(await world.write(ann, "/human"), "colleague")
+    card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
+    thread = card["message_thread_id"]
+    await world.ask("POST", f"operators/{OLGA}/topics/{thread}/delete", {})
+    await world.fault("error", method="createForumTopic", description="Bad Request: no such thing")
+    await world.ask("POST", f"customers/{ann}/photo", {"caption": "look"})
+    assert "message_thread_id" not in (await world.said(OPERATORS_CHAT, "look"))[0]
+    assert [row.topic_id for row in rows.all(Customer)] == [None]
 
 
 async def test_cards_wait_while_topics_are_off_and_a_customers_topic_is_kept(
@@ -102,11 +146,17 @@ async def test_cards_wait_while_the_bot_may_not_make_topics(
     assert (await world.said(OPERATORS_CHAT, "Needs a person"))[0]["message_thread_id"]
 
 
+@pytest.mark.parametrize("fault", [{"kind": "lost"}, {"kind": "error", "status": 504}])
 async def test_a_topic_whose_making_is_not_answered_leaves_its_card_certain(
-    monkeypatch: pytest.MonkeyPatch, bot: Running, world: World, rows: Rows, ann: int
+    fault: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    bot: Running,
+    world: World,
+    rows: Rows,
+    ann: int,
 ) -> None:
     monkeypatch.setattr(sender, "backoff", lambda *_, **__: 0.02)
-    await world.fault("error", method="createForumTopic", status=504, times=3)
+    await world.fault(**fault, method="createForumTopic", times=3)
     await world.write(ann, "/human")
     await world.said(OPERATORS_CHAT, "Needs a person")
     assert not any(row.uncertain for row in rows.all(DeliveryRow))

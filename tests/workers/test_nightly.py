@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from datetime import time
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,38 @@ def test_the_night_retrains_only_when_people_have_taught_something(
     assert runs.get_run(stage.desk, run_id).requested_by == "nightly"
     scheduler.tick()
     assert len(watching.unfinished_runs(stage.desk)) == 1
+
+
+def test_what_is_taught_after_midnight_waits_for_the_hour_of_that_night(
+    stage: Stage, scheduler: Scheduler, clock: Clock
+) -> None:
+    clock.set(datetime(2026, 3, 3, 0, 30, tzinfo=UTC))
+    teach(stage, "when do you open", "opening_hours")
+    clock.move(minutes=30)
+    scheduler.tick()
+    assert ordered(stage) == []
+    clock.set(datetime(2026, 3, 3, 2, 59, 59, tzinfo=UTC))
+    scheduler.tick()
+    assert ordered(stage) == []
+    clock.set(datetime(2026, 3, 3, 3, 0, tzinfo=UTC))
+    scheduler.tick()
+    assert ordered(stage) == ["nightly"]
+
+
+def test_a_night_whose_hour_comes_while_a_run_is_under_way_trains_after_that(
+    stage: Stage, scheduler: Scheduler, clock: Clock
+) -> None:
+    run_id, attempt = runs.order_run(stage.desk, "Olga", begin=True)
+    teach(stage, "when do you open", "opening_hours")
+    clock.set(datetime(2026, 3, 3, 3, 0, tzinfo=UTC))
+    assert runs.still_running(stage.desk, run_id, attempt)
+    with capture_logs() as logs:
+        scheduler.tick()
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
+    assert ordered(stage) == ["Olga"]
+    assert runs.finish_run(stage.desk, run_id, attempt, RunState.REJECTED)
+    scheduler.tick()
+    assert ordered(stage) == ["nightly"]
 
 
 def test_a_nights_run_is_left_out_where_what_people_said_gives_nothing_new_to_train_on(

@@ -411,6 +411,27 @@ def test_a_phase_without_steps_gives_signs_of_life(
     assert beats
 
 
+def test_an_attempt_gives_signs_of_life_again_after_a_database_that_was_away(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    def sign(*_: object) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise OperationalError("select", {}, Exception("away"))
+        return False
+
+    monkeypatch.setattr(runs, "still_running", sign)
+    monkeypatch.setattr(training, "SIGN_SECONDS", 0.02)
+    with training.Life(stage.desk, 1, 1, None) as life:
+        assert life._stale.wait(20)
+        with pytest.raises(StaleRunError):
+            life.check()
+    assert asked >= 2
+
+
 def test_a_verdict_waits_for_a_database_that_is_away(
     trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

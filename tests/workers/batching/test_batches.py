@@ -10,6 +10,7 @@ import pytest
 import redis.connection
 from redis import Redis
 from rq import Retry
+from rq.defaults import DEFAULT_WORKER_TTL
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 
@@ -154,6 +155,38 @@ def test_jobs_are_claimed_in_the_step_that_takes_them(connection: Redis) -> None
     scores: Any = connection.zrange(only.started_job_registry.key, 0, -1, withscores=True)
     # The contract's promise: recovery within the worker's TTL and one round of maintenance.
     assert all(score - time.time() <= WORKER_TTL for _, score in scores)
+    (execution,) = job(connection, 1).get_executions()
+    assert execution.composite_key in {member.decode() for member, _ in scores}
+    # Nor does a worker that is killed leave anything for good.
+    left = [worker.key, worker.executions_key, *connection.keys("rq:execution*")]
+    assert len(left) == 2 + 2 * 2
+    assert all(0 < connection.ttl(key) <= WORKER_TTL + 60 for key in left)
+    assert connection.hget(worker.key, "state") == b"busy"
+
+
+def test_a_job_that_may_expire_while_it_waits_does_not_in_a_workers_hands(
+    connection: Redis,
+) -> None:
+    enqueue(connection, 1, ttl=300, retry=Retry(max=1))
+    worker = worker_on(connection, lambda jobs: [ValueError("boom")])
+    worker._take()
+    key = job(connection, 1).key
+    assert connection.ttl(key) == -1
+    worker.execute_job(worker._batch[0].job, worker.queues[0])
+    assert queue(CLASSIFY, connection).get_job_ids() == ids(1)
+    assert 0 < connection.ttl(key) <= 300
+
+
+def test_what_is_to_be_kept_for_good_is(connection: Redis) -> None:
+    enqueue(connection, 1, result_ttl=-1)
+    enqueue(connection, 2, failure_ttl=-1)
+    outcomes = {1: "fine", 2: ValueError("boom")}
+    burst(worker_on(connection, lambda jobs: [outcomes[message(each)] for each in jobs]))
+    assert job(connection, 1).get_status() == JobStatus.FINISHED
+    assert job(connection, 2).get_status() == JobStatus.FAILED
+    for number in (1, 2):
+        kept = job(connection, number)
+        assert connection.ttl(kept.key) == connection.ttl(f"rq:results:{kept.id}") == -1
 
 
 def test_a_claim_whose_reply_was_lost_is_taken_up_by_the_next(connection: Redis) -> None:
@@ -167,6 +200,39 @@ def test_a_claim_whose_reply_was_lost_is_taken_up_by_the_next(connection: Redis)
     worker.execute_job(worker._batch[0].job, worker.queues[0])
     worker._take()
     assert [claim.job.id for claim in worker._batch] == ids(3)
+
+
+def test_a_claim_whose_reply_and_whose_lease_were_lost_is_another_workers_by_now(
+    connection: Redis,
+) -> None:
+    enqueue_classify(connection, [(1, 1), (2, 1)])
+    slow = worker_on(connection, nothing, max_batch=1)
+    slow._take()
+    slow._batch = []
+    only = queue(CLASSIFY, connection)
+    only.started_job_registry.cleanup(timestamp=time.time() + 3600)  # another's maintenance
+    other = worker_on(connection, nothing)
+    other._take()
+    assert [claim.job.id for claim in other._batch] == ids(2, 1)
+    slow._take()
+    assert slow._batch == []
+    assert {each.job_id for each in other.get_current_executions()} == set(ids(1, 2))
+
+
+@pytest.mark.parametrize("limits", [(5, 20), (20, 5), (5, -1), (-1, 5)])
+def test_a_batch_may_take_as_long_as_the_most_patient_of_its_jobs(
+    connection: Redis, limits: tuple[int, int]
+) -> None:
+    for number, seconds in enumerate(limits):
+        enqueue(connection, number, timeout=seconds)
+    worker = worker_on(connection, nothing)
+    worker._take()
+    longest = DEFAULT_WORKER_TTL if -1 in limits else 20 + worker.lease_margin
+    assert worker._limit == (-1 if -1 in limits else 20)
+    assert worker._lease == longest
+    started = queue(CLASSIFY, connection).started_job_registry.key
+    scores: Any = connection.zrange(started, 0, -1, withscores=True)
+    assert [round((score - time.time()) / 10) for _, score in scores] == [longest // 10] * 2
 
 
 def test_a_failing_job_fails_alone_with_its_retries_and_its_traceback(connection: Redis) -> None:

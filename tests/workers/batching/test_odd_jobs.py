@@ -124,7 +124,34 @@ def test_a_job_that_vanished_or_was_canceled_or_is_there_twice_is_skipped(
     burst(worker)
     assert ran == [2, 3, 4]
     assert job(connection, 1).get_status() == JobStatus.CANCELED
-    assert connection.llen(queue(CLASSIFY, connection).key) == 0
+    only = queue(CLASSIFY, connection)
+    assert only.count == only.failed_job_registry.count == 0
+    assert not connection.exists("rq:job:classify-0-1")
+
+
+def test_what_is_no_job_though_it_has_the_key_of_one_is_skipped(connection: Redis) -> None:
+    enqueue(connection, 1, 2)
+    connection.delete("rq:job:classify-1-1")
+    connection.rpush("rq:job:classify-1-1", "not a hash")
+    burst(worker_on(connection, nothing))
+    assert job(connection, 2).get_status() == JobStatus.FINISHED
+    assert queue(CLASSIFY, connection).count == 0
+
+
+def test_a_job_that_vanished_from_a_dead_workers_hands_is_parked_by_nobody(
+    connection: Redis,
+) -> None:
+    enqueue(connection, 1, 2, retry=Retry(max=1))
+    worker_on(connection, nothing).dequeue_job_and_maintain_ttl(None)
+    only = queue(CLASSIFY, connection)
+    held: Any = connection.zrange(only.started_job_registry.key, 0, -1)
+    connection.zadd(only.started_job_registry.key, dict.fromkeys(held, 1))
+    connection.delete("rq:job:classify-1-1")
+    burst(worker_on(connection, nothing))
+    assert job(connection, 2).get_status() == JobStatus.FINISHED
+    assert connection.zcard(only.started_job_registry.key) == 0
+    assert only.failed_job_registry.count == 0
+    assert not connection.exists("rq:job:classify-1-1")
 
 
 def test_a_queue_full_of_vanished_jobs_hides_nothing_behind_it(connection: Redis) -> None:
@@ -147,7 +174,7 @@ def test_a_mangled_job_is_parked_and_ends_no_worker(connection: Redis) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("timeout", value) for value in ("inf", "-inf", "nan", "1e400", "1e18", "9" * 20)),
+        *(("timeout", value) for value in ("inf", "-inf", "nan", "1e400", "1e18", "1e6", "9" * 20)),
         ("timeout", str(2**31)),  # more than alarm(2) takes
         ("result_ttl", "9" * 20),
         ("failure_ttl", "9" * 20),
