@@ -172,8 +172,8 @@ def has_advice(name: str, said: Collection[str], pack: Pack) -> bool:
 def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) -> Decision:
     """Ask back, or call a person: where that was done often enough, and for what may be an intent
     that can't wait, in unfamiliar words, too. A question would hold up whoever has no time for it:
-    of the 2,313 messages in the two packs' tests, 8 in such words get a person so, 3 of them
-    rightly ("please tell someone to look after my cat, i'm going to take my own life")."""
+    of the 2,313 messages in the tests that the packs had then, 8 in such words got a person so, 3
+    of them rightly ("please tell someone to look after my cat, i'm going to take my own life")."""
     offered = choices(prediction, pack) if prediction.in_scope else ()
     asked_enough = history.clarifications >= pack.policy.clarifications
     if first == pack.policy.out_of_scope:
