@@ -171,7 +171,9 @@ def has_advice(name: str, said: Collection[str], pack: Pack) -> bool:
 
 def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) -> Decision:
     """Ask back, or call a person: where that was done often enough, and for what may be an intent
-    that can't wait. A question would hold up whoever has no time for it."""
+    that can't wait, in unfamiliar words, too. A question would hold up whoever has no time for it:
+    of the 2,313 messages in the tests that the packs had then, 8 in such words got a person so, 3
+    of them rightly ("please tell someone to look after my cat, i'm going to take my own life")."""
     offered = choices(prediction, pack) if prediction.in_scope else ()
     asked_enough = history.clarifications >= pack.policy.clarifications
     if first == pack.policy.out_of_scope:
@@ -184,7 +186,7 @@ def _in_doubt(prediction: Prediction, first: str, history: History, pack: Pack) 
         rule = CLOSE_INTENTS if len(offered) > 1 else UNSURE
     if asked_enough:
         return Decision(Action.ESCALATE, rule, first)
-    for name in _candidates(prediction, pack) if prediction.in_scope else ():
+    for name in _candidates(prediction, pack):
         if pack.intents[name].priority:
             return Decision(Action.ESCALATE, MAY_NEED_PERSON, name, likely=False)
     return Decision(Action.CLARIFY, rule, first, offered)

@@ -106,12 +106,25 @@ def test_what_may_be_unable_to_wait_is_not_asked_back_about(pack: Pack) -> None:
 
     assert rule(others=[("refund", 0.3), ("complaint", 0.15)]) == ("escalate", "may_need_person")
     assert rule(others=[("refund", 0.3), ("complaint", 0.149)]) == ("clarify", "close_intents")
-    assert rule(others=[("complaint", 0.3)], scope=0.1) == ("clarify", "unfamiliar")
     sure = _rule(pack, confidence=0.7, others=[("complaint", 0.3)])
     assert sure == ("answer", "confident"), "there is nothing to ask"
     patient = with_words(pack, "complaint", priority=False)
     asked = _rule(patient, confidence=0.4, others=[("refund", 0.3), ("complaint", 0.15)])
     assert asked == ("clarify", "close_intents"), "what can wait is asked about"
+
+
+def test_what_may_be_unable_to_wait_is_not_asked_back_about_in_unfamiliar_words_either(
+    pack: Pack,
+) -> None:
+    pack = with_words(pack, "complaint", priority=True)
+    for first in ("out_of_scope", "order_status"):
+
+        def rule(likely: float, first: str = first) -> tuple[str, str]:
+            said = {"intent": first, "confidence": 0.5, "others": [("complaint", likely)]}
+            return _rule(pack, scope=0.1, **said)
+
+        assert rule(0.15) == ("escalate", "may_need_person")
+        assert rule(0.149)[0] == "clarify"
 
 
 def test_small_talk_is_answered_where_all_of_it_together_is_sure_enough(pack: Pack) -> None:
