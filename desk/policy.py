@@ -110,9 +110,14 @@ def in_doubt(decision: Decision) -> bool:
 
 
 def said_again(names: Collection[str], history: History, pack: Pack) -> bool:
-    """Whether the last answers were all among these, as often as the pack gives the same one."""
+    """Whether the last answers were just this, as often as the pack gives the same one."""
     recent = history.last_intents[: pack.policy.same_answer]
-    return len(recent) == pack.policy.same_answer and set(recent) <= set(names)
+    return len(recent) == pack.policy.same_answer and set(recent) == {answered_as(names)}
+
+
+def answered_as(names: Collection[str]) -> str:
+    """How a conversation remembers an answer, be it about several intents."""
+    return "+".join(sorted(names))
 
 
 def _cannot_wait(prediction: Prediction, pack: Pack) -> str | None:

@@ -9,9 +9,9 @@ MOST = 12
 _ENDS = re.compile(
     r"""
     (?: (?<=[.!?…؟]) | (?<=[.!?…؟]["'”’»)\]]) ) \s+     # a space after the end, or a quote's end
-    | (?<=[。！？])                                       # in Chinese there is none
+    | (?<=[。！？]) | (?<=[!?])(?=[\u4e00-\u9fff])        # in Chinese there is none
     | [\r\n]+
-    | \s+ (?=\(?\d{1,2}[.)]\s)                            # the next point of a list
+    | (?<!\s)\s+ (?=\(?\d{1,2} (?: [.)]\s | 、 ))        # the next point of a list
     """,
     re.VERBOSE,
 )

@@ -20,7 +20,7 @@ from desk.flow.composing import (
     topic_buttons,
 )
 from desk.flow.desk import Desk
-from desk.policy import UNSURE
+from desk.policy import UNSURE, answered_as
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -46,14 +46,14 @@ def answer(
         buttons,
         message=message,
     )
-    for intent in intents:
-        remember_answer(desk, conversation, intent)
+    remember_answer(desk, conversation, answered_as(intents))
 
 
-def remember_answer(desk: Desk, conversation: Conversation, intent: str) -> None:
-    """Keep which answers the bot gave last: the policy notices when one did not help."""
+def remember_answer(desk: Desk, conversation: Conversation, answered: str) -> None:
+    """Keep which answers the bot gave last, each by `answered_as`: the policy notices when one did
+    not help."""
     kept = desk.pack.policy.same_answer
-    conversation.last_intents = [intent, *conversation.last_intents][:kept]
+    conversation.last_intents = [answered, *conversation.last_intents][:kept]
     conversation.clarifications = 0
 
 

@@ -36,6 +36,7 @@ from desk.flow.feedback import note_feedback
 from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.handover import passed_on_text, waiting_text
 from desk.flow.intake import claim, forget
+from desk.flow.priority import announce
 from desk.flow.ready_answers import (
     BY_HAND,
     SENT_KEY,
@@ -45,11 +46,12 @@ from desk.flow.ready_answers import (
     send_ready,
 )
 from desk.flow.refreshing import edit_card, refresh_card
-from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN, has_advice
+from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN, answered_as, has_advice
 from desk.tables import (
     ButtonRow,
     Conversation,
     Customer,
+    DecisionRow,
     DeliveryRow,
     Message,
     Operator,
@@ -208,6 +210,8 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
         tell_meanwhile(session, desk, customer, conversation, message, intent)
         return Pressed()
     pass_on(session, desk, customer, conversation, message)
+    if chosen and taken:
+        announce(session, desk, customer, conversation, intent)
     if not taken:
         hears_when_back(desk, conversation)
     return Pressed(passed_on_text(session, desk, customer, taken=taken), alert=True)
@@ -230,13 +234,15 @@ def _call_off(press: _Press) -> Pressed:
 def _thumb(press: _Press, *, up: bool) -> Pressed:
     session, customer = press.session, press.customer
     language = language_of(press.desk, customer)
-    about = press.button.argument or None  # nothing: several answers, of which it says no intent
+    about = press.button.argument or None  # nothing: several answers, and so no single intent
     if press.message is not None:
         kind = FeedbackKind.THUMB_UP if up else FeedbackKind.THUMB_DOWN
         note_feedback(session, press.desk, press.message, kind, customer.chat_id, about)
     _drop_keyboard(press, last_row_only=True)
     if up:
-        if about is None or press.conversation.last_intents[:1] == [about]:
+        decision = None if about else session.get(DecisionRow, press.button.message_id)
+        answered = answered_as(decision.choices) if decision is not None else about
+        if press.conversation.last_intents[:1] == [answered]:
             press.conversation.last_intents = []  # it did help, so it was not given in vain
         return Pressed(say("thumb-thanks", language))
     # That of the answer may be over since: resolved, or quiet.

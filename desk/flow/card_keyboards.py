@@ -24,9 +24,11 @@ from desk.flow.composing import (
     keyboard,
 )
 from desk.flow.desk import Desk
+from desk.policy import SEVERAL_QUESTIONS
 from desk.tables import (
     Conversation,
     Customer,
+    DecisionRow,
     Feedback,
     Message,
     PredictionRow,
@@ -120,8 +122,8 @@ def _suggested(
     message: Message,
     prediction: PredictionRow | None,
 ) -> list[str]:
-    """The intents whose answers one tap sends: the likeliest, and what could be asked back about,
-    small talk apart.
+    """The intents whose answers one tap sends: those of several questions, the likeliest, and what
+    could be asked back about, small talk apart.
 
     A tap also teaches, more than anything else: what is unlikely is not held out for it. Where an
     operator has labelled the message, it is that intent's answer alone. What the bot has answered
@@ -129,6 +131,9 @@ def _suggested(
     """
     label = _label(session, message)
     ranking = prediction.ranking if prediction is not None else []
+    decision = session.get(DecisionRow, message.id)
+    several = decision is not None and decision.rule == SEVERAL_QUESTIONS
+    asked = decision.choices if decision and several else []
     likely = [
         entry["name"]
         for place, entry in enumerate(ranking)
@@ -136,7 +141,7 @@ def _suggested(
     ]
     wanted = [
         name
-        for name in (likely if label is None else [label])
+        for name in (dict.fromkeys([*asked, *likely]) if label is None else [label])
         if (known := desk.pack.intents.get(name)) and known.answer is not None
         if name == label or name not in desk.pack.small_talk()
     ]

@@ -367,7 +367,7 @@ def _decide(
 ) -> _Outcome:
     history = _history(desk, conversation)
     read, decision = decide_sentences(alone, sentences, history, desk.pack)
-    if together is None or not in_doubt(decision):
+    if together is None or read is not alone or not in_doubt(decision):
         return _Outcome(read, decision, None)
     counts, decision = decide_continued(alone, together, history, desk.pack)
     return _Outcome(counts, decision, None if counts is alone else waiting.before)

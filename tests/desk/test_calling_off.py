@@ -14,7 +14,7 @@ from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict, with_words
 
 GONE = "All right, then nobody will write to you about this. Write to me at any time."
-OVER = "That is over already. Write to me at any time."
+OVER = "That request is over already. You can write to me at any time."
 
 
 def _told_of_a_person(stage: Stage) -> DeliveryRow:

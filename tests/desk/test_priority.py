@@ -71,6 +71,16 @@ def test_what_can_not_wait_is_told_while_a_colleague_has_the_conversation(urgent
     assert urgent.heard(ANA) == [], "the colleague will speak for themselves"
 
 
+def test_so_is_a_topic_that_is_tapped_then(urgent: Stage) -> None:
+    urgent.ask("what do you do", confidence=0.1)
+    menu = urgent.token("intent", "complaint")
+    urgent.ask("a person please", intent="talk_to_person")
+    urgent.topic()
+    urgent.press(urgent.token("take"), by=OSCAR)
+    urgent.press(menu)
+    assert len(lines_to_all(urgent)) == 1
+
+
 def test_so_is_it_where_a_colleague_opened_the_conversation(urgent: Stage) -> None:
     urgent.ask("when do you open", intent="opening_hours")
     urgent.topic()

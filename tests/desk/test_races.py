@@ -558,7 +558,7 @@ def test_who_calls_it_off_while_a_colleague_takes_it_gets_one_of_both(stage: Sta
             assert state is ConversationState.RESOLVED
             assert said["colleague"] == "This conversation is already resolved."
             over = sorted((said["customer"], said["customer again"]))
-            assert over == ["", "That is over already. Write to me at any time."]
+            assert over == ["", "That request is over already. You can write to me at any time."]
         assert len(stage.conversations(person)) == 1
 
 

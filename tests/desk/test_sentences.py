@@ -20,6 +20,8 @@ from desk.sentences import MOST, sentences
         ("two things: 1) no parcel 2) no refund", ("two things:", "1) no parcel", "2) no refund")),
         ("1. no parcel\n2. no refund", ("no parcel", "no refund")),
         ("订单在哪里？什么时候开门？", ("订单在哪里？", "什么时候开门？")),
+        ("订单在哪?什么时候开门?", ("订单在哪?", "什么时候开门?")),
+        ("1、退款 2、营业时间", ("1、退款", "2、营业时间")),
         ("أين طلبي؟ متى تفتحون؟", ("أين طلبي؟", "متى تفتحون؟")),
         ("it came… broken 😡 refund!!! 😡", ("it came…", "broken 😡 refund!!!")),
     ],
@@ -43,6 +45,10 @@ def test_of_a_long_story_the_first_sentences_are_read_apart() -> None:
     story = " ".join(f"This is sentence {'x' * number}." for number in range(1, 50))
     assert len(sentences(story)) == MOST
     assert sentences(story)[-1] == f"This is sentence {'x' * MOST}."
+
+
+def test_a_run_of_blanks_takes_no_longer_than_words() -> None:
+    assert sentences(f"a{' ' * 200_000}b") == ()
 
 
 @given(st.text(max_size=300))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from sqlalchemy import select
 from classifier.vocabulary import Prediction
 from desk.domain import Action, ConversationState, Decision, FeedbackKind, History
 from desk.flow import deciding, lessons, teaching
-from desk.pack import Pack
+from desk.pack import Escalate, Pack
 from desk.several import decide_sentences
-from desk.tables import Conversation, PredictionRow
+from desk.tables import ButtonRow, Conversation, PredictionRow
 from tests.desk.acting import ANA, BEN, Stage, predict, with_words
 
 BOT = History(ConversationState.BOT)
@@ -140,10 +141,22 @@ def test_a_sentence_that_may_be_unable_to_wait_is_not_asked_back_about(urgent: P
     assert _decide(urgent, predict(**DOUBT), [ORDER, less]).action is Action.CLARIFY
 
 
-def test_for_whom_a_person_is_called_anyway_the_whole_counts(urgent: Pack) -> None:
-    whole = predict(intent="order_status", sentiment="negative")
-    counts, said = decide_sentences(whole, [ORDER, COMPLAINT], BOT, urgent)
-    assert (said.rule, counts) == ("negative_sentiment", whole)
+def test_for_whom_a_person_is_called_anyway_a_sentence_adds_what_can_not_wait_alone(
+    pack: Pack, urgent: Pack
+) -> None:
+    for whole, rule in (
+        (predict(intent="order_status", sentiment="negative"), "negative_sentiment"),
+        (predict(intent="talk_to_person"), "intent_needs_person"),
+    ):
+        counts, said = decide_sentences(whole, [ORDER, COMPLAINT], BOT, pack)
+        assert (said.rule, counts) == (rule, whole)
+        counts, said = decide_sentences(whole, [ORDER, COMPLAINT], BOT, urgent)
+        assert said == Decision(Action.ESCALATE, "intent_needs_person", "complaint")
+        assert counts is COMPLAINT
+        hardly = predict(intent="complaint", confidence=0.94)
+        assert decide_sentences(whole, [ORDER, hardly], BOT, urgent)[0] is whole
+    counts, _ = decide_sentences(COMPLAINT, [ORDER, COMPLAINT], BOT, urgent)
+    assert counts is COMPLAINT
 
 
 def test_an_upset_customers_questions_go_to_a_person(pack: Pack) -> None:
@@ -159,9 +172,11 @@ def test_the_same_answers_again_call_a_person(pack: Pack) -> None:
     def after(*answers: str) -> str:
         return _decide(pack, whole, sentences, History(BOT.state, last_intents=answers)).rule
 
-    assert after("opening_hours", "order_status") == "same_answer_again"
-    assert after("order_status") == "several_questions"
-    assert after("refund", "order_status") == "several_questions"
+    both = "opening_hours+order_status"
+    assert after(both, both) == "same_answer_again"
+    assert after(both) == "several_questions"
+    assert after("order_status", "order_status") == "several_questions"
+    assert after(both, "order_status") == "several_questions"
 
 
 def test_more_than_three_questions_and_more_than_fits_go_to_a_person(pack: Pack) -> None:
@@ -171,8 +186,9 @@ def test_more_than_three_questions_and_more_than_fits_go_to_a_person(pack: Pack)
     three = [ORDER, HOURS, REFUND]
     assert len(_decide(pack, whole, three).choices) == 3
     four = [*three, predict(intent="talk_to_person")]
+    names = ("order_status", "opening_hours", "refund", "talk_to_person")
     assert _decide(pack, whole, four) == Decision(
-        Action.ESCALATE, "several_questions", "order_status"
+        Action.ESCALATE, "several_questions", "order_status", names
     )
     long = with_words(pack, "refund", answer={"en": "x", "zh": "长" * 3300})
     assert _decide(long, whole, [ORDER, REFUND]).action is Action.ESCALATE
@@ -185,7 +201,9 @@ def test_who_waits_reads_what_to_do_about_any_sentence_once(urgent: Pack) -> Non
     told = History(ConversationState.WAITING, said=("complaint",))
     assert _decide(urgent, whole, [ORDER, COMPLAINT], told).rule == "waiting_for_person"
     hardly = predict(intent="complaint", confidence=0.94)
-    assert _decide(urgent, whole, [ORDER, hardly], WAITING).rule == "waiting_for_person"
+    counts, said = decide_sentences(whole, [ORDER, hardly], WAITING, urgent)
+    assert (said.rule, counts) == ("waiting_for_person", hardly)
+    assert decide_sentences(whole, [ORDER, HOURS], WAITING, urgent)[0] is whole
 
 
 def test_with_a_person_in_charge_a_sentence_that_can_not_wait_is_noticed(urgent: Pack) -> None:
@@ -210,7 +228,7 @@ def test_both_answers_come_as_one_message_under_their_titles(stage: Stage) -> No
         "<b>Where is my order?</b>\nBouquets take <b>2</b> days, Ana."
     )
     assert stage.decision(message_id).choices == ["opening_hours", "order_status"]
-    assert stage.one(_last_intents()) == ["order_status", "opening_hours"]
+    assert stage.one(_last_intents()) == ["opening_hours+order_status"]
 
 
 def test_under_both_answers_stand_the_buttons_of_each_but_for_what_is_said(stage: Stage) -> None:
@@ -234,12 +252,46 @@ def test_a_thumb_under_both_teaches_nothing_and_is_counted(stage: Stage) -> None
     assert stage.press(stage.token("up")).text == "Thank you!"
     assert stage.feedback() == [(message_id, "thumb_up", None, ANA.chat_id)]
     assert lessons.learned(stage.desk) == []
-    assert stage.one(_last_intents()) == []
+    assert stage.one(_last_intents()) == [], "it did help"
     nothing: dict[str, Any] = dict.fromkeys(
         ("heard", "counting", "aside", "test", "sentiments"), ()
     )
     (word,) = teaching.words(stage.desk, teaching.Which(), **nothing)
     assert (word.kind, word.outcome) == (FeedbackKind.THUMB_UP, teaching.Outcome.SEVERAL)
+
+
+def test_a_thumb_under_both_says_nothing_of_an_answer_since(stage: Stage) -> None:
+    _ask(stage, predict(**DOUBT), HOURS, ORDER)
+    thumb = stage.token("up")
+    stage.ask("my money back", intent="refund")
+    stage.send_all()
+    stage.press(thumb)
+    assert stage.one(_last_intents()) == ["refund", "opening_hours+order_status"]
+
+
+def test_too_many_questions_are_one_tap_each_for_who_is_called(stage: Stage) -> None:
+    refund = stage.desk.pack.intents["refund"].answer
+    pack = with_words(stage.desk.pack, "talk_to_person", escalate=Escalate.NEVER, answer=refund)
+    stage.desk = replace(stage.desk, pack=pack)
+    _ask(stage, predict(**DOUBT), REFUND, ORDER, predict(intent="talk_to_person"), HOURS)
+    stage.topic()
+    assert stage.all(_answers_to_tap()) == ["order_status", "refund", "talk_to_person"]
+
+
+def test_what_may_be_urgent_is_not_lost_where_the_message_goes_on_with_one_before(
+    stage: Stage,
+) -> None:
+    pack = with_words(stage.desk.pack, "complaint", answer={"en": "Put it out."}, priority=True)
+    stage.desk = replace(stage.desk, pack=pack)
+    stage.ask("my roses", **DOUBT)
+    job = stage.write("There is a fire. And they didn't come")
+    assert job is not None
+    (waiting,) = deciding.pending(stage.desk, [job]).values()
+    fire = predict(intent="complaint", confidence=0.9)
+    read = [(waiting, predict(**DOUBT))]
+    deciding.decide_batch(stage.desk, read, {job: ORDER}, {job: [fire, ORDER]})
+    decision = stage.decision(job[0])
+    assert (decision.rule, decision.intent) == ("may_need_person", "complaint")
 
 
 def test_who_dislikes_both_gets_a_person_who_sees_what_was_said(stage: Stage) -> None:
@@ -256,6 +308,10 @@ def test_the_prediction_that_is_kept_is_of_the_sentence_that_called_a_person(sta
     message_id = _ask(stage, predict(intent="order_status"), ORDER, COMPLAINT)
     row = stage.row(PredictionRow, message_id)
     assert (row.intent, stage.decision(message_id).intent) == ("complaint", "complaint")
+
+
+def _answers_to_tap() -> Any:
+    return select(ButtonRow.argument).where(ButtonRow.action == "send").order_by(ButtonRow.argument)
 
 
 def _last_intents() -> Any:
