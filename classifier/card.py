@@ -72,7 +72,7 @@ def held_out_remarks(held_out: int, calibration: Calibration) -> tuple[str, str]
         "was trained on all. Temperature and thresholds were chosen on them, so their calibration "
         "and coverage are a little flattering there."
         if held_out
-        else "Of so few examples none could be held out."
+        else "Too few of the examples may measure a model for any to be held out."
     )
     if calibration.held_out < held_out:
         repeats = held_out - calibration.held_out

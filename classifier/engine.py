@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from weakref import WeakSet
 
 import numpy as np
 from safetensors import SafetensorError
@@ -123,12 +125,27 @@ class Classifier:
         self.token_budget = backend.token_budget
         self.timings = Timings()
         self._tokenizer = tokenizer
+        self._limit = tokenizer.truncation
+        self._renew_locks()
+        _LOADED.add(self)
+
+    def _renew_locks(self) -> None:
         # `tokenise` changes the tokenizer meanwhile, and a graph of CUDA has one place for its
         # inputs.
         self._tokenising = Lock()
         self._computing: AbstractContextManager[object] = (
-            nullcontext() if backend.device == "cpu" else Lock()
+            nullcontext() if self.device == "cpu" else Lock()
         )
+
+    def _begin_in_child(self) -> None:
+        """In a process that was forked just now: nobody is left who would release a lock."""
+        if self._tokenising.locked():
+            # Nor anybody who would give the tokenizer back, and switch its truncation on again.
+            self._tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+            self._tokenizer.no_truncation()
+            if self._limit is not None:
+                self._tokenizer.enable_truncation(**self._limit)
+        self._renew_locks()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -283,6 +300,18 @@ class Classifier:
     def _tokenise(self, texts: Sequence[str]) -> Sequences:
         with self._tokenising:
             return tokenise(self._tokenizer, texts)
+
+
+_LOADED: WeakSet[Classifier] = WeakSet()
+
+
+def _begin_in_child() -> None:
+    for classifier in _LOADED:
+        classifier._begin_in_child()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_begin_in_child)
 
 
 @dataclass(slots=True)

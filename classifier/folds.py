@@ -45,7 +45,8 @@ def folds(examples: Sequence[Example], count: int, seed: int = SEED) -> list[lis
     Rows of one text, `normalised`, stay together: to be asked what it has read would flatter a
     model. The same examples and seed give the same folds.
 
-    Raises `DataError` where there are fewer different texts than folds, or fewer than two folds.
+    Raises `DataError` where fewer different texts measure than there are folds, or for fewer than
+    two folds.
     """
     if count < 2:
         raise DataError(f"{count} folds: cross-validation takes at least 2")
@@ -53,6 +54,8 @@ def folds(examples: Sequence[Example], count: int, seed: int = SEED) -> list[lis
     for row, example in enumerate(examples):
         if example.measures:
             same[normalised(example.text)].append(row)
+    if examples and not same:
+        raise DataError(f"none of the {len(examples)} examples may measure a model")
     if len(same) < count:
         raise DataError(f"{count} folds of {len(same)} different texts; take fewer folds")
     groups = list(same.values())

@@ -42,6 +42,15 @@ def count_threads() -> int:
     return os.cpu_count() or 1
 
 
+def _begin_in_child() -> None:
+    global _lock  # noqa: PLW0603 - nobody is left who would release the one of before
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_begin_in_child)
+
+
 @contextmanager
 def lone_numpy() -> Iterator[None]:
     """Within it numpy multiplies with one thread, for the whole process; afterwards as before."""

@@ -58,7 +58,7 @@ def unread(tokenizer: Tokenizer, examples: Sequence[Example]) -> Unread:
     sequences = tokenise(tokenizer, [e.text for e in examples])
     vocabulary = tokenizer.get_vocab()
     begins = np.ones(max(vocabulary.values()) + 1, dtype=np.bool_)
-    within = getattr(tokenizer.model, "continuing_subword_prefix", "##")
+    within = getattr(tokenizer.model, "continuing_subword_prefix", None) or "##"
     begins[[number for token, number in vocabulary.items() if token.startswith(within)]] = False
     begins[tokenizer.encode("").ids] = False
     missing = sequences.ids == unknown

@@ -11,6 +11,7 @@ from cli.errors import wrong_argument
 from cli.options import (
     DeviceOption,
     load_model,
+    measuring,
     read_labelled,
     settings_for,
     tell_repeats,
@@ -53,6 +54,8 @@ def compare(
 
     source = data or settings.pack_dir / "test.jsonl"
     examples = read_labelled(source)
+    if data is not None:
+        examples = measuring(examples, source)
     texts = [example.text for example in examples]
     # Both are loaded before either predicts: a wrong name is told at once.
     first, second = (load_model(settings, name) for name in (a, b))

@@ -13,6 +13,7 @@ from cli.options import (
     DeviceOption,
     ModelOption,
     load_model,
+    measuring,
     read_labelled,
     settings_for,
     tell_repeats,
@@ -95,7 +96,8 @@ def evaluate(
         )
     settings = settings_for(device)
     source = data or settings.pack_dir / ("examples.jsonl" if cross_validate else "test.jsonl")
-    examples = read_labelled(source)
+    rows = read_labelled(source)
+    examples = measuring(rows, source) if data or cross_validate else rows
     if out is not None:
         from classifier.report import check_report_target
 
@@ -110,8 +112,7 @@ def evaluate(
 
         # As `train`: a file says nothing of the errors that answers may have.
         recipe = Recipe() if data else recipe_of(load_pack(settings))
-        predictions, measures = _cross_validate(settings, examples, source, cross_validate, recipe)
-        examples = [example for example in examples if example.measures]
+        predictions, measures = _cross_validate(settings, rows, source, cross_validate, recipe)
         title = f"Cross-validation, {cross_validate} folds"
     else:
         version, predictions, measures = _measure(settings, model, examples, source)

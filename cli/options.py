@@ -122,7 +122,28 @@ def check_test(examples: list[Example], source: Path, test: list[Example], where
         )
 
 
-def tell_repeats(examples: list[Example], source: Path, what: str) -> dict[str, int]:
+def measuring(examples: list[Example], source: Path) -> list[Example]:
+    """The examples that a model may be measured by; says how many are left out.
+
+    Raises `MisconfiguredError` where there is none.
+    """
+    kept = [example for example in examples if example.measures]
+    if not kept:
+        raise MisconfiguredError(
+            f'None of the {len(examples):,} rows of {source} may measure a model ("measures": '
+            "false): each has its label because a model was right about it. Take data that people "
+            "labelled."
+        )
+    if left := len(examples) - len(kept):
+        notices().print(
+            f"{left:,} of the {len(examples):,} rows of {source} measure no model "
+            '("measures": false): these figures leave them out.',
+            markup=False,
+        )
+    return kept
+
+
+def tell_repeats(examples: list[Example], source: Path | str, what: str) -> dict[str, int]:
     """Say how many rows have a text that one before them has, and `what` counts it once; their
     number as `repeats`, nothing where there is none."""
     from classifier.likeness import normalised

@@ -15,6 +15,7 @@ from cli.options import (
     ModelOption,
     evidence_sentence,
     load_model,
+    measuring,
     read_labelled,
     settings_for,
     tell_repeats,
@@ -88,6 +89,8 @@ def thresholds(
 
     source = data or settings.pack_dir / "test.jsonl"
     examples = read_labelled(source)
+    if data is not None:
+        examples = measuring(examples, source)
     classifier = load_model(settings, model)
     warn_of_training_data(classifier, examples, source)
     unknown_labels(f"Model {classifier.version}", classifier.labels.intents, examples, source)

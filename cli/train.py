@@ -200,7 +200,9 @@ def _warn_of_labels(examples: list[Example], source: Path) -> None:
                 f"intent {name} is an intent like others; for what is out of scope write oos",
                 markup=False,
             )
-    tell_repeats(examples, source, "what is proven counts")
+    proving = [example for example in examples if example.measures]
+    of = source if len(proving) == len(examples) else f"{source} that measure"
+    tell_repeats(proving, of, "what is proven counts")
 
 
 def _fit(

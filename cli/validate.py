@@ -151,9 +151,11 @@ def _ask_model(checked: Checked, settings: Settings) -> dict[str, str]:
     asked, reasons = _answerable(rows)
     if any(importlib.util.find_spec(name) is None for name in ("torch", "numpy", "tokenizers")):
         return dict.fromkeys((*asked, *reasons), "torch is not installed here")
-    _warn_of_unread(checked, settings.base_model)
+    unread = _warn_of_unread(checked, settings.base_model)
     if not asked:
-        return reasons
+        if unread is None:
+            return reasons
+        return {kind: f"{reason}; {unread}" for kind, reason in reasons.items()}
     notices().print(f"Looking for {', and '.join(LOOKED_FOR[kind] for kind in asked)} …")
     from classifier.base import BaseModelError
     from classifier.data import DataError
@@ -181,8 +183,9 @@ def _ask_model(checked: Checked, settings: Settings) -> dict[str, str]:
     return reasons
 
 
-def _warn_of_unread(checked: Checked, base: str) -> None:
-    """Add to the findings of each file what the base model can't read of it."""
+def _warn_of_unread(checked: Checked, base: str) -> str | None:
+    """Add to the findings of each file what the base model can't read of it; returns why it can't
+    be asked."""
     from classifier.base import BaseModelError, find_base, load_tokenizer
     from classifier.data import Example
     from classifier.unread import unread
@@ -190,12 +193,13 @@ def _warn_of_unread(checked: Checked, base: str) -> None:
 
     try:
         tokenizer = load_tokenizer(find_base(base))
-    except BaseModelError:  # told where it is asked about labels
-        return
+    except BaseModelError as error:
+        return str(error)
     for data in checked.files:
         missing = unread(tokenizer, [Example(row.text, row.intent) for row in data.rows])
         if (sentence := missing.sentence(base)) is not None:
             data.warn(Kind.UNREAD, None, sentence)
+    return None
 
 
 def _answerable(

@@ -35,7 +35,8 @@ def training_examples(
             continue
         labelled = example
         if (item := taught.get(key)) is not None and item.kind in lessons.OPERATORS_WORD:
-            labelled = replace(labelled, intent=item.intent)
+            # Whatever a customer liked: now it has its label from somebody who read it.
+            labelled = replace(labelled, intent=item.intent, measures=True)
         if (mood := moods.get(key)) is not None:
             labelled = replace(labelled, sentiment=mood.sentiment)
         examples.append(labelled)

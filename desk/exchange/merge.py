@@ -166,7 +166,8 @@ class _Merge:
             raise ExchangeError("\n".join(self.clashes.values()))
         tested = self._tested({*self.known, *intents}, {*self.replies, *replies})
         tests, test = self._new_rows(tested, held_out, [*present, *added], "in_examples")
-        unknown = len(self.material.tests) - len(tested)
+        useless = sum(not row.measures for row in self.material.tests)
+        unknown = len(self.material.tests) - useless - len(tested)
         return Plan(
             folder=self.folder,
             new=self.pack is None,
@@ -179,7 +180,12 @@ class _Merge:
             examples=examples,
             answers=answers,
             tests=tuple(tests),
-            test=test | {"read": len(self.material.tests), "unknown": unknown},
+            test=test
+            | {
+                "read": len(self.material.tests),
+                "unknown": unknown,
+                "measure_nothing": useless,
+            },
             notices=[*self._mistyped(intents, [*present, *added]), *self.notices],
         )
 
@@ -215,15 +221,25 @@ class _Merge:
                 yield Notice(f"{said}; is it mistyped?", places.get(name))
 
     def _tested(self, intents: Container[str], replies: Container[str]) -> list[Labelled]:
-        """The rows for the test, but for those of intents that the pack won't have."""
+        """The rows for the test, but for those of intents that the pack won't have, and those that
+        measure nothing."""
         rows: list[Labelled] = []
         unknown: defaultdict[str, list[str]] = defaultdict(list)
+        useless = []
         for row in self.material.tests:
             name = row.intent and self._name(row.intent)
-            if row.intent and name not in intents:
+            if not row.measures:
+                useless.append(row.where)
+            elif row.intent and name not in intents:
                 unknown[row.intent].append(row.where)
             else:
                 rows.append(replace(row, intent=name))
+        if useless:
+            self._say(
+                f'rows that measure no model ({len(useless)} with "measures": false) are not '
+                "imported into the test; import them as examples",
+                useless[0],
+            )
         for label, places in unknown.items():
             why, mend = f"no intent is called {label!r}", "import its examples first"
             if (name := self._name(label)) in replies:
@@ -254,11 +270,17 @@ class _Merge:
         names = ("read", "added", "completed", "present", "conflicts", in_apart, "too_long")
         count = dict.fromkeys(names, 0)
         added: dict[str, Labelled] = {}
+        unmarked = []
         for new in rows:
             count["read"] += 1
             key = exact_key(new.text)
             if key in seen:
-                count[self._repeated(new, seen[key], added, key)] += 1
+                became = self._repeated(new, seen[key], added, key)
+                count[became] += 1
+                # A row that is not private was written and labelled by an author: it measures.
+                places = [row.where for row in seen[key] if row.private and row.measures]
+                if became == "present" and not new.measures:
+                    unmarked += places[:1]
             elif any(_leaks(new, other) for other in others.get(normalised(new.text), ())):
                 count[in_apart] += 1
             elif len(new.text) > MOST_TEXT:
@@ -268,6 +290,13 @@ class _Merge:
             else:
                 seen[key].append(new)
                 added[key] = new
+        if unmarked:
+            self._say(
+                f'{counted(len(unmarked))} of the pack lack the "measures": false that they have '
+                "here, and stay as they are; write it there where they came from an export of "
+                "before there was that mark",
+                unmarked[0],
+            )
         count["added"] = len(added)
         return list(added.values()), count
 
@@ -291,6 +320,8 @@ class _Merge:
                 row,
                 intent=more.get("intent", row.intent),
                 sentiment=more.get("sentiment", row.sentiment),
+                private=row.private or new.private,
+                measures=row.measures and new.measures,
             )
             return "completed"
         for kind, label in more.items():

@@ -246,7 +246,16 @@ def _check_single(train: DataFile, kind: str, labels: Collection[str]) -> None:
 
 
 def check_leaks(train: DataFile, test: DataFile) -> None:
-    """Test texts that the model has seen in training, word for word or nearly so."""
+    """Test texts that flatter: the model has seen them in training, word for word or nearly so, or
+    they have their labels because one was right about them."""
+    for row in test.rows:
+        if not row.measures:
+            test.warn(
+                Kind.ROW,
+                row.line,
+                f'{row.text!r} is to measure no model ("measures": false), and a test measures by '
+                f"each row: move it to {train.name}",
+            )
     for row, seen in leaks(train.rows, test.rows):
         differ = conflict(row, seen[0])
         if seen[0].key == row.key:

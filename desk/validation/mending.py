@@ -110,6 +110,13 @@ class Mending:
                 left.append(row)
             else:
                 self._remove(data, row, f"stands already in line {same.line}")
+                marked = _marked(same, row)
+                if marked != same:
+                    self._records[data.path][same.record] = data.rewritten(marked)
+                    said = f"{same.text!r} has the marks of line {row.line}, too"
+                    self.changes.append(Change(data.name, same.line, said))
+                    kept[row.key][kept[row.key].index(same)] = marked
+                    left[left.index(same)] = marked
         return left
 
     def _leaks(
@@ -133,6 +140,16 @@ class Mending:
     def _remove(self, data: DataFile, row: Row, why: str) -> None:
         self._records[data.path][row.record] = ""
         self.changes.append(Change(data.name, row.line, f"removed {row.text!r}: it {why}"))
+
+
+def _marked(same: Row, row: Row) -> Row:
+    """A row with what marks a repeat of it has: it is a customer's own words where either is, and
+    measures where either does under that intent."""
+    return replace(
+        same,
+        private=same.private or row.private,
+        measures=same.measures or (row.measures and row.intent == same.intent),
+    )
 
 
 def _differ(rows: Sequence[Row]) -> bool:

@@ -57,7 +57,9 @@ class Row:
     intent: str | None = None
     sentiment: str | None = None
     unsure: bool = False
-    """Whether there is more that might be a label, but can't be read as one."""
+    """Whether there is more that might be a label or a mark, but can't be read as one."""
+    private: bool = FLAGS["private"]
+    measures: bool = FLAGS["measures"]
 
     @property
     def text(self) -> str:
@@ -103,13 +105,17 @@ class DataFile:
         self.findings.append(Finding(Severity.WARNING, kind, self.name, line, message))
 
     def rewritten(self, row: Row) -> str:
-        """The record of a row with the row's text in it, all else as it was."""
+        """The record of a row with the row's text and marks in it, all else as it was."""
         record = self.records[row.record]
         body = record.rstrip("\r\n")
         end = record[len(body) :]
         if not self.csv:
             entry = json.loads(body)
             entry["text"] = row.written
+            for flag, mark in {"private": row.private, "measures": row.measures}.items():
+                given = entry.get(flag, FLAGS[flag])
+                if isinstance(given, bool) and given != mark:
+                    entry[flag] = mark
             line = json.dumps(entry, ensure_ascii=False)
             return (json.dumps(entry) if _HALF.search(line) else line) + end
         with csv_text.cells_of_any_length(record):
@@ -269,8 +275,11 @@ class DataFile:
             self.error(Kind.ROW, line, 'this is no object; write {"text": …, "intent": …}')
             return
         unknown = sorted(entry.keys() - self._columns - FLAGS.keys())
+        marks = {}
         for flag, default in FLAGS.items() if not self.csv else ():
-            if not isinstance(entry.get(flag, default), bool):
+            if isinstance(mark := entry.get(flag, default), bool):
+                marks[flag] = mark
+            else:
                 self.error(Kind.ROW, line, f"{flag} must be true or false")
         for key in unknown if not self.csv else ():  # a CSV's header was told of once
             self.error(Kind.ROW, line, f"key {key!r} is not known; {self._known()}")
@@ -289,9 +298,11 @@ class DataFile:
                 Kind.ROW, line, "there is neither an intent nor a sentiment; add one of them"
             )
         more = any(not _blank(entry[key]) for key in unknown)
-        unsure = more or not (intent_read and sentiment_read)
+        marked = self.csv or len(marks) == len(FLAGS)
+        unsure = more or not (marked and intent_read and sentiment_read)
         keys = exact_key(text), normalised(text)
-        self.rows.append(Row(record, line, text, *keys, intent, sentiment, unsure))
+        flags = [marks.get(flag, default) for flag, default in FLAGS.items()]
+        self.rows.append(Row(record, line, text, *keys, intent, sentiment, unsure, *flags))
 
     def _check_text(self, line: int, text: str) -> None:
         if len(text) > MOST_TEXT:

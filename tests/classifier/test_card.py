@@ -102,6 +102,6 @@ def test_a_card_says_how_many_held_out_examples_repeat_a_text() -> None:
 
 def test_a_card_without_held_out_examples_tells_no_story_of_them() -> None:
     card = model_card(ABOUT, METRICS | {"held_out": 0, "validation": {}}, Calibration())
-    assert "none could be held out" in card
+    assert "Too few of the examples may measure a model for any to be held out." in card
     assert "were predicted by models" not in card
     assert "were predicted by models" in model_card(ABOUT, METRICS, Calibration())

@@ -277,7 +277,7 @@ def test_an_unknown_device_is_refused(name: str) -> None:
 
 
 def test_a_device_may_be_torchs_own() -> None:
-    assert find_device(torch.device("cpu")) == "cpu"
+    assert find_device(torch.device("cpu")) == find_device(torch.device("cpu", 0)) == "cpu"
 
 
 def test_a_cuda_device_that_is_not_there_is_refused() -> None:

@@ -143,6 +143,12 @@ def test_what_measures_no_model_is_read_by_all_and_asked_of_none(
     assert measures == evaluate(predictions, examples)
 
 
+def test_where_no_example_may_measure_a_model_fewer_folds_are_no_way_out() -> None:
+    liked = [replace(e, measures=False) for e in make_examples(each=2)]
+    with pytest.raises(DataError, match=f"none of the {len(liked)} examples may measure a model"):
+        folds(liked, 2)
+
+
 def test_a_fold_that_answered_nothing_is_not_counted_as_right(
     tiny_base: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

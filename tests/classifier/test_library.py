@@ -84,6 +84,45 @@ os.wait()
     assert "load it in the process that uses it" in done.stdout, done.stderr
 
 
+def test_a_process_forked_while_a_thread_calls_the_classifier_can_call_it_too(
+    trained: Any, tmp_path: Path
+) -> None:
+    code = f"""
+import os, signal, threading, time
+from classifier import Classifier, engine, threads
+from classifier.engine import tokenise
+classifier = Classifier.load({str(trained[0])!r}, device="cpu")
+assert classifier.backend.name == "onnxruntime"
+texts = ["thanks " * 9000] * 70
+wanted = classifier._tokenise(texts).lists()
+begun, done = threading.Event(), threading.Event()
+class Slow:  # as a tokenizer that somebody is within, its truncation switched off
+    def __getattr__(self, name):
+        return getattr(own, name)
+    def encode_batch_fast(self, *args, **more):
+        begun.set()
+        done.wait()
+        return own.encode_batch_fast(*args, **more)
+own, classifier._tokenizer = classifier._tokenizer, Slow()
+thread = threading.Thread(target=classifier, args=(texts,))
+thread.start()
+begun.wait()
+with threads._lock:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        with threads._lock:
+            classifier(["thanks"])
+            assert classifier._tokenise(texts).lists() == wanted
+        os._exit(0)
+print("ended with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+done.set()
+thread.join()
+"""
+    done = run(code, tmp_path)
+    assert done.stdout == "ended with 0\n", done.stderr
+
+
 def test_a_classifier_is_not_pickled_and_says_what_to_do(classifier: Classifier) -> None:
     with pytest.raises(TypeError, match="load it in each process"):
         pickle.dumps(classifier)

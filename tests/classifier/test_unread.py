@@ -43,6 +43,11 @@ def test_a_tokenizer_that_knows_no_unknown_token_reads_all() -> None:
     assert unread(Tokenizer(BPE({"a": 0}, [])), [Example("退款", "refund")]) == Unread(0.0, 0)
 
 
+def test_a_tokenizer_that_joins_pieces_without_a_sign_has_unknown_ones_too() -> None:
+    tokenizer = Tokenizer(BPE({"[UNK]": 0, "a": 1}, [], unk_token="[UNK]"))
+    assert unread(tokenizer, [Example("ab", "refund")]) == Unread(0.5, 0)
+
+
 @pytest.mark.parametrize(
     ("found", "says"),
     [

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from classifier import folds, registry
-from classifier.data import Example
+from classifier.data import Example, dump_jsonl
 from classifier.engine import Classifier
 from classifier.evaluate import evaluate
 from classifier.report.write import FILES
@@ -320,6 +320,39 @@ def test_texts_that_stand_there_more_than_once_are_told(place: Place, frontdesk:
     assert frontdesk("evaluate", "--data", str(data), "--out", "report").code == 0
     page = (place.folder / "report" / "report.html").read_text()
     assert "5 of them repeat a text: bounds count it once." in page
+
+
+@pytest.mark.parametrize("verb", [("evaluate",), ("thresholds",), ("compare", *["champion"] * 2)])
+def test_what_customers_liked_measures_no_model_outside_training_either(
+    place: Place, frontdesk: Command, verb: tuple[str, ...]
+) -> None:
+    rows = list({e.text: e for e in make_examples(each=6)}.values())
+    labelled = write_jsonl(place.folder / "labelled.jsonl", rows)
+    liked = [Example(f"{rows[0].text} {n % 3}", rows[0].intent, measures=False) for n in range(9)]
+    data = place.folder / "taught.jsonl"
+    data.write_text(dump_jsonl([*rows, *liked]))
+    result = frontdesk(*verb, "--data", str(data), "--json")
+    assert f"9 of the {len(rows) + 9} rows of {data} measure no model" in result.err
+    assert "repeat" not in result.err
+    expected = frontdesk(*verb, "--data", str(labelled), "--json").json()
+    assert result.json() | {"data": ""} == expected | {"data": ""}
+    data.write_text(dump_jsonl(liked))
+    result = frontdesk(*verb, "--data", str(data), "--json")
+    assert (result.code, result.out) == (2, "")
+    assert f"None of the 9 rows of {data} may measure a model" in result.err
+
+
+def test_repeats_are_counted_among_the_rows_that_measure(place: Place, frontdesk: Command) -> None:
+    rows = list({e.text: e for e in make_examples(each=6)}.values())
+    liked = [Example("i like it", rows[0].intent, measures=False)] * 9
+    data = place.folder / "taught.jsonl"
+    data.write_text(dump_jsonl([*rows, rows[0], *liked]))
+    told = f"1 of the {len(rows) + 1} rows of {data}"
+    result = frontdesk("evaluate", "--cross-validate", "2", "--data", str(data), "--json")
+    assert f"{told} repeat a text" in result.err
+    assert result.json()["repeats"] == 1
+    result = frontdesk("train", "--data", str(data), "--out", "taught", "--quiet")
+    assert f"{told} that measure repeat a text" in result.err
 
 
 def test_an_intent_that_no_model_of_a_fold_can_know_is_told(

@@ -250,6 +250,15 @@ def test_without_a_base_model_a_notice_says_so(
     assert "clean" in result.out
 
 
+def test_without_a_base_model_a_notice_says_so_where_no_label_is_asked_about_either(
+    data: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BASE_MODEL", "./nowhere")
+    data.write_text('{"text": "where is it", "intent": "where"}\n')
+    result = frontdesk("validate", str(data))
+    assert "there is no such directory" in result.err
+
+
 def test_a_device_that_is_not_there_is_the_settings_fault(
     data: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

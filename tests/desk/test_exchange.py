@@ -235,6 +235,7 @@ def test_a_test_is_renamed_like_the_examples_and_kept_apart_from_them(pack_folde
             Labelled("t:9", "who are you", "bot id"),
             Labelled("t:10", "are you a robot", "bot id"),
             Labelled("t:11", "x" * 4097, "refund"),
+            Labelled("t:12", "i like it", "refund", measures=False),
         ],
     )
     plan = merge.plan(pack_folder, material, present, held_out)
@@ -245,7 +246,7 @@ def test_a_test_is_renamed_like_the_examples_and_kept_apart_from_them(pack_folde
         ("lovely", None),
     ]
     assert plan.test == {
-        "read": 11,
+        "read": 12,
         "added": 4,
         "completed": 0,
         "present": 1,
@@ -253,13 +254,43 @@ def test_a_test_is_renamed_like_the_examples_and_kept_apart_from_them(pack_folde
         "in_examples": 2,
         "too_long": 1,
         "unknown": 2,
+        "measure_nothing": 1,
     }
+    assert 't:12: rows that measure no model (1 with "measures": false) are not' in said(plan)
     assert plan.intents == ("gift_wrap",)
     assert "t:9: no intent is called 'bot id', so its rows (2) are not imported" in said(plan)
     assert "t:8: 'Money back' is opening_hours here and refund in test.jsonl:1" in said(plan)
     before = path.read_text()
     plan.write("", "more\n")
     assert path.read_text() == before + "more\n"
+
+
+def test_what_the_pack_has_without_the_mark_that_it_measures_nothing_is_told(
+    pack_folder: Path,
+) -> None:
+    present = [
+        Labelled("examples.jsonl:1", "i like it", "refund", private=True),
+        Labelled("examples.jsonl:2", "an author's", "refund"),
+        Labelled("examples.jsonl:3", "marked", "refund", private=True, measures=False),
+    ]
+    rows = [
+        Labelled(f"e:{n}", text, "refund", None, private=True, measures=False)
+        for n, text in enumerate(["I like it", "an author's", "marked", "new"])
+    ]
+    plan = merge.plan(pack_folder, Material(examples=rows), present)
+    assert (plan.examples["present"], plan.examples["added"]) == (3, 1)
+    [notice] = plan.notices
+    assert notice.where == "examples.jsonl:1"
+    assert 'lack the "measures": false that they have here' in notice.message
+
+
+def test_a_row_of_two_measures_if_both_do_and_is_private_if_one_is(pack_folder: Path) -> None:
+    rows = [
+        Labelled("e:1", "i like it", None, "positive"),
+        Labelled("e:2", "i like it", "refund", private=True, measures=False),
+    ]
+    [row] = merge.plan(pack_folder, Material(examples=rows)).added
+    assert (row.intent, row.private, row.measures) == ("refund", True, False)
 
 
 def test_rows_of_a_test_whose_label_is_a_replys_name_are_told_the_way_out(

@@ -122,6 +122,32 @@ def test_a_mended_line_keeps_its_other_keys_and_their_order(data: Path) -> None:
     assert data.read_text() == '{"intent": "a", "text": "hi", "note": [1, 2.5]}\n'
 
 
+def test_of_repeats_the_one_that_stays_is_private_if_any_is_and_measures_if_any_does(
+    data: Path,
+) -> None:
+    liked = '{"text": "hi", "private": true, "measures": false, "intent": "a"}\n'
+    unclear = '{"text": "hi", "intent": "a", "private": "yes"}\n'
+    data.write_text(_row("hi") + liked + unclear)
+    assert _mend(data) == ["data.jsonl:1", "data.jsonl:2"]
+    assert data.read_text() == '{"text": "hi", "intent": "a", "private": true}\n' + unclear
+    data.write_text(liked + _row("hi"))
+    assert _mend(data) == ["data.jsonl:1", "data.jsonl:2"]
+    assert data.read_text() == liked.replace("false", "true")
+    # Of a mood alone nothing follows for the intent.
+    mood = '{"text": "hi", "intent": "a", "sentiment": "neutral", "measures": false}\n'
+    data.write_text(mood + _row("hi", None, "neutral"))
+    assert _mend(data) == ["data.jsonl:2"]
+    assert data.read_text() == mood
+
+
+def test_a_row_of_the_test_that_is_to_measure_nothing_is_told(data: Path, test: Path) -> None:
+    data.write_text(_row("hi"))
+    test.write_text(_row("bye") + '{"text": "yes", "intent": "a", "measures": false}\n')
+    found = check_files(data, test).findings
+    [told] = [each for each in found if "to measure no model" in each.message]
+    assert (told.severity, told.line, told.file) == (Severity.WARNING, 2, str(test))
+
+
 def test_a_text_that_is_a_repeat_once_it_is_put_right_goes_too(data: Path) -> None:
     data.write_text(_row("café") + _row("cafÃ©") + _row("thÃ©"))
     assert _mend(data) == ["data.jsonl:2", "data.jsonl:2", "data.jsonl:3"]

@@ -48,6 +48,15 @@ def test_a_customers_words_in_the_pack_stay_private_whatever_an_operator_says(cl
     assert training_examples(pack, taught, []) == [Example("where is it", "refund", private=True)]
 
 
+def test_what_an_operator_labelled_measures_though_customers_liked_it_before(clock: Clock) -> None:
+    liked = Example("where is it", "order_status", "neutral", private=True, measures=False)
+    [labelled] = training_examples([liked], [learned("where is it", "order_status", clock)], [])
+    assert labelled.measures
+    # Their mood says nothing of the intent.
+    said = training_examples([liked], [mood("where is it", "neutral", clock)], [])
+    assert said == [liked]
+
+
 def test_texts_that_differ_by_what_means_something_are_taught_apart(clock: Clock) -> None:
     pack = [Example("thanks :)", "thanks", "positive"), Example("thanks :(", "thanks")]
     said = (("thanks :(", "complaint"), ("c#", "hours"), ("c", "thanks"))
