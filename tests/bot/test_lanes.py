@@ -219,6 +219,36 @@ async def test_a_deadlock_is_no_outage_and_the_update_is_handled_at_once(
     assert (row.attempts, troubles) == (0, 0)
 
 
+async def test_a_deadlock_that_comes_again_is_an_outage_and_is_waited_for_longer_and_longer(
+    desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collisions, troubles = 3, 0
+    pauses: list[int] = []
+
+    async def handle(row: InboxRow) -> None:
+        nonlocal collisions
+        if collisions:
+            collisions -= 1
+            raise OperationalError("update", {}, DeadlockDetected("deadlock detected"))
+        await asyncio.to_thread(intake.done, desk, row.id)
+
+    def trouble(*_: object) -> None:
+        nonlocal troubles
+        troubles += 1
+
+    def backoff(failures: int, **_: float) -> float:
+        pauses.append(failures)
+        return 0.01
+
+    monkeypatch.setattr(Disturbance, "trouble", trouble)
+    monkeypatch.setattr("bot.lanes.backoff", backoff)
+    put(desk, (1, 5))
+    async with running(desk, handle):
+        (row,) = await rows.until(Inbox, state=InboxState.DONE)
+    assert (row.attempts, troubles) == (0, 2)
+    assert pauses == [2, 3]
+
+
 async def test_who_wrote_is_told_when_the_database_takes_no_writes_and_is_answered_afterwards(
     postgres_server: PostgresServer,
     postgres_url: str,

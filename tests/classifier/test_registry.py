@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -259,6 +260,8 @@ def test_who_changes_the_champion_waits_for_another_who_does_and_not_for_ever(
     holding.enter_context(registry._locked(tmp_path))
     with ThreadPoolExecutor() as pool:
         promotion = pool.submit(registry.promote, tmp_path, name)
+        time.sleep(0.3)
+        assert not promotion.done()
         holding.close()
         promotion.result(30)
     assert registry.champion(tmp_path) == name

@@ -124,6 +124,17 @@ def test_out_of_scope_texts_show_which_measure_tells_them(telling: str) -> None:
     assert (scores[~familiar] < scope.threshold).mean() > 0.9
 
 
+def test_scores_do_not_hang_on_where_nearness_begins() -> None:
+    random = np.random.default_rng(5)
+    near, odd = random.normal(size=(200, 2)), random.uniform(size=200)
+    familiar = np.arange(200) % 4 > 0
+    near[~familiar] -= 2.0
+    scope, shifted = calibrate(near, odd, familiar), calibrate(near + 50.0, odd, familiar)
+    scores = scope.scores(near, odd)
+    np.testing.assert_allclose(shifted.scores(near + 50.0, odd), scores, atol=1e-3)
+    assert scores[familiar].mean() > 0.7 > 0.3 > scores[~familiar].mean()
+
+
 def test_without_out_of_scope_texts_the_label_counts_for_nothing() -> None:
     near = np.random.default_rng(0).normal(size=(100, 2))
     scope = calibrate(near, np.full(100, 0.3), np.full(100, True))
