@@ -45,7 +45,9 @@ class Example:
     """Whether it is somebody's own words: learned from, and quoted nowhere."""
     measures: bool = True
     """Whether a model may be measured by it, and a promise proved: not where it has its label
-    because a model was right about it. Such a one is only trained on."""
+    because a model was right about it. Such a one is only trained on, and left out of what
+    `evaluate`, `compare`, `thresholds` and a training are given to measure by; a pack's own
+    test.jsonl should have none."""
 
 
 def read_examples(path: str | Path, *, labelled: bool = True) -> list[Example]:

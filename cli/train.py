@@ -18,7 +18,7 @@ from cli.errors import (
     wrong_argument,
     wrong_settings,
 )
-from cli.options import check_test, evidence_sentence, read_labelled, tell_repeats
+from cli.options import check_test, evidence_sentence, measuring, read_labelled, tell_repeats
 from cli.screen import JsonOption, notices, percent, print_json, results, training_progress
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ def _from_file(
     test_examples = None
     if held and (test or held.is_file()):
         test_examples = read_labelled(held)
+        if test:
+            test_examples = measuring(test_examples, held)
         check_test(examples, source, test_examples, held)
     if out is not None:
         with wrong_argument():

@@ -351,8 +351,10 @@ def test_repeats_are_counted_among_the_rows_that_measure(place: Place, frontdesk
     result = frontdesk("evaluate", "--cross-validate", "2", "--data", str(data), "--json")
     assert f"{told} repeat a text" in result.err
     assert result.json()["repeats"] == 1
-    result = frontdesk("train", "--data", str(data), "--out", "taught", "--quiet")
+    source = ("--data", str(data), "--test", str(data))
+    result = frontdesk("train", *source, "--out", "taught", "--quiet", "--json")
     assert f"{told} that measure repeat a text" in result.err
+    assert result.json()["test"]["examples"] == len(rows) + 1
 
 
 def test_an_intent_that_no_model_of_a_fold_can_know_is_told(
