@@ -122,8 +122,8 @@ def begin_trial(desk: Desk, waiting: PendingMessage) -> bool:
         message = session.get(Message, waiting.id, with_for_update=True)
         if message is None or message.state is not MessageState.PENDING:
             return False
-        if message.attempt != waiting.attempt:
-            return False
+        if message.attempt != waiting.attempt or message.trial != waiting.trial:
+            return False  # or somebody else has begun the trial since, and may be dead of it
         message.trial = Trial.ALONE
         message.enqueued_at = desk.clock()  # its time begins now, not with the batch it came in
         return True

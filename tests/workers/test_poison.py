@@ -126,6 +126,15 @@ def test_a_message_that_is_tried_elsewhere_is_left_alone(
         one.run_batch(waiting)
 
 
+def test_a_trial_that_somebody_began_since_the_message_was_read_is_begun_by_nobody_else(
+    stage: Stage, connection: Redis
+) -> None:
+    again = suspect(stage, connection)
+    (waiting,) = deciding.pending(stage.desk, [again]).values()
+    assert deciding.begin_trial(stage.desk, waiting)
+    assert not deciding.begin_trial(stage.desk, waiting)
+
+
 def test_a_message_whose_trial_redis_forgot_is_suspected_again_and_not_given_up(
     stage: Stage, connection: Redis, clock: Clock
 ) -> None:
@@ -163,7 +172,8 @@ def test_a_trial_that_ended_without_a_death_is_no_proof_and_the_message_is_tried
     # As where the database went away in it, and another worker got the retry.
     clock.set(datetime.now(UTC))
     again = suspect(stage, connection)
-    assert deciding.begin_trial(stage.desk, PendingMessage(*again, "where is it"))
+    (waiting,) = deciding.pending(stage.desk, [again]).values()
+    assert deciding.begin_trial(stage.desk, waiting)
     connection.lpop("rq:queue:classify")
     connection.hset(f"rq:job:{queues.classify_job_id(*again)}", "status", status)
     clock.move(seconds=9)
@@ -284,7 +294,8 @@ def test_a_trial_has_its_full_time_however_long_its_batch_has_taken(
     key = f"rq:job:{queues.classify_job_id(*again)}"
     long_ago = (clock() - timedelta(seconds=60)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     connection.hset(key, mapping={"status": "started", "started_at": long_ago})
-    assert deciding.begin_trial(stage.desk, PendingMessage(*again, "where is it"))
+    (waiting,) = deciding.pending(stage.desk, [again]).values()
+    assert deciding.begin_trial(stage.desk, waiting)
     clock.move(seconds=7)
     scheduler.tick()
     assert stage.message(again[0]).state is MessageState.PENDING
