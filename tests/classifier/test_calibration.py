@@ -99,6 +99,7 @@ def test_calibration_survives_json(calibration: Calibration) -> None:
         ({"thresholds": {"a": -0.1}}, "has a threshold outside"),
         ({"temperature": {"intent": 0, "sentiment": 1}}, "has temperatures"),
         ({"temperature": {"intent": 1, "sentiment": float("nan")}}, "has temperatures"),
+        ({"temperature": {"intent": float("inf"), "sentiment": 1}}, "has temperatures"),
         ({"temperature": {"intent": 1}}, "lacks or garbles 'sentiment'"),
         ({"temperature": 1.0}, "lacks or garbles"),
         ({"thresholds": [0.5]}, "lacks or garbles"),

@@ -407,7 +407,15 @@ def test_a_broken_history_is_told_as_such(tmp_path: Path, content: str) -> None:
         registry.history(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{}", '["20261123-143000-ab12cd"]', '[{"promoted": "now"}]'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        '["20261123-143000-ab12cd"]',
+        '[{"promoted": "now"}]',
+        '[{"version": "20261123-143000-ab12cd"}, {"version": 5}]',
+    ],
+)
 def test_a_history_of_another_shape_is_told_as_such(tmp_path: Path, content: str) -> None:
     (tmp_path / registry.HISTORY).write_text(content)
     with pytest.raises(ModelError, match=r"history\.json: is not a list of champions"):

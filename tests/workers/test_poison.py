@@ -285,6 +285,21 @@ def test_a_device_without_room_for_one_text_fails_that_text(
     assert stage.decision(job[0]).rule == "unprocessable"
 
 
+def test_while_one_message_is_tried_alone_no_other_waits_longer_for_its_next_attempt(
+    stage: Stage, connection: Redis, clock: Clock
+) -> None:
+    clock.set(datetime.now(UTC))
+    again = suspect(stage, connection)
+    assert deciding.begin_trial(stage.desk, PendingMessage(*again, "where is it"))
+    connection.hset(f"rq:job:{queues.classify_job_id(*again)}", "status", "started")
+    lost = stage.write("where is mine", BEN)
+    assert lost is not None
+    clock.move(seconds=5)
+    Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None).tick()
+    assert stage.message(lost[0]).attempt == lost[1] + 1
+    assert stage.message(again[0]).attempt == again[1]
+
+
 def test_a_trial_has_its_full_time_however_long_its_batch_has_taken(
     stage: Stage, connection: Redis, clock: Clock
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import pytest
 from redis import Redis
+from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from desk import queues
@@ -35,6 +36,22 @@ def test_a_second_scheduler_waits_until_the_first_gives_its_turn_back(desk: Desk
     assert second.is_mine()
     assert not first.is_mine()
     assert [name for name, _, _ in leases.held(desk)] == [leases.SCHEDULER]
+
+
+def test_a_scheduler_that_can_not_ask_whose_turn_it_is_does_nothing_and_goes_on_asking(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> bool:
+        raise OperationalError("select", {}, Exception("away"))
+
+    turn = Turn(desk)
+    with monkeypatch.context() as patch:
+        patch.setattr(leases, "hold", away)
+        assert not turn.is_mine()
+        assert PROCESS.standby
+    assert turn.is_mine()
+    monkeypatch.setattr(leases, "release", away)
+    turn.give_back()
 
 
 def test_schedulers_whose_turns_overlap_do_nothing_twice(
