@@ -290,7 +290,8 @@ def test_while_one_message_is_tried_alone_no_other_waits_longer_for_its_next_att
 ) -> None:
     clock.set(datetime.now(UTC))
     again = suspect(stage, connection)
-    assert deciding.begin_trial(stage.desk, PendingMessage(*again, "where is it"))
+    (waiting,) = deciding.pending(stage.desk, [again]).values()
+    assert deciding.begin_trial(stage.desk, waiting)
     connection.hset(f"rq:job:{queues.classify_job_id(*again)}", "status", "started")
     lost = stage.write("where is mine", BEN)
     assert lost is not None
