@@ -20,8 +20,8 @@ def find_device(name: str | torch.device = "auto") -> str:
     where a GPU is in question. Raises ValueError for another setting, or for a CUDA device
     that is not there.
     """
-    # To torch `cpu:0` is the CPU; as a setting it would be a mistake.
-    name = name if isinstance(name, str) else str(name).replace("cpu:0", "cpu")
+    if not isinstance(name, str):
+        name = "cpu" if name.type == "cpu" else str(name)  # to torch `cpu:0` is the CPU, too
     if name == "auto":
         if not any(Path(file).exists() for file in GPU_FILES):
             return "cpu"

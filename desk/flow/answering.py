@@ -11,6 +11,8 @@ from desk.flow.cards import LIMIT
 from desk.flow.composing import (
     CHOOSE_INTENT,
     SHOW_INTENT,
+    answer_buttons,
+    answer_text,
     answers_together,
     customer_text,
     intent_title,
@@ -35,7 +37,13 @@ def answer(
     intents: tuple[str, ...],
 ) -> None:
     """Give the pack's answer for an intent to a customer's message, or those for several."""
-    text, buttons = answers_together(desk, customer, intents)
+    if len(intents) == 1:
+        text = answer_text(desk, customer, intents[0])
+        buttons = answer_buttons(desk, customer, intents[0])
+    else:
+        text, buttons = answers_together(desk, customer, intents)
+    if text is None:
+        raise ValueError(f"no answer for {' and '.join(intents)}")
     customer_text(
         session,
         desk,

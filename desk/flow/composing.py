@@ -379,17 +379,11 @@ def titled_answer(desk: Desk, customer: Customer, intent: str) -> str | None:
 
 def answers_together(
     desk: Desk, customer: Customer, intents: tuple[str, ...]
-) -> tuple[str, list[list[Button]]]:
-    """The answers for intents as one text, with the buttons under it; that of one stands alone. A
-    thumb under several is about them all. Raises `ValueError` where an intent has no answer."""
-    as_text = answer_text if len(intents) == 1 else titled_answer
-    texts = {intent: as_text(desk, customer, intent) for intent in intents}
-    lacking = [intent for intent, text in texts.items() if text is None]
-    if lacking:
-        raise ValueError(f"intent {lacking[0]!r} has no answer")
-    text = "\n\n".join(filter(None, texts.values()))
-    if len(intents) == 1:
-        return text, answer_buttons(desk, customer, intents[0])
+) -> tuple[str | None, list[list[Button]]]:
+    """The answers for several intents as one text, with the buttons under it; None where one has no
+    answer. A thumb there is about them all."""
+    texts = [titled_answer(desk, customer, intent) for intent in intents]
+    text = None if None in texts else "\n\n".join(filter(None, texts))
     language, known = language_of(desk, customer), [desk.pack.intents[name] for name in intents]
     rows = [row for intent in known for row in pack_buttons(desk, intent.buttons, language)]
     rows = [

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -61,8 +61,7 @@ LONGEST_PIECE = 200
 """Words that are longer, in UTF-8, were no piece. Of a text the classifier reads 128 tokens: these
 are hardly more than half as many (in Chinese one for three bytes, in English for four), and what
 goes on must be read, too."""
-_NONE: Mapping[tuple[int, int], Prediction] = MappingProxyType({})
-_NOTHING: Mapping[tuple[int, int], Sequence[Prediction]] = MappingProxyType({})
+_NONE: Mapping[tuple[int, int], Any] = MappingProxyType({})
 
 
 def pending(desk: Desk, wanted: Sequence[tuple[int, int]]) -> dict[int, PendingMessage]:
@@ -133,7 +132,7 @@ def decide_batch(
     desk: Desk,
     predicted: Sequence[tuple[PendingMessage, Prediction]],
     together: Mapping[tuple[int, int], Prediction] = _NONE,
-    apart: Mapping[tuple[int, int], Sequence[Prediction]] = _NOTHING,
+    apart: Mapping[tuple[int, int], Sequence[Prediction]] = _NONE,
 ) -> list[tuple[int, int]]:
     """Decide a batch of messages in one transaction, in as many statements as for one of them.
 

@@ -195,58 +195,49 @@ async def test_an_update_whose_statement_can_not_be_right_is_parked_and_holds_up
     assert parked.update_id == 1
 
 
+class Deadlocks:
+    """A handler that ends in so many deadlocks first, and what becomes of them."""
+
+    def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch, collisions: int) -> None:
+        self._desk, self._collisions = desk, collisions
+        self.outages = 0
+        self.pauses: list[int] = []
+        """How many failures each pause was for."""
+        monkeypatch.setattr(Disturbance, "trouble", self._trouble)
+        monkeypatch.setattr("bot.lanes.backoff", self._backoff)
+
+    async def handle(self, row: InboxRow) -> None:
+        if self._collisions:
+            self._collisions -= 1
+            raise OperationalError("update", {}, DeadlockDetected("deadlock detected"))
+        await asyncio.to_thread(intake.done, self._desk, row.id)
+
+    def _trouble(self, *_: object) -> None:
+        self.outages += 1
+
+    def _backoff(self, failures: int, **_: float) -> float:
+        self.pauses.append(failures)
+        return 0.01
+
+
 async def test_a_deadlock_is_no_outage_and_the_update_is_handled_at_once(
     desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collisions, troubles = 1, 0
-
-    async def handle(row: InboxRow) -> None:
-        nonlocal collisions
-        if collisions:
-            collisions -= 1
-            raise OperationalError("update", {}, DeadlockDetected("deadlock detected"))
-        await asyncio.to_thread(intake.done, desk, row.id)
-
-    def trouble(*_: object) -> None:
-        nonlocal troubles
-        troubles += 1
-
-    monkeypatch.setattr(Disturbance, "trouble", trouble)
-    monkeypatch.setattr("bot.lanes.backoff", lambda *_, **__: 60)
+    once = Deadlocks(desk, monkeypatch, 1)
     put(desk, (1, 5))
-    async with running(desk, handle):
+    async with running(desk, once.handle):
         (row,) = await rows.until(Inbox, state=InboxState.DONE)
-    assert (row.attempts, troubles) == (0, 0)
+    assert (row.attempts, once.outages, once.pauses) == (0, 0, [])
 
 
 async def test_a_deadlock_that_comes_again_is_an_outage_and_is_waited_for_longer_and_longer(
     desk: Desk, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collisions, troubles = 3, 0
-    pauses: list[int] = []
-
-    async def handle(row: InboxRow) -> None:
-        nonlocal collisions
-        if collisions:
-            collisions -= 1
-            raise OperationalError("update", {}, DeadlockDetected("deadlock detected"))
-        await asyncio.to_thread(intake.done, desk, row.id)
-
-    def trouble(*_: object) -> None:
-        nonlocal troubles
-        troubles += 1
-
-    def backoff(failures: int, **_: float) -> float:
-        pauses.append(failures)
-        return 0.01
-
-    monkeypatch.setattr(Disturbance, "trouble", trouble)
-    monkeypatch.setattr("bot.lanes.backoff", backoff)
+    often = Deadlocks(desk, monkeypatch, 3)
     put(desk, (1, 5))
-    async with running(desk, handle):
+    async with running(desk, often.handle):
         (row,) = await rows.until(Inbox, state=InboxState.DONE)
-    assert (row.attempts, troubles) == (0, 2)
-    assert pauses == [2, 3]
+    assert (row.attempts, often.outages, often.pauses) == (0, 2, [2, 3])
 
 
 async def test_who_wrote_is_told_when_the_database_takes_no_writes_and_is_answered_afterwards(

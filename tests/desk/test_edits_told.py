@@ -9,7 +9,8 @@ from desk.flow.edits import Rewritten
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, OSCAR, STRANGER, Stage
-from tests.desk.test_edits import OWN, ana_waits, oscar_writes, update
+from tests.desk.test_edits import ana_waits, update
+from tests.desk.test_operators_edits import OWN, oscar_writes
 
 OF_KIND, BY_EDIT = say("change-of-kind", "en"), say("command-by-edit", "en")
 
