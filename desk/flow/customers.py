@@ -33,6 +33,7 @@ from desk.flow.handover import waiting_text
 from desk.flow.intake import claim, forget
 from desk.flow.leaving import came_back, left
 from desk.flow.noting import decided, happened
+from desk.flow.priority import announce
 from desk.flow.quiet import close_if_quiet
 from desk.pack import Escalate
 from desk.policy import (
@@ -74,6 +75,7 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
             return
         if conversation.state is ConversationState.HUMAN:
             pass_on(session, desk, customer, conversation, message)
+            announce(session, desk, customer, conversation, payload)
             return
         topic = desk.pack.intents.get(payload)
         opens_topic = topic is not None and who_answers(desk, conversation) is ConversationState.BOT

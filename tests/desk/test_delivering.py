@@ -263,6 +263,16 @@ def test_operators_hear_once_that_a_customer_has_blocked_the_bot(stage: Stage) -
     assert all(row.state is DeliveryState.FAILED for row in stage.deliveries(ANA.chat_id))
 
 
+def test_a_group_in_which_they_have_no_topic_does_not_hear_it_unasked(stage: Stage) -> None:
+    stage.ask("roses?")
+    stage.topic()
+    stage.desk = replace(stage.desk, operator_chat_id=-100999)  # the operators have moved
+    (delivery,) = [d for d in stage.take() if d.chat_id == ANA.chat_id]
+    delivering.customer_gone(stage.desk, delivery.id, delivery.attempts, "403")
+    assert stage.customer().gone
+    assert stage.deliveries(-100999) == []
+
+
 def test_one_who_wrote_again_before_a_refusal_is_noted_is_not_gone(
     stage: Stage, clock: Clock
 ) -> None:

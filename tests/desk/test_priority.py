@@ -81,6 +81,17 @@ def test_so_is_a_topic_that_is_tapped_then(urgent: Stage) -> None:
     assert len(lines_to_all(urgent)) == 1
 
 
+def test_so_is_a_topic_that_a_link_opens_then(urgent: Stage) -> None:
+    urgent.ask("a person please", intent="talk_to_person")
+    urgent.topic()
+    urgent.press(urgent.token("take"), by=OSCAR)
+    customers.started(urgent.desk, urgent.update(), ANA, "refund")
+    assert lines_to_all(urgent) == []
+    customers.started(urgent.desk, urgent.update(), ANA, "complaint")
+    assert len(lines_to_all(urgent)) == 1
+    assert urgent.heard(ANA) == [], "the colleague will speak for themselves"
+
+
 def test_so_is_it_where_a_colleague_opened_the_conversation(urgent: Stage) -> None:
     urgent.ask("when do you open", intent="opening_hours")
     urgent.topic()
