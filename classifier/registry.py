@@ -258,10 +258,11 @@ def remove(models: str | Path, version: str) -> None:
         raise ModelError(f"{models / version}: could not be removed ({error.strerror})") from error
 
 
-def superfluous(models: str | Path, keep: int) -> list[Version]:
+def superfluous(models: str | Path, keep: int, *, promoted_by_hand: bool = False) -> list[Version]:
     """Versions that nobody needs: not the last `keep` champions, the one that serves included, nor
     the candidate, nor one of the last day, which may be about to be promoted; nor, while the last
-    act by hand is a rollback, one made since, which people may be about to look at. Oldest first.
+    act by hand is a rollback, or where people promote (`promoted_by_hand`), one made since the
+    champion came to serve, which they may be about to look at. Oldest first.
 
     Raises `ModelError` where there is no such directory, and as `last_act`.
     """
@@ -273,6 +274,8 @@ def superfluous(models: str | Path, keep: int) -> list[Version]:
     act = last_act(models)
     if act is not None and act.kind == ROLLBACK:
         kept_since = min(kept_since, act.at.timestamp())
+    elif promoted_by_hand and (past := history(models)):
+        kept_since = min(kept_since, datetime.fromisoformat(past[-1]["promoted"]).timestamp())
     return [
         version
         for version in versions(models)

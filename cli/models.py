@@ -108,13 +108,15 @@ def prune(
 ) -> None:
     """Delete the versions that nobody needs: rejected, never promoted, and champions of long ago.
 
-    The champion, the candidate and what is younger than a day stay, and after a rollback what was
-    made since, until somebody promotes by hand.
+    The champion, the candidate and what is younger than a day stay; after a rollback, until
+    somebody promotes by hand, and without AUTO_PROMOTE what was made since the champion serves.
     """
     from classifier import registry
 
     settings = load_settings()
-    found = registry.superfluous(settings.models_dir, keep)
+    found = registry.superfluous(
+        settings.models_dir, keep, promoted_by_hand=not settings.auto_promote
+    )
     for version in found:
         if not dry_run:
             registry.remove(settings.models_dir, version.name)

@@ -69,6 +69,7 @@ def training(wait: WaitOption = WAIT) -> None:
         pack_dir=settings.pack_dir,
         base_model=settings.base_model,
         device=settings.device,
+        auto_promote=settings.auto_promote,
     )
 
 

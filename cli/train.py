@@ -38,6 +38,9 @@ REASONS = {
     "sentiment": "Rejected: it is worse at sentiments than the champion.",
     "held": "Held: the last act by hand was a rollback, so somebody must look first. If it may "
     "serve: frontdesk models promote {version}. Then runs promote by themselves again.",
+    "by_hand": "It passed the gate, and waits: runs promote nothing here (AUTO_PROMOTE). To see "
+    "what would change: frontdesk compare champion {version}. If it may serve: frontdesk models "
+    "promote {version}.",
 }
 
 
@@ -247,7 +250,12 @@ def _from_feedback(settings: Settings, wait: bool, quiet: bool) -> dict[str, Any
     from workers.training import Trainer
 
     trainer = Trainer(
-        desk, settings.models_dir, settings.pack_dir, settings.base_model, settings.device
+        desk,
+        settings.models_dir,
+        settings.pack_dir,
+        settings.base_model,
+        settings.device,
+        settings.auto_promote,
     )
     with ended_in_order():
         run_id, attempt = runs.order_run(desk, by, begin=True)

@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
         description="Time of the nightly retraining (UTC, HH:MM); `off` to leave it out.",
     )
+    auto_promote: bool = Field(
+        True,
+        description="Whether a run's model that the gate lets pass serves at once; with `false` "
+        "somebody promotes it.",
+    )
     retention_days: int | None = Field(
         None,
         ge=1,

@@ -113,13 +113,17 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """What a run needs beside the desk. `beat` is called every few seconds of a run."""
+    """What a run needs beside the desk. `beat` is called every few seconds of a run.
+
+    Without `auto_promote` it promotes no model while another one serves.
+    """
 
     desk: Desk
     models_dir: Path
     pack_dir: Path
     base_model: str
     device: str
+    auto_promote: bool
     beat: Callable[[], None] | None = None
 
     def run(self, run_id: int, attempt: int) -> RunState | None:
@@ -204,7 +208,8 @@ class Trainer:
         finally:
             if registry.candidate(self.models_dir) == version:
                 registry.set_candidate(self.models_dir, None)
-        return version, state, verdict.reason if verdict.reason == "held" else state
+        held = verdict.reason in (runs.HELD, runs.BY_HAND)
+        return version, state, runs.HELD if held else state
 
     def _is_unchanged(self, run_id: int, data: dict[str, str]) -> bool:
         """Whether it is a night's run, and the last one that did not fail had the same data."""
@@ -275,10 +280,13 @@ class Trainer:
         since = act.at if act is not None else None
         measured = runs.measured_before(self.desk, content_hash(test), since)
         verdict = judge(candidate, champion, [Earlier(**model) for model in measured])
-        # What somebody rolled back to is not to be replaced; what does not load serves nobody.
-        rolled_back = act is not None and act.kind == registry.ROLLBACK
-        if verdict.promoted and rolled_back and champion is not None:
-            return replace(verdict, promoted=False, reason="held")
+        if not verdict.promoted or champion is None:  # what does not load serves nobody
+            return verdict
+        # What somebody rolled back to is not to be replaced.
+        if act is not None and act.kind == registry.ROLLBACK:
+            return replace(verdict, promoted=False, reason=runs.HELD)
+        if not self.auto_promote:
+            return replace(verdict, promoted=False, reason=runs.BY_HAND)
         return verdict
 
     def _measure(
@@ -338,11 +346,12 @@ def run(
     pack_dir: Path,
     base_model: str,
     device: str,
+    auto_promote: bool,
 ) -> None:
     """Work on the `train` queue until SIGTERM; raises `DeskError` without Redis."""
     heartbeat = Heartbeat(data_dir, "training")
     connection = connect(redis_url)
-    trainer = Trainer(desk, models_dir, pack_dir, base_model, device, heartbeat.beat)
+    trainer = Trainer(desk, models_dir, pack_dir, base_model, device, auto_promote, heartbeat.beat)
 
     def run_batch(jobs: Sequence[Job]) -> list[object]:
         outcomes: list[object] = []

@@ -24,6 +24,11 @@ NIGHTLY = "nightly"
 """Who has ordered a run that trains only where there is something new to train on."""
 UNCHANGED = "unchanged"
 """The reason of one that had nothing new: rejected, without a version, and told to nobody."""
+HELD = "held"
+"""The reason of one whose model passed the gate and is not promoted, since the last act by hand was
+a rollback."""
+BY_HAND = "by_hand"
+"""That of one that the desk leaves to people to promote, as it does with each."""
 ORDER_LOCK = 470_112_234  # any number but `desk.store.MIGRATION_LOCK`
 
 # Why the gate rejected, as its report says it: the text, and the figures in it.
@@ -35,7 +40,8 @@ REJECTIONS = {
     "best_coverage": ("retrain-rejected-best-coverage", "candidate_coverage", "best_coverage"),
     "gold": ("retrain-rejected-gold", "candidate_accuracy", "champion_accuracy"),
     "sentiment": ("retrain-rejected-sentiment", "candidate_sentiment", "champion_sentiment"),
-    "held": ("retrain-held", "candidate_accuracy", "champion_accuracy"),
+    HELD: ("retrain-held", "candidate_accuracy", "champion_accuracy"),
+    BY_HAND: ("retrain-by-hand", "candidate_accuracy", "champion_accuracy"),
 }
 
 

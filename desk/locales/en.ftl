@@ -313,6 +313,7 @@ retrain-rejected-coverage = Training run { $run }: the new model would answer mu
 retrain-rejected-best-coverage = Training run { $run }: the new model would answer much less by itself ({ $new } of the test) than an earlier model did ({ $old }); the current model stays.
 retrain-rejected-gold = Training run { $run }: the new model is worse on the labels set aside; the current model stays (accuracy on the test { $new } against { $old }).
 retrain-rejected-sentiment = Training run { $run }: the new model is worse at sentiments (macro-F1 { $new } against { $old }); the current model stays.
+retrain-by-hand = Training run { $run }: the new model { $version } is no worse ({ $new } against { $old }), and waits for somebody to promote it. What would change: frontdesk compare champion { $version }. If it may serve: frontdesk models promote { $version }.
 retrain-held = Training run { $run }: the new model { $version } is no worse ({ $new } against { $old }), but it waits: the last act by hand was a rollback, so somebody must look first. If it may serve: frontdesk models promote { $version }. Then runs promote by themselves again.
 retrain-failed = Training run { $run } failed: { $error }
 retrain-coverage = Answered automatically: new model { $new }, model so far { $old }.

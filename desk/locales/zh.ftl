@@ -231,6 +231,7 @@ retrain-rejected-coverage = 训练任务 { $run }：新模型能自动回答的�
 retrain-rejected-best-coverage = 训练任务 { $run }：新模型能自动回答的（测试集的 { $new }）比之前某个模型（{ $old }）少得多，保留当前模型。
 retrain-rejected-gold = 训练任务 { $run }：新模型在留出的标注上较差，保留当前模型（测试集准确率 { $new } 对 { $old }）。
 retrain-rejected-sentiment = 训练任务 { $run }：新模型的情绪识别较差（宏 F1 { $new } 对 { $old }），保留当前模型。
+retrain-by-hand = 训练任务 { $run }：新模型 { $version } 不比旧模型差（{ $new } 对 { $old }），正等待人工启用。查看会有哪些变化：frontdesk compare champion { $version }。若可以启用：frontdesk models promote { $version }。
 retrain-held = 训练任务 { $run }：新模型 { $version } 不比旧模型差（{ $new } 对 { $old }），但暂不启用：上一次人工操作是回滚，需要有人先看一看。若可以启用：frontdesk models promote { $version }。此后训练会照常自动启用新模型。
 retrain-failed = 训练任务 { $run } 失败：{ $error }
 retrain-coverage = 自动回答：新模型 { $new }，旧模型 { $old }。

@@ -149,3 +149,19 @@ def test_what_was_made_since_a_rollback_is_not_superfluous_until_somebody_promot
     assert {each.name for each in registry.superfluous(tmp_path, 1)} == {before, second}
     registry.promote(tmp_path, first)
     assert {each.name for each in registry.superfluous(tmp_path, 1)} == {before, second, held}
+
+
+def test_where_people_promote_what_was_made_since_the_champion_is_not_superfluous(
+    tmp_path: Path,
+) -> None:
+    before, serving, waits = (add(tmp_path) for _ in range(3))
+    registry.promote(tmp_path, serving)
+    since = (datetime.now(UTC) - timedelta(days=3)).isoformat()
+    history = [{"version": serving, "promoted": since}]
+    (tmp_path / registry.HISTORY).write_text(json.dumps(history))
+    for version, days in ((before, 4), (serving, 4), (waits, 2)):
+        age(tmp_path / version, timedelta(days=days))
+    found = registry.superfluous(tmp_path, 1, promoted_by_hand=True)
+    assert [each.name for each in found] == [before]
+    found = registry.superfluous(tmp_path, 1)
+    assert {each.name for each in found} == {before, waits}

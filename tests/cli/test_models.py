@@ -118,6 +118,24 @@ def test_versions_are_removed_by_name_or_because_nobody_needs_them(
     assert frontdesk("models", "prune", "--keep", "0").code == 2
 
 
+def test_where_people_promote_what_waits_for_them_is_not_removed(
+    own_models: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = registry.champion(own_models)
+    assert serving is not None
+    waits = registry.new_version_name(datetime.now(UTC) - timedelta(days=2))
+    shutil.copytree(own_models / serving, own_models / waits)
+    moment = datetime.now(UTC) - timedelta(days=2)
+    os.utime(own_models / waits, (moment.timestamp(),) * 2)
+    promoted = (moment - timedelta(days=1)).isoformat()
+    history = [{"version": serving, "promoted": promoted}]
+    (own_models / registry.HISTORY).write_text(json.dumps(history))
+    monkeypatch.setenv("AUTO_PROMOTE", "false")
+    assert "nothing to remove" in frontdesk("models", "prune").err
+    monkeypatch.delenv("AUTO_PROMOTE")
+    assert frontdesk("models", "prune").out == f"{waits} is removed.\n"
+
+
 def test_promoting_what_is_not_there_says_where_to_look(frontdesk: Command) -> None:
     result = frontdesk("models", "promote", "latest")
     assert result.code == 2

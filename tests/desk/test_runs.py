@@ -193,6 +193,11 @@ def test_a_report_of_an_older_version_that_kept_less_counts_for_nothing(stage: S
             {"reason": "held"},
             "so somebody must look first. If it may serve: frontdesk models promote v2.",
         ),
+        (
+            RunState.REJECTED,
+            {"reason": "by_hand", "candidate_accuracy": 0.9, "champion_accuracy": 0.88},
+            "no worse (90.0% against 88.0%), and waits for somebody to promote it.",
+        ),
     ],
 )
 def test_the_operators_are_told_just_what_the_gate_found(

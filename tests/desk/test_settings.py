@@ -61,6 +61,7 @@ def test_without_any_setting_there_are_defaults_that_work() -> None:
         ("SIMULATOR_PORT", "70000", "less than or equal to 65535"),
         ("RETRAIN_AT", "3am", "'3am' won't do. (Time of the nightly retraining (UTC, HH:MM)"),
         ("RETRAIN_AT", "24:00", "'24:00' won't do."),
+        ("AUTO_PROMOTE", "perhaps", "write true or false. (Whether a run's model that the gate"),
         ("LOG_LEVEL", "loud", "'loud' won't do. (Level of the JSON log: DEBUG"),
     ],
 )
@@ -264,7 +265,8 @@ def test_the_documentation_names_every_setting_with_its_default_and_meaning() ->
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", DOCS.read_text(encoding="utf-8"), re.M))
     expected = {}
     for name, field in Settings.model_fields.items():
-        default = "–" if field.default is None else f"`{field.default}`"
+        value = str(field.default).lower() if field.default is True else field.default
+        default = "–" if value is None else f"`{value}`"
         assert field.description, f"{name} has no description"
         expected[name.upper()] = f"{default} | {field.description}"
     assert rows == expected

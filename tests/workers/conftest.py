@@ -48,4 +48,4 @@ def stage(desk: Desk) -> Stage:
 def trainer(stage: Stage, tmp_path: Path) -> Trainer:
     models = tmp_path / "models"
     models.mkdir()
-    return Trainer(stage.desk, models, FLORIST, str(tiny_base(tmp_path)), "cpu")
+    return Trainer(stage.desk, models, FLORIST, str(tiny_base(tmp_path)), "cpu", True)

@@ -72,7 +72,7 @@ def test_a_rows_number_means_the_same_whatever_the_order_of_the_test(
 
     monkeypatch.setattr(Trainer, "_judge", lambda _, *arguments: judged(*arguments))
     for _ in range(2):
-        Trainer(stage.desk, trainer.models_dir, pack, trainer.base_model, "cpu").run(
+        Trainer(stage.desk, trainer.models_dir, pack, trainer.base_model, "cpu", True).run(
             *runs.order_run(stage.desk, "Olga")
         )
         lines = (pack / "test.jsonl").read_text().splitlines(keepends=True)
@@ -117,6 +117,26 @@ def test_after_a_rollback_a_run_promotes_nothing_until_somebody_promotes_by_hand
     assert f"frontdesk models promote {held.version}" in stage.told()[-1]
     promote(trainer.models_dir, str(held.version))
     assert trainer.run(*runs.order_run(stage.desk, "Olga")) is RunState.PROMOTED
+
+
+def test_where_people_promote_a_run_promotes_nothing_while_a_model_serves(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "judge", lambda *_: Verdict(True, 0.95, 0.9))
+    trainer = replace(trainer, auto_promote=False)
+    assert trainer.run(*runs.order_run(stage.desk, "Olga")) is RunState.PROMOTED, "else nobody did"
+    serving = registry.champion(trainer.models_dir)
+    before = counted("held")
+    for _ in range(2):
+        run_id, attempt = runs.order_run(stage.desk, "Olga")
+        assert trainer.run(run_id, attempt) is RunState.REJECTED
+        waits = runs.get_run(stage.desk, run_id)
+        assert registry.champion(trainer.models_dir) == serving
+        assert waits.report["reason"] == "by_hand"
+        assert f"frontdesk models promote {waits.version}" in stage.told()[-1]
+        promote(trainer.models_dir, str(waits.version))
+        serving = waits.version
+    assert counted("held") == before + 2
 
 
 @pytest.mark.parametrize("missing", [False, True])

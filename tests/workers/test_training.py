@@ -280,6 +280,7 @@ def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_fail
             pack_dir=FLORIST,
             base_model=base,
             device="cpu",
+            auto_promote=True,
         )
     assert runs.get_run(stage.desk, ordered[0]).state is RunState.FAILED
 
@@ -304,7 +305,7 @@ def test_a_run_that_fails_says_why_and_leaves_no_model(
 ) -> None:
     lacking = tmp_path / "lacking"
     shutil.copytree(FLORIST, lacking, ignore=shutil.ignore_patterns("test.jsonl"))
-    broken = Trainer(stage.desk, trainer.models_dir, lacking, "minilm", "cpu")
+    broken = Trainer(stage.desk, trainer.models_dir, lacking, "minilm", "cpu", True)
     run_id, attempt = runs.order_run(stage.desk, "Olga")
     with pytest.raises(ValueError, match=r"test\.jsonl"):
         broken.run(run_id, attempt)
