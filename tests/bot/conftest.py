@@ -17,6 +17,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import select
 
+from bot import limits
 from bot.app import BotOptions, serve
 from bot.disturbance import Disturbance
 from bot.limits import Limits
@@ -46,6 +47,13 @@ Json = dict[str, Any]
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "RETRY_SECONDS", (0.05, 0.05, 0.05, 0.05))
+
+
+@pytest.fixture(autouse=True)
+def limits_on_sending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None here, where nothing else is waited for: test_limits.py has them."""
+    monkeypatch.setattr(limits, "CHAT_BURST", 1000)
+    monkeypatch.setattr(limits, "GROUP_COUNT", 1000)
 
 
 @pytest.fixture

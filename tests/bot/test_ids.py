@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from bot.lanes import CONCURRENCY
 from bot.limits import CHAT_BURST
 from desk.domain import InboxState, Role
@@ -23,6 +25,11 @@ def other_group(simulator: Simulator, chat_id: int = -1002) -> int:
         rights = dict.fromkeys(ADMIN_RIGHTS, True)
         group.members[user.id] = Member(user, "administrator", rights)
     return group.id
+
+
+@pytest.fixture(autouse=True)
+def limits_on_sending() -> None:
+    """The real ones."""
 
 
 async def test_another_group_gets_its_id_and_nothing_else(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from bot.limits import CHAT_BURST, GROUP_COUNT, GROUP_SECONDS, OVERALL_COUNT, Limits
 from desk.domain import DeliveryState
 from desk.flow.composing import add_delivery
@@ -19,6 +21,11 @@ class Now:
 
     def __call__(self) -> float:
         return self.time
+
+
+@pytest.fixture(autouse=True)
+def limits_on_sending() -> None:
+    """The real ones."""
 
 
 def test_a_chat_may_burst_and_then_gets_one_a_second() -> None:

@@ -23,7 +23,6 @@ from tests.desk.acting import OLGA, Stage
 from workers import training
 from workers.gate import Earlier, Verdict, judge
 from workers.gold import set_aside
-from workers.recipe import recipe_of
 from workers.training import Trainer
 
 
@@ -226,7 +225,7 @@ def test_each_answer_may_be_wrong_as_often_as_its_own_intent_allows(
 
     monkeypatch.setattr(training, "judge", judged)
     own = dict.fromkeys(stage.desk.pack.intents, 0.3)
-    recipe = replace(recipe_of(stage.desk.pack), target_errors=own)
+    recipe = replace(training.recipe_of(stage.desk.pack), target_errors=own)
     monkeypatch.setattr(training, "recipe_of", lambda _: recipe)
     trainer.run(*runs.order_run(stage.desk, "Olga"))
     [candidate] = seen
