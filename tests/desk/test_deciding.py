@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from classifier.vocabulary import Neighbour
 from desk.domain import Action, ConversationState, Person
-from desk.flow import customers, deciding, watching
+from desk.flow import batch, customers, deciding, watching
 from desk.flow.composing import CALL_OFF
 from desk.tables import ButtonRow, DecisionRow, DeliveryRow, Message, PredictionRow
 from tests.conftest import OPERATOR_CHAT, Clock
@@ -458,6 +458,25 @@ def test_a_batch_of_64_takes_as_many_statements_as_one_of_8(stage: Stage) -> Non
     assert told[0] == told[1]
     rules = set(stage.all(select(DecisionRow.rule)))
     assert {"confident", "close_intents", "other_language", "waiting_for_person"} < rules
+
+
+def test_the_great_queries_of_a_batch_are_made_once_and_not_for_each(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call_a_person(text: str) -> None:
+        job = stage.write(text)
+        assert job is not None
+        assert list(deciding.pending(stage.desk, [job])) == [job[0]]
+        stage.decide((job, predict(text, intent="complaint")))
+
+    call_a_person("you are rude")
+    for module in (deciding, batch):
+        monkeypatch.setattr(module, "aliased", None)
+    stage.resolve(stage.topic())
+    call_a_person("and you have lost my roses")
+    assert [row.key for row in stage.deliveries() if row.key.startswith("card:")] == [
+        f"card:{message.id}" for message in stage.said()
+    ]
 
 
 def test_two_messages_of_one_customer_in_a_batch_are_decided_one_after_the_other(

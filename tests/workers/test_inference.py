@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -46,6 +48,12 @@ def trained_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first, _ = make_version(models, seed=1), make_version(models, seed=2)
     registry.promote(models, first)
     return models
+
+
+@pytest.fixture(autouse=True)
+def _collect_as_before() -> Iterator[None]:
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -237,6 +245,19 @@ def test_a_new_champion_serves_from_the_next_batch_on(
     queues.enqueue_classify(connection, [job])
     work_off(worker)
     assert stage.row(PredictionRow, job[0]).model == following != before
+
+
+def test_cycles_are_looked_for_in_what_batches_leave_alone_and_no_model_of_before_stays(
+    champion: Champion, models: Path
+) -> None:
+    assert gc.get_freeze_count() > 10_000
+    champion.check_seconds = 0.0
+    assert champion.classifier is not None
+    vars(champion.classifier)["itself"] = champion.classifier
+    before = weakref.ref(champion.classifier)
+    registry.promote(models, other_version(models))
+    assert champion.follow()
+    assert before() is None
 
 
 @pytest.mark.parametrize("damage", ["truncated", "tampered", "gone"])
