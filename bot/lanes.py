@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
 from bot.disturbance import Disturbance
-from bot.waiting import backoff, pause
+from bot.waiting import backoff, pass_on, pause
 from desk import metrics
 from desk.domain import InboxRow
 from desk.flow import intake
@@ -67,7 +67,8 @@ class Lanes:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Handle rows until `stop`, then finish those that a handler is in the middle of."""
-        stopping = asyncio.ensure_future(self._pass_on(stop))
+        self._stop = stop
+        stopping = asyncio.ensure_future(pass_on(stop, self._wake))
         failures = 0
         try:
             while not self._stop.is_set():
@@ -91,11 +92,6 @@ class Lanes:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(stopping, *self._tasks, return_exceptions=True)
-
-    async def _pass_on(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._stop.set()
-        self._wake.set()
 
     def _raise_crash(self) -> None:
         for task in [task for task in self._tasks if task.done()]:

@@ -37,6 +37,8 @@ CHANGEABLE = frozenset(
 )
 """What has a text or a caption that can be changed in a copy."""
 
+Handler = Callable[..., Awaitable[None]]
+
 command_named = partial(customers_command, prefix=SLASHES)
 """A command in a group, with whichever slash it was typed."""
 
@@ -45,20 +47,20 @@ def make_router(operator_chat_id: int) -> Router:
     router = Router(name="operators")
     router.message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
     router.message.middleware(_keep_name)
-    router.message.register(note, F.is_topic_message, _is_note)
-    router.message.register(note, command_named("note"))
+    router.message.register(in_topic(operators.noted), F.is_topic_message, _is_note)
+    router.message.register(in_topic(operators.noted), command_named("note"))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, ~F.text, _stays_here)
-    router.message.register(in_topic(operators.took, replies=True), command_named("take"))
-    router.message.register(in_topic(operators.resolved, replies=True), command_named("resolve"))
-    router.message.register(answer, command_named("answer"))
-    router.message.register(delete, command_named("delete"))
+    router.message.register(in_topic(operators.took, _own_id), command_named("take"))
+    router.message.register(in_topic(operators.resolved, _own_id), command_named("resolve"))
+    router.message.register(in_topic(ready_answers.wanted, _words), command_named("answer"))
+    router.message.register(in_topic(taking_back.deleted, _replied_to), command_named("delete"))
     router.message.register(in_topic(operators.banned), command_named("ban"))
     router.message.register(in_topic(operators.unbanned), command_named("unban"))
     router.message.register(retrain, command_named("retrain"))
-    router.message.register(queue, command_named("queue"))
-    router.message.register(report, command_named("report"))
-    router.message.register(help_, command_named("help"))
+    router.message.register(anywhere(operators.queue_wanted), command_named("queue"))
+    router.message.register(anywhere(operators.report_wanted), command_named("report"))
+    router.message.register(anywhere(operators.help_wanted), command_named("help"))
     router.message.register(answer_unknown, F.text, command_named(re.compile("")))
     topic_closed = F.content_type == ContentType.FORUM_TOPIC_CLOSED
     topic_reopened = F.content_type == ContentType.FORUM_TOPIC_REOPENED
@@ -146,44 +148,40 @@ async def keep_back(message: Message, desk: Desk, inbox_id: int) -> None:
     )
 
 
-async def note(message: Message, desk: Desk, inbox_id: int) -> None:
-    if thread_id := _topic(message):
-        await asyncio.to_thread(operators.noted, desk, inbox_id, _user(message), thread_id)
-    else:
-        await asyncio.to_thread(operators.misplaced, desk, inbox_id, _user(message))
+def in_topic(
+    act: Callable[..., None], *told: Callable[[Message, CommandObject | None], object]
+) -> Handler:
+    """A command about the customer of a topic; in General it is told where it works. What `told`
+    finds in the message, the desk is told, too."""
 
-
-def in_topic(act: Callable[..., None], *, replies: bool = False) -> Callable[..., Awaitable[None]]:
-    """A command about the customer of a topic; in General it is told where it works. One that
-    `replies` to the command is told its message, too."""
-
-    async def handle(message: Message, desk: Desk, inbox_id: int) -> None:
+    async def handle(
+        message: Message, desk: Desk, inbox_id: int, command: CommandObject | None = None
+    ) -> None:
         if thread_id := _topic(message):
-            own = (message.message_id,) if replies else ()
-            await asyncio.to_thread(act, desk, inbox_id, _user(message), thread_id, *own)
+            more = (each(message, command) for each in told)
+            await asyncio.to_thread(act, desk, inbox_id, _user(message), thread_id, *more)
         else:
             await asyncio.to_thread(operators.misplaced, desk, inbox_id, _user(message))
 
     return handle
 
 
-async def answer(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
-    if thread_id := _topic(message):
-        words = command.args or ""
-        await asyncio.to_thread(
-            ready_answers.wanted, desk, inbox_id, _user(message), thread_id, words
-        )
-    else:
-        await asyncio.to_thread(operators.misplaced, desk, inbox_id, _user(message))
+def anywhere(act: Callable[..., None]) -> Handler:
+    """A command that is answered where it is written: in a topic or in General."""
+
+    async def handle(message: Message, desk: Desk, inbox_id: int) -> None:
+        await asyncio.to_thread(act, desk, inbox_id, _user(message), _topic(message))
+
+    return handle
 
 
-async def delete(message: Message, desk: Desk, inbox_id: int) -> None:
-    if thread_id := _topic(message):
-        await asyncio.to_thread(
-            taking_back.deleted, desk, inbox_id, _user(message), thread_id, _replied_to(message)
-        )
-    else:
-        await asyncio.to_thread(operators.misplaced, desk, inbox_id, _user(message))
+def _own_id(message: Message, _: CommandObject | None) -> int:
+    """So that the answer replies to the command."""
+    return message.message_id
+
+
+def _words(_: Message, command: CommandObject | None) -> str:
+    return (command.args if command else None) or ""
 
 
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:
@@ -191,20 +189,6 @@ async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> No
         operators.ordered_training, desk, inbox_id, _user(message), _topic(message)
     )
     jobs.train(run)
-
-
-async def queue(message: Message, desk: Desk, inbox_id: int) -> None:
-    await asyncio.to_thread(operators.queue_wanted, desk, inbox_id, _user(message), _topic(message))
-
-
-async def report(message: Message, desk: Desk, inbox_id: int) -> None:
-    await asyncio.to_thread(
-        operators.report_wanted, desk, inbox_id, _user(message), _topic(message)
-    )
-
-
-async def help_(message: Message, desk: Desk, inbox_id: int) -> None:
-    await asyncio.to_thread(operators.help_wanted, desk, inbox_id, _user(message), _topic(message))
 
 
 async def answer_unknown(
@@ -241,7 +225,7 @@ def _rewriting(message: Message) -> tuple[str | None, dict[str, Any]]:
     return method, payload
 
 
-def _replied_to(message: Message) -> int | None:
+def _replied_to(message: Message, _: CommandObject | None = None) -> int | None:
     """What a message replies to. In a topic Telegram has it that all that replies to nothing
     replies to the topic itself."""
     answered = message.reply_to_message

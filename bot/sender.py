@@ -22,7 +22,7 @@ from bot.telegram import (
 )
 from bot.tenure import Tenure
 from bot.topics import DELETING_REFUSED, RIGHTS_LOST, Params, Topics, is_gone
-from bot.waiting import backoff, pause
+from bot.waiting import backoff, pass_on, pause
 from desk import faultpoints, metrics
 from desk.domain import Delivery, DeskError
 from desk.flow import delivering, dispatching, recovering
@@ -86,7 +86,7 @@ class Sender:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until `stop`, then finish what is on its way."""
-        passing_on = asyncio.ensure_future(self._pass_on(stop))
+        passing_on = asyncio.ensure_future(pass_on(stop, self._wake))
         failures = 0
         try:
             while not stop.is_set():
@@ -117,10 +117,6 @@ class Sender:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _pass_on(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._wake.set()
 
     async def _turn(self) -> bool:
         """Take what may go now and set it on its way; says whether there was anything."""

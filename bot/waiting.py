@@ -33,6 +33,12 @@ async def pause(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
+async def pass_on(stop: asyncio.Event, wake: asyncio.Event) -> None:
+    """Wake a loop that waits for something else when it is to stop."""
+    await stop.wait()
+    wake.set()
+
+
 def backoff(failures: int, first: float = 0.5, most: float = 30.0) -> float:
     """Seconds to wait after so many failures in a row (1 or more), with jitter."""
     return min(most, first * 2.0 ** min(failures - 1, 16)) * random.uniform(0.5, 1.0)

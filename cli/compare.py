@@ -11,12 +11,10 @@ from cli.errors import wrong_argument
 from cli.options import (
     DeviceOption,
     load_model,
-    measuring,
-    read_labelled,
+    read_asked,
     settings_for,
     tell_repeats,
-    unknown_labels,
-    warn_of_training_data,
+    warn_of,
 )
 from cli.screen import JsonOption, escape, percent, print_json, results, shown
 
@@ -52,16 +50,12 @@ def compare(
     settings = settings_for(device)
     from classifier.compare import compare as differences
 
-    source = data or settings.pack_dir / "test.jsonl"
-    examples = read_labelled(source)
-    if data is not None:
-        examples = measuring(examples, source)
+    source, examples = read_asked(settings, data)
     texts = [example.text for example in examples]
     # Both are loaded before either predicts: a wrong name is told at once.
     first, second = (load_model(settings, name) for name in (a, b))
     for model in (first, second):
-        warn_of_training_data(model, examples, source)
-        unknown_labels(f"Model {model.version}", model.labels.intents, examples, source)
+        warn_of(model, examples, source)
     repeats = tell_repeats(examples, source, "these figures count")
     with wrong_argument():
         found = differences(first(texts), second(texts), examples)

@@ -17,8 +17,7 @@ from cli.options import (
     read_labelled,
     settings_for,
     tell_repeats,
-    unknown_labels,
-    warn_of_training_data,
+    warn_of,
 )
 from cli.screen import (
     JsonOption,
@@ -149,10 +148,7 @@ def _measure(
     from classifier.evaluate import evaluate as measure
 
     classifier = load_model(settings, model)
-    warn_of_training_data(classifier, examples, source)
-    unknown = unknown_labels(
-        f"Model {classifier.version}", classifier.labels.intents, examples, source
-    )
+    unknown = warn_of(classifier, examples, source)
     predictions = classifier([example.text for example in examples])
     measures = measure(predictions, examples)
     if measures.keys() <= {"examples"}:

@@ -70,6 +70,22 @@ def read_labelled(path: Path) -> list[Example]:
         return read_examples(path)
 
 
+def read_asked(settings: Settings, data: Path | None) -> tuple[Path, list[Example]]:
+    """What a model is asked about, and where it is from: those of a file that may measure one, or
+    else the pack's test."""
+    if data is not None:
+        return data, measuring(read_labelled(data), data)
+    source = settings.pack_dir / "test.jsonl"
+    return source, read_labelled(source)
+
+
+def warn_of(model: Classifier, examples: list[Example], source: Path) -> dict[str, int]:
+    """Say so where a model knows the examples, or not their labels; returns these (as
+    `unknown_labels`)."""
+    warn_of_training_data(model, examples, source)
+    return unknown_labels(f"Model {model.version}", model.labels.intents, examples, source)
+
+
 def warn_of_training_data(classifier: Classifier, examples: list[Example], source: Path) -> None:
     """Say so where a model is measured on examples that it learned, as far as it shows."""
     from classifier.data import content_hash

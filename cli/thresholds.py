@@ -15,12 +15,10 @@ from cli.options import (
     ModelOption,
     evidence_sentence,
     load_model,
-    measuring,
-    read_labelled,
+    read_asked,
     settings_for,
     tell_repeats,
-    unknown_labels,
-    warn_of_training_data,
+    warn_of,
 )
 from cli.screen import (
     JsonOption,
@@ -87,13 +85,9 @@ def thresholds(
     from classifier.evaluate import intent_outcomes
     from classifier.preview import preview
 
-    source = data or settings.pack_dir / "test.jsonl"
-    examples = read_labelled(source)
-    if data is not None:
-        examples = measuring(examples, source)
+    source, examples = read_asked(settings, data)
     classifier = load_model(settings, model)
-    warn_of_training_data(classifier, examples, source)
-    unknown_labels(f"Model {classifier.version}", classifier.labels.intents, examples, source)
+    warn_of(classifier, examples, source)
     repeats = tell_repeats(examples, source, "bounds count")
     outcomes = intent_outcomes(classifier([example.text for example in examples]), examples)
     if outcomes is None:

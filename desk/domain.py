@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -244,17 +244,3 @@ class Pressed:
 
     text: str = ""
     alert: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A training run as the store keeps it."""
-
-    id: int
-    state: RunState
-    attempt: int
-    requested_by: str
-    created_at: datetime
-    version: str | None = None
-    report: dict[str, Any] = field(default_factory=dict)
-    error: str | None = None

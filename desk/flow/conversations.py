@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from desk.domain import Author, ConversationState, MessageState, Person
+from desk.domain import Author, ConversationState, Person
 from desk.flow.composing import clean
 from desk.flow.desk import Desk
 from desk.flow.leaving import came_back
@@ -17,9 +17,7 @@ from desk.tables import IS_PENDING, Conversation, Customer, Message
 
 def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conversation]:
     """The customer, up to date and locked, and the conversation in which they act now."""
-    customer = session.scalar(
-        select(Customer).where(Customer.chat_id == person.chat_id).with_for_update()
-    )
+    customer = find_customer(session, person.chat_id)
     if customer is None:
         customer = Customer(chat_id=person.chat_id, name="", created_at=desk.clock())
         session.add(customer)
@@ -33,6 +31,11 @@ def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conve
     if was_gone:
         came_back(session, desk, customer, conversation)
     return customer, conversation
+
+
+def find_customer(session: Session, chat_id: int) -> Customer | None:
+    """The customer with that private chat, locked."""
+    return session.scalar(select(Customer).where(Customer.chat_id == chat_id).with_for_update())
 
 
 def _one_line(name: str) -> str:
@@ -54,14 +57,7 @@ def open_conversation(session: Session, desk: Desk, customer: Customer) -> Conve
     """The customer's conversation that is not resolved, locked; opens one where there is none."""
     conversation = find_open(session, customer)
     if conversation is None:
-        conversation = Conversation(
-            customer_id=customer.id,
-            state=ConversationState.BOT,
-            clarifications=0,
-            negatives=0,
-            last_intents=[],
-            opened_at=desk.clock(),
-        )
+        conversation = Conversation(customer_id=customer.id, opened_at=desk.clock())
         session.add(conversation)
         session.flush()
     return conversation
@@ -95,8 +91,6 @@ def add_message(
         author=author,
         text=clean(text),
         telegram_id=telegram_id,
-        state=MessageState.DECIDED,
-        attempt=0,
         created_at=desk.clock(),
     )
     session.add(message)
@@ -116,6 +110,6 @@ def first_pending(session: Session, conversation_id: int) -> Message | None:
 
 def begin_attempt(message: Message, now: datetime) -> tuple[int, int]:
     """Start the next attempt at a message; a job of an older attempt no longer counts."""
-    message.attempt = (message.attempt or 0) + 1
+    message.attempt += 1
     message.enqueued_at = now
     return message.id, message.attempt

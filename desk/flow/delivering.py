@@ -12,7 +12,7 @@ from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
 from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
 from desk.flow.composing import NOTE_KEY, WRITTEN_KEY, copy_key, kept_error, operators_text, shorten
-from desk.flow.conversations import find_open
+from desk.flow.conversations import find_customer, find_open
 from desk.flow.desk import Desk
 from desk.flow.following import show_following
 from desk.flow.handoff import call_person
@@ -206,9 +206,7 @@ def customer_gone(
     """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
-        customer = session.scalar(
-            select(Customer).where(Customer.chat_id == row.chat_id).with_for_update()
-        )
+        customer = find_customer(session, row.chat_id)
         # Before the delivery is locked, as everywhere.
         conversation = find_open(session, customer) if customer is not None else None
         if not _under_way(session, row, attempt):

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from desk.domain import DeskError, Run, RunState
+from desk.domain import DeskError, RunState
 from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
 from desk.inert import inert
@@ -84,13 +84,7 @@ def _busy(run_id: int, *, queued: bool) -> str:
 
 def new_run(session: Session, requested_by: str, now: datetime) -> RunRow:
     """A queued training run in its first attempt."""
-    run = RunRow(
-        state=RunState.QUEUED,
-        attempt=1,
-        requested_by=requested_by[:64],
-        report={},
-        created_at=now,
-    )
+    run = RunRow(attempt=1, requested_by=requested_by[:64], created_at=now)
     session.add(run)
     session.flush()
     return run
@@ -167,12 +161,8 @@ def last_report(desk: Desk) -> dict[str, Any]:
 
 def start_run(desk: Desk, run_id: int, attempt: int) -> bool:
     """Begin a queued attempt; False if it has begun before, or another one has (fencing)."""
-    with desk.store.writing() as session:
-        run = _held(session, run_id, attempt, RunState.QUEUED)
-        if run is None:
-            return False
-        run.state, run.started_at = RunState.RUNNING, desk.clock()
-        return True
+    begun = {"state": RunState.RUNNING, "started_at": desk.clock()}
+    return _change(desk, run_id, attempt, RunState.QUEUED, begun)
 
 
 def still_running(desk: Desk, run_id: int, attempt: int) -> bool:
@@ -180,12 +170,7 @@ def still_running(desk: Desk, run_id: int, attempt: int) -> bool:
 
     `started_at` holds it: when the attempt began, or last said that it goes on.
     """
-    with desk.store.writing() as session:
-        run = _held(session, run_id, attempt, RunState.RUNNING)
-        if run is None:
-            return False
-        run.started_at = desk.clock()
-        return True
+    return _change(desk, run_id, attempt, RunState.RUNNING, {"started_at": desk.clock()})
 
 
 def restart_run(desk: Desk, run_id: int, *, silent: float = 0.0) -> tuple[int, int] | None:
@@ -234,7 +219,8 @@ def finish_run(
     it. It may be called again where the commit fails. Version and report are committed before it:
     the next attempt of one that dies in between finds what was promoted.
     """
-    if promote is not None and not _announce(desk, run_id, attempt, version, report):
+    found = {"version": version, "report": report or {}}
+    if promote is not None and not _change(desk, run_id, attempt, RunState.RUNNING, found):
         return False
     with desk.store.writing() as session:
         run = _held(session, run_id, attempt, RunState.RUNNING)
@@ -246,17 +232,6 @@ def finish_run(
         run.report, run.finished_at = report or {}, desk.clock()
         if run.report.get("reason") != UNCHANGED:
             operators_text(session, desk, f"run:{run.id}", inert(_verdict(desk, run)))
-        return True
-
-
-def _announce(
-    desk: Desk, run_id: int, attempt: int, version: str | None, report: dict[str, Any] | None
-) -> bool:
-    with desk.store.writing() as session:
-        run = _held(session, run_id, attempt, RunState.RUNNING)
-        if run is None:
-            return False
-        run.version, run.report = version, report or {}
         return True
 
 
@@ -283,22 +258,21 @@ def measured_before(desk: Desk, test: str, since: datetime | None) -> list[dict[
     return found
 
 
-def get_run(desk: Desk, run_id: int) -> Run:
+def get_run(desk: Desk, run_id: int) -> RunRow:
     """One training run; raises `DeskError` if there is none."""
     with desk.store.reading() as session:
-        row = session.get(RunRow, run_id)
-        if row is None:
-            raise DeskError(f"There is no training run {run_id}.")
-        return Run(
-            row.id,
-            row.state,
-            row.attempt,
-            row.requested_by,
-            row.created_at,
-            row.version,
-            row.report,
-            row.error,
-        )
+        run = session.get(RunRow, run_id)
+    if run is None:
+        raise DeskError(f"There is no training run {run_id}.")
+    return run
+
+
+def _change(desk: Desk, run_id: int, attempt: int, state: RunState, values: dict[str, Any]) -> bool:
+    """Change a run that is in that state, if this attempt at it counts; says whether it does."""
+    held = (RunRow.id == run_id, RunRow.attempt == attempt, RunRow.state == state)
+    with desk.store.writing() as session:
+        changed = session.execute(update(RunRow).where(*held).values(values).returning(RunRow.id))
+        return changed.first() is not None
 
 
 def _held(session: Session, run_id: int, attempt: int, state: RunState) -> RunRow | None:

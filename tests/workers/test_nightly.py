@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from classifier import registry
 from desk import metrics, queues
-from desk.domain import FeedbackKind, Run, RunState
+from desk.domain import FeedbackKind, RunState
 from desk.flow import runs, watching
-from desk.tables import Feedback
+from desk.tables import Feedback, RunRow
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import ANA, OLGA, Stage
 from workers import training
@@ -55,14 +55,14 @@ def ordered(stage: Stage) -> list[str]:
     return [runs.get_run(stage.desk, run_id).requested_by for run_id, _, _ in found]
 
 
-def learn(stage: Stage, trainer: Trainer) -> Run:
+def learn(stage: Stage, trainer: Trainer) -> RunRow:
     """Carry out the run that waits."""
     ((run_id, attempt, _),) = watching.unfinished_runs(stage.desk)
     trainer.run(run_id, attempt)
     return runs.get_run(stage.desk, run_id)
 
 
-def is_left_out(run: Run) -> bool:
+def is_left_out(run: RunRow) -> bool:
     """Whether the run found nothing new to train on."""
     return (run.state, run.version, run.report.get("reason")) == (
         *(RunState.REJECTED, None),
