@@ -193,11 +193,14 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
     taken = conversation.state is ConversationState.HUMAN
     said_last = session.scalar(
         select(Message.text)
-        .where(Message.conversation_id == conversation.id, Message.author == Author.CUSTOMER)
+        # What a person has replied to may be pressed, and shown, anew.
+        .where(Message.conversation_id == conversation.id, Message.author != Author.BOT)
         .order_by(Message.id.desc())
         .limit(1)
     )
-    if text in (said_last, say("talk-to-person", language)):
+    # It says nothing new to who is awaited, but to who thinks that their answer was all.
+    says_nothing = text == say("talk-to-person", language) and not taken
+    if text == said_last or says_nothing:
         if not taken:
             hears_when_back(desk, conversation)
         return Pressed(waiting_text(session, desk, customer, taken=taken), alert=True)
