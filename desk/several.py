@@ -14,6 +14,7 @@ from desk.policy import (
     NEGATIVE_SENTIMENT,
     SAME_ANSWER_AGAIN,
     SEVERAL_QUESTIONS,
+    SURE_OF_SENTENCE,
     decide,
     in_doubt,
     is_negative,
@@ -22,11 +23,6 @@ from desk.policy import (
     threshold,
 )
 
-SURE_OF_SENTENCE = 0.95
-"""The confidence from which a sentence alone calls a person. In the tests of the two packs, whose
-messages are about one thing each, 42 would have called one in vain from 0.6 on, and from here none;
-the three calls from here on were right, each for what can't wait. Of five more, where the whole
-calls a person for something else, three were right."""
 AT_MOST = 3
 """Who asks for more at once is better served by a person."""
 ROOM_FOR_TITLES = 200

@@ -54,15 +54,19 @@ def test_what_is_surely_about_a_need_for_a_person_is_answered_once_while_one_is_
     advising = with_words(pack, "complaint", answer={"en": "Put it out first."})
     waiting = History(ConversationState.WAITING)
     silent = ("silent", "waiting_for_person")
-    burning = {"intent": "complaint", "confidence": 0.6}
+    burning = {"intent": "complaint", "confidence": 0.95}
     assert _rule(advising, waiting, **burning) == ("escalate", "intent_needs_person")
     assert _rule(advising, replace(waiting, said=("complaint",)), **burning) == silent
-    assert _rule(advising, waiting, intent="complaint", confidence=0.59) == silent
+    assert _rule(advising, waiting, intent="complaint", confidence=0.94) == silent, "a scrap?"
     assert _rule(advising, waiting, **burning, scope=0.1) == silent
     assert _rule(advising, waiting, **burning, language="de") == silent
     assert _rule(advising, History(ConversationState.HUMAN), **burning)[1] == "person_in_charge"
     assert _rule(pack, waiting, **burning) == silent, "it has no answer"
     assert _rule(advising, waiting, intent="opening_hours") == silent, "the bot's own to answer"
+    pressing = with_words(advising, "complaint", priority=True)
+    scrap = {"intent": "complaint", "confidence": 0.6}
+    assert _rule(pressing, waiting, **scrap) == ("escalate", "intent_needs_person")
+    assert _rule(pressing, waiting, intent="complaint", confidence=0.59) == silent
 
 
 def test_an_upset_customers_intent_is_likely_if_it_would_be_offered_as_a_choice(pack: Pack) -> None:
@@ -189,6 +193,11 @@ def test_the_same_answer_a_third_time_in_a_row_gives_way_to_a_person(pack: Pack)
     assert _rule(pack, mixed) == ("answer", "confident")
     once = History(ConversationState.BOT, last_intents=("order_status",))
     assert _rule(pack, once) == ("answer", "confident")
+
+
+def test_small_talk_however_often_calls_nobody(pack: Pack) -> None:
+    twice = History(ConversationState.BOT, last_intents=("greeting", "greeting"))
+    assert _rule(pack, twice, intent="greeting") == ("answer", "confident")
 
 
 def test_close_intents_are_offered_the_most_probable_first(pack: Pack) -> None:
