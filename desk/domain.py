@@ -161,7 +161,8 @@ class Decision:
 
     `choices` are the intents offered as buttons when the action is `CLARIFY`, and those of a
     message about several, answered together or left to a person. Where a person is called,
-    `likely` says whether the message may well be about the intent.
+    `likely` says whether the message is about the intent, likely enough for what is said of it
+    until then, be that nothing.
     """
 
     action: Action

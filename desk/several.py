@@ -153,7 +153,8 @@ def _together(names: Sequence[str], whole: Prediction, history: History, pack: P
     intents = [pack.intents[name] for name in names]
     touchy = any(intent.escalate is Escalate.WHEN_NEGATIVE for intent in intents)
     if touchy and is_negative(whole, pack):
-        return Decision(Action.ESCALATE, NEGATIVE_SENTIMENT, names[0])
+        likely = intents[0].meanwhile is not None
+        return Decision(Action.ESCALATE, NEGATIVE_SENTIMENT, names[0], likely=likely)
     if said_again(names, history, pack):
         return Decision(Action.ESCALATE, SAME_ANSWER_AGAIN, names[0])
     longest = [max(map(len, (intent.answer or {}).values()), default=0) for intent in intents]
