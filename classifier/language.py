@@ -19,9 +19,17 @@ SURE = 0.7
 for another language, so a text must also look unfamiliar before anyone acts on it."""
 FEWEST_LETTERS = 6
 """In fewer letters of the Latin alphabet ("hi", "ok thx") no language can be told."""
+FEWEST_BESIDE_NUMBERS = 14
+"""Nor in fewer beside numbers: measurements ("bust 92 waist 74 hips 100") are no running text."""
+OWN_LETTERS = frozenset({"ja", "ko", "zh"})
+"""Languages with letters of their own: ASCII that is taken for one is mistyped ("hw lng tak")."""
 WORTH = 0.02
 """So many times the texts of the commonest language, and a language belongs to the model."""
 
+_ELSEWHERE = re.compile(r"[!-~]*\d[!-~]*|\bim\b", re.IGNORECASE)
+"""What says nothing of the language: numbers with their units ("170cm"), and "im", a German word by
+which much of English chat ("im so angry") was taken for German; that has others beside it."""
+_DIGIT = re.compile(r"\d")
 _LETTERS = re.compile(r"[^\W\d_]")
 _LONGEST = 400
 
@@ -37,14 +45,18 @@ def languages(texts: Sequence[str]) -> list[str | None]:
     found: list[str | None] = []
     for text in texts:
         # Half a surrogate pair has no UTF-8, and the identifier would refuse it.
-        line = " ".join(text[:_LONGEST].encode("utf-8", "replace").decode().split())
-        letters = _LETTERS.findall(line)
-        if not letters or (len(letters) < FEWEST_LETTERS and "".join(letters).isascii()):
+        line = text[:_LONGEST].encode("utf-8", "replace").decode()
+        fewest = FEWEST_BESIDE_NUMBERS if _DIGIT.search(line) else FEWEST_LETTERS
+        line = " ".join(_ELSEWHERE.sub(" ", line).split())
+        letters = "".join(_LETTERS.findall(line))
+        if not letters or (len(letters) < fewest and letters.isascii()):
             found.append(None)
             continue
         # The identifier was trained on running text; capitals alone it takes for other languages.
         probability, label = identifier.predict(line.lower() + "\n", 1, 0.0, "strict")[0]
-        found.append(label.removeprefix("__label__") if probability >= SURE else None)
+        name = label.removeprefix("__label__")
+        told = probability >= SURE and not (name in OWN_LETTERS and letters.isascii())
+        found.append(name if told else None)
     return found
 
 

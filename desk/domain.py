@@ -148,8 +148,8 @@ class History:
     negatives: int = 0
     """How many of the customer's last messages in a row, before this one, were negative."""
     last_intents: tuple[str, ...] = ()
-    """Intents that the bot answered in this conversation, newest first; those that it answered at
-    once are one entry (`desk.policy.answered_as`)."""
+    """Intents that the bot answered in this conversation, but for small talk, newest first; those
+    that it answered at once are one entry (`desk.policy.answered_as`)."""
     said: tuple[str, ...] = ()
     """What the bot says once in a conversation and has said in this one; the name of an intent
     stands for what to do about it until a person is there."""
@@ -161,7 +161,8 @@ class Decision:
 
     `choices` are the intents offered as buttons when the action is `CLARIFY`, and those of a
     message about several, answered together or left to a person. Where a person is called,
-    `likely` says whether the message may well be about the intent.
+    `likely` says whether the message is about the intent, likely enough for what is said of it
+    until then, be that nothing.
     """
 
     action: Action

@@ -14,6 +14,7 @@ from desk.policy import (
     NEGATIVE_SENTIMENT,
     SAME_ANSWER_AGAIN,
     SEVERAL_QUESTIONS,
+    SURE_OF_SENTENCE,
     decide,
     in_doubt,
     is_negative,
@@ -22,11 +23,6 @@ from desk.policy import (
     threshold,
 )
 
-SURE_OF_SENTENCE = 0.95
-"""The confidence from which a sentence alone calls a person. In the tests of the two packs, whose
-messages are about one thing each, 42 would have called one in vain from 0.6 on, and from here none;
-the three calls from here on were right, each for what can't wait. Of five more, where the whole
-calls a person for something else, three were right."""
 AT_MOST = 3
 """Who asks for more at once is better served by a person."""
 ROOM_FOR_TITLES = 200
@@ -157,7 +153,8 @@ def _together(names: Sequence[str], whole: Prediction, history: History, pack: P
     intents = [pack.intents[name] for name in names]
     touchy = any(intent.escalate is Escalate.WHEN_NEGATIVE for intent in intents)
     if touchy and is_negative(whole, pack):
-        return Decision(Action.ESCALATE, NEGATIVE_SENTIMENT, names[0])
+        likely = intents[0].meanwhile is not None
+        return Decision(Action.ESCALATE, NEGATIVE_SENTIMENT, names[0], likely=likely)
     if said_again(names, history, pack):
         return Decision(Action.ESCALATE, SAME_ANSWER_AGAIN, names[0])
     longest = [max(map(len, (intent.answer or {}).values()), default=0) for intent in intents]

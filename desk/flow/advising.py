@@ -47,7 +47,8 @@ UNKNOWN = frozenset(
         *(FORWARDED, UNPROCESSABLE, LATE, NEGATIVE_SENTIMENT, MAY_NEED_PERSON),
     }
 )
-"""Those by which nobody knows what is the matter, or how bad it is. A customer who asks for a
+"""Those by which nobody knows what is the matter, or how bad it is, but for who is upset about what
+they are surely upset about. A customer who asks for a
 person, or dislikes an answer, says neither; they have seen what the bot had to say."""
 SOON = timedelta(minutes=10)
 """So long a customer remembers what they were promised, or told of a person who is called."""
@@ -99,6 +100,8 @@ def _found(pack: Pack, rule: str, intent: str | None) -> tuple[str, Text] | None
             return intent, known.answer
         if rule in ANSWERABLE and known.meanwhile is not None:
             return intent, known.meanwhile
+        if rule == NEGATIVE_SENTIMENT:
+            return None  # it is surely about that and nothing else (`Decision.likely`)
     if rule in UNKNOWN and pack.urgent is not None:
         return URGENT, pack.urgent
     return None

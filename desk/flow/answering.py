@@ -59,9 +59,10 @@ def answer(
 
 def remember_answer(desk: Desk, conversation: Conversation, answered: str) -> None:
     """Keep which answers the bot gave last, each by `answered_as`: the policy notices when one did
-    not help."""
-    kept = desk.pack.policy.same_answer
-    conversation.last_intents = [answered, *conversation.last_intents][:kept]
+    not help. Small talk is none: thanks between two don't say that these did."""
+    if answered not in desk.pack.small_talk():
+        kept = desk.pack.policy.same_answer
+        conversation.last_intents = [answered, *conversation.last_intents][:kept]
     conversation.clarifications = 0
 
 
@@ -103,8 +104,10 @@ def ask_back(
         message=message,
         kept="\n\n".join(filter(None, [" ".join([question, *titles]), advice])),
     )
-    if _is_about_small_talk(desk, decision) and SMALL_TALK not in conversation.said_once:
-        # What comes next may still be asked about, once: who goes on like that gets a person.
+    begins = not conversation.last_intents and SMALL_TALK not in conversation.said_once
+    if begins and _is_about_small_talk(desk, decision):
+        # What comes next may still be asked about, once: who goes on like that gets a person. So
+        # does who says to an answer what sounds like small talk ("yes i tried that").
         conversation.said_once = [*conversation.said_once, SMALL_TALK]
     else:
         conversation.clarifications += 1

@@ -27,6 +27,14 @@ def _fresh() -> Iterator[None]:
         ("我上周订的包裹在哪里？", "zh"),
         ("请给我退款", "zh"),
         ("где моя посылка, которую я заказал", "ru"),
+        ("wo ist mein Paket", "de"),
+        ("ich habe 2 Pakete bestellt", "de"),
+        ("ich bin im Urlaub", "de"),
+        ("im Keller steht Wasser, im ganzen Haus", "de"),
+        ("hola donde esta mi pedido", "es"),
+        ("merci beaucoup", "fr"),
+        ("dzień dobry gdzie jest moja paczka", "pl"),
+        ("我要退货订单4482910", "zh"),
         ("where is the parcel\nthat I ordered\r\n\tlast week?", "en"),
     ],
 )
@@ -40,6 +48,24 @@ def test_the_language_of_a_message_is_told(text: str, name: str) -> None:
 )
 def test_a_text_that_has_no_language_is_given_none(text: str) -> None:
     assert languages([text]) == [None]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("im 170cm and 65kg", "im 5'4 and 62 kilos", "bust 92 waist 74 hips 100", "180cm 85kg"),
+        *(
+            "im so angry",
+            "IM HURT",
+            "im, like, bleeding",
+            "im away then",
+            "im gonna end it tonight",
+        ),
+        *("hw lng dos delivry tak", "asdkjhaskjd"),
+    ],
+)
+def test_measurements_and_hasty_english_are_not_taken_for_another_language(text: str) -> None:
+    assert languages([text])[0] in (None, "en")
 
 
 def test_any_text_may_be_asked_about() -> None:

@@ -62,19 +62,38 @@ def test_it_is_said_in_the_customers_language(advised: Stage) -> None:
 @pytest.mark.parametrize(
     "prediction",
     [
-        {"intent": "opening_hours"},
+        {"intent": "opening_hours", "confidence": 0.5},
+        {"intent": "opening_hours", "others": [("complaint", 0.001)]},
+        {"intent": "greeting"},
         {"intent": "order_status", "confidence": 0.1},
         {"intent": "order_status", "scope": 0.1},
         {"intent": "invented"},
     ],
-    ids=["no words of its own", "hardly probable", "unfamiliar words", "unknown"],
+    ids=[
+        "unsure",
+        "danger in the ranking",
+        "small talk",
+        "hardly probable",
+        "unfamiliar",
+        "unknown",
+    ],
 )
 def test_an_upset_customer_about_who_knows_what_hears_what_is_urgent(
     advised: Stage, prediction: dict[str, object]
 ) -> None:
+    pressing = with_words(advised.desk.pack, "complaint", priority=True)
+    advised.desk = replace(advised.desk, pack=pressing)
     advised.ask("bah", intent="greeting", sentiment="negative")
     advised.ask("BAH", **prediction, sentiment="negative")
     assert advised.heard()[-1] == f"{UPSET}\nIn danger? Call 999.\n\n{HANDOVER}"
+
+
+def test_an_upset_customer_about_what_is_surely_harmless_hears_of_no_danger(
+    advised: Stage,
+) -> None:
+    advised.ask("late", intent="opening_hours", sentiment="negative")
+    advised.ask("late again!!!", intent="opening_hours", sentiment="negative")
+    assert advised.heard()[-1] == f"{UPSET}\n{HANDOVER}"
 
 
 def test_the_same_answer_a_third_time_gives_way_to_what_to_do_and_a_person(advised: Stage) -> None:

@@ -54,27 +54,49 @@ def test_what_is_surely_about_a_need_for_a_person_is_answered_once_while_one_is_
     advising = with_words(pack, "complaint", answer={"en": "Put it out first."})
     waiting = History(ConversationState.WAITING)
     silent = ("silent", "waiting_for_person")
-    burning = {"intent": "complaint", "confidence": 0.6}
+    burning = {"intent": "complaint", "confidence": 0.95}
     assert _rule(advising, waiting, **burning) == ("escalate", "intent_needs_person")
     assert _rule(advising, replace(waiting, said=("complaint",)), **burning) == silent
-    assert _rule(advising, waiting, intent="complaint", confidence=0.59) == silent
+    assert _rule(advising, waiting, intent="complaint", confidence=0.94) == silent, "a scrap?"
     assert _rule(advising, waiting, **burning, scope=0.1) == silent
     assert _rule(advising, waiting, **burning, language="de") == silent
     assert _rule(advising, History(ConversationState.HUMAN), **burning)[1] == "person_in_charge"
     assert _rule(pack, waiting, **burning) == silent, "it has no answer"
     assert _rule(advising, waiting, intent="opening_hours") == silent, "the bot's own to answer"
+    pressing = with_words(advising, "complaint", priority=True)
+    scrap = {"intent": "complaint", "confidence": 0.6}
+    assert _rule(pressing, waiting, **scrap) == ("escalate", "intent_needs_person")
+    assert _rule(pressing, waiting, intent="complaint", confidence=0.59) == silent
 
 
-def test_an_upset_customers_intent_is_likely_if_it_would_be_offered_as_a_choice(pack: Pack) -> None:
-    def likely(**prediction: Any) -> bool:
-        said = predict(sentiment="negative", **prediction)
-        decision = decide(said, History(ConversationState.BOT, negatives=1), pack)
-        assert decision.rule == "negative_sentiment"
-        return decision.likely
+def _likely_when_upset(pack: Pack, **prediction: Any) -> bool:
+    said = predict(sentiment="negative", **prediction)
+    decision = decide(said, History(ConversationState.BOT, negatives=1), pack)
+    assert decision.rule == "negative_sentiment"
+    return decision.likely
 
-    assert likely(confidence=0.15)
-    assert not likely(confidence=0.14)
-    assert not likely(confidence=0.9, scope=0.1)
+
+def test_an_upset_customers_intent_with_words_is_likely_if_it_would_be_offered_as_a_choice(
+    pack: Pack,
+) -> None:
+    pack = with_words(pack, "order_status", meanwhile={"en": "Unplug it."})
+    assert _likely_when_upset(pack, confidence=0.15)
+    assert not _likely_when_upset(pack, confidence=0.14)
+    assert not _likely_when_upset(pack, confidence=0.9, scope=0.1)
+
+
+def test_one_without_words_is_likely_if_sure_and_nothing_that_can_not_wait_is_in_the_ranking(
+    pack: Pack,
+) -> None:
+    pack = with_words(pack, "complaint", answer={"en": "Call 999."}, priority=True)
+    late = {"confidence": 0.9, "threshold": 0.9}
+    assert _likely_when_upset(pack, **late, others=[("refund", 0.01)])
+    assert not _likely_when_upset(pack, **late, others=[("complaint", 0.001)])
+    assert not _likely_when_upset(pack, confidence=0.89, threshold=0.9)
+    assert not _likely_when_upset(pack, **late, scope=0.1)
+    for tells_nothing in ("greeting", "out_of_scope", "invented"):
+        likely = _likely_when_upset(pack, intent=tells_nothing, confidence=1.0)
+        assert likely == (tells_nothing == "invented"), "of which advising knows nothing"
 
 
 def test_without_an_intent_model_a_person_is_called(pack: Pack) -> None:
@@ -189,6 +211,11 @@ def test_the_same_answer_a_third_time_in_a_row_gives_way_to_a_person(pack: Pack)
     assert _rule(pack, mixed) == ("answer", "confident")
     once = History(ConversationState.BOT, last_intents=("order_status",))
     assert _rule(pack, once) == ("answer", "confident")
+
+
+def test_small_talk_however_often_calls_nobody(pack: Pack) -> None:
+    twice = History(ConversationState.BOT, last_intents=("greeting", "greeting"))
+    assert _rule(pack, twice, intent="greeting") == ("answer", "confident")
 
 
 def test_close_intents_are_offered_the_most_probable_first(pack: Pack) -> None:

@@ -40,3 +40,28 @@ def test_a_question_after_unclear_small_talk_is_still_asked_back_about(stage: St
     stage.ask("👍", intent="greeting", confidence=0.5)
     stage.ask("my roses?", confidence=0.4)
     assert stage.heard()[-1] == "Did you mean this?"
+
+
+def test_thanks_however_often_call_nobody(stage: Stage) -> None:
+    said = [stage.ask(text, intent="greeting") for text in ("ty", "👍", "ok", "ok!")]
+    assert {stage.decision(message_id).rule for message_id in said} == {"confident"}
+    assert stage.conversation().last_intents == []
+
+
+def test_thanks_between_two_answers_do_not_hide_that_these_did_not_help(stage: Stage) -> None:
+    for _ in range(2):
+        stage.ask("roses?")
+        stage.ask("thanks", intent="greeting")
+    last = stage.ask("roses??")
+    assert stage.decision(last).rule == "same_answer_again"
+
+
+def test_what_sounds_like_small_talk_after_an_answer_is_asked_back_about_once(
+    stage: Stage,
+) -> None:
+    stage.ask("roses?")
+    stage.ask("yes i tried that", intent="greeting", confidence=0.5)
+    assert stage.heard()[-1].startswith("Sorry, I'm not sure I understood")
+    last = stage.ask("and?", intent="greeting", confidence=0.5)
+    assert stage.decision(last).rule == "still_unsure"
+    assert sum(said.startswith("Sorry, I'm not sure") for said in stage.heard()) == 1
