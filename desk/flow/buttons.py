@@ -46,6 +46,7 @@ from desk.flow.ready_answers import (
     send_ready,
 )
 from desk.flow.refreshing import edit_card, refresh_card
+from desk.flow.resolving import Asked, question
 from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN, answered_as, has_advice
 from desk.tables import (
     ButtonRow,
@@ -313,17 +314,19 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
 
 def _resolve(press: _Press, message: Message, operator: Operator) -> Pressed:
     """Resolve the conversation. Where nobody has replied to who was promised a person the button
-    only changes to one that says so: a mistaken press would break the promise, seen by nobody."""
+    only changes to one that says so, and is asked about anew where they have written since."""
     session, desk, conversation = press.session, press.desk, press.conversation
     if conversation.state is ConversationState.RESOLVED:
         return Pressed(say("already-resolved", desk.language), alert=True)
-    asked = press.button.action == composing.RESOLVE_UNANSWERED
-    if not asked and is_promised(session, press.customer, conversation):
-        markup = card_keyboard(
-            session, desk, press.customer, conversation, message, unanswered=True
-        )
+    asks = None
+    if is_promised(session, press.customer, conversation):
+        asked = press.button.action == composing.RESOLVE_UNANSWERED
+        before = Asked(press.button.argument, press.button.created_at) if asked else None
+        asks = question(session, conversation, before)
+    if asks is not None:
+        markup = card_keyboard(session, desk, press.customer, conversation, message, asks=asks)
         _show_keyboard(press, markup)
-        return Pressed(say("resolve-unanswered", desk.language), alert=True)
+        return Pressed(say(asks, desk.language), alert=True)
     resolve(session, desk, press.customer, conversation, operator)
     return Pressed()
 
