@@ -47,7 +47,13 @@ from desk.flow.ready_answers import (
 )
 from desk.flow.refreshing import edit_card, refresh_card
 from desk.flow.resolving import Asked, question
-from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN, answered_as, has_advice
+from desk.policy import (
+    ASKED_FOR_PERSON,
+    SEVERAL_QUESTIONS,
+    THUMB_DOWN,
+    answered_as,
+    has_advice,
+)
 from desk.tables import (
     ButtonRow,
     Conversation,
@@ -347,7 +353,11 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     ready = _ready(press, intent, text, f"{SENT_KEY}{message.id}:{intent}")
     if isinstance(ready, Pressed):
         return ready
-    note_feedback(session, desk, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
+    decision = session.get(DecisionRow, message.id)
+    # Of several questions the answer to one says nothing of the whole text.
+    if decision is None or decision.rule != SEVERAL_QUESTIONS:
+        kind = FeedbackKind.ONE_TAP_ANSWER
+        note_feedback(session, desk, message, kind, operator.user_id, intent)
     apart = is_in_charge(press.conversation, operator) or is_post(session, message)
     take(session, desk, press.inbox_id, customer, press.conversation, operator)
     if apart:  # otherwise the take-over has brought the card up to date
