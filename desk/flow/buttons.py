@@ -46,7 +46,8 @@ from desk.flow.ready_answers import (
     send_ready,
 )
 from desk.flow.refreshing import edit_card, refresh_card
-from desk.policy import answered_as, has_advice
+from desk.flow.resolving import Asked, question
+from desk.policy import SEVERAL_QUESTIONS, answered_as, has_advice
 from desk.tables import (
     ButtonRow,
     Conversation,
@@ -296,17 +297,19 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
 
 def _resolve(press: _Press, message: Message, operator: Operator) -> Pressed:
     """Resolve the conversation. Where nobody has replied to who was promised a person the button
-    only changes to one that says so: a mistaken press would break the promise, seen by nobody."""
+    only changes to one that says so, and is asked about anew where they have written since."""
     session, desk, conversation = press.session, press.desk, press.conversation
     if conversation.state is ConversationState.RESOLVED:
         return Pressed(say("already-resolved", desk.language), alert=True)
-    asked = press.button.action == composing.RESOLVE_UNANSWERED
-    if not asked and is_promised(session, press.customer, conversation):
-        markup = card_keyboard(
-            session, desk, press.customer, conversation, message, unanswered=True
-        )
+    asks = None
+    if is_promised(session, press.customer, conversation):
+        asked = press.button.action == composing.RESOLVE_UNANSWERED
+        before = Asked(press.button.argument, press.button.created_at) if asked else None
+        asks = question(session, conversation, before)
+    if asks is not None:
+        markup = card_keyboard(session, desk, press.customer, conversation, message, asks=asks)
         _show_keyboard(press, markup)
-        return Pressed(say("resolve-unanswered", desk.language), alert=True)
+        return Pressed(say(asks, desk.language), alert=True)
     resolve(session, desk, press.customer, conversation, operator)
     return Pressed()
 
@@ -327,7 +330,11 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     ready = _ready(press, intent, text, f"{SENT_KEY}{message.id}:{intent}")
     if isinstance(ready, Pressed):
         return ready
-    note_feedback(session, desk, message, FeedbackKind.ONE_TAP_ANSWER, operator.user_id, intent)
+    decision = session.get(DecisionRow, message.id)
+    # Of several questions the answer to one says nothing of the whole text.
+    if decision is None or decision.rule != SEVERAL_QUESTIONS:
+        kind = FeedbackKind.ONE_TAP_ANSWER
+        note_feedback(session, desk, message, kind, operator.user_id, intent)
     apart = is_in_charge(press.conversation, operator) or is_post(session, message)
     take(session, desk, press.inbox_id, customer, press.conversation, operator)
     if apart:  # otherwise the take-over has brought the card up to date

@@ -50,10 +50,10 @@ def card_keyboard(
     *,
     post: bool = False,
     why: bool = False,
-    unanswered: bool = False,
+    asks: str | None = None,
 ) -> dict[str, Any]:
     """The buttons of a card: likely answers, relabel, and on a card take and resolve. The last one
-    says so where it closes an `unanswered` conversation, as it does once that was asked.
+    says so where it closes a conversation that is unanswered, once that was asked: `asks` is how.
 
     What was never meant for the model (a file, a command, a tap) teaches it nothing: no relabel.
     One more opens a card that has something to explain; `why` is for one that is open.
@@ -72,8 +72,9 @@ def card_keyboard(
     if not post and not resolved:
         # A colleague may take what somebody has already.
         last.append(Button(say("button-take", language), TAKE))
-        if unanswered:
-            last.append(Button(say("button-resolve-unanswered", language), RESOLVE_UNANSWERED))
+        if asks is not None:
+            title = say("button-resolve-unanswered", language)
+            last.append(Button(title, RESOLVE_UNANSWERED, asks))
         else:
             last.append(Button(say("button-resolve", language), RESOLVE))
     if why:

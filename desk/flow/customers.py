@@ -33,7 +33,6 @@ from desk.flow.handover import waiting_text
 from desk.flow.intake import claim, forget
 from desk.flow.leaving import came_back, left
 from desk.flow.noting import decided, happened
-from desk.flow.priority import announce
 from desk.flow.quiet import close_if_quiet
 from desk.pack import Escalate
 from desk.policy import (
@@ -60,9 +59,10 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
 
     The `payload` of a link to the bot is kept as written; one that is an intent's name opens that
     topic as the menu does, behind the greeting where it is the customer's first word of all: that
-    says that a bot reads here. While a person is awaited it is only said that they will come (and
-    they see the payload), unless it opens a topic and nobody can be called; once one is in charge,
-    they hear of it and the bot is silent.
+    says that a bot reads here. One with `priority` becomes the first button below the greeting, for
+    somebody else may have made the link: an alarm takes a tap. While a person is awaited it is only
+    said that they will come (and they see the payload), unless it opens a topic and nobody can be
+    called; once one is in charge, they hear of it and the bot is silent.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
@@ -75,22 +75,14 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
             return
         if conversation.state is ConversationState.HUMAN:
             pass_on(session, desk, customer, conversation, message)
-            announce(session, desk, customer, conversation, payload)
             return
         topic = desk.pack.intents.get(payload)
         opens_topic = topic is not None and who_answers(desk, conversation) is ConversationState.BOT
         if conversation.state is ConversationState.WAITING and not opens_topic:
-            if has_advice(payload, conversation.said_once, desk.pack):
-                tell_meanwhile(session, desk, customer, conversation, message, payload)
-                return
-            if payload:
-                pass_on(session, desk, customer, conversation, message)
-            text = waiting_text(session, desk, customer)
-            hears_when_back(desk, conversation)
-            urgent = cannot_wait(session, desk.pack, conversation)
-            buttons = () if urgent else call_off_button(desk, customer, conversation)
-            key = f"{START_KEY}{inbox_id}"
-            customer_text(session, desk, key, customer, conversation, text, buttons)
+            _started_meanwhile(session, desk, inbox_id, customer, conversation, message, payload)
+            return
+        if payload in desk.pack.priorities():
+            _greet(session, desk, inbox_id, customer, conversation, first=payload)
             return
         always = topic is not None and topic.escalate is Escalate.ALWAYS
         if is_new and topic is not None and (always or topic.answer is not None):
@@ -104,6 +96,30 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
             answer(session, desk, customer, conversation, message, (payload,))
             return
         _greet(session, desk, inbox_id, customer, conversation)
+
+
+def _started_meanwhile(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    payload: str,
+) -> None:
+    """/start of one who waits for a person."""
+    urgent = payload in desk.pack.priorities()
+    if not urgent and has_advice(payload, conversation.said_once, desk.pack):
+        tell_meanwhile(session, desk, customer, conversation, message, payload)
+        return
+    if payload:
+        pass_on(session, desk, customer, conversation, message)
+    text = waiting_text(session, desk, customer)
+    hears_when_back(desk, conversation)
+    stays = cannot_wait(session, desk.pack, conversation)
+    buttons = () if stays else call_off_button(desk, customer, conversation)
+    key = f"{START_KEY}{inbox_id}"
+    customer_text(session, desk, key, customer, conversation, text, buttons)
 
 
 def asked_for_help(
@@ -359,11 +375,14 @@ def _greet(
     conversation: Conversation,
     *,
     menu: bool = True,
+    first: str | None = None,
 ) -> None:
-    """The pack's greeting; with the `menu` the most asked topics and a person are buttons."""
+    """The pack's greeting; with the `menu` the most asked topics and a person are buttons, and the
+    `first` topic is one before them."""
     language = language_of(desk, customer)
     greeting = desk.pack.text(desk.pack.greeting, language, called(customer))
-    buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT) if menu else []
+    topics = dict.fromkeys([first, *desk.pack.menu] if first is not None else desk.pack.menu)
+    buttons = topic_buttons(desk, topics, language, SHOW_INTENT) if menu else []
     if menu:
         buttons.append([person_button(language)])
     customer_text(

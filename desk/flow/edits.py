@@ -19,7 +19,7 @@ from desk.domain import (
     Trial,
 )
 from desk.flow import besides
-from desk.flow.cards import post_message
+from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, post_message
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
 from desk.flow.customers import ask_model, held_back, say_nothing, show_undecided
@@ -182,10 +182,34 @@ def _said_anew(
     say_nothing(session, desk, message, CHANGED)
     session.flush()
     if not alone:
+        _take_off(session, written, also_file=shows_file)
         post_message(session, desk, customer, conversation, message)
         if shows_file:
             copy_file(session, desk, customer, conversation, message)
     return None
+
+
+def _take_off(session: Session, written: Message, *, also_file: bool) -> None:
+    """Take off what an edit has outdated that waits to be posted: the group takes 20 messages a
+    minute, and who edits on and on would take them all. Only posts of edits: what was written first
+    is shown, with what the model made of it.
+    """
+    decision = session.get(DecisionRow, written.id)
+    if decision is None or decision.rule != CHANGED:
+        return
+    kinds = (POST_KEY, TEXT_KEY, FILE_KEY) if also_file else (POST_KEY, TEXT_KEY)
+    waiting = session.scalars(
+        select(DeliveryRow)
+        .where(
+            DeliveryRow.key.in_([f"{kind}{written.id}" for kind in kinds]),
+            DeliveryRow.state == DeliveryState.PENDING,
+            DeliveryRow.uncertain.is_(False),
+        )
+        .order_by(DeliveryRow.id)
+        .with_for_update()
+    )
+    for row in waiting.all():
+        cancel(session, row)
 
 
 def operator_changed(

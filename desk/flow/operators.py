@@ -29,6 +29,7 @@ from desk.flow.noting import happened
 from desk.flow.overview import QUEUE_KEY
 from desk.flow.refreshing import refresh_card
 from desk.flow.replying import Answered, Quote, answered, reply_parameters
+from desk.flow.resolving import UNANSWERED, WRITTEN_SINCE, Asked, question
 from desk.flow.runs import new_run, running_training, want
 from desk.flow.summary import REPORT_KEY
 from desk.flow.telling import (
@@ -45,7 +46,13 @@ from desk.texts import say
 ASKED_FOR = timedelta(minutes=10)
 """So long a second /resolve closes what nobody has replied to; after that it is asked anew."""
 ASKED_KEY = "told:resolve:"
-"""How the key begins of what a first one is answered; the update's inbox id follows."""
+"""How the key begins of what a first one is answered; the question follows, and the update's inbox
+id. (Of a version before there is no question in it.)"""
+QUESTIONS = {
+    UNANSWERED: "resolve-unanswered-command",
+    WRITTEN_SINCE: "resolve-written-since-command",
+}
+"""With which text each question is asked below a /resolve."""
 ALBUM_ARRIVES = timedelta(seconds=1)
 """So long the pictures of an album wait for the one whose caption may make a note of them all."""
 
@@ -160,7 +167,8 @@ def resolved(
 ) -> None:
     """/resolve in a topic, as the message of that id: the answer replies to it.
 
-    Where nobody has replied to a customer who was promised a person, it takes a second one.
+    Where nobody has replied to a customer who was promised a person, it takes a second one, and a
+    third where they have written in between.
     """
     with desk.store.writing() as session:
         found = enter_topic(session, desk, inbox_id, user_id, thread_id)
@@ -171,14 +179,16 @@ def resolved(
             text = say("already-resolved", desk.language)
             tell(session, desk, inbox_id, thread_id, text, telegram_id)
             return
-        promised = is_promised(session, customer, conversation)
-        if promised and not _was_asked(session, desk, conversation):
+        asks = None
+        if is_promised(session, customer, conversation):
+            asks = question(session, conversation, _asked(session, desk, conversation))
+        if asks is not None:
             tell_once(
                 session,
                 desk,
-                f"{ASKED_KEY}{inbox_id}",
+                f"{ASKED_KEY}{asks}:{inbox_id}",
                 thread_id,
-                say("resolve-unanswered-command", desk.language),
+                say(QUESTIONS[asks], desk.language),
                 telegram_id,
                 conversation,
             )
@@ -189,15 +199,21 @@ def resolved(
         tell(session, desk, inbox_id, thread_id, text, telegram_id)
 
 
-def _was_asked(session: Session, desk: Desk, conversation: Conversation) -> bool:
-    """Whether a /resolve was just answered that nobody has replied in the conversation yet."""
-    since = desk.clock() - ASKED_FOR
-    asked = select(DeliveryRow.id).where(
-        DeliveryRow.conversation_id == conversation.id,
-        DeliveryRow.key.startswith(ASKED_KEY),
-        DeliveryRow.created_at >= max(since, conversation.escalated_at or since),
+def _asked(session: Session, desk: Desk, conversation: Conversation) -> Asked | None:
+    """What the last /resolve was answered with a question, if that was just now."""
+    asked = session.scalar(
+        select(DeliveryRow)
+        .where(
+            DeliveryRow.conversation_id == conversation.id,
+            DeliveryRow.key.startswith(ASKED_KEY),
+            DeliveryRow.created_at >= desk.clock() - ASKED_FOR,
+        )
+        .order_by(DeliveryRow.id.desc())
+        .limit(1)
     )
-    return session.scalar(asked.limit(1)) is not None
+    if asked is None:
+        return None
+    return Asked(asked.key.removeprefix(ASKED_KEY).partition(":")[0], asked.created_at)
 
 
 def banned(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> None:

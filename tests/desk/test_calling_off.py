@@ -129,15 +129,12 @@ def test_where_it_may_be_about_what_cannot_wait_there_is_no_such_button(
     assert ["reply_markup" in row.payload for row in told] == [False, False]
 
 
-@pytest.mark.parametrize("confidence", [0.95, 0.4, None])
+@pytest.mark.parametrize("confidence", [0.95, 0.4])
 def test_who_writes_of_what_cannot_wait_meanwhile_calls_nothing_off(
-    urgent: Stage, confidence: float | None
+    urgent: Stage, confidence: float
 ) -> None:
     customers.asked_for_person(urgent.desk, urgent.update(), ANA, "/human")
-    if confidence is None:
-        customers.started(urgent.desk, urgent.update(), ANA, "complaint")  # by a link
-    else:
-        urgent.ask("it sparks", intent="complaint", confidence=confidence)
+    urgent.ask("it sparks", intent="complaint", confidence=confidence)
     assert _call_off(urgent).startswith("What you wrote matters to us")
     assert urgent.conversation().state is ConversationState.WAITING
     assert GONE not in urgent.heard()

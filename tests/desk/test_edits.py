@@ -11,12 +11,13 @@ from sqlalchemy import select
 
 from desk.domain import (
     ConversationState,
+    DeliveryState,
     InboxState,
     Incoming,
     MessageState,
     Trial,
 )
-from desk.flow import customers, edits, intake, operators
+from desk.flow import customers, delivering, edits, intake, operators
 from desk.flow.desk import Desk
 from desk.tables import Inbox, Message
 from desk.texts import say
@@ -152,12 +153,52 @@ def test_an_edit_comes_after_the_text_that_still_waits_for_the_model(stage: Stag
 
 def test_the_second_edit_of_a_message_is_compared_with_the_first(stage: Stage) -> None:
     ana_waits(stage)
-    ana_edits(stage, "my roses are brown")
-    ana_edits(stage, "my roses are brown")
-    ana_edits(stage, "my roses are dead")
-    shown = [row.payload["text"] for row in stage.send_all()]
+    shown = []
+    for text in ("my roses are brown", "my roses are brown", "my roses are dead"):
+        ana_edits(stage, text)
+        shown += [row.payload["text"] for row in stage.send_all()]
     assert ["brown" in shown[0], "dead" in shown[1]] == [True, True]
     assert len(shown) == 2
+
+
+def test_of_edits_that_no_post_could_follow_the_last_one_is_shown(stage: Stage) -> None:
+    ana_waits(stage)
+    job = ana_writes(stage, "are you there?", 42)
+    assert job is not None
+    stage.decide((job, predict("are you there?")))
+    for number in range(30):
+        ana_edits(stage, f"are you there {number}?", 42)
+        ana_edits(stage, f"{number} {'are you there? ' * 400}", 42)
+    shown = [row.payload["text"] for row in stage.send_all()]
+    assert [text[:3] for text in shown] == ["💬 <", "✏️ ", "<bl"], "the first words, the last ones"
+    assert "are you there?</blockquote>" in shown[0]
+    assert all(">29 are you there? are" in text for text in shown[1:])
+    assert stage.said()[-2].text == "are you there 29?", "what was not shown is kept"
+
+
+@pytest.mark.parametrize("mark", ["sending", "uncertain"])
+def test_an_edit_that_may_have_been_shown_is_followed_by_the_next(stage: Stage, mark: str) -> None:
+    ana_waits(stage)
+    ana_edits(stage, "my roses are brown")
+    (taken,) = stage.take()
+    if mark == "uncertain":
+        delivering.again(stage.desk, taken.id, taken.attempts, 0, "lost", uncertain=True)
+    ana_edits(stage, "my roses are gone")
+    states = [row.state for row in stage.deliveries(OPERATOR_CHAT)][-2:]
+    assert DeliveryState.CANCELLED not in states
+    assert "gone" in stage.told()[-1]
+
+
+def test_a_file_that_is_replaced_on_and_on_is_copied_once(stage: Stage) -> None:
+    ana_waits(stage)
+    for unique in ("roses", "tulips", "lilies", "irises"):
+        number = update(stage, {"photo": [{"file_unique_id": unique}]})
+        if unique == "roses":
+            customers.sent_file(stage.desk, number, ANA, 43, "[photo]")
+            stage.send_all()
+        else:
+            edits.customer_changed(stage.desk, number, ANA, 43, "[photo]")
+    assert [row.method for row in stage.send_all()] == ["sendMessage", "copyMessage"]
 
 
 def test_what_a_message_replies_to_stands_below_its_edit_too(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from desk.domain import DeliveryState, Person
+from desk.domain import ConversationState, DeliveryState, Person
 from desk.flow import customers, delivering, erasing, operators, reminding
 from desk.flow.overview import SHOWN, overview
 from desk.flow.priority import PRIORITY_KEY
@@ -14,7 +14,7 @@ from desk.flow.reminding import SINGLE_REMINDERS
 from desk.tables import DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage, with_words
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, with_words
 
 
 @pytest.fixture
@@ -81,15 +81,53 @@ def test_so_is_a_topic_that_is_tapped_then(urgent: Stage) -> None:
     assert len(lines_to_all(urgent)) == 1
 
 
-def test_so_is_a_topic_that_a_link_opens_then(urgent: Stage) -> None:
-    urgent.ask("a person please", intent="talk_to_person")
-    urgent.topic()
-    urgent.press(urgent.token("take"), by=OSCAR)
-    customers.started(urgent.desk, urgent.update(), ANA, "refund")
-    assert lines_to_all(urgent) == []
+@pytest.mark.parametrize("state", ["bot", "waiting", "human"])
+def test_a_link_alone_raises_no_alarm_in_the_name_of_who_presses_start(
+    urgent: Stage, state: str
+) -> None:
+    """Anybody can make such a link, and send it to somebody who knows nothing of it."""
+    answer = {"en": "Leave the house.", "zh": "请离开。"}
+    urgent.desk = replace(
+        urgent.desk, pack=with_words(urgent.desk.pack, "complaint", answer=answer)
+    )
+    if state != "bot":
+        urgent.ask("a person please", intent="talk_to_person")
+        urgent.topic()
+    if state == "human":
+        urgent.press(urgent.token("take"), by=OSCAR)
+    heard = urgent.heard()
     customers.started(urgent.desk, urgent.update(), ANA, "complaint")
+    assert lines_to_all(urgent) == []
+    assert not [text for text in urgent.told() if "🚨" in text]
+    assert "Leave the house." not in str(urgent.heard())
+    if state == "human":
+        assert urgent.heard() == heard, "the colleague will speak for themselves"
+    if state == "bot":
+        assert urgent.told() == []
+    else:
+        assert "start complaint" in urgent.told()[-1]
+
+
+def test_the_topic_of_such_a_link_is_the_first_button_and_a_tap_on_it_calls(urgent: Stage) -> None:
+    customers.started(urgent.desk, urgent.update(), ANA, "complaint")
+    (greeting,) = urgent.deliveries(ANA.chat_id)
+    assert labels(greeting)[0] == "Make a complaint"
+    assert labels(greeting)[-1] == say("talk-to-person", "en")
+    assert len(labels(greeting)) == len(set(labels(greeting)))
+    urgent.press(urgent.token("intent", "complaint"))
+    assert urgent.conversation().state is ConversationState.WAITING
     assert len(lines_to_all(urgent)) == 1
-    assert urgent.heard(ANA) == [], "the colleague will speak for themselves"
+
+
+def test_who_waits_and_came_by_such_a_link_can_call_it_off(urgent: Stage) -> None:
+    answer = {"en": "Leave the house.", "zh": "请离开。"}
+    urgent.desk = replace(
+        urgent.desk, pack=with_words(urgent.desk.pack, "complaint", answer=answer)
+    )
+    urgent.ask("a person please", intent="talk_to_person")
+    customers.started(urgent.desk, urgent.update(), ANA, "complaint")
+    urgent.press(urgent.token("call_off"))
+    assert urgent.conversation().state is ConversationState.RESOLVED
 
 
 def test_so_is_it_where_a_colleague_opened_the_conversation(urgent: Stage) -> None:

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from desk.domain import ConversationState
 from desk.flow import composing, customers, operators
 from desk.texts import say
 from tests.conftest import Clock
-from tests.desk.acting import ANA, OSCAR, Stage, labels
+from tests.desk.acting import ANA, OLGA, OSCAR, Stage, labels, with_words
 
 
-def command(stage: Stage, telegram_id: int = 60) -> tuple[str, int | None]:
+def command(stage: Stage, telegram_id: int = 60, by: int = OSCAR) -> tuple[str, int | None]:
     """What /resolve is answered with, and which message that replies to."""
-    operators.resolved(stage.desk, stage.update(), OSCAR, 77, telegram_id)
+    operators.resolved(stage.desk, stage.update(), by, 77, telegram_id)
     return below(stage)
+
+
+def resolve(stage: Stage, how: str, by: int = OSCAR) -> str:
+    """Resolve by the command, or by the button that stands there now; returns the answer."""
+    if how == "command":
+        return command(stage, by=by)[0]
+    markup = next(
+        markup
+        for row in reversed(stage.deliveries(stage.desk.operator_chat_id))
+        if (markup := row.payload.get("reply_markup")) and "Resolve" in str(markup)
+    )
+    rows = markup["inline_keyboard"]
+    (token,) = [
+        each["callback_data"] for row in rows for each in row if each["text"].startswith("Resolve")
+    ]
+    return stage.press(token, by=by).text
+
+
+@pytest.fixture
+def urgent(stage: Stage) -> Stage:
+    """A stage with Ana's card, on which a complaint can't wait."""
+    pack = with_words(stage.desk.pack, "complaint", answer={"en": "Put it out."}, priority=True)
+    stage.desk = replace(stage.desk, pack=pack)
+    stage.ask("a person please", intent="talk_to_person")
+    stage.topic()
+    stage.send_all()
+    return stage
 
 
 def below(stage: Stage) -> tuple[str, int | None]:
@@ -68,6 +99,67 @@ def test_a_second_command_long_after_is_asked_anew(topic: Stage, clock: Clock) -
     command(topic)
     clock.move(minutes=11)
     assert command(topic) == (say("resolve-unanswered-command", "en"), 60)
+    assert topic.conversation().state is ConversationState.WAITING
+
+
+@pytest.mark.parametrize("how", ["command", "button"])
+def test_what_is_written_after_the_asking_is_closed_by_no_yes_to_it(
+    topic: Stage, clock: Clock, how: str
+) -> None:
+    resolve(topic, how)
+    clock.move(minutes=3)
+    topic.ask("my child has swallowed a petal")
+    clock.move(minutes=3)
+    assert resolve(topic, how, by=OLGA).startswith("They have written since.")
+    assert topic.conversation().state is ConversationState.WAITING
+    resolve(topic, how, by=OLGA)
+    assert topic.conversation().state is ConversationState.RESOLVED
+
+
+@pytest.mark.parametrize("how", ["command", "button"])
+def test_who_writes_on_and_on_costs_one_more_press(topic: Stage, clock: Clock, how: str) -> None:
+    for _ in range(2):
+        resolve(topic, how)
+        clock.move(seconds=5)
+        topic.ask("hello?")
+        clock.move(seconds=5)
+    assert topic.conversation().state is ConversationState.WAITING
+    resolve(topic, how)
+    assert topic.conversation().state is ConversationState.RESOLVED
+
+
+@pytest.mark.parametrize("how", ["command", "button"])
+def test_what_cannot_wait_is_asked_about_once_more_however_often_that_was_done(
+    urgent: Stage, clock: Clock, how: str
+) -> None:
+    for text in ("hello?", "hello?"):
+        resolve(urgent, how)
+        clock.move(seconds=5)
+        urgent.ask(text)
+        clock.move(seconds=5)
+    states = []
+    for _ in range(2):  # what everybody was told of once they need not be told of again
+        urgent.ask("it burns", intent="complaint")
+        clock.move(seconds=5)
+        resolve(urgent, how)
+        clock.move(seconds=5)
+        states.append(urgent.conversation().state)
+    assert states == [ConversationState.WAITING, ConversationState.RESOLVED]
+    assert len(urgent.conversations()) == 1
+
+
+def test_a_yes_to_what_was_asked_before_a_new_call_closes_nothing(
+    topic: Stage, clock: Clock
+) -> None:
+    topic.press(topic.token(composing.RESOLVE), by=OSCAR)
+    yes = topic.token(composing.RESOLVE_UNANSWERED)
+    clock.move(minutes=1)
+    with topic.desk.store.writing() as session:
+        found = operators.customer_of(session, topic.desk, 77)
+        assert found is not None
+        conversation = operators.open_conversation(session, topic.desk, found)
+        conversation.escalated_at = topic.desk.clock()  # by whatever way it comes about
+    assert topic.press(yes, by=OSCAR).text == say("resolve-unanswered", "en")
     assert topic.conversation().state is ConversationState.WAITING
 
 

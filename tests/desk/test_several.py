@@ -15,7 +15,7 @@ from desk.flow import deciding, lessons, teaching
 from desk.pack import Escalate, Pack
 from desk.several import decide_sentences
 from desk.tables import ButtonRow, Conversation, PredictionRow
-from tests.desk.acting import ANA, BEN, Stage, predict, with_words
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, with_words
 
 BOT = History(ConversationState.BOT)
 WAITING = History(ConversationState.WAITING)
@@ -276,6 +276,23 @@ def test_too_many_questions_are_one_tap_each_for_who_is_called(stage: Stage) -> 
     _ask(stage, predict(**DOUBT), REFUND, ORDER, predict(intent="talk_to_person"), HOURS)
     stage.topic()
     assert stage.all(_answers_to_tap()) == ["order_status", "refund", "talk_to_person"]
+
+
+def test_one_tap_of_several_teaches_nothing_and_a_label_does(stage: Stage) -> None:
+    refund = stage.desk.pack.intents["refund"].answer
+    pack = with_words(stage.desk.pack, "talk_to_person", escalate=Escalate.NEVER, answer=refund)
+    stage.desk = replace(stage.desk, pack=pack)
+    person = predict("is anybody there?", "talk_to_person")
+    message_id = _ask(stage, predict(**DOUBT), REFUND, ORDER, person, HOURS)
+    stage.topic()
+    for intent in ("order_status", "refund"):
+        assert stage.press(stage.token("send", intent), by=OSCAR).text.startswith("Oscar sent")
+    assert stage.feedback() == []
+    assert lessons.learned(stage.desk) == []
+    stage.press(stage.token("relabel"), by=OSCAR)
+    stage.press(stage.token("label", "refund"), by=OSCAR)
+    assert stage.feedback() == [(message_id, "relabel", "refund", OSCAR)]
+    assert [word.intent for word in lessons.learned(stage.desk)] == ["refund"]
 
 
 def test_what_may_be_urgent_is_not_lost_where_the_message_goes_on_with_one_before(
