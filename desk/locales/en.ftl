@@ -44,6 +44,7 @@ promise-closed = Our team is back { $when }, and you will get the reply right he
 promise-closed-unknown = Our team is away right now; you will get the reply right here.
 promise-taken = You will get the reply right here.
 added = Added to your message. Our team is back { $when }.
+still-coming = A colleague will reply right here. If that is no longer needed, tap below.
 handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
 call-off = I no longer need anybody
 called-off = All right, then nobody will write to you about this. Write to me at any time.

@@ -40,6 +40,7 @@ promise-closed = 我们的团队将于{ $when } 上班，届时会在这里回�
 promise-closed-unknown = 团队目前不在线，之后会在这里回复您。
 promise-taken = 会在这里回复您。
 added = 已补充到您的消息中。我们的团队将于{ $when } 上班。
+still-coming = 同事会在这里回复您。如果不再需要，请点下面的按钮。
 handover-nobody = 您的消息已保存，但目前联系不到任何同事。一旦有人在线，会在这里回复您。
 call-off = 不需要人工了
 called-off = 好的，那么不会有同事再就此联系您。您可以随时给我留言。

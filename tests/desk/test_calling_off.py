@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,44 @@ def test_who_types_it_and_cannot_call_it_off_reads_why_and_is_seen(urgent: Stage
     assert f"<blockquote>{say('call-off', 'en')}</blockquote>" in urgent.told()[-1]
     assert urgent.decision(urgent.said()[-1].id).rule == "waiting_for_person"
     assert urgent.pending_count() == 0
+
+
+def test_who_waits_and_says_goodbye_is_offered_once_to_call_it_off(topic: Stage) -> None:
+    heard = topic.heard()
+    topic.ask("never mind its sorted", intent="greeting")
+    assert topic.heard() == [*heard, say("still-coming", "en")]
+    assert _told_of_a_person(topic).payload["text"] == topic.heard()[-1]
+    assert "<blockquote>never mind its sorted</blockquote>" in topic.told()[-1]
+    topic.ask("bye!", intent="greeting")
+    assert len(topic.heard()) == len(heard) + 1
+    topic.send_all()
+    _call_off(topic)
+    assert topic.conversation().state is ConversationState.RESOLVED
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        {"intent": "greeting", "confidence": 0.5},
+        {"intent": "greeting", "scope": 0.1},
+        {"intent": "greeting", "sentiment": "negative"},
+        {"intent": "refund"},
+    ],
+    ids=["unsure", "unfamiliar", "upset", "about something"],
+)
+def test_who_does_not_surely_say_goodbye_hears_nothing_of_it(
+    topic: Stage, read: dict[str, Any]
+) -> None:
+    heard = topic.heard()
+    topic.ask("forget it", **read)
+    assert topic.heard() == heard
+
+
+def test_who_says_goodbye_about_what_cannot_wait_is_offered_nothing(urgent: Stage) -> None:
+    urgent.ask("it sparked", intent="complaint")
+    heard = urgent.heard()
+    urgent.ask("ok bye", intent="greeting")
+    assert urgent.heard() == heard
 
 
 def test_it_is_a_text_like_any_other_where_nobody_is_awaited(topic: Stage) -> None:
