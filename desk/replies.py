@@ -1,4 +1,5 @@
-"""What customers type where the bot has asked what they mean: yes, no, or which of several."""
+"""What customers type where the bot has asked what they mean, or offers a person: yes, no, or which
+of several."""
 
 from __future__ import annotations
 
@@ -10,6 +11,10 @@ from functools import cache
 from classifier.likeness import normalised
 from desk.texts import say
 
+MEANT = ("reply-yes", "reply-no")
+"""The texts with the words for yes and for no where the bot has asked what is meant."""
+OFFER = ("offer-yes", "offer-no")
+"""Those where it offers a person: "no thanks" declines one, "wrong" does not."""
 _YES, _NO = frozenset("👍👌✅✔☑💯🆗"), frozenset("👎❌✖🚫⛔🙅")
 MOST = 5
 """So many choices a pack may have the bot offer (`Policy.choices`)."""
@@ -24,17 +29,18 @@ def plainly(text: str) -> str:
     return normalised(_LOOKS.sub("", _DRAWN_OUT.sub(r"\1", text.casefold())))
 
 
-def yes_or_no(text: str, languages: Sequence[str]) -> bool | None:
+def yes_or_no(text: str, languages: Sequence[str], words: tuple[str, str] = MEANT) -> bool | None:
     """Whether a text is one of the words for yes (True) or for no (False) in one of these languages
-    (IETF tags), or an emoji for it. None if it is neither, or both, or says any more."""
+    (IETF tags), or an emoji for it. None if it is neither, or both, or says any more. Which words
+    count depends on the question: those of `MEANT` or of `OFFER`."""
     said = plainly(text)
     symbols = {char for char in said if unicodedata.category(char) == "So"}
-    words = " ".join("".join(" " if char in symbols else char for char in said).split())
-    yes, no = _words("reply-yes", tuple(languages)), _words("reply-no", tuple(languages))
-    if words and words not in yes | no:
+    rest = " ".join("".join(" " if char in symbols else char for char in said).split())
+    yes, no = (_words(key, tuple(languages)) for key in words)
+    if rest and rest not in yes | no:
         return None
-    means_yes = words in yes or not symbols.isdisjoint(_YES)
-    means_no = words in no or not symbols.isdisjoint(_NO)
+    means_yes = rest in yes or not symbols.isdisjoint(_YES)
+    means_no = rest in no or not symbols.isdisjoint(_NO)
     return None if means_yes is means_no else means_yes
 
 

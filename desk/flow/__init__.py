@@ -2,7 +2,7 @@
 
 `intake` stores updates, `customers` and `operators` handle what they say, `forwarding` what
 customers pass on of others, `edits` what they change afterwards, `taking_back` what operators wish
-unsaid, `buttons` what they press, `choosing` the topics that they choose by it or by a word,
+unsaid, `buttons` what they press, `choosing` what they choose by it or by a word,
 `deciding` turns predictions into decisions, `answering` says what the bot says by itself,
 `dispatching` hands deliveries to the sender, `delivering` takes in what became of them,
 `recovering` what a dead sender left, `watching` finds what got stuck, `reminding` tells operators

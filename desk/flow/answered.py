@@ -19,6 +19,9 @@ ANSWER_KEY = "answer:"
 CHOSEN_KEY = "chosen:"
 """Begins the key of the answer to a choice; the id of the message that was asked back follows, and
 the intent."""
+OFFER_KEY = "sorry:"
+"""Begins the key of the question whether to call a person, after a thumb down; the id of the
+message whose answer did not help follows."""
 HANDOVER_KEY = "handover:"
 """Begins the key of what a customer hears when a person is called; the message's id follows."""
 NEVER_ARRIVED = (DeliveryState.FAILED, DeliveryState.CANCELLED)

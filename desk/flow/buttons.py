@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, Pressed
 from desk.flow import composing
 from desk.flow.advising import hears_when_back
-from desk.flow.answered import CHOSEN_KEY, NEVER_ARRIVED
+from desk.flow.answered import NEVER_ARRIVED, OFFER_KEY
 from desk.flow.awaiting import is_promised
 from desk.flow.calling_off import call_off, refusal
 from desk.flow.card_keyboards import card_keyboard, label_keyboard, mood_title
 from desk.flow.cards import is_post
-from desk.flow.choosing import chosen_key, give, hand_over, unseen
+from desk.flow.choosing import call_about, chosen_key, give
 from desk.flow.composing import (
     answer_text,
     change_keyboard,
@@ -46,7 +46,7 @@ from desk.flow.ready_answers import (
     send_ready,
 )
 from desk.flow.refreshing import edit_card, refresh_card
-from desk.policy import ASKED_FOR_PERSON, THUMB_DOWN, answered_as, has_advice
+from desk.policy import answered_as, has_advice
 from desk.tables import (
     ButtonRow,
     Conversation,
@@ -167,11 +167,9 @@ def _by_customer(press: _Press) -> Pressed:
     if action == composing.CALL_PERSON:
         if conversation.state is ConversationState.WAITING:  # and nobody can be called
             return Pressed(waiting_text(session, desk, customer), alert=True)
-        question = _handed_over(press)
-        disliked = question is not None and press.button.argument == composing.THUMB_DOWN
-        rule = THUMB_DOWN if disliked else ASKED_FOR_PERSON
+        disliked = press.button.argument == composing.THUMB_DOWN
         said = _tapped(press, conversation)
-        hand_over(session, desk, customer, conversation, said, question, rule)
+        call_about(session, desk, customer, conversation, said, press.message, disliked=disliked)
         return Pressed()
     asked = press.message if action == composing.CHOOSE_INTENT else None
     if asked is not None and has_delivery(session, chosen_key(asked, intent)):
@@ -193,11 +191,14 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
     taken = conversation.state is ConversationState.HUMAN
     said_last = session.scalar(
         select(Message.text)
-        .where(Message.conversation_id == conversation.id, Message.author == Author.CUSTOMER)
+        # What a person has replied to may be pressed, and shown, anew.
+        .where(Message.conversation_id == conversation.id, Message.author != Author.BOT)
         .order_by(Message.id.desc())
         .limit(1)
     )
-    if text in (said_last, say("talk-to-person", language)):
+    # It says nothing new to who is awaited, but to who thinks that their answer was all.
+    says_nothing = text == say("talk-to-person", language) and not taken
+    if text == said_last or says_nothing:
         if not taken:
             hears_when_back(desk, conversation)
         return Pressed(waiting_text(session, desk, customer, taken=taken), alert=True)
@@ -252,7 +253,7 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
         customer_text(
             session,
             press.desk,
-            f"sorry:{press.button.message_id}",
+            f"{OFFER_KEY}{press.button.message_id}",
             customer,
             conversation,
             say("thumb-sorry", language),
@@ -260,24 +261,6 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
             message=press.message,
         )
     return Pressed()
-
-
-def _handed_over(press: _Press) -> Message | None:
-    """The question under whose answer the button stands.
-
-    None if there is none, and if the question has been before the operators already.
-    """
-    session, message = press.session, press.message
-    if message is None:
-        return None
-    chosen = session.scalar(
-        select(DeliveryRow.key).where(
-            DeliveryRow.message_id == message.id, DeliveryRow.key.startswith(CHOSEN_KEY)
-        )
-    )
-    if chosen is not None:  # the answer to a choice of what the question meant
-        message = session.get_one(Message, int(chosen.split(":")[1]))
-    return unseen(session, message)
 
 
 def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed:

@@ -1,15 +1,16 @@
-"""Topics that customers choose: by a button, or by a word where the bot has just asked back."""
+"""What customers choose, a topic or a person: by a button, or by a word where the bot has just
+asked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Decision, DeliveryState, FeedbackKind
-from desk.flow.answered import ANSWER_KEY, CHOSEN_KEY, HANDOVER_KEY
+from desk.flow.answered import ANSWER_KEY, CHOSEN_KEY, HANDOVER_KEY, OFFER_KEY
 from desk.flow.answering import ask_back, remember_answer
 from desk.flow.besides import may_quote
 from desk.flow.cards import CARD_KEY, LIMIT, is_post, post_message
@@ -36,10 +37,11 @@ from desk.policy import (
     CLOSE_INTENTS,
     INTENT_NEEDS_PERSON,
     STILL_UNSURE,
+    THUMB_DOWN,
     UNSURE,
     answered_as,
 )
-from desk.replies import means_both, place, plainly, told, yes_or_no
+from desk.replies import OFFER, means_both, place, plainly, told, yes_or_no
 from desk.sentences import asks
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
 from desk.texts import say
@@ -86,33 +88,35 @@ def replied(
     conversation: Conversation,
     said: Message,
 ) -> bool:
-    """Do what a text means that only replies to the question which the bot has just asked back:
-    yes or no, a choice's number, or words of its title. Says whether it was such a text.
+    """Do what a text means that only replies to the question which the bot has just asked: yes or
+    no, or where it has asked back, a choice's number or words of its title. Says whether it was
+    such a text.
 
-    It counts as the press of that choice. No to all of them is one more message that leaves in
-    doubt what is meant; a yes to several is asked once which. Like a tap it is no text that
-    teaches. It must be the only one that waits.
+    It counts as the press of that choice, or of the button that calls a person. No to all choices
+    is one more message that leaves in doubt what is meant; a yes to several is asked once which.
+    Like a tap it is no text that teaches. It must be the only one that waits.
     """
     question = _open_question(session, conversation, said)
     if question is None:
         return False
+    if question.choices is None:
+        wanted = _wants_person(desk, customer, said.text)
+        if wanted is None:
+            return False
+        _drop_buttons(session, desk, inbox_id, customer, conversation, question)
+        if wanted:
+            call_about(session, desk, customer, conversation, said, question.asked, disliked=True)
+        else:
+            key, text = f"not-called:{said.id}", say("not-called", language_of(desk, customer))
+            customer_text(session, desk, key, customer, conversation, text, message=said)
+        return True
     yes = yes_or_no(said.text, desk.pack.languages)
     chosen = _chosen(desk, customer, question.choices, said.text)
     # What stands above the question asks something, too ("Is it sparking?"): a yes may be to that.
     to_either = bool(yes) and question.advice_asks
     if not chosen and not to_either and (yes is None or (yes and question.is_repeated)):
         return False
-    if question.telegram_id is not None:  # the buttons go, as they do when one is pressed
-        no_buttons: dict[str, Any] = {"inline_keyboard": []}
-        change_keyboard(
-            session,
-            desk,
-            inbox_id,
-            customer.chat_id,
-            question.telegram_id,
-            conversation,
-            no_buttons,
-        )
+    _drop_buttons(session, desk, inbox_id, customer, conversation, question)
     parties = (session, desk, customer, conversation, said)
     if to_either:
         hand_over(*parties, unseen(session, question.asked), STILL_UNSURE)
@@ -121,7 +125,7 @@ def replied(
     elif chosen:
         _give_both(*parties, chosen, question.asked)
     elif yes:
-        _ask_which(*parties, question)
+        _ask_which(*parties, question.asked, question.choices)
     else:
         _none_of_these(*parties, question.asked)
     return True
@@ -146,6 +150,35 @@ def hand_over(
             post_message(session, desk, customer, conversation, said)
 
 
+def call_about(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    answered: Message | None,
+    *,
+    disliked: bool,
+) -> None:
+    """Call a person, as who is offered one asked for it by what was `said`, a tap or a word: with
+    the question to which the bot had `answered`, unless the operators have had it already."""
+    question = None if answered is None else unseen(session, _first_asked(session, answered))
+    rule = THUMB_DOWN if disliked and question is not None else ASKED_FOR_PERSON
+    hand_over(session, desk, customer, conversation, said, question, rule)
+
+
+def _first_asked(session: Session, message: Message) -> Message:
+    """The question that a choice explains, where a message is one; else the message itself."""
+    chosen = session.scalar(
+        select(DeliveryRow.key).where(
+            DeliveryRow.message_id == message.id, DeliveryRow.key.startswith(CHOSEN_KEY)
+        )
+    )
+    if chosen is None:
+        return message
+    return session.get_one(Message, int(chosen.split(":")[1]))
+
+
 def unseen(session: Session, message: Message | None) -> Message | None:
     """A message, unless the operators have had it before them already."""
     if message is None:
@@ -158,38 +191,40 @@ def unseen(session: Session, message: Message | None) -> Message | None:
 
 class _Question(NamedTuple):
     asked: Message
-    """The customer's message about which the bot has asked back."""
-    choices: Sequence[str]
+    """The customer's message about which the bot has asked back, or whose answer did not help."""
+    choices: Sequence[str] | None
+    """None: it offers a person."""
     telegram_id: int | None
     """The question's own, in the customer's chat."""
-    advice_asks: bool
+    advice_asks: bool = False
     """Whether what to do until a person is there stands above it, and is a question as well."""
-    is_repeated: bool
+    is_repeated: bool = False
     """Whether it was asked once more, since the reply was a mere yes."""
 
 
 def _open_question(session: Session, conversation: Conversation, said: Message) -> _Question | None:
-    """The question with choices to which a message is the very next word, if it has reached the
-    customer by now and the message does not reply to something else."""
-    last = session.scalar(
-        select(Message)
+    """The question, with choices or whether to call a person, to which a message is the very next
+    word, if it has reached the customer by now and the message does not reply to something else."""
+    key = session.scalar(
+        select(Message.delivery_key)
         .where(Message.conversation_id == conversation.id, Message.id < said.id)
         .order_by(Message.id.desc())
         .limit(1)
     )
-    if last is None or last.delivery_key is None or not last.delivery_key.startswith(ANSWER_KEY):
+    if key is None or not key.startswith((ANSWER_KEY, OFFER_KEY)):
         return None
-    because_of = int(last.delivery_key.removeprefix(ANSWER_KEY))
+    offers_person = key.startswith(OFFER_KEY)
+    # What is asked again about a message has the key of the one because of which it is.
+    because_of = None if offers_person else int(key.removeprefix(ANSWER_KEY))
     found = session.execute(
         select(Message, DecisionRow.choices, DeliveryRow.telegram_id, DeliveryRow.payload)
         .select_from(DeliveryRow)
-        # The two differ where it was asked again, because of a word that only replied to it.
         .join(Message, Message.id == DeliveryRow.message_id)
-        .join(DecisionRow, DecisionRow.message_id == because_of)
+        .outerjoin(DecisionRow, DecisionRow.message_id == because_of)
         .where(
-            DeliveryRow.key == last.delivery_key,
+            DeliveryRow.key == key,
             DeliveryRow.state == DeliveryState.SENT,
-            DecisionRow.action == Action.CLARIFY,
+            true() if offers_person else DecisionRow.action == Action.CLARIFY,
         )
     ).one_or_none()
     if found is None:
@@ -198,10 +233,36 @@ def _open_question(session: Session, conversation: Conversation, said: Message) 
     # What they reply to is the question as it was sent: it is kept in another order.
     if said.quoted is not None and not may_quote(said.quoted, plain(payload.get("text", ""))):
         return None
+    if offers_person:
+        return _Question(asked, None, telegram_id)
     if not choices:
         return None
     advice = plain(payload.get("text", "")).rpartition("\n\n")[0]
     return _Question(asked, choices, telegram_id, asks(advice), because_of != asked.id)
+
+
+def _drop_buttons(
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    conversation: Conversation,
+    question: _Question,
+) -> None:
+    """A question's buttons go when it is answered by a word, as they do when one is pressed."""
+    if question.telegram_id is None:
+        return
+    none: dict[str, Any] = {"inline_keyboard": []}
+    change_keyboard(
+        session, desk, inbox_id, customer.chat_id, question.telegram_id, conversation, none
+    )
+
+
+def _wants_person(desk: Desk, customer: Customer, text: str) -> bool | None:
+    """Whether a text accepts the person that is offered (True) or says no; None if neither."""
+    if plainly(text) == plainly(say("talk-to-person", language_of(desk, customer))):
+        return True
+    return yes_or_no(text, desk.pack.languages, OFFER)
 
 
 def _chosen(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -> tuple[str, ...]:
@@ -262,13 +323,12 @@ def _ask_which(
     customer: Customer,
     conversation: Conversation,
     said: Message,
-    question: _Question,
+    asked: Message,
+    choices: Sequence[str],
 ) -> None:
     """Ask once more which of several choices is meant; it is still the same question."""
     count = conversation.clarifications
-    _ask_again(
-        session, desk, customer, conversation, said, question.asked, CLOSE_INTENTS, question.choices
-    )
+    _ask_again(session, desk, customer, conversation, said, asked, CLOSE_INTENTS, choices)
     conversation.clarifications = count
 
 

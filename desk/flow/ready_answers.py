@@ -14,7 +14,9 @@ from desk.domain import Author, Button
 from desk.flow.cards import LIMIT
 from desk.flow.composing import (
     ANSWER,
+    CALL_PERSON,
     NOTE_KEY,
+    SHOW_INTENT,
     answer_buttons,
     answer_text,
     called,
@@ -34,7 +36,7 @@ from desk.flow.handoff import take
 from desk.flow.operators import enter_topic, give_card, unreachable
 from desk.flow.telling import tell
 from desk.inert import defused, inert, inert_markup
-from desk.pack import folded
+from desk.pack import Escalate, folded
 from desk.tables import Conversation, Customer, Message, Operator
 from desk.telegram_html import escaped as html
 from desk.texts import say
@@ -139,8 +141,6 @@ def send_ready(
 ) -> str:
     """Send what the pack has ready as a word of the operator who has the conversation, and note in
     the topic who sent which. Returns the note."""
-    # A reply belongs to no intent and has no buttons.
-    rows = answer_buttons(desk, customer, ready.name) if ready.name in desk.pack.intents else []
     customer_text(
         session,
         desk,
@@ -148,7 +148,7 @@ def send_ready(
         customer,
         conversation,
         ready.text,
-        [row for row in rows if row[0].url is not None],
+        _buttons(desk, customer, ready.name),
         message=message,
         from_bot=False,
         author=Author.OPERATOR,
@@ -165,6 +165,21 @@ def send_ready(
         conversation=conversation,
     )
     return note
+
+
+def _buttons(desk: Desk, customer: Customer, name: str) -> list[list[Button]]:
+    """Of an answer's buttons those that lead out of the bot or call a person, for the text may say
+    to tap there: the bot's own answers follow no person's word."""
+    if name not in desk.pack.intents:
+        return []  # a reply belongs to no intent and has none
+    people = {key for key, known in desk.pack.intents.items() if known.escalate is Escalate.ALWAYS}
+    return [
+        row
+        for row in answer_buttons(desk, customer, name)
+        if row[0].url is not None
+        or row[0].action == CALL_PERSON
+        or (row[0].action == SHOW_INTENT and row[0].argument in people)
+    ]
 
 
 def _ask_which(

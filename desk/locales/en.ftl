@@ -57,6 +57,7 @@ disturbance = We have your message, but something on our side is not working rig
 flood = You are writing faster than I can read. Please wait a minute and then put your question into one message. To get a person now: /human
 thumb-thanks = Thank you!
 thumb-sorry = Sorry about that. Shall I call a colleague?
+not-called = All right. Write to me at any time.
 button-expired = That button is no longer valid. Just write to me.
 
 # What customers type instead of pressing, after “Did you mean this?”; case and punctuation don't matter
@@ -83,6 +84,25 @@ reply-both = both, both of them, both of these, both of those
 reply-frame =
     the, a, an, yes, yeah, yep, ok, okay, please, pls, plz, thanks, thank you, i, id, i'd, ill, i'll, want, would, like, need,
     mean, meant, choose, pick, take, to, it, its, it's, is, that, thats, this, option, number, choice, button
+
+# And what they type after “Shall I call a colleague?”
+offer-yes =
+    yes, yes yes, yeah, yea, yeh, yep, yup, yess, yas, ya, ye, y, yes please, yes pls, please, pls, yeah please, yes thanks, yes thank you,
+    ok, okay, k, okey, ok please, okay please, ok then, okay then, ok thanks, okay thanks, ok thank you, sure, yes sure, sure thing, sure thanks,
+    of course, yes of course, absolutely, definitely, indeed, aye, alright, all right, alright then, all right then, why not,
+    do, yes do, please do, yes please do, do it, yes do it, do that, yes do that, please do that, go on, yes go on, go on then, yeah go on,
+    yeah go on then, ok go on, go ahead, yes go ahead, please go ahead, ok go ahead, go for it, i do, yes i do, i would, yes i would,
+    you should, yes you should, i'd like that, id like that, i would like that, yes i'd like that, that would be great, that would be good,
+    that would be nice, yes that would be great, that'd be great, call, yes call, please call, call one, yes call one, please call one,
+    call them, yes call them, call a colleague, yes call a colleague, please call a colleague, yes please call a colleague
+offer-no =
+    no, no no, nope, nah, naw, noo, n, no sorry, sorry no, no thanks, no thank you, no thx, nope thanks, nah thanks,
+    thanks but no, thanks but no thanks, no but thanks, not now, no not now, not now thanks, not yet, no not yet, not today, later, maybe later,
+    not really, not needed, no not needed, not necessary, no not necessary, no need, no need thanks, no no need, don't, dont, no don't,
+    no dont, please don't, please dont, no please don't, don't bother, dont bother, no don't bother, no dont bother, never mind, nevermind,
+    nvm, no never mind, no nevermind, leave it, no leave it, it's fine, its fine, no it's fine, no its fine, no that's fine, no thats fine,
+    it's ok, its ok, it's okay, its okay, no it's ok, no its ok, no it's okay, no its okay, no that's ok, no thats ok, no that's okay,
+    all good, no all good, i'm good, im good, no i'm good, no im good, i'm fine, im fine, no i'm fine, no im fine, i'm ok, im ok
 
 # How long, and when
 when-today = today at { $time }

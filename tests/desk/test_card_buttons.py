@@ -93,11 +93,15 @@ def test_a_one_tap_answer_that_arrived_at_the_second_tap_is_not_sent_at_a_third(
     assert stage.heard() == heard
 
 
-def test_a_one_tap_answer_carries_the_packs_links_but_no_bot_buttons(stage: Stage) -> None:
+def test_a_one_tap_answer_carries_the_packs_links_and_its_button_for_a_person_alone(
+    stage: Stage,
+) -> None:
     stage.ask("hm", intent="complaint", confidence=0.5, others=[("order_status", 0.4)])
     stage.press(stage.token("send", "order_status"), by=OSCAR)
-    markup = stage.deliveries(ANA.chat_id)[-1].payload["reply_markup"]["inline_keyboard"]
-    assert markup == [[{"text": "Track it", "url": "https://florist.example/track"}]]
+    row = stage.deliveries(ANA.chat_id)[-1]
+    (link,), (person,) = row.payload["reply_markup"]["inline_keyboard"]
+    assert link == {"text": "Track it", "url": "https://florist.example/track"}
+    assert person == {"text": "Ask a person", "callback_data": stage.token("person")}
 
 
 def test_a_one_tap_answer_to_a_resolved_conversation_is_refused(card: tuple[Stage, int]) -> None:

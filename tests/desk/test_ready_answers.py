@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from desk.domain import ConversationState, DeliveryState
+from desk.domain import ConversationState, DeliveryState, Pressed
 from desk.flow import (
     customers,
     delivering,
@@ -21,12 +23,12 @@ from desk.flow import (
 )
 from desk.flow.awaiting import is_called
 from desk.flow.composing import length, plain
-from desk.pack import Pack
+from desk.pack import Pack, PackButton, load
 from desk.tables import Conversation, DeliveryRow
 from desk.texts import say
 from tests.chaos import oracle
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, labels, with_words
 
 REFUND = "Send us a photo and you get your money back."
 
@@ -96,7 +98,7 @@ def test_the_one_answer_that_is_found_goes_out_takes_over_and_teaches_nothing(
     assert "taken by Oscar" in edit.payload["text"]
 
 
-def test_an_answer_by_hand_is_in_the_customers_language_with_the_packs_links_alone(
+def test_an_answer_by_hand_is_in_the_customers_language_with_its_links_and_button_for_a_person(
     stage: Stage,
 ) -> None:
     customers.asked_for_person(stage.desk, stage.update(), BEN, "/human")
@@ -104,10 +106,101 @@ def test_an_answer_by_hand_is_in_the_customers_language_with_the_packs_links_alo
     answer(stage, "my order")
     row = stage.deliveries(BEN.chat_id)[-1]
     assert row.payload["text"] == "Ben，花束需要 <b>2</b> 天。"
-    assert row.payload["reply_markup"]["inline_keyboard"] == [
-        [{"text": "查询", "url": "https://florist.example/track"}]
-    ]
+    assert labels(row) == ["查询", "问客服"], "of topics the bot would answer nothing now"
     assert not row.from_bot
+
+
+def _tap(stage: Stage, row: DeliveryRow) -> Pressed:
+    """Ana presses the last button under an answer."""
+    token = row.payload["reply_markup"]["inline_keyboard"][-1][0]["callback_data"]
+    return stage.press(token, telegram_id=stage.row(DeliveryRow, row.id).telegram_id or 0)
+
+
+ASKS = "Talk to a person"
+"""As the bot's own button says."""
+
+
+@pytest.fixture(params=["by hand", "one tap"])
+def told_to_tap(stage: Stage, request: pytest.FixtureRequest) -> tuple[Stage, DeliveryRow]:
+    """Oscar has sent Ana an answer with a button for a person, by a command or from her card."""
+    button = PackButton(text={"en": ASKS}, person=True)
+    pack = with_words(stage.desk.pack, "refund", buttons=(button,))
+    stage.desk = replace(stage.desk, pack=pack)
+    stage.ask("my money!", intent="complaint", confidence=0.7, others=[("refund", 0.25)])
+    stage.topic()
+    stage.send_all()
+    if request.param == "by hand":
+        answer(stage, "refund")
+    else:
+        stage.press(stage.token("send", "refund"), by=OSCAR)
+    stage.send_all()
+    (row,) = sent(stage)
+    assert labels(row) == [ASKS]
+    return stage, row
+
+
+def test_the_button_for_a_person_under_what_an_operator_sent_is_shown_to_them(
+    told_to_tap: tuple[Stage, DeliveryRow],
+) -> None:
+    stage, row = told_to_tap
+    heard, told = stage.heard(), stage.told()
+    assert _tap(stage, row).text == "Passed on. You will get the reply right here."
+    assert stage.heard() == heard
+    (post,) = stage.told()[len(told) :]
+    assert post.endswith(f"Ana wrote</b>\n<blockquote>{ASKS}</blockquote>")
+    assert _tap(stage, row).text.startswith("A colleague already has your message.")
+    assert len(stage.told()) == len(told) + 1, "a second tap says nothing new"
+    stage.reply("Here I am.")
+    assert _tap(stage, row).text.startswith("Passed on.")
+
+
+def test_the_button_for_a_person_under_what_an_operator_sent_calls_one_after_resolve(
+    told_to_tap: tuple[Stage, DeliveryRow],
+) -> None:
+    stage, row = told_to_tap
+    stage.resolve()
+    assert _tap(stage, row).text == ""
+    assert stage.conversation().state is ConversationState.WAITING
+    assert len(stage.conversations()) == 2
+    (*_, card) = stage.deliveries(OPERATOR_CHAT, method="sendMessage")
+    assert f"<blockquote>{ASKS}</blockquote>" in card.payload["text"]
+    assert "the customer asked for a person" in card.payload["text"]
+    assert stage.heard()[-1].startswith("I'm passing this to a colleague.")
+
+
+@pytest.mark.parametrize("folder", ["packs/retail", "packs/insurance"])
+def test_whatever_answer_says_to_tap_has_a_button_also_when_an_operator_sends_it(
+    waiting: Stage, folder: str
+) -> None:
+    waiting.desk = replace(waiting.desk, pack=load(Path(folder)))
+    says_tap = [
+        name
+        for name, intent in waiting.desk.pack.intents.items()
+        if intent.answer is not None
+        and re.search(r"\btap (below|<b>Talk|the button)", intent.answer["en"], re.IGNORECASE)
+    ]
+    assert len(says_tap) >= 6
+    for name in says_tap:
+        answer(waiting, name)
+        lines = sent(waiting)[-1].payload["reply_markup"]["inline_keyboard"]
+        assert any("callback_data" in button for line in lines for button in line), name
+
+
+def test_the_button_of_a_topic_that_needs_a_person_stays_under_what_an_operator_sends(
+    waiting: Stage,
+) -> None:
+    buttons = (
+        PackButton(text={"en": "Complain"}, intent="complaint"),
+        PackButton(text={"en": "Hours"}, intent="opening_hours"),
+    )
+    pack = with_words(waiting.desk.pack, "refund", buttons=buttons)
+    waiting.desk = replace(waiting.desk, pack=pack)
+    answer(waiting, "refund")
+    waiting.send_all()
+    (row,) = sent(waiting)
+    assert labels(row) == ["Complain"]
+    assert _tap(waiting, row).text.startswith("Passed on.")
+    assert waiting.told()[-1].endswith("<blockquote>Complain</blockquote>")
 
 
 def test_a_reply_goes_out_as_an_answer_does_and_is_of_no_intent(waiting: Stage) -> None:

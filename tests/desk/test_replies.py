@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from desk.replies import MOST, means_both, place, yes_or_no
+from desk.replies import MEANT, MOST, OFFER, means_both, place, yes_or_no
 from desk.texts import LANGUAGES, say
 
 
@@ -53,13 +53,30 @@ def test_a_word_counts_in_the_languages_asked_for_alone() -> None:
     assert yes_or_no("是的", ["en", "zh"]) is True
 
 
-def test_no_word_means_both() -> None:
-    words = {
-        key: {word.strip() for each in LANGUAGES for word in say(key, each).split(",")}
-        for key in ("reply-yes", "reply-no")
-    }
-    assert "" not in words["reply-yes"] | words["reply-no"]
-    assert words["reply-yes"].isdisjoint(words["reply-no"])
+@pytest.mark.parametrize(
+    ("text", "meant", "offered"),
+    [
+        *[(text, True, True) for text in ("yes", "Ok!", "sure", "👍", "好的", "是的。")],
+        *[(text, False, False) for text in ("no", "Nope.", "not really", "❌", "不", "不是")],
+        *[(text, None, True) for text in ("go on then", "Please do.", "麻烦您了", "叫吧")],
+        *[(text, None, False) for text in ("no thanks", "Don’t", "never mind", "不用了，谢谢")],
+        *[(text, True, None) for text in ("that's it", "this one", "没错")],
+        *[(text, False, None) for text in ("wrong", "something else", "not that", "错了")],
+    ],
+)
+def test_what_takes_up_or_declines_an_offer_need_not_say_what_was_meant(
+    text: str, meant: bool | None, offered: bool | None
+) -> None:
+    assert (yes_or_no(text, LANGUAGES), yes_or_no(text, LANGUAGES, OFFER)) == (meant, offered)
+
+
+@pytest.mark.parametrize("keys", [MEANT, OFFER])
+def test_no_word_means_both(keys: tuple[str, str]) -> None:
+    yes, no = (
+        {word.strip() for each in LANGUAGES for word in say(key, each).split(",")} for key in keys
+    )
+    assert "" not in yes | no
+    assert yes.isdisjoint(no)
 
 
 @pytest.mark.parametrize(
