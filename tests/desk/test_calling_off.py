@@ -75,7 +75,7 @@ def test_who_types_what_stands_on_the_button_calls_it_off_as_well(topic: Stage, 
     assert topic.heard()[-1] == GONE
     assert topic.said()[-1].text == text
     assert topic.pending_count() == 0
-    assert "called off by the customer, who no longer needs anybody" in _card(topic)
+    assert say("card-called-off", "en") in _card(topic)
     assert len(topic.deliveries(OPERATOR_CHAT, method="sendMessage")) == posted
     assert _call_off(topic) == OVER
 
