@@ -266,6 +266,16 @@ def is_negative(prediction: Prediction, pack: Pack) -> bool:
     )
 
 
+def closes(prediction: Prediction, pack: Pack) -> bool:
+    """Whether a message surely ends a conversation, as thanks and goodbyes do, in no ill humour."""
+    top = prediction.intent
+    intent = pack.intents.get(top.name) if top is not None else None
+    if top is None or intent is None or not intent.closing or not prediction.in_scope:
+        return False
+    understood = prediction.language is None and is_sure(prediction, top, pack)
+    return understood and not is_negative(prediction, pack)
+
+
 def choices(prediction: Prediction, pack: Pack) -> tuple[str, ...]:
     """The intents worth offering when the bot asks back, most probable first: those that it can
     answer, for a button that calls a person stands beside them, but for small talk, which nobody

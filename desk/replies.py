@@ -1,5 +1,5 @@
-"""Yes and no, as customers type them where the bot has asked what they mean or
-offers a person."""
+"""What customers type where the bot has asked what they mean, or offers a person: yes, no, or which
+of several."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ MEANT = ("reply-yes", "reply-no")
 OFFER = ("offer-yes", "offer-no")
 """Those where it offers a person: "no thanks" declines one, "wrong" does not."""
 _YES, _NO = frozenset("👍👌✅✔☑💯🆗"), frozenset("👎❌✖🚫⛔🙅")
+MOST = 5
+"""So many choices a pack may have the bot offer (`Policy.choices`)."""
 _DRAWN_OUT = re.compile(r"([^\W\d_])\1{2,}")
 _LOOKS = re.compile("[\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff]")
 """What only says how the character before it looks, such as the colour of a thumb."""
@@ -40,6 +42,27 @@ def yes_or_no(text: str, languages: Sequence[str], words: tuple[str, str] = MEAN
     means_yes = rest in yes or not symbols.isdisjoint(_YES)
     means_no = rest in no or not symbols.isdisjoint(_NO)
     return None if means_yes is means_no else means_yes
+
+
+def place(text: str, languages: Sequence[str]) -> int | None:
+    """Which of several a text names by its place alone ("the second one, please": 2)."""
+    said = " ".join(told(text, languages))
+    for number in range(1, MOST + 1):
+        if said in _words(f"reply-place-{number}", tuple(languages)):
+            return number
+    return None
+
+
+def means_both(text: str, languages: Sequence[str]) -> bool:
+    """Whether a text says that of two things both are meant."""
+    return " ".join(told(text, languages)) in _words("reply-both", tuple(languages))
+
+
+def told(text: str, languages: Sequence[str]) -> list[str]:
+    """The words of a text that say which of several is meant, without those that only frame it
+    ("yes", "the", "please")."""
+    frame = {word for each in _words("reply-frame", tuple(languages)) for word in each.split()}
+    return [word for word in plainly(text).split() if word not in frame]
 
 
 @cache

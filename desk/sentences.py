@@ -15,6 +15,7 @@ _ENDS = re.compile(
     """,
     re.VERBOSE,
 )
+_ASKS = re.compile(r"\?(?!\w)|[？؟]")  # within a word it is one of an address
 
 
 def sentences(text: str) -> tuple[str, ...]:
@@ -23,3 +24,8 @@ def sentences(text: str) -> tuple[str, ...]:
     parts = dict.fromkeys(part.strip() for part in _ENDS.split(text))
     worded = [part for part in parts if any(map(str.isalpha, part))]
     return tuple(worded[:MOST]) if len(worded) > 1 else ()
+
+
+def asks(text: str) -> bool:
+    """Whether a sentence of a text is a question."""
+    return _ASKS.search(text) is not None

@@ -39,6 +39,8 @@ BACK = "(back)"
 """Begins the mark of having said when the desk opens again; that moment follows, in UTC."""
 SMALL_TALK = "(small talk)"
 """Marks that unclear small talk was not understood, for which a conversation has room once."""
+CLOSING = "(closing)"
+"""Marks that who waits, and said thanks or goodbye, heard that somebody comes all the same."""
 ANSWERABLE = frozenset({NEGATIVE_SENTIMENT, SAME_ANSWER_AGAIN, SEVERAL_QUESTIONS})
 """The rules that call a person about an intent which the bot could have answered."""
 UNKNOWN = frozenset(
@@ -119,6 +121,15 @@ def added(desk: Desk, conversation: Conversation, language: str) -> str | None:
         return None
     hears_when_back(desk, conversation)
     return say("added", language, when=when(opening, desk.clock(), language))
+
+
+def still_coming(conversation: Conversation, language: str) -> str | None:
+    """What a customer hears who waits and says thanks or goodbye, which may mean that they need
+    nobody any more. Once in a conversation; None after that. It counts as said from then on."""
+    if CLOSING in conversation.said_once:
+        return None
+    conversation.said_once = [*conversation.said_once, CLOSING]
+    return say("still-coming", language)
 
 
 def hears_when_back(desk: Desk, conversation: Conversation) -> None:

@@ -83,7 +83,8 @@ def ask_back(
     """
     language = language_of(desk, customer)
     if decision.choices:
-        question = say("clarify" if len(decision.choices) > 1 else "clarify-one", language)
+        several = "clarify" if because_of is None else "clarify-which"
+        question = say(several if len(decision.choices) > 1 else "clarify-one", language)
         buttons = topic_buttons(desk, decision.choices, language, CHOOSE_INTENT)
     else:
         question = say("rephrase", language)

@@ -13,15 +13,17 @@ from desk.domain import Action, Decision, DeliveryState, FeedbackKind
 from desk.flow.answered import ANSWER_KEY, CHOSEN_KEY, HANDOVER_KEY, OFFER_KEY
 from desk.flow.answering import ask_back, remember_answer
 from desk.flow.besides import may_quote
-from desk.flow.cards import CARD_KEY, is_post, post_message
+from desk.flow.cards import CARD_KEY, LIMIT, is_post, post_message
 from desk.flow.composing import (
     answer_buttons,
     answer_text,
+    answers_together,
     change_keyboard,
     customer_text,
     has_delivery,
     intent_title,
     language_of,
+    length,
     plain,
 )
 from desk.flow.desk import Desk
@@ -30,8 +32,17 @@ from desk.flow.following import show_following
 from desk.flow.handoff import call_person
 from desk.flow.noting import decided
 from desk.pack import Escalate
-from desk.policy import ASKED_FOR_PERSON, INTENT_NEEDS_PERSON, STILL_UNSURE, THUMB_DOWN, UNSURE
-from desk.replies import OFFER, plainly, yes_or_no
+from desk.policy import (
+    ASKED_FOR_PERSON,
+    CLOSE_INTENTS,
+    INTENT_NEEDS_PERSON,
+    STILL_UNSURE,
+    THUMB_DOWN,
+    UNSURE,
+    answered_as,
+)
+from desk.replies import OFFER, means_both, place, plainly, told, yes_or_no
+from desk.sentences import asks
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
 from desk.texts import say
 
@@ -78,11 +89,12 @@ def replied(
     said: Message,
 ) -> bool:
     """Do what a text means that only replies to the question which the bot has just asked: yes or
-    no, or where it has asked back, a choice's number or its title. Says whether it was such a text.
+    no, or where it has asked back, a choice's number or words of its title. Says whether it was
+    such a text.
 
     It counts as the press of that choice, or of the button that calls a person. No to all choices
-    is one more message that leaves in doubt what is meant. Like a tap it is no text that teaches.
-    It must be the only one that waits.
+    is one more message that leaves in doubt what is meant; a yes to several is asked once which.
+    Like a tap it is no text that teaches. It must be the only one that waits.
     """
     question = _open_question(session, conversation, said)
     if question is None:
@@ -98,14 +110,24 @@ def replied(
             key, text = f"not-called:{said.id}", say("not-called", language_of(desk, customer))
             customer_text(session, desk, key, customer, conversation, text, message=said)
         return True
+    yes = yes_or_no(said.text, desk.pack.languages)
     chosen = _chosen(desk, customer, question.choices, said.text)
-    if chosen is None and yes_or_no(said.text, desk.pack.languages) is not False:
+    # What stands above the question asks something, too ("Is it sparking?"): a yes may be to that.
+    to_either = bool(yes) and question.advice_asks
+    if not chosen and not to_either and (yes is None or (yes and question.is_repeated)):
         return False
     _drop_buttons(session, desk, inbox_id, customer, conversation, question)
-    if chosen is not None:
-        give(session, desk, customer, conversation, said, chosen, question.asked)
+    parties = (session, desk, customer, conversation, said)
+    if to_either:
+        hand_over(*parties, unseen(session, question.asked), STILL_UNSURE)
+    elif len(chosen) == 1:
+        give(*parties, chosen[0], question.asked)
+    elif chosen:
+        _give_both(*parties, chosen, question.asked)
+    elif yes:
+        _ask_which(*parties, question.asked, question.choices)
     else:
-        _none_of_these(session, desk, customer, conversation, said, question.asked)
+        _none_of_these(*parties, question.asked)
     return True
 
 
@@ -174,6 +196,10 @@ class _Question(NamedTuple):
     """None: it offers a person."""
     telegram_id: int | None
     """The question's own, in the customer's chat."""
+    advice_asks: bool = False
+    """Whether what to do until a person is there stands above it, and is a question as well."""
+    is_repeated: bool = False
+    """Whether it was asked once more, since the reply was a mere yes."""
 
 
 def _open_question(session: Session, conversation: Conversation, said: Message) -> _Question | None:
@@ -189,13 +215,12 @@ def _open_question(session: Session, conversation: Conversation, said: Message) 
         return None
     offers_person = key.startswith(OFFER_KEY)
     # What is asked again about a message has the key of the one because of which it is.
-    about = DeliveryRow.message_id if offers_person else int(key.removeprefix(ANSWER_KEY))
+    because_of = None if offers_person else int(key.removeprefix(ANSWER_KEY))
     found = session.execute(
         select(Message, DecisionRow.choices, DeliveryRow.telegram_id, DeliveryRow.payload)
         .select_from(DeliveryRow)
-        .join(Message, Message.id == about)
-        # What was chosen has none, and its answer may be disliked.
-        .outerjoin(DecisionRow, DecisionRow.message_id == Message.id)
+        .join(Message, Message.id == DeliveryRow.message_id)
+        .outerjoin(DecisionRow, DecisionRow.message_id == because_of)
         .where(
             DeliveryRow.key == key,
             DeliveryRow.state == DeliveryState.SENT,
@@ -210,7 +235,10 @@ def _open_question(session: Session, conversation: Conversation, said: Message) 
         return None
     if offers_person:
         return _Question(asked, None, telegram_id)
-    return _Question(asked, choices, telegram_id) if choices else None
+    if not choices:
+        return None
+    advice = plain(payload.get("text", "")).rpartition("\n\n")[0]
+    return _Question(asked, choices, telegram_id, asks(advice), because_of != asked.id)
 
 
 def _drop_buttons(
@@ -237,15 +265,71 @@ def _wants_person(desk: Desk, customer: Customer, text: str) -> bool | None:
     return yes_or_no(text, desk.pack.languages, OFFER)
 
 
-def _chosen(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -> str | None:
-    """Which of the choices a text means, as they stand on the buttons."""
-    if len(choices) == 1 and yes_or_no(text, desk.pack.languages):
-        return choices[0]
-    language, words = language_of(desk, customer), plainly(text)
-    for number, intent in enumerate(choices, start=1):
-        if words in (str(number), plainly(intent_title(desk, intent, language))):
-            return intent
-    return None
+def _chosen(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -> tuple[str, ...]:
+    """Which of the choices a text means, as they stand on the buttons: one, or two at once."""
+    language, languages = language_of(desk, customer), desk.pack.languages
+    titles = [plainly(intent_title(desk, intent, language)) for intent in choices]
+    if plainly(text) in titles:
+        return (choices[titles.index(plainly(text))],)
+    if (yes := yes_or_no(text, languages)) is not None:
+        return tuple(choices) if yes and len(choices) == 1 else ()
+    number = place(text, languages)
+    if number is not None:
+        return tuple(choices[number - 1 : number])
+    if len(choices) == 1:
+        return ()  # a word of the one title does not say that it is meant
+    if len(choices) == 2 and means_both(text, languages):
+        return tuple(choices) if _both(desk, customer, choices) is not None else ()
+    words = set(told(text, languages))
+    fit = [
+        intent
+        for intent, title in zip(choices, titles, strict=True)
+        if words and words <= set(title.split())
+    ]
+    return tuple(fit) if len(fit) == 1 else ()
+
+
+def _both(desk: Desk, customer: Customer, choices: Sequence[str]) -> str | None:
+    """The answers to choices as one text; None where one has none (any more), or it is too long."""
+    known = [desk.pack.intents.get(intent) for intent in choices]
+    if any(intent is None or intent.escalate is Escalate.ALWAYS for intent in known):
+        return None
+    text, _ = answers_together(desk, customer, tuple(choices))
+    return text if text is not None and length(plain(text)) <= LIMIT else None
+
+
+def _give_both(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    choices: tuple[str, ...],
+    asked: Message,
+) -> None:
+    """Answer what was asked with all that it was chosen to mean, as one message. It teaches
+    nothing: an example has one intent."""
+    text, buttons = answers_together(desk, customer, choices)
+    if text is None:
+        raise ValueError(f"no answer for {' and '.join(choices)}")
+    key = chosen_key(asked, answered_as(choices))
+    customer_text(session, desk, key, customer, conversation, text, buttons, message=asked)
+    remember_answer(desk, conversation, answered_as(choices))
+
+
+def _ask_which(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    asked: Message,
+    choices: Sequence[str],
+) -> None:
+    """Ask once more which of several choices is meant; it is still the same question."""
+    count = conversation.clarifications
+    _ask_again(session, desk, customer, conversation, said, asked, CLOSE_INTENTS, choices)
+    conversation.clarifications = count
 
 
 def _none_of_these(
@@ -261,13 +345,27 @@ def _none_of_these(
         question = unseen(session, asked)
         hand_over(session, desk, customer, conversation, said, question, STILL_UNSURE)
         return
-    decision = Decision(Action.CLARIFY, UNSURE)
+    _ask_again(session, desk, customer, conversation, said, asked, UNSURE)
+
+
+def _ask_again(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    asked: Message,
+    rule: str,
+    choices: Sequence[str] = (),
+) -> None:
+    """Ask once more about a message, because of what was `said` to the question about it."""
+    decision = Decision(Action.CLARIFY, rule, choices=tuple(choices))
     session.add(
         DecisionRow(
             message_id=said.id,
             action=decision.action,
             rule=decision.rule,
-            choices=[],
+            choices=list(choices),
             created_at=desk.clock(),
         )
     )

@@ -14,7 +14,7 @@ from desk.flow.advising import hears_when_back
 from desk.flow.answering import answer
 from desk.flow.bans import is_banned
 from desk.flow.batch import START_KEY
-from desk.flow.calling_off import call_off_button, cannot_wait
+from desk.flow.calling_off import call_off, call_off_button, cannot_wait, refusal
 from desk.flow.cards import post_message, post_state_card
 from desk.flow.choosing import replied
 from desk.flow.composing import (
@@ -34,6 +34,7 @@ from desk.flow.intake import claim, forget
 from desk.flow.leaving import came_back, left
 from desk.flow.noting import decided, happened
 from desk.flow.quiet import close_if_quiet
+from desk.flow.refreshing import refresh_card
 from desk.pack import Escalate
 from desk.policy import (
     ASKED_FOR_PERSON,
@@ -44,10 +45,14 @@ from desk.policy import (
     WAITING_FOR_PERSON,
     has_advice,
 )
+from desk.replies import plainly
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Inbox, Message
 from desk.texts import say
 
 HELP = "help"
+NOT_CALLED_OFF_KEY = "not-called-off:"
+"""Begins the key of why a person can't be called off; the id of the text that was to do it
+follows."""
 LAST_SAID = 20
 """So many of a customer's messages tell whether one is newer than all."""
 FLOOD_SPAN = timedelta(minutes=1)
@@ -214,8 +219,8 @@ def ask_model(
     quoted: str | None = None,
     links: Sequence[str] = (),
 ) -> tuple[int, int] | None:
-    """Make a customer's text a pending message, unless all it says is what the bot has just asked;
-    returns as `wrote` does."""
+    """Make a customer's text a pending message, unless all it says is what the bot has just asked,
+    or the words of the button that calls a person off; returns as `wrote` does."""
     customer, conversation = enter(session, desk, person)
     first = first_pending(session, conversation.id) is None
     message = store_message(session, desk, conversation, inbox_id, telegram_id, text)
@@ -227,8 +232,32 @@ def ask_model(
     # While another text waits there is more to come than the question that was asked last.
     if alone and first and replied(session, desk, inbox_id, customer, conversation, message):
         return None
+    if _called_off(session, desk, customer, conversation, message):
+        return None
     message.state = MessageState.PENDING
     return begin_attempt(message, desk.clock()) if first else None
+
+
+def _called_off(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> bool:
+    """Call the person off for whom a customer waits, if their text is what stands on the button for
+    that; where they can't they read why, and that person sees it. Says whether it was such a text.
+    """
+    language = language_of(desk, customer)
+    if conversation.state is not ConversationState.WAITING:
+        return False
+    if plainly(message.text) != plainly(say("call-off", language)):
+        return False
+    why = refusal(session, desk, customer, conversation)
+    if why is None:
+        call_off(session, desk, customer, conversation)
+        refresh_card(session, desk, customer, conversation)
+        return True
+    pass_on(session, desk, customer, conversation, message)
+    key = f"{NOT_CALLED_OFF_KEY}{message.id}"
+    customer_text(session, desk, key, customer, conversation, say(why, language), message=message)
+    return True
 
 
 def _was_changed_since(session: Session, inbox_id: int, person: Person, telegram_id: int) -> bool:

@@ -39,7 +39,7 @@ from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
 from desk.flow.noting import counted, decided
 from desk.flow.refreshing import refresh_card
-from desk.policy import LATE, decide_continued, in_doubt, is_negative
+from desk.policy import LATE, closes, decide_continued, in_doubt, is_negative
 from desk.several import decide_sentences
 from desk.store import DATABASE_AWAY
 from desk.tables import (
@@ -180,7 +180,13 @@ def decide_batch(
                 for case, outcome in zip(cases, found, strict=True)
                 if outcome.read_with is not None
             }
-            _apply(session, desk, cases, [outcome.decision for outcome in found], read_with)
+            closing = {
+                case.message.id
+                for case, outcome in zip(cases, found, strict=True)
+                if closes(outcome.prediction, desk.pack)
+            }
+            decisions = [outcome.decision for outcome in found]
+            _apply(session, desk, cases, decisions, read_with, closing)
             for case, outcome in zip(cases, found, strict=True):
                 negative = is_negative(outcome.prediction, desk.pack)
                 case.conversation.negatives = case.conversation.negatives + 1 if negative else 0
@@ -420,9 +426,11 @@ def _apply(
     cases: Sequence[_Case],
     decisions: Sequence[Decision],
     read_with: Mapping[int, Before],
+    closing: Collection[int] = (),
 ) -> None:
     """Keep the decisions and write what follows from each; `read_with` are the messages before
-    those with which they were read as one text."""
+    those with which they were read as one text, and `closing` the ids of those that surely end a
+    conversation."""
     now = desk.clock()
     # Held until the end: cards find them in the session, which forgets what nobody holds.
     rows = [
@@ -466,7 +474,7 @@ def _apply(
                 post_message(*parties)
                 if decision.intent is not None:
                     priority.announce(session, desk, customer, conversation, decision.intent)
-                say_added(*parties)
+                say_added(*parties, closing=message.id in closing)
         _write_whole(conversation, *_CHANGED_BY_DECISIONS)
     batch.end(session)
 

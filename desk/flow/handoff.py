@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from desk import metrics
 from desk.domain import Action, Author, ConversationState, DeliveryState, MessageState
 from desk.flow import priority
-from desk.flow.advising import SOON, added, advice, hears_when_back
+from desk.flow.advising import SOON, added, advice, hears_when_back, still_coming
 from desk.flow.answered import HANDOVER_KEY
 from desk.flow.calling_off import call_off_button
 from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
@@ -142,15 +142,25 @@ def copy_file(
 
 
 def say_added(
-    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    *,
+    closing: bool = False,
 ) -> None:
-    """Tell a customer who waits, and writes while nobody is there, that it was seen."""
+    """Tell a customer who waits, and writes while nobody is there, that it was seen; or, where it
+    is `closing` words, that somebody comes all the same, unless they call that off."""
     if conversation.state is not ConversationState.WAITING:
         return
-    text = added(desk, conversation, language_of(desk, customer))
+    language = language_of(desk, customer)
+    text = added(desk, conversation, language)
+    buttons = call_off_button(desk, customer, conversation)
+    if text is None and closing and buttons:
+        text = still_coming(conversation, language)
     if text is not None:
         key = f"{ADDED_KEY}{message.id}"
-        buttons = call_off_button(desk, customer, conversation)
         customer_text(session, desk, key, customer, conversation, text, buttons, message=message)
 
 

@@ -20,6 +20,7 @@ retention-open = until you ask us to erase it
 talk-to-person = Talk to a person
 clarify = Did you mean one of these?
 clarify-one = Did you mean this?
+clarify-which = Which of these do you mean?
 rephrase = Sorry, I'm not sure I understood that. Could you say it in other words, or pick a topic?
 handover = I'm passing this to a colleague. { $promise }
 handover-upset = I'm sorry about this.
@@ -43,6 +44,7 @@ promise-closed = Our team is back { $when }, and you will get the reply right he
 promise-closed-unknown = Our team is away right now; you will get the reply right here.
 promise-taken = You will get the reply right here.
 added = Added to your message. Our team is back { $when }.
+still-coming = A colleague will reply right here. If that is no longer needed, tap below.
 handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
 call-off = I no longer need anybody
 called-off = All right, then nobody will write to you about this. Write to me at any time.
@@ -71,6 +73,17 @@ reply-no =
     no that's not it, no thats not it, no it's not, no its not, no it isn't, no it isnt, it isn't, it isnt, no i didn't,
     no i didnt, i didn't, i didnt, none, none of these, none of those, none of them, no none of these, neither, no neither,
     neither of these, neither of them, wrong, incorrect, something else, no something else
+# Which of several, by its place
+reply-place-1 = 1, 1st, first, one, first one, 1st one
+reply-place-2 = 2, 2nd, second, two, second one, 2nd one
+reply-place-3 = 3, 3rd, third, three, third one, 3rd one
+reply-place-4 = 4, 4th, fourth, four, fourth one, 4th one
+reply-place-5 = 5, 5th, fifth, five, fifth one, 5th one
+reply-both = both, both of them, both of these, both of those
+# What may stand around these and around words of a title, and does not say which
+reply-frame =
+    the, a, an, yes, yeah, yep, ok, okay, please, pls, plz, thanks, thank you, i, id, i'd, ill, i'll, want, would, like, need,
+    mean, meant, choose, pick, take, to, it, its, it's, is, that, thats, this, option, number, choice, button
 
 # And what they type after “Shall I call a colleague?”
 offer-yes =

@@ -8,6 +8,7 @@ from pathlib import Path
 from desk import pack as packs
 from desk import pack_file
 from desk.pack import Pack, PackError
+from desk.sentences import asks
 from desk.validation import checks
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.rows import PACK_COLUMNS, DataFile
@@ -102,6 +103,14 @@ def _doubts(pack: Pack, folder: Path) -> list[Finding]:
         if where.endswith(".title")
         for language, title in text.items()
         if len(title) > LONGEST_TITLE
+    ]
+    said += [
+        f"{where}: the one in {language!r} asks something, and the bot's own question may follow; "
+        'write what to do as "If …, …", so that a "yes" has one meaning'
+        for where, text in pack.texts()
+        if where.endswith(".meanwhile")
+        for language, words in text.items()
+        if asks(words)
     ]
     called = folder.resolve().name
     if pack.name != called:

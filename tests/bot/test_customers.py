@@ -465,7 +465,7 @@ async def test_after_waiting_for_a_person_a_text_is_passed_on_without_a_second_p
     ann = await world.customer("Ann")
     promise = await world.reply(await world.write(ann, "/human"))
     await world.write(ann, "are you there?")
-    await decider.decide(("greeting", 0.95))
+    await decider.decide(("opening_hours", 0.95))
     await world.said(OPERATORS_CHAT, "are you there?")
     assert [message["text"] for message in await world.said(ann)] == [promise["text"]]
     assert rows.all(Conversation)[0].state is ConversationState.WAITING

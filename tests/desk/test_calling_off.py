@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from desk.domain import ConversationState, DeliveryState
 from desk.flow import customers, operators, overview, quiet, reminding
 from desk.flow.calling_off import NOT_AGAIN_FOR
 from desk.tables import Conversation, Customer, DeliveryRow
+from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict, with_words
 
@@ -61,6 +63,86 @@ def test_who_needs_nobody_any_more_calls_it_off_and_the_bot_goes_on(topic: Stage
     topic.ask("where are my roses")
     assert topic.heard()[-1] == "Bouquets take <b>2</b> days, Ana."
     assert len(topic.conversations()) == 2
+
+
+@pytest.mark.parametrize("typed", ["{}", " {}!!"])
+def test_who_types_what_stands_on_the_button_calls_it_off_as_well(topic: Stage, typed: str) -> None:
+    posted = len(topic.deliveries(OPERATOR_CHAT, method="sendMessage"))
+    text = typed.format(say("call-off", "en")).upper()
+    assert topic.write(text) is None, "the model has nothing to read"
+    over = topic.conversation()
+    assert (over.state, over.operator_id) == (ConversationState.RESOLVED, None)
+    assert topic.heard()[-1] == GONE
+    assert topic.said()[-1].text == text
+    assert topic.pending_count() == 0
+    assert say("card-called-off", "en") in _card(topic)
+    assert len(topic.deliveries(OPERATOR_CHAT, method="sendMessage")) == posted
+    assert _call_off(topic) == OVER
+
+
+def test_what_stands_on_the_button_is_typed_in_the_customers_language(topic: Stage) -> None:
+    topic.ask("帮帮我", BEN, intent="complaint")
+    assert topic.write(say("call-off", "en"), BEN) is not None
+    assert topic.write(say("call-off", "zh"), BEN) is None
+    assert topic.conversation(BEN).state is ConversationState.RESOLVED
+    assert topic.conversation().state is ConversationState.WAITING
+
+
+def test_who_types_it_and_cannot_call_it_off_reads_why_and_is_seen(urgent: Stage) -> None:
+    urgent.ask("it sparked", intent="complaint")
+    urgent.send_all()
+    heard = urgent.heard()
+    assert urgent.write(say("call-off", "en")) is None
+    assert urgent.conversation().state is ConversationState.WAITING
+    assert urgent.heard() == [*heard, say("call-off-urgent", "en")]
+    assert f"<blockquote>{say('call-off', 'en')}</blockquote>" in urgent.told()[-1]
+    assert urgent.decision(urgent.said()[-1].id).rule == "waiting_for_person"
+    assert urgent.pending_count() == 0
+
+
+def test_who_waits_and_says_goodbye_is_offered_once_to_call_it_off(topic: Stage) -> None:
+    heard = topic.heard()
+    topic.ask("never mind its sorted", intent="greeting")
+    assert topic.heard() == [*heard, say("still-coming", "en")]
+    assert _told_of_a_person(topic).payload["text"] == topic.heard()[-1]
+    assert "<blockquote>never mind its sorted</blockquote>" in topic.told()[-1]
+    topic.ask("bye!", intent="greeting")
+    assert len(topic.heard()) == len(heard) + 1
+    topic.send_all()
+    _call_off(topic)
+    assert topic.conversation().state is ConversationState.RESOLVED
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        {"intent": "greeting", "confidence": 0.5},
+        {"intent": "greeting", "scope": 0.1},
+        {"intent": "greeting", "sentiment": "negative"},
+        {"intent": "refund"},
+    ],
+    ids=["unsure", "unfamiliar", "upset", "about something"],
+)
+def test_who_does_not_surely_say_goodbye_hears_nothing_of_it(
+    topic: Stage, read: dict[str, Any]
+) -> None:
+    heard = topic.heard()
+    topic.ask("forget it", **read)
+    assert topic.heard() == heard
+
+
+def test_who_says_goodbye_about_what_cannot_wait_is_offered_nothing(urgent: Stage) -> None:
+    urgent.ask("it sparked", intent="complaint")
+    heard = urgent.heard()
+    urgent.ask("ok bye", intent="greeting")
+    assert urgent.heard() == heard
+
+
+def test_it_is_a_text_like_any_other_where_nobody_is_awaited(topic: Stage) -> None:
+    operators.took(topic.desk, topic.update(), OSCAR, 77)
+    assert topic.write(say("call-off", "en")) is not None, "to whom has the conversation"
+    assert topic.write(say("call-off", "en"), BEN) is not None, "to the bot"
+    assert topic.conversation().state is ConversationState.HUMAN
 
 
 def test_the_button_goes_once_it_is_pressed(topic: Stage) -> None:

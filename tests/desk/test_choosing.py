@@ -12,6 +12,7 @@ from desk.domain import Action, ConversationState, Person
 from desk.flow import customers, deciding, edits, lessons
 from desk.flow.besides import QUOTED
 from desk.flow.composing import length, plain
+from desk.pack import Escalate
 from desk.tables import PredictionRow
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, with_words
@@ -189,7 +190,82 @@ def test_a_no_to_several_choices_means_none_of_them(stage: Stage) -> None:
     assert stage.conversation().state is ConversationState.WAITING
 
 
-@pytest.mark.parametrize("text", ["yes", "3", "0", "2 roses"])
+@pytest.mark.parametrize(
+    "text", ["the second one please", "option 2", "2nd", "yes the second", "money", "my money back"]
+)
+def test_of_several_choices_one_is_named_by_its_place_or_by_words_of_its_title_alone(
+    stage: Stage, text: str
+) -> None:
+    message_id = _asked(stage, **SEVERAL)
+    assert stage.write(text) is None
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+    assert stage.feedback() == [(message_id, "clarified", "refund", ANA.chat_id)]
+
+
+def test_a_place_is_one_in_the_customers_language(stage: Stage) -> None:
+    _asked(stage, "玫瑰？", BEN, **SEVERAL)
+    assert stage.write("第二个！", BEN) is None
+    assert stage.heard(BEN)[-1] == "请发照片给我们，我们会退款。"
+
+
+def test_who_means_both_choices_gets_both_answers_as_one_message(stage: Stage) -> None:
+    message_id = _asked(stage, **SEVERAL)
+    assert stage.write("Both, please") is None
+    assert len(stage.heard()) == 2
+    assert stage.heard()[-1] == (
+        f"<b>Where is my order?</b>\n{ANSWER}\n\n"
+        "<b>I want my money back</b>\nSend us a photo and you get your money back."
+    )
+    assert stage.conversation().last_intents == ["order_status+refund"]
+    assert stage.feedback() == [], "an example has one intent"
+    stage.send_all()
+    stage.press(stage.token("up"))
+    assert stage.conversation().last_intents == []
+    stage.press(stage.token("person"))
+    (card,) = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]
+    assert card.key == f"card:{message_id}", "the question stands on it, not the word"
+    answered = card.payload["text"].partition("The bot has answered: ")[2].partition("\n")[0]
+    assert "Where is my order?" in answered
+    assert "I want my money back" in answered
+
+
+def test_both_of_what_only_a_person_can_serve_by_now_is_read_by_the_model(stage: Stage) -> None:
+    _asked(stage, **SEVERAL)
+    always = with_words(stage.desk.pack, "refund", escalate=Escalate.ALWAYS)
+    stage.desk = replace(stage.desk, pack=always)
+    assert stage.write("both") is not None
+
+
+def test_a_yes_to_several_choices_is_asked_once_which(stage: Stage) -> None:
+    message_id = _asked(stage, "roses?", **SEVERAL)
+    (question,) = stage.deliveries(ANA.chat_id)
+    assert stage.write("yes please") is None
+    assert stage.heard()[1:] == ["Which of these do you mean?"]
+    asked = stage.deliveries(ANA.chat_id, method="sendMessage")[-1]
+    rows = asked.payload["reply_markup"]["inline_keyboard"]
+    assert [button["text"] for row in rows for button in row] == [
+        *("Where is my order?", "I want my money back", "Talk to a person")
+    ]
+    (edit,) = stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup")
+    assert edit.payload["message_id"] == question.telegram_id
+    assert stage.conversation().clarifications == 1, "it is still the same question"
+    stage.send_all()
+    assert stage.write("the second") is None
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+    assert stage.feedback() == [(message_id, "clarified", "refund", ANA.chat_id)]
+
+
+def test_a_second_yes_to_several_choices_is_read_by_the_model(stage: Stage) -> None:
+    _asked(stage, **SEVERAL)
+    stage.write("yes")
+    stage.send_all()
+    job = stage.write("yes")
+    assert job is not None
+    stage.decide((job, predict("yes", **ONE)))
+    assert stage.conversation().state is ConversationState.WAITING
+
+
+@pytest.mark.parametrize("text", ["3", "0", "2 roses", "my", "money order", "the third"])
 def test_what_names_none_of_several_choices_is_read_by_the_model(stage: Stage, text: str) -> None:
     _asked(stage, **SEVERAL)
     assert stage.write(text) is not None
@@ -413,14 +489,15 @@ def test_a_yes_that_replies_to_the_question_itself_counts(stage: Stage) -> None:
     assert stage.heard()[-1] == ANSWER
 
 
-ADVICE = "Is it <b>sparking</b> &amp; smoking? Unplug it, {customer}."
+ADVICE = "If it is <b>sparking</b> &amp; smoking, unplug it, {customer}."
+ASKS = "Is it <b>sparking</b>? Unplug it."
 LONG = f"{ADVICE} Don't touch it. 🔥 {'Stay away from it. ' * 20}"
 
 
 @pytest.mark.parametrize("advice", [ADVICE, LONG], ids=["advice", "longer than what is kept"])
 @pytest.mark.parametrize(
     "part",
-    [slice(None), slice(-18, None), slice(8, 16), slice(20, None)],
+    [slice(None), slice(-18, None), slice(9, 17), slice(20, None)],
     ids=["all", "the question", "a word", "from a word on"],
 )
 def test_a_yes_that_replies_to_a_question_below_advice_counts_whatever_is_marked_of_it(
@@ -430,13 +507,44 @@ def test_a_yes_that_replies_to_a_question_below_advice_counts_whatever_is_marked
     stage.desk = replace(stage.desk, pack=pack)
     message_id = _asked(stage)
     shown = plain(stage.heard()[-1])
-    assert shown.startswith("Is it sparking & smoking? Unplug it, Ana.")
+    assert shown.startswith("If it is sparking & smoking, unplug it, Ana.")
     assert shown.endswith("Did you mean this?")
     assert (length(shown) > QUOTED) is (advice is LONG)
     assert customers.wrote(stage.desk, stage.update(), ANA, 77, "yes", shown[part]) is None
     assert stage.heard()[-1] == ANSWER
     assert stage.feedback() == [(message_id, "clarified", "order_status", ANA.chat_id)]
     assert len(stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup")) == 1
+
+
+@pytest.mark.parametrize("prediction", [ONE, SEVERAL], ids=["one", "several"])
+def test_a_yes_calls_a_person_where_what_stands_above_the_question_asks_something_too(
+    stage: Stage, prediction: dict[str, Any]
+) -> None:
+    pack = with_words(stage.desk.pack, "order_status", meanwhile={"en": ASKS})
+    pack = with_words(pack, urgent={"en": "In danger? Call 999."})
+    stage.desk = replace(stage.desk, pack=pack)
+    message_id = _asked(stage, "my lamp is faulty", **prediction)
+    assert stage.heard()[-1].startswith("Is it <b>sparking</b>? Unplug it.\n\n")
+    assert stage.write("yes") is None
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.heard()[-1].startswith("In danger? Call 999.\n\nI'm passing this")
+    card, post = stage.deliveries(OPERATOR_CHAT)
+    assert card.key == f"card:{message_id}"
+    assert "<blockquote>my lamp is faulty</blockquote>" in card.payload["text"]
+    assert "<blockquote>yes</blockquote>" in post.payload["text"]
+    assert stage.feedback() == [], "nobody knows to what that was the reply"
+    assert len(stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup")) == 1
+
+
+@pytest.mark.parametrize("text", ["1", "the first one", "where is my order?"])
+def test_what_names_the_choice_counts_below_a_question_about_danger_as_well(
+    stage: Stage, text: str
+) -> None:
+    pack = with_words(stage.desk.pack, "order_status", meanwhile={"en": ASKS})
+    stage.desk = replace(stage.desk, pack=pack)
+    _asked(stage)
+    assert stage.write(text) is None
+    assert stage.heard()[-1] == ANSWER
 
 
 @pytest.mark.parametrize("quoted", ["Where is my order?", "Shall it be red? " * 20, "…"])

@@ -236,7 +236,7 @@ def test_while_a_person_is_awaited_the_bot_is_silent_and_the_operators_read_alon
 ) -> None:
     stage.ask("you are rude", intent="complaint")
     before = stage.heard()
-    message_id = stage.ask("hello??", intent="greeting")
+    message_id = stage.ask("hello??", intent="opening_hours")
     decision = stage.decision(message_id)
     assert (decision.action, decision.rule) == (Action.SILENT, "waiting_for_person")
     assert stage.heard() == before

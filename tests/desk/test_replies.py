@@ -1,10 +1,10 @@
-"""Yes and no: what counts as such, and what says more."""
+"""Yes, no and which of several: what counts as such, and what says more."""
 
 from __future__ import annotations
 
 import pytest
 
-from desk.replies import MEANT, OFFER, yes_or_no
+from desk.replies import MEANT, MOST, OFFER, means_both, place, yes_or_no
 from desk.texts import LANGUAGES, say
 
 
@@ -77,3 +77,33 @@ def test_no_word_means_both(keys: tuple[str, str]) -> None:
     )
     assert "" not in yes | no
     assert yes.isdisjoint(no)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *(("1", 1), ("1st", 1), ("First!", 1), ("the first one", 1), ("yes the first", 1)),
+        *(("option 2", 2), ("#2", 2), ("I'd like the second one please", 2), ("number three", 3)),
+        *(("第二个！", 2), ("选项3", 3), ("四", 4), ("fifth", 5)),
+        *(("6", None), ("not the first", None), ("first roses", None), ("", None), ("yes", None)),
+    ],
+)
+def test_one_of_several_is_named_by_its_place(text: str, number: int | None) -> None:
+    assert place(text, LANGUAGES) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "both"),
+    [("Both", True), ("both of them please", True), ("两个都要！", True), ("both late", False)],
+)
+def test_both_are_meant_by_a_word_for_both_alone(text: str, both: bool) -> None:
+    assert means_both(text, LANGUAGES) is both
+
+
+def test_no_word_names_two_places() -> None:
+    keys = [*(f"reply-place-{number}" for number in range(1, MOST + 1)), "reply-both"]
+    words = [
+        {word.strip() for each in LANGUAGES for word in say(key, each).split(",")} for key in keys
+    ]
+    assert "" not in set().union(*words)
+    assert len(set().union(*words)) == sum(map(len, words))

@@ -23,7 +23,7 @@ RULES = [
     for name, value in vars(policy).items()
     if name.isupper() and isinstance(value, str) and re.fullmatch("[a-z_]+", value)
 ]
-DYNAMIC = ("rule-", "sentiment-", "command-", "card-")
+DYNAMIC = ("rule-", "sentiment-", "command-", "card-", "reply-place-")
 
 
 class _Variables(Visitor):

@@ -305,6 +305,25 @@ def test_a_reply_needs_no_example_and_is_told_of_a_long_title_and_a_missing_lang
     ]
 
 
+def test_advice_that_asks_something_is_a_warning_where_a_question_may_follow(
+    pack_folder: Path,
+) -> None:
+    path = pack_folder / "pack.yml"
+    known = {found.message for found in check_pack(pack_folder).findings}
+    advice = (
+        '{en: "See <a href=\'https://x.example/?a\'>x.example/?a</a>.", zh: "冒烟吗？请拔掉插头。"}'
+    )
+    text = path.read_text().replace(
+        "    threshold: 0.9\n", f"    threshold: 0.9\n    meanwhile: {advice}\n"
+    )
+    path.write_text(text)
+    [found] = [found for found in check_pack(pack_folder).findings if found.message not in known]
+    assert found.severity is Severity.WARNING
+    assert found.message.startswith("intents.refund.meanwhile: the one in 'zh' asks something")
+    path.write_text(text.replace("吗？", "，就"))
+    assert {found.message for found in check_pack(pack_folder).findings} <= known
+
+
 def test_a_missing_translation_is_a_warning(pack_folder: Path) -> None:
     path = pack_folder / "pack.yml"
     path.write_text(path.read_text().replace(', zh: "打招呼"', ""))
