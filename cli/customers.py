@@ -235,6 +235,6 @@ def _remarks(erased: Erased, models: list[str], runs: list[int], examples: list[
     said.append(
         "It does not reach: backups and logs of before, files of `frontdesk feedback export` and "
         "other packs, their own chat with the bot, and what stands in the operators' group outside "
-        "their topic."
+        "their topic, such as an empty topic of their name that was left where one was made twice."
     )
     return said

@@ -120,7 +120,8 @@ def export(
     """What teaches, as JSONL with text, intent and sentiment, a line a text: `frontdesk import`
     reads it.
 
-    Texts are customers' own words. They are masked; names are not found. Each is marked as private,
+    Texts are customers' own words. They are masked; of names the writer's own alone are found, as
+    Telegram has them. Each is marked as private,
     by which a pack that gets it learns from it and shows it to nobody; one with thumbs up alone is
     marked as no measure of a model, too. With --intent, moods are
     left out, those of the same texts, too: they have no intent.

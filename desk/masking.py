@@ -5,13 +5,14 @@ accounts (IBAN, ISO 7064 mod 97-10; in the United Kingdom a sort code with an ac
 numbers of the United States' social security and the United Kingdom's national insurance. Order
 numbers stay: they carry meaning and identify nobody; but for one in ten of 13 to 19 digits, which
 could be a card's, and those that read as a phone number and have no word such as "order" before
-them. Names are not found: no offline library does so reliably.
+them. Names are not found, for no offline library does so reliably, but for those that are told.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -70,14 +71,62 @@ _REFERENCE = re.compile(
     re.IGNORECASE,
 )
 _BARE = re.compile(r"\d{10}")
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff\uff66-\uffdc"
+    "\U00020000-\U0003ffff"
+)
+"""Of which scripts the letters form words that nothing parts, or to which other words are tied:
+Thai, Lao, Burmese, Khmer, Chinese, Japanese and Korean (for a class of a pattern)."""
+_LETTER = rf"[^\W\d_{UNSPACED}]"
+_MASKED = r"\[(?:account|card|email|id|link|name|phone)\]"
 
 
-def mask(text: str, regions: Sequence[str]) -> str:
+def mask(text: str, regions: Sequence[str], names: Collection[str] = ()) -> str:
     """The text with each personal detail replaced by a word such as `[email]`.
 
     `regions` (ISO 3166, such as GB) are those whose phone numbers are found without a country code
-    too; with one they are found anyway.
+    too; with one they are found anyway. `names` are single words (`desk.own_names`), which are
+    found as whole words, in small letters and without accents, too. What is masked is not changed
+    by masking it again, with the names or without.
     """
+    # What was tied to something that is masked may read as a number only then.
+    while (masked := _mask_names(_mask_details(text, regions), names)) != text:
+        text = masked
+    return text
+
+
+def _mask_names(text: str, names: Collection[str]) -> str:
+    folded = text.casefold()
+    here = {
+        spelled for name in names for spelled in _spellings(name) if spelled.casefold() in folded
+    }
+    if not here:
+        return text  # as nearly always; a pattern takes longer to make than to look for
+    words = "|".join(
+        re.escape(word)
+        if re.match(f"[{UNSPACED}]", word)
+        else f"(?<!{_LETTER}){re.escape(word)}(?!{_LETTER})"
+        for word in sorted(here, key=lambda word: (-len(word), word))
+    )
+    # One may be called Link.
+    found = re.compile(f"{_MASKED}|(?P<name>{words})", re.IGNORECASE)
+    return found.sub(lambda match: match[0] if match["name"] is None else "[name]", text)
+
+
+def _spellings(name: str) -> set[str]:
+    spelled = {name, unicodedata.normalize("NFKC", name)}
+    if not re.match(f"[{UNSPACED}]", name):  # in Japanese a mark makes another word
+        spelled |= {unicodedata.normalize("NFKD", name), unaccented(name)}
+    return spelled
+
+
+def unaccented(text: str) -> str:
+    """The text in plain letters, without the marks on them."""
+    apart = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+
+
+def _mask_details(text: str, regions: Sequence[str]) -> str:
     text = _HIDING.sub("", text)
     text = _EMAIL.sub("[email]", text)
     text = _URL.sub("[link]", text)

@@ -15,8 +15,9 @@ from desk.domain import Author, ConversationState, DeliveryState, MessageState
 from desk.flow.desk import Desk
 from desk.flow.lessons import taught_messages
 from desk.masking import mask
+from desk.own_names import OwnNames
 from desk.store import in_bulk
-from desk.tables import IS_UNFINISHED, Conversation, DeliveryRow, Message
+from desk.tables import IS_UNFINISHED, Conversation, Customer, DeliveryRow, Message
 
 CHUNK = 200
 """So many conversations are looked at in one go: a second of work where they are long."""
@@ -73,13 +74,20 @@ def _is_over(before: datetime) -> ColumnElement[bool]:
 
 
 def _empty(session: Session, ids: Sequence[int], desk: Desk) -> None:
-    kept = taught_messages(session, ids)
+    kept, own = taught_messages(session, ids), OwnNames(desk.pack)
     beside = (Message.quoted, Message.forwarded_from, Message.links)
     full = or_(Message.text != "", *(column.is_not(None) for column in beside))
-    for message in session.scalars(
-        select(Message).where(Message.conversation_id.in_(ids), full)
+    for message, customer in session.execute(
+        select(Message, Customer)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .join(Customer, Customer.id == Conversation.customer_id)
+        .where(Message.conversation_id.in_(ids), full)
     ).all():
-        message.text = mask(message.text, desk.pack.phone_regions) if message.id in kept else ""
+        message.text = (
+            mask(message.text, desk.pack.phone_regions, own.of(customer))
+            if message.id in kept
+            else ""
+        )
         message.quoted = message.forwarded_from = message.links = None
     # As a text: PostgreSQL compares no JSON.
     said = and_(DeliveryRow.conversation_id.in_(ids), cast(DeliveryRow.payload, Text) != "{}")

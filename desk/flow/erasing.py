@@ -6,9 +6,11 @@ writes again is a new customer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -36,6 +38,7 @@ from desk.flow.reminding import DIGEST_KEYS
 from desk.flow.silence import is_silent
 from desk.inert import inert
 from desk.masking import mask
+from desk.own_names import OwnNames
 from desk.store import Store, in_bulk
 from desk.tables import (
     IS_UNFINISHED,
@@ -96,7 +99,11 @@ def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
         _empty_all(session, desk.store, desk.clock(), mentions)
         conversations = _lock_conversations(session, customer)
         told = [whole_text(row.text, row.before) for row in taught(session, conversations)]
-        masked = [mask(text, desk.pack.phone_regions) for text in told]
+        # A version before left their name in what it exported.
+        names = OwnNames(desk.pack).of(customer)
+        masked = [
+            mask(text, desk.pack.phone_regions, masks) for text in told for masks in ((), names)
+        ]
         erased = _forget(session, customer, desk.clock(), None, desk.language)
         return replace(erased, lessons=frozenset(told + masked))
 
@@ -135,6 +142,7 @@ def erase_silent(desk: Desk, before: datetime, limit: int, seconds: float = inf)
         found = session.scalars(query).all()
     number = 0
     trouble: Exception | None = None
+    own = OwnNames(desk.pack)
     until = boottime() + seconds
     for customer_id in found:
         # Not before one is erased: that none was means that none is left.
@@ -148,7 +156,8 @@ def erase_silent(desk: Desk, before: datetime, limit: int, seconds: float = inf)
                 query = select(Customer.id).where(Customer.id == customer_id, silent)
                 if session.scalar(query) is None:
                     continue
-                _forget(session, customer, desk.clock(), desk.pack.phone_regions, desk.language)
+                masks = partial(mask, regions=desk.pack.phone_regions, names=own.of(customer))
+                _forget(session, customer, desk.clock(), masks, desk.language)
         except UnderWayError:
             continue
         except SQLAlchemyError:
@@ -252,12 +261,12 @@ def _forget(
     session: Session,
     customer: Customer,
     now: datetime,
-    regions: Sequence[str] | None,
+    masks: Callable[[str], str] | None,
     language: str | None,
 ) -> Erased:
     """Take words, names and ids out of all rows of a customer, who is locked.
 
-    With `regions`, whose phone numbers are masked, what they taught stays. The operators'
+    With `masks`, which masks a text, what they taught stays. The operators'
     `language` is None where no process runs: nothing is being sent then.
     """
     conversations = _lock_conversations(session, customer)
@@ -275,8 +284,7 @@ def _forget(
         select(Message).where(Message.conversation_id.in_(conversations))
     ).all()
     for message in messages:
-        kept = regions is not None and message.id in taught_ids
-        message.text = mask(message.text, regions or ()) if kept else ""
+        message.text = masks(message.text) if masks and message.id in taught_ids else ""
         message.telegram_id = message.quoted = None
         message.forwarded_from = message.links = None
     in_bulk(
@@ -332,7 +340,7 @@ def _unname_digests(
     language: str | None,
 ) -> None:
     """Take their name out of reminders to everybody: of those that still wait the name alone, for
-    others are meant, too; of those in the group all, for they may have had another name then."""
+    others are meant, too, if it is the one that they had then; of those in the group all."""
     digests = session.scalars(
         select(DeliveryRow)
         .where(
@@ -359,7 +367,12 @@ def _unname_digests(
             continue
         if digest.key.startswith(PRIORITY_KEY):
             continue  # about nobody else, and so not sent at all
-        text = digest.payload["text"].replace(inert(customer.name), "…", 1)
+        name = rf"(?<!\w){re.escape(inert(customer.name))}(?!\w)"
+        text, found = re.subn(name, "…", digest.payload["text"], count=1)
+        if not found:
+            # What they were called then is not known any more; nor, where nothing runs, in what
+            # language that is.
+            text = "⏰ " + say("digest-erased", language or "en")
         digest.payload, digest.conversation_id = {**digest.payload, "text": text}, None
     session.flush()
 

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, aliased
 from desk.domain import FeedbackKind, whole_text
 from desk.flow.desk import Desk
 from desk.masking import mask
-from desk.tables import Customer, Feedback, Message, PredictionRow
+from desk.own_names import OwnNames
+from desk.tables import Conversation, Customer, Feedback, Message, PredictionRow
 from desk.validation.near import exact_key
 
 # Whose word counts when they differ: an operator's label, then a customer's choice, then a thumb.
@@ -64,6 +65,7 @@ class Taught:
     before_id: int | None
     """The message before it, where both were read as one text."""
     before: str | None
+    customer: Customer
 
 
 def learned(desk: Desk) -> list[Learned]:
@@ -80,14 +82,18 @@ def heard(desk: Desk) -> list[Learned]:
     commands, photos and tapped titles are not. The choices and thumbs of banned customers do not
     count, nor those of any one customer beyond `TEXTS_OF_A_CUSTOMER`.
     """
-    names = desk.pack.names()
+    names, own = desk.pack.names(), OwnNames(desk.pack)
     with desk.store.reading() as session:
         banned = set(
             session.scalars(select(Customer.chat_id).where(Customer.banned_at.is_not(None)))
         )
         said = [
             Learned(
-                mask(whole_text(row.text, row.before), desk.pack.phone_regions),
+                mask(
+                    whole_text(row.text, row.before),
+                    desk.pack.phone_regions,
+                    own.of(row.customer),
+                ),
                 None if row.intent is None else names[row.intent],
                 row.kind,
                 row.at,
@@ -155,8 +161,11 @@ def taught(session: Session, conversation_ids: Collection[int] | None = None) ->
             Message.text,
             before.id,
             before.text,
+            Customer,
         )
         .join(Message, Message.id == Feedback.message_id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .join(Customer, Customer.id == Conversation.customer_id)
         .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
         .where(_gives_label())
@@ -166,7 +175,7 @@ def taught(session: Session, conversation_ids: Collection[int] | None = None) ->
         query = query.where(Message.conversation_id.in_(conversation_ids))
     # A desk may have a hundred thousand of them: they are not all to be in memory at once.
     for row in session.execute(query.execution_options(yield_per=CHUNK)):
-        yield Taught(*row)
+        yield Taught(*row[:10])
 
 
 def taught_messages(session: Session, conversation_ids: Collection[int]) -> set[int]:

@@ -16,7 +16,8 @@ from desk.flow.desk import Desk
 from desk.flow.dossier import LONGEST_ID
 from desk.flow.lessons import OPERATORS_WORD, Learned
 from desk.masking import mask
-from desk.tables import Feedback, Message, Operator, PredictionRow
+from desk.own_names import OwnNames
+from desk.tables import Conversation, Customer, Feedback, Message, Operator, PredictionRow
 from desk.validation.near import exact_key
 
 CHUNK = 1000
@@ -103,8 +104,10 @@ def words(
     kept_out = {(exact_key(word.text), word.intent, word.sentiment) for word in aside}
     before = aliased(Message)
     query = (
-        select(Feedback, Message, before, Operator.name)
+        select(Feedback, Message, before, Operator.name, Customer)
         .join(Message, Message.id == Feedback.message_id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .join(Customer, Customer.id == Conversation.customer_id)
         .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
         .outerjoin(Operator, Operator.user_id == Feedback.by)
@@ -113,11 +116,11 @@ def words(
         .limit(limit)
     )
     found = []
-    names = desk.pack.names()
+    names, own = desk.pack.names(), OwnNames(desk.pack)
     with desk.store.reading() as session:
-        for row, message, first, name in session.execute(query):
+        for row, message, first, name, customer in session.execute(query):
             whole = whole_text(message.text, first.text if first else None)
-            text = mask(whole, desk.pack.phone_regions)
+            text = mask(whole, desk.pack.phone_regions, own.of(customer))
             intent = names.get(row.intent or "", row.intent)
             counts = (row.message_id, row.kind, row.by) in acts
             label = (exact_key(text), intent, row.sentiment)

@@ -84,6 +84,15 @@ def test_int8_gives_a_text_the_same_in_a_batch_as_alone(int8_directory: Path) ->
             assert np.allclose(mine[0], theirs[row], atol=0.02)
 
 
+def test_a_long_text_makes_no_others_as_long_as_itself(model: TwoHeadedBert) -> None:
+    # As one customer's message and its sentences: they would take the time of thirteen such texts.
+    backend, lengths = TorchBackend(model, CPU), np.array([128] + [11] * 12)
+    planned = [lengths[rows].tolist() for rows in backend.plan(lengths, backend.token_budget)]
+    assert planned == [[128, 11], [11] * 11]
+    near = np.array([12, 11, 9, 9, 8])
+    assert [len(rows) for rows in backend.plan(near, backend.token_budget)] == [5]
+
+
 def test_the_heads_in_numpy_are_those_in_torch(trained: Any, model: TwoHeadedBert) -> None:
     tensors = map_tensors(trained[0] / "model.safetensors")
     ids, mask = (torch.from_numpy(array) for array in pad(Sequences.of(SEQUENCES)))

@@ -84,7 +84,7 @@ def test_old_words_of_one_who_is_banned_go_and_the_ban_stays(regular: Stage, clo
 
 
 def test_what_they_taught_stays_masked_and_is_learned_as_before(stage: Stage, clock: Clock) -> None:
-    uma_asks(stage, "where are my peonies? write to uma@quill.example")
+    uma_asks(stage, "where are my peonies? umbrielle quill, write to uma@quill.example")
     uma_presses(stage, "up")
     stage.topic(UMA)
     stage.resolve()
@@ -94,7 +94,7 @@ def test_what_they_taught_stays_masked_and_is_learned_as_before(stage: Stage, cl
     for _ in range(2):
         empty(stage)
         texts = [row.text for row in stage.all(select(Message)) if row.text]
-        assert texts == ["where are my peonies? write to [email]"]
+        assert texts == ["where are my peonies? [name] [name], write to [email]"]
         assert learned(stage.desk) == before
 
 

@@ -24,6 +24,7 @@ from desk.flow import (
     buttons,
     customers,
     delivering,
+    dispatching,
     erasing,
     forwarding,
     intake,
@@ -31,7 +32,7 @@ from desk.flow import (
     operators,
     reminding,
 )
-from desk.flow.composing import operators_text
+from desk.flow.composing import add_delivery, operators_text
 from desk.flow.lessons import learned
 from desk.flow.mentions import Mentions
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
@@ -336,6 +337,45 @@ def test_their_topic_is_deleted_after_all_that_operators_wait_for(uma: Stage, cl
     assert [row.method for row in uma.send_all()] == ["deleteForumTopic"]
 
 
+def test_a_topic_is_deleted_though_the_group_always_has_something_else_to_post(
+    uma: Stage, clock: Clock
+) -> None:
+    erasing.erase(uma.desk, uma.customer(UMA).id)
+    _keeps_the_group_busy(uma)
+    assert set(_next_to_operators(uma)) == {"sendMessage"}
+    clock.move(minutes=6)
+    first, *others = _next_to_operators(uma)
+    assert first == "deleteForumTopic"
+    assert set(others) == {"sendMessage"}
+
+
+def test_many_who_are_erased_at_once_hold_up_nobodys_words(uma: Stage, clock: Clock) -> None:
+    with uma.desk.store.writing() as session:
+        for number in range(dispatching.DELETED_AT_ONCE + 1):
+            topic = {"message_thread_id": 7000 + number}
+            key = f"erased:{7000 + number}"
+            add_delivery(session, uma.desk, key, OPERATOR_CHAT, "deleteForumTopic", topic)
+    clock.move(minutes=6)
+    _keeps_the_group_busy(uma)
+    assert set(_next_to_operators(uma)) == {"sendMessage"}
+
+
+def _keeps_the_group_busy(stage: Stage) -> None:
+    stage.ask("you are rude", BEN, intent="complaint")
+    for number in range(9):
+        stage.ask(f"and {number}", BEN)
+
+
+def _next_to_operators(stage: Stage) -> list[str]:
+    """The methods of the next five deliveries, which Telegram takes."""
+    methods = []
+    for _ in range(5):
+        (delivery,) = stage.take(busy=[BEN.chat_id])
+        delivering.sent(stage.desk, delivery.id, delivery.attempts, 6000 + delivery.id)
+        methods.append(delivery.method)
+    return methods
+
+
 def test_whoever_writes_again_is_a_new_customer_and_old_buttons_are_void(uma: Stage) -> None:
     old = uma.customer(UMA).id
     thumb, take = uma.token("up"), uma.token("take")
@@ -508,6 +548,18 @@ def test_one_that_still_waits_goes_out_without_their_name(reminded: Stage) -> No
     assert left_of_uma(reminded) == []
     sent = [row.payload.get("text", "") for row in reminded.send_all()]
     assert "⏰ 2 customers are waiting for a person. … has waited longest: 11 hours." in sent
+
+
+@pytest.mark.parametrize("now", ["Called anew", "wait", "Umbriel"])
+def test_one_that_still_waits_names_them_no_more_by_what_they_were_called_before(
+    reminded: Stage, now: str
+) -> None:
+    with reminded.desk.store.writing() as session:
+        session.get_one(Customer, reminded.customer(UMA).id).name = now
+    erasing.erase(reminded.desk, reminded.customer(UMA).id, force=True)
+    assert left_of_uma(reminded) == []
+    sent = [row.payload.get("text") for row in reminded.send_all()]
+    assert "⏰ " + say("digest-erased", "en") in sent
 
 
 def test_so_it_does_where_their_name_would_notify_somebody(stage: Stage, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from desk.domain import Author, DeskError, FeedbackKind
+from desk.domain import Author, DeskError, FeedbackKind, Person
 from desk.flow import customers, deciding, lessons, operators, runs, teaching
 from desk.flow.lessons import AUTHORITY, Learned, learned, resolve_conflicts
 from desk.tables import Feedback, Message
@@ -193,17 +193,17 @@ def test_more_words_than_are_fetched_at_once_are_all_heard(
 def test_what_a_banned_customer_chose_or_liked_teaches_nothing_while_they_are_banned(
     stage: Stage,
 ) -> None:
-    for person in (ANA, BEN):
-        stage.ask(f"{person.name} wants roses", person, intent="complaint")
-        _say(stage, stage.ask(f"{person.name} likes it", person), "refund", by=OLGA)
+    for person, who in ((ANA, "one"), (BEN, "two")):
+        stage.ask(f"{who} wants roses", person, intent="complaint")
+        _say(stage, stage.ask(f"{who} likes it", person), "refund", by=OLGA)
         for number, kind in enumerate((FeedbackKind.THUMB_UP, FeedbackKind.CLARIFIED)):
-            asked = stage.ask(f"{person.name} asks {number}", person)
+            asked = stage.ask(f"{who} asks {number}", person)
             _say(stage, asked, "order_status", kind, person.chat_id)
     stage.topic()
     stage.send_all()
     operators.banned(stage.desk, stage.update(), OLGA, 77)
-    bens = {"Ben likes it": "refund", "Ben asks 0": "order_status", "Ben asks 1": "order_status"}
-    assert _lessons(stage) == {"Ana likes it": "refund", **bens}, "an operator's word counts"
+    bens = {"two likes it": "refund", "two asks 0": "order_status", "two asks 1": "order_status"}
+    assert _lessons(stage) == {"one likes it": "refund", **bens}, "an operator's word counts"
     operators.unbanned(stage.desk, stage.update(), OLGA, 77)
     assert len(_lessons(stage)) == 6
 
@@ -213,7 +213,7 @@ def test_a_customer_teaches_their_latest_texts_by_their_own_word_and_no_more(
 ) -> None:
     most = lessons.TEXTS_OF_A_CUSTOMER
     _say(stage, stage.ask("by Olga"), "refund", by=OLGA)
-    _say(stage, stage.ask("by Ben", BEN), "refund", FeedbackKind.THUMB_UP, BEN.chat_id)
+    _say(stage, stage.ask("by another", BEN), "refund", FeedbackKind.THUMB_UP, BEN.chat_id)
     for number in range(most + 2):
         clock.move(seconds=1)
         kind = FeedbackKind.CLARIFIED if number % 2 else FeedbackKind.THUMB_UP
@@ -221,7 +221,31 @@ def test_a_customer_teaches_their_latest_texts_by_their_own_word_and_no_more(
     clock.move(seconds=1)
     _say(stage, stage.ask("TEXT 9!"), "order_status", FeedbackKind.THUMB_UP, ANA.chat_id)
     texts = {text.lower() for text in _lessons(stage)}
-    assert texts == {"by olga", "by ben", *(f"text {number}" for number in range(2, most + 2))}
+    assert texts == {"by olga", "by another", *(f"text {number}" for number in range(2, most + 2))}
+
+
+def test_a_customers_own_name_is_learned_by_nobody_and_a_word_of_the_desk_is(
+    stage: Stage,
+) -> None:
+    zan = Person(501, "Zanzibarbara Quillfeather", username="zan_q7", first_name="Money")
+    _say(stage, stage.ask("money back, regards, zanzibarbara QUILLFEATHER", zan), "refund")
+    _say(stage, stage.ask("where is it? Quillfeather of zan_q7", BEN), "order_status")
+    assert _lessons(stage) == {
+        "money back, regards, [name] [name]": "refund",
+        "where is it? Quillfeather of zan_q7": "order_status",
+    }, "of others' names nothing is known"
+    listed = teaching.words(
+        stage.desk,
+        teaching.Which(),
+        heard=lessons.heard(stage.desk),
+        counting=learned(stage.desk),
+        aside=[],
+        test=[],
+        sentiments=["neutral"],
+    )
+    assert {(word.text, word.outcome) for word in listed} == {
+        (text, teaching.Outcome.TEACHES) for text in _lessons(stage)
+    }
 
 
 def test_commands_and_files_never_train(stage: Stage, clock: Clock) -> None:

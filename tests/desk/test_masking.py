@@ -254,6 +254,25 @@ def test_any_text_can_be_masked_and_masking_again_changes_nothing(text: str) -> 
     assert mask(once) == once
 
 
+_NAMES = st.frozensets(
+    st.sampled_from(["Ana", "Name", "card", "GB", "Zoë", "李明"]) | st.text(min_size=2, max_size=4)
+)
+_PIECES = st.sampled_from(
+    [*("Ana", "name", "[name]", "Card", "zoe", "我是李明", "-", " ", "@", "/", "."),
+     *("4242 4242 4242 4242", "GB82 WEST 1234 5698 7654 32", "07911 123456", "example.com")]
+)  # fmt: skip
+
+
+@given(st.lists(_PIECES).map("".join) | st.text(), _NAMES)
+def test_masking_again_changes_nothing_with_names_or_once_they_are_gone(
+    text: str, names: frozenset[str]
+) -> None:
+    # What was masked when its customer was erased is the text that it was before.
+    once = mask_in(text, ("GB", "US"), names)
+    assert mask(once) == once
+    assert mask_in(once, ("GB", "US"), names) == once
+
+
 @given(st.integers(0, 99_999_999))
 def test_short_order_numbers_stay(number: int) -> None:
     assert mask(f"order #{number} is late") == f"order #{number} is late"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from desk.domain import PendingMessage, Trial
-from desk.sentences import MOST, sentences
+from desk.sentences import MOST, WITHIN, sentences
 
 
 @pytest.mark.parametrize(
@@ -45,6 +48,23 @@ def test_of_a_long_story_the_first_sentences_are_read_apart() -> None:
     story = " ".join(f"This is sentence {'x' * number}." for number in range(1, 50))
     assert len(sentences(story)) == MOST
     assert sentences(story)[-1] == f"This is sentence {'x' * MOST}."
+
+
+def test_of_a_letter_no_sentence_is_read_apart_that_ends_further_than_a_list_of_questions() -> None:
+    letter = " ".join(
+        ["I smell gas.", "Hello there.", "and so on " * 40, "and on " * 30 + ".", "x."]
+    )
+    assert sentences(letter) == ("I smell gas.", "Hello there.")
+    assert sentences("a" * (WITHIN - 3) + ". b") == ("a" * (WITHIN - 3) + ".", "b")
+    assert sentences("a" * (WITHIN - 2) + ". bcd") == ()
+    assert sentences("a. b. " + "c" * WITHIN) == ("a.", "b.")
+
+
+def test_all_that_customers_ask_at_once_and_the_packs_hold_is_short_enough() -> None:
+    root = Path(__file__).parents[2]
+    files = [root / "benchmarks" / "several.jsonl", *root.glob("packs/*/*.jsonl")]
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    assert max(len(json.loads(line)["text"]) for line in lines) <= WITHIN
 
 
 def test_a_run_of_blanks_takes_no_longer_than_words() -> None:

@@ -67,7 +67,7 @@ def test_one_who_can_not_be_erased_holds_up_nobody(
 
 
 def test_what_a_silent_customer_taught_stays_masked(stage: Stage, clock: Clock) -> None:
-    uma_asks(stage, "where are my peonies? write to uma@quill.example")
+    uma_asks(stage, "where are my peonies? Umbrielle Quill, uma@quill.example")
     uma_presses(stage, "up")
     uma_asks(stage, "and a rose for Quill", intent="refund")
     customers.sent_file(stage.desk, uma_says(stage, ""), UMA, 43, "a photo of Quill")
@@ -82,9 +82,9 @@ def test_what_a_silent_customer_taught_stays_masked(stage: Stage, clock: Clock) 
     before, nobody = learned(stage.desk), -stage.customer(UMA).id
     assert silence(stage, 31, clock) == 1
     assert learned(stage.desk) == [replace(lesson, by=nobody) for lesson in before]
-    assert [lesson.text for lesson in before] == ["where are my peonies? write to [email]"]
+    assert [lesson.text for lesson in before] == ["where are my peonies? [name] [name], [email]"]
     texts = [row.text for row in stage.all(select(Message)) if row.text]
-    assert texts == ["where are my peonies? write to [email]"]
+    assert texts == ["where are my peonies? [name] [name], [email]"]
 
 
 def test_who_waits_where_there_are_no_operators_is_erased_in_the_end(
