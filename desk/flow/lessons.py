@@ -27,6 +27,8 @@ AUTHORITY = {
 OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER, FeedbackKind.MOOD})
 CHUNK = 1000
 """So many rows are fetched at once."""
+MASKED_AT_ONCE = 200
+"""So many texts are masked between two looks into the database, which none of them waits for."""
 
 TEXTS_OF_A_CUSTOMER = 20
 """Of so many texts, the latest, a customer's own choice or thumb counts. Whoever means well rarely
@@ -53,6 +55,7 @@ class Learned:
 class Taught:
     """A row of feedback that gives a label to a customer's own words."""
 
+    id: int
     kind: FeedbackKind
     intent: str | None
     sentiment: str | None
@@ -85,21 +88,33 @@ def heard(desk: Desk) -> list[Learned]:
         banned = set(
             session.scalars(select(Customer.chat_id).where(Customer.banned_at.is_not(None)))
         )
-        said = [
-            Learned(
-                mask(whole_text(row.text, row.before), desk.pack.phone_regions),
-                None if row.intent is None else names[row.intent],
-                row.kind,
-                row.at,
-                row.by,
-                row.message_id,
-                row.sentiment,
-            )
-            for row in taught(session)
-            if (row.intent is None or row.intent in names)
-            and (row.kind in OPERATORS_WORD or row.by not in banned)
-        ]
+    said = [
+        Learned(
+            mask(whole_text(row.text, row.before), desk.pack.phone_regions),
+            None if row.intent is None else names[row.intent],
+            row.kind,
+            row.at,
+            row.by,
+            row.message_id,
+            row.sentiment,
+        )
+        for row in _all_taught(desk)
+        if (row.intent is None or row.intent in names)
+        and (row.kind in OPERATORS_WORD or row.by not in banned)
+    ]
     return _latest_of_each_customer(said)
+
+
+def _all_taught(desk: Desk) -> Iterator[Taught]:
+    """All that `taught` has; no transaction is open while its caller works at a row."""
+    last = 0
+    while True:
+        with desk.store.reading() as session:
+            rows = list(taught(session, after=last, limit=MASKED_AT_ONCE))
+        yield from rows
+        if len(rows) < MASKED_AT_ONCE:
+            return
+        last = rows[-1].id
 
 
 def left_out(desk: Desk) -> dict[str, int]:
@@ -137,15 +152,22 @@ def _latest_of_each_customer(said: Sequence[Learned]) -> list[Learned]:
     return kept[::-1]
 
 
-def taught(session: Session, conversation_ids: Collection[int] | None = None) -> Iterator[Taught]:
+def taught(
+    session: Session,
+    conversation_ids: Collection[int] | None = None,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+) -> Iterator[Taught]:
     """The feedback that gives a label to a customer's own words, the oldest first.
 
-    In these conversations, or in all. What was withdrawn counts for nothing: a thumb down that was
-    silences no thumb up.
+    In these conversations, or in all; with ids above `after`, `limit` of them at most. What was
+    withdrawn counts for nothing: a thumb down that was silences no thumb up.
     """
     before = aliased(Message)
     query = (
         select(
+            Feedback.id,
             Feedback.kind,
             Feedback.intent,
             Feedback.sentiment,
@@ -159,14 +181,15 @@ def taught(session: Session, conversation_ids: Collection[int] | None = None) ->
         .join(Message, Message.id == Feedback.message_id)
         .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
-        .where(_gives_label())
+        .where(_gives_label(), Feedback.id > after)
         .order_by(Feedback.id)
+        .limit(limit)
     )
     if conversation_ids is not None:
         query = query.where(Message.conversation_id.in_(conversation_ids))
     # A desk may have a hundred thousand of them: they are not all to be in memory at once.
     for row in session.execute(query.execution_options(yield_per=CHUNK)):
-        yield Taught(*row)
+        yield Taught(*tuple(row))
 
 
 def taught_messages(session: Session, conversation_ids: Collection[int]) -> set[int]:
