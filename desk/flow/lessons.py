@@ -181,12 +181,14 @@ def taught(
         .join(Message, Message.id == Feedback.message_id)
         .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
-        .where(_gives_label(), Feedback.id > after)
+        .where(_gives_label())
         .order_by(Feedback.id)
         .limit(limit)
     )
     if conversation_ids is not None:
         query = query.where(Message.conversation_id.in_(conversation_ids))
+    if after:
+        query = query.where(Feedback.id > after)
     # A desk may have a hundred thousand of them: they are not all to be in memory at once.
     for row in session.execute(query.execution_options(yield_per=CHUNK)):
         yield Taught(*tuple(row))
