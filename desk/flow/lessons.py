@@ -27,8 +27,6 @@ AUTHORITY = {
 OPERATORS_WORD = frozenset({FeedbackKind.RELABEL, FeedbackKind.ONE_TAP_ANSWER, FeedbackKind.MOOD})
 CHUNK = 1000
 """So many rows are fetched at once."""
-MASKED_AT_ONCE = 200
-"""So many texts are masked between two looks into the database, which none of them waits for."""
 
 TEXTS_OF_A_CUSTOMER = 20
 """Of so many texts, the latest, a customer's own choice or thumb counts. Whoever means well rarely
@@ -110,9 +108,9 @@ def _all_taught(desk: Desk) -> Iterator[Taught]:
     last = 0
     while True:
         with desk.store.reading() as session:
-            rows = list(taught(session, after=last, limit=MASKED_AT_ONCE))
+            rows = list(taught(session, after=last, limit=CHUNK))
         yield from rows
-        if len(rows) < MASKED_AT_ONCE:
+        if len(rows) < CHUNK:
             return
         last = rows[-1].id
 

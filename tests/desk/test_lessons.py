@@ -184,7 +184,6 @@ def test_more_words_than_are_fetched_at_once_are_all_heard(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lessons, "CHUNK", 2)
-    monkeypatch.setattr(lessons, "MASKED_AT_ONCE", 3)
     texts = [f"roses {number}" for number in range(5)]
     for text in texts:
         _say(stage, stage.ask(text), "refund")
