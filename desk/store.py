@@ -51,6 +51,14 @@ READ_ONLY = "25006"
 """PostgreSQL's code for a write in a transaction that may not write."""
 _AFTER_COMMIT = "after_commit"
 MIGRATION_LOCK = 470_112_233  # any number: it keeps two processes from migrating at once
+LOCK_SECONDS = 3
+"""So long a migration waits for a table that somebody uses, and all others wait behind it."""
+PAUSE_SECONDS = 10.0
+"""So long it lets them work before it tries again."""
+MIGRATE_SECONDS = 300.0
+"""After so long it gives up."""
+_TABLE_IN_USE = "55P03"
+"""PostgreSQL's code for a lock that was not to be had in time."""
 
 # `_blame_statements` takes out of the OperationalErrors what a statement is itself to blame for.
 # What was ended for taking too long stays: it may have waited for another's lock.
@@ -216,25 +224,43 @@ class Store:
     def migrate(self, then: Callable[[Connection], object] | None = None) -> None:
         """Bring the schema to the newest revision; a second call does nothing.
 
-        `then` is called within the same transaction.
+        `then` is called within the same transaction. On PostgreSQL a table that somebody reads for
+        long, such as pg_dump, is tried for some minutes, with pauses in which the desk goes on;
+        then `DeskError` is raised.
         """
-        try:
-            # One transaction for all: unless it finds one open, alembic commits each revision of a
-            # SQLite file by itself, and a second process's would come between.
-            with self.engine.connect() as connection, connection.begin():
-                if not self.sqlite:
-                    connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-                config = self._alembic()
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-                if then is not None:
-                    then(connection)
-        except DBAPIError as error:
-            raise failed(self.url, error) from None
-        except CommandError as error:
-            if isinstance(error.__cause__, ResolutionError):
-                raise _too_new(str(error.__cause__.argument)) from None
-            raise
+        until = time.monotonic() + MIGRATE_SECONDS
+        while True:
+            try:
+                self._migrate(then)
+                return
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) != _TABLE_IN_USE:
+                    raise failed(self.url, error) from None
+                if time.monotonic() >= until:
+                    raise DeskError(
+                        f"The tables at {_shown(self.url)} can't be changed while something uses "
+                        "one of them for so long: a backup (pg_dump), most likely, or somebody's "
+                        "query. Nothing was changed. Once that is over, run: frontdesk migrate"
+                    ) from None
+            except CommandError as error:
+                if isinstance(error.__cause__, ResolutionError):
+                    raise _too_new(str(error.__cause__.argument)) from None
+                raise
+            time.sleep(PAUSE_SECONDS)
+
+    def _migrate(self, then: Callable[[Connection], object] | None) -> None:
+        # One transaction for all: unless it finds one open, alembic commits each revision of a
+        # SQLite file by itself, and a second process's would come between.
+        with self.engine.connect() as connection, connection.begin():
+            if not self.sqlite:
+                # Another process that migrates may take long, and nobody waits behind this one.
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+            config = self._alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            if then is not None:
+                then(connection)
 
     def clear_log(self, patience: float | None = None) -> bool:
         """Write SQLite's log into the file and empty it: it has what was there before, too.

@@ -12,6 +12,7 @@ from desk.boottime import boottime
 from desk.erased import Erasures
 from desk.flow import emptying, erasing, intake
 from desk.flow.desk import Desk
+from desk.flow.masked_lessons import MaskedLessons
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class Retention:
         self._days = days
         self._erasures = erasures
         self._wake_sender = wake_sender
+        self._lessons = MaskedLessons()
         self._erase_from = self._note_from = self._reduce_from = 0.0
         self._emptied_until: int | None = 0
         """The last update that was emptied in this round; None at the end of them."""
@@ -58,16 +60,18 @@ class Retention:
             self._emptied_until = erasing.empty_updates(self._desk, before, self._emptied_until)
         if self._worded_until is not None:
             self._worded_until = emptying.empty_conversations(
-                self._desk, before, self._worded_until
+                self._desk, before, self._worded_until, MOST_SECONDS, self._lessons
             )
         if self._emptied_until is not None or self._worded_until is not None:
             return
         if not self._erased_all:
-            erased = erasing.erase_silent(self._desk, before, ERASE_AT_ONCE, MOST_SECONDS)
+            erased = erasing.erase_silent(
+                self._desk, before, ERASE_AT_ONCE, MOST_SECONDS, self._lessons
+            )
             if erased:
                 log.info("customers.erased", customers=erased)
-                self._note_from = 0.0
                 self._wake_sender()
+            if erased != 0:
                 return
             self._erased_all = True  # and if somebody reads the log just now, not looked for again
         if self._desk.store.clear_log(patience=0.0):
@@ -76,8 +80,8 @@ class Retention:
             self._emptied_until = self._worded_until = 0
 
     def note_erased(self) -> None:
-        """Once a minute, and at once after an erasure of its own: who was erased, by whomever, is
-        noted outside the database, for the day on which a backup brings them back."""
+        """Once a minute: who was erased, by whomever, is noted outside the database, for the day on
+        which a backup brings them back. Not in each tick that erases some: it reads all of them."""
         if self._erasures is None or boottime() < self._note_from:
             return
         self._erasures.note(self._desk.store)

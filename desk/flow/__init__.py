@@ -12,7 +12,7 @@ of who waits for them, `feedback` keeps what people's acts say, `lessons` turns 
 What is asked for: an `overview` of who waits, a `summary` of the last days for operators and the
 `reporting` of them for the team, the `teaching` that people did, a customer's `dossier`, and
 `erasing` them with the `mentions` of them in colleagues' words, after long `silence` without being
-asked, and `emptying` what was said long ago to who is still there.
+asked, and `emptying` what was said long ago to who is still there; `masked_lessons` stay of both.
 
 Beside that way: `leases` say which process does it, `roster` who is an operator, `topics` where a
 customer's forum topic is, `albums` which pictures are one message, `bans` who meets silence,

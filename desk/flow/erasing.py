@@ -7,10 +7,9 @@ writes again is a new customer.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from math import inf
 from typing import Any
 
@@ -32,6 +31,7 @@ from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
 from desk.flow.intake import is_stranded, keep_ids
 from desk.flow.lessons import AUTHORITY, taught, taught_messages
+from desk.flow.masked_lessons import MaskedLessons
 from desk.flow.mentions import Mentions
 from desk.flow.priority import PRIORITY_KEY
 from desk.flow.reminding import DIGEST_KEYS
@@ -99,13 +99,13 @@ def erase(desk: Desk, customer_id: int, *, force: bool = False) -> Erased:
         _empty_all(session, desk.store, desk.clock(), mentions)
         conversations = _lock_conversations(session, customer)
         told = [whole_text(row.text, row.before) for row in taught(session, conversations)]
-        # A version before left their name in what it exported.
         names = OwnNames(desk.pack).of(customer)
-        masked = [
-            mask(text, desk.pack.phone_regions, masks) for text in told for masks in ((), names)
-        ]
         erased = _forget(session, customer, desk.clock(), None, desk.language)
-        return replace(erased, lessons=frozenset(told + masked))
+    # Not while others wait for its locks: masking takes milliseconds a text. (A version before left
+    # their name in what it exported.)
+    regions = desk.pack.phone_regions
+    masked = [mask(text, regions, masks) for text in told for masks in ((), names)]
+    return replace(erased, lessons=frozenset(told + masked))
 
 
 def erase_again(store: Store, customer_id: int) -> Erased:
@@ -129,26 +129,36 @@ def erase_again(store: Store, customer_id: int) -> Erased:
         return _forget(session, customer, utcnow(), None, None)
 
 
-def erase_silent(desk: Desk, before: datetime, limit: int, seconds: float = inf) -> int:
+def erase_silent(
+    desk: Desk,
+    before: datetime,
+    limit: int,
+    seconds: float = inf,
+    lessons: MaskedLessons | None = None,
+) -> int | None:
     """Erase customers who have said nothing since, and to whom no person has; returns how many.
 
     At most `limit`, and once that took so many `seconds` no other is begun. What they taught stays,
-    masked. Kept is who waits for an answer, and who is banned, for the ban would go, too. Their
-    updates are left to `empty_updates`. An error over one is raised once the others are done.
+    masked: None where that took all these seconds for the first one, and the next call with the
+    same `lessons` goes on. Kept is who waits for an answer, and who is banned, for the ban would
+    go, too. Their updates are left to `empty_updates`. An error over one is raised once the others
+    are done.
     """
+    lessons = lessons or MaskedLessons()
     silent = is_silent(desk, before)
     with desk.store.reading() as session:
         query = select(Customer.id).where(silent).order_by(Customer.id).limit(limit)
         found = session.scalars(query).all()
     number = 0
     trouble: Exception | None = None
-    own = OwnNames(desk.pack)
     until = boottime() + seconds
     for customer_id in found:
         # Not before one is erased: that none was means that none is left.
         if number and boottime() > until:
             break
         try:
+            if not lessons.prepare(desk, _conversations(desk, customer_id), until - boottime()):
+                return number or None
             with desk.store.writing() as session:
                 customer = session.get_one(Customer, customer_id, with_for_update=True)
                 # Asked under the lock and apart from it: a query that waits for a lock sees other
@@ -156,8 +166,7 @@ def erase_silent(desk: Desk, before: datetime, limit: int, seconds: float = inf)
                 query = select(Customer.id).where(Customer.id == customer_id, silent)
                 if session.scalar(query) is None:
                     continue
-                masks = partial(mask, regions=desk.pack.phone_regions, names=own.of(customer))
-                _forget(session, customer, desk.clock(), masks, desk.language)
+                _forget(session, customer, desk.clock(), lessons, desk.language)
         except UnderWayError:
             continue
         except SQLAlchemyError:
@@ -166,6 +175,7 @@ def erase_silent(desk: Desk, before: datetime, limit: int, seconds: float = inf)
             trouble = error
             continue
         number += 1
+    lessons.clear()
     if trouble is not None:
         raise trouble
     return number
@@ -178,17 +188,21 @@ def empty_updates(desk: Desk, before: datetime, after: int) -> int | None:
     the end. The keys stay, by which Telegram's repetitions are known.
     """
     query = select(Inbox.id, Inbox.received_at).where(Inbox.id > after).order_by(Inbox.id)
-    with desk.store.reading() as session:
-        rows = session.execute(query.limit(CHUNK)).all()
-    old = [id_ for id_, received_at in rows if received_at < before]
-    if not old:
-        return None
     # As a text: PostgreSQL compares no JSON. One that was emptied when it was handled may say whose
     # it was.
     is_full = or_(cast(Inbox.payload, Text) != "{}", Inbox.chat_id.is_not(None))
     over = or_(Inbox.state == InboxState.DONE, is_stranded(desk.store, desk.clock()))
-    with desk.store.writing() as session:
-        _empty(session, desk.store, desk.clock(), and_(Inbox.id.in_(old), over, is_full))
+    with desk.store.reading() as session:
+        rows = session.execute(query.limit(CHUNK)).all()
+        old = [id_ for id_, received_at in rows if received_at < before]
+        if not old:
+            return None
+        which = and_(Inbox.id.in_(old), over, is_full)
+        # Rarely, but for those of the last day: all are looked at again each day.
+        some = session.scalar(select(Inbox.id).where(which).limit(1)) is not None
+    if some:
+        with desk.store.writing() as session:
+            _empty(session, desk.store, desk.clock(), which)
     return old[-1]
 
 
@@ -232,6 +246,12 @@ def _refuse_undone(session: Session, desk: Desk, customer: Customer, mentions: M
         )
 
 
+def _conversations(desk: Desk, customer_id: int) -> list[int]:
+    with desk.store.reading() as session:
+        query = select(Conversation.id).where(Conversation.customer_id == customer_id)
+        return list(session.scalars(query))
+
+
 def _lock_conversations(session: Session, customer: Customer) -> list[int]:
     """The ids of all their conversations."""
     query = select(Conversation).where(Conversation.customer_id == customer.id)
@@ -261,13 +281,14 @@ def _forget(
     session: Session,
     customer: Customer,
     now: datetime,
-    masks: Callable[[str], str] | None,
+    lessons: MaskedLessons | None,
     language: str | None,
 ) -> Erased:
     """Take words, names and ids out of all rows of a customer, who is locked.
 
-    With `masks`, which masks a text, what they taught stays. The operators'
-    `language` is None where no process runs: nothing is being sent then.
+    What they taught stays as it is masked in `lessons`; `UnderWayError` is raised if something is
+    not there. With None all of it goes. The operators' `language` is None where no process runs:
+    nothing is being sent then.
     """
     conversations = _lock_conversations(session, customer)
     _unname_digests(session, customer, conversations, now, language)
@@ -284,7 +305,12 @@ def _forget(
         select(Message).where(Message.conversation_id.in_(conversations))
     ).all()
     for message in messages:
-        message.text = masks(message.text) if masks and message.id in taught_ids else ""
+        kept = None
+        if lessons is not None and message.id in taught_ids:
+            kept = lessons.of(message.id, message.text)
+            if kept is None:
+                raise UnderWayError("Something was taught by what this customer wrote, just now.")
+        message.text = kept or ""
         message.telegram_id = message.quoted = None
         message.forwarded_from = message.links = None
     in_bulk(

@@ -54,6 +54,7 @@ class Learned:
 class Taught:
     """A row of feedback that gives a label to a customer's own words."""
 
+    id: int
     kind: FeedbackKind
     intent: str | None
     sentiment: str | None
@@ -87,25 +88,33 @@ def heard(desk: Desk) -> list[Learned]:
         banned = set(
             session.scalars(select(Customer.chat_id).where(Customer.banned_at.is_not(None)))
         )
-        said = [
-            Learned(
-                mask(
-                    whole_text(row.text, row.before),
-                    desk.pack.phone_regions,
-                    own.of(row.customer),
-                ),
-                None if row.intent is None else names[row.intent],
-                row.kind,
-                row.at,
-                row.by,
-                row.message_id,
-                row.sentiment,
-            )
-            for row in taught(session)
-            if (row.intent is None or row.intent in names)
-            and (row.kind in OPERATORS_WORD or row.by not in banned)
-        ]
+    said = [
+        Learned(
+            mask(whole_text(row.text, row.before), desk.pack.phone_regions, own.of(row.customer)),
+            None if row.intent is None else names[row.intent],
+            row.kind,
+            row.at,
+            row.by,
+            row.message_id,
+            row.sentiment,
+        )
+        for row in _all_taught(desk)
+        if (row.intent is None or row.intent in names)
+        and (row.kind in OPERATORS_WORD or row.by not in banned)
+    ]
     return _latest_of_each_customer(said)
+
+
+def _all_taught(desk: Desk) -> Iterator[Taught]:
+    """All that `taught` has; no transaction is open while its caller works at a row."""
+    last = 0
+    while True:
+        with desk.store.reading() as session:
+            rows = list(taught(session, after=last, limit=CHUNK))
+        yield from rows
+        if len(rows) < CHUNK:
+            return
+        last = rows[-1].id
 
 
 def left_out(desk: Desk) -> dict[str, int]:
@@ -143,15 +152,22 @@ def _latest_of_each_customer(said: Sequence[Learned]) -> list[Learned]:
     return kept[::-1]
 
 
-def taught(session: Session, conversation_ids: Collection[int] | None = None) -> Iterator[Taught]:
+def taught(
+    session: Session,
+    conversation_ids: Collection[int] | None = None,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+) -> Iterator[Taught]:
     """The feedback that gives a label to a customer's own words, the oldest first.
 
-    In these conversations, or in all. What was withdrawn counts for nothing: a thumb down that was
-    silences no thumb up.
+    In these conversations, or in all; with ids above `after`, `limit` of them at most. What was
+    withdrawn counts for nothing: a thumb down that was silences no thumb up.
     """
     before = aliased(Message)
     query = (
         select(
+            Feedback.id,
             Feedback.kind,
             Feedback.intent,
             Feedback.sentiment,
@@ -170,12 +186,15 @@ def taught(session: Session, conversation_ids: Collection[int] | None = None) ->
         .outerjoin(before, before.id == PredictionRow.read_with)
         .where(_gives_label())
         .order_by(Feedback.id)
+        .limit(limit)
     )
     if conversation_ids is not None:
         query = query.where(Message.conversation_id.in_(conversation_ids))
+    if after:
+        query = query.where(Feedback.id > after)
     # A desk may have a hundred thousand of them: they are not all to be in memory at once.
     for row in session.execute(query.execution_options(yield_per=CHUNK)):
-        yield Taught(*row[:10])
+        yield Taught(*tuple(row))
 
 
 def taught_messages(session: Session, conversation_ids: Collection[int]) -> set[int]:

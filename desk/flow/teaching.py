@@ -118,30 +118,32 @@ def words(
     found = []
     names, own = desk.pack.names(), OwnNames(desk.pack)
     with desk.store.reading() as session:
-        for row, message, first, name, customer in session.execute(query):
-            whole = whole_text(message.text, first.text if first else None)
-            text = mask(whole, desk.pack.phone_regions, own.of(customer))
-            intent = names.get(row.intent or "", row.intent)
-            counts = (row.message_id, row.kind, row.by) in acts
-            label = (exact_key(text), intent, row.sentiment)
-            if (gives_none := _gives_no_label(row, message)) is not None:
-                outcome = gives_none
-            elif row.kind is FeedbackKind.MOOD and row.sentiment not in sentiments:
-                outcome = Outcome.UNKNOWN_SENTIMENT
-            elif row.kind is not FeedbackKind.MOOD and intent not in desk.pack.intents:
-                outcome = Outcome.UNKNOWN_INTENT
-            elif normalised(text) in test:
-                outcome = Outcome.IN_TEST
-            elif counts and label in kept_out:
-                outcome = Outcome.SET_ASIDE
-            elif counts and label in teaching:
-                outcome = Outcome.TEACHES
-            else:
-                outcome = Outcome.OVERRULED
-            operator_id = row.by if row.kind in OPERATORS_WORD else None
-            who = "customer" if operator_id is None else name or str(operator_id)
-            said = (row.kind, text, intent, row.sentiment)
-            found.append(Word(row.id, row.created_at, operator_id, who, *said, outcome))
+        rows = session.execute(query).all()
+    # Masking takes milliseconds a text: by then the transaction would have idled for too long.
+    for row, message, first, name, customer in rows:
+        whole = whole_text(message.text, first.text if first else None)
+        text = mask(whole, desk.pack.phone_regions, own.of(customer))
+        intent = names.get(row.intent or "", row.intent)
+        counts = (row.message_id, row.kind, row.by) in acts
+        label = (exact_key(text), intent, row.sentiment)
+        if (gives_none := _gives_no_label(row, message)) is not None:
+            outcome = gives_none
+        elif row.kind is FeedbackKind.MOOD and row.sentiment not in sentiments:
+            outcome = Outcome.UNKNOWN_SENTIMENT
+        elif row.kind is not FeedbackKind.MOOD and intent not in desk.pack.intents:
+            outcome = Outcome.UNKNOWN_INTENT
+        elif normalised(text) in test:
+            outcome = Outcome.IN_TEST
+        elif counts and label in kept_out:
+            outcome = Outcome.SET_ASIDE
+        elif counts and label in teaching:
+            outcome = Outcome.TEACHES
+        else:
+            outcome = Outcome.OVERRULED
+        operator_id = row.by if row.kind in OPERATORS_WORD else None
+        who = "customer" if operator_id is None else name or str(operator_id)
+        said = (row.kind, text, intent, row.sentiment)
+        found.append(Word(row.id, row.created_at, operator_id, who, *said, outcome))
     return found
 
 

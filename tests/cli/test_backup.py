@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -294,6 +296,60 @@ def test_a_second_backup_does_not_touch_the_first(place: Place, frontdesk: Comma
     assert second.code == 2
     assert "exists already" in second.err
     assert (folder / "backup.json").read_bytes() == before
+
+
+def test_a_backup_takes_no_room_for_what_was_emptied_and_waits_for_no_writer(
+    place: Place, frontdesk: Command
+) -> None:
+    source = place.data_dir / "simulator.db"
+    assert frontdesk("migrate").code == 0
+    store = Store(f"sqlite:///{source}")
+    with store.writing() as session:
+        session.add_all(
+            Inbox(bot_id=1, update_id=number, payload={"text": "roses " * 400})
+            for number in range(1000)
+        )
+    with store.writing() as session:
+        session.execute(update(Inbox).values(payload={}))
+    store.clear_log()
+    folder = place.folder / "copy"
+    with store.writing() as session:
+        session.add(Customer(chat_id=5, name="not there yet"))
+        session.flush()
+        made = frontdesk("backup", str(folder))
+    store.dispose()
+    assert made.code == 0, made.err
+    copy = folder / "database.sqlite"
+    assert source.stat().st_size > 2_000_000
+    assert copy.stat().st_size < 600_000
+    assert {path.name for path in folder.iterdir()} == {"database.sqlite", "backup.json"}
+    with closing(sqlite3.connect(copy)) as database:
+        assert database.execute("SELECT count(*) FROM inbox").fetchone() == (1000,)
+        assert database.execute("SELECT count(*) FROM customers").fetchone() == (0,)
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_a_database_with_a_damaged_index_is_not_backed_up_as_if_it_were_sound(
+    place: Place, frontdesk: Command
+) -> None:
+    source = place.data_dir / "simulator.db"
+    assert frontdesk("migrate").code == 0
+    store = Store(f"sqlite:///{source}")
+    with store.writing() as session:
+        session.add(Customer(chat_id=5, name="Ada"))
+    store.clear_log()
+    store.dispose()
+    with closing(sqlite3.connect(source)) as database:
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_customers_1'"
+        (page,) = database.execute(query).fetchone()
+    with source.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    made = frontdesk("backup", str(place.folder / "copy"))
+    assert made.code == 1
+    assert "is damaged" in made.err
+    assert not (place.folder / "copy").exists()
 
 
 def test_there_must_be_a_database_to_back_up(place: Place, frontdesk: Command) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -31,6 +32,7 @@ from desk.tables import (
     PredictionRow,
     utcnow,
 )
+from tests.conftest import PostgresServer
 
 
 def _tables(store: Store) -> set[str]:
@@ -83,6 +85,60 @@ def test_two_processes_may_migrate_at_once(empty_database_url: str) -> None:
     store = Store(empty_database_url)
     store.check()
     store.dispose()
+
+
+@pytest.fixture
+def read_for_long(postgres_server: PostgresServer) -> Iterator[tuple[Store, Callable[[], None]]]:
+    """A database of before, of which somebody reads a table that changed, as pg_dump does; and what
+    ends that."""
+    with postgres_server.database(migrated=False) as url:
+        store = Store(url)
+        _upgrade(store, "0001")
+        with store.engine.connect() as reader:
+            reader.execute(text("LOCK TABLE predictions IN ACCESS SHARE MODE"))
+            yield store, reader.rollback
+        store.dispose()
+
+
+def _upgrade(store: Store, revision: str) -> None:
+    with store.engine.connect() as connection:
+        config = store._alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+
+
+def test_a_migration_lets_others_work_while_somebody_reads_a_table_for_long(
+    read_for_long: tuple[Store, Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, end = read_for_long
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        with store.engine.connect() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+            connection.execute(text("LOCK TABLE predictions IN ROW EXCLUSIVE MODE"))
+        end()
+
+    monkeypatch.setattr(store_module, "LOCK_SECONDS", 1)
+    monkeypatch.setattr("desk.store.time.sleep", pause)
+    store.migrate()
+    assert pauses == [store_module.PAUSE_SECONDS]
+    monkeypatch.undo()
+    store.check()
+
+
+def test_a_migration_that_can_not_have_a_table_says_why_and_has_changed_nothing(
+    read_for_long: tuple[Store, Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = read_for_long
+    monkeypatch.setattr(store_module, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(store_module, "MIGRATE_SECONDS", 0.0)
+    with pytest.raises(DeskError, match=r"a backup \(pg_dump\).*run: frontdesk migrate") as raised:
+        store.migrate()
+    assert not isinstance(raised.value, UnreachableError), "who waits for the server has it"
+    assert store.revision() == "0001"
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(

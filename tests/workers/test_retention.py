@@ -12,7 +12,7 @@ from sqlalchemy import make_url, select, update
 
 from desk.domain import InboxState, Person
 from desk.erased import Erasures
-from desk.flow import clocks, erasing, intake
+from desk.flow import clocks, erasing, intake, masked_lessons
 from desk.store import BUSY_SECONDS
 from desk.tables import Customer, Inbox, Message
 from tests.conftest import OPERATOR_CHAT, Clock
@@ -138,6 +138,27 @@ def test_customers_who_take_long_to_erase_are_left_to_the_next_tick(
     assert left == [2, 1, 0, 0]
 
 
+def test_one_who_taught_much_is_erased_though_it_takes_several_ticks_to_mask(
+    stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masked_lessons, "CHUNK", 1)
+    scheduler = eraser(stage, connection)
+    for number in range(3):
+        stage.ask(f"roses {number}? ana@example.org")
+        stage.press(stage.token("up", message_id=stage.said()[-1].id))
+    stage.send_all()
+    clock.move(seconds=86400 * 31)
+    monkeypatch.setattr(module, "MOST_SECONDS", -1.0)
+    scheduler.tick()  # first come the updates and the conversations
+    left = []
+    for _ in range(3):
+        scheduler.tick()
+        left.append(names(stage))
+    assert left == [["Ana"], ["Ana"], [""]]
+    texts = [row.text for row in stage.all(select(Message).order_by(Message.id)) if row.text]
+    assert texts == [f"roses {number}? [email]" for number in range(3)]
+
+
 def test_what_was_said_long_ago_to_who_is_still_there_is_emptied_once_a_day(
     stage: Stage, connection: Redis, clock: Clock
 ) -> None:
@@ -156,9 +177,15 @@ def test_what_was_said_long_ago_to_who_is_still_there_is_emptied_once_a_day(
     assert names(stage) == ["Ana"]
 
 
-def test_who_is_erased_by_whomever_is_noted_outside_the_database(
-    stage: Stage, connection: Redis, clock: Clock, tmp_path: Path
+def test_who_is_erased_by_whomever_is_noted_outside_the_database_within_a_minute(
+    stage: Stage,
+    connection: Redis,
+    clock: Clock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    now = 0.0
+    monkeypatch.setattr(module, "boottime", lambda: now)
     erasures = Erasures(tmp_path)
     scheduler = eraser(stage, connection, erasures)
     scheduler.tick()
@@ -169,6 +196,10 @@ def test_who_is_erased_by_whomever_is_noted_outside_the_database(
     scheduler._retention._erase_from = 0.0
     for _ in range(2):
         scheduler.tick()
+    assert names(stage) == [""]
+    assert erasures.notes() == set(), "all of them are read for it, so not in each tick"
+    now = 61.0
+    scheduler.tick()
     assert len(erasures.notes()) == 1
     stage.ask("tulips?", BEN)
     stage.send_all()
