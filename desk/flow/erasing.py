@@ -6,6 +6,7 @@ writes again is a new customer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,7 +26,7 @@ from desk.domain import (
     MessageState,
     whole_text,
 )
-from desk.flow.composing import has_delivery
+from desk.flow.composing import LINKED_NAME, has_delivery, shorten
 from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
 from desk.flow.intake import is_stranded, keep_ids
@@ -359,7 +360,10 @@ def _unname_digests(
             continue
         if digest.key.startswith(PRIORITY_KEY):
             continue  # about nobody else, and so not sent at all
-        text = digest.payload["text"].replace(inert(customer.name), "…", 1)
+        text, links = re.subn("<a .*?</a>", "…", digest.payload["text"], count=1)
+        if not links:  # nobody had a topic then, or it is of the version before
+            whole, cut = inert(customer.name), inert(shorten(customer.name, LINKED_NAME))
+            text = text.replace(whole if whole in text else cut, "…", 1)
         digest.payload, digest.conversation_id = {**digest.payload, "text": text}, None
     session.flush()
 
