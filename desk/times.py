@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from desk.hours import WEEKDAYS
 from desk.texts import say
+
+UNMISTAKABLE = frozenset({"UTC", "GMT", "BST", "WET", "WEST", "CET", "CEST", "EET", "EEST", "HST"})
+"""Abbreviations that say the same everywhere."""
+AMERICAN = ("America/", "US/", "Canada/")
+"""How zones begin whose customers know theirs."""
 
 
 def span(minutes: int, language: str | None) -> str:
@@ -22,7 +27,14 @@ def when(moment: datetime, now: datetime, language: str | None) -> str:
 
     In the moment's own time zone, which is named: Telegram does not tell where a customer is.
     """
-    time = f"{clock(moment)} {_zone(moment)}"
+    words = _day_and_time(moment, now, language)
+    if str(moment.tzinfo) == "Asia/Shanghai":
+        return say("when-beijing", language, when=words)
+    return f"{words} {_zone(moment)}"
+
+
+def _day_and_time(moment: datetime, now: datetime, language: str | None) -> str:
+    time = clock(moment)
     days = (moment.date() - now.astimezone(moment.tzinfo).date()).days
     if days == 0:
         return say("when-today", language, time=time)
@@ -39,6 +51,15 @@ def clock(moment: datetime) -> str:
 
 
 def _zone(moment: datetime) -> str:
-    """The abbreviation of a moment's zone, or its distance from UTC where it has none."""
-    name = moment.tzname() or "UTC"
-    return f"UTC{moment.isoformat()[-6:]}" if name.startswith(("+", "-")) else name
+    """The abbreviation of a moment's zone where it says one thing, or its distance from UTC: UTC+8.
+
+    CST is China's as well as Chicago's, IST that of Delhi, Dublin and Jerusalem.
+    """
+    name = moment.tzname() or ""
+    american = str(moment.tzinfo).startswith(AMERICAN)
+    if name in UNMISTAKABLE or (american and name.isalpha()):
+        return name
+    ahead = moment.utcoffset() or timedelta()
+    hours, minutes = divmod(abs(ahead) // timedelta(minutes=1), 60)
+    sign = "-" if ahead < timedelta() else "+"
+    return f"UTC{sign}{hours}" + (f":{minutes:02}" if minutes else "")

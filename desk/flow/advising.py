@@ -58,9 +58,9 @@ SOON = timedelta(minutes=10)
 
 def advice(
     desk: Desk, customer: Customer, conversation: Conversation, rule: str, intent: str | None
-) -> tuple[str, bool] | None:
-    """What to do until a person is there who is called by that rule, about that intent, as HTML,
-    and whether it is meant for that very intent; None where there is nothing to say.
+) -> str | None:
+    """What to do until a person is there who is called by that rule, about that intent, as HTML;
+    None where there is nothing to say.
 
     It counts as said from then on.
     """
@@ -69,8 +69,7 @@ def advice(
         return None
     mark, text = found
     conversation.said_once = [*conversation.said_once, mark]
-    words = desk.pack.text(text, language_of(desk, customer), called(customer))
-    return words, mark != URGENT
+    return desk.pack.text(text, language_of(desk, customer), called(customer))
 
 
 def advice_for_choices(

@@ -87,7 +87,7 @@ def ask_back(
         question = say(several if len(decision.choices) > 1 else "clarify-one", language)
         buttons = topic_buttons(desk, decision.choices, language, CHOOSE_INTENT)
     else:
-        question = say("rephrase", language)
+        question = say("rephrase" if desk.pack.menu else "rephrase-no-menu", language)
         buttons = topic_buttons(desk, desk.pack.menu, language, SHOW_INTENT)
     buttons.append([person_button(language)])
     room = LIMIT - length(question) - 2

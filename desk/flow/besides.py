@@ -1,9 +1,10 @@
-"""What stands beside a customer's words: what they reply to, who wrote them first, and the
-addresses behind them. People see it; the model doesn't.
+"""What stands beside a customer's words, or in their place: what they reply to, who wrote them
+first, the addresses behind them, and what was sent without words. People see it; the model doesn't.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from desk.flow.composing import clean, shorten
@@ -21,6 +22,8 @@ LINK = 200
 LINKS = 5
 """So many of these are kept: a card must have room for all of them."""
 FORWARDED_SIGN = "↪️"
+_KIND = re.compile(r"\[([a-z ]+)\]")
+"""The text that stands for what was sent without one: `bot.customers.said`."""
 
 
 def quote(words: str) -> str:
@@ -62,6 +65,21 @@ def lines(desk: Desk, message: Message) -> list[str]:
         shown = f"<code>{inert(address)}</code>"
         found.append(f"🌐 {say('card-link', desk.language, address=shown)}")
     return found
+
+
+def kind(desk: Desk, text: str) -> str | None:
+    """What was sent without words, by the text that is kept of it, as operators call it: a photo.
+    None for words, and for what has no name here."""
+    found = _KIND.fullmatch(text)
+    if found is None:
+        return None
+    return say("card-kind", desk.language, kind=found[1].replace(" ", "_")) or None
+
+
+def as_said(desk: Desk, text: str) -> str:
+    """A text as operators read it: what was sent without words is named in their language."""
+    known = kind(desk, text)
+    return text if known is None else f"[{known}]"
 
 
 def _line(text: str) -> str:

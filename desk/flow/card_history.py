@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from desk.domain import Author
 from desk.flow.batch import MOST_SAID, Said
-from desk.flow.besides import FORWARDED_SIGN
+from desk.flow.besides import FORWARDED_SIGN, as_said
 from desk.flow.composing import length, plain, shorten
 from desk.flow.desk import Desk
 from desk.inert import defused
@@ -42,7 +42,7 @@ class CardHistory:
         texts = [place for place, each in enumerate(said) if each.is_text]
         self._more = len(texts) > TEXTS or reached >= MOST_SAID
         first = texts[-TEXTS] if len(texts) > TEXTS else 0
-        self._lines = [_line(each) for each in said[first:]]
+        self._lines = [_line(desk, each) for each in said[first:]]
         self._gone = int(self._more)
         self._desk = desk
 
@@ -83,9 +83,9 @@ class CardHistory:
         self._gone += oldest.is_text
 
 
-def _line(said: Said) -> _Line:
+def _line(desk: Desk, said: Said) -> _Line:
     # In one line, or a customer's could begin as if somebody else had said it.
-    words = " ".join(defused(said.text).split())
+    words = " ".join(defused(as_said(desk, said.text)).split())
     if said.forwarded_from is not None:
         words = f"{FORWARDED_SIGN} {defused(said.forwarded_from)}: {words}"
     if said.author is not Author.CUSTOMER:

@@ -22,6 +22,7 @@ from desk.flow.composing import (
     WHY,
     intent_title,
     keyboard,
+    paired,
 )
 from desk.flow.desk import Desk
 from desk.policy import SEVERAL_QUESTIONS
@@ -72,16 +73,18 @@ def card_keyboard(
     if not post and not resolved:
         # A colleague may take what somebody has already.
         last.append(Button(say("button-take", language), TAKE))
-        if asks is not None:
-            title = say("button-resolve-unanswered", language)
-            last.append(Button(title, RESOLVE_UNANSWERED, asks))
-        else:
+        if asks is None:
             last.append(Button(say("button-resolve", language), RESOLVE))
     if why:
         last.append(Button(say("button-less", language), CARD))
     elif not post and prediction is not None:
         last.append(Button(say("button-why", language), WHY))
-    return keyboard(session, desk, [*rows, last] if last else rows, conversation, message)
+    if last:
+        rows.append(last)
+    if asks is not None:  # by itself: beside others a phone shows three letters of it
+        text = say("button-resolve-unanswered", language)
+        rows.append([Button(text, RESOLVE_UNANSWERED, asks)])
+    return keyboard(session, desk, rows, conversation, message)
 
 
 def label_keyboard(
@@ -100,7 +103,7 @@ def label_keyboard(
     page = max(0, min(page, pages - 1))
     shown = names[page * LABELS_A_PAGE : (page + 1) * LABELS_A_PAGE]
     buttons = [Button(intent_title(desk, name, language), LABEL, name) for name in shown]
-    rows = [buttons[index : index + 2] for index in range(0, len(buttons), 2)]
+    rows = paired(buttons)
     if page == 0 and prediction is not None and prediction.sentiment is not None:
         rows.insert(0, [Button(mood_title(name, language), MOOD, name) for name in FACES])
     last = [Button(say("button-back", language), CARD)]

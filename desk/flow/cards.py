@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -63,8 +62,6 @@ UNANSWERED_KEY = "unanswered:"
 reply follows."""
 UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, REMIND_KEY, UNANSWERED_KEY, LEFT_KEY, BACK_KEY)
 """How the keys begin of what is not shown of a customer who is banned."""
-KIND = re.compile(r"\[([a-z ]+)\]")
-"""The text that stands for what was sent without one: `bot.customers.said`."""
 
 
 def post_card(
@@ -191,7 +188,7 @@ def _post_whole(
 
     In a quote as there, or it could pass for a notice of the bot's.
     """
-    whole = f"<blockquote>{inert(message.text)}</blockquote>" in shown_text
+    whole = f"<blockquote>{inert(besides.as_said(desk, message.text))}</blockquote>" in shown_text
     if whole or message.author is Author.OPERATOR:
         return
     operators_text(
@@ -242,7 +239,7 @@ def card_text(
         tail.append(f"\n{_state_line(session, desk, conversation)}")
 
     head = _head(desk, customer, decision, post=post)
-    said = defused(message.text)
+    said = defused(besides.as_said(desk, message.text))
     if length(plain(_assembled(head, [], said, tail))) > LIMIT:
         said = shorten(said, EXCERPT)
     if post:
@@ -351,9 +348,9 @@ def _rule(
     desk: Desk, decision: DecisionRow, prediction: PredictionRow | None, message: Message
 ) -> str:
     """Why a message came to a person, in words."""
-    kind = KIND.fullmatch(message.text)
-    if decision.rule == ATTACHMENT and kind is not None:
-        return say("card-sent", desk.language, kind=kind[1].replace(" ", "_"))
+    sent = besides.kind(desk, message.text) if decision.rule == ATTACHMENT else None
+    if sent is not None:
+        return say("card-sent", desk.language, what=sent)
     try:
         rule = say(f"rule-{decision.rule}", desk.language)
     except KeyError:

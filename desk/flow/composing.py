@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import unescape
@@ -324,14 +325,23 @@ def topic_buttons(
     desk: Desk, intents: Iterable[str], language: str, action: str
 ) -> list[list[Button]]:
     """One button for each intent, two a row where the titles are short."""
+    return paired([Button(intent_title(desk, name, language), action, name) for name in intents])
+
+
+def paired(buttons: Iterable[Button]) -> list[list[Button]]:
+    """Buttons in their order, two a row where both can be read on a phone."""
     rows: list[list[Button]] = []
-    for name in intents:
-        title = intent_title(desk, name, language)
-        if rows and len(rows[-1]) == 1 and len(title) <= 20 and len(rows[-1][0].text) <= 20:
-            rows[-1].append(Button(title, action, name))
+    for button in buttons:
+        if rows and len(rows[-1]) == 1 and _is_short(button.text) and _is_short(rows[-1][0].text):
+            rows[-1].append(button)
         else:
-            rows.append([Button(title, action, name)])
+            rows.append([button])
     return rows
+
+
+def _is_short(text: str) -> bool:
+    """Whether half a row has room for a text, in which a Chinese character takes two places."""
+    return sum(2 if unicodedata.east_asian_width(char) in "FW" else 1 for char in text) <= 20
 
 
 def language_of(desk: Desk, customer: Customer) -> str:

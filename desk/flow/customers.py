@@ -119,7 +119,7 @@ def _started_meanwhile(
         return
     if payload:
         pass_on(session, desk, customer, conversation, message)
-    text = waiting_text(session, desk, customer)
+    text = waiting_text(session, desk, customer, conversation)
     hears_when_back(desk, conversation)
     stays = cannot_wait(session, desk.pack, conversation)
     buttons = () if stays else call_off_button(desk, customer, conversation)
@@ -463,6 +463,9 @@ def held_back(
     goes_on = last is not None and abs(message.created_at - last) < FLOOD_SPAN
     if not goes_on and conversation.state is not ConversationState.HUMAN:
         text = say("flood", language_of(desk, customer))
+        if conversation.state is ConversationState.WAITING:  # whom no /human calls once more
+            text = waiting_text(session, desk, customer, conversation)
+            hears_when_back(desk, conversation)
         key = f"flood:{message.id}"
         customer_text(session, desk, key, customer, conversation, text, message=message)
     return True

@@ -26,7 +26,7 @@ from desk.domain import (
     MessageState,
     whole_text,
 )
-from desk.flow.composing import has_delivery
+from desk.flow.composing import LINKED_NAME, has_delivery, shorten
 from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
 from desk.flow.intake import is_stranded, keep_ids
@@ -393,8 +393,12 @@ def _unname_digests(
             continue
         if digest.key.startswith(PRIORITY_KEY):
             continue  # about nobody else, and so not sent at all
-        name = rf"(?<!\w){re.escape(inert(customer.name))}(?!\w)"
-        text, found = re.subn(name, "…", digest.payload["text"], count=1)
+        text, found = re.subn("<a .*?</a>", "…", digest.payload["text"], count=1)
+        # Where nobody had a topic then, or of the version before, their name stands alone.
+        for name in (customer.name, shorten(customer.name, LINKED_NAME)):
+            if not found:
+                whole = rf"(?<!\w){re.escape(inert(name))}(?!\w)"
+                text, found = re.subn(whole, "…", text, count=1)
         if not found:
             # What they were called then is not known any more; nor, where nothing runs, in what
             # language that is.

@@ -177,16 +177,15 @@ def _told(
     """What a customer hears for whom a person is called, as one message: a first word that suits
     the reason, what to do until somebody is there, and when that will be."""
     language = language_of(desk, customer)
-    text = (waiting_text if waiting else handover_text)(session, desk, customer)
     if waiting:
+        text = waiting_text(session, desk, customer, conversation)
         hears_when_back(desk, conversation)
+    else:
+        text = handover_text(session, desk, customer)
     begins = rule in FIRST_WORDS and (rule == LATE or not waiting)
     first = say(FIRST_WORDS[rule], language) if begins else None
-    found = advice(desk, customer, conversation, rule, intent)
-    if found is not None:
-        words, of_intent = found
-        if of_intent:
-            first = None  # the pack has its own for the intent
+    words = advice(desk, customer, conversation, rule, intent)
+    if words is not None:
         room = LIMIT - length(plain(text)) - 2 - (length(first) + 1 if first else 0)
         if length(plain(words)) > room:  # a cut through its markup would be refused as a whole
             words = html(shorten(plain(words), room))

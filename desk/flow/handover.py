@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from desk.domain import ConversationState
 from desk.flow.composing import language_of
 from desk.flow.desk import Desk
+from desk.flow.reminding import is_late
 from desk.hours import WEEKDAYS
-from desk.tables import IS_UNFINISHED, Customer, DeliveryRow
+from desk.tables import IS_UNFINISHED, Conversation, Customer, DeliveryRow
 from desk.texts import say
 from desk.times import clock, span, when
 
@@ -26,17 +28,31 @@ each minute. A row behind it keeps its error until its turn has come, which may 
 
 def handover_text(session: Session, desk: Desk, customer: Customer) -> str:
     """When the customer can expect a person: soon, or once the desk opens (again)."""
-    return _promising(session, desk, customer, "handover")
+    return _promising(session, desk, customer, "handover", since=None)
 
 
-def waiting_text(session: Session, desk: Desk, customer: Customer, *, taken: bool = False) -> str:
-    """What a customer hears who was promised a person before, or has one (`taken`)."""
-    return _promising(session, desk, customer, "already-waiting", taken=taken)
+def waiting_text(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    waits: Conversation | None = None,
+    *,
+    taken: bool = False,
+) -> str:
+    """What a customer hears who was promised a person before, or has one (`taken`). Which of their
+    conversations `waits` is looked up, unless it is given: a batch asks for none a message."""
+    if taken:
+        return _in_hand(desk, customer, "already-in-hand")
+    since = waits.escalated_at if waits is not None else _called_at(session, customer)
+    return _promising(session, desk, customer, "already-waiting", since=since)
 
 
 def passed_on_text(session: Session, desk: Desk, customer: Customer, *, taken: bool = False) -> str:
     """What such a customer hears of what they have added."""
-    return _promising(session, desk, customer, "passed-on", taken=taken)
+    if taken:
+        return _in_hand(desk, customer, "passed-on")
+    since = _called_at(session, customer)
+    return _promising(session, desk, customer, "passed-on", since=since)
 
 
 def next_opening(desk: Desk) -> datetime | None:
@@ -47,15 +63,35 @@ def next_opening(desk: Desk) -> datetime | None:
     return hours.next_opening(now)
 
 
-def _promising(
-    session: Session, desk: Desk, customer: Customer, key: str, *, taken: bool = False
-) -> str:
-    """The text of that key with the promise. Of a person in charge nobody knows when they write."""
+def _in_hand(desk: Desk, customer: Customer, key: str) -> str:
+    """The text of that key to who has a person, of whom nobody knows when they write."""
     language = language_of(desk, customer)
-    if taken:
-        return say(key, language, promise=say("promise-taken", language))
+    return say(key, language, promise=say("promise-taken", language))
+
+
+def _called_at(session: Session, customer: Customer) -> datetime | None:
+    """Since when a customer waits whom nobody has taken."""
+    return session.scalar(
+        select(Conversation.escalated_at)
+        .where(
+            Conversation.customer_id == customer.id,
+            Conversation.state == ConversationState.WAITING,
+        )
+        .order_by(Conversation.id.desc())
+        .limit(1)
+    )
+
+
+def _promising(
+    session: Session, desk: Desk, customer: Customer, key: str, *, since: datetime | None
+) -> str:
+    """The text of that key with what is promised to who was promised a person first `since`."""
+    language = language_of(desk, customer)
     if _nobody_is_reached(session, desk):
         return say("handover-nobody", language)
+    # While the desk is closed its opening is still promised as truly as before.
+    if is_late(desk, since) and desk.pack.hours.open_at(desk.clock()):
+        return say(key, language, promise=say("promise-late", language))
     return say(key, language, promise=_promise(desk, language))
 
 

@@ -14,7 +14,13 @@ from sqlalchemy.orm import Session
 from desk.domain import ConversationState
 from desk.flow.awaiting import IS_CALLED, first_unanswered, unanswered_since
 from desk.flow.cards import REMIND_KEY, UNANSWERED_KEY
-from desk.flow.composing import has_delivery, intent_title, operator_name, operators_text
+from desk.flow.composing import (
+    has_delivery,
+    intent_title,
+    linked,
+    operator_name,
+    operators_text,
+)
 from desk.flow.desk import Desk
 from desk.flow.priority import is_first, topics
 from desk.inert import inert
@@ -284,7 +290,7 @@ def _post_digest(
         called=called,
         unanswered=unanswered,
         urgent=urgent,
-        customer=inert(first.customer.name),
+        customer=linked(desk, first.customer),
         title=html(intent_title(desk, topic, desk.language)),
         span=_waited(desk, first),
     )

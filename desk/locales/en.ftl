@@ -22,11 +22,13 @@ clarify = Did you mean one of these?
 clarify-one = Did you mean this?
 clarify-which = Which of these do you mean?
 rephrase = Sorry, I'm not sure I understood that. Could you say it in other words, or pick a topic?
+rephrase-no-menu = Sorry, I'm not sure I understood that. Could you say it in other words?
 handover = I'm passing this to a colleague. { $promise }
 handover-upset = I'm sorry about this.
 handover-file = I can't open this, but a colleague can.
 handover-forwarded = I don't read forwarded messages, but a colleague will.
-already-waiting = A colleague already has your message. { $promise }
+already-waiting = Your message is with my colleagues. { $promise }
+already-in-hand = A colleague already has your message. { $promise }
 passed-on = Passed on. { $promise }
 promise-open = You will get the reply right here, usually within { $span }.
 promise-closing = Our team is here until { $until } and back { $when }; you will get the reply right here.
@@ -42,12 +44,13 @@ promise-closing-later =
     } at { $until } and back { $when }; you will get the reply right here.
 promise-closed = Our team is back { $when }, and you will get the reply right here.
 promise-closed-unknown = Our team is away right now; you will get the reply right here.
+promise-late = Sorry, this is taking longer than promised. You are not forgotten: you will get the reply right here.
 promise-taken = You will get the reply right here.
 added = Added to your message. Our team is back { $when }.
 still-coming = A colleague will reply right here. If that is no longer needed, tap below.
 handover-nobody = Your message is kept, but nobody can be reached right now. As soon as somebody can, you will get the reply right here.
-call-off = I no longer need anybody
-called-off = All right, then nobody will write to you about this. Write to me at any time.
+call-off = No reply needed any more
+called-off = All right, we'll leave it at that. Write to me at any time.
 call-off-taken = A colleague has your message in hand by now. Just tell them right here.
 call-off-over = That request is over already. You can write to me at any time.
 call-off-urgent = What you wrote matters to us: a colleague will look at it all the same.
@@ -132,6 +135,7 @@ when-date =
         [11] November
        *[12] December
     } at { $time }
+when-beijing = { $when } Beijing time
 span-minutes =
     { $number ->
         [one] a minute
@@ -152,8 +156,9 @@ span-days =
 card-title = Needs a person
 card-intent = Intent
 card-sentiment = Sentiment
-card-sent =
-    the customer sent { $kind ->
+card-sent = the customer sent { $what }
+card-kind =
+    { $kind ->
         [animation] a video
         [audio] an audio file
         [checklist] a checklist
@@ -168,7 +173,7 @@ card-sent =
         [video] a video
         [video_note] a video message
         [voice] a voice message
-       *[other] something that the bot can't read
+       *[other] { "" }
     }
 card-rule = Why
 card-model = Model
@@ -193,7 +198,7 @@ card-bot = the bot answers again
 card-waiting = waiting for a person
 card-taken = taken by { $operator }
 card-resolved = resolved by { $operator }
-card-called-off = called off by the customer, who no longer needs anybody
+card-called-off = called off by the customer
 card-quiet =
     closed after { $hours ->
         [one] a quiet hour
@@ -290,8 +295,8 @@ why-familiar = Like what the bot has learned: { $scope }; it takes { $needed }.
 why-unfamiliar = Unlike what the bot has learned: only { $scope } alike; it takes { $needed }.
 why-language = Language: { $code }, which the bot has not learned.
 why-neighbours = The nearest examples:
-operators-only = Only operators can do that. An admin can add you: frontdesk operators add { $user }
-anonymous-admin = You write anonymously. To act as an operator, write as yourself: switch that off for yourself in the group's administrators, or choose yourself instead of a channel.
+operators-only = Only operators can do that. Nothing you write or press is sent or done, here or in other topics. An admin can add you: frontdesk operators add { $user }
+anonymous-admin = You write anonymously: nothing of it is sent or done, here or in other topics. To act as an operator, write as yourself: switch that off for yourself in the group's administrators, or choose yourself instead of a channel.
 admins-only = Only admins can do that.
 closed-by-nobody = The topic is closed, but not the conversation: whoever closed it is no operator, or did it anonymously. An operator's /resolve closes it.
 topic-only = This command is about a customer: write it in the customer's topic. /help lists what works here.
@@ -306,7 +311,7 @@ resolved-by-command = ✅ Resolved by { $operator }
 taken-by-command = 🙋 { $operator } has them
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
-answer-which = Several answers have this name; press the one to send.
+answer-which = Several answers match; press the one to send.
 answer-more = … and { $count } more: other words after /answer find them.
 answer-none = No answer has these words in its name or title.
 answer-several = { $count } answers match. Write more of the title after /answer:

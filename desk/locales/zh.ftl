@@ -18,11 +18,13 @@ clarify = 您想问的是下面哪一个？
 clarify-one = 您想问的是这个吗？
 clarify-which = 您指的是其中哪一个？
 rephrase = 抱歉，我没有完全理解。您可以换个说法，或者选择一个主题吗？
+rephrase-no-menu = 抱歉，我没有完全理解。您可以换个说法吗？
 handover = 我已把您的问题转给同事。{ $promise }
 handover-upset = 很抱歉给您带来困扰。
 handover-file = 我无法打开这条内容，但同事可以。
 handover-forwarded = 我不会解读转发的消息，但同事会看。
-already-waiting = 同事已经收到您的消息。{ $promise }
+already-waiting = 您的消息已转给同事。{ $promise }
+already-in-hand = 同事已经收到您的消息。{ $promise }
 passed-on = 已转达。{ $promise }
 promise-open = 通常会在 { $span }内在这里回复您。
 promise-closing = 团队在线至 { $until }，之后将于{ $when } 上班；会在这里回复您。
@@ -38,6 +40,7 @@ promise-closing-later =
     } { $until }，之后将于{ $when } 上班；会在这里回复您。
 promise-closed = 我们的团队将于{ $when } 上班，届时会在这里回复您。
 promise-closed-unknown = 团队目前不在线，之后会在这里回复您。
+promise-late = 抱歉，让您久等了，已超出承诺的时间。我们没有忘记您，会在这里回复您。
 promise-taken = 会在这里回复您。
 added = 已补充到您的消息中。我们的团队将于{ $when } 上班。
 still-coming = 同事会在这里回复您。如果不再需要，请点下面的按钮。
@@ -58,10 +61,10 @@ button-expired = 这个按钮已失效，请直接写给我。
 
 # 机器人问“您想问的是这个吗？”之后，客户打字代替按按钮时用的词；大小写和标点不计
 reply-yes =
-    是, 是的, 是啊, 是呀, 是这个, 就是, 就是这个, 就是它, 对, 对的, 对啊, 对呀, 对对, 没错, 正是, 正确, 嗯, 嗯嗯, 恩, 好, 好的, 好吧,
-    可以, 行, 可以的, 当然, 要, 需要, 确定, 確定, 對, 對的, 沒錯
+    是, 是的, 是啊, 是呀, 是这个, 是這個, 这个, 這個, 就是, 就是这个, 就是這個, 就是它, 对, 对的, 对啊, 对呀, 对对, 没错, 正是, 正确, 嗯, 嗯嗯, 嗯好, 恩, 好, 好的, 好吧,
+    可以, 行, 可以的, 当然, 要, 需要, 确定, 確定, 對, 對的, 沒錯, ok, okay, yes
 reply-no =
-    不, 不是, 不是的, 不是这个, 不是這個, 不对, 不對, 不是吧, 否, 错, 错了, 都不是, 都不对, 都不對, 没有一个, 不要这个, 其他, 其它, 别的
+    不, 不是, 不是的, 不是这个, 不是這個, 不是这些, 不对, 不對, 不是吧, 否, 错, 错了, 都不是, 都不是的, 以上都不是, 都不对, 都不對, 都没有, 都沒有, 没有一个, 沒有一個, 不要这个, 其他, 其它, 别的, no
 # 按次序指明是哪一个
 reply-place-1 = 1, 一, 第一, 第1, 第一个, 第一個, 第1个, 选一, 选1, 选第一个, 選第一個, 选项一, 选项1
 reply-place-2 = 2, 二, 第二, 第2, 第二个, 第二個, 第2个, 选二, 选2, 选第二个, 選第二個, 选项二, 选项2
@@ -96,6 +99,7 @@ when-weekday =
        *[sun] 周日
     } { $time }
 when-date = { $month }月{ $day }日 { $time }
+when-beijing = 北京时间{ $when }
 span-minutes = { $number } 分钟
 span-hours = { $number } 小时
 span-days = { $number } 天
@@ -104,8 +108,9 @@ span-days = { $number } 天
 card-title = 需要人工处理
 card-intent = 意图
 card-sentiment = 情绪
-card-sent =
-    客户发送了{ $kind ->
+card-sent = 客户发送了{ $what }
+card-kind =
+    { $kind ->
         [animation] 视频
         [audio] 音频
         [checklist] 清单
@@ -120,7 +125,7 @@ card-sent =
         [video] 视频
         [video_note] 视频消息
         [voice] 语音消息
-       *[other] 机器人无法读取的内容
+       *[other] { "" }
     }
 card-rule = 原因
 card-model = 模型
@@ -150,8 +155,8 @@ waiting-digest-unanswered =
     }
 waiting-digest-priority =
     🚨 { $count ->
-        [one] { $customer } 在等待，事情紧急：“{ $title }”，已等 { $span }。
-       *[other] 有 { $count } 位客户在等待，其中 { $urgent } 位事情紧急。等得最久的是 { $customer }，“{ $title }”，已等 { $span }。其余请看：/queue
+        [1] { $customer } 在等待，事情紧急：“{ $title }”，已等 { $span }。
+       *[other] 有 { $count } 位客户在等待，其中 { $urgent } 位事情紧急。紧急客户中等得最久的是 { $customer }，“{ $title }”，已等 { $span }。其余请看：/queue
     }
 priority-call = { $customer }：{ $title }
 digest-erased = 这里曾提醒有客户在等待。其中提到姓名的客户已被删除。
@@ -197,8 +202,8 @@ why-familiar = 与机器人学过的内容相似：{ $scope }（需要 { $needed
 why-unfamiliar = 与机器人学过的内容不相似：只有 { $scope }（需要 { $needed }）。
 why-language = 语言：{ $code }，机器人没有学过。
 why-neighbours = 最相近的例句：
-operators-only = 只有客服可以操作。管理员可以添加您：frontdesk operators add { $user }
-anonymous-admin = 您正在匿名发言。若要作为客服操作，请以本人身份发言：在群管理员设置中为自己关闭匿名，或不再以频道身份发言。
+operators-only = 只有客服可以操作。您在这里和其他话题中写的、按的，都不会发送或执行。管理员可以添加您：frontdesk operators add { $user }
+anonymous-admin = 您正在匿名发言：您在这里和其他话题中写的都不会发送或执行。若要作为客服操作，请以本人身份发言：在群管理员设置中为自己关闭匿名，或不再以频道身份发言。
 admins-only = 只有管理员可以操作。
 closed-by-nobody = 话题已关闭，但对话并未结束：关闭者不是客服，或以匿名身份关闭。客服发送 /resolve 才会结束对话。
 topic-only = 这个命令针对某位客户：请在该客户的话题里发送。/help 列出在这里可用的命令。
@@ -213,7 +218,7 @@ resolved-by-command = ✅ { $operator } 已解决
 taken-by-command = 🙋 { $operator } 已接手
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
-answer-which = 有多个答案叫这个名称，请按下要发送的那个。
+answer-which = 有多个答案符合，请按下要发送的那个。
 answer-more = ……另有 { $count } 个：在 /answer 后换用其他词查找。
 answer-none = 没有名称或标题包含这些词的答案。
 answer-several = 有 { $count } 个答案符合。请在 /answer 后多写几个标题中的词：

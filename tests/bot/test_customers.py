@@ -352,11 +352,15 @@ RICH_MESSAGE = {"rich_message": {"blocks": [{"type": "paragraph", "text": "it ar
 @pytest.mark.parametrize(
     ("content", "shown", "why"),
     [
-        (LOCATION, "[location]", "a location"),
-        (LIVE_PHOTO, "[live photo]", "a photo"),
+        (LOCATION, "[a location]", "a location"),
+        (LIVE_PHOTO, "[a photo]", "a photo"),
         (RICH_MESSAGE, "it arrived broken", "a file, or something else that the bot can't read"),
-        ({"hologram": {"depth": 3}}, "[unknown]", "something that the bot can't read"),
-        (SOUNDLESS_VIDEO, "[animation]", "a video"),
+        (
+            {"hologram": {"depth": 3}},
+            "[unknown]",
+            "a file, or something else that the bot can't read",
+        ),
+        (SOUNDLESS_VIDEO, "[a video]", "a video"),
     ],
     ids=["location", "live photo", "rich message", "what comes next", "video without sound"],
 )

@@ -433,7 +433,7 @@ async def test_answer_sends_what_its_words_find_and_has_the_operator_choose_amon
     (line,) = await world.said(OPERATORS_CHAT, "Omar took over from Olga.")
     assert line["message_thread_id"] == thread
     await world.write_topic(thread, "/answer o")
-    (asked,) = await world.said(OPERATORS_CHAT, "Several answers")
+    (asked,) = await world.said(OPERATORS_CHAT, "Several answers match; press")
     assert asked["message_thread_id"] == thread
     assert "Opening hours" in labels(asked)
     pressed = await world.press(asked, "Opening hours", OLGA)
@@ -455,7 +455,7 @@ async def test_a_choice_of_answers_obeys_operators_alone(
     await world.write_topic(card["message_thread_id"], "/answer o", OMAR)
     await world.said(OPERATORS_CHAT, "Only operators can do that")
     await world.write_topic(card["message_thread_id"], "/answer o")
-    (asked,) = await world.said(OPERATORS_CHAT, "Several answers")
+    (asked,) = await world.said(OPERATORS_CHAT, "Several answers match; press")
     pressed = await world.press(asked, "Opening hours", OMAR)
     assert pressed["show_alert"]
     assert "Only operators" in pressed["text"]

@@ -29,7 +29,7 @@ DANGER = {"en": "In danger? Call 999.", "zh": "有危险请拨 999。"}
 FIRE = {"en": "Put it out first, {customer}."}
 SOON_THERE = "You will get the reply right here, usually within 15 minutes."
 HANDOVER = f"I'm passing this to a colleague. {SOON_THERE}"
-WAITING = f"A colleague already has your message. {SOON_THERE}"
+WAITING = f"Your message is with my colleagues. {SOON_THERE}"
 UPSET = "I'm sorry about this."
 SATURDAY = datetime(2026, 3, 7, 20, 0, tzinfo=UTC)
 BACK = "Our team is back on Monday at 9:00 GMT"
@@ -50,13 +50,14 @@ def advised(stage: Stage) -> Stage:
 
 def test_an_upset_customer_hears_what_to_do_until_a_person_is_there(advised: Stage) -> None:
     advised.ask("the toaster sparked", intent="order_status", sentiment="negative")
-    assert advised.heard() == [f"Is it sparking? <b>Unplug it</b>, Ana.\n\n{HANDOVER}"]
+    words = f"{UPSET}\nIs it sparking? <b>Unplug it</b>, Ana.\n\n{HANDOVER}"
+    assert advised.heard() == [words]
 
 
 def test_it_is_said_in_the_customers_language(advised: Stage) -> None:
     advised.ask("冒火花了", BEN, intent="order_status", sentiment="negative")
     (said,) = advised.heard(BEN)
-    assert said.startswith("请先拔掉插头。\n\n我已把您的问题转给同事。")
+    assert said.startswith("很抱歉给您带来困扰。\n请先拔掉插头。\n\n我已把您的问题转给同事。")
 
 
 @pytest.mark.parametrize(
@@ -379,7 +380,7 @@ def test_who_waits_while_the_desk_is_closed_hears_when_it_is_back(
     customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
     customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
     assert advised.heard()[-1] == (
-        f"A colleague already has your message. {BACK}, and you will get the reply right here."
+        f"Your message is with my colleagues. {BACK}, and you will get the reply right here."
     )
 
 

@@ -66,7 +66,7 @@ def test_its_answer_comes_before_the_handover_in_one_message_and_a_person_is_cal
     tell(stage)
     (said,) = [row for row in stage.deliveries(ANA.chat_id) if "999" in str(row.payload)]
     assert said.payload["text"] == f"I'm sorry, Ana. <b>Call 999</b> first.\n\n{SOON}"
-    assert labels(said) == ["I no longer need anybody"], "neither thumbs nor the pack's buttons"
+    assert labels(said) == ["No reply needed any more"], "neither thumbs nor the pack's buttons"
     assert stage.heard()[-1] == said.payload["text"], "nothing more"
     assert stage.conversation().state is ConversationState.WAITING
     (card,) = [row for row in stage.deliveries(OPERATOR_CHAT) if row.key.startswith("card:")]

@@ -121,7 +121,7 @@ def test_a_button_that_called_a_person_and_is_tapped_again_is_shown_once(
         pressed = stage.press(
             stage.token("choose", choice), by=BEN.chat_id, telegram_id=asked.telegram_id or 0
         )
-    assert pressed.text == "同事已经收到您的消息。通常会在 15 分钟内在这里回复您。"
+    assert pressed.text == "您的消息已转给同事。通常会在 15 分钟内在这里回复您。"
     title = stage.desk.pack.intents[choice].title["zh"]
     assert sum(f"<blockquote>{title}</blockquote>" in text for text in stage.told()) == 1
 
@@ -134,7 +134,7 @@ def test_who_asks_for_a_person_while_one_is_awaited_is_told_that_they_come(stage
     stage.press(token, by=BEN.chat_id, telegram_id=asked.telegram_id or 0)
     told = stage.told()
     pressed = stage.press(token, by=BEN.chat_id, telegram_id=asked.telegram_id or 0)
-    assert pressed.text == "同事已经收到您的消息。通常会在 15 分钟内在这里回复您。"
+    assert pressed.text == "您的消息已转给同事。通常会在 15 分钟内在这里回复您。"
     assert stage.told() == told
 
 

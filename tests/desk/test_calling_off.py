@@ -15,14 +15,14 @@ from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict, with_words
 
-GONE = "All right, then nobody will write to you about this. Write to me at any time."
+GONE = "All right, we'll leave it at that. Write to me at any time."
 OVER = "That request is over already. You can write to me at any time."
 
 
 def _told_of_a_person(stage: Stage) -> DeliveryRow:
     """What Ana last heard with the button under it, sent."""
     rows = [row for row in stage.deliveries(ANA.chat_id) if "reply_markup" in row.payload]
-    return [row for row in rows if labels(row) == ["I no longer need anybody"]][-1]
+    return [row for row in rows if labels(row) == ["No reply needed any more"]][-1]
 
 
 def _token(row: DeliveryRow) -> str:
@@ -54,9 +54,9 @@ def test_who_needs_nobody_any_more_calls_it_off_and_the_bot_goes_on(topic: Stage
     over = topic.conversation()
     assert (over.state, over.operator_id) == (ConversationState.RESOLVED, None)
     assert topic.heard()[-1] == GONE
-    assert topic.said()[-1].text == "I no longer need anybody"
+    assert topic.said()[-1].text == "No reply needed any more"
     card = _card(topic)
-    assert "called off by the customer, who no longer needs anybody" in card
+    assert "called off by the customer" in card
     assert "quiet hour" not in card
     assert len(topic.deliveries(OPERATOR_CHAT, method="sendMessage")) == posted, "an edit, no post"
     assert "Ana" not in overview.overview(topic.desk)
@@ -260,7 +260,7 @@ def test_nobody_is_reminded_of_what_was_called_off(topic: Stage, clock: Clock) -
 
 def test_who_hears_again_that_somebody_comes_finds_the_button_there_too(topic: Stage) -> None:
     customers.started(topic.desk, topic.update(), ANA)
-    assert topic.heard()[-1].startswith("A colleague already has your message")
+    assert topic.heard()[-1].startswith("Your message is with my colleagues")
     assert _told_of_a_person(topic).payload["text"] == topic.heard()[-1]
     _call_off(topic)
     assert topic.conversation().state is ConversationState.RESOLVED

@@ -13,7 +13,7 @@ from desk.flow import buttons, customers, delivering, intake
 from desk.pack import Pack
 from desk.tables import Inbox
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, BOT, OLGA, OSCAR, STRANGER, Stage, labels
+from tests.desk.acting import ANA, BEN, BOT, OLGA, OSCAR, STRANGER, Stage, labels, with_words
 
 
 @pytest.fixture
@@ -152,6 +152,20 @@ def test_relabelling_shows_all_intents_and_keeps_the_label(card: tuple[Stage, in
     assert stage.conversation().state is ConversationState.WAITING, "a label says nothing to Ana"
     edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]
     assert edit.payload["message_id"] == 1500
+
+
+def test_labels_share_a_row_only_where_a_phone_has_room_for_both(
+    card: tuple[Stage, int],
+) -> None:
+    stage, _ = card
+    title = {"en": "I want all of my money back"}
+    stage.desk = replace(stage.desk, pack=with_words(stage.desk.pack, "refund", title=title))
+    stage.press(stage.token("relabel"), by=OSCAR, telegram_id=1500)
+    (shown,) = stage.deliveries(OPERATOR_CHAT, method="editMessageReplyMarkup")
+    keys = shown.payload["reply_markup"]["inline_keyboard"]
+    rows = [[key["text"] for key in line] for line in keys]
+    assert ["I want all of my money back"] in rows
+    assert ["Opening hours", "Where is my order?"] in rows
 
 
 def test_there_is_no_relabel_where_a_label_would_teach_nothing(stage: Stage) -> None:

@@ -48,8 +48,8 @@ def test_start_while_a_person_is_awaited_offers_no_topics(stage: Stage) -> None:
     stage.ask("you are rude", intent="complaint")
     customers.started(stage.desk, stage.update(), ANA)
     answer = stage.deliveries(ANA.chat_id)[-1]
-    assert answer.payload["text"].startswith("A colleague already has your message")
-    assert labels(answer) == ["I no longer need anybody"]
+    assert answer.payload["text"].startswith("Your message is with my colleagues")
+    assert labels(answer) == ["No reply needed any more"]
 
 
 def test_what_a_link_brought_along_is_kept_and_stands_on_the_card(stage: Stage) -> None:
@@ -63,7 +63,7 @@ def test_what_a_link_brought_along_is_shown_to_a_person_who_is_awaited(stage: St
     stage.ask("you are rude", intent="complaint")
     customers.started(stage.desk, stage.update(), ANA, "order_4711")
     assert "<blockquote>/\u2060start order_4711</blockquote>" in stage.told()[-1]
-    assert stage.heard()[-1].startswith("A colleague already has your message")
+    assert stage.heard()[-1].startswith("Your message is with my colleagues")
 
 
 @pytest.mark.parametrize("times", [1, 2])

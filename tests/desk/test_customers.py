@@ -35,7 +35,7 @@ def test_human_calls_a_person_at_once_and_only_once(stage: Stage) -> None:
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     assert stage.conversation().state is ConversationState.WAITING
     assert stage.heard()[1] == (
-        "A colleague already has your message. You will get the reply right here, usually within "
+        "Your message is with my colleagues. You will get the reply right here, usually within "
         "15 minutes."
     )
 

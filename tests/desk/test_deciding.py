@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +14,7 @@ from desk.flow import batch, customers, deciding, watching
 from desk.flow.composing import CALL_OFF
 from desk.tables import ButtonRow, DecisionRow, DeliveryRow, Message, PredictionRow
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, Stage, predict, statements
+from tests.desk.acting import ANA, BEN, Stage, predict, statements, with_words
 
 
 def test_a_message_waits_for_its_decision(stage: Stage) -> None:
@@ -127,6 +128,33 @@ def test_without_any_guess_the_customer_is_asked_to_rephrase_and_sees_the_menu(
     assert row.payload["text"].startswith("Sorry, I'm not sure I understood")
     labels = [b["text"] for line in row.payload["reply_markup"]["inline_keyboard"] for b in line]
     assert labels == ["Opening hours", "Where is my order?", "Make a complaint", "Talk to a person"]
+
+
+def test_without_a_menu_nobody_is_asked_to_pick_a_topic(stage: Stage) -> None:
+    stage.desk = replace(stage.desk, pack=stage.desk.pack.model_copy(update={"menu": ()}))
+    for person in (ANA, BEN):
+        stage.ask("blorp", person, intent="out_of_scope", confidence=0.99)
+    assert stage.heard() == [
+        "Sorry, I'm not sure I understood that. Could you say it in other words?"
+    ]
+    assert stage.heard(BEN) == ["抱歉，我没有完全理解。您可以换个说法吗？"]
+
+
+def test_titles_share_a_row_where_a_phone_has_room_for_both(stage: Stage) -> None:
+    """A Chinese character takes the room of two letters."""
+    names = ("一二三四五六七八九十", "一二三四五六七八九十甲")
+    for person, title in ((ANA, names[0]), (BEN, names[1])):
+        for intent in ("opening_hours", "order_status"):
+            words = {"en": title, "zh": title}
+            pack = with_words(stage.desk.pack, intent, title=words)
+            stage.desk = replace(stage.desk, pack=pack)
+        stage.ask("blorp", person, intent="out_of_scope", confidence=0.99)
+    rows = [
+        [len(line) for line in row.payload["reply_markup"]["inline_keyboard"]]
+        for person in (ANA, BEN)
+        for row in stage.deliveries(person.chat_id)
+    ]
+    assert rows == [[2, 1, 1], [1, 1, 1, 1]]
 
 
 def test_the_second_time_the_bot_is_unsure_a_person_is_called(stage: Stage) -> None:

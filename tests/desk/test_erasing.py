@@ -562,6 +562,27 @@ def test_one_that_still_waits_names_them_no_more_by_what_they_were_called_before
     assert "⏰ " + say("digest-erased", "en") in sent
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["now", "by the version before"])
+def test_so_it_does_where_their_name_is_long_and_leads_nowhere(
+    stage: Stage, clock: Clock, before: bool
+) -> None:
+    clock.set(datetime(2026, 3, 3, 22, 0, tzinfo=UTC))
+    uma = replace(UMA, name="Umbrielle Quill of the long, long and winding Elm Road")
+    customers.asked_for_person(stage.desk, uma_says(stage, "/human"), uma, "/human")
+    clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
+    assert reminding.announce(stage.desk)
+    text = f"⏰ A customer is waiting for a person: {uma.name}, for 11 hours."
+    if before:
+        with stage.desk.store.writing() as session:
+            digest = session.scalars(
+                select(DeliveryRow).where(DeliveryRow.key.startswith("opened:"))
+            ).one()
+            digest.payload = {**digest.payload, "text": text}
+    erasing.erase(stage.desk, stage.customer(uma).id, force=True)
+    sent = [row.payload.get("text", "") for row in stage.send_all()]
+    assert sent == ["⏰ A customer is waiting for a person: …, for 11 hours."]
+
+
 def test_so_it_does_where_their_name_would_notify_somebody(stage: Stage, clock: Clock) -> None:
     clock.set(datetime(2026, 3, 3, 22, 0, tzinfo=UTC))
     uma = replace(UMA, name="@Umbrielle /Quill")

@@ -231,6 +231,20 @@ def test_in_a_flood_too_a_person_is_called_and_called_once(stage: Stage) -> None
     assert len(stage.said()) == 5 * LIMIT + 2
 
 
+@pytest.mark.parametrize("act", [start, call])
+def test_who_waits_already_is_told_in_a_flood_that_somebody_comes(
+    stage: Stage, act: Callable[[Stage], None]
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    for number in range(LIMIT):
+        stage.write(f"hello {number}")
+    act(stage)
+    waits = "Your message is with my colleagues. You will get the reply right here, usually within"
+    assert stage.heard()[1:] == [f"{waits} 15 minutes."], "and not to call them once more"
+    act(stage)
+    assert len(stage.heard()) == 2
+
+
 def test_in_a_flood_too_a_file_that_asks_for_a_person_calls_one(stage: Stage) -> None:
     write(stage, LIMIT + 1)
     customers.sent_file(stage.desk, stage.update(), ANA, 5, "/human look", asked=True)
@@ -243,7 +257,7 @@ def test_who_calls_a_person_again_and_again_is_answered_within_the_limit(stage: 
     for _ in range(100):
         call(stage)
     assert len(stage.heard()) == LIMIT + 1
-    assert stage.heard()[-1] == NOTICE
+    assert stage.heard()[-1] == stage.heard()[1] != NOTICE
     assert len(stage.told()) == LIMIT
     assert len(stage.said()) == 100
 

@@ -114,7 +114,7 @@ def test_a_forwarded_file_is_forwarded_to_the_operators_and_its_card_says_from_w
     customers.sent_file(
         stage.desk, stage.update(), replace(ANA, chat_id=777), 41, "[photo]", forwarded_from=" "
     )
-    assert any("[photo]</blockquote>\n↪️ forwarded from –" in text for text in stage.told())
+    assert any("[a photo]</blockquote>\n↪️ forwarded from –" in text for text in stage.told())
 
 
 def test_in_a_new_group_they_follow_the_card_as_a_post_with_whose_words_they_are(

@@ -9,13 +9,18 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy.orm import Session
 
+from desk.domain import Person
+from desk.flow import customers
 from desk.flow.desk import Desk
-from desk.flow.handover import handover_text
+from desk.flow.handover import handover_text, passed_on_text, waiting_text
 from desk.hours import Hours
 from desk.pack import Sla
 from desk.store import Store
 from desk.tables import Customer
+from desk.texts import say
 from tests.conftest import Clock
+from tests.desk.acting import ANA as ANA_WRITES
+from tests.desk.acting import BEN, Stage
 
 ANA = Customer(chat_id=501, name="Ana", language="en")
 OPEN = "I'm passing this to a colleague. You will get the reply right here, usually within {}."
@@ -99,7 +104,7 @@ def test_a_closing_that_is_not_today_is_named_with_its_day(
     ("moment", "zone", "hours", "until", "back"),
     [
         # Tuesday at eleven there, and still Monday in UTC.
-        ("2026-03-02T22:00", "Pacific/Auckland", "09:00-18:00", "18:00", "tomorrow at 9:00 NZDT"),
+        ("2026-03-02T22:00", "Pacific/Auckland", "09:00-18:00", "18:00", "tomorrow at 9:00 UTC+13"),
         # Friday at half past eleven there, and Saturday in UTC.
         (
             *("2026-03-07T09:30", "Pacific/Honolulu", "00:00-24:00"),
@@ -117,6 +122,59 @@ def test_whether_a_closing_is_today_is_a_matter_of_the_desks_own_day(
 
 def test_a_desk_that_never_opens_again_names_no_day(told: Callable[..., str]) -> None:
     assert "Our team is away right now" in told("2026-03-03T10:00", 30, Hours(weekly={"mon": ()}))
+
+
+@pytest.fixture
+def called(stage: Stage, clock: Clock) -> Stage:
+    """Ana was promised a reply within 15 minutes, on a Tuesday at ten."""
+    clock.set(datetime(2026, 3, 3, 10, 0, tzinfo=UTC))
+    stage.ask("you are rude", intent="complaint")
+    return stage
+
+
+def _asks_again(stage: Stage, person: Person = ANA_WRITES) -> str:
+    customers.asked_for_person(stage.desk, stage.update(), person, "/human")
+    return stage.heard(person)[-1]
+
+
+def test_a_promise_that_was_broken_is_not_made_again(called: Stage, clock: Clock) -> None:
+    clock.move(minutes=14)
+    assert _asks_again(called).endswith("usually within 15 minutes.")
+    clock.move(hours=3)
+    late = "Sorry, this is taking longer than promised. You are not forgotten: you will get the"
+    assert _asks_again(called) == f"Your message is with my colleagues. {late} reply right here."
+
+
+def test_what_is_pressed_by_who_waits_too_long_repeats_it_neither(
+    called: Stage, clock: Clock
+) -> None:
+    customers.asked_for_person(called.desk, called.update(), BEN, "/human")
+    clock.move(minutes=16)
+    with called.desk.store.reading() as session:
+        for person in (ANA_WRITES, BEN):
+            customer = called.customer(person)
+            text = passed_on_text(session, called.desk, customer)
+            assert say("promise-late", customer.language) in text
+            assert "15" not in text
+
+
+def test_at_night_who_waits_too_long_hears_when_somebody_is_back(
+    called: Stage, clock: Clock
+) -> None:
+    clock.move(hours=12)
+    assert _asks_again(called) == (
+        "Your message is with my colleagues. Our team is back tomorrow at 9:00 GMT, and you will "
+        "get the reply right here."
+    )
+
+
+def test_only_who_has_taken_it_has_a_message(called: Stage) -> None:
+    called.topic()
+    with called.desk.store.reading() as session:
+        text = waiting_text(session, called.desk, called.customer())
+        assert "colleague already has" not in text
+        text = waiting_text(session, called.desk, called.customer(), taken=True)
+    assert text == "A colleague already has your message. You will get the reply right here."
 
 
 def test_without_a_group_nobody_is_promised(desk: Desk, session: Session) -> None:

@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 
 from desk.flow import customers, deciding
+from desk.flow.batch import said_before
+from desk.flow.card_history import CardHistory
 from tests.desk.acting import ANA, BEN, Stage
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -90,3 +92,19 @@ def test_an_english_phone_reads_the_first_language_of_a_pack_without_english(
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
     (said,) = stage.heard()
     assert said.startswith("我已把您的问题转给同事")
+
+
+def test_what_was_sent_without_words_is_named_in_the_operators_language(stage: Stage) -> None:
+    _speak(stage, "zh", "en")
+    customers.sent_file(stage.desk, stage.update(), BEN, 5, "[video note]")
+    customers.sent_file(stage.desk, stage.update(), ANA, 7, "[voice]")
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    first, other, *_ = stage.told()
+    assert "<blockquote>[视频消息]</blockquote>" in first
+    assert "客户发送了视频消息" in first
+    assert "<blockquote>[语音消息]</blockquote>" in other
+    with stage.desk.store.reading() as session:
+        before = CardHistory(
+            stage.desk, said_before(session, [stage.said()[-1].id], 5).popitem()[1]
+        )
+    assert "👤 [语音消息]" in before.fitted("\n".join, 1000)

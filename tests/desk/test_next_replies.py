@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, insert, text
 
 from desk.domain import Author, ConversationState, DeliveryState, Person
 from desk.flow import customers, edits, operators, reminding
+from desk.flow.composing import plain
 from desk.flow.desk import Desk
 from desk.pack import Pack, Sla
 from desk.store import Store
@@ -68,7 +69,8 @@ def test_who_writes_to_a_colleague_who_has_gone_home_is_brought_to_mind_and_told
     digest = reminders(stage)[-1]
     assert digest.topic_of is None
     assert digest.payload["text"] == (
-        "⏰ A customer is waiting for a colleague's next word: Ana, for 3 days."
+        "⏰ A customer is waiting for a colleague's next word: "
+        '<a href="https://t.me/c/1234567890/77">Ana</a>, for 3 days.'
     )
     assert reminding.waiting(stage.desk) == (0, None), "nobody was promised a person in vain"
 
@@ -231,7 +233,7 @@ def test_more_than_five_of_both_kinds_are_told_in_one_digest(stage: Stage, clock
     clock.move(minutes=20)
     assert reminding.remind(stage.desk) == 7
     assert reminding.remind(stage.desk) == 0
-    six, seven = texts(stage)
+    six, seven = map(plain, texts(stage))
     assert six == (
         "⏰ 6 customers are waiting for a colleague's next word. P0 has waited longest: 16 minutes."
     )
@@ -242,7 +244,7 @@ def test_more_than_five_of_both_kinds_are_told_in_one_digest(stage: Stage, clock
     assert {row.topic_of for row in reminders(stage)} == {None}
     clock.set(TUESDAY_TEN.replace(day=4, hour=9))
     assert reminding.announce(stage.desk)
-    assert texts(stage)[-1].startswith(
+    assert plain(texts(stage)[-1]).startswith(
         "⏰ 10 customers are waiting: 4 for a person, 6 for a colleague's next word. P3 has"
     )
 

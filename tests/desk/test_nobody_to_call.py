@@ -60,7 +60,7 @@ def test_while_the_bot_is_out_of_the_group_nobody_is_promised(stage: Stage, cloc
     clock.move(seconds=61)
     stage.send_all()
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
-    assert "colleague already has your message" in stage.heard()[-1]
+    assert "message is with my colleagues" in stage.heard()[-1]
 
 
 def test_once_the_bot_is_in_again_what_still_waits_its_turn_takes_no_promise_back(
@@ -95,7 +95,7 @@ def test_what_only_waits_its_turn_for_the_group_takes_no_promise_back(
     delivering.again(stage.desk, card.id, card.attempts, 600, "429: Too Many Requests")
     clock.move(minutes=9)
     customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
-    assert "colleague already has your message" in stage.heard()[-1]
+    assert "message is with my colleagues" in stage.heard()[-1]
 
 
 def test_who_waits_where_nobody_can_be_called_is_answered_what_the_bot_is_sure_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desk import pack as packs
+from desk.flow.composing import plain
 from desk.pack import Pack, PackError, load
 from desk.telegram_html import html_problems
 from simulator.errors import ApiError
@@ -531,6 +533,17 @@ def test_what_the_pack_accepts_telegram_accepts(text: str) -> None:
             parse_html(text)
         except ApiError as error:  # pragma: no cover - only when the test fails
             raise AssertionError(f"{text!r}: {error}") from error
+
+
+@pytest.mark.parametrize("name", ["insurance", "retail"])
+def test_what_stands_before_the_call_for_a_person_does_not_say_so_itself(name: str) -> None:
+    """Above "I'm passing this to a colleague" nobody takes it on, reads it or looks after it."""
+    pack = load(Path("packs") / name)
+    for intent in pack.never_answered():
+        answer = plain(pack.text(pack.intents[intent].answer or {"en": ""}, "en"))
+        last = re.split(r"(?<=[.?!])\s+", answer)[-1]
+        assert not last.startswith("A colleague"), intent
+        assert not answer.startswith("A colleague"), intent
 
 
 def test_every_answer_of_the_packs_here_is_good_markup() -> None:

@@ -15,6 +15,7 @@ from desk.domain import (
     Person,
 )
 from desk.flow import customers, delivering, operators, runs
+from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, labels, predict
 
@@ -301,9 +302,7 @@ def test_strangers_in_the_operators_chat_can_do_nothing(stage: Stage, act: str) 
         getattr(operators, act)(stage.desk, stage.update(), STRANGER, 77)
     assert stage.heard() == heard
     assert stage.conversation().state is ConversationState.BOT
-    assert stage.told()[-1] == (
-        "Only operators can do that. An admin can add you: frontdesk operators add 666"
-    )
+    assert stage.told()[-1] == say("operators-only", "en", user="666")
 
 
 @pytest.mark.parametrize("act", ["wrote", "took", "resolved"])

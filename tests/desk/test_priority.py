@@ -207,7 +207,8 @@ def test_the_digest_names_it_first(urgent: Stage, clock: Clock) -> None:
     reminding.remind(urgent.desk)
     number = SINGLE_REMINDERS + 2
     assert urgent.told()[-1] == (
-        f"🚨 {number} customers are waiting, 1 of them with what can't wait. First of these: Ana, "
+        f"🚨 {number} customers are waiting, 1 of them with what can't wait. First of these: "
+        f'<a href="https://t.me/c/1234567890/77">Ana</a>, '
         f"“Make a complaint”, for {urgent.desk.pack.sla.first_reply_minutes + 1} minutes. "
         "The others: /queue"
     )

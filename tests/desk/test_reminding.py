@@ -269,6 +269,16 @@ def test_when_the_desk_opens_it_is_told_once_who_has_been_waiting(
     assert reminders(stage)[0].topic_of is None
 
 
+def test_who_is_named_there_is_one_tap_away(stage: Stage, clock: Clock) -> None:
+    clock.set(TUESDAY_TEN.replace(hour=22))
+    call(stage)
+    stage.topic()
+    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
+    assert reminding.announce(stage.desk)
+    link = '<a href="https://t.me/c/1234567890/77">Ana</a>'
+    assert texts(stage) == [f"⏰ A customer is waiting for a person: {link}, for 11 hours."]
+
+
 def test_a_desk_that_opens_to_nobody_is_told_nothing(stage: Stage, clock: Clock) -> None:
     clock.set(TUESDAY_TEN.replace(day=4, hour=9))
     assert not reminding.announce(stage.desk)

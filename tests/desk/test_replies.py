@@ -19,6 +19,19 @@ def test_a_yes_is_heard_however_it_is_typed(text: str) -> None:
     assert yes_or_no(text, LANGUAGES) is True
 
 
+@pytest.mark.parametrize("text", ["ok", "OK!", "okay", "Yes", "嗯好", "這個", "是這個", "就是這個"])
+def test_a_yes_is_heard_from_who_writes_chinese(text: str) -> None:
+    assert yes_or_no(text, ["zh"]) is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["No", "以上都不是", "都没有", "都沒有。", "不是这些", "都不是的", "沒有一個"],
+)
+def test_a_no_is_heard_from_who_writes_chinese(text: str) -> None:
+    assert yes_or_no(text, ["zh"]) is False
+
+
 @pytest.mark.parametrize(
     "text",
     ["no", "Nope.", "nooo!!", "No, it's not", "none of these", "👎🏿", "❌", "no 👎", "不是。"],

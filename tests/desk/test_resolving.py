@@ -56,7 +56,9 @@ def test_a_mistaken_press_breaks_no_promise_and_a_second_one_closes(topic: Stage
     assert (pressed.text, pressed.alert) == (say("resolve-unanswered", "en"), True)
     assert topic.conversation().state is ConversationState.WAITING
     (edit,) = topic.send_all()
-    assert labels(edit)[-3:] == ["Take", "Resolve without a reply", "Why?"]
+    assert labels(edit)[-3:] == ["Take", "Why?", "Resolve without a reply"]
+    *_, last = edit.payload["reply_markup"]["inline_keyboard"]
+    assert len(last) == 1, "a phone has no room for it beside others"
     topic.press(topic.token(composing.RESOLVE_UNANSWERED), by=OSCAR)
     assert topic.conversation().state is ConversationState.RESOLVED
 

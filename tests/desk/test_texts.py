@@ -106,6 +106,36 @@ def test_a_language_that_is_not_here_gets_english() -> None:
     assert say("thumb-thanks", "zh-hant") == "谢谢您的反馈！"
 
 
+def test_chinese_asks_for_no_plural_that_it_does_not_have() -> None:
+    """In it each number is "other": what stands under [one] is never said."""
+    assert "[one]" not in (LOCALES / "zh.ftl").read_text(encoding="utf-8")
+    said = {
+        count: say(
+            *("waiting-digest-priority", "zh"),
+            count=count,
+            urgent=1,
+            customer="小王",
+            title="火灾",
+            span="3 分钟",
+        )
+        for count in (1, 2)
+    }
+    assert said[1] == "🚨 小王 在等待，事情紧急：“火灾”，已等 3 分钟。"
+    assert "其中 1 位事情紧急。紧急客户中等得最久的是 小王" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "here or in other topics"), ("zh", "在这里和其他话题中")]
+)
+@pytest.mark.parametrize("key", ["operators-only", "anonymous-admin"])
+def test_who_may_not_act_reads_that_nothing_is_sent_in_any_topic(
+    key: str, language: str, words: str
+) -> None:
+    text = say(key, language, user="4294967296")
+    assert words in text
+    assert key == "anonymous-admin" or len(text) <= 200, "it answers presses, too"
+
+
 def test_plurals_are_right() -> None:
     assert say("card-quiet", "en", hours=1) == "closed after a quiet hour"
     assert say("card-quiet", "en", hours=24) == "closed after 24 quiet hours"

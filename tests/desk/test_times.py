@@ -56,9 +56,32 @@ def test_a_coming_moment_is_told_as_people_say_it(days: int, english: str, chine
 def test_today_is_the_desks_day_and_not_that_of_another_zone() -> None:
     opening = datetime(2026, 7, 6, 9, 5, tzinfo=ZoneInfo("Asia/Shanghai"))
     now = datetime(2026, 7, 5, 20, 0, tzinfo=LONDON)  # three in the morning in Shanghai
-    assert when(opening, now, "en") == "today at 9:05 CST"
+    assert when(opening, now, "en") == "today at 9:05 Beijing time"
+
+    assert when(opening, now, "zh") == "北京时间今天 9:05"
 
 
-def test_a_zone_without_an_abbreviation_is_told_by_its_distance() -> None:
-    opening = datetime(2026, 7, 6, 9, 0, tzinfo=ZoneInfo("Asia/Dubai"))
-    assert when(opening, opening - timedelta(hours=1), "en") == "today at 9:00 UTC+04:00"
+@pytest.mark.parametrize(
+    ("zone", "name"),
+    [
+        ("UTC", "UTC"),
+        ("Europe/London", "BST"),
+        ("Europe/Berlin", "CEST"),
+        ("Africa/Cairo", "EEST"),
+        ("America/Chicago", "CDT"),
+        ("Pacific/Honolulu", "HST"),
+        ("America/Sao_Paulo", "UTC-3"),
+        ("America/St_Johns", "NDT"),
+        ("Asia/Dubai", "UTC+4"),
+        ("Asia/Kolkata", "UTC+5:30"),
+        ("Asia/Manila", "UTC+8"),
+        ("Asia/Taipei", "UTC+8"),
+        ("Europe/Dublin", "UTC+1"),
+        ("Pacific/Marquesas", "UTC-9:30"),
+    ],
+)
+def test_a_zone_is_told_by_its_name_only_where_that_says_one_thing(zone: str, name: str) -> None:
+    opening = datetime(2026, 7, 6, 9, 0, tzinfo=ZoneInfo(zone))
+    now = opening - timedelta(hours=1)
+    assert when(opening, now, "en") == f"today at 9:00 {name}"
+    assert when(opening, now, "zh") == f"今天 9:00 {name}"
