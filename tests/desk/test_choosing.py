@@ -375,7 +375,7 @@ def test_a_yes_and_then_the_button_of_the_offer_call_a_person_once(stage: Stage)
     token = stage.token("person", "down")
     stage.write("yes")
     told = stage.told()
-    assert stage.press(token).text.startswith("A colleague already has your message.")
+    assert stage.press(token).text.startswith("Your message is with my colleagues.")
     assert stage.told() == told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -556,6 +557,10 @@ def test_one_that_still_waits_names_them_no_more_by_what_they_were_called_before
 ) -> None:
     with reminded.desk.store.writing() as session:
         session.get_one(Customer, reminded.customer(UMA).id).name = now
+        query = select(DeliveryRow).where(DeliveryRow.key.startswith("opened:"))
+        for digest in session.scalars(query):  # nobody had a topic then
+            text = re.sub("</?a[^>]*>", "", digest.payload["text"])
+            digest.payload = {**digest.payload, "text": text}
     erasing.erase(reminded.desk, reminded.customer(UMA).id, force=True)
     assert left_of_uma(reminded) == []
     sent = [row.payload.get("text") for row in reminded.send_all()]
