@@ -4,6 +4,7 @@ things that are asked at once the model sees one, surely, or doubts."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from classifier.vocabulary import Prediction
 from desk.domain import Action, ConversationState, Decision, History
@@ -19,6 +20,7 @@ from desk.policy import (
     in_doubt,
     is_negative,
     is_sure,
+    may_be_urgent,
     said_again,
     threshold,
 )
@@ -52,7 +54,20 @@ def decide_sentences(
         call = _likely_call(sentences, pack)
     if call is not None:
         return call
-    return (whole, decision) if called else _answers(whole, sentences, decision, history, pack)
+    if not called:
+        return _answers(whole, sentences, decision, history, pack)
+    return whole, _of_upset(decision, sentences, pack)
+
+
+def _of_upset(decision: Decision, sentences: Sequence[Prediction], pack: Pack) -> Decision:
+    """The call for an upset customer. What is said where nobody knows what is the matter is left
+    out only if no sentence may be about what can't wait either (`policy._likely_of_upset`)."""
+    intent = pack.intents.get(decision.intent or "")
+    if decision.rule != NEGATIVE_SENTIMENT or intent is None or intent.meanwhile is not None:
+        return decision
+    if any(may_be_urgent(sentence, pack) for sentence in sentences):
+        return replace(decision, likely=False)
+    return decision
 
 
 def _with_people(

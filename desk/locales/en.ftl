@@ -44,7 +44,7 @@ promise-closing-later =
     } at { $until } and back { $when }; you will get the reply right here.
 promise-closed = Our team is back { $when }, and you will get the reply right here.
 promise-closed-unknown = Our team is away right now; you will get the reply right here.
-promise-late = Sorry, this is taking longer than promised. You are not forgotten: you will get the reply right here.
+promise-late = Sorry, this is taking longer than it should. You are not forgotten: you will get the reply right here.
 promise-taken = You will get the reply right here.
 added = Added to your message. Our team is back { $when }.
 still-coming = A colleague will reply right here. If that is no longer needed, tap below.

@@ -186,7 +186,7 @@ def test_nobody_else_calls_it_off(topic: Stage) -> None:
     for person in (ANA, BEN):
         assert topic.conversation(person).state is ConversationState.WAITING
     (his,) = topic.deliveries(BEN.chat_id)
-    assert labels(his) == ["不需要人工了"]
+    assert labels(his) == ["不用再回复了"]
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def test_a_promise_that_was_broken_is_not_made_again(called: Stage, clock: Clock
     clock.move(minutes=14)
     assert _asks_again(called).endswith("usually within 15 minutes.")
     clock.move(hours=3)
-    late = "Sorry, this is taking longer than promised. You are not forgotten: you will get the"
+    late = "Sorry, this is taking longer than it should. You are not forgotten: you will get the"
     assert _asks_again(called) == f"Your message is with my colleagues. {late} reply right here."
 
 

@@ -166,6 +166,16 @@ def test_an_upset_customers_questions_go_to_a_person(pack: Pack) -> None:
     assert _decide(pack, upset, [HOURS, REFUND]).action is Action.ANSWER, "none is touchy"
 
 
+def test_an_upset_message_is_surely_harmless_only_if_all_its_sentences_are(urgent: Pack) -> None:
+    upset = predict(intent="order_status", sentiment="negative")
+    assert _decide(urgent, upset, [ORDER, HOURS]).likely
+    hardly = predict(intent="refund", others=[("complaint", 0.01)])
+    said = _decide(urgent, upset, [ORDER, hardly])
+    assert (said.rule, said.likely) == ("negative_sentiment", False)
+    advised = with_words(urgent, "order_status", meanwhile={"en": "It left on Monday."})
+    assert _decide(advised, upset, [ORDER, hardly]).likely, "it has words of its own"
+
+
 def test_the_same_answers_again_call_a_person(pack: Pack) -> None:
     whole, sentences = predict(**DOUBT), [ORDER, HOURS]
 
