@@ -26,9 +26,10 @@ OWN_LETTERS = frozenset({"ja", "ko", "zh"})
 WORTH = 0.02
 """So many times the texts of the commonest language, and a language belongs to the model."""
 
-_ELSEWHERE = re.compile(r"[!-~]*\d[!-~]*|\bim\b", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"[!-~]*\d[!-~]*|\b[Ii][Mm]\b(?!\s+[A-ZÄÖÜ][a-zäöüß])")
 """What says nothing of the language: numbers with their units ("170cm"), and "im", a German word by
-which much of English chat ("im so angry") was taken for German; that has others beside it."""
+which much of English chat ("im so angry") was taken for German. Before a capital it is one ("im
+Keller")."""
 _DIGIT = re.compile(r"\d")
 _LETTERS = re.compile(r"[^\W\d_]")
 _LONGEST = 400

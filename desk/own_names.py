@@ -11,6 +11,10 @@ from desk.pack import Pack
 from desk.tables import Customer
 
 _SCRIPTS = re.compile(f"[{UNSPACED}]+|[^{UNSPACED}]+")
+_PARTICLES = frozenset(
+    {"bin", "dal", "das", "del", "den", "der", "dos", "ibn", "san", "ten", "ter", "van", "von"}
+)
+"""Words of many names that tell whose it is of none, and are other words besides ("my van")."""
 _CHINESE = "\u2e80"
 """From here on stand Chinese, Japanese and Korean, in which a name may have two characters."""
 
@@ -42,13 +46,17 @@ class OwnNames:
             words = _words(called or "")
             long = [word for word in words if _is_long(word)]
             found += long
-            if len(words) > 1 and min(words) >= _CHINESE and not any(map(self._is_ordinary, long)):
+            if (
+                len(words) > 1
+                and all(map(_is_chinese, words))
+                and not any(map(self._is_ordinary, long))
+            ):
                 found += ["".join(words), "".join(reversed(words))]
         return frozenset(name for name in found if not self._is_ordinary(name))
 
     def _is_ordinary(self, word: str) -> bool:
         plain = unaccented(word).casefold()
-        return plain in (self._text if word >= _CHINESE else self._words)
+        return plain in _PARTICLES or plain in (self._text if _is_chinese(word) else self._words)
 
 
 def _words(text: str) -> list[str]:
@@ -62,5 +70,10 @@ def _words(text: str) -> list[str]:
     return [word for word in words if word]
 
 
+def _is_chinese(word: str) -> bool:
+    # Latin letters have full-width and ornamental forms, which stand further back.
+    return unicodedata.normalize("NFKC", word) >= _CHINESE
+
+
 def _is_long(word: str) -> bool:
-    return sum(map(str.isalpha, word)) >= (2 if word >= _CHINESE else 3)
+    return sum(map(str.isalpha, word)) >= (2 if _is_chinese(word) else 3)

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -43,6 +44,8 @@ from sqlalchemy.orm import Session
 
 from desk.domain import DeskError
 from desk.tables import Base
+
+log = structlog.get_logger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 15
@@ -246,6 +249,7 @@ class Store:
                 if isinstance(error.__cause__, ResolutionError):
                     raise _too_new(str(error.__cause__.argument)) from None
                 raise
+            log.warning("migration.waits", reason="a table is in use", seconds=PAUSE_SECONDS)
             time.sleep(PAUSE_SECONDS)
 
     def _migrate(self, then: Callable[[Connection], object] | None) -> None:

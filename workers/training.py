@@ -282,11 +282,11 @@ class Trainer:
         verdict = judge(candidate, champion, [Earlier(**model) for model in measured])
         if not verdict.promoted or champion is None:  # what does not load serves nobody
             return verdict
+        if not self.auto_promote:
+            return replace(verdict, promoted=False, reason=runs.BY_HAND)
         # What somebody rolled back to is not to be replaced.
         if act is not None and act.kind == registry.ROLLBACK:
             return replace(verdict, promoted=False, reason=runs.HELD)
-        if not self.auto_promote:
-            return replace(verdict, promoted=False, reason=runs.BY_HAND)
         return verdict
 
     def _measure(

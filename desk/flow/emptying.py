@@ -56,6 +56,7 @@ def empty_conversations(
         full = _full(session, found, lessons)
     if not full:
         # Nearly always: what was emptied once is looked at again each day.
+        lessons.clear()
         return looked[-1]
     with desk.store.writing() as session:
         these = Conversation.id.in_(full)

@@ -151,6 +151,7 @@ def erase_silent(
         found = session.scalars(query).all()
     number = 0
     trouble: Exception | None = None
+    unfinished = False
     until = boottime() + seconds
     for customer_id in found:
         # Not before one is erased: that none was means that none is left.
@@ -158,7 +159,8 @@ def erase_silent(
             break
         try:
             if not lessons.prepare(desk, _conversations(desk, customer_id), until - boottime()):
-                return number or None
+                unfinished = True
+                break
             with desk.store.writing() as session:
                 customer = session.get_one(Customer, customer_id, with_for_update=True)
                 # Asked under the lock and apart from it: a query that waits for a lock sees other
@@ -175,10 +177,11 @@ def erase_silent(
             trouble = error
             continue
         number += 1
-    lessons.clear()
+    if not unfinished:
+        lessons.clear()
     if trouble is not None:
         raise trouble
-    return number
+    return number or (None if unfinished else 0)
 
 
 def empty_updates(desk: Desk, before: datetime, after: int) -> int | None:

@@ -15,7 +15,7 @@ from desk.own_names import OwnNames
 from desk.tables import Conversation, Customer, Message
 
 CHUNK = 20
-"""So many texts are masked between two looks at the clock: some tenths of a second at worst."""
+"""So many texts are masked between two looks at the clock: a second or two at worst."""
 
 
 class MaskedLessons:
@@ -31,13 +31,12 @@ class MaskedLessons:
         """By the message's id: its text, as it is and masked."""
 
     def prepare(self, desk: Desk, conversation_ids: Collection[int], seconds: float = inf) -> bool:
-        """Mask what is taught in these conversations, and forget what was masked of others.
+        """Mask what is taught in these conversations.
 
         False where that took so many seconds and there is more: the next call goes on from there.
         """
         with desk.store.reading() as session:
             ids = taught_messages(session, conversation_ids)
-        self._masked = {id_: pair for id_, pair in self._masked.items() if id_ in ids}
         missing = sorted(ids - self._masked.keys())
         if not missing:
             return True

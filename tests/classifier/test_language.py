@@ -30,6 +30,7 @@ def _fresh() -> Iterator[None]:
         ("wo ist mein Paket", "de"),
         ("ich habe 2 Pakete bestellt", "de"),
         ("ich bin im Urlaub", "de"),
+        ("im Keller brennt es", "de"),
         ("im Keller steht Wasser, im ganzen Haus", "de"),
         ("hola donde esta mi pedido", "es"),
         ("merci beaucoup", "fr"),

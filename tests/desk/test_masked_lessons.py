@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from desk.domain import FeedbackKind
 from desk.flow import emptying, erasing, lessons, masked_lessons, teaching
 from desk.flow.desk import Desk
 from desk.flow.masked_lessons import MaskedLessons
 from desk.masking import mask
-from desk.tables import Feedback, Message
+from desk.tables import Customer, Feedback, Message
 from tests.conftest import Clock
 from tests.desk.acting import OLGA, OSCAR, Stage
 from tests.desk.leavings import UMA, uma_asks
@@ -106,6 +107,28 @@ def test_what_takes_too_long_to_mask_goes_on_at_the_next_call(
     assert texts(taught) == MASKED
 
 
+def test_who_can_not_be_erased_keeps_nobody_from_it_whose_texts_take_long(
+    taught: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masked_lessons, "CHUNK", 1)
+    with taught.desk.store.writing() as session:
+        long_ago = taught.desk.clock() - timedelta(days=40)
+        session.add(Customer(id=0, chat_id=7, name="Broken", created_at=long_ago))
+    forget = erasing._forget
+
+    def fails(session: Session, customer: Customer, *more: Any) -> erasing.Erased:
+        if customer.id == 0:
+            raise ValueError("a broken row")
+        return forget(session, customer, *more)
+
+    monkeypatch.setattr(erasing, "_forget", fails)
+    masked = MaskedLessons()
+    for _ in range(3):
+        with pytest.raises(ValueError, match="a broken row"):
+            erase_silent(taught.desk, seconds=-1.0, lessons=masked)
+    assert texts(taught) == MASKED
+
+
 @pytest.mark.parametrize("act", [empty, erase_silent])
 def test_what_is_taught_between_the_masking_and_the_writing_is_kept_and_masked(
     taught: Stage, monkeypatch: pytest.MonkeyPatch, act: Callable[[Desk], object]
@@ -166,3 +189,13 @@ def test_what_was_emptied_once_is_written_no_more(
     teaching.withdraw(taught.desk, [row.id])
     empty(taught.desk)
     assert texts(taught) == MASKED[1:], "what teaches no more goes"
+
+
+def test_who_is_erased_leaves_the_lessons_as_they_were_exported_without_their_name(
+    taught: Stage,
+) -> None:
+    uma_asks(taught, "peonies for Umbrielle please", intent="refund")
+    label(taught, taught.said()[-1].id)
+    names = {"peonies for Umbrielle please", "peonies for [name] please"}
+    erased = erasing.erase(taught.desk, taught.customer(UMA).id, force=True)
+    assert names <= erased.lessons, "a version before exported their name"

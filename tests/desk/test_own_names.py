@@ -31,6 +31,7 @@ def own(name: str, first_name: str | None = None, username: str | None = None) -
         ("김철수", "저는 김철수입니다", "저는 [name]입니다"),
         ("Zanzi", "我是Zanzi，你好", "我是[name]，你好"),
         ("❤️Zoë❤️", "zoe", "[name]"),
+        ("Ｔｏｍ 𝐐𝐮𝐢𝐥𝐥", "Ｔｏｍ, Tom, Quill", "[name], [name], [name]"),
         ("Link", "Link, see https://a.example", "[name], see [link]"),
     ],
 )
@@ -48,6 +49,7 @@ def test_a_customers_own_name_is_masked_however_it_is_written(
         ("Refund Please", "refund please, where is my order"),
         ("Réfund Plèase", "refund please, where is my order"),
         ("退款 请", "请退款"),
+        ("Piet van der Meer", "a van ran into my car"),
         ("Fern Petal", "is this fern & petal"),
     ],
 )

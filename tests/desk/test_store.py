@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import structlog
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -127,7 +128,9 @@ def test_a_migration_lets_others_work_while_somebody_reads_a_table_for_long(
     # Not for other tests' threads, which sleep as well.
     own_time = SimpleNamespace(sleep=pause, monotonic=time.monotonic)
     monkeypatch.setattr(store_module, "time", own_time)
-    store.migrate()
+    with structlog.testing.capture_logs() as logged:
+        store.migrate()
+    assert [line["event"] for line in logged] == ["migration.waits"]
     assert pauses == [store_module.PAUSE_SECONDS]
     monkeypatch.undo()
     store.check()

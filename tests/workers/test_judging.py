@@ -136,6 +136,10 @@ def test_where_people_promote_a_run_promotes_nothing_while_a_model_serves(
         promote(trainer.models_dir, str(waits.version))
         serving = waits.version
     assert counted("held") == before + 2
+    registry.rollback(trainer.models_dir)
+    run_id, attempt = runs.order_run(stage.desk, "Olga")
+    trainer.run(run_id, attempt)
+    assert runs.get_run(stage.desk, run_id).report["reason"] == "by_hand", "nothing lifts that"
 
 
 @pytest.mark.parametrize("missing", [False, True])
