@@ -99,6 +99,21 @@ def is_promised(session: Session, customer: Customer, conversation: Conversation
     return not customer.gone and is_called(session, conversation)
 
 
+def has_word_since(session: Session, conversation: Conversation, moment: datetime) -> bool:
+    """Whether a person has said a word to the customer since then."""
+    word = (
+        select(_replied.id)
+        .where(
+            _replied.conversation_id == Conversation.id,
+            _replied.created_at > moment,
+            is_word_of_operator(_replied),
+        )
+        .correlate(Conversation)
+        .exists()
+    )
+    return _holds(session, conversation, word)
+
+
 def wants_reply(session: Session, pack: Pack, conversation: Conversation) -> bool:
     """Whether one conversation has a `first_unanswered` message."""
     return _holds(session, conversation, first_unanswered(pack).is_not(None))

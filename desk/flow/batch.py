@@ -62,6 +62,8 @@ class Turn:
 
     deliveries: dict[int, set[str]] = field(default_factory=dict)
     """Keys of each message's deliveries, written or still to be."""
+    others: dict[str, bool] = field(default_factory=dict)
+    """Whether there is a delivery with that key, or will be, which is no message's."""
     earlier: dict[int, list[Said]] = field(default_factory=dict)
     with_feedback: dict[int, bool] = field(default_factory=dict)
     with_card: dict[int, bool] = field(default_factory=dict)
@@ -81,14 +83,16 @@ def begin(
     calls: Sequence[Message],
     passed_on: Sequence[Message],
     read_with: Mapping[int, Before],
+    others: Collection[str],
     operator_chat_id: int | None,
     history: int,
 ) -> None:
-    """Look up what the deliveries of `messages` need, in at most four queries.
+    """Look up what the deliveries of `messages` need, in at most five queries.
 
     Operators will see `calls` for help and what is `passed_on` to them, at most one a
-    conversation. `read_with` is known, by message id. `history` is how many of the customer's
-    texts a card needs of what was said before.
+    conversation. `read_with` is known, by message id. `others` are keys of deliveries that may
+    follow and are no message's. `history` is how many of the customer's texts a card needs of what
+    was said before.
     """
     deliveries: dict[int, set[str]] = {message.id: set() for message in messages}
     keys = select(DeliveryRow.message_id, DeliveryRow.key).where(
@@ -97,6 +101,10 @@ def begin(
     for message_id, key in session.execute(keys):
         if message_id is not None:
             deliveries[message_id].add(key)
+    known = dict.fromkeys(others, False)
+    if known:
+        written = select(DeliveryRow.key).where(DeliveryRow.key.in_(known))
+        known.update((key, True) for key in session.scalars(written))
     shown = [message.id for message in (*calls, *passed_on)]
     conversations = {message.conversation_id for message in passed_on}
     in_conversation = select(DeliveryRow.conversation_id).where(
@@ -109,6 +117,7 @@ def begin(
     cards = [*calls, *(message for message in passed_on if not with_card[message.conversation_id])]
     session.info[_KEY] = Turn(
         deliveries,
+        known,
         said_before(session, [message.id for message in cards], history),
         _which(session, shown, select(Feedback.message_id).where(Feedback.message_id.in_(shown))),
         with_card,

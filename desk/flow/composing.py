@@ -100,9 +100,12 @@ def add_delivery(
     """Add a delivery unless one with that key exists."""
     if has_delivery(session, key, message):
         return
-    known = turn(session).deliveries.get(message.id) if message else None
+    current = turn(session)
+    known = current.deliveries.get(message.id) if message else None
     if known is not None:
         known.add(key)
+    if key in current.others:
+        current.others[key] = True
     add_row(
         session,
         DeliveryRow,
@@ -128,10 +131,14 @@ def copy_key(session: Session, about: DeliveryRow) -> str:
 
 
 def has_delivery(session: Session, key: str, message: Message | None = None) -> bool:
-    """Whether there is one with that key; of a batch's `message`, also if still to be written."""
-    known = turn(session).deliveries.get(message.id) if message else None
+    """Whether there is one with that key; of a batch's `message`, or of those it has asked for,
+    also if still to be written."""
+    current = turn(session)
+    known = current.deliveries.get(message.id) if message else None
     if known is not None:
         return key in known
+    if key in current.others:
+        return current.others[key]
     return session.scalar(select(DeliveryRow.id).where(DeliveryRow.key == key)) is not None
 
 

@@ -450,12 +450,19 @@ def _apply(
         _write_whole(case.message, "state", "conversation_id")
     session.flush()
     calls, passed_on = _for_operators(desk, cases, decisions)
+    # Of who is called in the next second the key is another, and is asked for by itself.
+    told = (
+        priority.announcement(desk, case.conversation, decision.intent)
+        for case, decision in zip(cases, decisions, strict=True)
+        if decision.intent is not None
+    )
     batch.begin(
         session,
         [case.message for case in cases],
         calls=calls,
         passed_on=passed_on,
         read_with=read_with,
+        others={key for key in told if key is not None},
         operator_chat_id=desk.operator_chat_id,
         history=HISTORY,
     )

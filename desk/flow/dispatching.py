@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, aliased
 from desk.domain import ConversationState, Delivery, DeliveryState, InboxState
 from desk.flow import priority
 from desk.flow.albums import is_kept_back
-from desk.flow.awaiting import is_called, is_unanswered
+from desk.flow.awaiting import has_word_since, is_called, is_unanswered
 from desk.flow.cards import (
     CARD_KEY,
     CUSTOMER_KEYS,
@@ -156,7 +156,7 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
         .where(
             waiting.chat_id == desk.operator_chat_id,
             waiting.method == DELETE_TOPIC,
-            waiting.state == DeliveryState.PENDING,
+            IS_UNFINISHED,  # which is indexed; under way is none (see above)
         )
         .scalar_subquery()
     )
@@ -242,11 +242,13 @@ def _is_edited(session: Session, row: DeliveryRow, lease: Holding) -> bool:
 
 def _overtaken(session: Session, row: DeliveryRow) -> bool:
     """Whether a delivery is not to be sent any more: a person has taken over what the bot answers,
-    be it resolved since or not, or has spoken where it reminds of one; or has banned the customer
-    to whom it goes, or whose words it shows.
+    be it resolved since or not, or has spoken where it reminds of one, or since it was written
+    where it tells everybody of what can't wait; or has banned the customer to whom it goes, or
+    whose words it shows.
 
-    Asked of the state, not of the clock: those of two hosts may differ. In a conversation that a
-    person has resolved the bot says nothing new. Nor is anything changed that never arrived.
+    Else it is asked of the state, not of the clock: those of two hosts may differ. In a
+    conversation that a person has resolved the bot says nothing new. Nor is anything changed that
+    never arrived.
     """
     deletes = row.key.startswith(DELETE_KEY)
     if (deletes or row.key.startswith(CHANGE_KEY)) and _copy_id(session, row) is None:
@@ -262,8 +264,11 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
         shows = row.topic_of is not None and row.key.startswith(UNHEARD_KEYS)
         # What was said to them before may be taken back.
         return (row.chat_id == customer.chat_id and not deletes) or shows
-    of_one = row.topic_of is not None and row.key.startswith(REMIND_KEY)
-    if of_one or row.key.startswith(PRIORITY_KEY):
+    if row.key.startswith(PRIORITY_KEY):
+        # What a person said before the customer wrote of it is no reply to it.
+        with_people = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
+        return not with_people or has_word_since(session, conversation, row.created_at)
+    if row.topic_of is not None and row.key.startswith(REMIND_KEY):
         return not is_called(session, conversation)
     if row.key.startswith(UNANSWERED_KEY) and row.message_id is not None:
         return not is_unanswered(session, conversation, row.message_id)

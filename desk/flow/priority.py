@@ -4,11 +4,13 @@ is told at once."""
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from desk.flow.composing import has_delivery, intent_title, linked, operators_text
+from desk.domain import ConversationState
+from desk.flow.composing import intent_title, linked, operators_text
 from desk.flow.desk import Desk
 from desk.pack import Pack
 from desk.policy import (
@@ -24,7 +26,9 @@ from desk.texts import say
 
 PRIORITY_KEY = "priority:"
 """How the key begins of what everybody is told of such a call; the conversation's id follows, the
-intent, and when a person was called."""
+intent, and since when it counts (see `announcement`)."""
+AGAIN = timedelta(hours=2)
+"""So long the bot says it of a topic once a call: who has replied since may be gone by then."""
 SIGN = "🚨"
 _GUESSES = (*IN_DOUBT, MAY_NEED_PERSON, OTHER_LANGUAGE)
 """The rules by which a decision's intent is a guess, and no topic to be named."""
@@ -68,16 +72,28 @@ def topics(session: Session, pack: Pack, conversations: Collection[int]) -> dict
 def announce(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation, intent: str
 ) -> None:
-    """Tell everybody, once a call, that a customer was handed over with a topic that can't wait, or
-    has written of one to who has the conversation."""
-    called = conversation.escalated_at or conversation.taken_at
-    if intent not in desk.pack.priorities() or called is None:
-        return
-    key = f"{PRIORITY_KEY}{conversation.id}:{intent}:{called.timestamp():.0f}"
-    # Not by the message: one before may have told it.
-    if not has_delivery(session, key):
+    """Tell everybody, once in a while (`announcement`), that a customer was handed over with a
+    topic that can't wait, or has written of one to who has the conversation."""
+    key = announcement(desk, conversation, intent)
+    if key is not None:
+        # Not by the message: one before may have told it.
         text = _line(desk, customer, intent)
         operators_text(session, desk, key, text, conversation=conversation)
+
+
+def announcement(desk: Desk, conversation: Conversation, intent: str) -> str | None:
+    """The key of what everybody would be told now of such an intent; None where it can wait. One
+    for each call, and for each `AGAIN` that has passed since (or, where nobody was called, since
+    the conversation was opened). With the bot it is that of a call at this moment."""
+    if intent not in desk.pack.priorities():
+        return None
+    now = desk.clock()
+    began = conversation.escalated_at or conversation.opened_at
+    if conversation.state is ConversationState.BOT:
+        began = now
+    # Another host's clock, by which that was noted, may be ahead.
+    began += max((now - began) // AGAIN, 0) * AGAIN
+    return f"{PRIORITY_KEY}{conversation.id}:{intent}:{began.timestamp():.0f}"
 
 
 def line(session: Session, desk: Desk, row: DeliveryRow) -> str:

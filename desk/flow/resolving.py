@@ -32,7 +32,8 @@ def question(session: Session, conversation: Conversation, asked: Asked | None) 
     text; None where it was asked, and whoever closes it closes nothing that came after.
 
     Anew it is asked once: who writes on and on can't keep it open. But what everybody is told of,
-    because it can't wait, is closed by no yes of before; of each such topic that is once a call.
+    because it can't wait, is closed by no yes of before; of each such topic that is once a call,
+    and again hours later.
     """
     called = conversation.escalated_at
     if asked is None or (called is not None and asked.at < called):

@@ -16,6 +16,7 @@ from desk.flow.cards import LIMIT
 from desk.flow.composing import length, plain
 from desk.flow.forwarding import forwarded
 from desk.flow.handover import passed_on_text, waiting_text
+from desk.flow.priority import PRIORITY_KEY
 from desk.flow.reporting import report
 from desk.hours import Hours
 from desk.policy import UNPROCESSABLE
@@ -286,20 +287,34 @@ def test_who_heard_it_when_the_person_was_called_does_not_hear_it_while_they_wai
     assert advised.heard() == [f"Put it out first, Ana.\n\n{HANDOVER}"]
 
 
-def test_a_batch_takes_no_more_statements_for_more_who_wait(advised: Stage) -> None:
+@pytest.mark.parametrize("priority", [False, True], ids=["", "cannot wait"])
+@pytest.mark.parametrize("state", ["bot", "waiting", "human"])
+def test_a_batch_takes_no_more_statements_for_more_who_wait(
+    advised: Stage, state: str, priority: bool
+) -> None:
+    pack = with_words(advised.desk.pack, "complaint", priority=priority)
+    advised.desk = replace(advised.desk, pack=pack)
+
     def decide(*people: Person) -> int:
         jobs = []
         for person in people:
-            customers.asked_for_person(advised.desk, advised.update(), person, "/human")
+            if state != "bot":
+                customers.asked_for_person(advised.desk, advised.update(), person, "/human")
+            if state == "human":
+                advised.topic(person, person.chat_id)
+                operators.took(advised.desk, advised.update(), OSCAR, person.chat_id)
             job = advised.write("my roses burn", person)
             assert job is not None
             jobs.append((job, predict("my roses burn", "complaint")))
         said = statements(advised, lambda: advised.decide(*jobs))
-        assert all(advised.heard(person)[-1].startswith("Put it out") for person in people)
+        if state != "human":  # to whom the bot says nothing
+            assert all(advised.heard(person)[-1].startswith("Put it out") for person in people)
         return len(said)
 
     one, *others = (replace(ANA, chat_id=700 + place) for place in range(9))
     assert decide(one) == decide(*others)
+    lines = [row for row in advised.deliveries() if row.key.startswith(PRIORITY_KEY)]
+    assert len(lines) == (9 if priority else 0)
 
 
 def test_who_is_unsurely_in_an_emergency_is_left_to_the_person(advised: Stage) -> None:

@@ -64,6 +64,8 @@ def test_looks_at_what_grows_go_by_the_indexes_made_for_them(taken: Stage) -> No
         assert any(f"ix_{index}" in plan for plan in plans), index
     (turns,) = {plan for plan in plans if "ix_deliveries_shown" in plan}
     assert "ix_deliveries_unfinished" in turns
+    for other in ("ix_deliveries_state_id", "ix_deliveries_chat_id_telegram_id"):
+        assert other not in turns, "it would read what is for other chats, or was sent long ago"
 
 
 def test_the_look_for_new_feedback_reads_none_that_is_older(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from desk.flow.reminding import SINGLE_REMINDERS
 from desk.tables import DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, with_words
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict, with_words
 
 
 @pytest.fixture
@@ -69,6 +69,38 @@ def test_what_can_not_wait_is_told_while_a_colleague_has_the_conversation(urgent
     assert "Ana" in line.payload["text"]
     assert next(text for text in urgent.told() if "I can't go on" in text).startswith("🚨")
     assert urgent.heard(ANA) == [], "the colleague will speak for themselves"
+    urgent.send_all()
+    assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.SENT]
+
+
+def test_so_is_it_once_they_have_replied_to_what_was_said_before(
+    urgent: Stage, clock: Clock
+) -> None:
+    urgent.ask("a person please", intent="talk_to_person")
+    urgent.topic()
+    urgent.reply("hello, this is Oscar")
+    urgent.send_all()
+    clock.move(minutes=5)
+    urgent.ask("I can't go on", intent="complaint")
+    clock.move(seconds=1)
+    operators.noted(urgent.desk, urgent.update(), OSCAR, 77)
+    urgent.send_all()
+    assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.SENT]
+
+
+def test_so_is_it_where_they_replied_while_the_model_was_reading_it(
+    urgent: Stage, clock: Clock
+) -> None:
+    urgent.ask("a person please", intent="talk_to_person")
+    urgent.topic()
+    job = urgent.write("I can't go on")
+    assert job is not None
+    clock.move(seconds=1)
+    urgent.reply("hello, this is Oscar")
+    clock.move(seconds=1)
+    urgent.decide((job, predict("I can't go on", "complaint")))
+    urgent.send_all()
+    assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.SENT]
 
 
 def test_so_is_a_topic_that_is_tapped_then(urgent: Stage) -> None:
@@ -135,7 +167,8 @@ def test_so_is_it_where_a_colleague_opened_the_conversation(urgent: Stage) -> No
     urgent.topic()
     urgent.reply("hello, this is Oscar")
     urgent.ask("I can't go on", intent="complaint")
-    assert len(lines_to_all(urgent)) == 1
+    urgent.send_all()
+    assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.SENT]
 
 
 def test_other_calls_are_no_news_to_everybody(urgent: Stage) -> None:
@@ -151,6 +184,40 @@ def test_it_is_said_once_a_call_however_often_they_write_it(urgent: Stage) -> No
     assert len(lines_to_all(urgent)) == 1
 
 
+@pytest.mark.parametrize("first", ["sent", "cancelled"])
+def test_it_is_said_again_hours_later(urgent: Stage, clock: Clock, first: str) -> None:
+    """Who has replied may be gone by then."""
+    crisis(urgent)
+    clock.move(seconds=1)
+    if first == "sent":
+        urgent.send_all()
+    urgent.reply("I am here")
+    urgent.send_all()
+    assert [row.state for row in lines_to_all(urgent)] == [first]
+    clock.move(minutes=5)
+    crisis(urgent)
+    assert len(lines_to_all(urgent)) == 1, "they are just talking"
+    clock.move(hours=3)
+    for _ in range(2):
+        crisis(urgent)
+    urgent.send_all()
+    assert [row.state for row in lines_to_all(urgent)] == [first, DeliveryState.SENT]
+
+
+def test_it_is_said_of_each_call(urgent: Stage, clock: Clock) -> None:
+    crisis(urgent)
+    job = urgent.write("I can't go on")
+    assert job is not None
+    clock.move(seconds=1)
+    urgent.send_all()
+    urgent.resolve()
+    clock.move(seconds=1)
+    urgent.decide((job, predict("I can't go on", "complaint")))
+    urgent.send_all()
+    assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.SENT] * 2
+    assert len(urgent.conversations()) == 1
+
+
 def test_who_waits_already_and_says_such_a_thing_is_announced_too(urgent: Stage) -> None:
     urgent.desk = replace(
         urgent.desk,
@@ -163,9 +230,17 @@ def test_who_waits_already_and_says_such_a_thing_is_announced_too(urgent: Stage)
     assert [text for text in urgent.told() if text.startswith("🚨 <b>Ana wrote</b>")]
 
 
-def test_a_line_that_comes_too_late_is_not_sent(urgent: Stage) -> None:
+def test_a_line_that_comes_too_late_is_not_sent(urgent: Stage, clock: Clock) -> None:
     crisis(urgent)
+    clock.move(seconds=1)
     operators.operator_wrote(urgent.desk, urgent.update(), OSCAR, 77, 60, "I am here")
+    urgent.send_all()
+    assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.CANCELLED]
+
+
+def test_nor_is_one_of_what_was_resolved(urgent: Stage) -> None:
+    crisis(urgent)
+    urgent.resolve()
     urgent.send_all()
     assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.CANCELLED]
 
