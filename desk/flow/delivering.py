@@ -48,6 +48,9 @@ BARE_KEY = "bare:"
 """How the key begins of what stands in for a card or post that was refused; its key follows."""
 EDIT_METHODS = frozenset({"editMessageText", "editMessageCaption", "editMessageReplyMarkup"})
 DELETE_TOPIC = "deleteForumTopic"
+ERASED_KEY = "erased:"
+"""Begins the key of the deletion of a topic whose customer somebody has erased; their id
+follows."""
 DELETE_MESSAGE = "deleteMessage"
 IDEMPOTENT_METHODS = EDIT_METHODS | {DELETE_TOPIC, DELETE_MESSAGE}
 """May be repeated without harm."""

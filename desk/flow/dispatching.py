@@ -32,6 +32,7 @@ from desk.flow.delivering import (
     DELETE_KEY,
     DELETE_TOPIC,
     EDIT_METHODS,
+    ERASED_KEY,
     LONGEST_WAIT,
     WITHDRAWN,
     cancel,
@@ -59,10 +60,7 @@ log = structlog.get_logger(__name__)
 IN_TURN = 3
 """The rank of customers' words in the operators' chat."""
 DELETED_WITHIN = timedelta(minutes=5)
-"""So long a topic that is to be deleted stands back behind all else."""
-DELETED_AT_ONCE = 20
-"""More topics wait for that only where many customers were erased at once, by RETENTION_DAYS and at
-nobody's wish: each deletion costs one of the calls that customers' words need."""
+"""So long a topic whose customer somebody has erased stands back behind all else."""
 
 
 class _Broken(NamedTuple):
@@ -133,9 +131,9 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     Edits go first, for they cost none of these; then calls for help; then what the bot itself has
     to say, such as its answers to operators, who would otherwise wait for them behind a customer's
     flood (`telling` sees to it that nobody else has many); then what customers wrote, each
-    conversation in its turn, so that no flood holds up the others; then topics are deleted. After
-    five minutes they go with what the bot has to say, unless they are many: who asked to be erased
-    does not wait for a group that is never quiet.
+    conversation in its turn, so that no flood holds up the others; then topics are deleted. Where
+    somebody has erased their customer they go with what the bot has to say after five minutes: who
+    asked for it does not wait for a group that is never quiet. (Of the silent there may be many.)
     Within a conversation their words keep their order; nothing overtakes what is under way, or
     was told to wait, but a deletion that was.
     """
@@ -150,20 +148,10 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
         .where(here, from_customer)
         .group_by(DeliveryRow.conversation_id)
     )
-    waiting = aliased(DeliveryRow)
-    few = (
-        select(func.count() <= DELETED_AT_ONCE)
-        .where(
-            waiting.chat_id == desk.operator_chat_id,
-            waiting.method == DELETE_TOPIC,
-            IS_UNFINISHED,  # which is indexed; under way is none (see above)
-        )
-        .scalar_subquery()
-    )
     overdue = DeliveryRow.created_at < desk.clock() - DELETED_WITHIN
     rank = case(
         (DeliveryRow.method.in_(EDIT_METHODS), 0),
-        (and_(deletes, overdue, _due(desk), few), 2),
+        (and_(deletes, key_begins((ERASED_KEY,)), overdue, _due(desk)), 2),
         (deletes, IN_TURN + 1),
         (key_begins((CARD_KEY, PRIORITY_KEY)), 1),
         (~from_customer, 2),

@@ -27,7 +27,7 @@ from desk.domain import (
     whole_text,
 )
 from desk.flow.composing import LINKED_NAME, has_delivery, shorten
-from desk.flow.delivering import DELETE_TOPIC
+from desk.flow.delivering import DELETE_TOPIC, ERASED_KEY
 from desk.flow.desk import Desk
 from desk.flow.intake import is_stranded, keep_ids
 from desk.flow.lessons import AUTHORITY, taught, taught_messages
@@ -55,6 +55,8 @@ from desk.texts import say
 
 CHUNK = 1000
 """So many updates are looked at in one go."""
+SILENT_KEY = "silent:"
+"""As `ERASED_KEY`, of one who was silent for too long."""
 
 
 class UnderWayError(DeskError):
@@ -343,7 +345,8 @@ def _forget(
     customer.chat_id = _nobodys_chat(customer)
     if topic_chat is not None and topic is not None:
         topic_id = {"message_thread_id": topic}
-        _have_sent(session, now, f"erased:{customer.id}", topic_chat, DELETE_TOPIC, topic_id)
+        key = f"{ERASED_KEY if lessons is None else SILENT_KEY}{customer.id}"
+        _have_sent(session, now, key, topic_chat, DELETE_TOPIC, topic_id)
     return Erased(len(conversations), len(messages), since, topic is not None)
 
 

@@ -25,7 +25,6 @@ from desk.flow import (
     buttons,
     customers,
     delivering,
-    dispatching,
     erasing,
     forwarding,
     intake,
@@ -33,8 +32,9 @@ from desk.flow import (
     operators,
     reminding,
 )
-from desk.flow.composing import add_delivery, operators_text
+from desk.flow.composing import operators_text
 from desk.flow.lessons import learned
+from desk.flow.masked_lessons import MaskedLessons
 from desk.flow.mentions import Mentions
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
 from desk.texts import say
@@ -350,14 +350,15 @@ def test_a_topic_is_deleted_though_the_group_always_has_something_else_to_post(
     assert set(others) == {"sendMessage"}
 
 
-def test_many_who_are_erased_at_once_hold_up_nobodys_words(uma: Stage, clock: Clock) -> None:
+def test_the_silent_who_may_be_many_hold_up_nobodys_words(uma: Stage, clock: Clock) -> None:
+    customer, lessons = uma.customer(UMA), MaskedLessons()
+    lessons.prepare(uma.desk, [uma.conversation(UMA).id])
     with uma.desk.store.writing() as session:
-        for number in range(dispatching.DELETED_AT_ONCE + 1):
-            topic = {"message_thread_id": 7000 + number}
-            key = f"erased:{7000 + number}"
-            add_delivery(session, uma.desk, key, OPERATOR_CHAT, "deleteForumTopic", topic)
-    clock.move(minutes=6)
+        row = session.get_one(Customer, customer.id)
+        erasing._forget(session, row, clock(), lessons, "en")
+    assert len(uma.deliveries(method="deleteForumTopic")) == 1
     _keeps_the_group_busy(uma)
+    clock.move(minutes=6)
     assert set(_next_to_operators(uma)) == {"sendMessage"}
 
 
