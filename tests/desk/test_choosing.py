@@ -191,15 +191,50 @@ def test_a_no_to_several_choices_means_none_of_them(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["the second one please", "option 2", "2nd", "yes the second", "money", "my money back"]
+    "text", ["the second one please", "option 2", "2nd", "yes the second", "I want the second"]
 )
-def test_of_several_choices_one_is_named_by_its_place_or_by_words_of_its_title_alone(
-    stage: Stage, text: str
-) -> None:
+def test_of_several_choices_one_is_named_by_its_place(stage: Stage, text: str) -> None:
     message_id = _asked(stage, **SEVERAL)
     assert stage.write(text) is None
     assert stage.heard()[-1] == "Send us a photo and you get your money back."
     assert stage.feedback() == [(message_id, "clarified", "refund", ANA.chat_id)]
+
+
+@pytest.mark.parametrize("text", ["money", "my money back", "I mean the money", "Money, please!"])
+def test_of_several_choices_words_of_its_title_alone_name_one_and_teach_nothing(
+    stage: Stage, text: str
+) -> None:
+    _asked(stage, **SEVERAL)
+    assert stage.write(text) is None
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+    assert stage.feedback() == []
+    stage.send_all()
+    stage.press(stage.token("up"))
+    assert lessons.learned(stage.desk) == [], "nor does a thumb"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("where?", "Where is it", "my", "i want", "I want to order", "want to order"),
+        *("money?", "is my money back?", "I need one", "the one", "one", "yes one", "I need two"),
+    ],
+)
+def test_words_of_a_title_that_do_not_say_what_it_is_about_are_read_by_the_model(
+    stage: Stage, text: str
+) -> None:
+    _asked(stage, **SEVERAL)
+    assert stage.write(text) is not None
+    assert stage.feedback() == []
+
+
+def test_a_word_for_no_is_no_word_of_a_title(stage: Stage) -> None:
+    title = {"en": "I got the wrong item", "zh": "发错了"}
+    pack = with_words(stage.desk.pack, "refund", title=title)
+    stage.desk = replace(stage.desk, pack=pack)
+    _asked(stage, **SEVERAL)
+    assert stage.write("wrong") is None
+    assert stage.conversation().state is ConversationState.WAITING
 
 
 def test_a_place_is_one_in_the_customers_language(stage: Stage) -> None:
