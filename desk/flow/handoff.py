@@ -151,7 +151,7 @@ def say_added(
     closing: bool = False,
 ) -> None:
     """Tell a customer who waits, and writes while nobody is there, that it was seen; or, where it
-    is `closing` words, that somebody comes all the same, unless they call that off."""
+    is `closing` words, by one who may call that off, that somebody comes all the same."""
     if conversation.state is not ConversationState.WAITING:
         return
     language = language_of(desk, customer)
