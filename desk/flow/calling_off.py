@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Button, ConversationState
-from desk.flow.composing import CALL_OFF, Keyboard, customer_text, has_delivery, language_of
+from desk.domain import Button, ConversationState, DeliveryState
+from desk.flow.composing import (
+    CALL_OFF,
+    TEXT_METHOD,
+    Keyboard,
+    change_keyboard,
+    customer_text,
+    has_delivery,
+    language_of,
+)
 from desk.flow.desk import Desk
 from desk.flow.noting import happened
 from desk.pack import Pack
 from desk.tables import (
+    ButtonRow,
     Conversation,
     Customer,
     DecisionRow,
@@ -29,6 +39,9 @@ that was: it may be opened again, and be over for another reason then."""
 NOT_AGAIN_FOR = timedelta(minutes=10)
 """So long after one call was called off the next one stands: each puts a card into the group, which
 takes 20 messages a minute, and who only calls and calls off would take them all."""
+
+LAST_HEARD = 20
+"""So many of the texts that a customer heard last are looked through for the button."""
 
 
 def call_off_button(
@@ -131,6 +144,39 @@ def call_off(session: Session, desk: Desk, customer: Customer, conversation: Con
         say("called-off", language_of(desk, customer)),
         from_bot=False,  # it stays true where a person had the conversation once
     )
+
+
+def drop_button(
+    session: Session, desk: Desk, inbox_id: int, customer: Customer, conversation: Conversation
+) -> None:
+    """Take away the button under what the customer heard last of those with one, because of an
+    update in which they have typed what stands on it."""
+    query = select(ButtonRow.token).where(
+        ButtonRow.conversation_id == conversation.id, ButtonRow.action == CALL_OFF
+    )
+    tokens = set(session.scalars(query))
+    sent = session.execute(
+        select(DeliveryRow.telegram_id, DeliveryRow.payload)
+        .where(
+            DeliveryRow.conversation_id == conversation.id,
+            DeliveryRow.chat_id == customer.chat_id,
+            DeliveryRow.state == DeliveryState.SENT,
+            DeliveryRow.method == TEXT_METHOD,
+            DeliveryRow.telegram_id.is_not(None),
+        )
+        .order_by(DeliveryRow.id.desc())
+        .limit(LAST_HEARD)
+    )
+    none: dict[str, Any] = {"inline_keyboard": []}
+    for telegram_id, payload in sent:
+        rows = payload.get("reply_markup", none)["inline_keyboard"]
+        if telegram_id is not None and tokens & {
+            button.get("callback_data") for row in rows for button in row
+        }:
+            change_keyboard(
+                session, desk, inbox_id, customer.chat_id, telegram_id, conversation, none
+            )
+            return
 
 
 def was_called_off(session: Session, conversation: Conversation) -> bool:

@@ -80,6 +80,42 @@ def test_who_types_what_stands_on_the_button_calls_it_off_as_well(topic: Stage, 
     assert _call_off(topic) == OVER
 
 
+def test_the_button_goes_as_well_once_what_stands_on_it_is_typed(topic: Stage) -> None:
+    customers.started(topic.desk, topic.update(), ANA)
+    topic.send_all()
+    told = _told_of_a_person(topic)
+    customers.asked_for_help(topic.desk, topic.update(), ANA)
+    topic.send_all()
+    topic.write(say("call-off", "en"))
+    (edit,) = topic.deliveries(ANA.chat_id, method="editMessageReplyMarkup")
+    assert edit.payload == {
+        "message_id": told.telegram_id,
+        "reply_markup": {"inline_keyboard": []},
+    }
+
+
+def test_what_stands_on_a_button_that_was_not_sent_yet_is_typed(stage: Stage) -> None:
+    stage.ask("my roses are dead", intent="complaint")
+    stage.write(say("call-off", "en"))
+    assert stage.conversation().state is ConversationState.RESOLVED
+    assert stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup") == []
+
+
+def test_why_it_can_not_be_called_off_is_said_once_however_often_it_is_typed(
+    urgent: Stage, clock: Clock
+) -> None:
+    urgent.ask("it sparked", intent="complaint")
+    urgent.send_all()
+    heard, posts = urgent.heard(), len(urgent.told())
+    for _ in range(5):
+        assert urgent.write(say("call-off", "en")) is None
+    assert urgent.heard() == [*heard, say("call-off-urgent", "en")]
+    assert len(urgent.told()) == posts + 5, "who is awaited sees each"
+    clock.move(minutes=11)
+    urgent.write(say("call-off", "en"))
+    assert len(urgent.heard()) == len(heard) + 2
+
+
 def test_what_stands_on_the_button_is_typed_in_the_customers_language(topic: Stage) -> None:
     topic.ask("帮帮我", BEN, intent="complaint")
     assert topic.write(say("call-off", "en"), BEN) is not None
