@@ -46,6 +46,10 @@ from desk.sentences import asks
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
 from desk.texts import say
 
+NOT_CALLED_KEY = "not-called:"
+"""Begins the key of what one hears who declines the person that is offered; the id of what they
+said follows."""
+
 
 def give(
     session: Session,
@@ -111,7 +115,7 @@ def replied(
         if wanted:
             call_about(session, desk, customer, conversation, said, question.asked, disliked=True)
         else:
-            key, text = f"not-called:{said.id}", say("not-called", language_of(desk, customer))
+            key, text = f"{NOT_CALLED_KEY}{said.id}", say("not-called", language_of(desk, customer))
             customer_text(session, desk, key, customer, conversation, text, message=said)
         return True
     yes = yes_or_no(said.text, desk.pack.languages)
@@ -133,6 +137,33 @@ def replied(
         _ask_which(*parties, question.asked, question.choices)
     else:
         _none_of_these(*parties, question.asked)
+    return True
+
+
+def took_up(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    declined: Message,
+    said: Message,
+) -> bool:
+    """Call the person whom a customer has `declined`, where they have changed that word to a yes,
+    which is the message `said`, and nothing was said since. Says whether it was such a change."""
+    question = _open_question(session, conversation, declined)
+    if question is None or question.choices is not None:
+        return False
+    if not _wants_person(desk, customer, said.text):
+        return False
+    last = session.scalar(
+        select(Message.delivery_key)
+        .where(Message.conversation_id == conversation.id, Message.id < said.id)
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    if last != f"{NOT_CALLED_KEY}{declined.id}":
+        return False
+    call_about(session, desk, customer, conversation, said, question.asked, disliked=True)
     return True
 
 
