@@ -110,7 +110,8 @@ reply-count = 1, 2, 3, 4, 5, two, three, four, five
 reply-empty =
     what, what's, why, how, when, where, where's, which, who, whose, can, can't, cannot, could, should, will, do, don't, does, doesn't, did, didn't, am, are, is,
     it, it's, be, was, has, had, got, get, me, my, mine, you, your, we, us, our, they, he, she, this, that, these, those, there, here, and, or, but, if,
-    not, no, so, of, on, in, at, by, for, from, with, about, up, out, another, other, any, some, someone, somebody, something, one, still, again, just, now
+    not, no, so, of, on, in, at, by, for, from, with, about, up, out, another, other, any, some, someone, somebody, something, one, still, again, just, now,
+    go, goes, going, gone, went, come, make, work, works, send, talk, talking, back, way, ways, time, times
 
 # And what they type after “Shall I call a colleague?”
 offer-yes =
