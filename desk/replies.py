@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from classifier.likeness import normalised
@@ -45,8 +45,12 @@ def yes_or_no(text: str, languages: Sequence[str], words: tuple[str, str] = MEAN
 
 
 def place(text: str, languages: Sequence[str]) -> int | None:
-    """Which of several a text names by its place alone ("the second one, please": 2)."""
-    said = " ".join(told(text, languages))
+    """Which of several a text names by its place alone ("I'd like the second one, please": 2). A
+    mere number that is wanted is none: "I need two" says how many."""
+    framed = told(text, languages)
+    said = _without(framed, "reply-want", languages)
+    if said != framed and said in _words("reply-count", tuple(languages)):
+        return None
     for number in range(1, MOST + 1):
         if said in _words(f"reply-place-{number}", tuple(languages)):
             return number
@@ -55,14 +59,31 @@ def place(text: str, languages: Sequence[str]) -> int | None:
 
 def means_both(text: str, languages: Sequence[str]) -> bool:
     """Whether a text says that of two things both are meant."""
-    return " ".join(told(text, languages)) in _words("reply-both", tuple(languages))
+    said = _without(told(text, languages), "reply-want", languages)
+    return said in _words("reply-both", tuple(languages))
 
 
-def told(text: str, languages: Sequence[str]) -> list[str]:
-    """The words of a text that say which of several is meant, without those that only frame it
-    ("yes", "the", "please")."""
-    frame = {word for each in _words("reply-frame", tuple(languages)) for word in each.split()}
-    return [word for word in plainly(text).split() if word not in frame]
+def told(text: str, languages: Sequence[str]) -> str:
+    """What a text says of which of several is meant, without what only frames it ("yes", "the",
+    "please")."""
+    return _without(plainly(text), "reply-frame", languages)
+
+
+def says_something(words: Iterable[str], languages: Sequence[str]) -> bool:
+    """Whether any of these words says what a matter is about, as "why", "my" and "want" do not."""
+    known = tuple(languages)
+    empty = _words("reply-empty", known) | _words("reply-want", known)
+    return not {part for each in empty for part in each.split()}.issuperset(words)
+
+
+def _without(said: str, key: str, languages: Sequence[str]) -> str:
+    return " ".join(_phrases(key, tuple(languages)).sub(" ", said).split())
+
+
+@cache
+def _phrases(key: str, languages: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(_words(key, languages), key=len, reverse=True)
+    return re.compile(rf"(?<!\S)(?:{'|'.join(map(re.escape, longest_first))})(?!\S)")
 
 
 @cache

@@ -51,6 +51,8 @@ class Said(NamedTuple):
     """Who wrote it, where a customer forwarded it."""
     is_opening: bool
     """Whether it is /start, or what the bot says to that: so begin all conversations alike."""
+    was_read: bool
+    """Whether it was put before the model, as no file is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +159,13 @@ def said_before(session: Session, message_ids: Sequence[int], texts: int) -> dic
     if not found:
         return found
     rows = session.execute(_said_before(), {"ids": list(message_ids), "texts": texts - 1})
-    for message_id, author, words, is_text, origin, is_opening in rows:
-        found[message_id].append(Said(author, words, is_text, origin, is_opening))
+    for message_id, author, words, is_text, origin, is_opening, was_read in rows:
+        found[message_id].append(Said(author, words, is_text, origin, is_opening, was_read))
     return found
 
 
 @cache
-def _said_before() -> Select[int, Author, str, bool, str | None, bool]:
+def _said_before() -> Select[int, Author, str, bool, str | None, bool, bool]:
     """The query of `said_before`, for messages of these `ids` and from the last but so many `texts`
     on. Made once: that takes ten times as long as to run it."""
     message, earlier = aliased(Message), aliased(Message)
@@ -180,6 +182,7 @@ def _said_before() -> Select[int, Author, str, bool, str | None, bool]:
             _is_text(earlier),
             earlier.forwarded_from,
             _is_opening(earlier),
+            earlier.attempt > 0,
         )
         .join(earlier, earlier.conversation_id == message.conversation_id)
         .where(

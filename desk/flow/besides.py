@@ -76,9 +76,10 @@ def kind(desk: Desk, text: str) -> str | None:
     return say("card-kind", desk.language, kind=found[1].replace(" ", "_")) or None
 
 
-def as_said(desk: Desk, text: str) -> str:
-    """A text as operators read it: what was sent without words is named in their language."""
-    known = kind(desk, text)
+def as_said(desk: Desk, text: str, *, was_read: bool) -> str:
+    """A text as operators read it: what was sent without words is named in their language, but for
+    what was put before the model (`was_read`), which is typed."""
+    known = None if was_read else kind(desk, text)
     return text if known is None else f"[{known}]"
 
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Button, ConversationState
-from desk.flow.composing import CALL_OFF, Keyboard, customer_text, has_delivery, language_of
+from desk.domain import Button, ConversationState, DeliveryState
+from desk.flow.composing import (
+    CALL_OFF,
+    TEXT_METHOD,
+    Keyboard,
+    change_keyboard,
+    customer_text,
+    has_delivery,
+    language_of,
+)
 from desk.flow.desk import Desk
 from desk.flow.noting import happened
 from desk.pack import Pack
 from desk.tables import (
+    ButtonRow,
     Conversation,
     Customer,
     DecisionRow,
@@ -28,6 +39,9 @@ that was: it may be opened again, and be over for another reason then."""
 NOT_AGAIN_FOR = timedelta(minutes=10)
 """So long after one call was called off the next one stands: each puts a card into the group, which
 takes 20 messages a minute, and who only calls and calls off would take them all."""
+
+LAST_HEARD = 20
+"""So many of the texts that a customer heard last are looked through for the button."""
 
 
 def call_off_button(
@@ -55,25 +69,52 @@ def refusal(
         return "call-off-over"
     if cannot_wait(session, desk.pack, conversation):
         return "call-off-urgent"
-    lately = select(DeliveryRow.id).where(
-        DeliveryRow.chat_id == customer.chat_id,
-        DeliveryRow.key.startswith(CALLED_OFF_KEY),
-        DeliveryRow.created_at > desk.clock() - NOT_AGAIN_FOR,
-    )
-    return "call-off-again" if session.scalar(lately.limit(1)) is not None else None
+    lately = session.scalar(_lately(desk, [customer.chat_id]).limit(1))
+    return "call-off-again" if lately is not None else None
+
+
+def may_call_off(
+    session: Session, desk: Desk, waiting: Sequence[tuple[Customer, Conversation]]
+) -> set[int]:
+    """Which of these conversations, by id, their customers can call off now. All are locked, and
+    all of them are asked about at once: a batch may have many."""
+    waits = {
+        conversation.id: customer.chat_id
+        for customer, conversation in waiting
+        if conversation.state is ConversationState.WAITING
+    }
+    if not waits:
+        return set()
+    urgent = set(session.scalars(_urgent(desk.pack, list(waits))))
+    lately = set(session.scalars(_lately(desk, list(waits.values()))))
+    return {id_ for id_, chat_id in waits.items() if id_ not in urgent and chat_id not in lately}
 
 
 def cannot_wait(session: Session, pack: Pack, conversation: Conversation) -> bool:
     """Whether anything said in it may be about a topic with `priority`: people look at that,
     whatever its customer says afterwards. Unlike what everybody is told of at once it need not be
     sure."""
+    return session.scalar(_urgent(pack, [conversation.id]).limit(1)) is not None
+
+
+def _lately(desk: Desk, chat_ids: Sequence[int]) -> Select[int]:
+    """Which of these chats had a call called off a short while ago."""
+    return select(DeliveryRow.chat_id).where(
+        DeliveryRow.chat_id.in_(chat_ids),
+        DeliveryRow.key.startswith(CALLED_OFF_KEY),
+        DeliveryRow.created_at > desk.clock() - NOT_AGAIN_FOR,
+    )
+
+
+def _urgent(pack: Pack, conversation_ids: Sequence[int]) -> Select[int]:
+    """In which of these conversations anything said may be about a topic with `priority`."""
     urgent = sorted(pack.priorities())
-    query = (
-        select(Message.id)
+    return (
+        select(Message.conversation_id)
         .outerjoin(DecisionRow, DecisionRow.message_id == Message.id)
         .outerjoin(PredictionRow, PredictionRow.message_id == Message.id)
         .where(
-            Message.conversation_id == conversation.id,
+            Message.conversation_id.in_(conversation_ids),
             or_(
                 DecisionRow.intent.in_(urgent),
                 # While somebody waits, what is left to that person is decided without an intent.
@@ -84,7 +125,6 @@ def cannot_wait(session: Session, pack: Pack, conversation: Conversation) -> boo
             ),
         )
     )
-    return session.scalar(query.limit(1)) is not None
 
 
 def call_off(session: Session, desk: Desk, customer: Customer, conversation: Conversation) -> None:
@@ -104,6 +144,39 @@ def call_off(session: Session, desk: Desk, customer: Customer, conversation: Con
         say("called-off", language_of(desk, customer)),
         from_bot=False,  # it stays true where a person had the conversation once
     )
+
+
+def drop_button(
+    session: Session, desk: Desk, inbox_id: int, customer: Customer, conversation: Conversation
+) -> None:
+    """Take away the button under what the customer heard last of those with one, because of an
+    update in which they have typed what stands on it."""
+    query = select(ButtonRow.token).where(
+        ButtonRow.conversation_id == conversation.id, ButtonRow.action == CALL_OFF
+    )
+    tokens = set(session.scalars(query))
+    sent = session.execute(
+        select(DeliveryRow.telegram_id, DeliveryRow.payload)
+        .where(
+            DeliveryRow.conversation_id == conversation.id,
+            DeliveryRow.chat_id == customer.chat_id,
+            DeliveryRow.state == DeliveryState.SENT,
+            DeliveryRow.method == TEXT_METHOD,
+            DeliveryRow.telegram_id.is_not(None),
+        )
+        .order_by(DeliveryRow.id.desc())
+        .limit(LAST_HEARD)
+    )
+    none: dict[str, Any] = {"inline_keyboard": []}
+    for telegram_id, payload in sent:
+        rows = payload.get("reply_markup", none)["inline_keyboard"]
+        if telegram_id is not None and tokens & {
+            button.get("callback_data") for row in rows for button in row
+        }:
+            change_keyboard(
+                session, desk, inbox_id, customer.chat_id, telegram_id, conversation, none
+            )
+            return
 
 
 def was_called_off(session: Session, conversation: Conversation) -> bool:

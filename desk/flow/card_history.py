@@ -85,7 +85,7 @@ class CardHistory:
 
 def _line(desk: Desk, said: Said) -> _Line:
     # In one line, or a customer's could begin as if somebody else had said it.
-    words = " ".join(defused(as_said(desk, said.text)).split())
+    words = " ".join(defused(as_said(desk, said.text, was_read=said.was_read)).split())
     if said.forwarded_from is not None:
         words = f"{FORWARDED_SIGN} {defused(said.forwarded_from)}: {words}"
     if said.author is not Author.CUSTOMER:

@@ -188,7 +188,7 @@ def _post_whole(
 
     In a quote as there, or it could pass for a notice of the bot's.
     """
-    whole = f"<blockquote>{inert(besides.as_said(desk, message.text))}</blockquote>" in shown_text
+    whole = f"<blockquote>{inert(_said(desk, message))}</blockquote>" in shown_text
     if whole or message.author is Author.OPERATOR:
         return
     operators_text(
@@ -239,13 +239,17 @@ def card_text(
         tail.append(f"\n{_state_line(session, desk, conversation)}")
 
     head = _head(desk, customer, decision, post=post)
-    said = defused(besides.as_said(desk, message.text))
+    said = defused(_said(desk, message))
     if length(plain(_assembled(head, [], said, tail))) > LIMIT:
         said = shorten(said, EXCERPT)
     if post:
         return _assembled(head, [], said, tail)
     history = _history(session, desk, message)
     return history.fitted(lambda lines: _assembled(head, lines, said, tail), LIMIT)
+
+
+def _said(desk: Desk, message: Message) -> str:
+    return besides.as_said(desk, message.text, was_read=message.attempt > 0)
 
 
 def _head(desk: Desk, customer: Customer, decision: DecisionRow | None, *, post: bool) -> str:

@@ -41,10 +41,14 @@ from desk.policy import (
     UNSURE,
     answered_as,
 )
-from desk.replies import OFFER, means_both, place, plainly, told, yes_or_no
+from desk.replies import OFFER, means_both, place, plainly, says_something, told, yes_or_no
 from desk.sentences import asks
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
 from desk.texts import say
+
+NOT_CALLED_KEY = "not-called:"
+"""Begins the key of what one hears who declines the person that is offered; the id of what they
+said follows."""
 
 
 def give(
@@ -55,10 +59,13 @@ def give(
     said: Message,
     intent: str,
     asked: Message | None = None,
+    *,
+    teaches: bool = True,
 ) -> None:
     """Answer what was chosen, or call a person about it. `said` is the word or tap by which it was,
-    `asked` the message that it explains, where the bot has asked back: that it is now taught."""
-    if asked is not None:
+    `asked` the message that it explains, where the bot has asked back: that it is now taught,
+    unless the choice is not sure enough (`teaches`)."""
+    if asked is not None and teaches:
         note_feedback(session, desk, asked, FeedbackKind.CLARIFIED, customer.chat_id, intent)
     known = desk.pack.intents.get(intent)
     always = known is not None and known.escalate is Escalate.ALWAYS
@@ -92,9 +99,10 @@ def replied(
     no, or where it has asked back, a choice's number or words of its title. Says whether it was
     such a text.
 
-    It counts as the press of that choice, or of the button that calls a person. No to all choices
-    is one more message that leaves in doubt what is meant; a yes to several is asked once which.
-    Like a tap it is no text that teaches. It must be the only one that waits.
+    It counts as the press of that choice, or of the button that calls a person; but what is chosen
+    by words of a title teaches nothing. No to all choices is one more message that leaves in doubt
+    what is meant; a yes to several is asked once which. Like a tap it is no text that teaches. It
+    must be the only one that waits.
     """
     question = _open_question(session, conversation, said)
     if question is None:
@@ -107,11 +115,12 @@ def replied(
         if wanted:
             call_about(session, desk, customer, conversation, said, question.asked, disliked=True)
         else:
-            key, text = f"not-called:{said.id}", say("not-called", language_of(desk, customer))
+            key, text = f"{NOT_CALLED_KEY}{said.id}", say("not-called", language_of(desk, customer))
             customer_text(session, desk, key, customer, conversation, text, message=said)
         return True
     yes = yes_or_no(said.text, desk.pack.languages)
-    chosen = _chosen(desk, customer, question.choices, said.text)
+    named = _chosen(desk, customer, question.choices, said.text)
+    chosen = named or _worded(desk, customer, question.choices, said.text)
     # What stands above the question asks something, too ("Is it sparking?"): a yes may be to that.
     to_either = bool(yes) and question.advice_asks
     if not chosen and not to_either and (yes is None or (yes and question.is_repeated)):
@@ -121,13 +130,40 @@ def replied(
     if to_either:
         hand_over(*parties, unseen(session, question.asked), STILL_UNSURE)
     elif len(chosen) == 1:
-        give(*parties, chosen[0], question.asked)
+        give(*parties, chosen[0], question.asked, teaches=bool(named))
     elif chosen:
-        _give_both(*parties, chosen, question.asked)
+        _give_both(session, desk, customer, conversation, chosen, question.asked)
     elif yes:
         _ask_which(*parties, question.asked, question.choices)
     else:
         _none_of_these(*parties, question.asked)
+    return True
+
+
+def took_up(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    declined: Message,
+    said: Message,
+) -> bool:
+    """Call the person whom a customer has `declined`, where they have changed that word to a yes,
+    which is the message `said`, and nothing was said since. Says whether it was such a change."""
+    question = _open_question(session, conversation, declined)
+    if question is None or question.choices is not None:
+        return False
+    if not _wants_person(desk, customer, said.text):
+        return False
+    last = session.scalar(
+        select(Message.delivery_key)
+        .where(Message.conversation_id == conversation.id, Message.id < said.id)
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    if last != f"{NOT_CALLED_KEY}{declined.id}":
+        return False
+    call_about(session, desk, customer, conversation, said, question.asked, disliked=True)
     return True
 
 
@@ -276,16 +312,25 @@ def _chosen(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -
     number = place(text, languages)
     if number is not None:
         return tuple(choices[number - 1 : number])
-    if len(choices) == 1:
-        return ()  # a word of the one title does not say that it is meant
     if len(choices) == 2 and means_both(text, languages):
         return tuple(choices) if _both(desk, customer, choices) is not None else ()
-    words = set(told(text, languages))
-    fit = [
-        intent
-        for intent, title in zip(choices, titles, strict=True)
-        if words and words <= set(title.split())
-    ]
+    return ()
+
+
+def _worded(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -> tuple[str, ...]:
+    """The one choice that a text means which says nothing but words of its title, and at least one
+    that says what it is about. A question is one of its own; and where there is a single choice, a
+    word of its title does not say that it is meant."""
+    language, languages = language_of(desk, customer), desk.pack.languages
+    if len(choices) == 1 or asks(text):
+        return ()
+    if yes_or_no(text, languages) is not None or place(text, languages) is not None:
+        return ()
+    words = set(told(text, languages).split())
+    if not says_something(words, languages):
+        return ()
+    titles = {intent: plainly(intent_title(desk, intent, language)) for intent in choices}
+    fit = [intent for intent, title in titles.items() if words <= set(title.split())]
     return tuple(fit) if len(fit) == 1 else ()
 
 
@@ -303,7 +348,6 @@ def _give_both(
     desk: Desk,
     customer: Customer,
     conversation: Conversation,
-    said: Message,
     choices: tuple[str, ...],
     asked: Message,
 ) -> None:

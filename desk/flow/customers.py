@@ -14,7 +14,7 @@ from desk.flow.advising import hears_when_back
 from desk.flow.answering import answer
 from desk.flow.bans import is_banned
 from desk.flow.batch import START_KEY
-from desk.flow.calling_off import call_off, call_off_button, cannot_wait, refusal
+from desk.flow.calling_off import call_off, call_off_button, cannot_wait, drop_button, refusal
 from desk.flow.cards import post_message, post_state_card
 from desk.flow.choosing import replied
 from desk.flow.composing import (
@@ -28,7 +28,7 @@ from desk.flow.composing import (
 )
 from desk.flow.conversations import add_message, begin_attempt, enter, find_open, first_pending
 from desk.flow.desk import Desk, who_answers
-from desk.flow.handoff import call_person, copy_file, say_added
+from desk.flow.handoff import call_person, copy_file, say_added, was_just_said
 from desk.flow.handover import waiting_text
 from desk.flow.intake import claim, forget
 from desk.flow.leaving import came_back, left
@@ -197,9 +197,10 @@ def wrote(
 
     Returns the (message id, attempt) to enqueue after the commit. None if there is nothing to
     enqueue: the update was handled before, the customer is banned, it was a reply to a question of
-    the bot that needs no model, or an earlier message of the conversation is still pending, whose
-    decision will bring this one up. So replies keep the order of the questions with any number of
-    workers. What floods the bot is kept and not read.
+    the bot or the words of the button that calls a person off, which need no model, or an earlier
+    message of the conversation is still pending, whose decision will bring this one up. So replies
+    keep the order of the questions with any number of workers. What floods the bot is kept and not
+    read.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
@@ -232,17 +233,23 @@ def ask_model(
     # While another text waits there is more to come than the question that was asked last.
     if alone and first and replied(session, desk, inbox_id, customer, conversation, message):
         return None
-    if _called_off(session, desk, customer, conversation, message):
+    if _called_off(session, desk, inbox_id, customer, conversation, message):
         return None
     message.state = MessageState.PENDING
     return begin_attempt(message, desk.clock()) if first else None
 
 
 def _called_off(
-    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+    session: Session,
+    desk: Desk,
+    inbox_id: int,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
 ) -> bool:
     """Call the person off for whom a customer waits, if their text is what stands on the button for
-    that; where they can't they read why, and that person sees it. Says whether it was such a text.
+    that, which goes; where they can't they read why, if that was not just said, and that person
+    sees it. Says whether it was such a text.
     """
     language = language_of(desk, customer)
     if conversation.state is not ConversationState.WAITING:
@@ -253,10 +260,13 @@ def _called_off(
     if why is None:
         call_off(session, desk, customer, conversation)
         refresh_card(session, desk, customer, conversation)
+        drop_button(session, desk, inbox_id, customer, conversation)
         return True
     pass_on(session, desk, customer, conversation, message)
-    key = f"{NOT_CALLED_OFF_KEY}{message.id}"
-    customer_text(session, desk, key, customer, conversation, say(why, language), message=message)
+    text = say(why, language)
+    if not was_just_said(session, desk, conversation, text):
+        key = f"{NOT_CALLED_OFF_KEY}{message.id}"
+        customer_text(session, desk, key, customer, conversation, text, message=message)
     return True
 
 

@@ -28,6 +28,7 @@ from desk.domain import (
 )
 from desk.flow import batch, priority
 from desk.flow.answering import answer, ask_back
+from desk.flow.calling_off import may_call_off
 from desk.flow.card_history import HISTORY
 from desk.flow.cards import post_message
 from desk.flow.composing import (
@@ -466,6 +467,9 @@ def _apply(
         operator_chat_id=desk.operator_chat_id,
         history=HISTORY,
     )
+    # Nobody is offered a button that would say no.
+    ends = [case for case in cases if case.message.id in closing]
+    free = may_call_off(session, desk, [(case.customer, case.conversation) for case in ends])
     for (message, conversation, customer), decision in zip(cases, decisions, strict=True):
         parties = (session, desk, customer, conversation, message)
         if decision.action is not Action.ESCALATE:  # which `call_person` notes
@@ -481,7 +485,7 @@ def _apply(
                 post_message(*parties)
                 if decision.intent is not None:
                     priority.announce(session, desk, customer, conversation, decision.intent)
-                say_added(*parties, closing=message.id in closing)
+                say_added(*parties, closing=message.id in closing and conversation.id in free)
         _write_whole(conversation, *_CHANGED_BY_DECISIONS)
     batch.end(session)
 

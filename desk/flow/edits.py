@@ -20,6 +20,7 @@ from desk.domain import (
 )
 from desk.flow import besides
 from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, post_message
+from desk.flow.choosing import replied, took_up
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
 from desk.flow.customers import ask_model, held_back, say_nothing, show_undecided
@@ -68,10 +69,10 @@ def customer_changed(
     """A customer has changed a message.
 
     One that waits for the model is read as it is now. In the conversation that is open, one to
-    which the bot has just asked back is read anew, for that may be the reply, and one that was held
-    back in a flood is read at last; and who is awaited or in charge is shown what it has become.
-    Otherwise it was answered, and is only kept. What was no text so far, such as a command, is read
-    as one that is sent.
+    which the bot has just asked back is read anew, for that may be the reply, one that was held
+    back in a flood is read at last, and a no to the offer of a person may become a yes; and who is
+    awaited or in charge is shown what it has become. Otherwise it was answered, and is only kept.
+    What was no text so far, such as a command, is read as one that is sent.
 
     With `is_file` the `text` is a file's caption, or says what it is. `links` are the addresses
     behind its words.
@@ -175,8 +176,12 @@ def _said_anew(
     if unread:
         if held_back(session, desk, customer, conversation, message):
             return None
+        if first and replied(session, desk, inbox_id, customer, conversation, message):
+            return None
         message.state = MessageState.PENDING
         return begin_attempt(message, desk.clock()) if first else None
+    if alone and took_up(session, desk, customer, conversation, written, message):
+        return None
     if not alone:
         show_undecided(session, desk, customer, conversation)
     say_nothing(session, desk, message, CHANGED)

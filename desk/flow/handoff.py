@@ -101,14 +101,14 @@ def call_person(
     about = intent if likely else None
     text = _told(session, desk, customer, conversation, rule, about, waiting=waiting)
     written = message.telegram_id is not None
-    if in_vain and written and _was_just_said(session, desk, conversation, text):
+    if in_vain and written and was_just_said(session, desk, conversation, text):
         return
     topic = intent or (decision.intent if decision is not None else None)
     buttons = call_off_button(desk, customer, conversation, topic)
     customer_text(session, desk, key, customer, conversation, text, buttons, message=message)
 
 
-def _was_just_said(session: Session, desk: Desk, conversation: Conversation, text: str) -> bool:
+def was_just_said(session: Session, desk: Desk, conversation: Conversation, text: str) -> bool:
     """Whether the bot's last words in a conversation said this, a while ago at most."""
     last = session.execute(
         select(Message.text, Message.created_at)
@@ -151,7 +151,7 @@ def say_added(
     closing: bool = False,
 ) -> None:
     """Tell a customer who waits, and writes while nobody is there, that it was seen; or, where it
-    is `closing` words, that somebody comes all the same, unless they call that off."""
+    is `closing` words, by one who may call that off, that somebody comes all the same."""
     if conversation.state is not ConversationState.WAITING:
         return
     language = language_of(desk, customer)

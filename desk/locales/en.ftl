@@ -76,17 +76,42 @@ reply-no =
     no that's not it, no thats not it, no it's not, no its not, no it isn't, no it isnt, it isn't, it isnt, no i didn't,
     no i didnt, i didn't, i didnt, none, none of these, none of those, none of them, no none of these, neither, no neither,
     neither of these, neither of them, wrong, incorrect, something else, no something else
-# Which of several, by its place
-reply-place-1 = 1, 1st, first, one, first one, 1st one
-reply-place-2 = 2, 2nd, second, two, second one, 2nd one
-reply-place-3 = 3, 3rd, third, three, third one, 3rd one
-reply-place-4 = 4, 4th, fourth, four, fourth one, 4th one
-reply-place-5 = 5, 5th, fifth, five, fifth one, 5th one
+# Which of several, by its place; “one” alone says nothing
+reply-place-1 =
+    1, 1st, first, first one, 1st one,
+    option 1, option one, number 1, number one, choice 1, choice one, button 1, button one,
+    first option, first choice, first button, 1st option, 1st choice, 1st button
+reply-place-2 =
+    2, 2nd, second, two, second one, 2nd one,
+    option 2, option two, number 2, number two, choice 2, choice two, button 2, button two,
+    second option, second choice, second button, 2nd option, 2nd choice, 2nd button
+reply-place-3 =
+    3, 3rd, third, three, third one, 3rd one,
+    option 3, option three, number 3, number three, choice 3, choice three, button 3, button three,
+    third option, third choice, third button, 3rd option, 3rd choice, 3rd button
+reply-place-4 =
+    4, 4th, fourth, four, fourth one, 4th one,
+    option 4, option four, number 4, number four, choice 4, choice four, button 4, button four,
+    fourth option, fourth choice, fourth button, 4th option, 4th choice, 4th button
+reply-place-5 =
+    5, 5th, fifth, five, fifth one, 5th one,
+    option 5, option five, number 5, number five, choice 5, choice five, button 5, button five,
+    fifth option, fifth choice, fifth button, 5th option, 5th choice, 5th button
 reply-both = both, both of them, both of these, both of those
 # What may stand around these and around words of a title, and does not say which
 reply-frame =
-    the, a, an, yes, yeah, yep, ok, okay, please, pls, plz, thanks, thank you, i, id, i'd, ill, i'll, want, would, like, need,
-    mean, meant, choose, pick, take, to, it, its, it's, is, that, thats, this, option, number, choice, button
+    the, a, an, yes, yeah, yep, ok, okay, please, pls, plz, thanks, thank you, i mean, i meant, mean, meant, i choose, i pick, choose, pick,
+    it's, its, it is, that's, thats, that is
+# What may stand around these as well, but not around words of a title (“I want to order”)
+reply-want = i, id, i'd, ill, i'll, want, would, like, need, take, have, to
+# And so they say how many, not which
+reply-count = 1, 2, 3, 4, 5, two, three, four, five
+# Words that alone say nothing of what a title is about
+reply-empty =
+    what, what's, why, how, when, where, where's, which, who, whose, can, can't, cannot, could, should, will, do, don't, does, doesn't, did, didn't, am, are, is,
+    it, it's, be, was, has, had, got, get, me, my, mine, you, your, we, us, our, they, he, she, this, that, these, those, there, here, and, or, but, if,
+    not, no, so, of, on, in, at, by, for, from, with, about, up, out, another, other, any, some, someone, somebody, something, one, still, again, just, now,
+    go, goes, going, gone, went, come, make, work, works, send, talk, talking, back, way, ways, time, times
 
 # And what they type after “Shall I call a colleague?”
 offer-yes =

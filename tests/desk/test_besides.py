@@ -1,4 +1,5 @@
-"""Addresses behind a customer's words: people see them, the model doesn't."""
+"""Addresses behind a customer's words, and what stands in place of words: people see them, the
+model doesn't."""
 
 from __future__ import annotations
 
@@ -105,3 +106,14 @@ def test_those_of_a_file_for_who_is_awaited_or_in_charge_stand_in_a_post_before_
     assert "my order page" in post.payload["text"]
     assert "trap.example" in post.payload["text"]
     assert [row.method for row in (copy, plain)] == ["copyMessage"] * 2
+
+
+def test_a_typed_name_of_a_file_is_no_file(stage: Stage) -> None:
+    stage.ask("[photo]", confidence=0.4)
+    stage.ask("you are rude", intent="complaint")
+    customers.sent_file(stage.desk, stage.update(), ANA, 42, "[photo]", links=[TRAP])
+    stage.ask("[video]")
+    card, sent, _, post = stage.deliveries(OPERATOR_CHAT)
+    assert "👤 [photo]" in card.payload["text"]
+    assert "<blockquote>[a photo]</blockquote>" in sent.payload["text"]
+    assert "<blockquote>[video]</blockquote>" in post.payload["text"]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from desk.domain import ConversationState, DeliveryState
+from desk.domain import ConversationState, DeliveryState, Person
 from desk.flow import customers, operators, overview, quiet, reminding
 from desk.flow.calling_off import NOT_AGAIN_FOR
 from desk.tables import Conversation, Customer, DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict, with_words
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict, statements, with_words
 
 GONE = "All right, we'll leave it at that. Write to me at any time."
 OVER = "That request is over already. You can write to me at any time."
@@ -80,6 +80,42 @@ def test_who_types_what_stands_on_the_button_calls_it_off_as_well(topic: Stage, 
     assert _call_off(topic) == OVER
 
 
+def test_the_button_goes_as_well_once_what_stands_on_it_is_typed(topic: Stage) -> None:
+    customers.started(topic.desk, topic.update(), ANA)
+    topic.send_all()
+    told = _told_of_a_person(topic)
+    customers.asked_for_help(topic.desk, topic.update(), ANA)
+    topic.send_all()
+    topic.write(say("call-off", "en"))
+    (edit,) = topic.deliveries(ANA.chat_id, method="editMessageReplyMarkup")
+    assert edit.payload == {
+        "message_id": told.telegram_id,
+        "reply_markup": {"inline_keyboard": []},
+    }
+
+
+def test_what_stands_on_a_button_that_was_not_sent_yet_is_typed(stage: Stage) -> None:
+    stage.ask("my roses are dead", intent="complaint")
+    stage.write(say("call-off", "en"))
+    assert stage.conversation().state is ConversationState.RESOLVED
+    assert stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup") == []
+
+
+def test_why_it_can_not_be_called_off_is_said_once_however_often_it_is_typed(
+    urgent: Stage, clock: Clock
+) -> None:
+    urgent.ask("it sparked", intent="complaint")
+    urgent.send_all()
+    heard, posts = urgent.heard(), len(urgent.told())
+    for _ in range(5):
+        assert urgent.write(say("call-off", "en")) is None
+    assert urgent.heard() == [*heard, say("call-off-urgent", "en")]
+    assert len(urgent.told()) == posts + 5, "who is awaited sees each"
+    clock.move(minutes=11)
+    urgent.write(say("call-off", "en"))
+    assert len(urgent.heard()) == len(heard) + 2
+
+
 def test_what_stands_on_the_button_is_typed_in_the_customers_language(topic: Stage) -> None:
     topic.ask("帮帮我", BEN, intent="complaint")
     assert topic.write(say("call-off", "en"), BEN) is not None
@@ -136,6 +172,43 @@ def test_who_says_goodbye_about_what_cannot_wait_is_offered_nothing(urgent: Stag
     heard = urgent.heard()
     urgent.ask("ok bye", intent="greeting")
     assert urgent.heard() == heard
+
+
+def test_who_has_just_called_somebody_off_is_not_offered_what_would_be_refused(
+    topic: Stage, clock: Clock
+) -> None:
+    _call_off(topic)
+    clock.move(minutes=1)
+    topic.ask("my roses are dead all the same", intent="complaint")
+    heard = topic.heard()
+    topic.ask("never mind bye", intent="greeting")
+    assert topic.heard() == heard
+    clock.move(seconds=NOT_AGAIN_FOR.total_seconds())
+    topic.ask("bye!", intent="greeting")
+    assert topic.heard() == [*heard, say("still-coming", "en")]
+    topic.send_all()
+    assert _call_off(topic) == ""
+
+
+def test_who_said_something_that_cannot_wait_is_not_offered_it_either(urgent: Stage) -> None:
+    customers.asked_for_person(urgent.desk, urgent.update(), ANA, "/human")
+    urgent.ask("it sparks perhaps", intent="complaint", confidence=0.5)
+    heard = urgent.heard()
+    urgent.ask("ok bye", intent="greeting")
+    assert urgent.heard() == heard
+
+
+def test_many_who_say_goodbye_at_once_take_as_many_statements_as_one(stage: Stage) -> None:
+    told = []
+    for size, chats in ((2, 1000), (16, 2000)):
+        people = [Person(chat_id=chats + number, name=f"P{number}") for number in range(size)]
+        for person in people:
+            stage.ask("my roses are dead", person, intent="complaint")
+        jobs = [stage.write("bye", person) for person in people]
+        batch = [(job, predict(intent="greeting")) for job in jobs]
+        told.append(statements(stage, lambda batch=batch: stage.decide(*batch)))
+        assert all(stage.heard(person)[-1] == say("still-coming", "en") for person in people)
+    assert told[0] == told[1]
 
 
 def test_it_is_a_text_like_any_other_where_nobody_is_awaited(topic: Stage) -> None:

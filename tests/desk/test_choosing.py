@@ -191,15 +191,50 @@ def test_a_no_to_several_choices_means_none_of_them(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["the second one please", "option 2", "2nd", "yes the second", "money", "my money back"]
+    "text", ["the second one please", "option 2", "2nd", "yes the second", "I want the second"]
 )
-def test_of_several_choices_one_is_named_by_its_place_or_by_words_of_its_title_alone(
-    stage: Stage, text: str
-) -> None:
+def test_of_several_choices_one_is_named_by_its_place(stage: Stage, text: str) -> None:
     message_id = _asked(stage, **SEVERAL)
     assert stage.write(text) is None
     assert stage.heard()[-1] == "Send us a photo and you get your money back."
     assert stage.feedback() == [(message_id, "clarified", "refund", ANA.chat_id)]
+
+
+@pytest.mark.parametrize("text", ["money", "my money back", "I mean the money", "Money, please!"])
+def test_of_several_choices_words_of_its_title_alone_name_one_and_teach_nothing(
+    stage: Stage, text: str
+) -> None:
+    _asked(stage, **SEVERAL)
+    assert stage.write(text) is None
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+    assert stage.feedback() == []
+    stage.send_all()
+    stage.press(stage.token("up"))
+    assert lessons.learned(stage.desk) == [], "nor does a thumb"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("where?", "Where is it", "my", "i want", "I want to order", "want to order"),
+        *("money?", "is my money back?", "I need one", "the one", "one", "yes one", "I need two"),
+    ],
+)
+def test_words_of_a_title_that_do_not_say_what_it_is_about_are_read_by_the_model(
+    stage: Stage, text: str
+) -> None:
+    _asked(stage, **SEVERAL)
+    assert stage.write(text) is not None
+    assert stage.feedback() == []
+
+
+def test_a_word_for_no_is_no_word_of_a_title(stage: Stage) -> None:
+    title = {"en": "I got the wrong item", "zh": "发错了"}
+    pack = with_words(stage.desk.pack, "refund", title=title)
+    stage.desk = replace(stage.desk, pack=pack)
+    _asked(stage, **SEVERAL)
+    assert stage.write("wrong") is None
+    assert stage.conversation().state is ConversationState.WAITING
 
 
 def test_a_place_is_one_in_the_customers_language(stage: Stage) -> None:
@@ -589,3 +624,63 @@ def test_the_model_says_nothing_of_a_typed_reply(stage: Stage) -> None:
     stage.write("yes")
     with stage.desk.store.reading() as session:
         assert session.get(PredictionRow, stage.said()[-1].id) is None
+
+
+# ---- Replies that are edited ----
+
+
+def _becomes(stage: Stage, text: str) -> tuple[int, int] | None:
+    """Ana changes what she has written last."""
+    telegram_id = stage.said()[-1].telegram_id
+    assert telegram_id is not None
+    return edits.customer_changed(stage.desk, stage.update(), ANA, telegram_id, text)
+
+
+def test_a_yes_to_several_choices_that_is_edited_says_which(stage: Stage) -> None:
+    message_id = _asked(stage, **SEVERAL)
+    stage.write("yes")
+    stage.send_all()
+    assert _becomes(stage, "the second") is None, "the model has nothing to read"
+    assert stage.heard()[-1] == "Send us a photo and you get your money back."
+    assert stage.feedback() == [(message_id, "clarified", "refund", ANA.chat_id)]
+    assert stage.pending_count() == 0
+
+
+def test_a_no_to_the_offer_of_a_person_that_is_edited_to_another_no_calls_nobody(
+    stage: Stage,
+) -> None:
+    _offered(stage)
+    stage.write("no")
+    stage.send_all()
+    heard = len(stage.heard())
+    assert _becomes(stage, "nope") is None
+    assert len(stage.heard()) == heard, "it says nothing new"
+    assert stage.conversation().state is ConversationState.BOT
+
+
+def test_a_no_to_the_offer_of_a_person_that_is_edited_to_a_yes_calls_one_about_the_question(
+    stage: Stage,
+) -> None:
+    message_id = _offered(stage)
+    stage.write("no")
+    stage.send_all()
+    assert _becomes(stage, "yes please") is None
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.decision(message_id).rule == "thumb_down"
+    assert stage.deliveries(OPERATOR_CHAT)[0].key == f"card:{message_id}"
+    assert "<blockquote>yes please</blockquote>" in stage.told()[-1]
+    assert stage.heard()[-1].startswith("I'm passing this to a colleague")
+    posts = len(stage.told())
+    _becomes(stage, "yes please!")
+    assert len(stage.told()) == posts + 1, "who is awaited sees what it has become"
+
+
+def test_a_no_to_the_offer_of_a_person_that_is_edited_later_calls_nobody(stage: Stage) -> None:
+    _offered(stage)
+    stage.write("no")
+    telegram_id = stage.said()[-1].telegram_id
+    assert telegram_id is not None
+    stage.ask("and the tulips", intent="refund")
+    stage.send_all()
+    edits.customer_changed(stage.desk, stage.update(), ANA, telegram_id, "yes please")
+    assert stage.conversation().state is ConversationState.BOT

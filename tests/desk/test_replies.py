@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from desk.replies import MEANT, MOST, OFFER, means_both, place, yes_or_no
+from desk.replies import MEANT, MOST, OFFER, means_both, place, says_something, yes_or_no
 from desk.texts import LANGUAGES, say
 
 
@@ -98,6 +98,9 @@ def test_no_word_means_both(keys: tuple[str, str]) -> None:
         *(("1", 1), ("1st", 1), ("First!", 1), ("the first one", 1), ("yes the first", 1)),
         *(("option 2", 2), ("#2", 2), ("I'd like the second one please", 2), ("number three", 3)),
         *(("第二个！", 2), ("选项3", 3), ("四", 4), ("fifth", 5)),
+        *(("it's the 1st", 1), ("number one", 1), ("I'll take option one", 1), ("two", 2)),
+        *(("one", None), ("I need one", None), ("the one", None), ("I'd like two please", None)),
+        *(("i want 2", None), ("一", 1)),
         *(("6", None), ("not the first", None), ("first roses", None), ("", None), ("yes", None)),
     ],
 )
@@ -111,6 +114,23 @@ def test_one_of_several_is_named_by_its_place(text: str, number: int | None) -> 
 )
 def test_both_are_meant_by_a_word_for_both_alone(text: str, both: bool) -> None:
     assert means_both(text, LANGUAGES) is both
+
+
+@pytest.mark.parametrize(
+    ("words", "something"),
+    [
+        *(
+            ("what is it", False),
+            ("i can t", False),
+            ("want to", False),
+            ("为什么", False),
+            ("gone", False),
+        ),
+        *(("my refund", True), ("i paid", True), ("理赔", True), ("", False)),
+    ],
+)
+def test_words_that_stand_in_any_title_say_nothing(words: str, something: bool) -> None:
+    assert says_something(words.split(), LANGUAGES) is something
 
 
 def test_no_word_names_two_places() -> None:
