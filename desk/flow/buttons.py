@@ -29,13 +29,13 @@ from desk.flow.composing import (
     person_button,
 )
 from desk.flow.conversations import add_message, current_conversation
-from desk.flow.customers import held_back, pass_on, tell_meanwhile
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk, who_answers
 from desk.flow.feedback import note_feedback
 from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.handover import passed_on_text, waiting_text
 from desk.flow.intake import claim, forget
+from desk.flow.passing_on import held_back, pass_on, tell_meanwhile
 from desk.flow.priority import announce
 from desk.flow.ready_answers import (
     BY_HAND,

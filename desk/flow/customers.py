@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Action, Author, ConversationState, MessageState, Person
+from desk.domain import Author, ConversationState, MessageState, Person
 from desk.flow import besides
 from desk.flow.advising import hears_when_back
 from desk.flow.answering import answer
@@ -26,27 +25,31 @@ from desk.flow.composing import (
     privacy_text,
     topic_buttons,
 )
-from desk.flow.conversations import add_message, begin_attempt, enter, find_open, first_pending
+from desk.flow.conversations import begin_attempt, enter, find_open, first_pending
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file, say_added, was_just_said
 from desk.flow.handover import waiting_text
 from desk.flow.intake import claim, forget
 from desk.flow.leaving import came_back, left
-from desk.flow.noting import decided, happened
+from desk.flow.passing_on import (
+    held_back,
+    leave_to_person,
+    pass_on,
+    show_undecided,
+    store_message,
+    tell_meanwhile,
+)
 from desk.flow.quiet import close_if_quiet
 from desk.flow.refreshing import refresh_card
 from desk.pack import Escalate
 from desk.policy import (
     ASKED_FOR_PERSON,
     ATTACHMENT,
-    FLOOD,
     INTENT_NEEDS_PERSON,
-    PERSON_IN_CHARGE,
-    WAITING_FOR_PERSON,
     has_advice,
 )
 from desk.replies import plainly
-from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Inbox, Message
+from desk.tables import Conversation, Customer, Inbox, Message
 from desk.texts import say
 
 HELP = "help"
@@ -55,8 +58,6 @@ NOT_CALLED_OFF_KEY = "not-called-off:"
 follows."""
 LAST_SAID = 20
 """So many of a customer's messages tell whether one is newer than all."""
-FLOOD_SPAN = timedelta(minutes=1)
-"""A flood ends when nothing was held back for that long."""
 
 
 def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> None:
@@ -394,7 +395,7 @@ def sent_file(
             call_person(session, desk, customer, conversation, message, rule)
         else:
             # Called already, and each picture of an album comes as an update of its own.
-            _leave_to_person(session, desk, conversation, message)
+            leave_to_person(session, desk, conversation, message)
             if not gesture:
                 say_added(session, desk, customer, conversation, message)
         show_undecided(session, desk, customer, conversation)
@@ -436,127 +437,3 @@ def _has_written(session: Session, customer: Customer) -> bool:
         .where(Conversation.customer_id == customer.id)
     )
     return session.scalar(query.limit(1)) is not None
-
-
-def _floods(session: Session, desk: Desk, message: Message) -> bool:
-    """Whether the customer has sent more within a minute than the desk answers to."""
-    before = session.scalar(
-        select(Message.created_at)
-        .where(
-            Message.conversation_id == message.conversation_id,
-            Message.author == Author.CUSTOMER,
-            Message.id < message.id,
-        )
-        .order_by(Message.id.desc())
-        .offset(desk.flood_per_minute - 1)
-        .limit(1)
-    )
-    # What is further ahead was written before the clock was put back.
-    return before is not None and abs(message.created_at - before) < FLOOD_SPAN
-
-
-def held_back(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    message: Message,
-) -> bool:
-    """Whether a message is part of a flood: it is kept, and gets no answer of its own.
-
-    The customer is told so once a flood, unless a person is in charge, who speaks for themselves.
-    """
-    if not _floods(session, desk, message):
-        return False
-    say_nothing(session, desk, message, FLOOD)
-    last, customer.flooded_at = customer.flooded_at, message.created_at
-    goes_on = last is not None and abs(message.created_at - last) < FLOOD_SPAN
-    if not goes_on and conversation.state is not ConversationState.HUMAN:
-        text = say("flood", language_of(desk, customer))
-        if conversation.state is ConversationState.WAITING:  # whom no /human calls once more
-            text = waiting_text(session, desk, customer, conversation)
-            hears_when_back(desk, conversation)
-        key = f"flood:{message.id}"
-        customer_text(session, desk, key, customer, conversation, text, message=message)
-    return True
-
-
-def pass_on(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    message: Message,
-) -> None:
-    """Show a command or a press, which the bot leaves to them, to who is awaited or in charge."""
-    show_undecided(session, desk, customer, conversation)
-    _leave_to_person(session, desk, conversation, message)
-    post_message(session, desk, customer, conversation, message)
-
-
-def tell_meanwhile(
-    session: Session,
-    desk: Desk,
-    customer: Customer,
-    conversation: Conversation,
-    message: Message,
-    intent: str,
-) -> None:
-    """Tell a customer who waits what to do about the intent they have chosen; it is passed on."""
-    show_undecided(session, desk, customer, conversation)
-    call_person(session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, intent)
-
-
-def show_undecided(
-    session: Session, desk: Desk, customer: Customer, conversation: Conversation
-) -> None:
-    """Show the person who is awaited or in charge the texts that still wait for the worker.
-
-    What comes after them would overtake them otherwise. They go without suggestions, and count as
-    sent to be classified all the same; a job on its way is of no attempt that counts. Where nobody
-    can be called they are left to the bot.
-    """
-    if who_answers(desk, conversation) is ConversationState.BOT:
-        return
-    waiting = session.scalars(
-        select(Message)
-        .where(Message.conversation_id == conversation.id, IS_PENDING)
-        .order_by(Message.id)
-        .with_for_update()
-    )
-    for message in waiting.all():
-        begin_attempt(message, desk.clock())
-        message.state = MessageState.DECIDED
-        _leave_to_person(session, desk, conversation, message)
-        post_message(session, desk, customer, conversation, message)
-
-
-def _leave_to_person(
-    session: Session, desk: Desk, conversation: Conversation, message: Message
-) -> None:
-    """The decision to say nothing, because a person is awaited or in charge."""
-    in_charge = conversation.state is ConversationState.HUMAN
-    say_nothing(session, desk, message, PERSON_IN_CHARGE if in_charge else WAITING_FOR_PERSON)
-    session.flush()
-
-
-def say_nothing(session: Session, desk: Desk, message: Message, rule: str) -> None:
-    """Keep the decision that a message gets no word, and why."""
-    session.add(
-        DecisionRow(message_id=message.id, action=Action.SILENT, rule=rule, created_at=desk.clock())
-    )
-    decided(session, message.id, Action.SILENT, rule)
-
-
-def store_message(
-    session: Session,
-    desk: Desk,
-    conversation: Conversation,
-    inbox_id: int,
-    telegram_id: int | None,
-    text: str,
-) -> Message:
-    """What a customer has sent as a message of their conversation, and the event that says so."""
-    message = add_message(session, desk, conversation, inbox_id, Author.CUSTOMER, text, telegram_id)
-    happened(session, "message.stored", message=message.id, conversation=conversation.id)
-    return message

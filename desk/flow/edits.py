@@ -23,7 +23,7 @@ from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, post_message
 from desk.flow.choosing import replied, took_up
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
-from desk.flow.customers import ask_model, held_back, say_nothing, show_undecided
+from desk.flow.customers import ask_model
 from desk.flow.delivering import CHANGE_KEY, cancel
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file
@@ -32,6 +32,7 @@ from desk.flow.keeping import lasting_id
 from desk.flow.kept_back import is_note, stays_here
 from desk.flow.noting import happened
 from desk.flow.operators import customer_of, unreachable
+from desk.flow.passing_on import held_back, say_nothing, show_undecided
 from desk.flow.quiet import close_if_quiet
 from desk.flow.replying import written_in_topic
 from desk.flow.taking_back import leave, take_back

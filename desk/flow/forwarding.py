@@ -9,10 +9,10 @@ from desk.flow import besides
 from desk.flow.bans import is_banned
 from desk.flow.cards import post_message
 from desk.flow.conversations import enter
-from desk.flow.customers import held_back, say_nothing, show_undecided, store_message
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
 from desk.flow.intake import claim
+from desk.flow.passing_on import held_back, say_nothing, show_undecided, store_message
 from desk.policy import FORWARDED
 
 
