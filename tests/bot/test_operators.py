@@ -429,7 +429,7 @@ async def test_answer_sends_what_its_words_find_and_has_the_operator_choose_amon
     assert note["message_thread_id"] == thread
     await world.write_topic(thread, "／answer　我的 订单", OMAR)
     (sent,) = await world.said(ann, "Bouquets take 2 days, Ann.")
-    assert labels(sent) == ["Track it"]
+    assert labels(sent) == ["Track it", "Ask a person"]
     (line,) = await world.said(OPERATORS_CHAT, "Omar took over from Olga.")
     assert line["message_thread_id"] == thread
     await world.write_topic(thread, "/answer o")
