@@ -129,12 +129,7 @@ def _likely_of_upset(prediction: Prediction, top: Scored, pack: Pack) -> bool:
     tells_nothing = pack.small_talk() | {pack.policy.out_of_scope}
     if top.name in tells_nothing or not is_sure(prediction, top, pack):
         return False
-    return not may_be_urgent(prediction, pack)
-
-
-def may_be_urgent(prediction: Prediction, pack: Pack) -> bool:
-    """Whether what can't wait is among the likeliest intents of a text, however little so."""
-    return not pack.priorities().isdisjoint(each.name for each in prediction.intent_ranking)
+    return pack.priorities().isdisjoint(each.name for each in prediction.intent_ranking)
 
 
 def in_doubt(decision: Decision) -> bool:

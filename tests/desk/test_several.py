@@ -169,7 +169,9 @@ def test_an_upset_customers_questions_go_to_a_person(pack: Pack) -> None:
 def test_an_upset_message_is_surely_harmless_only_if_all_its_sentences_are(urgent: Pack) -> None:
     upset = predict(intent="order_status", sentiment="negative")
     assert _decide(urgent, upset, [ORDER, HOURS]).likely
-    hardly = predict(intent="refund", others=[("complaint", 0.01)])
+    angry = predict("i am so angry", "refund", others=[("complaint", 0.01)])
+    assert _decide(urgent, upset, [ORDER, angry]).likely
+    hardly = predict(intent="complaint", confidence=0.3)
     said = _decide(urgent, upset, [ORDER, hardly])
     assert (said.rule, said.likely) == ("negative_sentiment", False)
     advised = with_words(urgent, "order_status", meanwhile={"en": "It left on Monday."})
