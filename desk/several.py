@@ -62,7 +62,7 @@ def _of_upset(decision: Decision, sentences: Sequence[Prediction], pack: Pack) -
     """The call for an upset customer. What is said where nobody knows what is the matter is left
     out (`policy._likely_of_upset`) only if no sentence is likeliest to be about what can't wait. To
     ask that it is not among the ten likeliest would be too much: "I am so angry" alone is about
-    anything (of 68 such messages in the packs' tests 41 would be left)."""
+    anything (of 68 such messages that were tried 41 would be left)."""
     intent = pack.intents.get(decision.intent or "")
     if decision.rule != NEGATIVE_SENTIMENT or intent is None or intent.meanwhile is not None:
         return decision
