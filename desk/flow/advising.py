@@ -49,9 +49,9 @@ UNKNOWN = frozenset(
         *(FORWARDED, UNPROCESSABLE, LATE, NEGATIVE_SENTIMENT, MAY_NEED_PERSON),
     }
 )
-"""Those by which nobody knows what is the matter, or how bad it is, but for who is upset about what
-they are surely upset about. A customer who asks for a
-person, or dislikes an answer, says neither; they have seen what the bot had to say."""
+"""Those by which nobody knows what is the matter, or how bad it is (but of who is upset it may be
+known: `Decision.likely`). A customer who asks for a person, or dislikes an answer, says neither;
+they have seen what the bot had to say."""
 SOON = timedelta(minutes=10)
 """So long a customer remembers what they were promised, or told of a person who is called."""
 

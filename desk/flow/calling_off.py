@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
@@ -167,15 +166,12 @@ def drop_button(
         .order_by(DeliveryRow.id.desc())
         .limit(LAST_HEARD)
     )
-    none: dict[str, Any] = {"inline_keyboard": []}
     for telegram_id, payload in sent:
-        rows = payload.get("reply_markup", none)["inline_keyboard"]
+        rows = payload.get("reply_markup", {}).get("inline_keyboard", [])
         if telegram_id is not None and tokens & {
             button.get("callback_data") for row in rows for button in row
         }:
-            change_keyboard(
-                session, desk, inbox_id, customer.chat_id, telegram_id, conversation, none
-            )
+            change_keyboard(session, desk, inbox_id, customer.chat_id, telegram_id, conversation)
             return
 
 

@@ -3,16 +3,15 @@ asked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from sqlalchemy import select, true
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from desk.domain import Action, Decision, DeliveryState, FeedbackKind
-from desk.flow.answered import ANSWER_KEY, CHOSEN_KEY, HANDOVER_KEY, OFFER_KEY
+from desk.domain import Action, Decision, FeedbackKind
+from desk.flow.answered import CHOSEN_KEY, HANDOVER_KEY
 from desk.flow.answering import ask_back, remember_answer
-from desk.flow.besides import may_quote
 from desk.flow.cards import CARD_KEY, LIMIT, is_post, post_message
 from desk.flow.composing import (
     answer_buttons,
@@ -21,7 +20,6 @@ from desk.flow.composing import (
     change_keyboard,
     customer_text,
     has_delivery,
-    intent_title,
     language_of,
     length,
     plain,
@@ -31,6 +29,7 @@ from desk.flow.feedback import note_feedback
 from desk.flow.following import show_following
 from desk.flow.handoff import call_person
 from desk.flow.noting import decided
+from desk.flow.open_question import Question, named, open_question, wants_person, worded
 from desk.pack import Escalate
 from desk.policy import (
     ASKED_FOR_PERSON,
@@ -41,8 +40,7 @@ from desk.policy import (
     UNSURE,
     answered_as,
 )
-from desk.replies import OFFER, means_both, place, plainly, says_something, told, yes_or_no
-from desk.sentences import asks
+from desk.replies import yes_or_no
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
 from desk.texts import say
 
@@ -104,40 +102,68 @@ def replied(
     what is meant; a yes to several is asked once which. Like a tap it is no text that teaches. It
     must be the only one that waits.
     """
-    question = _open_question(session, conversation, said)
+    question = open_question(session, conversation, said)
     if question is None:
         return False
-    if question.choices is None:
-        wanted = _wants_person(desk, customer, said.text)
-        if wanted is None:
-            return False
-        _drop_buttons(session, desk, inbox_id, customer, conversation, question)
-        if wanted:
-            call_about(session, desk, customer, conversation, said, question.asked, disliked=True)
-        else:
-            key, text = f"{NOT_CALLED_KEY}{said.id}", say("not-called", language_of(desk, customer))
-            customer_text(session, desk, key, customer, conversation, text, message=said)
-        return True
-    yes = yes_or_no(said.text, desk.pack.languages)
-    named = _chosen(desk, customer, question.choices, said.text)
-    chosen = named or _worded(desk, customer, question.choices, said.text)
-    # What stands above the question asks something, too ("Is it sparking?"): a yes may be to that.
-    to_either = bool(yes) and question.advice_asks
-    if not chosen and not to_either and (yes is None or (yes and question.is_repeated)):
-        return False
-    _drop_buttons(session, desk, inbox_id, customer, conversation, question)
     parties = (session, desk, customer, conversation, said)
-    if to_either:
-        hand_over(*parties, unseen(session, question.asked), STILL_UNSURE)
-    elif len(chosen) == 1:
-        give(*parties, chosen[0], question.asked, teaches=bool(named))
-    elif chosen:
-        _give_both(session, desk, customer, conversation, chosen, question.asked)
-    elif yes:
-        _ask_which(*parties, question.asked, question.choices)
+    if question.choices is None:
+        act = _to_offer(*parties, question.asked)
     else:
-        _none_of_these(*parties, question.asked)
+        act = _to_choices(*parties, question, question.choices)
+    if act is None:
+        return False
+    if question.telegram_id is not None:  # its buttons go, as they do when one is pressed
+        chat_id, sent = customer.chat_id, question.telegram_id
+        change_keyboard(session, desk, inbox_id, chat_id, sent, conversation)
+    act()
     return True
+
+
+def _to_offer(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    asked: Message,
+) -> Callable[[], None] | None:
+    """What a text has done that replies to the offer of a person about what was `asked`."""
+    parties = (session, desk, customer, conversation)
+    wanted = wants_person(desk, customer, said.text)
+    if wanted is None:
+        return None
+    if wanted:
+        return partial(call_about, *parties, said, asked, disliked=True)
+    key, text = f"{NOT_CALLED_KEY}{said.id}", say("not-called", language_of(desk, customer))
+    return partial(customer_text, session, desk, key, *parties[2:], text, message=said)
+
+
+def _to_choices(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    question: Question,
+    choices: Sequence[str],
+) -> Callable[[], None] | None:
+    """What a text has done that replies to a question with choices."""
+    parties = (session, desk, customer, conversation)
+    yes = yes_or_no(said.text, desk.pack.languages)
+    if yes and question.advice_asks:
+        # What stands above the question asks something, too ("Is it sparking?"): it may be to that.
+        return partial(hand_over, *parties, said, unseen(session, question.asked), STILL_UNSURE)
+    surely = named(desk, customer, choices, said.text)
+    chosen = surely or worded(desk, customer, choices, said.text)
+    if len(chosen) == 1:
+        return partial(give, *parties, said, chosen[0], question.asked, teaches=bool(surely))
+    if chosen:
+        return _both(*parties, chosen, question.asked)
+    if yes is False:
+        return partial(_none_of_these, *parties, said, question.asked)
+    if yes and not question.is_repeated:
+        return partial(_ask_which, *parties, said, question.asked, choices)
+    return None
 
 
 def took_up(
@@ -150,10 +176,10 @@ def took_up(
 ) -> bool:
     """Call the person whom a customer has `declined`, where they have changed that word to a yes,
     which is the message `said`, and nothing was said since. Says whether it was such a change."""
-    question = _open_question(session, conversation, declined)
+    question = open_question(session, conversation, declined)
     if question is None or question.choices is not None:
         return False
-    if not _wants_person(desk, customer, said.text):
+    if not wants_person(desk, customer, said.text):
         return False
     last = session.scalar(
         select(Message.delivery_key)
@@ -225,140 +251,30 @@ def unseen(session: Session, message: Message | None) -> Message | None:
     return None if seen else message
 
 
-class _Question(NamedTuple):
-    asked: Message
-    """The customer's message about which the bot has asked back, or whose answer did not help."""
-    choices: Sequence[str] | None
-    """None: it offers a person."""
-    telegram_id: int | None
-    """The question's own, in the customer's chat."""
-    advice_asks: bool = False
-    """Whether what to do until a person is there stands above it, and is a question as well."""
-    is_repeated: bool = False
-    """Whether it was asked once more, since the reply was a mere yes."""
-
-
-def _open_question(session: Session, conversation: Conversation, said: Message) -> _Question | None:
-    """The question, with choices or whether to call a person, to which a message is the very next
-    word, if it has reached the customer by now and the message does not reply to something else."""
-    key = session.scalar(
-        select(Message.delivery_key)
-        .where(Message.conversation_id == conversation.id, Message.id < said.id)
-        .order_by(Message.id.desc())
-        .limit(1)
-    )
-    if key is None or not key.startswith((ANSWER_KEY, OFFER_KEY)):
-        return None
-    offers_person = key.startswith(OFFER_KEY)
-    # What is asked again about a message has the key of the one because of which it is.
-    because_of = None if offers_person else int(key.removeprefix(ANSWER_KEY))
-    found = session.execute(
-        select(Message, DecisionRow.choices, DeliveryRow.telegram_id, DeliveryRow.payload)
-        .select_from(DeliveryRow)
-        .join(Message, Message.id == DeliveryRow.message_id)
-        .outerjoin(DecisionRow, DecisionRow.message_id == because_of)
-        .where(
-            DeliveryRow.key == key,
-            DeliveryRow.state == DeliveryState.SENT,
-            true() if offers_person else DecisionRow.action == Action.CLARIFY,
-        )
-    ).one_or_none()
-    if found is None:
-        return None
-    asked, choices, telegram_id, payload = found
-    # What they reply to is the question as it was sent: it is kept in another order.
-    if said.quoted is not None and not may_quote(said.quoted, plain(payload.get("text", ""))):
-        return None
-    if offers_person:
-        return _Question(asked, None, telegram_id)
-    if not choices:
-        return None
-    advice = plain(payload.get("text", "")).rpartition("\n\n")[0]
-    return _Question(asked, choices, telegram_id, asks(advice), because_of != asked.id)
-
-
-def _drop_buttons(
-    session: Session,
-    desk: Desk,
-    inbox_id: int,
-    customer: Customer,
-    conversation: Conversation,
-    question: _Question,
-) -> None:
-    """A question's buttons go when it is answered by a word, as they do when one is pressed."""
-    if question.telegram_id is None:
-        return
-    none: dict[str, Any] = {"inline_keyboard": []}
-    change_keyboard(
-        session, desk, inbox_id, customer.chat_id, question.telegram_id, conversation, none
-    )
-
-
-def _wants_person(desk: Desk, customer: Customer, text: str) -> bool | None:
-    """Whether a text accepts the person that is offered (True) or says no; None if neither."""
-    if plainly(text) == plainly(say("talk-to-person", language_of(desk, customer))):
-        return True
-    return yes_or_no(text, desk.pack.languages, OFFER)
-
-
-def _chosen(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -> tuple[str, ...]:
-    """Which of the choices a text means, as they stand on the buttons: one, or two at once."""
-    language, languages = language_of(desk, customer), desk.pack.languages
-    titles = [plainly(intent_title(desk, intent, language)) for intent in choices]
-    if plainly(text) in titles:
-        return (choices[titles.index(plainly(text))],)
-    if (yes := yes_or_no(text, languages)) is not None:
-        return tuple(choices) if yes and len(choices) == 1 else ()
-    number = place(text, languages)
-    if number is not None:
-        return tuple(choices[number - 1 : number])
-    if len(choices) == 2 and means_both(text, languages):
-        return tuple(choices) if _both(desk, customer, choices) is not None else ()
-    return ()
-
-
-def _worded(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -> tuple[str, ...]:
-    """The one choice that a text means which says nothing but words of its title, and at least one
-    that says what it is about. A question is one of its own; and where there is a single choice, a
-    word of its title does not say that it is meant."""
-    language, languages = language_of(desk, customer), desk.pack.languages
-    if len(choices) == 1 or asks(text):
-        return ()
-    if yes_or_no(text, languages) is not None or place(text, languages) is not None:
-        return ()
-    words = set(told(text, languages).split())
-    if not says_something(words, languages):
-        return ()
-    titles = {intent: plainly(intent_title(desk, intent, language)) for intent in choices}
-    fit = [intent for intent, title in titles.items() if words <= set(title.split())]
-    return tuple(fit) if len(fit) == 1 else ()
-
-
-def _both(desk: Desk, customer: Customer, choices: Sequence[str]) -> str | None:
-    """The answers to choices as one text; None where one has none (any more), or it is too long."""
-    known = [desk.pack.intents.get(intent) for intent in choices]
-    if any(intent is None or intent.escalate is Escalate.ALWAYS for intent in known):
-        return None
-    text, _ = answers_together(desk, customer, tuple(choices))
-    return text if text is not None and length(plain(text)) <= LIMIT else None
-
-
-def _give_both(
+def _both(
     session: Session,
     desk: Desk,
     customer: Customer,
     conversation: Conversation,
     choices: tuple[str, ...],
     asked: Message,
-) -> None:
-    """Answer what was asked with all that it was chosen to mean, as one message. It teaches
-    nothing: an example has one intent."""
+) -> Callable[[], None] | None:
+    """What answers a question with all that it was chosen to mean, as one message; None where one
+    has no answer (any more), or that is too long. It teaches nothing: an example has one intent."""
+    known = [desk.pack.intents.get(intent) for intent in choices]
+    if any(intent is None or intent.escalate is Escalate.ALWAYS for intent in known):
+        return None
     text, buttons = answers_together(desk, customer, choices)
-    if text is None:
-        raise ValueError(f"no answer for {' and '.join(choices)}")
-    key = chosen_key(asked, answered_as(choices))
-    customer_text(session, desk, key, customer, conversation, text, buttons, message=asked)
-    remember_answer(desk, conversation, answered_as(choices))
+    if text is None or length(plain(text)) > LIMIT:
+        return None
+    answer = text
+
+    def give_both() -> None:
+        key = chosen_key(asked, answered_as(choices))
+        customer_text(session, desk, key, customer, conversation, answer, buttons, message=asked)
+        remember_answer(desk, conversation, answered_as(choices))
+
+    return give_both
 
 
 def _ask_which(

@@ -180,10 +180,12 @@ def change_keyboard(
     chat_id: int,
     telegram_id: int,
     conversation: Conversation,
-    markup: dict[str, Any],
+    markup: dict[str, Any] | None = None,
 ) -> None:
-    """Have other buttons stand under a message that was sent, because of an update; unless that was
-    the last to be wanted there: who presses a button again and again costs no calls."""
+    """Have other buttons (or, without `markup`, none) stand under a message that was sent, because
+    of an update; unless that was the last to be wanted there: who presses a button again and again
+    costs no calls."""
+    markup = {"inline_keyboard": []} if markup is None else markup
     last = session.scalar(
         select(DeliveryRow.payload)
         .where(

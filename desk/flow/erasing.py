@@ -345,6 +345,7 @@ def _forget(
     customer.chat_id = _nobodys_chat(customer)
     if topic_chat is not None and topic is not None:
         topic_id = {"message_thread_id": topic}
+        # Of who was silent the lessons stay; all else is at somebody's wish.
         key = f"{ERASED_KEY if lessons is None else SILENT_KEY}{customer.id}"
         _have_sent(session, now, key, topic_chat, DELETE_TOPIC, topic_id)
     return Erased(len(conversations), len(messages), since, topic is not None)

@@ -30,6 +30,7 @@ from desk.flow import (
     deciding,
     delivering,
     dispatching,
+    edits,
     handoff,
     intake,
     leases,
@@ -147,6 +148,12 @@ class Stage:
         """A customer writes; returns what is to be enqueued."""
         telegram_id = next(self._telegram_ids)
         return customers.wrote(self.desk, self.update(), person, telegram_id, text)
+
+    def change_last(self, text: str) -> tuple[int, int] | None:
+        """Ana changes what she has written last; returns what is to be enqueued."""
+        telegram_id = self.said()[-1].telegram_id
+        assert telegram_id is not None
+        return edits.customer_changed(self.desk, self.update(), ANA, telegram_id, text)
 
     def decide(self, *jobs: tuple[tuple[int, int], Prediction]) -> list[tuple[int, int]]:
         """The worker decides a batch of (job, prediction) pairs."""
