@@ -6,7 +6,7 @@ refuses every path that is not listed here, before anything is imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -159,6 +159,29 @@ def enqueue_train(connection: Redis, run_id: int, attempt: int) -> None:
             timeout=TRAIN_TIMEOUT,
             result_ttl=RESULT_TTL,
             failure_ttl=FAILURE_TTL,
+def waits_for_database(connection: Redis, job_id: str, *, waits: bool) -> None:
+    """Note that the worker of a trial does nothing now but wait for the database, or no more so:
+    that is no fault of the message's. It lasts as long as the worker's hold on the job."""
+    key = _waits_key(job_id)
+    with leaving_replicas(connection):
+        if waits:
+            connection.set(key, 1, ex=WORKER_TTL)
+        else:
+            connection.delete(key)
+
+
+def waiting_for_database(connection: Redis, job_ids: Sequence[str]) -> set[str]:
+    """Of which of these jobs that is noted."""
+    if not job_ids:
+        return set()
+    found: Any = connection.mget([_waits_key(job_id) for job_id in job_ids])
+    return {job_id for job_id, noted in zip(job_ids, found, strict=True) if noted}
+
+
+def _waits_key(job_id: str) -> str:
+    return f"rq:frontdesk:waits:{job_id}"
+
+
         )
 
 

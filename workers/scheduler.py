@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, time, timedelta
 from enum import Enum, auto
 from pathlib import Path
@@ -57,7 +57,8 @@ QUIET_SECONDS = 60.0
 CLOSE_AT_ONCE = 20
 """What calls people must not wait for these."""
 ALONE_SECONDS = 8.0
-"""A message tried alone that is not done by then has killed its worker, or has frozen it."""
+"""A message tried alone that is not done by then has killed its worker, or has frozen it; but where
+the worker says that it waits for the database it has not."""
 
 
 class Fate(Enum):
@@ -71,6 +72,8 @@ class Fate(Enum):
     ENDED = auto()
     """Failed or finished, without what it stands for. Whoever ended it was alive; but who began
     it may be dead, where another worker's RQ has queued it again after the lease."""
+    SLOW = auto()
+    """The same, but the worker is still connected: it hangs, or is frozen."""
 
 
 class Scheduler:
@@ -186,10 +189,14 @@ class Scheduler:
         # A trial's job, too: it may just have been claimed again, after one that ended by an error.
         jobs = [(queues.classify_job_id(*pair), STUCK_SECONDS) for pair in waiting]
         fates = dict(zip(ids, self._fates(queues.CLASSIFY, jobs), strict=True))
-        deadly = [id_ for id_ in alone if fates[id_] is Fate.DIED]
+        for id_ in self._only_wait(pair for pair in waiting if pair[0] in alone):
+            if fates[id_] is Fate.SLOW:
+                fates[id_] = Fate.UNDER_WAY
+        dead = {id_ for id_ in ids if fates[id_] in (Fate.DIED, Fate.SLOW)}
+        deadly = [id_ for id_ in alone if id_ in dead]
         stuck = [id_ for id_ in ids if fates[id_] is not Fate.UNDER_WAY and id_ not in deadly]
         if stuck:
-            suspected = [id_ for id_ in stuck if fates[id_] is Fate.DIED]
+            suspected = [id_ for id_ in stuck if id_ in dead]
             begun = watching.next_attempts(self._desk, stuck, suspected)
             queues.enqueue_classify(self._connection, begun)
             metrics.AGAIN.inc(len(begun))
@@ -293,8 +300,9 @@ class Scheduler:
                 missing = all_queued is not None and job_id.encode() not in all_queued
                 fates.append(Fate.GONE if missing else Fate.UNDER_WAY)
             elif status == b"started":
-                patience = 2 * seconds if worker in listening else seconds
-                fates.append(Fate.UNDER_WAY if age <= patience else Fate.DIED)
+                late = Fate.SLOW if worker in listening else Fate.DIED
+                patience = 2 * seconds if late is Fate.SLOW else seconds
+                fates.append(Fate.UNDER_WAY if age <= patience else late)
             else:
                 fates.append(Fate.ENDED)
         return fates
@@ -317,6 +325,13 @@ class Scheduler:
 
 
 def run(
+    def _only_wait(self, attempts: Iterable[tuple[int, int]]) -> list[int]:
+        """Of which of these trials, by (message id, attempt), the worker says that it is waiting
+        for the database: the message, which it has not begun to read or has read, harms nobody."""
+        jobs = {queues.classify_job_id(*attempt): attempt[0] for attempt in attempts}
+        noted = queues.waiting_for_database(self._connection, list(jobs))
+        return [jobs[job_id] for job_id in noted]
+
     desk: Desk,
     redis_url: str,
     *,
