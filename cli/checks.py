@@ -215,7 +215,8 @@ def clock(settings: Settings, desk: Desk) -> Iterator[Finding]:
 
 
 def redis(settings: Settings) -> Iterator[Finding]:
-    from cli.redis_fit import check_redis, eviction
+    from cli.redis_fit import check_redis, eviction, is_shared
+    from desk import queues
 
     run = rundir.running(settings.data_dir)
     url = settings.redis_url or (run or {}).get("redis_url")
@@ -225,11 +226,14 @@ def redis(settings: Settings) -> Iterator[Finding]:
     try:
         check_redis(str(url))
         policy = eviction(str(url))
+        shared = is_shared(str(url))
     except CommandError as error:
         yield Finding("redis", Status.FAIL, str(error))
         return
     kind = "the server of REDIS_URL" if settings.redis_url else "the embedded server"
     yield Finding("redis", Status.OK, f"{kind} answers")
+    if shared:
+        yield Finding("redis", Status.FAIL, queues.SHARED, queues.OWN_NUMBER)
     if policy:
         detail = f"throws the queue's keys away when it is full (maxmemory-policy {policy})"
         yield Finding("redis", Status.WARN, detail, "Set maxmemory-policy noeviction")

@@ -36,6 +36,14 @@ def check_redis(url: str) -> None:
             raise MisconfiguredError(f"Redis answers, but {_refusal(error)}") from None
 
 
+def is_shared(url: str) -> bool:
+    """Whether another desk uses that database as well. Raises as `ping_redis` does."""
+    from desk import queues
+
+    with _redis(url) as client:
+        return queues.is_shared(client)
+
+
 def eviction(url: str) -> str | None:
     """The policy by which a server throws keys away once it is full; None if it does not, or does
     not say. Raises as `ping_redis` does."""

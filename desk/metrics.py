@@ -212,6 +212,7 @@ for _chore in (
     "erase_old",
     "keep_ids",
     "note_erased",
+    "share_no_redis",
 ):
     CHORES_FAILED.labels(_chore)
 

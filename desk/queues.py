@@ -6,7 +6,7 @@ refuses every path that is not listed here, before anything is imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,17 @@ WAKE_SENDER = "frontdesk:wake:sender"
 """Pub/sub channel on which a process says that deliveries are waiting. A hint: SQL is the truth."""
 WAKE_LANES = "frontdesk:wake:lanes"
 """The same for updates that a standby bot has stored, which the active bot handles."""
+
+
+SHARED_SECONDS = 60
+"""After so long without another sign of it another desk is gone."""
+SHARED_TIMES = 3
+"""So many signs of it make another desk."""
+SHARED = "another desk uses this database of Redis, too, and each takes the jobs of the other"
+OWN_NUMBER = "Give each desk a number of its own at the end of REDIS_URL (docs/deploy.md)"
+
+_SIGNED = "rq:frontdesk:signed"
+_OTHERS = "rq:frontdesk:others"
 
 
 class JobNotAllowedError(Exception):
@@ -148,6 +159,29 @@ def decided(connection: Redis, following: Iterable[tuple[int, int]]) -> None:
     enqueue_classify(connection, following)
 
 
+def waits_for_database(connection: Redis, job_id: str, *, waits: bool) -> None:
+    """Note that the worker of a trial does nothing now but wait for the database, or no more so:
+    that is no fault of the message's. It lasts as long as the worker's hold on the job."""
+    key = _waits_key(job_id)
+    with leaving_replicas(connection):
+        if waits:
+            connection.set(key, 1, ex=WORKER_TTL)
+        else:
+            connection.delete(key)
+
+
+def waiting_for_database(connection: Redis, job_ids: Sequence[str]) -> set[str]:
+    """Of which of these jobs that is noted."""
+    if not job_ids:
+        return set()
+    found: Any = connection.mget([_waits_key(job_id) for job_id in job_ids])
+    return {job_id for job_id, noted in zip(job_ids, found, strict=True) if noted}
+
+
+def _waits_key(job_id: str) -> str:
+    return f"rq:frontdesk:waits:{job_id}"
+
+
 def enqueue_train(connection: Redis, run_id: int, attempt: int) -> None:
     """Enqueue a training run by its id."""
     with leaving_replicas(connection):
@@ -160,6 +194,28 @@ def enqueue_train(connection: Redis, run_id: int, attempt: int) -> None:
             result_ttl=RESULT_TTL,
             failure_ttl=FAILURE_TTL,
         )
+
+
+def sign(connection: Redis, name: str, *, again: bool) -> bool:
+    """Note that the scheduler of that name works here; says whether another desk's does as well.
+
+    One desk has one at a time. So where it signs `again` and the last one to sign was another, that
+    is another desk's, or once this desk's own that was frozen: a few such times in a row count.
+    """
+    with leaving_replicas(connection):
+        last = connection.set(_SIGNED, name, ex=SHARED_SECONDS, get=True)
+        if again and last not in (None, name.encode()):
+            with connection.pipeline() as pipeline:
+                pipeline.incr(_OTHERS)
+                pipeline.expire(_OTHERS, SHARED_SECONDS)
+                pipeline.execute()
+    return is_shared(connection)
+
+
+def is_shared(connection: Redis) -> bool:
+    """Whether another desk has used this database of Redis in the last minute, too, as far as the
+    schedulers of both have seen."""
+    return int(connection.get(_OTHERS) or 0) >= SHARED_TIMES
 
 
 def check_writes(connection: Redis) -> None:

@@ -191,12 +191,23 @@ class Inference:
             return False
         # Before the commit, whose answer may be lost: the retry is ours all the same.
         self._trying = attempt
+        self._note_trial(message, waits=True)
         if not deciding.begin_trial(self._desk, message):
             self._trying = None
+            self._note_trial(message, waits=False)
             return False
         log.warning("message.tried_alone", message=message.id)
+        self._note_trial(message, waits=False)
         self._decide([message])
         return True
+
+    def _note_trial(self, message: PendingMessage, *, waits: bool) -> None:
+        """Have the scheduler know whether the trial waits for the database or for the model."""
+        job_id = queues.classify_job_id(message.id, message.attempt)
+        try:
+            queues.waits_for_database(self._connection, job_id, waits=waits)
+        except RedisError as error:
+            log.warning("redis_away", reason=str(error))
 
     def _decide(self, messages: list[PendingMessage]) -> None:
         if not messages:
@@ -223,6 +234,9 @@ class Inference:
             (message.id, message.attempt): list(islice(others, len(parts)))
             for message, parts in zip(messages, sentences, strict=True)
         }
+        for message in messages:
+            if message.trial:
+                self._note_trial(message, waits=True)
         predicted = time.perf_counter()
         with bound_contextvars(model=predictions[0].model):
             following = deciding.decide_batch(

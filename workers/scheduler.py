@@ -7,9 +7,10 @@ lost enqueue costs seconds, not messages.
 from __future__ import annotations
 
 import math
+import secrets
 import signal
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, time, timedelta
 from enum import Enum, auto
 from pathlib import Path
@@ -54,10 +55,13 @@ REDIS_SECONDS = 5.0
 """A Redis that does not answer for so long is away: calling people must not wait for it."""
 QUIET_SECONDS = 60.0
 """How often conversations are looked for that are over for being quiet."""
+SIGN_SECONDS = 5.0
+"""How often another desk is looked for in Redis: each look fails where Redis is away."""
 CLOSE_AT_ONCE = 20
 """What calls people must not wait for these."""
 ALONE_SECONDS = 8.0
-"""A message tried alone that is not done by then has killed its worker, or has frozen it."""
+"""A message tried alone that is not done by then has killed its worker, or has frozen it; but where
+the worker says that it waits for the database it has not."""
 
 
 class Fate(Enum):
@@ -68,6 +72,8 @@ class Fate(Enum):
     """There is no such job, or no queue has it: Redis lost it, or it was never enqueued."""
     DIED = auto()
     """A worker began it and has not ended it: dead, most likely."""
+    SLOW = auto()
+    """The same, but the worker is still connected: it hangs, or is frozen."""
     ENDED = auto()
     """Failed or finished, without what it stands for. Whoever ended it was alive; but who began
     it may be dead, where another worker's RQ has queued it again after the lease."""
@@ -91,7 +97,7 @@ class Scheduler:
         self._retrain_at = retrain_at
         days = None if retention_days is None else timedelta(days=retention_days)
         self._retention = Retention(desk, days, erasures, self._wake_sender)
-        self._close_from = 0.0
+        self._close_from = self._sign_from = 0.0
         self._redis_away = False
         """Whether Redis failed in this tick. One that is silent costs `REDIS_SECONDS` a command,
         and a tick must not outlast the lease."""
@@ -99,6 +105,7 @@ class Scheduler:
         self._sure_from = 0.0
         self._clock_differs = False
         self._numsub_refused = False
+        self._name, self._signed = secrets.token_hex(8), False
         self._failing: dict[str, str] = {}
         """The last error of each chore that fails over its data."""
 
@@ -115,8 +122,11 @@ class Scheduler:
             *(self.give_up_late, self.enqueue_stuck, self.enqueue_runs, self.remind),
             *(self.close_quiet, self._retention.erase_old),
         )
-        by_redis = (self.enqueue_stuck, self.enqueue_runs, self.retrain)
-        others = (self.retrain, self._retention.note_erased, self._retention.keep_ids)
+        by_redis = (self.enqueue_stuck, self.enqueue_runs, self.retrain, self.share_no_redis)
+        others = (
+            *(self.retrain, self._retention.note_erased, self._retention.keep_ids),
+            self.share_no_redis,
+        )
         for chore in (self.compare_clocks, *by_age, *others):
             if self._clock_differs and chore in by_age:
                 continue
@@ -147,6 +157,7 @@ class Scheduler:
     def hesitate(self) -> None:
         """Somebody else was in charge, or the database away: what is silent need not be dead."""
         self._sure_from = boottime() + HESITATE_SECONDS
+        self._signed = False
 
     def compare_clocks(self) -> None:
         """By a clock that differs every age is wrong, and each message would be late at once.
@@ -186,10 +197,14 @@ class Scheduler:
         # A trial's job, too: it may just have been claimed again, after one that ended by an error.
         jobs = [(queues.classify_job_id(*pair), STUCK_SECONDS) for pair in waiting]
         fates = dict(zip(ids, self._fates(queues.CLASSIFY, jobs), strict=True))
-        deadly = [id_ for id_ in alone if fates[id_] is Fate.DIED]
+        for id_ in self._only_wait(pair for pair in waiting if pair[0] in alone):
+            if fates[id_] is Fate.SLOW:
+                fates[id_] = Fate.UNDER_WAY
+        dead = {id_ for id_ in ids if fates[id_] in (Fate.DIED, Fate.SLOW)}
+        deadly = [id_ for id_ in alone if id_ in dead]
         stuck = [id_ for id_ in ids if fates[id_] is not Fate.UNDER_WAY and id_ not in deadly]
         if stuck:
-            suspected = [id_ for id_ in stuck if fates[id_] is Fate.DIED]
+            suspected = [id_ for id_ in stuck if id_ in dead]
             begun = watching.next_attempts(self._desk, stuck, suspected)
             queues.enqueue_classify(self._connection, begun)
             metrics.AGAIN.inc(len(begun))
@@ -256,6 +271,16 @@ class Scheduler:
         if closed:
             log.info("conversations.closed", conversations=closed, quiet=True)
 
+    def share_no_redis(self) -> None:
+        """Fail, and so be told of, while another desk uses the same database of Redis."""
+        if boottime() < self._sign_from:
+            return
+        self._sign_from = boottime() + SIGN_SECONDS
+        again, self._signed = self._signed, True
+        if queues.sign(self._connection, self._name, again=again):
+            self._sign_from = 0.0  # at once, or it would pass for mended in between
+            raise DeskError(f"{queues.SHARED}. {queues.OWN_NUMBER}")
+
     def _wake_sender(self) -> None:
         """Without it the sender finds what waits at its next look."""
         if not self._redis_away:
@@ -293,11 +318,19 @@ class Scheduler:
                 missing = all_queued is not None and job_id.encode() not in all_queued
                 fates.append(Fate.GONE if missing else Fate.UNDER_WAY)
             elif status == b"started":
-                patience = 2 * seconds if worker in listening else seconds
-                fates.append(Fate.UNDER_WAY if age <= patience else Fate.DIED)
+                late = Fate.SLOW if worker in listening else Fate.DIED
+                patience = 2 * seconds if late is Fate.SLOW else seconds
+                fates.append(Fate.UNDER_WAY if age <= patience else late)
             else:
                 fates.append(Fate.ENDED)
         return fates
+
+    def _only_wait(self, attempts: Iterable[tuple[int, int]]) -> list[int]:
+        """Of which of these trials, by (message id, attempt), the worker says that it is waiting
+        for the database: the message, which it has not begun to read or has read, harms nobody."""
+        jobs = {queues.classify_job_id(*attempt): attempt[0] for attempt in attempts}
+        noted = queues.waiting_for_database(self._connection, list(jobs))
+        return [jobs[job_id] for job_id in noted]
 
     def _listening(self, workers: Collection[bytes]) -> set[bytes]:
         """Which of these workers are connected: RQ's listen for commands while they live."""

@@ -222,7 +222,7 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
 def _call_off(press: _Press) -> Pressed:
     """End the very conversation in which the customer was told that a person comes."""
     session, desk, customer = press.session, press.desk, press.customer
-    why = refusal(session, desk, customer, press.conversation)
+    why = refusal(session, desk, press.conversation)
     if why is not None:
         return Pressed(say(why, language_of(desk, customer)), alert=True)
     _tapped(press, press.conversation)

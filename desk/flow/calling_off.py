@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Select, and_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from desk.domain import Button, ConversationState, DeliveryState
+from desk.domain import Author, Button, ConversationState, DeliveryState
 from desk.flow.composing import (
     CALL_OFF,
     TEXT_METHOD,
@@ -36,8 +36,9 @@ CALLED_OFF_KEY = "called-off:"
 """Begins the key of what one hears who has called it off; the conversation's id follows, and when
 that was: it may be opened again, and be over for another reason then."""
 NOT_AGAIN_FOR = timedelta(minutes=10)
-"""So long after one call was called off the next one stands: each puts a card into the group, which
-takes 20 messages a minute, and who only calls and calls off would take them all."""
+"""So long after one call was called off the next one stands, if it comes of what they said since:
+each puts a card into the group, which takes 20 messages a minute, and who only calls and calls off
+would take them all."""
 
 LAST_HEARD = 20
 """So many of the texts that a customer heard last are looked through for the button."""
@@ -57,10 +58,8 @@ def call_off_button(
     return [[Button(say("call-off", language_of(desk, customer)), CALL_OFF)]]
 
 
-def refusal(
-    session: Session, desk: Desk, customer: Customer, conversation: Conversation
-) -> str | None:
-    """Why a customer can't call a conversation off, as the name of a text; None where they can.
+def refusal(session: Session, desk: Desk, conversation: Conversation) -> str | None:
+    """Why its customer can't call a conversation off, as the name of a text; None where they can.
     Both are locked."""
     if conversation.state is ConversationState.HUMAN:
         return "call-off-taken"
@@ -68,25 +67,22 @@ def refusal(
         return "call-off-over"
     if cannot_wait(session, desk.pack, conversation):
         return "call-off-urgent"
-    lately = session.scalar(_lately(desk, [customer.chat_id]).limit(1))
+    lately = session.scalar(_lately(desk, [conversation.id]).limit(1))
     return "call-off-again" if lately is not None else None
 
 
-def may_call_off(
-    session: Session, desk: Desk, waiting: Sequence[tuple[Customer, Conversation]]
-) -> set[int]:
+def may_call_off(session: Session, desk: Desk, conversations: Sequence[Conversation]) -> set[int]:
     """Which of these conversations, by id, their customers can call off now. All are locked, and
     all of them are asked about at once: a batch may have many."""
-    waits = {
-        conversation.id: customer.chat_id
-        for customer, conversation in waiting
+    waits = [
+        conversation.id
+        for conversation in conversations
         if conversation.state is ConversationState.WAITING
-    }
+    ]
     if not waits:
         return set()
-    urgent = set(session.scalars(_urgent(desk.pack, list(waits))))
-    lately = set(session.scalars(_lately(desk, list(waits.values()))))
-    return {id_ for id_, chat_id in waits.items() if id_ not in urgent and chat_id not in lately}
+    urgent, lately = _urgent(desk.pack, waits), _lately(desk, waits)
+    return set(waits).difference(session.scalars(urgent), session.scalars(lately))
 
 
 def cannot_wait(session: Session, pack: Pack, conversation: Conversation) -> bool:
@@ -96,12 +92,32 @@ def cannot_wait(session: Session, pack: Pack, conversation: Conversation) -> boo
     return session.scalar(_urgent(pack, [conversation.id]).limit(1)) is not None
 
 
-def _lately(desk: Desk, chat_ids: Sequence[int]) -> Select[int]:
-    """Which of these chats had a call called off a short while ago."""
-    return select(DeliveryRow.chat_id).where(
-        DeliveryRow.chat_id.in_(chat_ids),
-        DeliveryRow.key.startswith(CALLED_OFF_KEY),
-        DeliveryRow.created_at > desk.clock() - NOT_AGAIN_FOR,
+def _lately(desk: Desk, conversation_ids: Sequence[int]) -> Select[int]:
+    """In which of these conversations somebody was called for what their customer has said since
+    they called somebody off, a short while ago. Whoever is called for what they had written before,
+    since it is late, say, can be called off as well: of such messages there are soon none left."""
+    called_off, said = aliased(Message), aliased(Message)
+    return (
+        select(Conversation.id)
+        .join(Customer, Customer.id == Conversation.customer_id)
+        .join(DeliveryRow, DeliveryRow.chat_id == Customer.chat_id)
+        .join(
+            called_off,
+            and_(
+                called_off.conversation_id == DeliveryRow.conversation_id,
+                called_off.delivery_key == DeliveryRow.key,
+            ),
+        )
+        .join(said, said.conversation_id == Conversation.id)
+        .where(
+            Conversation.id.in_(conversation_ids),
+            DeliveryRow.key.startswith(CALLED_OFF_KEY),
+            DeliveryRow.created_at > desk.clock() - NOT_AGAIN_FOR,
+            said.author == Author.CUSTOMER,
+            said.id > called_off.id,
+            # Not what came after the call, such as these words by which they would call it off.
+            said.created_at <= Conversation.escalated_at,
+        )
     )
 
 

@@ -257,7 +257,7 @@ def _called_off(
         return False
     if plainly(message.text) != plainly(say("call-off", language)):
         return False
-    why = refusal(session, desk, customer, conversation)
+    why = refusal(session, desk, conversation)
     if why is None:
         call_off(session, desk, customer, conversation)
         refresh_card(session, desk, customer, conversation)

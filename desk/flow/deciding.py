@@ -469,7 +469,7 @@ def _apply(
     )
     # Nobody is offered a button that would say no.
     ends = [case for case in cases if case.message.id in closing]
-    free = may_call_off(session, desk, [(case.customer, case.conversation) for case in ends])
+    free = may_call_off(session, desk, [case.conversation for case in ends])
     for (message, conversation, customer), decision in zip(cases, decisions, strict=True):
         parties = (session, desk, customer, conversation, message)
         if decision.action is not Action.ESCALATE:  # which `call_person` notes

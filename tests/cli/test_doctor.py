@@ -15,6 +15,7 @@ from redis import Redis
 from classifier import registry
 from cli import rundir
 from cli.findings import Status
+from desk import queues
 from desk.domain import FeedbackKind
 from desk.flow import clocks
 from desk.flow.desk import Desk
@@ -338,6 +339,19 @@ def test_doctor_warns_of_a_redis_that_throws_keys_away(
         found = checks(frontdesk("doctor", "--json"))["redis"]
     assert found["status"] == "warn"
     assert "noeviction" in found["hint"]
+
+
+def test_doctor_finds_another_desk_in_the_same_database_of_redis(
+    tmp_path: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with embedded_redis(tmp_path / "redis") as running, Redis.from_url(running.url) as server:
+        monkeypatch.setenv("REDIS_URL", running.url)
+        for name in "abab":  # as the schedulers of two desks do
+            queues.sign(server, name, again=True)
+        found = checks(frontdesk("doctor", "--json"))["redis"]
+    assert found["status"] == "fail"
+    assert "another desk" in found["detail"]
+    assert "REDIS_URL" in found["hint"]
 
 
 def test_doctor_warns_of_a_server_that_would_keep_a_dead_clients_locks(

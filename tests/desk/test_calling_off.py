@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from desk.domain import ConversationState, DeliveryState, Person
-from desk.flow import customers, operators, overview, quiet, reminding
+from desk.flow import customers, deciding, operators, overview, quiet, reminding
 from desk.flow.calling_off import NOT_AGAIN_FOR
 from desk.tables import Conversation, Customer, DeliveryRow
 from desk.texts import say
@@ -305,6 +305,41 @@ def test_a_message_that_is_still_to_be_read_is_read_by_the_bot_that_calls_anew(
     assert topic.conversation().state is ConversationState.WAITING
     assert topic.heard()[-1].startswith("I'm passing this to a colleague")
     assert "waiting for a person" in _card(topic)
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_whom_a_message_of_before_calls_because_it_is_late_can_be_called_off_as_well(
+    topic: Stage, clock: Clock, typed: bool
+) -> None:
+    job = topic.write("my kitchen burns")
+    assert job is not None
+    _call_off(topic)
+    clock.move(seconds=20)
+    deciding.give_up(topic.desk, [job[0]])
+    topic.send_all()
+    assert topic.heard()[-1].startswith(say("late", "en"))
+    assert topic.conversation().state is ConversationState.WAITING
+    clock.move(seconds=5)
+    if typed:
+        topic.write(say("call-off", "en"))
+    else:
+        assert _call_off(topic) == ""
+    assert topic.conversation().state is ConversationState.RESOLVED
+    assert topic.heard()[-1] == GONE
+
+
+def test_who_writes_after_calling_off_what_is_late_does_not_call_that_off_as_well(
+    topic: Stage, clock: Clock
+) -> None:
+    for _ in range(2):
+        _call_off(topic)
+        job = topic.write("my kitchen burns")
+        assert job is not None
+        clock.move(seconds=20)
+        deciding.give_up(topic.desk, [job[0]])
+        topic.send_all()
+        assert _call_off(topic) == say("call-off-again", "en")
+        clock.move(seconds=NOT_AGAIN_FOR.total_seconds())
 
 
 def test_who_calls_and_calls_off_again_and_again_fills_no_group(topic: Stage, clock: Clock) -> None:

@@ -426,16 +426,20 @@ def test_each_alert_fires_for_its_trouble_alone_and_all_are_quiet_when_all_is_we
     brief = {'frontdesk_free_bytes{directory="models",process="training"}': "9e9x50 1.9e9x50"}
     cases.append(firing("room was short for seven minutes", WELL | brief, []))
     lost = {"frontdesk_webhook_lost": "0x20 1x80"}
-    between = {
-        'frontdesk_training_runs_total{state="rejected"}': "0x20 1x20 2x20 3x40",
-        'frontdesk_training_runs_total{state="promoted"}': "4x30 5x70",
-    }
-    cases.append(firing("a run between three rejected was promoted", WELL | between, []))
-    by_hand = BAD["FrontdeskNothingPromoted"] | {
-        'frontdesk_model_info{version="1"}': "1x70 _x30",
-        'frontdesk_model_info{version="2"}': "_x70 1x30",
-    }
-    cases.append(firing("after three rejected one was promoted by hand", WELL | by_hand, []))
+    nothing = "FrontdeskNothingPromoted"
+    for when, sample, expected in (
+        ("before", 5, [nothing]),
+        ("between", 45, []),
+        ("after", 70, []),
+    ):
+        changes = {
+            'frontdesk_model_info{version="1"}': f"1x{sample} stale",
+            'frontdesk_model_info{version="2"}': f"_x{sample} 1x{100 - sample}",
+        }
+        series = WELL | BAD[nothing] | changes
+        cases.append(firing(f"{when} three rejected another came to serve", series, expected))
+    twice = {'frontdesk_model_info{instance="2",version="1"}': "1x100"}
+    cases.append(firing("two rejected, and two workers", WELL | twice, []))
     cases.append(firing("another has the webhook", WELL | lost, ["FrontdeskWebhookFails"]))
     hooked = {'frontdesk_last_poll_timestamp_seconds{instance="polls"}': "0x100"}
     cases.append(firing("the bot has a webhook", WELL | hooked, []))

@@ -214,6 +214,43 @@ def test_the_retry_of_a_trial_that_the_database_cut_short_is_no_death_while_it_w
     assert stage.decision(again[0]).rule == "confident"
 
 
+@pytest.mark.parametrize(
+    ("slow", "rule"),
+    [
+        (("deciding", "begin_trial"), "confident"),
+        (("deciding", "decide_batch"), "confident"),
+        (("model", "__call__"), "unprocessable"),
+    ],
+    ids=["its beginning", "its decision", "its model"],
+)
+def test_a_trial_that_waits_for_a_slow_database_is_no_death_and_one_that_hangs_in_the_model_is(
+    stage: Stage,
+    connection: Redis,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    slow: tuple[str, str],
+    rule: str,
+) -> None:
+    clock.set(datetime.now(UTC))
+    again = suspect(stage, connection)
+    scheduler = Scheduler(stage.desk, connection, reply_deadline=100, retrain_at=None)
+    where = {"deciding": deciding, "model": Model}[slow[0]]
+    real = getattr(where, slow[1])
+    looks: list[datetime] = []
+
+    def slowly(*args: object) -> object:
+        begun = real(*args) if slow[1] == "begin_trial" else None  # the answer alone is late
+        clock.move(seconds=9)
+        looks.append(clock())
+        scheduler.tick()
+        return begun or real(*args)
+
+    monkeypatch.setattr(where, slow[1], slowly)
+    work_off(stage, connection, Model(stage))
+    assert len(looks) == 1
+    assert stage.decision(again[0]).rule == rule
+
+
 class Model:
     """Predicts anything, but fails at texts that begin so, and where a batch is too large."""
 

@@ -291,6 +291,41 @@ def test_a_chore_of_every_minute_that_fails_is_due_at_once_counted_each_time_and
     assert Erasures(tmp_path).file.exists(), "as soon as it can be done it is"
 
 
+def test_two_desks_that_share_a_database_of_redis_are_both_told_so_until_one_has_left(
+    stage: Stage, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SIGN_SECONDS", 0.0)
+    one, other = (Scheduler(stage.desk, connection, 20, retrain_at=None) for _ in "ab")
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(4):
+            one.tick()
+            other.tick()
+    told = [log for log in logs if log["event"] == "chore.failed"]
+    assert [log["chore"] for log in told] == ["share_no_redis"] * 2
+    assert "another desk uses this database of Redis" in str(told[0]["exc_info"])
+    assert queues.is_shared(connection)
+    assert 0 < connection.ttl("rq:frontdesk:others") <= 60
+    connection.delete("rq:frontdesk:others")  # as after a minute
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(4):
+            one.tick()
+    assert not queues.is_shared(connection)
+    assert [log["event"] for log in logs] == []
+
+
+def test_schedulers_of_one_desk_that_take_turns_are_no_other_desks(
+    stage: Stage, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SIGN_SECONDS", 0.0)
+    one, other = (Scheduler(stage.desk, connection, 20, retrain_at=None) for _ in "ab")
+    for _ in range(4):
+        for active, standby in ((one, other), (other, one)):
+            active.tick()
+            active.tick()
+            standby.hesitate()
+    assert not queues.is_shared(connection)
+
+
 def test_an_overdue_message_goes_to_a_person_and_the_customer_is_told_once(
     stage: Stage, scheduler: Scheduler, clock: Clock
 ) -> None:
