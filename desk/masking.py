@@ -18,6 +18,8 @@ from operator import itemgetter
 
 import phonenumbers
 
+from desk.name_words import NAME_WORDS
+
 # Each pattern begins where nothing of its own kind stands before it, so that a text is read once:
 # customers write what they like, and as long as they like.
 _AT = "[@﹫＠]"
@@ -86,8 +88,9 @@ def mask(text: str, regions: Sequence[str], names: Collection[str] = ()) -> str:
 
     `regions` (ISO 3166, such as GB) are those whose phone numbers are found without a country code
     too; with one they are found anyway. `names` are single words (`desk.own_names`), which are
-    found as whole words, in small letters and without accents, too. What is masked is not changed
-    by masking it again, with the names or without.
+    found as whole words, without accents, too, and in small letters; but not where such a one of
+    `NAME_WORDS` stands alone. What is masked is not changed by masking it again, with the names or
+    without.
     """
     # What was tied to something that is masked may read as a number only then.
     while (masked := _mask_names(_mask_details(text, regions), names)) != text:
@@ -108,9 +111,16 @@ def _mask_names(text: str, names: Collection[str]) -> str:
         else f"(?<!{_LETTER}){re.escape(word)}(?!{_LETTER})"
         for word in sorted(here, key=lambda word: (-len(word), word))
     )
+    word = re.compile(words, re.IGNORECASE)
     # One may be called Link.
-    found = re.compile(f"{_MASKED}|(?P<name>{words})", re.IGNORECASE)
-    return found.sub(lambda match: match[0] if match["name"] is None else "[name]", text)
+    runs = re.compile(rf"{_MASKED}|(?P<names>(?:{words})(?:\s+(?:{words}))*)", re.IGNORECASE)
+
+    def masked(match: re.Match[str]) -> str:
+        named = match["names"]
+        # Alone and in small letters it is likelier the word; "bill green" is a name.
+        return match[0] if named is None or named in NAME_WORDS else word.sub("[name]", named)
+
+    return runs.sub(masked, text)
 
 
 def _spellings(name: str) -> set[str]:

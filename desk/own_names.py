@@ -22,10 +22,10 @@ _CHINESE = "\u2e80"
 class OwnNames:
     """The names of a desk's customers, without the words of its pack.
 
-    Who is called Will, May or Refund Please keeps these words in all that they write: they tell
-    nobody who that is, and without them the text would teach something else. What a pack says is
-    what the desk is about. The words of its examples would be no such measure: there people say
-    what they are called.
+    Who is called Refund Please keeps these words in all that they write: they tell nobody who that
+    is, and without them the text would teach something else. What a pack says is what the desk is
+    about. The words of its examples would be no such measure: there people say what they are
+    called. (Bill and Green, which may stand in no answer, are `desk.name_words`.)
     """
 
     def __init__(self, pack: Pack) -> None:

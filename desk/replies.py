@@ -76,6 +76,13 @@ def says_something(words: Iterable[str], languages: Sequence[str]) -> bool:
     return not {part for each in empty for part in each.split()}.issuperset(words)
 
 
+def begins_sentence(words: Sequence[str], languages: Sequence[str]) -> bool:
+    """Whether words, at least one, begin a sentence of the customer's own, as "I have" and "want"
+    do."""
+    known = _words("reply-want", tuple(languages))
+    return words[0] in {part for each in known for part in each.split()}
+
+
 def _without(said: str, key: str, languages: Sequence[str]) -> str:
     return " ".join(_phrases(key, tuple(languages)).sub(" ", said).split())
 

@@ -20,6 +20,7 @@ from desk.flow.composing import (
     SHOW_INTENT,
     called,
     customer_text,
+    intent_title,
     language_of,
     person_button,
     privacy_text,
@@ -45,7 +46,6 @@ from desk.pack import Escalate
 from desk.policy import (
     ASKED_FOR_PERSON,
     ATTACHMENT,
-    INTENT_NEEDS_PERSON,
     has_advice,
 )
 from desk.replies import plainly
@@ -65,10 +65,11 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
 
     The `payload` of a link to the bot is kept as written; one that is an intent's name opens that
     topic as the menu does, behind the greeting where it is the customer's first word of all: that
-    says that a bot reads here. One with `priority` becomes the first button below the greeting, for
-    somebody else may have made the link: an alarm takes a tap. While a person is awaited it is only
-    said that they will come (and they see the payload), unless it opens a topic and nobody can be
-    called; once one is in charge, they hear of it and the bot is silent.
+    says that a bot reads here. One that calls a person becomes the first button below the greeting:
+    somebody else may have made the link, and who presses Start does not see where it leads. While a
+    person is awaited it is only said that they will come (and they see the payload), unless it
+    opens a topic and nobody can be called; once one is in charge, they hear of it and the bot is
+    silent.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
@@ -87,18 +88,12 @@ def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> Non
         if conversation.state is ConversationState.WAITING and not opens_topic:
             _started_meanwhile(session, desk, inbox_id, customer, conversation, message, payload)
             return
-        if payload in desk.pack.priorities():
+        if topic is not None and topic.escalate is Escalate.ALWAYS:
             _greet(session, desk, inbox_id, customer, conversation, first=payload)
             return
-        always = topic is not None and topic.escalate is Escalate.ALWAYS
-        if is_new and topic is not None and (always or topic.answer is not None):
-            _greet(session, desk, inbox_id, customer, conversation, menu=False)
-        if always:
-            call_person(
-                session, desk, customer, conversation, message, INTENT_NEEDS_PERSON, payload
-            )
-            return
         if topic is not None and topic.answer is not None:
+            if is_new:
+                _greet(session, desk, inbox_id, customer, conversation, menu=False)
             answer(session, desk, customer, conversation, message, (payload,))
             return
         _greet(session, desk, inbox_id, customer, conversation)
@@ -418,13 +413,15 @@ def _greet(
     first: str | None = None,
 ) -> None:
     """The pack's greeting; with the `menu` the most asked topics and a person are buttons, and the
-    `first` topic is one before them."""
+    `first` topic is one before them. No two call a person in the same words."""
     language = language_of(desk, customer)
     greeting = desk.pack.text(desk.pack.greeting, language, called(customer))
     topics = dict.fromkeys([first, *desk.pack.menu] if first is not None else desk.pack.menu)
     buttons = topic_buttons(desk, topics, language, SHOW_INTENT) if menu else []
-    if menu:
-        buttons.append([person_button(language)])
+    person = person_button(language)
+    people = [topic for topic in topics if topic in desk.pack.never_answered()]
+    if menu and person.text not in [intent_title(desk, topic, language) for topic in people]:
+        buttons.append([person])
     customer_text(
         session, desk, f"{START_KEY}{inbox_id}", customer, conversation, greeting, buttons
     )

@@ -248,8 +248,9 @@ def _overtaken(session: Session, row: DeliveryRow) -> bool:
         return False
     customer = session.get_one(Customer, conversation.customer_id)
     if customer.banned_at is not None:
-        # What names them beside others goes to no topic.
-        shows = row.topic_of is not None and row.key.startswith(UNHEARD_KEYS)
+        # What names them beside others goes to no topic, and nor does an alarm about them alone.
+        in_topic = row.topic_of is not None and row.key.startswith(UNHEARD_KEYS)
+        shows = in_topic or row.key.startswith(PRIORITY_KEY)
         # What was said to them before may be taken back.
         return (row.chat_id == customer.chat_id and not deletes) or shows
     if row.key.startswith(PRIORITY_KEY):

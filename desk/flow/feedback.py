@@ -39,3 +39,20 @@ def note_feedback(
         session.add(row)
     session.flush()
     happened(session, "feedback.given", message=message.id, kind=str(kind))
+
+
+def withdraw_feedback(
+    session: Session, desk: Desk, message_id: int, kind: FeedbackKind, intent: str
+) -> None:
+    """Have what was said of a message by that kind of act, and whose act was taken back, teach no
+    more; it stays as a record."""
+    session.execute(
+        update(Feedback)
+        .where(
+            Feedback.message_id == message_id,
+            Feedback.kind == kind,
+            Feedback.intent == intent,
+            Feedback.withdrawn_at.is_(None),
+        )
+        .values(withdrawn_at=desk.clock())
+    )

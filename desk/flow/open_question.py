@@ -13,7 +13,16 @@ from desk.flow.answered import ANSWER_KEY, OFFER_KEY
 from desk.flow.besides import may_quote
 from desk.flow.composing import intent_title, language_of, plain
 from desk.flow.desk import Desk
-from desk.replies import OFFER, means_both, place, plainly, says_something, told, yes_or_no
+from desk.replies import (
+    OFFER,
+    begins_sentence,
+    means_both,
+    place,
+    plainly,
+    says_something,
+    told,
+    yes_or_no,
+)
 from desk.sentences import asks
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
 from desk.texts import say
@@ -96,16 +105,23 @@ def named(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -> 
 
 def worded(desk: Desk, customer: Customer, choices: Sequence[str], text: str) -> tuple[str, ...]:
     """The one choice that a text means which says nothing but words of its title, and at least one
-    that says what it is about. A question is one of its own; and where there is a single choice, a
-    word of its title does not say that it is meant."""
+    that says what it is about. A question is one of its own, and so is what begins as a sentence
+    ("I have a car" is not "I have another car"), unless it has all the words; and where there is a
+    single choice, a word of its title does not say that it is meant."""
     language, languages = language_of(desk, customer), desk.pack.languages
     if len(choices) == 1 or asks(text):
         return ()
     if yes_or_no(text, languages) is not None or place(text, languages) is not None:
         return ()
-    words = set(told(text, languages).split())
-    if not says_something(words, languages):
+    said = told(text, languages).split()
+    if not says_something(said, languages):
         return ()
+    words, is_sentence = set(said), begins_sentence(said, languages)
     titles = {intent: plainly(intent_title(desk, intent, language)) for intent in choices}
-    fit = [intent for intent, title in titles.items() if words <= set(title.split())]
+    fit = [
+        intent
+        for intent, title in titles.items()
+        if words <= set(title.split())
+        and (not is_sentence or words >= set(told(title, languages).split()))
+    ]
     return tuple(fit) if len(fit) == 1 else ()

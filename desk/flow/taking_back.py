@@ -5,12 +5,14 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from desk.domain import Author, DeliveryState
+from desk.domain import Author, DeliveryState, FeedbackKind
 from desk.flow.albums import of_same_album
 from desk.flow.composing import WRITTEN_KEY, add_delivery
 from desk.flow.delivering import DELETE_KEY, DELETE_MESSAGE, WITHDRAWN, cancel
 from desk.flow.desk import Desk
+from desk.flow.feedback import withdraw_feedback
 from desk.flow.operators import enter_topic
+from desk.flow.ready_answers import SENT_KEY
 from desk.flow.replying import sent_as_ready, written_in_topic
 from desk.flow.telling import tell
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message
@@ -101,6 +103,8 @@ def _take_back(
     copy: DeliveryRow,
 ) -> str | None:
     session.refresh(copy, with_for_update=True)
+    if copy.state is not DeliveryState.CANCELLED:
+        _unteach(session, desk, copy)
     if copy.state not in (DeliveryState.SENT, DeliveryState.SENDING):
         if copy.state is not DeliveryState.CANCELLED:
             cancel(session, copy)
@@ -122,6 +126,14 @@ def _take_back(
         return None
     copy.payload = {**copy.payload, WITHDRAWN: True}
     return "taken-back-on-its-way"
+
+
+def _unteach(session: Session, desk: Desk, copy: DeliveryRow) -> None:
+    """What the tap on a card that sent a ready answer has taught goes with that answer."""
+    if copy.message_id is None or not copy.key.startswith(SENT_KEY):
+        return  # /answer teaches nothing, and nor does what an operator writes
+    intent = copy.key.split(":")[2]
+    withdraw_feedback(session, desk, copy.message_id, FeedbackKind.ONE_TAP_ANSWER, intent)
 
 
 def _album_of(session: Session, message: Message) -> list[tuple[Message, DeliveryRow]]:

@@ -102,7 +102,7 @@ reply-both = both, both of them, both of these, both of those
 reply-frame =
     the, a, an, yes, yeah, yep, ok, okay, please, pls, plz, thanks, thank you, i mean, i meant, mean, meant, i choose, i pick, choose, pick,
     it's, its, it is, that's, thats, that is
-# What may stand around these as well, but not around words of a title (“I want to order”)
+# What may stand around these as well, but not around words of a title (“I want to order”): what begins so is a sentence of its own
 reply-want = i, id, i'd, ill, i'll, want, would, like, need, take, have, to
 # And so they say how many, not which
 reply-count = 1, 2, 3, 4, 5, two, three, four, five

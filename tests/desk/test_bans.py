@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from desk.domain import ConversationState, DeliveryState, InboxState
 from desk.flow import bans, buttons, customers, delivering, edits, operators
 from desk.flow.forwarding import forwarded
+from desk.flow.priority import PRIORITY_KEY
 from desk.tables import DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict, with_words
 
 
 @pytest.fixture
@@ -90,6 +92,17 @@ def test_what_waits_of_a_customer_at_the_ban_is_neither_answered_nor_shown(spam:
     assert sent == ["editMessageText", "sendMessage"], "the card, and the answer to /ban"
     shown = [row for row in spam.deliveries() if row.key.startswith(("post:", "file:"))]
     assert {row.state for row in shown} == {DeliveryState.CANCELLED}
+
+
+def test_nor_is_everybody_told_of_what_can_not_wait(stage: Stage) -> None:
+    pack = with_words(stage.desk.pack, "complaint", priority=True)
+    stage.desk = replace(stage.desk, pack=pack)
+    stage.ask("buy my pills", intent="complaint")
+    stage.topic()
+    ban(stage)
+    stage.send_all()
+    (line,) = [row for row in stage.deliveries() if row.key.startswith(PRIORITY_KEY)]
+    assert line.state is DeliveryState.CANCELLED
 
 
 def test_that_a_customer_has_left_or_is_back_is_not_told_once_they_are_banned(spam: Stage) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from classifier.vocabulary import Neighbour
 from desk.domain import ConversationState, DeliveryState, InboxState, Incoming
-from desk.flow import buttons, customers, delivering, intake
+from desk.flow import buttons, customers, delivering, intake, lessons, taking_back
 from desk.pack import Pack
 from desk.tables import Inbox
 from tests.conftest import OPERATOR_CHAT, Clock
@@ -50,6 +50,23 @@ def test_a_one_tap_answer_tapped_twice_goes_out_once(card: tuple[Stage, int]) ->
     stage.press(token, by=OLGA)
     assert stage.heard() == heard
     assert len(stage.told()) == told
+
+
+def test_what_a_tap_taught_goes_with_the_answer_that_is_taken_back(
+    card: tuple[Stage, int],
+) -> None:
+    stage, _ = card
+    token = stage.token("send", "refund")
+    stage.press(token, by=OSCAR)
+    stage.send_all()
+    assert [word.intent for word in lessons.learned(stage.desk)] == ["refund"]
+    note = next(row for row in stage.deliveries() if row.key.startswith("note:")).telegram_id
+    taking_back.deleted(stage.desk, stage.update(), OLGA, 77, note)
+    stage.send_all()
+    assert lessons.learned(stage.desk) == []
+    stage.press(token, by=OSCAR)
+    taking_back.deleted(stage.desk, stage.update(), OLGA, 77, note)
+    assert [word.intent for word in lessons.learned(stage.desk)] == ["refund"], "sent anew"
 
 
 @pytest.mark.parametrize("uncertain", [False, True])

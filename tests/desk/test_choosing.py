@@ -227,6 +227,26 @@ def test_words_of_a_title_that_do_not_say_what_it_is_about_are_read_by_the_model
     assert stage.feedback() == []
 
 
+@pytest.mark.parametrize(
+    ("text", "pressed"),
+    [
+        ("i have a car", False),
+        ("I have car", False),
+        ("have a car", False),
+        ("another car", True),
+        ("the car", True),
+        ("I have another car, please", True),
+    ],
+)
+def test_a_sentence_of_ones_own_is_no_words_of_a_title_unless_it_has_them_all(
+    stage: Stage, text: str, pressed: bool
+) -> None:
+    title = {"en": "I have another car", "zh": "我换车了"}
+    stage.desk = replace(stage.desk, pack=with_words(stage.desk.pack, "refund", title=title))
+    _asked(stage, **SEVERAL)
+    assert (stage.write(text) is None) is pressed
+
+
 def test_a_word_for_no_is_no_word_of_a_title(stage: Stage) -> None:
     title = {"en": "I got the wrong item", "zh": "发错了"}
     pack = with_words(stage.desk.pack, "refund", title=title)

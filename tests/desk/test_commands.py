@@ -12,7 +12,7 @@ from desk.flow import customers
 from desk.flow.desk import Desk
 from desk.inert import defused
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, BEN, Stage, labels
+from tests.desk.acting import ANA, BEN, Stage, labels, with_words
 
 GREETING = "Hello Ana, welcome to <b>Fern &amp; Petal</b>!"
 
@@ -78,12 +78,37 @@ def test_a_link_to_a_topic_shows_its_answer_once(stage: Stage, times: int) -> No
     assert stage.conversation().last_intents == ["order_status"]
 
 
-def test_a_link_to_a_topic_that_needs_a_person_calls_one(stage: Stage) -> None:
+def test_a_link_to_a_topic_that_needs_a_person_is_the_first_button_and_a_tap_on_it_calls(
+    stage: Stage,
+) -> None:
+    """Who presses Start does not see where the link leads, and anybody can post one."""
     customers.started(stage.desk, stage.update(), ANA, "complaint")
+    (greeting,) = stage.deliveries(ANA.chat_id)
+    assert greeting.payload["text"] == GREETING
+    assert labels(greeting)[0] == "Make a complaint"
+    assert stage.conversation().state is ConversationState.BOT
+    assert stage.told() == []
+    stage.press(stage.token("intent", "complaint"))
     assert stage.conversation().state is ConversationState.WAITING
     (card,) = stage.deliveries(OPERATOR_CHAT)
     assert "this topic always goes to a person" in card.payload["text"]
-    assert stage.heard()[0] == GREETING
+
+
+def test_a_link_to_a_person_shows_one_button_for_that(stage: Stage) -> None:
+    customers.started(stage.desk, stage.update(), ANA, "talk_to_person")
+    (greeting,) = stage.deliveries(ANA.chat_id)
+    assert labels(greeting)[0] == "Talk to a person"
+    assert labels(greeting).count("Talk to a person") == 1
+    stage.press(stage.token("intent", "talk_to_person"))
+    assert stage.conversation().state is ConversationState.WAITING
+
+
+def test_a_topic_that_is_only_called_so_takes_no_button_for_a_person_away(stage: Stage) -> None:
+    title = {"en": "Talk to a person", "zh": "联系人工"}
+    stage.desk = replace(stage.desk, pack=with_words(stage.desk.pack, "opening_hours", title=title))
+    customers.started(stage.desk, stage.update(), ANA)
+    stage.press(stage.token("person"))
+    assert stage.conversation().state is ConversationState.WAITING
 
 
 def test_who_comes_by_a_link_is_greeted_the_first_time_alone_and_by_no_second_menu(

@@ -13,10 +13,11 @@ from desk.domain import DeliveryState, Person
 from desk.flow import customers, delivering, erasing, operators, reminding
 from desk.flow.composing import operators_text
 from desk.flow.masked_lessons import MaskedLessons
+from desk.flow.priority import PRIORITY_KEY
 from desk.tables import Customer, DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import BEN, OLGA, Stage
+from tests.desk.acting import BEN, OLGA, Stage, with_words
 from tests.desk.leavings import UMA, ZOE, left_of_uma, uma_asks, uma_says
 
 # ---- Their topic ----
@@ -172,6 +173,17 @@ def test_so_it_does_where_their_name_is_long_and_leads_nowhere(
     erasing.erase(stage.desk, stage.customer(uma).id, force=True)
     sent = [row.payload.get("text", "") for row in stage.send_all()]
     assert sent == ["⏰ A customer is waiting for a person: …, for 11 hours."]
+
+
+def test_the_line_about_what_can_not_wait_is_not_sent_after_it(stage: Stage) -> None:
+    pack = with_words(stage.desk.pack, "complaint", priority=True)
+    stage.desk = replace(stage.desk, pack=pack)
+    uma_asks(stage, "I can't go on", intent="complaint")
+    erasing.erase(stage.desk, stage.customer(UMA).id, force=True)
+    stage.send_all()
+    (line,) = [row for row in stage.deliveries() if row.key.startswith(PRIORITY_KEY)]
+    assert line.state is DeliveryState.CANCELLED
+    assert left_of_uma(stage) == []
 
 
 def test_so_it_does_where_their_name_would_notify_somebody(stage: Stage, clock: Clock) -> None:

@@ -61,6 +61,22 @@ def test_a_name_of_the_packs_own_words_takes_none_of_them_away(name: str, text: 
     assert mask(text, ["GB"], names.of(Customer(name=name))) == text
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "masked"),
+    [
+        ("Bill Green", "my bill for the green chair is wrong", None),
+        ("Bill Green", "Bill Green here, BILL", "[name] [name] here, [name]"),
+        ("Bill Green", "its bill green. bill", "its [name] [name]. bill"),
+        ("May Hope", "i hope it comes in may. May", "i hope it comes in may. [name]"),
+        ("Don", "i don't know", None),
+    ],
+)
+def test_of_a_name_that_is_a_common_word_only_what_reads_as_a_name_is_masked(
+    name: str, text: str, masked: str | None
+) -> None:
+    assert mask(text, ["GB"], own(name)) == (masked or text)
+
+
 def test_a_username_is_masked_as_it_is_and_in_its_words() -> None:
     names = own("Al", None, "zanzi_q7")
     text = "al here: zanzi, Zanzi_Q7 or @zanzi_q7 on order 7"
