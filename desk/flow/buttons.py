@@ -31,7 +31,7 @@ from desk.flow.composing import (
 from desk.flow.conversations import add_message, current_conversation
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk, who_answers
-from desk.flow.feedback import note_feedback
+from desk.flow.feedback import note_feedback, note_ready_answer
 from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.handover import passed_on_text, waiting_text
 from desk.flow.intake import claim, forget
@@ -333,8 +333,7 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     decision = session.get(DecisionRow, message.id)
     # Of several questions the answer to one says nothing of the whole text.
     if decision is None or decision.rule != SEVERAL_QUESTIONS:
-        kind = FeedbackKind.ONE_TAP_ANSWER
-        note_feedback(session, desk, message, kind, operator.user_id, intent)
+        note_ready_answer(session, desk, message, operator.user_id, intent)
     apart = is_in_charge(press.conversation, operator) or is_post(session, message)
     take(session, desk, press.inbox_id, customer, press.conversation, operator)
     if apart:  # otherwise the take-over has brought the card up to date

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 from sqlalchemy.orm import Session
 
 from desk.domain import FeedbackKind
@@ -22,7 +22,7 @@ def note_feedback(
 ) -> None:
     """Keep what an act says about a message; the newest word of a kind by the same person counts.
 
-    A `MOOD` says a sentiment, each other kind an intent.
+    A `MOOD` says a sentiment, each other kind an intent, or none where it is about several.
     """
     now = desk.clock()
     # What was withdrawn was an earlier word. Written in any case: somebody may be withdrawing that
@@ -39,6 +39,26 @@ def note_feedback(
         session.add(row)
     session.flush()
     happened(session, "feedback.given", message=message.id, kind=str(kind))
+
+
+def note_ready_answer(
+    session: Session, desk: Desk, message: Message, by: int, intent: str
+) -> None:
+    """Keep that an operator has answered a message by one tap. Where it was answered so with
+    another intent before, by whomever, it asks for several things: then it means no one of them."""
+    kind = FeedbackKind.ONE_TAP_ANSWER
+    another = session.execute(
+        update(Feedback)
+        .where(
+            Feedback.message_id == message.id,
+            Feedback.kind == kind,
+            or_(Feedback.intent.is_(None), Feedback.intent != intent),
+            Feedback.withdrawn_at.is_(None),
+        )
+        .values(intent=None)
+        .returning(Feedback.id)
+    ).first()
+    note_feedback(session, desk, message, kind, by, None if another else intent)
 
 
 def withdraw_feedback(

@@ -69,6 +69,22 @@ def test_what_a_tap_taught_goes_with_the_answer_that_is_taken_back(
     assert [word.intent for word in lessons.learned(stage.desk)] == ["refund"], "sent anew"
 
 
+@pytest.mark.parametrize("second", [OSCAR, OLGA])
+def test_two_different_answers_to_one_message_say_of_neither_that_it_is_what_it_means(
+    stage: Stage, second: int
+) -> None:
+    likely = [("refund", 0.3), ("order_status", 0.2)]
+    stage.ask("give it back, and my roses?", intent="complaint", confidence=0.4, others=likely)
+    stage.topic()
+    stage.send_all()
+    stage.press(stage.token("send", "refund"), by=OSCAR)
+    assert [word.intent for word in lessons.learned(stage.desk)] == ["refund"]
+    stage.press(stage.token("send", "order_status"), by=second)
+    assert lessons.learned(stage.desk) == []
+    stage.press(stage.token("send", "refund"), by=second)
+    assert lessons.learned(stage.desk) == []
+
+
 @pytest.mark.parametrize("uncertain", [False, True])
 def test_a_one_tap_answer_that_was_refused_can_be_tapped_again(
     card: tuple[Stage, int], uncertain: bool
