@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from classifier.data import Example
-from classifier.tokenising import tokenise
+from classifier.tokenising import Sequences, tokenise
 
+Counts = NDArray[np.int64]
 MUCH = 0.1
 """The share from which on it is said. English and its slips have next to none."""
+MOST = 0.5
+"""The share of its words from which on a text is one that can't be read."""
+FOR_EXAMPLE = "google-bert/bert-base-chinese for Chinese"
+"""A base to name instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +52,16 @@ class Unread:
         return (
             f"The base model {base} can't read {100 * self.words:.0f} % of the words of the "
             f"examples{alike}. Name a base that knows their language with --base (or BASE_MODEL), "
-            "such as google-bert/bert-base-chinese for Chinese."
+            f"such as {FOR_EXAMPLE}."
         )
 
 
 def unread(tokenizer: Tokenizer, examples: Sequence[Example]) -> Unread:
     """What a tokenizer can't read of examples, cut as it is set to."""
-    unknown = tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "")
-    if unknown is None or not examples:
-        return Unread(0.0, 0)  # one that spells out any character
     sequences = tokenise(tokenizer, [e.text for e in examples])
-    vocabulary = tokenizer.get_vocab()
-    begins = np.ones(max(vocabulary.values()) + 1, dtype=np.bool_)
-    within = getattr(tokenizer.model, "continuing_subword_prefix", None) or "##"
-    begins[[number for token, number in vocabulary.items() if token.startswith(within)]] = False
-    begins[tokenizer.encode("").ids] = False
-    missing = sequences.ids == unknown
-    share = float(missing.sum()) / max(1, int(begins[sequences.ids].sum()))
-    of_text = np.repeat(np.arange(len(examples)), sequences.lengths)
-    rows = np.unique(of_text[missing])
+    words, missing = _words(tokenizer, sequences)
+    share = float(missing.sum()) / max(1, int(words.sum()))
+    rows = np.flatnonzero(missing)
     same: defaultdict[tuple[int, ...], list[Example]] = defaultdict(list)
     for row, ids in zip(rows.tolist(), sequences.take(rows).lists(), strict=True):
         same[tuple(ids)].append(examples[row])
@@ -75,3 +72,26 @@ def unread(tokenizer: Tokenizer, examples: Sequence[Example]) -> Unread:
         if len(texts) > 1 and len({e.intent for e in group if e.intent}) > 1:
             alike += len(texts)
     return Unread(share, alike)
+
+
+def unreadable(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
+    """The texts, by their numbers, of whose words a tokenizer can't read `MOST`."""
+    words, missing = _words(tokenizer, tokenise(tokenizer, texts))
+    return np.flatnonzero((missing > 0) & (missing >= MOST * words)).tolist()
+
+
+def _words(tokenizer: Tokenizer, sequences: Sequences) -> tuple[Counts, Counts]:
+    """(words, unknown ones) of each text."""
+    vocabulary = tokenizer.get_vocab()
+    begins = np.ones(max(vocabulary.values()) + 1, dtype=np.bool_)
+    within = getattr(tokenizer.model, "continuing_subword_prefix", None) or "##"
+    begins[[number for token, number in vocabulary.items() if token.startswith(within)]] = False
+    begins[tokenizer.encode("").ids] = False
+    # Without such a token it spells out any character.
+    unknown = vocabulary.get(getattr(tokenizer.model, "unk_token", None) or "", -1)
+    of_text = np.repeat(np.arange(len(sequences)), sequences.lengths)
+
+    def count(tokens: NDArray[np.bool_]) -> Counts:
+        return np.bincount(of_text[tokens], minlength=len(sequences))
+
+    return count(begins[sequences.ids]), count(sequences.ids == unknown)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from cli import dotenv, rundir
 from cli.another_pack import another_pack
-from cli.base_model import base_model
+from cli.base_model import base_model, unread
 from cli.errors import LEARNING, TELEGRAM, CommandError
 from cli.findings import Finding, Status
 from cli.lives import signs_of_life
@@ -40,8 +40,9 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
 
     yield from python()
     for check in (
-        *(torch, env_file, retention, pack, database, clock, redis, models, learnt, base_model),
-        *(telegram, port, erased, disk, labels, work, waiting, turns, signs_of_life),
+        *(torch, env_file, retention, pack, database, clock, redis, models, learnt),
+        *(base_model, unread, telegram, port, erased, disk),
+        *(labels, work, waiting, turns, signs_of_life),
     ):
         try:
             yield from check(settings)

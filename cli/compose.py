@@ -10,7 +10,7 @@ from cli.errors import CommandError, MisconfiguredError
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
     from desk.pack import Pack
-    from desk.settings import Settings
+    from desk.settings import ModelSettings, PackSettings, Part, Settings
     from desk.store import Store
 
 
@@ -30,19 +30,39 @@ def load_settings(**overrides: Any) -> Settings:
 
 def read_settings(**overrides: Any) -> Settings:
     """The settings as they are set, whatever runs. Raises as `load_settings` does."""
-    from desk.domain import DeskError
     from desk.scrubbing import protect
-    from desk.settings import load
+    from desk.settings import Settings
 
-    try:
-        settings = load(**overrides)
-    except DeskError as error:
-        raise MisconfiguredError(str(error)) from None
+    settings = _read(Settings, **overrides)
     protect(*settings.secrets())
     return settings
 
 
-def load_pack(settings: Settings) -> Pack:
+def read_pack_settings() -> PackSettings:
+    """Which pack and models, for verbs that need no more: no other setting can stop these."""
+    from desk.settings import PackSettings
+
+    return _read(PackSettings)
+
+
+def read_model_settings(**overrides: Any) -> ModelSettings:
+    """And on which device, for verbs that know no desk. Raises as `load_settings` does."""
+    from desk.settings import ModelSettings
+
+    return _read(ModelSettings, **overrides)
+
+
+def _read(part: type[Part], **overrides: Any) -> Part:
+    from desk.domain import DeskError
+    from desk.settings import load_part
+
+    try:
+        return load_part(part, **overrides)
+    except DeskError as error:
+        raise MisconfiguredError(str(error)) from None
+
+
+def load_pack(settings: PackSettings) -> Pack:
     """The pack in force. Raises `MisconfiguredError` listing all its problems."""
     from desk.pack import PackError, load
 

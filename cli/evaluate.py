@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from classifier import Prediction
     from classifier.data import Example
     from classifier.recipe import Recipe
-    from desk.settings import Settings
+    from desk.settings import ModelSettings
 
 MEASURES = (
     ("accuracy", "of all intents"),
@@ -142,7 +142,7 @@ def evaluate(
 
 
 def _measure(
-    settings: Settings, model: str | None, examples: list[Example], source: Path
+    settings: ModelSettings, model: str | None, examples: list[Example], source: Path
 ) -> tuple[str, list[Prediction], dict[str, Any]]:
     """(the model's version, what it says of the examples, measures)."""
     from classifier.evaluate import evaluate as measure
@@ -162,7 +162,7 @@ def _measure(
 
 
 def _cross_validate(
-    settings: Settings,
+    settings: ModelSettings,
     examples: list[Example],
     source: Path,
     count: int,

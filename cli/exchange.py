@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.compose import load_settings
+from cli.base_model import unreadable
+from cli.compose import read_pack_settings
 from cli.errors import MisconfiguredError, wrong_argument
 from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
     from classifier.data import Example
-    from desk.exchange.material import Labelled, Material
+    from desk.exchange.material import Labelled, Material, Notice
     from desk.exchange.merge import Plan
     from desk.pack import Pack
 
@@ -79,6 +80,7 @@ def import_(
         )
     if not sources and test is None:
         raise MisconfiguredError("Name a source, or a file of tests with --test.")
+    base = read_pack_settings().base_model
     with wrong_argument():
         merge.is_new(into)  # a wrong folder is told before much is read
     material = Material()
@@ -103,6 +105,7 @@ def import_(
             plan = merge.plan(into, material, present, held_out, language)
         if not dry_run and not plan.empty:
             plan.write(*(dump_jsonl(map(_example, rows)) for rows in (plan.added, plan.tests)))
+    plan.notices[:0] = _unread(base, [*plan.added, *plan.tests])
     if json_:
         print_json(_report(plan, read, dry_run))
     else:
@@ -144,7 +147,7 @@ def export(
         raise MisconfiguredError(
             f"{out} is a file; name a folder: rasa is written as several files."
         )
-    source = from_ or load_settings().pack_dir
+    source = from_ or read_pack_settings().pack_dir
     with wrong_argument():
         files, counts, remarks = _written(source, out, format_)
     odd = [str(path) for path in files if path.exists() and not path.is_file()]
@@ -218,6 +221,22 @@ def _labelled(path: Path, other_sentiments: bool = False) -> list[Labelled]:
     return [
         Labelled(where, e.text, e.intent, e.sentiment, e.private, e.measures)
         for where, e in read_placed(path, other_sentiments=other_sentiments)
+    ]
+
+
+def _unread(base: str, rows: list[Labelled]) -> list[Notice]:
+    """What to say of new rows that the base model can't read."""
+    found = unreadable(base, [(row.where, row.text, row.intent) for row in rows])
+    if found is None:
+        return []
+    from classifier.unread import FOR_EXAMPLE
+    from desk.exchange.material import Notice
+
+    return [
+        Notice(
+            f"{found}; for a pack with these set BASE_MODEL to one that knows their language, such "
+            f"as {FOR_EXAMPLE}"
+        )
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.compose import load_settings
+from cli.compose import load_settings, read_pack_settings
 from cli.errors import MisconfiguredError, wrong_argument
 from cli.screen import JsonOption, notices, percent, print_json, results
 
@@ -22,7 +22,7 @@ def list_(json_: JsonOption = False) -> None:
     """The versions in MODELS_DIR, oldest first."""
     from classifier import registry
 
-    settings = load_settings()
+    settings = read_pack_settings()
     found = _rows(registry.versions(settings.models_dir))
     if json_:
         print_json(found)
@@ -55,7 +55,7 @@ def promote(version: Annotated[str, typer.Argument(help="A version of `models li
     """Let a version serve; workers swap to it between two batches."""
     from classifier import registry
 
-    settings = load_settings()
+    settings = read_pack_settings()
     with wrong_argument():
         _check_predicts(registry.find_version(settings.models_dir, version))
     before = registry.champion(settings.models_dir)
@@ -68,7 +68,7 @@ def rollback() -> None:
     """Go back to the champion before this one."""
     from classifier import registry
 
-    settings = load_settings()
+    settings = read_pack_settings()
     before = registry.champion(settings.models_dir)
     back = registry.rollback(settings.models_dir)
     results().print(f"{back.version} serves again (before: {before or 'none'}).", markup=False)
@@ -87,7 +87,7 @@ def remove(
     """Delete versions for good; the champion and the candidate can't be."""
     from classifier import registry
 
-    settings = load_settings()
+    settings = read_pack_settings()
     for version in versions:  # where one can't be removed, nothing is
         with wrong_argument():
             registry.find_version(settings.models_dir, version)

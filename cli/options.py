@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.compose import load_settings
+from cli.compose import read_model_settings
 from cli.errors import MisconfiguredError, wrong_argument, wrong_settings
 from cli.screen import notices
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from classifier import Classifier
     from classifier.data import Example
-    from desk.settings import Settings
+    from desk.settings import ModelSettings, PackSettings
 
 ModelOption = Annotated[
     str | None,
@@ -30,12 +30,12 @@ ModelOption = Annotated[
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
-def settings_for(device: str | None) -> Settings:
-    """The settings in force, on another device where one is given."""
-    return load_settings() if device is None else load_settings(device=device)
+def settings_for(device: str | None) -> ModelSettings:
+    """The settings that say which model, on another device where one is given."""
+    return read_model_settings() if device is None else read_model_settings(device=device)
 
 
-def load_model(settings: Settings, model: str | None) -> Classifier:
+def load_model(settings: ModelSettings, model: str | None) -> Classifier:
     """The model of a folder as it is written, else what is called so in MODELS_DIR; the champion
     where none is named.
 
@@ -70,7 +70,7 @@ def read_labelled(path: Path) -> list[Example]:
         return read_examples(path)
 
 
-def read_asked(settings: Settings, data: Path | None) -> tuple[Path, list[Example]]:
+def read_asked(settings: PackSettings, data: Path | None) -> tuple[Path, list[Example]]:
     """What a model is asked about, and where it is from: those of a file that may measure one, or
     else the pack's test."""
     if data is not None:
@@ -211,16 +211,35 @@ def unknown_labels(
     unknown = {intent: rows for intent, rows in asked.most_common() if intent not in known}
     if not unknown or not known:
         return {}
-    few = ", ".join(list(unknown)[:5]) + (", …" if len(unknown) > 5 else "")
+    few, renamed = _few(unknown), _renamed(unknown, known, source)
     if len(unknown) == len(asked):
-        own = ", ".join(list(known)[:5]) + (", …" if len(known) > 5 else "")
+        mend = renamed or f"Rename the labels, or take another {instead}."
         raise MisconfiguredError(
             f"{model} knows none of the intents of {source} ({few}); its own "
-            f"are {own}. Rename the labels, or take another {instead}."
+            f"are {_few(known)}. {mend}"
         )
     notices().print(
         f"{model} does not know {len(unknown)} of the {len(asked)} intents of "
-        f"{source} ({few}): their {sum(unknown.values()):,} rows all count as wrong.",
+        f"{source} ({few}): their {sum(unknown.values()):,} rows all count as wrong. "
+        f"{renamed}".rstrip(),
         markup=False,
     )
     return unknown
+
+
+def _renamed(unknown: Iterable[str], known: Collection[str], source: Path) -> str:
+    """What to do about those of them that a model knows by the names that an import made."""
+    from desk.exchange.names import slug
+
+    named = [f"{label} is {name}" for label in unknown if (name := slug(label)) in known]
+    if not named:
+        return ""
+    return (
+        f"It knows {len(named)} of them by the names that `frontdesk import` gives "
+        f"({_few(named)}): rename them in {source}, too, or import it as the pack's test "
+        "(--test)."
+    )
+
+
+def _few(names: Collection[str]) -> str:
+    return ", ".join(list(names)[:5]) + (", …" if len(names) > 5 else "")

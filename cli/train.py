@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.compose import load_pack, load_settings, open_desk, redis_url
+from cli.compose import load_pack, load_settings, open_desk, read_model_settings, redis_url
 from cli.errors import (
     CommandError,
     MisconfiguredError,
@@ -24,7 +24,7 @@ from cli.screen import JsonOption, notices, percent, print_json, results, traini
 if TYPE_CHECKING:
     from classifier.data import Example
     from classifier.recipe import Recipe
-    from desk.settings import Settings
+    from desk.settings import ModelSettings, Settings
 
 LARGEST_SEED = 2**63 - 1
 """torch takes no larger one."""
@@ -86,21 +86,22 @@ def train(
     taught: it becomes the champion only if the gate finds it no worse. With neither, on
     the pack: a new version, which becomes the champion if there is none.
     """
-    changes = {"base_model": base, "device": device}
-    settings = load_settings(**{k: v for k, v in changes.items() if v is not None})
+    given = {"base_model": base, "device": device}
+    changes = {k: v for k, v in given.items() if v is not None}
     if from_feedback:
         if data or out or test or epochs or seed is not None:
             raise MisconfiguredError(
                 "--from-feedback takes its data from the database and the pack: "
                 "leave out --data, --out, --test, --epochs and --seed."
             )
-        result = _from_feedback(settings, wait, quiet)
+        result = _from_feedback(load_settings(**changes), wait, quiet)
     elif not wait:
         raise MisconfiguredError(
             "--no-wait leaves a run with --from-feedback to the training worker; any other "
             "training is done here: leave it out, or add --from-feedback."
         )
     else:
+        settings = read_model_settings(**changes)
         result = _from_file(settings, data, out, test, 1 if seed is None else seed, epochs, quiet)
     if json_:
         print_json(result)
@@ -109,7 +110,7 @@ def train(
 
 
 def _from_file(
-    settings: Settings,
+    settings: ModelSettings,
     data: Path | None,
     out: Path | None,
     test: Path | None,
@@ -211,7 +212,7 @@ def _warn_of_labels(examples: list[Example], source: Path) -> None:
 
 
 def _fit(
-    settings: Settings,
+    settings: ModelSettings,
     examples: list[Example],
     test: list[Example] | None,
     out: Path | None,

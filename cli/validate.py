@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.compose import load_settings
+from cli.compose import read_model_settings
 from cli.errors import FAILED, CommandError, MisconfiguredError
 from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
     from classifier.arrays import Float64
     from classifier.label_errors import Alike
-    from desk.settings import Settings
+    from desk.settings import ModelSettings
     from desk.validation import Change, Checked, Finding
     from desk.validation.rows import DataFile, Row
 
@@ -67,7 +67,7 @@ def validate(
     """
     from desk.validation import Mending
 
-    settings = load_settings()
+    settings = read_model_settings()
     place = settings.pack_dir if target is None else _place(target)
     if target is not None:
         _refuse_no_pack(place)
@@ -145,7 +145,7 @@ def _check(place: Path, test: Path | None) -> Checked:
     return checked
 
 
-def _ask_model(checked: Checked, settings: Settings) -> dict[str, str]:
+def _ask_model(checked: Checked, settings: ModelSettings) -> dict[str, str]:
     """Add what a model finds to the findings; returns, by kind of label, why it was not asked."""
     rows = [(data, row) for data in checked.files for row in data.rows]
     asked, reasons = _answerable(rows)

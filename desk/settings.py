@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from pydantic import (
@@ -86,12 +86,39 @@ def _redis_url(value: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Part = TypeVar("Part", bound="PackSettings")
 
 
-class Settings(BaseSettings):
-    """The settings, their defaults and what they mean; docs/settings.md is tested against this."""
+class PackSettings(BaseSettings):
+    """What says where pack and models are, for who needs no more: any text will do here, so that
+    nothing that is set otherwise can be in the way."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+
+    models_dir: Path = Field(Path("models"), description="Where model versions and pointers live.")
+    pack: str = Field(
+        DEFAULT_PACK, description="A folder with a pack, or the name of one under packs/."
+    )
+    base_model: str = Field(
+        "minilm", description="Encoder to fine-tune: minilm (packaged), a folder, or a hub id."
+    )
+
+    @property
+    def pack_dir(self) -> Path:
+        """The pack's folder; its existence is checked by `desk.pack.load`."""
+        return pack_folder(self.pack)
+
+
+class ModelSettings(PackSettings):
+    """And where models compute: what those verbs need that know no desk."""
+
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N."
+    )
+
+
+class Settings(ModelSettings):
+    """The settings, their defaults and what they mean; docs/settings.md is tested against this."""
 
     bot_token: SecretStr | None = Field(
         None, description="Token from @BotFather. Without it the simulator plays Telegram."
@@ -124,16 +151,6 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         Path("data"), description="Where the embedded database, Redis files and logs live."
-    )
-    models_dir: Path = Field(Path("models"), description="Where model versions and pointers live.")
-    pack: str = Field(
-        DEFAULT_PACK, description="A folder with a pack, or the name of one under packs/."
-    )
-    base_model: str = Field(
-        "minilm", description="Encoder to fine-tune: minilm (packaged), a folder, or a hub id."
-    )
-    device: str = Field(
-        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N."
     )
     max_batch: int = Field(
         64, ge=1, le=4096, description="Most messages in one forward pass of the worker."
@@ -265,26 +282,26 @@ class Settings(BaseSettings):
             kept += [value for name, value in parse_qsl(parts.query) if name in PASSWORDS]
         return kept
 
-    @property
-    def pack_dir(self) -> Path:
-        """The pack's folder; its existence is checked by `desk.pack.load`."""
-        return pack_folder(self.pack)
-
 
 def load(**overrides: Any) -> Settings:
     """Read the settings; raise `DeskError` with a line for each wrong one."""
+    return load_part(Settings, **overrides)
+
+
+def load_part(part: type[Part], **overrides: Any) -> Part:
+    """Read some of the settings, and none of the others; raise as `load` does."""
     try:
-        return Settings(**overrides)
+        return part(**overrides)
     except UnicodeDecodeError as error:
         # Not its text: that quotes the file.
-        file = overrides.get("_env_file", Settings.model_config.get("env_file"))
+        file = overrides.get("_env_file", part.model_config.get("env_file"))
         raise DeskError(
             f"{file} is not in UTF-8 (see its byte {error.start + 1}): save it in that encoding."
         ) from None
     except ValidationError as error:
         lines = []
         for problem in error.errors():
-            message = mistakes.sentence(problem, Settings)
+            message = mistakes.sentence(problem, part)
             if not problem["loc"]:
                 lines.append(message)
                 continue
@@ -293,7 +310,7 @@ def load(**overrides: Any) -> Settings:
                 message = f"{problem['input']!r} won't do"
             if field == "operator_chat_id" and problem["type"] == "less_than":
                 message += ": /id in the group tells its id, which begins with -100"
-            meant = Settings.model_fields[field].description
+            meant = part.model_fields[field].description
             lines.append(f"{field.upper()}: {message}. ({meant})")
         raise DeskError(
             "Some settings are wrong (see docs/settings.md):\n  " + "\n  ".join(lines)

@@ -224,9 +224,7 @@ def customer_gone(
         customer.gone = not _has_written(session, conversation, at)
         change = row.key.startswith(_OF_COPIES)
         theirs = not row.from_bot and (change or row.method not in IDEMPOTENT_METHODS)
-        has_topic = (
-            customer.topic_id is not None and customer.topic_chat_id == desk.operator_chat_id
-        )
+        has_topic = customer.topic_chat_id == desk.operator_chat_id
         waits = conversation is not None and conversation.state is ConversationState.WAITING
         if (has_topic or waits) and (theirs or not told):
             what = "not-taken-back" if row.key.startswith(DELETE_KEY) else "customer-gone"

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Author
 from desk.flow.cards import CARD_KEY, post_message
 from desk.flow.composing import has_delivery
 from desk.flow.desk import Desk
@@ -66,14 +65,13 @@ def show(
 def _said_since(
     session: Session, conversation: Conversation, message: Message
 ) -> Sequence[Message]:
-    """What the customer has said since, the last words of it: the group takes 20 messages a
-    minute."""
+    """What the customer has said since (nobody else's words have decisions), the last of it: the
+    group takes 20 messages a minute."""
     return session.scalars(
         select(Message)
         .join(DecisionRow, DecisionRow.message_id == Message.id)
         .where(
             Message.conversation_id == conversation.id,
-            Message.author == Author.CUSTOMER,
             Message.id > message.id,
             DecisionRow.rule != FLOOD,
         )

@@ -48,7 +48,7 @@ def keep_name(desk: Desk, user_id: int, name: str) -> None:
     """Call an operator who was added by id alone by the name that their own update gives."""
     with desk.store.reading() as session:
         known = session.get(Operator, user_id)
-        if known is None or known.name or not name:
+        if known is None or known.name:
             return
     with desk.store.writing() as session:
         operator = session.get(Operator, user_id)

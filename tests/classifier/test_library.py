@@ -123,6 +123,48 @@ thread.join()
     assert done.stdout == "ended with 0\n", done.stderr
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+def test_a_process_forked_while_threads_really_tokenise_answers_or_says_why_not(
+    trained: Any, tmp_path: Path, backend: str
+) -> None:
+    code = f"""
+import os, signal, threading, time
+from classifier import Classifier, engine
+if {backend!r} == "torch":
+    engine._load_int8 = lambda *_: None
+classifier = Classifier.load({str(trained[0])!r}, device="cpu")
+assert classifier.backend.name == {backend!r}
+texts = ["where is my parcel, and the other one " * 40] * 500
+wanted = classifier._tokenise(["thanks"] * 100).lists()
+over = threading.Event()
+def go_on():
+    while not over.is_set():
+        classifier._tokenise(texts)
+threads = [threading.Thread(target=go_on) for _ in range(2)]
+for thread in threads:
+    thread.start()
+ended = set()
+for number in range(10):
+    time.sleep(0.005 * number)  # each time somewhere else in it
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        said = classifier._tokenise(["thanks"] * 100).lists() == wanted
+        try:
+            said = said and len(classifier(["thanks"])) == 1
+        except RuntimeError as error:
+            said = said and "load it in the process that uses it" in str(error)
+        os._exit(0 if said else 1)
+    ended.add(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print("ended with", ended)
+over.set()
+for thread in threads:
+    thread.join()
+"""
+    done = run(code, tmp_path)
+    assert done.stdout == "ended with {0}\n", done.stderr
+
+
 def test_a_classifier_is_not_pickled_and_says_what_to_do(classifier: Classifier) -> None:
     with pytest.raises(TypeError, match="load it in each process"):
         pickle.dumps(classifier)

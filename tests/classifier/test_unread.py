@@ -8,7 +8,7 @@ from tokenizers.models import BPE
 
 from classifier.base import find_base, load_tokenizer
 from classifier.data import Example
-from classifier.unread import Unread, unread
+from classifier.unread import Unread, unread, unreadable
 
 
 def test_words_that_a_base_lacks_are_counted_and_texts_that_it_cannot_tell_apart(
@@ -37,6 +37,20 @@ def test_english_can_be_read_with_its_slips_and_emoji() -> None:
     tokenizer = load_tokenizer(find_base())
     texts = ["wheres my pacrel?? 😡", "Où est mon colis", "refnd pls 🙏🏽", "FRONTDESK-4711"]
     assert unread(tokenizer, [Example(text, "where") for text in texts]) == Unread(0.0, 0)
+
+
+def test_a_text_counts_as_one_that_cannot_be_read_from_half_of_its_words_on() -> None:
+    tokenizer = load_tokenizer(find_base())
+    texts = [
+        "where is my parcel",
+        "我想退款",
+        "price of 退款 please",
+        "退款 please 退货",
+        "",
+        "где посылка",
+    ]
+    assert unreadable(tokenizer, texts) == [1, 3]
+    assert unreadable(tokenizer, []) == []
 
 
 def test_a_tokenizer_that_knows_no_unknown_token_reads_all() -> None:

@@ -147,11 +147,47 @@ def test_wrong_settings_are_listed_and_exit_with_2(
 ) -> None:
     monkeypatch.setenv("DEVICE", "abacus")
     monkeypatch.setenv("MAX_BATCH", "0")
-    result = frontdesk("models", "list")
+    result = frontdesk("operators", "list")
     assert result.code == 2
     assert "DEVICE" in result.err
     assert "MAX_BATCH" in result.err
     assert "docs/settings.md" in result.err
+
+
+@pytest.mark.parametrize(
+    ("verb", "needs_device"),
+    [
+        (("classify", "where is my parcel"), True),
+        (("evaluate",), True),
+        (("thresholds",), True),
+        (("compare", "champion", "champion"), True),
+        (("validate", "--quick"), True),
+        (("train", "--data", "few.jsonl", "--out", "m", "--epochs", "1"), True),
+        (("models", "list"), False),
+        (("import", "few.jsonl", "--into", "mine"), False),
+        (("export", "out.csv", "--format", "csv"), False),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_verb_is_not_stopped_by_a_wrong_setting_that_it_does_not_use(
+    verb: tuple[str, ...],
+    needs_device: bool,
+    place: Place,
+    frontdesk: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_jsonl(place.folder / "few.jsonl", make_examples(each=4))
+    (place.folder / ".env").write_text("DATABASE_URL=postgresql://[bad\nMAX_BATCH=0\n")
+    monkeypatch.setenv("BOT_TOKEN", "nonsense")
+    monkeypatch.setenv("WEBHOOK_URL", "https://x.example")
+    if not needs_device:
+        monkeypatch.setenv("DEVICE", "abacus")
+    result = frontdesk(*verb)
+    assert result.code != 2, result.err
+    monkeypatch.setenv("DEVICE", "abacus")
+    result = frontdesk(*verb, *(("--force",) if verb[0] == "export" else ()))
+    assert (result.code == 2) == needs_device, result.err
+    assert ("DEVICE: 'abacus' won't do." in result.err) == needs_device
 
 
 @pytest.mark.parametrize(

@@ -315,6 +315,24 @@ def test_doctor_tells_a_base_model_that_is_not_here(
     assert says in found["detail"]
 
 
+def test_doctor_tells_examples_that_the_base_model_cannot_read(
+    place: Place, pack_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited = Path(shutil.copytree(pack_dir, place.folder / "edited"))
+    monkeypatch.setenv("PACK", str(edited))
+    examples = edited / "examples.jsonl"
+    with examples.open("a") as rows:
+        rows.write('{"text": "今天天气真好", "intent": "out_of_scope"}\n')
+    assert "base" not in checks(frontdesk("doctor", "--json"))
+    with examples.open("a") as rows:
+        rows.write('{"text": "我想退款", "intent": "refund"}\n')
+    found = checks(frontdesk("doctor", "--json"))["base"]
+    number = examples.read_text().count("\n")
+    assert found["status"] == "warn"
+    assert f" can't read 1 of the {number} examples ({examples}:{number})" in found["detail"]
+    assert "Set BASE_MODEL" in found["hint"]
+
+
 def test_doctor_finds_an_outdated_database_and_redis_away(
     place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,6 +263,27 @@ def test_a_csv_with_semicolons_is_imported(frontdesk: Command) -> None:
     assert rows == [("open, today?", "hours"), ("money back", "refund")]
 
 
+def test_texts_that_the_base_model_cannot_read_are_counted_with_their_places(
+    frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BASE_MODEL", raising=False)
+    foreign = ["我想退款", "请退款给我", "我要退货退款", "退款什么时候到账"]
+    texts = [("refund", "money back"), ("refund", "caffè freddo per me"), ("oos", "今天天气真好")]
+    rows = [*texts, *(("refund", text) for text in foreign)]
+    write("a.csv", "text,label\n" + "".join(f"{text},{label}\n" for label, text in rows))
+    result = frontdesk("import", "a.csv", "--into", "mine")
+    assert result.code == 0
+    said = result.err.splitlines()[0]
+    assert said.startswith(
+        "the base model minilm can't read 4 of the 7 examples (a.csv:5, a.csv:6, a.csv:7, …); "
+    )
+    assert "set BASE_MODEL" in said
+    again = frontdesk("import", "a.csv", "--into", "mine", "--json").json()
+    assert again["notices"] == []
+    monkeypatch.setenv("BASE_MODEL", "google-bert/bert-base-chinese")  # would be downloaded
+    assert frontdesk("import", "a.csv", "--into", "other", "--json").json()["notices"] == []
+
+
 def test_a_dry_run_writes_nothing(frontdesk: Command) -> None:
     write("nlu.yml", NLU)
     before = everything()

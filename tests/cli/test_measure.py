@@ -300,7 +300,32 @@ def test_labels_that_the_model_does_not_know_are_told(place: Place, frontdesk: C
     result = frontdesk("evaluate", "--data", str(none))
     assert result.code == 2
     assert "knows none of the intents" in result.err
+    assert "Rename the labels, or take another model." in result.err
     assert result.out == ""
+
+
+def test_labels_from_before_an_import_are_told_with_the_names_that_it_gave(
+    place: Place, frontdesk: Command
+) -> None:
+    rows = make_examples(each=6)
+    before = {"where": "Where?", "refund": "re-fund", "person": "Person"}
+    some = [replace(e, intent=before.get(e.intent or "", e.intent)) for e in rows]
+    data = write_jsonl(place.folder / "before.jsonl", some)
+    result = frontdesk("evaluate", "--data", str(data))
+    assert result.code == 2
+    knows = (
+        "It knows 2 of them by the names that `frontdesk import` gives (Where? is where, "
+        f"Person is person): rename them in {data}, too, or import it as the pack's test (--test)."
+    )
+    assert result.err.endswith(f"are out_of_scope, person, refund, where. {knows}\n"), result.err
+    one = write_jsonl(
+        place.folder / "one.jsonl",
+        [replace(e, intent="Where?") if e.intent == "where" else e for e in rows],
+    )
+    result = frontdesk("evaluate", "--data", str(one), "--json")
+    assert result.code == 0
+    assert "(Where?): their 6 rows all count as wrong. It knows 1 of them" in result.err
+    assert result.json()["unknown_labels"] == {"Where?": 6}
 
 
 def test_texts_that_stand_there_more_than_once_are_told(place: Place, frontdesk: Command) -> None:

@@ -273,6 +273,17 @@ def test_a_group_in_which_they_have_no_topic_does_not_hear_it_unasked(stage: Sta
     assert stage.deliveries(-100999) == []
 
 
+def test_a_group_hears_it_of_one_who_waits_for_a_person_without_a_topic_there(
+    stage: Stage,
+) -> None:
+    stage.ask("i want a person", intent="complaint")
+    stage.desk = replace(stage.desk, operator_chat_id=-100999)  # the operators have moved
+    (delivery,) = [d for d in stage.take() if d.chat_id == ANA.chat_id]
+    delivering.customer_gone(stage.desk, delivery.id, delivery.attempts, "403")
+    told = [row.payload["text"] for row in stage.deliveries(-100999)]
+    assert told[1:] == ["⚠️ The customer has blocked the bot; nothing was sent."], "behind the card"
+
+
 def test_one_who_wrote_again_before_a_refusal_is_noted_is_not_gone(
     stage: Stage, clock: Clock
 ) -> None:

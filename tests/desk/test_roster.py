@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from desk.domain import (
@@ -35,6 +37,27 @@ def test_the_chats_admins_become_admins_and_lose_it_with_their_rights(stage: Sta
     roster.sync_admins(stage.desk, [(1, "Root")])
     assert role_of(stage.desk, 2) is None
     assert role_of(stage.desk, OSCAR) is Role.AGENT, "the desk was told, not the chat"
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_name_that_the_desk_is_told_meanwhile_stays_and_so_does_a_removal(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, removed: bool
+) -> None:
+    roster.add_operator(stage.desk, 42, Role.AGENT)
+    writing = stage.desk.store.writing
+
+    def late() -> Any:
+        monkeypatch.setattr(stage.desk.store, "writing", writing)
+        if removed:
+            roster.remove_operator(stage.desk, 42)
+        else:
+            roster.add_operator(stage.desk, 42, Role.AGENT, "Uma")
+        return writing()
+
+    monkeypatch.setattr(stage.desk.store, "writing", late)
+    roster.keep_name(stage.desk, 42, "U.")
+    names = {row.user_id: row.name for row in roster.list_operators(stage.desk)}
+    assert names.get(42) == (None if removed else "Uma")
 
 
 @pytest.mark.parametrize(

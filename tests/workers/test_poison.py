@@ -135,6 +135,25 @@ def test_a_trial_that_somebody_began_since_the_message_was_read_is_begun_by_nobo
     assert not deciding.begin_trial(stage.desk, waiting)
 
 
+def test_a_trial_that_another_worker_has_begun_meanwhile_stays_its_own_at_the_next_try(
+    stage: Stage, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = suspect(stage, connection)
+    waiting = queues.queue(queues.CLASSIFY, connection).jobs
+    begin_trial = deciding.begin_trial
+
+    def second(desk: Desk, message: PendingMessage) -> bool:
+        assert begin_trial(desk, message)  # the other one's
+        return begin_trial(desk, message)
+
+    monkeypatch.setattr(deciding, "begin_trial", second)
+    worker = Inference(stage.desk, connection, champion(Model(stage, fails="where")))
+    assert worker.run_batch(waiting) == ["stale"]
+    monkeypatch.setattr(deciding, "begin_trial", begin_trial)
+    assert worker.run_batch(waiting) == ["stale"]
+    assert stage.message(again[0]).state is MessageState.PENDING
+
+
 def test_a_message_whose_trial_redis_forgot_is_suspected_again_and_not_given_up(
     stage: Stage, connection: Redis, clock: Clock
 ) -> None:

@@ -235,6 +235,16 @@ def test_a_batch_may_take_as_long_as_the_most_patient_of_its_jobs(
     assert [round((score - time.time()) / 10) for _, score in scores] == [longest // 10] * 2
 
 
+@pytest.mark.parametrize(("limit", "least"), [(1, WORKER_TTL), (500, 510)])
+def test_a_busy_worker_is_known_as_long_as_its_lease_and_its_next_sign_of_life_may_take(
+    connection: Redis, limit: int, least: int
+) -> None:
+    enqueue(connection, 1, timeout=limit)
+    worker = worker_on(connection, nothing)
+    worker._take()
+    assert least + 50 < connection.ttl(worker.key) <= least + 60
+
+
 def test_a_failing_job_fails_alone_with_its_retries_and_its_traceback(connection: Redis) -> None:
     attempts = []
 
