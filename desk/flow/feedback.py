@@ -41,9 +41,7 @@ def note_feedback(
     happened(session, "feedback.given", message=message.id, kind=str(kind))
 
 
-def note_ready_answer(
-    session: Session, desk: Desk, message: Message, by: int, intent: str
-) -> None:
+def note_ready_answer(session: Session, desk: Desk, message: Message, by: int, intent: str) -> None:
     """Keep that an operator has answered a message by one tap. Where it was answered so with
     another intent before, by whomever, it asks for several things: then it means no one of them."""
     kind = FeedbackKind.ONE_TAP_ANSWER
