@@ -22,7 +22,7 @@ from aiogram.types import (
 
 from bot.indicator import Indicator
 from bot.jobs import Jobs
-from bot.wording import links, words
+from bot.wording import is_text, links, words
 from desk import faultpoints
 from desk.domain import Person
 from desk.flow import customers, edits, forwarding
@@ -105,7 +105,7 @@ def make_router() -> Router:
     router = Router(name="customers")
     router.message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
     # What somebody else wrote is no command of the customer's either.
-    router.message.register(forward, F.text, F.func(_origin).as_("origin"))
+    router.message.register(forward, is_text, F.func(_origin).as_("origin"))
     # aiogram looks for commands in captions, too: a file is a file there, and would be lost.
     router.message.register(start, F.text, CommandStart(ignore_case=True))
     router.message.register(human, F.text, command_named("human"))
@@ -113,7 +113,7 @@ def make_router() -> Router:
     # /help, and what the bot does not know: `/settings`, say. With words behind it, it may be a
     # question.
     router.message.register(help_, F.text, Command(re.compile(r"\w+"), magic=~F.args))
-    router.message.register(write, F.text)
+    router.message.register(write, is_text)
     router.message.register(send_file, F.content_type.not_in(NOTICES), command_named("human"))
     router.message.register(send_file, F.content_type.not_in(NOTICES))
     router.edited_message.filter(F.chat.type == ChatType.PRIVATE, F.from_user.is_bot.is_(False))
@@ -174,7 +174,7 @@ async def rewrite(
         _person(message),
         message.message_id,
         said(message),
-        is_file=message.text is None,
+        is_file=not is_text(message),
         links=list(links(message)),
     )
     _classify(message, waiting, jobs, indicator)

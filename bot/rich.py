@@ -29,15 +29,30 @@ PARTS = (
 LINES = frozenset({"blocks", "items", "cells", "buttons"})
 """Each of these is a line of its own; the pieces of anything else follow each other."""
 
+TEXT = frozenset(
+    {
+        *("paragraph", "heading", "pre", "footer", "divider", "anchor", "list", "details"),
+        *("blockquote", "expandable_blockquote", "pullquote", "1", "a", "A", "i", "I"),
+        *("bold", "italic", "underline", "strikethrough", "spoiler", "subscript", "superscript"),
+        *("marked", "code", "custom_emoji", "date_time", "mention", "text_mention", "hashtag"),
+        *("cashtag", "bot_command", "bank_card_number", "url", "email_address", "phone_number"),
+        *("anchor_link", "reference", "reference_link"),
+    }
+)
+"""The types of blocks, items of lists and pieces of text of which the words say all. A picture, a
+table, a button, or what there is no name for yet, is not among them."""
+
 READ = "frontdesk_read"
 """Where an emptied rich message has what was read of it: aiogram keeps fields it doesn't know."""
 
 
 class Read(NamedTuple):
-    """What a rich message says, each of its blocks a line, and the addresses behind its words."""
+    """What a rich message says, each of its blocks a line, the addresses behind its words, and
+    whether there is nothing but words in it."""
 
     words: str
     links: list[str]
+    is_text: bool
 
 
 def emptied(update: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +114,7 @@ def read(rich: dict[str, Any]) -> Read:
     """Read a raw rich message, whose shape nobody has checked, without recursion."""
     pieces: list[str] = []
     links: list[str] = []
-    length, broken = 0, False
+    length, broken, is_text = 0, False, True
     todo: list[Any] = [rich]
     while todo:
         part = todo.pop()
@@ -115,9 +130,19 @@ def read(rich: dict[str, Any]) -> Read:
         elif part is _BREAK:
             broken = True
         else:
+            is_text = is_text and _is_text(part)
             todo += [_Covered(found, len(pieces), length) for found in _addresses(part)]
             todo += reversed(_inside(part))
-    return Read("".join(pieces).strip(), links)
+    return Read("".join(pieces).strip(), links, is_text)
+
+
+def _is_text(part: object) -> bool:
+    """Whether words are all there is to a part, but for what is within it. Whether a box is ticked
+    no words say."""
+    if not isinstance(part, dict):
+        return True
+    kind = part.get("type", "list")
+    return isinstance(kind, str) and kind in TEXT and "has_checkbox" not in part
 
 
 def _inside(part: object) -> list[Any]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from aiogram.types import InlineKeyboardButton, Message, MessageEntity, Poll
 
 from bot import rich
+from desk.flow.cards import LIMIT
+from desk.flow.composing import length
 
 Marked = tuple[str | None, list[MessageEntity] | None]
 """A text and what is marked in it."""
@@ -24,6 +26,16 @@ def words(message: Message) -> str | None:
     if message.rich_message is not None:
         return rich.of(message.rich_message).words or None
     return None
+
+
+def is_text(message: Message) -> bool:
+    """Whether a message is words alone: a text, or a rich message that has nothing else and could
+    have been sent as one."""
+    if message.rich_message is None:
+        return bool(message.text)
+    read = rich.of(message.rich_message)
+    # As a command it would be read by nobody, as what is longer by nobody whole.
+    return read.is_text and length(read.words) <= LIMIT and read.words[:1] not in ("", "/")
 
 
 def links(message: Message) -> Iterator[str]:

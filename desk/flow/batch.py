@@ -33,6 +33,19 @@ from desk.tables import IS_CARD, Base, DeliveryRow, Feedback, Message
 
 _KEY = "turn"
 
+_earlier = aliased(Message)
+IS_CHANGE = (
+    select(_earlier.id)
+    .where(
+        _earlier.conversation_id == Message.conversation_id,
+        _earlier.author == Author.CUSTOMER,
+        _earlier.telegram_id == Message.telegram_id,
+        _earlier.id < Message.id,
+    )
+    .correlate(Message)
+    .exists()
+)
+"""Whether a customer's message is what an earlier one of the conversation has become by an edit."""
 
 START_KEY = "start:"
 """How the key begins of what the bot says to /start; the update's inbox id follows."""
@@ -69,6 +82,8 @@ class Turn:
     earlier: dict[int, list[Said]] = field(default_factory=dict)
     with_feedback: dict[int, bool] = field(default_factory=dict)
     with_card: dict[int, bool] = field(default_factory=dict)
+    changes: dict[int, bool] = field(default_factory=dict)
+    """`IS_CHANGE` of each."""
     read_with: Mapping[int, Before] = field(default_factory=dict)
     rows: defaultdict[type[Base], list[dict[str, Any]]] = field(
         default_factory=lambda: defaultdict(list)
@@ -89,7 +104,7 @@ def begin(
     operator_chat_id: int | None,
     history: int,
 ) -> None:
-    """Look up what the deliveries of `messages` need, in at most five queries.
+    """Look up what the deliveries of `messages` need, in at most six queries.
 
     Operators will see `calls` for help and what is `passed_on` to them, at most one a
     conversation. `read_with` is known, by message id. `others` are keys of deliveries that may
@@ -107,7 +122,9 @@ def begin(
     if known:
         written = select(DeliveryRow.key).where(DeliveryRow.key.in_(known))
         known.update((key, True) for key in session.scalars(written))
-    shown = [message.id for message in (*calls, *passed_on)]
+    passed_ids = [message.id for message in passed_on]
+    are_changes = select(Message.id).where(Message.id.in_(passed_ids), IS_CHANGE)
+    shown = [*(message.id for message in calls), *passed_ids]
     conversations = {message.conversation_id for message in passed_on}
     in_conversation = select(DeliveryRow.conversation_id).where(
         DeliveryRow.conversation_id.in_(conversations),
@@ -123,6 +140,7 @@ def begin(
         said_before(session, [message.id for message in cards], history),
         _which(session, shown, select(Feedback.message_id).where(Feedback.message_id.in_(shown))),
         with_card,
+        _which(session, passed_ids, are_changes),
         read_with,
     )
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from desk.domain import Action, Author, ConversationState, FeedbackKind
 from desk.flow import besides
 from desk.flow.answered import answers_given
-from desk.flow.batch import said_before, turn
+from desk.flow.batch import IS_CHANGE, said_before, turn
 from desk.flow.calling_off import was_called_off
 from desk.flow.card_history import HISTORY, CardHistory
 from desk.flow.card_keyboards import SUGGESTIONS, card_keyboard, mood_title
@@ -31,7 +31,7 @@ from desk.flow.priority import SIGN, has_priority
 from desk.inert import defused, inert
 from desk.pack import Escalate
 from desk.percent import compared
-from desk.policy import ATTACHMENT, CHANGED, OTHER_LANGUAGE, threshold
+from desk.policy import ATTACHMENT, OTHER_LANGUAGE, threshold
 from desk.tables import (
     IS_CARD,
     Conversation,
@@ -124,6 +124,15 @@ def is_post(session: Session, message: Message) -> bool:
     return has_delivery(session, f"{POST_KEY}{message.id}")
 
 
+def is_change(session: Session, message: Message) -> bool:
+    """`IS_CHANGE` of one message."""
+    known = turn(session).changes.get(message.id)
+    if known is not None:
+        return known
+    query = select(Message.id).where(Message.id == message.id, IS_CHANGE)
+    return session.scalar(query) is not None
+
+
 def shown(
     session: Session,
     desk: Desk,
@@ -159,7 +168,7 @@ def _post(
     message: Message,
     key: str,
 ) -> None:
-    if desk.operator_chat_id is None:
+    if desk.operator_chat_id is None or has_delivery(session, f"{key}{message.id}", message):
         return  # nor are there rows for its buttons
     post = key == POST_KEY
     text = card_text(session, desk, customer, conversation, message, post=post)
@@ -238,7 +247,7 @@ def card_text(
     if not post:
         tail.append(f"\n{_state_line(session, desk, conversation)}")
 
-    head = _head(desk, customer, decision, post=post)
+    head = _head(session, desk, customer, message, decision, post=post)
     said = defused(_said(desk, message))
     if length(plain(_assembled(head, [], said, tail))) > LIMIT:
         said = shorten(said, EXCERPT)
@@ -252,12 +261,20 @@ def _said(desk: Desk, message: Message) -> str:
     return besides.as_said(desk, message.text, was_read=message.attempt > 0)
 
 
-def _head(desk: Desk, customer: Customer, decision: DecisionRow | None, *, post: bool) -> str:
+def _head(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    message: Message,
+    decision: DecisionRow | None,
+    *,
+    post: bool,
+) -> str:
     name = inert(customer.name)
     sign = SIGN if has_priority(desk.pack, decision) else ""
-    if decision is not None and decision.rule == CHANGED:
-        return f"✏️ <b>{say('changed-message', desk.language, customer=name)}</b>"
     if post or (decision is not None and decision.action is Action.SILENT):
+        if is_change(session, message):
+            return f"{sign or '✏️'} <b>{say('changed-message', desk.language, customer=name)}</b>"
         return f"{sign or '💬'} <b>{say('new-message', desk.language, customer=name)}</b>"
     return f"{sign or '🔔'} <b>{say('card-title', desk.language)}</b> · {_who(customer)}"
 

@@ -30,16 +30,13 @@ from desk.flow import batch, priority
 from desk.flow.answering import answer, ask_back
 from desk.flow.calling_off import may_call_off
 from desk.flow.card_history import HISTORY
-from desk.flow.cards import post_message
-from desk.flow.composing import (
-    clean,
-    shorten,
-)
+from desk.flow.cards import POST_KEY, post_message
+from desk.flow.composing import clean, has_delivery, shorten
 from desk.flow.conversations import begin_attempt
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
 from desk.flow.noting import counted, decided
-from desk.flow.refreshing import refresh_card
+from desk.flow.refreshing import refresh_card, refresh_post
 from desk.policy import LATE, closes, decide_continued, in_doubt, is_negative
 from desk.several import decide_sentences
 from desk.store import DATABASE_AWAY
@@ -472,6 +469,7 @@ def _apply(
     free = may_call_off(session, desk, [case.conversation for case in ends])
     for (message, conversation, customer), decision in zip(cases, decisions, strict=True):
         parties = (session, desk, customer, conversation, message)
+        shown = has_delivery(session, f"{POST_KEY}{message.id}", message)
         if decision.action is not Action.ESCALATE:  # which `call_person` notes
             decided(session, message.id, decision.action, decision.rule)
         match decision.action:
@@ -486,6 +484,8 @@ def _apply(
                 if decision.intent is not None:
                     priority.announce(session, desk, customer, conversation, decision.intent)
                 say_added(*parties, closing=message.id in closing and conversation.id in free)
+        if shown:
+            refresh_post(*parties)
         _write_whole(conversation, *_CHANGED_BY_DECISIONS)
     batch.end(session)
 

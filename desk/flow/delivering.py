@@ -88,12 +88,12 @@ _OPERATORS_TOLD = (
 def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) -> None:
     """Telegram has accepted the delivery; of no effect once a later attempt has begun.
 
-    A card that was on its way while its conversation went on is brought up to date. Of what was
-    taken back the operators are told.
+    A card or post that was on its way while its conversation went on is brought up to date. Of what
+    was taken back the operators are told.
     """
     with desk.store.writing() as session:
         row = session.get_one(DeliveryRow, delivery_id)
-        card = row.key.startswith(CARD_KEY) and row.conversation_id is not None
+        card = row.key.startswith((CARD_KEY, POST_KEY)) and row.conversation_id is not None
         deleted = row.key.startswith(DELETE_KEY) and row.conversation_id is not None
         customer = _lock_customer(session, row) if deleted else None
         # Who changes the state holds this lock, and so either sees the card sent or is seen here.
@@ -119,7 +119,9 @@ def sent(desk: Desk, delivery_id: int, attempt: int, telegram_id: int | None) ->
             return
         customer = session.get_one(Customer, conversation.customer_id)
         message = session.get_one(Message, row.message_id)
-        if row.payload["text"] != card_text(session, desk, customer, conversation, message):
+        post = row.key.startswith(POST_KEY)
+        now = card_text(session, desk, customer, conversation, message, post=post)
+        if row.payload["text"] != now:
             edit_card(session, desk, customer, conversation, message, telegram_id)
 
 

@@ -19,7 +19,7 @@ from desk.domain import (
     Trial,
 )
 from desk.flow import besides
-from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, post_message
+from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, is_change, post_message
 from desk.flow.choosing import replied, took_up
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
@@ -33,6 +33,7 @@ from desk.flow.kept_back import is_note, stays_here
 from desk.flow.noting import happened
 from desk.flow.operators import customer_of, unreachable
 from desk.flow.passing_on import held_back, say_nothing, show_undecided
+from desk.flow.priority import has_priority
 from desk.flow.quiet import close_if_quiet
 from desk.flow.replying import written_in_topic
 from desk.flow.taking_back import leave, take_back
@@ -72,7 +73,8 @@ def customer_changed(
     One that waits for the model is read as it is now. In the conversation that is open, one to
     which the bot has just asked back is read anew, for that may be the reply, one that was held
     back in a flood is read at last, and a no to the offer of a person may become a yes; and who is
-    awaited or in charge is shown what it has become. Otherwise it was answered, and is only kept.
+    awaited or in charge is shown what it has become, a text once the model has read it: it may be
+    about what can't wait by now. Otherwise it was answered, and is only kept.
     What was no text so far, such as a command, is read as one that is sent.
 
     With `is_file` the `text` is a file's caption, or says what it is. `links` are the addresses
@@ -125,7 +127,9 @@ def customer_changed(
         # A file that was held back in a flood is shown at last, whatever of it was changed.
         shows_file = replaced or (is_file and _was_held_back(session, written))
         return _said_anew(
-            session, desk, customer, conversation, written, inbox_id, text, links, shows_file
+            *(session, desk, customer, conversation, written, inbox_id, text, links),
+            is_text=not (is_file or replaced or text.startswith("/")),
+            shows_file=shows_file,
         )
 
 
@@ -152,11 +156,14 @@ def _said_anew(
     inbox_id: int,
     text: str,
     links: Sequence[str],
+    *,
+    is_text: bool,
     shows_file: bool,
 ) -> tuple[int, int] | None:
     """What a handled message has become, as a further one of the open conversation.
 
-    With `shows_file` there is a file that operators have not seen yet.
+    With `is_text` the model may read it; with `shows_file` there is a file that operators have not
+    seen yet.
     """
     alone = who_answers(desk, conversation) is ConversationState.BOT
     unread = alone and not text.startswith("/") and _is_still_to_be_read(session, written)
@@ -167,41 +174,56 @@ def _said_anew(
     message.quoted, message.forwarded_from = written.quoted, written.forwarded_from
     message.links = besides.links(links)
     happened(session, "message.changed", message=message.id, conversation=conversation.id)
-    if alone and shows_file:
+    if not alone:
+        _take_off(session, desk, written, also_file=shows_file)
+        if not is_text:
+            _show(session, desk, customer, conversation, message, shows_file)
+            return None
+    elif shows_file:
         # As with a file that is sent.
         if not held_back(session, desk, customer, conversation, message):
             call_person(session, desk, customer, conversation, message, ATTACHMENT)
             show_undecided(session, desk, customer, conversation)
             copy_file(session, desk, customer, conversation, message)
         return None
-    if unread:
+    elif unread:
         if held_back(session, desk, customer, conversation, message):
             return None
         if first and replied(session, desk, inbox_id, customer, conversation, message):
             return None
-        message.state = MessageState.PENDING
-        return begin_attempt(message, desk.clock()) if first else None
-    if alone and took_up(session, desk, customer, conversation, written, message):
+    else:
+        if not took_up(session, desk, customer, conversation, written, message):
+            say_nothing(session, desk, message, CHANGED)
         return None
-    if not alone:
-        show_undecided(session, desk, customer, conversation)
+    message.state = MessageState.PENDING
+    return begin_attempt(message, desk.clock()) if first else None
+
+
+def _show(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    shows_file: bool,
+) -> None:
+    """Show who is awaited or in charge what the model does not read: a command, or a file that has
+    changed, or its caption."""
+    show_undecided(session, desk, customer, conversation)
     say_nothing(session, desk, message, CHANGED)
     session.flush()
-    if not alone:
-        _take_off(session, written, also_file=shows_file)
-        post_message(session, desk, customer, conversation, message)
-        if shows_file:
-            copy_file(session, desk, customer, conversation, message)
-    return None
+    post_message(session, desk, customer, conversation, message)
+    if shows_file:
+        copy_file(session, desk, customer, conversation, message)
 
 
-def _take_off(session: Session, written: Message, *, also_file: bool) -> None:
+def _take_off(session: Session, desk: Desk, written: Message, *, also_file: bool) -> None:
     """Take off what an edit has outdated that waits to be posted: the group takes 20 messages a
     minute, and who edits on and on would take them all. Only posts of edits: what was written first
-    is shown, with what the model made of it.
+    is shown, with what the model made of it, and so is what can't wait.
     """
     decision = session.get(DecisionRow, written.id)
-    if decision is None or decision.rule != CHANGED:
+    if has_priority(desk.pack, decision) or not is_change(session, written):
         return
     kinds = (POST_KEY, TEXT_KEY, FILE_KEY) if also_file else (POST_KEY, TEXT_KEY)
     waiting = session.scalars(

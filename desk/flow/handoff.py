@@ -11,7 +11,7 @@ from desk.flow import priority
 from desk.flow.advising import SOON, added, advice, hears_when_back, still_coming
 from desk.flow.answered import HANDOVER_KEY
 from desk.flow.calling_off import call_off_button
-from desk.flow.cards import FILE_KEY, LIMIT, post_card, post_message
+from desk.flow.cards import FILE_KEY, LIMIT, POST_KEY, post_card, post_message
 from desk.flow.composing import (
     add_delivery,
     customer_text,
@@ -27,8 +27,24 @@ from desk.flow.desk import Desk, who_answers
 from desk.flow.handover import handover_text, waiting_text
 from desk.flow.noting import counted, decided, happened
 from desk.flow.refreshing import refresh_card
-from desk.policy import ATTACHMENT, FORWARDED, INTENT_NEEDS_PERSON, LATE, NEGATIVE_SENTIMENT
-from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message, Operator
+from desk.policy import (
+    ATTACHMENT,
+    FORWARDED,
+    INTENT_NEEDS_PERSON,
+    LATE,
+    NEGATIVE_SENTIMENT,
+    PERSON_IN_CHARGE,
+)
+from desk.tables import (
+    IS_PENDING,
+    Conversation,
+    Customer,
+    DecisionRow,
+    DeliveryRow,
+    Message,
+    Operator,
+    key_begins,
+)
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
@@ -273,8 +289,30 @@ def resolve(
     operator: Operator,
 ) -> None:
     """The conversation is over; the customer's next message opens one with the bot."""
+    _leave_shown(session, desk, conversation)
     conversation.state = ConversationState.RESOLVED
     conversation.operator_id = operator.user_id
     conversation.resolved_at = desk.clock()
     happened(session, "conversation.resolved", conversation=conversation.id)
     refresh_card(session, desk, customer, conversation)
+
+
+def _leave_shown(session: Session, desk: Desk, conversation: Conversation) -> None:
+    """What the operators saw before the model has read it is settled with its conversation: the bot
+    has nothing to say to it."""
+    posts = select(DeliveryRow.message_id).where(
+        DeliveryRow.conversation_id == conversation.id, key_begins((POST_KEY,))
+    )
+    waiting = session.scalars(
+        select(Message)
+        .where(Message.conversation_id == conversation.id, IS_PENDING, Message.id.in_(posts))
+        .order_by(Message.id)
+        .with_for_update()
+    )
+    for message in waiting.all():
+        message.state = MessageState.DECIDED
+        action, rule = Action.SILENT, PERSON_IN_CHARGE
+        session.add(
+            DecisionRow(message_id=message.id, action=action, rule=rule, created_at=desk.clock())
+        )
+        decided(session, message.id, action, rule)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from desk.domain import Action, Author, ConversationState, MessageState
+from desk.domain import Action, Author, ConversationState
 from desk.flow.advising import hears_when_back
 from desk.flow.cards import post_message
 from desk.flow.composing import customer_text, language_of
@@ -99,9 +99,9 @@ def show_undecided(
 ) -> None:
     """Show the person who is awaited or in charge the texts that still wait for the worker.
 
-    What comes after them would overtake them otherwise. They go without suggestions, and count as
-    sent to be classified all the same; a job on its way is of no attempt that counts. Where nobody
-    can be called they are left to the bot.
+    What comes after them would overtake them otherwise. They go without suggestions, and are read
+    all the same, for they may be about what can't wait; their posts are brought up to date then.
+    Where nobody can be called they are left to the bot.
     """
     if who_answers(desk, conversation) is ConversationState.BOT:
         return
@@ -112,9 +112,8 @@ def show_undecided(
         .with_for_update()
     )
     for message in waiting.all():
-        begin_attempt(message, desk.clock())
-        message.state = MessageState.DECIDED
-        leave_to_person(session, desk, conversation, message)
+        if not message.attempt:  # or it would pass for a file
+            begin_attempt(message, desk.clock())
         post_message(session, desk, customer, conversation, message)
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
-from desk.flow.cards import shown, status_card
+from desk.flow.cards import POST_KEY, shown, status_card
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow, Message
@@ -21,13 +21,33 @@ def refresh_card(
     text, which is how it stands there, and is brought up to date once Telegram has accepted it.
     """
     card = status_card(session, desk, conversation, lock=True)
-    if card is None or card.message_id is None:
-        return
-    message = session.get_one(Message, card.message_id)
-    if card.state is DeliveryState.PENDING and not card.uncertain:
-        card.payload = shown(session, desk, customer, conversation, message)
-    elif card.telegram_id is not None:
-        edit_card(session, desk, customer, conversation, message, card.telegram_id)
+    if card is not None and card.message_id is not None:
+        message = session.get_one(Message, card.message_id)
+        _refresh(session, desk, customer, conversation, message, card)
+
+
+def refresh_post(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
+) -> None:
+    """Have the post of a message show what the model makes of it, which had not read it yet."""
+    query = select(DeliveryRow).where(DeliveryRow.key == f"{POST_KEY}{message.id}")
+    locked = query.with_for_update().execution_options(populate_existing=True)
+    post = session.scalars(locked).one()
+    _refresh(session, desk, customer, conversation, message, post)
+
+
+def _refresh(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    message: Message,
+    row: DeliveryRow,
+) -> None:
+    if row.state is DeliveryState.PENDING and not row.uncertain:
+        row.payload = shown(session, desk, customer, conversation, message)
+    elif row.telegram_id is not None:
+        edit_card(session, desk, customer, conversation, message, row.telegram_id)
 
 
 def edit_card(

@@ -346,7 +346,9 @@ LIVE_PHOTO = {
 }
 CLIP = {"file_id": "A", "file_unique_id": "a"}
 SOUNDLESS_VIDEO = {"animation": CLIP | {"width": 4, "height": 3, "duration": 2}, "document": CLIP}
-RICH_MESSAGE = {"rich_message": {"blocks": [{"type": "paragraph", "text": "it arrived broken"}]}}
+RICH_MESSAGE = {
+    "rich_message": {"blocks": [{"type": "photo", "caption": {"text": "it is broken"}}]}
+}
 
 
 @pytest.mark.parametrize(
@@ -354,7 +356,7 @@ RICH_MESSAGE = {"rich_message": {"blocks": [{"type": "paragraph", "text": "it ar
     [
         (LOCATION, "[a location]", "a location"),
         (LIVE_PHOTO, "[a photo]", "a photo"),
-        (RICH_MESSAGE, "it arrived broken", "a file, or something else that the bot can't read"),
+        (RICH_MESSAGE, "it is broken", "a file, or something else that the bot can't read"),
         (
             {"hologram": {"depth": 3}},
             "[unknown]",

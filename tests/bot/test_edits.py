@@ -133,6 +133,7 @@ async def test_a_customers_edit_is_shown_to_who_is_awaited(
     card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
     body = {"message_id": wrote["message_id"], "text": "outrageous, order 4711"}
     await world.ask("POST", f"customers/{ann}/edit", body)
+    await decider.decide(("complaint", 0.8))
     post = (await world.said(OPERATORS_CHAT, "Ann changed a message"))[0]
     assert "outrageous, order 4711" in post["text"]
     assert post["message_thread_id"] == card["message_thread_id"]

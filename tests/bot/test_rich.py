@@ -14,14 +14,15 @@ from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
 from bot import rich
+from bot.wording import is_text
 from desk.domain import Author, InboxState
 from desk.tables import Inbox
 from desk.tables import Message as MessageRow
 from simulator.app import Simulator
 from simulator.world import OPERATORS_CHAT
-from tests.bot.conftest import Json, Rows, Running, World
+from tests.bot.conftest import Decider, Json, Rows, Running, World
+from tests.bot.test_wording import TRAP, message, write
 from tests.bot.test_wording import rich as rich_message
-from tests.bot.test_wording import write
 
 LEVELS = 16
 """Telegram allows no more."""
@@ -37,7 +38,7 @@ def nested(words: str, levels: int = LEVELS) -> Json:
 
 
 async def test_a_message_formatted_as_deeply_as_telegram_allows_holds_up_nobody(
-    bot: Running, world: World, simulator: Simulator, rows: Rows
+    bot: Running, world: World, decider: Decider, simulator: Simulator, rows: Rows
 ) -> None:
     ann, bob = await world.customer("Ann"), await world.customer("Bob")
     replied = {"message_id": 1, "date": 1, "chat": {"id": ann, "type": "private"}}
@@ -45,10 +46,61 @@ async def test_a_message_formatted_as_deeply_as_telegram_allows_holds_up_nobody(
     write(simulator, ann, nested("the pot is broken") | reply)
     # Each level takes aiogram some twenty times longer: by itself it would not be done in years.
     await world.reply(await world.write(bob, "/help"))
+    await decider.decide(("complaint", 0.99))
     card = (await world.said(OPERATORS_CHAT, "Needs a person"))[0]
     assert "the pot is broken" in card["text"]
     await rows.until(Inbox, count=2, state=InboxState.DONE)
     assert "the pot is broken" in {row.text for row in rows.all(MessageRow, author=Author.CUSTOMER)}
+
+
+async def test_a_rich_text_is_answered_as_any_text_is(
+    bot: Running, world: World, decider: Decider, simulator: Simulator, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    here = {"type": "url", "text": "here", "url": TRAP}
+    items = [{"label": "1", "type": "1", "blocks": [{"type": "paragraph", "text": ["see ", here]}]}]
+    heading = {"type": "heading", "size": 1, "text": {"type": "bold", "text": "Where is it?"}}
+    write(simulator, ann, rich_message(heading, {"type": "list", "items": items}))
+    await decider.decide(("order_status", 0.95))
+    assert await world.said(ann, "Bouquets take 2 days, Ann.")
+    (row,) = rows.all(MessageRow, author=Author.CUSTOMER)
+    assert (row.text, row.links) == ("Where is it?\nsee here", TRAP)
+
+
+PARAGRAPH: Json = {"type": "paragraph", "text": "Where is it?"}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "alone"),
+    [
+        ([PARAGRAPH, {"type": "divider"}], True),
+        ([PARAGRAPH, {"type": "photo", "photo": []}], False),
+        ([{"type": "details", "summary": "x", "blocks": [{"type": "map"}]}], False),
+        ([{"type": "table", "cells": [[{"text": "roses"}, {"text": "5"}]]}], False),
+        ([{"type": "buttons", "buttons": [{"text": "Where is it?", "url": TRAP}]}], False),
+        ([{"type": "list", "items": [{"has_checkbox": True, "blocks": [PARAGRAPH]}]}], False),
+        ([{"type": ["paragraph"], "text": "Where is it?"}], False),
+        ([{"type": "paragraph", "text": "/human"}], False),
+        ([{"type": "paragraph", "text": "🌹" * 2048}], True),
+        ([{"type": "paragraph", "text": "🌹" * 2048 + "!"}], False),
+        ([{"type": "divider"}], False),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_it_is_a_text_where_words_say_all_and_are_no_more_than_a_text_holds(
+    blocks: list[Json], alone: bool
+) -> None:
+    assert is_text(message(rich_message(*blocks))) is alone
+
+
+async def test_one_that_somebody_else_wrote_is_not_answered(
+    bot: Running, world: World, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    origin = {"type": "hidden_user", "date": 1, "sender_user_name": "Ben"}
+    write(simulator, ann, rich_message(PARAGRAPH) | {"forward_origin": origin})
+    (card,) = await world.said(OPERATORS_CHAT, "Needs a person")
+    assert "Where is it?\n↪️ forwarded from Ben" in card["text"]
 
 
 async def test_what_a_text_replies_to_is_read_however_deeply_it_is_formatted(
@@ -97,7 +149,7 @@ def test_aiogram_gets_no_block_of_a_rich_message_wherever_it_stands(place: tuple
     assert update == before, "an update may be handled again"
     for key in place:
         update, found = update[key], found[key]
-    assert found == {**update, "rich_message": {"blocks": [], rich.READ: ("hello", [])}}
+    assert found == {**update, "rich_message": {"blocks": [], rich.READ: ("hello", [], True)}}
 
 
 def test_no_depth_and_no_shape_ends_the_reader() -> None:

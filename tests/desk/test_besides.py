@@ -60,7 +60,9 @@ def test_an_edit_that_changes_an_address_alone_is_shown(stage: Stage) -> None:
     told = len(stage.told())
     for links in ([TRAP], [TRAP], []):
         update = stage.update(ANA.chat_id)
-        edits.customer_changed(stage.desk, update, ANA, 41, "my order page", links=links)
+        job = edits.customer_changed(stage.desk, update, ANA, 41, "my order page", links=links)
+        if job is not None:
+            stage.decide((job, predict("my order page")))
     first, second = stage.told()[told:]
     assert "trap.example" in first
     assert "trap.example" not in second

@@ -22,7 +22,7 @@ from desk.flow.desk import Desk
 from desk.tables import Inbox, Message
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BEN, BOT, OLGA, Stage, predict
+from tests.desk.acting import ANA, BEN, BOT, OLGA, Stage, predict, with_words
 
 THEIRS = 41
 """The id of the message that is edited, in the customer's chat."""
@@ -35,6 +35,13 @@ def ana_writes(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int,
 def ana_edits(stage: Stage, text: str, telegram_id: int = THEIRS) -> tuple[int, int] | None:
     number = stage.update(ANA.chat_id)
     return edits.customer_changed(stage.desk, number, ANA, telegram_id, text)
+
+
+def ana_changes(stage: Stage, text: str, telegram_id: int = THEIRS, **prediction: Any) -> None:
+    """Ana edits a message, and the model reads it."""
+    job = ana_edits(stage, text, telegram_id)
+    if job is not None:
+        stage.decide((job, predict(text, **prediction)))
 
 
 def ana_asks(stage: Stage, text: str, **prediction: Any) -> int:
@@ -133,19 +140,60 @@ def test_who_is_awaited_or_in_charge_is_shown_what_a_message_has_become(
         stage.reply("I am on it")
     stage.send_all()
     heard = stage.heard()
-    assert ana_edits(stage, "my roses are dead & brown") is None
+    ana_changes(stage, "my roses are dead & brown", intent="complaint")
     (post,) = stage.send_all()
     assert post.chat_id == OPERATOR_CHAT
-    assert post.payload["text"] == (
-        "✏️ <b>Ana changed a message</b>\n<blockquote>my roses are dead &amp; brown</blockquote>"
+    assert post.payload["text"].startswith(
+        "✏️ <b>Ana changed a message</b>\n<blockquote>my roses are dead &amp; brown</blockquote>\n"
+        "<b>Intent</b> Make a complaint 95%"
     )
     assert stage.heard() == heard
 
 
+@pytest.fixture
+def urgent(stage: Stage) -> Stage:
+    """Ana waits for a person, and complaints can't wait."""
+    words = {"priority": True, "answer": {"en": "Leave the house.", "zh": "请离开。"}}
+    stage.desk = replace(stage.desk, pack=with_words(stage.desk.pack, "complaint", **words))
+    ana_asks(stage, "a person please", intent="talk_to_person")
+    stage.topic()
+    stage.send_all()
+    return stage
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_what_can_not_wait_is_told_to_everybody_where_an_edit_says_it(
+    urgent: Stage, taken: bool
+) -> None:
+    if taken:
+        urgent.reply("I am on it")
+    urgent.send_all()
+    ana_changes(urgent, "smoke comes out of the lamp", intent="complaint")
+    shown = [row.payload["text"] for row in urgent.send_all() if row.chat_id == OPERATOR_CHAT]
+    assert shown[0].startswith("🚨 <a href")
+    assert shown[1].startswith("🚨 <b>Ana changed a message</b>\n<blockquote>smoke comes out")
+    assert ("Leave the house." in str(urgent.heard())) is not taken
+    ana_changes(urgent, "never mind")
+    assert urgent.told()[-1].startswith("✏️")
+
+
+def test_such_an_edit_is_shown_though_a_later_one_takes_it_back_before_it_could_be(
+    urgent: Stage,
+) -> None:
+    ana_changes(urgent, "smoke comes out of the lamp", intent="complaint")
+    ana_changes(urgent, "never mind")
+    shown = " ".join(row.payload["text"] for row in urgent.send_all())
+    assert "smoke comes out" in shown
+    assert "never mind" in shown
+
+
 def test_an_edit_comes_after_the_text_that_still_waits_for_the_model(stage: Stage) -> None:
     ana_waits(stage)
-    ana_writes(stage, "are you there?", 42)
-    ana_edits(stage, "my roses are brown")
+    job = ana_writes(stage, "are you there?", 42)
+    assert job is not None
+    assert ana_edits(stage, "my roses are brown") is None
+    (following,) = stage.decide((job, predict("are you there?")))
+    stage.decide((following, predict("my roses are brown")))
     shown = [row.payload["text"] for row in stage.send_all()]
     assert ["are you there?" in shown[0], "my roses are brown" in shown[1]] == [True, True]
     assert stage.pending_count() == 0
@@ -155,7 +203,7 @@ def test_the_second_edit_of_a_message_is_compared_with_the_first(stage: Stage) -
     ana_waits(stage)
     shown = []
     for text in ("my roses are brown", "my roses are brown", "my roses are dead"):
-        ana_edits(stage, text)
+        ana_changes(stage, text)
         shown += [row.payload["text"] for row in stage.send_all()]
     assert ["brown" in shown[0], "dead" in shown[1]] == [True, True]
     assert len(shown) == 2
@@ -167,8 +215,8 @@ def test_of_edits_that_no_post_could_follow_the_last_one_is_shown(stage: Stage) 
     assert job is not None
     stage.decide((job, predict("are you there?")))
     for number in range(30):
-        ana_edits(stage, f"are you there {number}?", 42)
-        ana_edits(stage, f"{number} {'are you there? ' * 400}", 42)
+        ana_changes(stage, f"are you there {number}?", 42)
+        ana_changes(stage, f"{number} {'are you there? ' * 400}", 42)
     shown = [row.payload["text"] for row in stage.send_all()]
     assert [text[:3] for text in shown] == ["💬 <", "✏️ ", "<bl"], "the first words, the last ones"
     assert "are you there?</blockquote>" in shown[0]
@@ -179,11 +227,11 @@ def test_of_edits_that_no_post_could_follow_the_last_one_is_shown(stage: Stage) 
 @pytest.mark.parametrize("mark", ["sending", "uncertain"])
 def test_an_edit_that_may_have_been_shown_is_followed_by_the_next(stage: Stage, mark: str) -> None:
     ana_waits(stage)
-    ana_edits(stage, "my roses are brown")
+    ana_changes(stage, "my roses are brown")
     (taken,) = stage.take()
     if mark == "uncertain":
         delivering.again(stage.desk, taken.id, taken.attempts, 0, "lost", uncertain=True)
-    ana_edits(stage, "my roses are gone")
+    ana_changes(stage, "my roses are gone")
     states = [row.state for row in stage.deliveries(OPERATOR_CHAT)][-2:]
     assert DeliveryState.CANCELLED not in states
     assert "gone" in stage.told()[-1]
@@ -206,7 +254,7 @@ def test_what_a_message_replies_to_stands_below_its_edit_too(stage: Stage) -> No
     job = customers.wrote(stage.desk, stage.update(), ANA, 42, "no", "Are they pink?")
     assert job is not None
     stage.decide((job, predict("no")))
-    ana_edits(stage, "never", 42)
+    ana_changes(stage, "never", 42)
     shown = [row.payload["text"] for row in stage.send_all()]
     assert ["↩️ <i>Are they pink?</i>" in text for text in shown] == [True, True]
 
@@ -254,7 +302,7 @@ def test_a_file_that_comes_to_a_text_calls_a_person(stage: Stage, pending: bool)
     assert stage.conversation().state is ConversationState.WAITING
     copies = stage.deliveries(OPERATOR_CHAT, method="copyMessage")
     assert [row.payload["message_id"] for row in copies] == [THEIRS]
-    assert stage.pending_count() == 0
+    assert stage.pending_count() == pending, "it is shown, and read all the same"
 
 
 def test_a_text_that_is_edited_on_and_on_is_not_put_before_the_model_each_time(desk: Desk) -> None:

@@ -108,7 +108,7 @@ def test_what_was_held_back_is_read_once_it_is_edited_after_the_flood(
     job = first
     for _ in range(LIMIT):
         assert job is not None
-        (job,) = stage.decide((job, predict("hello")))
+        (job,) = stage.decide((job, predict("hello", intent="greeting")))
     assert job is not None
     assert stage.message(job[0]).text == "red roses?"
     stage.decide((job, predict("red roses?")))

@@ -18,7 +18,8 @@ AD = "All roses for 1 €, no returns!"
 
 
 def forwards(stage: Stage, text: str = AD, origin: str = "Bargains") -> Message:
-    forwarded(stage.desk, stage.update(ANA.chat_id), ANA, 41, text, origin)
+    telegram_id = 41 + len(stage.said())
+    forwarded(stage.desk, stage.update(ANA.chat_id), ANA, telegram_id, text, origin)
     return stage.said()[-1]
 
 

@@ -9,7 +9,7 @@ import pytest
 from desk.domain import Action, ConversationState
 from desk.flow import customers, edits
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, BEN, Stage
+from tests.desk.acting import ANA, BEN, Stage, predict
 
 OFFER = "Sorry about that. Shall I call a colleague?"
 ANSWER = "Bouquets take <b>2</b> days, Ana."
@@ -190,7 +190,9 @@ def test_a_no_to_the_offer_of_a_person_that_is_edited_to_a_yes_calls_one_about_t
     assert "<blockquote>yes please</blockquote>" in stage.told()[-1]
     assert stage.heard()[-1].startswith("I'm passing this to a colleague")
     posts = len(stage.told())
-    stage.change_last("yes please!")
+    job = stage.change_last("yes please!")
+    assert job is not None
+    stage.decide((job, predict("yes please!")))
     assert len(stage.told()) == posts + 1, "who is awaited sees what it has become"
 
 

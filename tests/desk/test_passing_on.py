@@ -1,0 +1,115 @@
+"""A text that people are shown before the model has read it is read all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from desk.domain import ConversationState, DeliveryState
+from desk.flow import delivering, edits
+from desk.flow.forwarding import forwarded
+from desk.flow.operators import closed_topic
+from desk.tables import ButtonRow, DeliveryRow
+from desk.texts import say
+from tests.conftest import OPERATOR_CHAT
+from tests.desk.acting import ANA, OSCAR, Stage, labels, predict, with_words
+
+COMMENT = "smoke comes out of it, is this normal?"
+
+
+@pytest.fixture
+def urgent(stage: Stage) -> Stage:
+    """A stage on which complaints can't wait."""
+    words = {"priority": True, "answer": {"en": "Leave the house.", "zh": "请离开。"}}
+    stage.desk = replace(stage.desk, pack=with_words(stage.desk.pack, "complaint", **words))
+    return stage
+
+
+def comments(stage: Stage, text: str = COMMENT) -> tuple[int, int]:
+    """Ana forwards something with a comment: Telegram sends that first, both at one moment."""
+    job = stage.write(text)
+    assert job is not None
+    forwarded(stage.desk, stage.update(ANA.chat_id), ANA, 41, "All lamps are safe!", "Bargains")
+    return job
+
+
+def post_of(stage: Stage, job: tuple[int, int]) -> DeliveryRow:
+    (row,) = stage.deliveries(OPERATOR_CHAT, key=f"post:{job[0]}")
+    return row
+
+
+def test_what_can_not_wait_is_told_though_it_was_shown_unread(urgent: Stage) -> None:
+    job = comments(urgent)
+    urgent.topic()
+    urgent.send_all()
+    assert not any("🚨" in text for text in urgent.told())
+    urgent.decide((job, predict(COMMENT, intent="complaint")))
+    line, edit = [row for row in urgent.send_all() if row.chat_id == OPERATOR_CHAT][::-1]
+    assert line.payload["text"].startswith("🚨 <a href")
+    assert (edit.method, edit.payload["message_id"]) == (
+        "editMessageText",
+        post_of(urgent, job).telegram_id,
+    )
+    assert edit.payload["text"].startswith(f"🚨 <b>Ana wrote</b>\n<blockquote>{COMMENT}")
+    assert "Leave the house." in urgent.heard()[-1]
+    assert urgent.pending_count() == 0
+
+
+def test_a_post_that_waits_goes_out_with_what_the_model_made_of_it(stage: Stage) -> None:
+    job = comments(stage)
+    stage.decide((job, predict(COMMENT)))
+    post = post_of(stage, job)
+    assert "Where is my order? 95%" in post.payload["text"]
+    assert len(labels(post)) == 2, "its answer, and the labels"
+    buttons = stage.all(select(ButtonRow).where(ButtonRow.message_id == job[0]))
+    assert len(buttons) == 1 + 2, "those of before, and these: none for a post that is not made"
+    assert len(stage.heard()) == 1, "a person is called, and no answer beside it"
+    assert not [row for row in stage.send_all() if row.method == "editMessageText"]
+
+
+def test_one_that_is_just_being_sent_is_brought_up_to_date(stage: Stage) -> None:
+    job = comments(stage)
+    stage.topic()
+    key = f"post:{job[0]}"
+    while not (taken := [each for each in stage.take() if each.key == key]):
+        for row in stage.deliveries(state=DeliveryState.SENDING):
+            delivering.sent(stage.desk, row.id, row.attempts, 3000 + row.id)
+    stage.decide((job, predict(COMMENT)))
+    delivering.sent(stage.desk, taken[0].id, taken[0].attempts, 4000)
+    edits = [row for row in stage.send_all() if row.method == "editMessageText"]
+    assert [row.payload["message_id"] for row in edits] == [4000]
+    assert "Where is my order? 95%" in edits[0].payload["text"]
+
+
+def test_what_was_shown_is_settled_with_its_conversation(stage: Stage) -> None:
+    job = comments(stage)
+    stage.topic()
+    stage.send_all()
+    heard = stage.heard()
+    closed_topic(stage.desk, stage.update(), OSCAR, 77)
+    stage.decide((job, predict(COMMENT)))
+    assert stage.conversation().state is ConversationState.RESOLVED
+    assert stage.decision(job[0]).rule == "person_in_charge"
+    assert stage.heard() == heard
+
+
+def test_who_calls_the_person_off_has_their_answer(stage: Stage) -> None:
+    job = comments(stage)
+    assert stage.write(say("call-off", "en")) is None
+    stage.decide((job, predict(COMMENT)))
+    assert stage.heard()[-1] == "Bouquets take <b>2</b> days, Ana."
+    assert stage.conversation().state is ConversationState.BOT
+
+
+def test_an_edit_of_what_was_shown_unread_changes_its_post(stage: Stage) -> None:
+    comments(stage, "where is my oder")
+    stage.topic()
+    stage.send_all()
+    number, written = stage.update(), stage.said()[0].telegram_id
+    assert written is not None
+    again = edits.customer_changed(stage.desk, number, ANA, written, "where is my order")
+    assert again is not None
+    stage.decide((again, predict("where is my order")))
+    assert "where is my order" in stage.send_all()[-1].payload["text"]
