@@ -25,7 +25,7 @@ from desk.flow.composing import (
     plain,
 )
 from desk.flow.desk import Desk
-from desk.flow.feedback import note_feedback
+from desk.flow.feedback import note_feedback, withdraw_feedback
 from desk.flow.following import show_following
 from desk.flow.handoff import call_person
 from desk.flow.noting import decided
@@ -191,6 +191,25 @@ def took_up(
         return False
     call_about(session, desk, customer, conversation, said, question.asked, disliked=True)
     return True
+
+
+def unsay(
+    session: Session,
+    desk: Desk,
+    customer: Customer,
+    conversation: Conversation,
+    said: Message,
+    text: str,
+) -> None:
+    """Take back what a customer's word has taught that `said` which choice is meant, where they
+    have changed it to a `text` that does not say so any more."""
+    question = open_question(session, conversation, said)
+    if question is None or question.choices is None:
+        return
+    chosen = named(desk, customer, question.choices, said.text)
+    if len(chosen) == 1 and named(desk, customer, question.choices, text) != chosen:
+        kind = FeedbackKind.CLARIFIED
+        withdraw_feedback(session, desk, question.asked.id, kind, chosen[0])
 
 
 def hand_over(

@@ -20,7 +20,7 @@ from desk.domain import (
 )
 from desk.flow import besides
 from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, is_change, post_message
-from desk.flow.choosing import replied, took_up
+from desk.flow.choosing import replied, took_up, unsay
 from desk.flow.composing import add_delivery, clean
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
 from desk.flow.customers import ask_model
@@ -72,9 +72,8 @@ def customer_changed(
 
     One that waits for the model is read as it is now. In the conversation that is open, one to
     which the bot has just asked back is read anew, for that may be the reply, one that was held
-    back in a flood is read at last, and a no to the offer of a person may become a yes; and who is
-    awaited or in charge is shown what it has become, a text once the model has read it: it may be
-    about what can't wait by now. Otherwise it was answered, and is only kept.
+from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, is_change, post_message
+from desk.flow.choosing import replied, took_up, unsay
     What was no text so far, such as a command, is read as one that is sent.
 
     With `is_file` the `text` is a file's caption, or says what it is. `links` are the addresses
@@ -168,6 +167,7 @@ def _said_anew(
     alone = who_answers(desk, conversation) is ConversationState.BOT
     unread = alone and not text.startswith("/") and _is_still_to_be_read(session, written)
     first = first_pending(session, conversation.id) is None
+    unsay(session, desk, customer, conversation, written, text)
     message = add_message(
         session, desk, conversation, inbox_id, Author.CUSTOMER, text, written.telegram_id
     )

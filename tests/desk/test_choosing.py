@@ -505,3 +505,16 @@ def test_a_yes_to_several_choices_that_is_edited_says_which(stage: Stage) -> Non
     assert stage.heard()[-1] == "Send us a photo and you get your money back."
     assert stage.feedback() == [(message_id, "clarified", "refund", ANA.chat_id)]
     assert stage.pending_count() == 0
+
+
+@pytest.mark.parametrize(("text", "learned"), [("no", []), ("Yes!", ["order_status"])])
+def test_a_yes_that_is_edited_into_something_else_teaches_no_more(
+    stage: Stage, text: str, learned: list[str]
+) -> None:
+    _asked(stage)
+    stage.write("yes")
+    stage.send_all()
+    assert [word.intent for word in lessons.learned(stage.desk)] == ["order_status"]
+    stage.change_last(text)
+    assert [word.intent for word in lessons.learned(stage.desk)] == learned
+    assert stage.heard()[1:] == [ANSWER], "it has been answered"
