@@ -72,8 +72,10 @@ def customer_changed(
 
     One that waits for the model is read as it is now. In the conversation that is open, one to
     which the bot has just asked back is read anew, for that may be the reply, one that was held
-from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, is_change, post_message
-from desk.flow.choosing import replied, took_up, unsay
+    back in a flood is read at last, and a no to the offer of a person may become a yes. What a word
+    has taught that said which choice is meant is taken back, unless it still says so; and who is
+    awaited or in charge is shown what it has become, a text once the model has read it: it may be
+    about what can't wait by now. Otherwise it was answered, and is only kept.
     What was no text so far, such as a command, is read as one that is sent.
 
     With `is_file` the `text` is a file's caption, or says what it is. `links` are the addresses
