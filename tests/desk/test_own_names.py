@@ -32,7 +32,7 @@ def own(name: str, first_name: str | None = None, username: str | None = None) -
         ("明 李", "我叫李明。明李", "我叫[name]。[name]"),
         ("小红 王", "王小红和小红", "[name]和[name]"),
         ("김철수", "저는 김철수입니다", "저는 [name]입니다"),
-        (normalize("NFD", "김철수"), "저는 김철수입니다", "저는 [name]입니다"),
+        (normalize("NFD", "김 철수"), "김밥, 김철수입니다", "김밥, [name]입니다"),
         ("Zanzi", "我是Zanzi，你好", "我是[name]，你好"),
         ("❤️Zoë❤️", "zoe", "[name]"),
         ("Anna李明", "Anna or 我是李明", "[name] or 我是[name]"),

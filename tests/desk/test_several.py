@@ -118,6 +118,8 @@ def test_a_sentence_that_surely_needs_a_person_gets_one(pack: Pack) -> None:
         counts, said = decide_sentences(whole, [ORDER, COMPLAINT], BOT, pack)
         assert said == Decision(Action.ESCALATE, "intent_needs_person", "complaint")
         assert counts is COMPLAINT
+    proven = predict(intent="complaint", confidence=0.95, threshold=0.99)
+    assert _decide(pack, whole, [ORDER, proven]).intent == "complaint", "that is for answers"
 
 
 def test_a_sentence_that_hardly_needs_a_person_gets_none(pack: Pack) -> None:
