@@ -272,8 +272,7 @@ def closes(prediction: Prediction, pack: Pack) -> bool:
     intent = pack.intents.get(top.name) if top is not None else None
     if top is None or intent is None or not intent.closing or not prediction.in_scope:
         return False
-    understood = prediction.language is None and is_sure(prediction, top, pack)
-    return understood and not is_negative(prediction, pack)
+    return is_sure(prediction, top, pack) and not is_negative(prediction, pack)
 
 
 def choices(prediction: Prediction, pack: Pack) -> tuple[str, ...]:

@@ -177,9 +177,7 @@ def took_up(
     """Call the person whom a customer has `declined`, where they have changed that word to a yes,
     which is the message `said`, and nothing was said since. Says whether it was such a change."""
     question = open_question(session, conversation, declined)
-    if question is None or question.choices is not None:
-        return False
-    if not wants_person(desk, customer, said.text):
+    if question is None or not wants_person(desk, customer, said.text):
         return False
     last = session.scalar(
         select(Message.delivery_key)

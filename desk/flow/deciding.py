@@ -483,7 +483,7 @@ def _apply(
                 post_message(*parties)
                 if decision.intent is not None:
                     priority.announce(session, desk, customer, conversation, decision.intent)
-                say_added(*parties, closing=message.id in closing and conversation.id in free)
+                say_added(*parties, closing=conversation.id in free)
         if shown:
             refresh_post(*parties)
         _write_whole(conversation, *_CHANGED_BY_DECISIONS)

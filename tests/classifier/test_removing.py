@@ -111,7 +111,7 @@ def test_where_no_models_are_nothing_is_superfluous_and_that_is_said(tmp_path: P
         registry.superfluous(tmp_path / "nowhere", 3)
 
 
-def test_superfluous_is_what_neither_serves_nor_waits_nor_is_new_nor_served_lately(
+def test_superfluous_is_what_neither_serves_nor_waits_nor_isfresh_nor_served_lately(
     tmp_path: Path,
 ) -> None:
     now = datetime.now(UTC)
@@ -157,7 +157,11 @@ def test_where_people_promote_what_was_made_since_the_champion_is_not_superfluou
     before, serving, waits = (add(tmp_path) for _ in range(3))
     registry.promote(tmp_path, serving)
     since = (datetime.now(UTC) - timedelta(days=3)).isoformat()
-    history = [{"version": serving, "promoted": since}]
+    long_ago = (datetime.now(UTC) - timedelta(days=9)).isoformat()
+    history = [
+        {"version": before, "promoted": long_ago},
+        {"version": serving, "promoted": since},
+    ]
     (tmp_path / registry.HISTORY).write_text(json.dumps(history))
     for version, days in ((before, 4), (serving, 4), (waits, 2)):
         age(tmp_path / version, timedelta(days=days))
@@ -165,3 +169,17 @@ def test_where_people_promote_what_was_made_since_the_champion_is_not_superfluou
     assert [each.name for each in found] == [before]
     found = registry.superfluous(tmp_path, 1)
     assert {each.name for each in found} == {before, waits}
+
+
+@pytest.mark.parametrize("rolled_back", [True, False])
+def test_what_was_made_in_the_last_day_is_not_superfluous_whatever_came_to_serve_since(
+    tmp_path: Path, rolled_back: bool
+) -> None:
+    first, second, fresh = (add(tmp_path) for _ in range(3))
+    for version in (first, second):
+        registry.promote(tmp_path, version)
+    if rolled_back:
+        registry.rollback(tmp_path)
+    for version in (first, second, fresh):
+        age(tmp_path / version, timedelta(hours=23))
+    assert registry.superfluous(tmp_path, 1, promoted_by_hand=not rolled_back) == []

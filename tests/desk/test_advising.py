@@ -450,6 +450,23 @@ def test_who_has_just_heard_when_the_desk_is_back_does_not_hear_it_again(
     assert len(stage.heard()) == 2
 
 
+def test_who_hears_when_the_desk_is_back_in_a_flood_does_not_hear_it_again(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    stage.desk = replace(stage.desk, flood_per_minute=1)
+    clock.move(hours=1)
+    customers.asked_for_help(stage.desk, stage.update(), ANA)
+    customers.started(stage.desk, stage.update(), ANA)
+    heard = stage.heard()
+    assert len(heard) == 3
+    assert BACK in heard[-1]
+    assert stage.decision(stage.said()[-1].id).rule == "flood"
+    stage.ask("anybody?")
+    assert stage.heard() == heard
+
+
 def test_a_file_sent_while_the_desk_is_closed_is_acknowledged_and_a_sticker_is_not(
     stage: Stage, clock: Clock
 ) -> None:

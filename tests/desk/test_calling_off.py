@@ -155,9 +155,10 @@ def test_who_waits_and_says_goodbye_is_offered_once_to_call_it_off(topic: Stage)
         {"intent": "greeting", "confidence": 0.5},
         {"intent": "greeting", "scope": 0.1},
         {"intent": "greeting", "sentiment": "negative"},
+        {"intent": "greeting", "language": "de"},
         {"intent": "refund"},
     ],
-    ids=["unsure", "unfamiliar", "upset", "about something"],
+    ids=["unsure", "unfamiliar", "upset", "another language", "about something"],
 )
 def test_who_does_not_surely_say_goodbye_hears_nothing_of_it(
     topic: Stage, read: dict[str, Any]

@@ -54,6 +54,12 @@ def test_a_yes_is_one_in_the_customers_language(stage: Stage) -> None:
     assert stage.heard(BEN)[-1] == "Ben，花束需要 <b>2</b> 天。"
 
 
+def test_a_yes_is_one_in_another_language_of_the_desk_as_well(stage: Stage) -> None:
+    _asked(stage)
+    assert stage.write("是的！") is None
+    assert stage.heard()[-1] == ANSWER
+
+
 def test_the_buttons_of_the_question_go_with_a_typed_reply(stage: Stage) -> None:
     _asked(stage)
     (question,) = stage.deliveries(ANA.chat_id)
@@ -104,6 +110,38 @@ def test_a_yes_to_what_only_a_person_can_serve_calls_one(stage: Stage) -> None:
     assert "this topic always goes to a person" in card.payload["text"]
     assert "<blockquote>yes</blockquote>" in post.payload["text"]
     assert len(stage.heard()) == 2, "the question and the handover"
+
+
+def test_a_choice_of_what_was_handed_over_before_calls_a_person_anew(stage: Stage) -> None:
+    unclear = {"intent": "out_of_scope", "confidence": 0.4, "others": [("complaint", 0.3)]}
+    with stage.still_answering("complaint"):
+        message_id = _asked(stage, "help", **unclear)
+    choice = stage.token("choose", "complaint")
+    stage.press(stage.token("person"))
+    stage.resolve(stage.topic())
+    heard = len(stage.heard())
+    stage.press(choice)
+    assert stage.conversation().state is ConversationState.WAITING
+    assert len(stage.heard()) == heard + 1
+    before, card = [row.key for row in stage.deliveries() if row.key.startswith("card:")]
+    assert before == f"card:{message_id}"
+    assert card == f"card:{stage.said()[-1].id}", "else nobody would hear of it"
+
+
+def test_who_chooses_what_the_pack_has_no_answer_to_any_more_gets_a_person(stage: Stage) -> None:
+    message_id = _asked(stage)
+    pack = with_words(stage.desk.pack, "order_status", answer=None)
+    stage.desk = replace(stage.desk, pack=pack)
+    stage.write("yes")
+    assert stage.conversation().state is ConversationState.WAITING
+    assert stage.decision(message_id).rule == "asked_for_person", "not: always goes to one"
+
+
+def test_a_yes_counts_whatever_others_hear_meanwhile(stage: Stage) -> None:
+    _asked(stage)
+    stage.ask("几点开门", BEN, intent="opening_hours")
+    assert stage.write("yes") is None
+    assert stage.heard()[-1] == ANSWER
 
 
 # ---- No ----
@@ -199,6 +237,16 @@ def test_of_several_choices_one_is_named_by_its_place(stage: Stage, text: str) -
     assert stage.feedback() == [(message_id, "clarified", "refund", ANA.chat_id)]
 
 
+@pytest.mark.parametrize("text", ["1", "the first one", "where is my order"])
+def test_who_names_the_first_of_several_choices_gets_its_answer_alone(
+    stage: Stage, text: str
+) -> None:
+    message_id = _asked(stage, **SEVERAL)
+    assert stage.write(text) is None
+    assert stage.heard()[1:] == [ANSWER]
+    assert stage.feedback() == [(message_id, "clarified", "order_status", ANA.chat_id)]
+
+
 @pytest.mark.parametrize("text", ["money", "my money back", "I mean the money", "Money, please!"])
 def test_of_several_choices_words_of_its_title_alone_name_one_and_teach_nothing(
     stage: Stage, text: str
@@ -283,10 +331,58 @@ def test_who_means_both_choices_gets_both_answers_as_one_message(stage: Stage) -
     assert "I want my money back" in answered
 
 
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("both", {"confidence": 0.4, "others": [("refund", 0.3), ("opening_hours", 0.2)]}),
+        ("both", ONE),
+        ("my order", ONE),
+    ],
+    ids=["of three", "of one", "a word of the only title"],
+)
+def test_what_does_not_say_which_is_meant_is_read_by_the_model(
+    stage: Stage, text: str, choices: dict[str, Any]
+) -> None:
+    _asked(stage, **choices)
+    assert stage.write(text) is not None
+    assert stage.feedback() == []
+
+
 def test_both_of_what_only_a_person_can_serve_by_now_is_read_by_the_model(stage: Stage) -> None:
     _asked(stage, **SEVERAL)
     always = with_words(stage.desk.pack, "refund", escalate=Escalate.ALWAYS)
     stage.desk = replace(stage.desk, pack=always)
+    assert stage.write("both") is not None
+
+
+LINKED = f'<a href="https://florist.example/{"x" * 700}">roses</a>'
+
+
+@pytest.mark.parametrize(
+    ("order", "refund", "fits"),
+    [
+        ("x" * 2040, "x" * 2014, True),
+        ("x" * 2040, "x" * 2015, False),
+        ("🌹" * 1020, "🌹" * 1008, False),
+        (LINKED * 4, LINKED * 4, True),
+    ],
+    ids=["fits", "too long", "an emoji counts twice", "an address counts for nothing"],
+)
+def test_both_are_answered_where_one_message_has_room_for_them_and_else_read_by_the_model(
+    stage: Stage, order: str, refund: str, fits: bool
+) -> None:
+    for intent, answer in (("order_status", order), ("refund", refund)):
+        pack = with_words(stage.desk.pack, intent, answer={"en": answer})
+        stage.desk = replace(stage.desk, pack=pack)
+    _asked(stage, **SEVERAL)
+    assert (stage.write("both") is None) is fits
+    assert (order in stage.heard()[-1] and refund in stage.heard()[-1]) is fits
+
+
+def test_both_of_which_the_pack_has_dropped_one_since_is_read_by_the_model(stage: Stage) -> None:
+    _asked(stage, **SEVERAL)
+    left = {name: intent for name, intent in stage.desk.pack.intents.items() if name != "refund"}
+    stage.desk = replace(stage.desk, pack=with_words(stage.desk.pack, intents=left))
     assert stage.write("both") is not None
 
 
@@ -303,6 +399,8 @@ def test_a_yes_to_several_choices_is_asked_once_which(stage: Stage) -> None:
     (edit,) = stage.deliveries(ANA.chat_id, method="editMessageReplyMarkup")
     assert edit.payload["message_id"] == question.telegram_id
     assert stage.conversation().clarifications == 1, "it is still the same question"
+    decision = stage.decision(stage.said()[-1].id)
+    assert (decision.action, decision.rule) == (Action.CLARIFY, "close_intents")
     stage.send_all()
     assert stage.write("the second") is None
     assert stage.heard()[-1] == "Send us a photo and you get your money back."
@@ -448,6 +546,18 @@ def test_what_names_the_choice_counts_below_a_question_about_danger_as_well(
     _asked(stage)
     assert stage.write(text) is None
     assert stage.heard()[-1] == ANSWER
+
+
+def test_a_no_below_a_question_about_danger_gets_the_menu_where_the_bot_may_still_ask_back(
+    stage: Stage,
+) -> None:
+    _may_ask_back(stage, 2)
+    pack = with_words(stage.desk.pack, "order_status", meanwhile={"en": ASKS})
+    stage.desk = replace(stage.desk, pack=pack)
+    _asked(stage)
+    assert stage.write("no") is None
+    assert stage.heard()[-1].startswith("Sorry, I'm not sure I understood that.")
+    assert stage.conversation().state is ConversationState.BOT
 
 
 @pytest.mark.parametrize("quoted", ["Where is my order?", "Shall it be red? " * 20, "…"])

@@ -12,7 +12,7 @@ from desk.flow import customers
 from desk.flow.desk import Desk
 from desk.inert import defused
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, BEN, Stage, labels, with_words
+from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, with_words
 
 GREETING = "Hello Ana, welcome to <b>Fern &amp; Petal</b>!"
 
@@ -42,6 +42,23 @@ def test_what_a_command_was_answered_is_void_once_a_person_takes_over(
     stage.reply("I'm here")
     sent = [row.method for row in stage.send_all() if row.chat_id == ANA.chat_id]
     assert sent == ["copyMessage"]
+
+
+def test_texts_that_are_still_to_be_read_are_shown_before_a_command_in_order(
+    stage: Stage,
+) -> None:
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.press(stage.token("take"), by=OSCAR)
+    for text in ("hello?", "where are you?"):
+        stage.write(text)
+    stage.write("花呢", BEN)
+    before = len(stage.told())
+    customers.asked_for_help(stage.desk, stage.update(), ANA)
+    shown = [text.partition("<blockquote>")[2] for text in stage.told()[before:]]
+    said = [text.partition("</")[0] for text in shown]
+    assert said == ["hello?", "where are you?", defused("/help")]
+    assert stage.pending_count() == 1, "another customer's"
 
 
 def test_start_while_a_person_is_awaited_offers_no_topics(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -418,6 +419,38 @@ def test_a_conversation_that_the_bot_has_again_begins_anew(stage: Stage) -> None
     assert stage.decision(late[0]).rule == "confident", "not: the same answer again"
     conversation = stage.conversation()
     assert (conversation.state, conversation.resolved_at) == (ConversationState.BOT, None)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"confidence": 0.3}, {"intent": "opening_hours", "sentiment": "negative"}],
+    ids=["unsure", "upset"],
+)
+def test_what_was_counted_before_counts_no_more_in_a_conversation_that_the_bot_has_again(
+    stage: Stage, said: dict[str, Any]
+) -> None:
+    first = stage.ask("so?", **said)
+    late = stage.write("so??")
+    assert late is not None
+    stage.resolve(stage.topic())
+    stage.decide((late, predict("so??", **said)))
+    assert stage.decision(late[0]).rule == stage.decision(first).rule
+    assert stage.conversation().state is ConversationState.BOT
+
+
+def test_a_message_decided_after_its_conversation_was_resolved_moves_to_no_other_customers(
+    stage: Stage,
+) -> None:
+    stage.ask("几点开门", BEN, intent="opening_hours")
+    stage.ask("you are rude", intent="complaint")
+    late, other = stage.write("where are my roses"), stage.write("花呢", BEN)
+    assert late is not None
+    assert other is not None
+    stage.resolve(stage.topic())
+    stage.decide((late, predict()), (other, predict()))
+    assert stage.heard()[-1] == "Bouquets take <b>2</b> days, Ana."
+    assert len(stage.heard(BEN)) == 2
+    assert stage.message(late[0]).conversation_id == stage.conversation().id
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -61,6 +61,10 @@ def test_what_is_written_beyond_the_limit_is_kept_unread_and_told_once(
     clock.move(seconds=59)
     write(stage, 1)
     assert stage.heard() == [NOTICE], "the episode goes on"
+    write(stage, LIMIT)
+    clock.move(seconds=59)
+    write(stage, 1)
+    assert stage.heard() == [NOTICE], "however long"
 
 
 def test_what_is_forwarded_in_a_flood_calls_nobody(stage: Stage) -> None:
@@ -271,6 +275,7 @@ def test_while_a_person_is_in_charge_the_bot_says_nothing_of_a_flood(stage: Stag
         start(stage)
     assert stage.heard() == heard
     assert len(stage.told()) == len(told) + LIMIT - 1, "the first message counts, too"
+    assert rules(stage)[1:LIMIT] == ["person_in_charge"] * (LIMIT - 1)
 
 
 def test_pressed_buttons_count_and_beyond_the_limit_get_no_reply_but_the_notice(

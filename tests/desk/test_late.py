@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
+from desk import metrics
 from desk.domain import ConversationState, MessageState, Person
 from desk.flow import deciding, watching
 from desk.flow.desk import Desk
@@ -52,6 +53,17 @@ def test_a_late_message_that_nobody_foresaw_keeps_no_other_from_a_person(
         assert raised.value.__notes__ == [f"messages: [{late[bad - 1]}]"]
     waiting = [stage.conversation(person).state is ConversationState.WAITING for person in people]
     assert waiting == [False] * bad + [True] * (7 - bad)
+
+
+@pytest.mark.parametrize(("rule", "late"), [("late", 1), ("unprocessable", 0)])
+def test_what_the_model_failed_over_is_not_counted_as_late(
+    stage: Stage, rule: str, late: int
+) -> None:
+    job = stage.write("where are my roses")
+    assert job is not None
+    before = metrics.LATE.collect()[0].samples[0].value
+    deciding.give_up(stage.desk, [job[0]], rule)
+    assert metrics.LATE.collect()[0].samples[0].value == before + late
 
 
 def test_a_prediction_that_comes_after_giving_up_changes_nothing(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -368,13 +369,28 @@ def test_one_intent_and_one_mood_a_text_and_none_invented(said: list[Learned]) -
         assert max(AUTHORITY[other.kind] for other in rivals) == AUTHORITY[lesson.kind]
 
 
-def test_labels_on_messages_that_were_given_up_are_learned_too(stage: Stage) -> None:
+def _given_up(stage: Stage) -> None:
+    deciding.give_up(stage.desk, [message.id for message in stage.said()])
+
+
+def _shown_unread(stage: Stage) -> None:
+    """A person has the conversation, and what is tapped shows them all that waits."""
+    stage.topic()
+    stage.reply("I am here")
+    customers.asked_for_help(stage.desk, stage.update(), ANA)
+
+
+@pytest.mark.parametrize("handled", [_given_up, _shown_unread])
+def test_labels_on_messages_that_the_model_has_not_read_are_learned_too(
+    stage: Stage, handled: Callable[[Stage], None]
+) -> None:
     texts = ["do the roses come in red", "or in white"]
     first = stage.write(texts[0])
     assert first is not None
     assert stage.write(texts[1]) is None  # whose attempt was to begin after the first one's
     ids = [message.id for message in stage.said()]
-    deciding.give_up(stage.desk, ids)
+    handled(stage)
+    assert stage.pending_count() == 0
     with stage.desk.store.writing() as session:
         for message_id in ids:
             session.add(

@@ -129,6 +129,15 @@ def test_who_can_not_be_erased_keeps_nobody_from_it_whose_texts_take_long(
     assert texts(taught) == MASKED
 
 
+def test_phone_numbers_of_the_packs_countries_are_masked(taught: Stage) -> None:
+    last = taught.said()[3].id
+    with taught.desk.store.writing() as session:
+        session.get_one(Message, last).text = "peonies? call 020 7946 0958"
+    label(taught, last)
+    empty(taught.desk)
+    assert texts(taught) == [*MASKED, "peonies? call [phone]"]
+
+
 @pytest.mark.parametrize("act", [empty, erase_silent])
 def test_what_is_taught_between_the_masking_and_the_writing_is_kept_and_masked(
     taught: Stage, monkeypatch: pytest.MonkeyPatch, act: Callable[[Desk], object]

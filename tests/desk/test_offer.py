@@ -9,7 +9,7 @@ import pytest
 from desk.domain import Action, ConversationState
 from desk.flow import customers, edits
 from tests.conftest import OPERATOR_CHAT
-from tests.desk.acting import ANA, BEN, Stage, predict
+from tests.desk.acting import ANA, BEN, Stage, labels, predict
 
 OFFER = "Sorry about that. Shall I call a colleague?"
 ANSWER = "Bouquets take <b>2</b> days, Ana."
@@ -80,6 +80,18 @@ def test_the_offer_is_taken_up_and_declined_in_the_customers_language(stage: Sta
         stage.send_all()
         assert stage.write(text, BEN) is None
         assert stage.heard(BEN)[-1].startswith(heard)
+    assert stage.conversation(BEN).state is ConversationState.WAITING
+
+
+@pytest.mark.parametrize("text", [None, "yes please"], ids=["its button's words", "English"])
+def test_the_offer_is_taken_up_in_the_words_of_its_button_and_in_any_language_of_the_desk(
+    stage: Stage, text: str | None
+) -> None:
+    stage.ask("花呢", BEN)
+    stage.send_all()
+    stage.press(stage.token("down"), by=BEN.chat_id)
+    (*_, offer) = stage.send_all()
+    assert stage.write(text or labels(offer)[0], BEN) is None
     assert stage.conversation(BEN).state is ConversationState.WAITING
 
 

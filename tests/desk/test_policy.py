@@ -126,7 +126,10 @@ def test_what_may_be_unable_to_wait_is_not_asked_back_about(pack: Pack) -> None:
     def rule(**prediction: Any) -> tuple[str, str]:
         return _rule(pack, confidence=0.4, **prediction)
 
-    assert rule(others=[("refund", 0.3), ("complaint", 0.15)]) == ("escalate", "may_need_person")
+    others = [("refund", 0.3), ("complaint", 0.15)]
+    assert rule(others=others) == ("escalate", "may_need_person")
+    called = decide(predict(confidence=0.4, others=others), BOT, pack)
+    assert called.intent == "complaint", "not what is likelier"
     assert rule(others=[("refund", 0.3), ("complaint", 0.149)]) == ("clarify", "close_intents")
     sure = _rule(pack, confidence=0.7, others=[("complaint", 0.3)])
     assert sure == ("answer", "confident"), "there is nothing to ask"
@@ -197,6 +200,7 @@ def test_a_second_upset_message_in_a_row_calls_a_person_whatever_it_is_about(pac
 
 def test_the_intents_own_threshold_goes_before_the_models_and_the_packs(pack: Pack) -> None:
     assert _rule(pack, intent="refund", confidence=0.9)[0] == "answer"
+    assert _rule(pack, intent="refund", confidence=0.9, threshold=0.95)[0] == "answer"
     assert _rule(pack, intent="refund", confidence=0.89, threshold=0.1)[0] == "clarify"
     assert _rule(pack, intent="greeting", confidence=0.75, threshold=0.7)[0] == "answer"
     assert _rule(pack, intent="greeting", confidence=0.65, threshold=0.7)[0] == "clarify"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from desk.flow import customers, delivering, erasing, operators, reminding
 from desk.flow.overview import SHOWN, overview
 from desk.flow.priority import PRIORITY_KEY
 from desk.flow.reminding import SINGLE_REMINDERS
+from desk.pack import Escalate
 from desk.tables import DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
@@ -54,6 +56,14 @@ def test_the_line_has_the_topics_address_when_it_is_sent(urgent: Stage) -> None:
             delivering.sent(urgent.desk, each.id, each.attempts, 4000 + each.id)
             texts += [each.payload["text"]] if each.key.startswith(PRIORITY_KEY) else []
     assert texts == ['🚨 <a href="https://t.me/c/1234567890/77">Ana</a>: Make a complaint']
+
+
+def test_the_line_names_the_topic_in_the_desks_language_and_as_text(urgent: Stage) -> None:
+    title = {"en": "Fire & smoke", "zh": "着火"}
+    urgent.desk = replace(urgent.desk, pack=with_words(urgent.desk.pack, "complaint", title=title))
+    urgent.ask("着火了", BEN, intent="complaint")
+    (row,) = lines_to_all(urgent)
+    assert row.payload["text"] == "🚨 Ben: Fire &amp; smoke"
 
 
 def test_what_can_not_wait_is_told_while_a_colleague_has_the_conversation(urgent: Stage) -> None:
@@ -162,11 +172,15 @@ def test_who_waits_and_came_by_such_a_link_can_call_it_off(urgent: Stage) -> Non
     assert urgent.conversation().state is ConversationState.RESOLVED
 
 
-def test_so_is_it_where_a_colleague_opened_the_conversation(urgent: Stage) -> None:
+def test_so_is_it_once_where_a_colleague_opened_the_conversation(
+    urgent: Stage, clock: Clock
+) -> None:
     urgent.ask("when do you open", intent="opening_hours")
     urgent.topic()
     urgent.reply("hello, this is Oscar")
-    urgent.ask("I can't go on", intent="complaint")
+    for _ in range(2):
+        clock.move(seconds=5)
+        urgent.ask("I can't go on", intent="complaint")
     urgent.send_all()
     assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.SENT]
 
@@ -262,6 +276,43 @@ def test_what_it_may_be_is_no_topic_in_the_queue(urgent: Stage) -> None:
     urgent.topic()
     assert "Make a complaint" not in overview(urgent.desk)
     assert urgent.told()[0].startswith("🔔"), "nor does its card say so"
+
+
+def test_the_queue_names_what_can_not_wait_whatever_is_called_for_afterwards(
+    urgent: Stage,
+) -> None:
+    words = {"escalate": Escalate.ALWAYS, "answer": {"en": "Keep them cool."}}
+    pack = with_words(urgent.desk.pack, "order_status", **words)
+    urgent.desk = replace(urgent.desk, pack=pack)
+    urgent.ask("what do you do", confidence=0.1, intent="refund")
+    menu = urgent.token("intent", "order_status")
+    crisis(urgent)
+    urgent.press(menu)
+    urgent.send_all()
+    assert urgent.decision(urgent.said()[-1].id).intent == "order_status"
+    assert "· Make a complaint –" in overview(urgent.desk)
+
+
+def test_the_queue_names_what_was_asked_last_where_all_of_it_can_wait(urgent: Stage) -> None:
+    urgent.ask("when do you open", intent="opening_hours")
+    urgent.ask("my money back", intent="refund")
+    customers.asked_for_person(urgent.desk, urgent.update(), ANA, "/human")
+    urgent.topic()
+    urgent.send_all()
+    assert "· I want my money back –" in overview(urgent.desk)
+
+
+@pytest.mark.parametrize(
+    "unsure", [{"confidence": 0.3}, {"language": "de"}], ids=["in doubt", "another language"]
+)
+def test_a_guess_is_no_topic_in_the_queue(urgent: Stage, unsure: dict[str, Any]) -> None:
+    for _ in range(2 if "confidence" in unsure else 1):
+        urgent.ask("so?", intent="refund", **unsure)
+    urgent.topic()
+    urgent.send_all()
+    (_, line) = overview(urgent.desk).splitlines()
+    assert "Ana" in line
+    assert "I want my money back" not in line
 
 
 def test_what_it_may_be_goes_before_nobody_in_the_queue(urgent: Stage, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +11,7 @@ from desk.domain import ConversationState
 from desk.flow import composing, customers, operators
 from desk.texts import say
 from tests.conftest import Clock
-from tests.desk.acting import ANA, OLGA, OSCAR, Stage, labels, with_words
+from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage, labels, predict, with_words
 
 
 def command(stage: Stage, telegram_id: int = 60, by: int = OSCAR) -> tuple[str, int | None]:
@@ -148,6 +149,31 @@ def test_what_cannot_wait_is_asked_about_once_more_however_often_that_was_done(
         states.append(urgent.conversation().state)
     assert states == [ConversationState.WAITING, ConversationState.RESOLVED]
     assert len(urgent.conversations()) == 1
+
+
+@pytest.mark.parametrize("intent", ["opening_hours", "complaint"])
+def test_what_another_customer_writes_keeps_nobodys_conversation_open(
+    urgent: Stage, clock: Clock, intent: str
+) -> None:
+    resolve(urgent, "command")
+    clock.move(seconds=5)
+    urgent.ask("几点开门", BEN, intent=intent)
+    clock.move(seconds=5)
+    resolve(urgent, "command")
+    assert urgent.conversation().state is ConversationState.RESOLVED
+
+
+def test_what_the_bot_has_said_since_keeps_no_conversation_open(topic: Stage, clock: Clock) -> None:
+    clock.set(datetime(2026, 3, 7, 10, 0, tzinfo=UTC))  # on a Saturday nobody is there
+    job = topic.write("hello?")
+    assert job is not None
+    clock.move(seconds=5)
+    resolve(topic, "command")
+    clock.move(seconds=5)
+    topic.decide((job, predict("hello?")))
+    assert topic.heard()[-1].startswith("Added to your message.")
+    resolve(topic, "command")
+    assert topic.conversation().state is ConversationState.RESOLVED
 
 
 def test_a_yes_to_what_was_asked_before_a_new_call_closes_nothing(

@@ -10,20 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desk.domain import PendingMessage, Trial
-from desk.sentences import MOST, WITHIN, sentences
+from desk.sentences import MOST, WITHIN, asks, sentences
 
 
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
         ("where is it?? also can i swap it", ("where is it??", "also can i swap it")),
+        ("[No parcel came!] Then he left.", ("[No parcel came!]", "Then he left.")),
         ("It broke.\nI want a refund", ("It broke.", "I want a refund")),
-        ("where is it\n\nwhen do you open", ("where is it", "when do you open")),
+        (" where is it \n\n when do you open ", ("where is it", "when do you open")),
         ('He said "no!" Then he left.', ('He said "no!"', "Then he left.")),
+        ("He said “no!” (Really?) Then he left.", ("He said “no!”", "(Really?)", "Then he left.")),
         ("two things: 1) no parcel 2) no refund", ("two things:", "1) no parcel", "2) no refund")),
+        ("2 things (1) no parcel (2) no refund", ("2 things", "(1) no parcel", "(2) no refund")),
+        ("two things: 1. no parcel 2. no refund", ("two things:", "no parcel", "no refund")),
+        ("9) no parcel 10) no refund", ("9) no parcel", "10) no refund")),
         ("1. no parcel\n2. no refund", ("no parcel", "no refund")),
         ("订单在哪里？什么时候开门？", ("订单在哪里？", "什么时候开门？")),
         ("订单在哪?什么时候开门?", ("订单在哪?", "什么时候开门?")),
+        ("我要退款!什么时候开门?", ("我要退款!", "什么时候开门?")),
         ("1、退款 2、营业时间", ("1、退款", "2、营业时间")),
         ("أين طلبي؟ متى تفتحون؟", ("أين طلبي؟", "متى تفتحون؟")),
         ("it came… broken 😡 refund!!! 😡", ("it came…", "broken 😡 refund!!!")),
@@ -42,6 +48,21 @@ def test_sentences_lines_and_points_of_a_list_are_told_apart(
 )  # fmt: skip
 def test_a_text_of_one_sentence_has_none_to_be_read_apart(text: str) -> None:
     assert sentences(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_asked"),
+    [
+        ("Is it sparking? Unplug it.", True),
+        ("在冒火花吗？请拔掉插头。", True),
+        ("هل يخرج منه شرر؟", True),
+        ("“Is it sparking?”", True),
+        ("Unplug it. See shop.example/help?topic=2", False),
+        ("Unplug it!", False),
+    ],
+)
+def test_a_question_mark_within_an_address_asks_nothing(text: str, is_asked: bool) -> None:
+    assert asks(text) is is_asked
 
 
 def test_of_a_long_story_the_first_sentences_are_read_apart() -> None:

@@ -99,6 +99,12 @@ def test_sentences_of_which_the_bot_is_not_sure_add_nothing(pack: Pack) -> None:
     )
 
 
+def test_what_is_said_of_the_out_of_scope_is_no_part_of_an_answer(pack: Pack) -> None:
+    pack = with_words(pack, "out_of_scope", answer={"en": "That is not ours."})
+    said = _decide(pack, predict(intent="order_status"), [ORDER, predict(intent="out_of_scope")])
+    assert said == Decision(Action.ANSWER, "confident", "order_status")
+
+
 def test_a_question_after_thanks_is_what_gets_the_answer(pack: Pack) -> None:
     counts, said = decide_sentences(predict(intent="greeting"), [HELLO, HOURS], BOT, pack)
     assert said == Decision(Action.ANSWER, "confident", "opening_hours")
@@ -112,6 +118,8 @@ def test_a_sentence_that_surely_needs_a_person_gets_one(pack: Pack) -> None:
         counts, said = decide_sentences(whole, [ORDER, COMPLAINT], BOT, pack)
         assert said == Decision(Action.ESCALATE, "intent_needs_person", "complaint")
         assert counts is COMPLAINT
+    proven = predict(intent="complaint", confidence=0.95, threshold=0.99)
+    assert _decide(pack, whole, [ORDER, proven]).intent == "complaint", "that is for answers"
 
 
 def test_a_sentence_that_hardly_needs_a_person_gets_none(pack: Pack) -> None:
@@ -119,6 +127,9 @@ def test_a_sentence_that_hardly_needs_a_person_gets_none(pack: Pack) -> None:
     for hardly in ({"confidence": 0.94}, {"scope": 0.1}, {"language": "de"}):
         sentences = [ORDER, predict(intent="complaint", **{"confidence": 0.99, **hardly})]
         assert decide_sentences(whole, sentences, BOT, pack)[1].rule == "confident"
+    advising = with_words(pack, "complaint", answer={"en": "Put it out first."})
+    sentences = [ORDER, predict(intent="complaint", confidence=0.9)]
+    assert _decide(advising, whole, sentences).rule == "confident", "nor its words without one"
     strict = with_words(pack, "complaint", threshold=0.97)
     sentences = [ORDER, predict(intent="complaint", confidence=0.96)]
     assert _decide(strict, whole, sentences).rule == "confident"
@@ -139,6 +150,8 @@ def test_a_sentence_that_may_be_unable_to_wait_is_not_asked_back_about(urgent: P
     assert _decide(urgent, sure, [ORDER, perhaps]).rule == "confident", "the answer stands"
     less = predict(intent="complaint", confidence=0.59)
     assert _decide(urgent, predict(**DOUBT), [ORDER, less]).action is Action.CLARIFY
+    said = _decide(urgent, less, [ORDER, COMPLAINT])
+    assert said == Decision(Action.ESCALATE, "intent_needs_person", "complaint"), "one is sure"
 
 
 def test_for_whom_a_person_is_called_anyway_a_sentence_adds_what_can_not_wait_alone(
@@ -155,14 +168,18 @@ def test_for_whom_a_person_is_called_anyway_a_sentence_adds_what_can_not_wait_al
         assert counts is COMPLAINT
         hardly = predict(intent="complaint", confidence=0.94)
         assert decide_sentences(whole, [ORDER, hardly], BOT, urgent)[0] is whole
-    counts, _ = decide_sentences(COMPLAINT, [ORDER, COMPLAINT], BOT, urgent)
-    assert counts is COMPLAINT
+    surely = predict(intent="complaint", confidence=0.7)
+    counts, _ = decide_sentences(surely, [ORDER, COMPLAINT], BOT, urgent)
+    assert counts is surely
 
 
 def test_an_upset_customers_questions_go_to_a_person(pack: Pack) -> None:
     upset = predict(intent="opening_hours", sentiment="negative")
     said = _decide(pack, upset, [HOURS, ORDER])
     assert (said.action, said.rule) == (Action.ESCALATE, "negative_sentiment")
+    assert not said.likely, "which of them it is about has no words for that"
+    advised = with_words(pack, "opening_hours", meanwhile={"en": "Ring the bell."})
+    assert _decide(advised, upset, [HOURS, ORDER]).likely
     assert _decide(pack, upset, [HOURS, REFUND]).action is Action.ANSWER, "none is touchy"
 
 
@@ -171,9 +188,14 @@ def test_an_upset_message_is_surely_harmless_only_if_all_its_sentences_are(urgen
     assert _decide(urgent, upset, [ORDER, HOURS]).likely
     angry = predict("i am so angry", "refund", others=[("complaint", 0.01)])
     assert _decide(urgent, upset, [ORDER, angry]).likely
+    tired = predict(intent="talk_to_person", confidence=0.3)
+    assert _decide(urgent, upset, [ORDER, tired]).likely, "which can wait"
     hardly = predict(intent="complaint", confidence=0.3)
     said = _decide(urgent, upset, [ORDER, hardly])
     assert (said.rule, said.likely) == ("negative_sentiment", False)
+    person = predict(intent="talk_to_person")
+    called = Decision(Action.ESCALATE, "intent_needs_person", "talk_to_person")
+    assert _decide(urgent, person, [ORDER, hardly]) == called, "it is not for being upset"
     advised = with_words(urgent, "order_status", meanwhile={"en": "It left on Monday."})
     assert _decide(advised, upset, [ORDER, hardly]).likely, "it has words of its own"
 
@@ -210,8 +232,14 @@ def test_who_waits_reads_what_to_do_about_any_sentence_once(urgent: Pack) -> Non
     whole = predict(intent="order_status")
     counts, said = decide_sentences(whole, [ORDER, COMPLAINT], WAITING, urgent)
     assert (said.rule, counts) == ("intent_needs_person", COMPLAINT)
+    surely = predict(intent="complaint", confidence=0.7)
+    assert decide_sentences(surely, [ORDER, COMPLAINT], WAITING, urgent)[0] is surely
     told = History(ConversationState.WAITING, said=("complaint",))
     assert _decide(urgent, whole, [ORDER, COMPLAINT], told).rule == "waiting_for_person"
+    both = with_words(urgent, "talk_to_person", answer={"en": "Stay on the line."})
+    person = predict(intent="talk_to_person")
+    counts, said = decide_sentences(whole, [COMPLAINT, person], told, both)
+    assert (said.intent, counts) == ("talk_to_person", person), "of which they have not heard"
     hardly = predict(intent="complaint", confidence=0.94)
     counts, said = decide_sentences(whole, [ORDER, hardly], WAITING, urgent)
     assert (said.rule, counts) == ("waiting_for_person", hardly)
@@ -227,6 +255,7 @@ def test_with_a_person_in_charge_a_sentence_that_can_not_wait_is_noticed(urgent:
         assert decision == Decision(Action.SILENT, "person_in_charge")
     hardly = predict(intent="complaint", confidence=0.59)
     assert _decide(urgent, hardly, [], HUMAN).intent is None
+    assert _decide(urgent, predict(intent="talk_to_person"), [], HUMAN).intent is None
 
 
 # ---- What follows from it ----
@@ -249,6 +278,13 @@ def test_under_both_answers_stand_the_buttons_of_each_but_for_what_is_said(stage
     rows = sent.payload["reply_markup"]["inline_keyboard"]
     shown = [[button["text"] for button in row] for row in rows]
     assert shown == [["Our page"], ["Track it"], ["Ask a person"], ["👍", "👎"]]
+
+
+def test_what_names_one_of_what_was_answered_at_once_is_read_by_the_model(stage: Stage) -> None:
+    _ask(stage, predict(**DOUBT), HOURS, ORDER)
+    stage.send_all()
+    assert stage.write("the second one") is not None
+    assert stage.feedback() == []
 
 
 def test_the_answers_are_in_the_customers_language(stage: Stage) -> None:
@@ -321,6 +357,20 @@ def test_what_may_be_urgent_is_not_lost_where_the_message_goes_on_with_one_befor
     deciding.decide_batch(stage.desk, read, {job: ORDER}, {job: [fire, ORDER]})
     decision = stage.decision(job[0])
     assert (decision.rule, decision.intent) == ("may_need_person", "complaint")
+
+
+def test_two_questions_are_answered_though_the_message_may_go_on_with_one_before(
+    stage: Stage,
+) -> None:
+    policy = stage.desk.pack.policy.model_copy(update={"clarifications": 2})
+    stage.desk = replace(stage.desk, pack=with_words(stage.desk.pack, policy=policy))
+    stage.ask("my money", **DOUBT)
+    job = stage.write("When do you open? And where is it?")
+    assert job is not None
+    (waiting,) = deciding.pending(stage.desk, [job]).values()
+    read = [(waiting, predict(**DOUBT))]
+    deciding.decide_batch(stage.desk, read, {job: REFUND}, {job: [HOURS, ORDER]})
+    assert stage.decision(job[0]).rule == "several_questions"
 
 
 def test_who_dislikes_both_gets_a_person_who_sees_what_was_said(stage: Stage) -> None:

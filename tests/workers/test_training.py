@@ -285,6 +285,40 @@ def test_a_gpu_that_breaks_in_a_run_ends_the_worker_after_the_run_is_marked_fail
     assert runs.get_run(stage.desk, ordered[0]).state is RunState.FAILED
 
 
+@pytest.mark.parametrize("auto_promote", [True, False])
+def test_the_worker_leaves_it_to_people_what_serves_where_it_is_told_so(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auto_promote: bool
+) -> None:
+    class Once:
+        """In place of the worker: it takes one run."""
+
+        def __init__(self, *_: object, run_batch: Callable[[list[Any]], Any], **__: object) -> None:
+            self.run_batch = run_batch
+
+        def work(self, **_: object) -> None:
+            self.run_batch([SimpleNamespace(args=(1, 1))])
+
+    told: list[bool] = []
+
+    def note(trainer: Trainer, *_: object) -> None:
+        told.append(trainer.auto_promote)
+
+    monkeypatch.setattr(Trainer, "run", note)
+    monkeypatch.setattr(training, "connect", lambda _: None)
+    monkeypatch.setattr(training, "BatchWorker", Once)
+    training.run(
+        stage.desk,
+        "redis://",
+        models_dir=tmp_path,
+        data_dir=tmp_path / "data",
+        pack_dir=FLORIST,
+        base_model="any",
+        device="cpu",
+        auto_promote=auto_promote,
+    )
+    assert told == [auto_promote]
+
+
 def test_a_run_on_a_pack_that_was_edited_since_the_start_fails_before_any_training(
     trainer: Trainer, stage: Stage, pack_folder: Path
 ) -> None:
