@@ -132,7 +132,11 @@ def calibrate(
 
     Of rows that repeat a text under one label, the first alone counts.
     """
-    spoken = main_languages(e.text for e in examples if e.intent not in OUT_OF_SCOPE)
+    known = [example for example in examples if example.intent not in OUT_OF_SCOPE]
+    # Which languages the desk answers in is for the pack to decide, not for who writes to it: a few
+    # dozen lessons in another one would end that their like get a person.
+    packs_own = [example for example in known if not example.private]
+    spoken = main_languages(example.text for example in packs_own or known)
     never = tuple(name for name in recipe.never_answered if name in labels.intents)
     if held_out is None:
         calibration = Calibration(

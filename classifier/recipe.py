@@ -18,7 +18,7 @@ VERY_FEW, VERY_FEW_EACH = 200, 8
 HELD_OUT = 2000
 """At least so many are held out, for the thresholds; where there are fewer, all of them."""
 LARGE = 5000
-"""From this many on a tenth is held out: another tenth would take minutes to fit."""
+"""From this many on batches are larger, epochs more and slower, and steps sharpness-aware."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Recipe:
             # Three sentiments are learnt sooner than many intents, and overfitted sooner.
             passes, rate = 3, 1e-4
         measuring = examples if measuring is None else measuring
-        folds = self.folds or (10 if measuring >= LARGE else 5)
+        folds = self.folds or 5
         needed = math.ceil(folds * HELD_OUT / max(measuring, 1))
         chosen = {
             "epochs": max(1, passes // views),
@@ -142,7 +142,7 @@ class Recipe:
             "group": 1 if small else 4,
             "names": examples < 30 * intents,
             "folds": folds,
-            "rounds": 1 if measuring >= LARGE else min(folds, needed),
+            "rounds": min(folds, needed),
         }
         given = {name: value for name, value in asdict(self).items() if value is not None}
         return SettledRecipe(**{**chosen, **given, "max_tokens": min(self.max_tokens, longest)})

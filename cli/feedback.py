@@ -20,7 +20,6 @@ from cli.private_file import check_new, write_new
 from cli.screen import JsonOption, as_json, notices, print_json, results, shown
 
 if TYPE_CHECKING:
-    from desk.domain import FeedbackKind
     from desk.flow.desk import Desk
     from desk.flow.teaching import Word
     from desk.settings import Settings
@@ -122,8 +121,9 @@ def export(
 
     Texts are customers' own words. They are masked; of names the writer's own alone are found, as
     Telegram has them. Each is marked as private,
-    by which a pack that gets it learns from it and shows it to nobody; one with thumbs up alone is
-    marked as no measure of a model, too. With --intent, moods are
+    by which a pack that gets it learns from it and shows it to nobody; one whose labels are
+    there by whether the model was right, such as thumbs up, is marked as no measure of a model,
+    too. With --intent, moods are
     left out, those of the same texts, too: they have no intent.
     """
     from classifier.data import Example, dump_jsonl
@@ -138,7 +138,7 @@ def export(
     found = _words(settings, open_desk(settings), by, intent, since)
     # Of a text that several people taught, as the newest of them has written it.
     texts: dict[str, Example] = {}
-    kinds: defaultdict[str, set[FeedbackKind]] = defaultdict(set)
+    measuring: defaultdict[str, list[bool]] = defaultdict(list)
     for word in found:
         if word.outcome is Outcome.TEACHES:
             key = exact_key(word.text)
@@ -146,9 +146,9 @@ def export(
             intent_, sentiment = known.intent or word.intent, known.sentiment or word.sentiment
             texts[key] = replace(known, intent=intent_, sentiment=sentiment)
             if word.intent is not None:
-                kinds[key].add(word.kind)
-    for key, labelled in kinds.items():
-        texts[key] = replace(texts[key], measures=any(map(proves, labelled)))
+                measuring[key].append(proves(word.kind, by_outcome=word.by_outcome))
+    for key, proving in measuring.items():
+        texts[key] = replace(texts[key], measures=any(proving))
     if not texts:
         raise CommandError("Nothing of that teaches. See: frontdesk feedback list")
     if to_screen:

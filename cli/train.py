@@ -31,6 +31,7 @@ LARGEST_SEED = 2**63 - 1
 REASONS = {
     "accuracy": "Rejected: it is less accurate than the champion.",
     "best": "Rejected: it is too much less accurate than the best model so far.",
+    "person": "Rejected: it is worse than the champion at texts that always need a person.",
     "wrong": "Rejected: it would answer more texts wrongly than the champion.",
     "coverage": "Rejected: it would answer much less automatically than the champion.",
     "best_coverage": "Rejected: it would answer much less automatically than an earlier model.",
@@ -343,6 +344,9 @@ def _print_run(result: dict[str, Any]) -> None:
             if report.get("gold"):
                 said = f"of {report['gold']} labels set aside (texts hard for the champion), right"
                 _print_beside(said, str(report["candidate_gold"]), str(report["champion_gold"]))
+            for fell in report.get("fell") or ():
+                said = f"fell: {fell['intent']}, right of {fell['rows']}"
+                _print_beside(said, str(fell["candidate"]), str(fell["champion"]))
             if report.get("reason") in REASONS:
                 why = REASONS[report["reason"]].format(version=result["version"])
                 console.print(f"  {why}", markup=False)

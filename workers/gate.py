@@ -13,6 +13,9 @@ Accuracy alone would promote a model that answers nothing, so what the bot would
 too: by each model's own thresholds and scope. Where what people asked for has changed, such as
 the share of answers that may be wrong, a change of the answers is their wish and no reason.
 
+Nor may gains elsewhere outweigh what people must not miss: the same test is asked of the rows that
+always get a person, and of those among them that can't wait.
+
 So that many small losses don't add up over many runs, a candidate is also held to what does not
 move with the champion: to the earlier model that was the most accurate, to the one that answered
 most, and for wrong answers to its own promise. The best of many is the luckiest of them, so the
@@ -22,6 +25,7 @@ more there are, the less the comparison with it may say by chance (Bonferroni).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -38,6 +42,8 @@ LARGEST_LOSS_TO_BEST = 0.02
 LARGEST_LOSS_OF_COVERAGE = 0.10
 LARGEST_LOSS_TO_BEST_COVERAGE = 0.15
 LARGEST_SENTIMENT_LOSS = 0.02
+MOST_FALLEN, LEAST_FALL = 3, 3
+"""So many intents are named that fell most, each by so many rows at least: fewer are chance."""
 SIGNIFICANCE = 0.05
 NOISE = 2.0
 """Standard deviations of a difference that chance explains, however many points it is: in a small
@@ -55,6 +61,9 @@ class Measured:
     `right` (rows,): its first intent is the true one. `answered` (rows,): it would answer without
     a person. `allowed` (rows,): the share of the answers with its first intent that may be wrong,
     by `calibration`. `once` (rows,): no row before has the same text and intent (`seen_first`).
+    `truth` has each row's true intent; `urgent` (rows,): that one can't wait. `handed` (rows,): it
+    always gets a person, and by the model's first intent gets one as soon, be it the true one or
+    another.
     `sentiments`: of the test's rows that have one, None where there is none to measure.
     `gold` (labels,): right, of the labels set aside; empty where there are none, or where the model
     may have trained on them.
@@ -64,6 +73,9 @@ class Measured:
     answered: Bools
     allowed: Float64
     once: Bools
+    truth: Sequence[str]
+    urgent: Bools
+    handed: Bools
     calibration: Calibration = field(default_factory=Calibration)
     sentiments: Outcomes | None = None
     gold: Bools = field(default_factory=_none)
@@ -102,6 +114,9 @@ class Measured:
             answered=self.answered[rows],
             allowed=self.allowed[rows],
             once=rows[rows],
+            truth=[self.truth[row] for row in np.flatnonzero(rows).tolist()],
+            urgent=self.urgent[rows],
+            handed=self.handed[rows],
         )
 
 
@@ -151,12 +166,13 @@ class Verdict:
     `…_wrong` counts its wrong answers; `…_missed` and `…_answered` have the numbers of the rows
     with a wrong intent and of those that would be answered, `…_promise` what was asked for. The
     sentiment figures are macro-F1. Of `gold` labels set aside each model has so many right.
-    `only_…_right` and `p_worse` count a text once under each intent.
+    `only_…_right` and `p_worse` count a text once under each intent. `fell` has the intents that
+    lost most (`MOST_FALLEN`), each with its `rows` and how many of them each model has right.
 
     `reason` says why a candidate was rejected: its `accuracy` against the champion's or against
-    the `best` so far, `wrong` answers, `coverage` against the champion's or against the best so far
-    (`best_coverage`), `gold` labels or `sentiment`. It is `held` where the gate would let it
-    through and an act by hand does not.
+    the `best` so far, what always gets a `person`, `wrong` answers, `coverage` against the
+    champion's or against the best so far (`best_coverage`), `gold` labels or `sentiment`. It is
+    `held` where the gate would let it through and an act by hand does not.
     """
 
     promoted: bool
@@ -180,6 +196,7 @@ class Verdict:
     gold: int | None = None
     candidate_gold: int | None = None
     champion_gold: int | None = None
+    fell: Sequence[Mapping[str, Any]] = ()
     candidate_sentiment: float | None = None
     champion_sentiment: float | None = None
     reason: str | None = None
@@ -209,6 +226,7 @@ def judge(
         "only_candidate_right": paired.gained,
         "only_champion_right": paired.lost,
         "p_worse": paired.p_worse,
+        "fell": _fell_most(candidate, champion),
     }
     reasons = {"accuracy": paired.p_worse < SIGNIFICANCE}
     if earlier:
@@ -219,6 +237,10 @@ def judge(
         reasons["best"] = (
             to_best.below(LARGEST_LOSS_TO_BEST) or to_best.p_worse * lucky < SIGNIFICANCE
         )
+    reasons["person"] = any(
+        Paired.of(new.handed[rows], old.handed[rows]).p_worse < SIGNIFICANCE
+        for rows in (np.ones(len(new.urgent), dtype=bool), new.urgent)
+    )
     asked_alike = candidate.promise == champion.promise
     reasons["wrong"] = _breaks_promise(new, old) or (asked_alike and _answers_worse(new, old))
     reasons["coverage"] = asked_alike and Paired.of(new.answered, old.answered).below(
@@ -251,6 +273,20 @@ def _figures(whose: str, model: Measured) -> dict[str, Any]:
         f"{whose}_promise": model.promise,
         f"{whose}_sentiment": model.sentiment,
     }
+
+
+def _fell_most(candidate: Measured, champion: Measured) -> tuple[Mapping[str, Any], ...]:
+    """What `Verdict.fell` has, the largest loss first."""
+    rows = Counter(candidate.truth)
+    new, old = (
+        Counter(intent for intent, right in zip(model.truth, model.right, strict=True) if right)
+        for model in (candidate, champion)
+    )
+    lost = {name: old[name] - new[name] for name in rows if old[name] - new[name] >= LEAST_FALL}
+    return tuple(
+        {"intent": name, "rows": rows[name], "candidate": new[name], "champion": old[name]}
+        for name in sorted(lost, key=lambda name: (-lost[name], name))[:MOST_FALLEN]
+    )
 
 
 def _numbers(flags: Bools) -> tuple[int, ...]:

@@ -234,7 +234,8 @@ class Scheduler:
                 log.warning("run.restarted", run=run_id, attempt=again[1])
 
     def retrain(self) -> None:
-        """Once a night, if people have taught something since the last run, or taken it back.
+        """Once a night, if people have taught something since the last run, or taken it back, or a
+        model serves that no run has left there.
 
         Whether that is anything new only the training worker finds out: it takes seconds and memory
         where there is much feedback, and calling people must not wait.
@@ -245,7 +246,10 @@ class Scheduler:
         due = datetime.combine(now.date(), self._retrain_at, tzinfo=now.tzinfo)
         if due > now:
             due -= timedelta(days=1)
-        if not runs.taught_since_last_run(self._desk, before=due):
+        if not (
+            runs.taught_since_last_run(self._desk, before=due)
+            or runs.another_serves(self._desk, before=due)
+        ):
             return
         try:
             run_id, attempt = runs.order_run(self._desk, runs.NIGHTLY)

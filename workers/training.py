@@ -7,6 +7,8 @@ the scheduler queues its next attempt.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +24,7 @@ from rq.job import Job
 from sqlalchemy.exc import SQLAlchemyError
 
 from classifier import Classifier, Prediction, artifact, registry
+from classifier.arrays import Bools
 from classifier.artifact import ModelError
 from classifier.data import Example, content_hash, read_examples
 from classifier.devices import free_memory
@@ -34,6 +37,7 @@ from desk.domain import DeskError, RunState
 from desk.flow import lessons, runs
 from desk.flow.desk import Desk
 from desk.heartbeat import Heartbeat
+from desk.pack import Pack
 from desk.store import DATABASE_AWAY, cause
 from workers.batching import BatchWorker
 from workers.connection import connect
@@ -50,6 +54,10 @@ SIGN_SECONDS = 10.0
 """Between two signs of life of a run; it counts as dead after `runs.LIFE_SECONDS` of none."""
 LONGEST_WAIT = 10.0
 """Seconds between attempts to write a verdict while the database is away, at most."""
+HUNG_SECONDS = 3600.0
+"""A run in which nothing moves for so long hangs: in a device, or on a disk that does not answer.
+What takes longest without a step are the download of a base model and, on two cores, what is
+computed of 100,000 examples between two fits: minutes each."""
 CHUNK = 256
 """Texts that are predicted between two looks at whether the attempt still counts."""
 
@@ -62,7 +70,10 @@ class Life:
     """An attempt's sign of life while it lasts, and `beat` with it.
 
     A thread gives it: between the steps are phases, such as the download of a base model, that
-    may take minutes.
+    may take minutes. It would go on giving it for one that hangs, where RQ's time limit is not
+    heard either (it is a signal, which Python sees when the call it is in returns). So where
+    nothing moves for `HUNG_SECONDS`, it ends the process: whoever started that starts it again,
+    and the scheduler the run.
     """
 
     def __init__(
@@ -71,6 +82,7 @@ class Life:
         self._desk, self._run_id, self._attempt = desk, run_id, attempt
         self._beat = beat
         self._over, self._stale = threading.Event(), threading.Event()
+        self._still = 0.0
         self._thread = threading.Thread(target=self._live, daemon=True)
 
     def __enter__(self) -> Life:
@@ -87,9 +99,14 @@ class Life:
         self._thread.join()
 
     def check(self) -> None:
-        """Raise `StaleRunError` once another attempt has begun."""
+        """Say that the run moves; raise `StaleRunError` once another attempt has begun."""
+        self.moves()
         if self._stale.is_set():
             raise self.stale()
+
+    def moves(self) -> None:
+        """Say that the run moves."""
+        self._still = 0.0
 
     def stale(self) -> StaleRunError:
         return StaleRunError(
@@ -100,6 +117,12 @@ class Life:
     def _live(self) -> None:
         pause = SIGN_SECONDS
         while not self._over.wait(pause):
+            # By its own waits, not by a clock: a process that was frozen does not hang.
+            self._still += pause
+            if self._still >= HUNG_SECONDS:
+                log.error("run.hung", run=self._run_id, seconds=round(self._still))
+                end_process()
+                return
             try:
                 if self._beat is not None:
                     self._beat()
@@ -109,6 +132,24 @@ class Life:
             except SQLAlchemyError as error:
                 log.warning("run.no_sign", run=self._run_id, reason=type(error).__name__)
                 pause = min(1.0, SIGN_SECONDS)
+
+
+def handed(pack: Pack, truth: Sequence[str], first: Sequence[str]) -> Bools:
+    """(rows,) whether a text of that true intent always gets a person, and would by that first
+    intent of a model: one such intent taken for another does no harm, unless it then waits."""
+    always, urgent = set(pack.never_answered()), pack.priorities()
+    return np.array(
+        [
+            {true, told} <= always and (told in urgent or true not in urgent)
+            for true, told in zip(truth, first, strict=True)
+        ],
+        dtype=bool,
+    )
+
+
+def end_process() -> None:
+    """As the kernel ends one that took too much memory: a call that hangs hears nothing less."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +188,7 @@ class Trainer:
                 log.warning("run.stale", run=run_id, attempt=attempt)
                 raise
             except Exception as error:
-                self._finish(run_id, attempt, RunState.FAILED, error=str(error)[:500])
+                self._finish(life, run_id, attempt, RunState.FAILED, error=str(error)[:500])
                 metrics.RUNS.labels(RunState.FAILED).inc()
                 raise
         metrics.RUNS.labels(outcome).inc()
@@ -176,11 +217,15 @@ class Trainer:
         pack = read_examples(self.pack_dir / "examples.jsonl")
         to_train_on, gold = set_aside(lessons.learned(self.desk), [*pack, *test])
         examples = training_examples(pack, to_train_on, test)
-        data = {"test": content_hash(test), "examples": examples_hash(examples)}
-        if self._is_unchanged(run_id, data):
+        data: dict[str, str | None] = {
+            "test": content_hash(test),
+            "examples": examples_hash(examples),
+        }
+        serving = registry.champion(self.models_dir)
+        if self._is_unchanged(run_id, data, serving):
             log.info("run.left_out", run=run_id, reason="there is nothing new to train on")
             report = data | {"reason": runs.UNCHANGED}
-            if not self._finish(run_id, attempt, RunState.REJECTED, report=report):
+            if not self._finish(life, run_id, attempt, RunState.REJECTED, report=report):
                 raise life.stale()
             return None, RunState.REJECTED, runs.UNCHANGED
         notes = {"learned": len(to_train_on), "set_aside": len(gold), "pack": self.desk.pack.name}
@@ -188,6 +233,7 @@ class Trainer:
         registry.set_candidate(self.models_dir, version)
         try:
             serving = registry.champion(self.models_dir)
+            data["serving"] = serving
             labels = [Example(item.text, item.intent) for item in gold]
             verdict = self._judge(version, serving, test, labels, life)
             faultpoints.point("training.before_promote")
@@ -196,6 +242,7 @@ class Trainer:
                 # Before the verdict's transaction, which others wait for.
                 artifact.verify(self.models_dir / version)
             if not self._finish(
+                life,
                 run_id,
                 attempt,
                 state,
@@ -211,12 +258,17 @@ class Trainer:
         held = verdict.reason in (runs.HELD, runs.BY_HAND)
         return version, state, runs.HELD if held else state
 
-    def _is_unchanged(self, run_id: int, data: dict[str, str]) -> bool:
-        """Whether it is a night's run, and the last one that did not fail had the same data."""
+    def _is_unchanged(self, run_id: int, data: dict[str, str | None], serving: str | None) -> bool:
+        """Whether it is a night's run, and the last one that trained had the same data and left the
+        champion that serves: one that came otherwise may know nothing of what was taught."""
         if runs.get_run(self.desk, run_id).requested_by != runs.NIGHTLY:
             return False
-        last = runs.last_report(self.desk)
-        return all(last.get(name) == value for name, value in data.items())
+        last = runs.last_trained(self.desk)
+        return (
+            last is not None
+            and serving in runs.left_by(last)
+            and all(last.report.get(name) == value for name, value in data.items())
+        )
 
     def _promote(self, version: str, serving: str | None) -> None:
         # An operator may have promoted another one, or rolled back, while the gate looked.
@@ -231,7 +283,7 @@ class Trainer:
         if run.version is None or run.version != serving:
             return None
         told = {"version": run.version, "report": run.report}
-        if not self._finish(run_id, attempt, RunState.PROMOTED, **told):
+        if not self._finish(life, run_id, attempt, RunState.PROMOTED, **told):
             raise life.stale()
         return run.version
 
@@ -307,17 +359,23 @@ class Trainer:
         nothing = np.zeros(len(intents), dtype=bool)
         asked = classifier.calibration
         first = found.first if found else [""] * len(nothing)
+        truth = [intent for _, intent in intents]
         return Measured(
             right=found.correct if found else nothing,
             answered=found.answered if found else nothing,
             allowed=np.array([asked.target_errors.get(i, asked.target_error) for i in first]),
             once=np.array(seen_first(intents), dtype=bool),
+            truth=truth,
+            urgent=np.isin(truth, sorted(self.desk.pack.priorities())),
+            handed=handed(self.desk.pack, truth, first),
             calibration=asked,
             sentiments=sentiment_outcomes(on_test, test),
             gold=labels.correct if labels else np.zeros(len(gold), dtype=bool),
         )
 
-    def _finish(self, run_id: int, attempt: int, state: RunState, **verdict: Any) -> bool:
+    def _finish(
+        self, life: Life, run_id: int, attempt: int, state: RunState, **verdict: Any
+    ) -> bool:
         """Write the verdict, however long the database is away; the sign of life goes on."""
         wait = 0.5
         while True:
@@ -325,6 +383,7 @@ class Trainer:
                 return runs.finish_run(self.desk, run_id, attempt, state, **verdict)
             except DATABASE_AWAY as error:
                 log.warning("database_away", run=run_id, reason=cause(error))
+            life.moves()
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 

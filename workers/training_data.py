@@ -36,7 +36,8 @@ def training_examples(
         labelled = example
         if (item := taught.get(key)) is not None and item.kind in lessons.OPERATORS_WORD:
             # Whatever a customer liked: now it has its label from somebody who read it.
-            labelled = replace(labelled, intent=item.intent, measures=True)
+            measures = labelled.measures or proves(item.kind, by_outcome=item.by_outcome)
+            labelled = replace(labelled, intent=item.intent, measures=measures)
         if (mood := moods.get(key)) is not None:
             labelled = replace(labelled, sentiment=mood.sentiment)
         examples.append(labelled)
@@ -47,7 +48,7 @@ def training_examples(
             item.intent,
             moods[key].sentiment if key in moods else None,
             private=True,
-            measures=proves(item.kind),
+            measures=proves(item.kind, by_outcome=item.by_outcome),
         )
         for key, item in (moods | taught).items()
         if key not in known
@@ -55,17 +56,19 @@ def training_examples(
     return examples + new
 
 
-def proves(kind: FeedbackKind) -> bool:
+def proves(kind: FeedbackKind, *, by_outcome: bool) -> bool:
     """Whether a text with such a word may measure models, too, and not only train them.
 
     Not with a thumb up: there is one only for what was answered, above the threshold, and rightly.
     Held out, such texts would be selected by their outcome, and a thousand of them would "prove"
-    thresholds that break the promise nearly always. A customer's choice is of a text that the model
-    was unsure of, or wrong about. As far down as a threshold reaches such texts at all, they are
-    wrong more often than any target allows: they make a proof harder, never easier. (Who finds
-    nothing among the choices gets a person, whose label counts.)
+    thresholds that break the promise nearly always. Nor with operators' words
+    that are there by the outcome, too (`Learned.by_outcome`): the right ones alone would prove too
+    much, the wrong ones alone too little. A customer's choice is of a text that the model was
+    unsure of, or wrong about. As far down as a threshold reaches such texts at all, they are wrong
+    more often than any target allows: they make a proof harder, never easier. (Who finds nothing
+    among the choices gets a person, whose label counts.)
     """
-    return kind is not FeedbackKind.THUMB_UP
+    return kind is not FeedbackKind.THUMB_UP and not by_outcome
 
 
 def that_count(

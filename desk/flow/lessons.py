@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
@@ -48,6 +48,8 @@ class Learned:
     message_id: int
     sentiment: str | None = None
     """Where the kind is `MOOD`."""
+    by_outcome: bool = False
+    """That there is such a word hung on whether the model was right (`_hangs_on_outcome`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ class Taught:
     """The message before it, where both were read as one text."""
     before: str | None
     customer: Customer
+    suggested: str | None
+    """The model's first intent for that text."""
+    confidence: float | None
+    threshold: float | None
+    """From which confidence on that intent was answered."""
 
 
 def learned(desk: Desk) -> list[Learned]:
@@ -97,12 +104,28 @@ def heard(desk: Desk) -> list[Learned]:
             row.by,
             row.message_id,
             row.sentiment,
+            _hangs_on_outcome(row, names),
         )
         for row in _all_taught(desk)
         if (row.intent is None or row.intent in names)
         and (row.kind in OPERATORS_WORD or row.by not in banned)
     ]
     return _latest_of_each_customer(said)
+
+
+def _hangs_on_outcome(row: Taught, names: Mapping[str, str]) -> bool:
+    """Whether an operator labels such a message more often where the model is right, or where it is
+    wrong: then their labels say nothing of how often it is.
+
+    What it was sure of is with people for another reason, such as the mood: where it is right a tap
+    gives its answer, or nothing is left to say; where it is wrong the operator labels it, or just
+    writes. And what it was not sure of they tap where its first suggestion is right.
+    """
+    if row.kind not in OPERATORS_WORD or row.intent is None:
+        return False
+    confirms = names.get(row.suggested or "") == names[row.intent]
+    sure = row.threshold is not None and (row.confidence or 0.0) >= row.threshold
+    return sure or (confirms and row.kind is FeedbackKind.ONE_TAP_ANSWER)
 
 
 def _all_taught(desk: Desk) -> Iterator[Taught]:
@@ -178,6 +201,9 @@ def taught(
             before.id,
             before.text,
             Customer,
+            PredictionRow.intent,
+            PredictionRow.confidence,
+            PredictionRow.threshold,
         )
         .join(Message, Message.id == Feedback.message_id)
         .join(Conversation, Conversation.id == Message.conversation_id)
@@ -248,4 +274,6 @@ def _elected(words: Sequence[Learned]) -> Learned:
     last = {(word.by, word.message_id): word for word in heard}
     votes = Counter((word.intent, word.sentiment) for word in last.values())
     ranked = sorted(last.values(), key=lambda w: (votes[w.intent, w.sentiment], w.at))
-    return ranked[-1]
+    elected = ranked[-1]
+    agreeing = [w for w in heard if (w.intent, w.sentiment) == (elected.intent, elected.sentiment)]
+    return replace(elected, by_outcome=all(word.by_outcome for word in agreeing))

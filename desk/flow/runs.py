@@ -10,10 +10,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError, RunState
-from desk.flow.composing import operators_text
+from desk.flow.composing import intent_title, operators_text
 from desk.flow.desk import Desk
 from desk.inert import inert
-from desk.tables import Feedback, Message, RunRow
+from desk.tables import Feedback, Message, PredictionRow, RunRow
 from desk.texts import say
 
 LIFE_SECONDS = 60.0
@@ -29,12 +29,15 @@ HELD = "held"
 a rollback."""
 BY_HAND = "by_hand"
 """That of one that the desk leaves to people to promote, as it does with each."""
+LOOK_BACK = 1000
+"""So many predictions, the latest, are looked through for what served before a moment."""
 ORDER_LOCK = 470_112_234  # any number but `desk.store.MIGRATION_LOCK`
 
 # Why the gate rejected, as its report says it: the text, and the figures in it.
 REJECTIONS = {
     "accuracy": ("retrain-rejected", "candidate_accuracy", "champion_accuracy"),
     "best": ("retrain-rejected-best", "candidate_accuracy", "best_accuracy"),
+    "person": ("retrain-rejected-person", "candidate_accuracy", "champion_accuracy"),
     "wrong": ("retrain-rejected-wrong", "candidate_wrong", "champion_wrong"),
     "coverage": ("retrain-rejected-coverage", "candidate_accuracy", "champion_accuracy"),
     "best_coverage": ("retrain-rejected-best-coverage", "candidate_coverage", "best_coverage"),
@@ -125,12 +128,10 @@ def taught_since_last_run(desk: Desk, before: datetime) -> bool:
     Likewise where some was withdrawn since the last run, which may have learned from it.
     A run that failed has seen none; but where one has failed since that moment, the answer is no.
     """
-    newest = select(func.max(RunRow.created_at))
     with desk.store.reading() as session:
-        failed = session.scalar(newest.where(RunRow.state == RunState.FAILED))
-        if failed is not None and failed >= before:
+        if _has_failed_since(session, before):
             return False
-        last = session.scalar(newest.where(RunRow.state != RunState.FAILED))
+        last = _last_run(session)
         query = (
             select(Feedback.id)
             .join(Message, Message.id == Feedback.message_id)
@@ -147,16 +148,66 @@ def taught_since_last_run(desk: Desk, before: datetime) -> bool:
         return any(session.scalar(query.where(each)) is not None for each in since)
 
 
-def last_report(desk: Desk) -> dict[str, Any]:
-    """The report of the last run that was promoted or rejected; empty where there is none."""
+def another_serves(desk: Desk, before: datetime) -> bool:
+    """Whether the model that read the last message before that moment came by no run, as one does
+    that was trained on the pack alone: it may know nothing of what people taught.
+
+    Told by the predictions, since a scheduler has no models. A run since then has seen it; after
+    one that failed since that moment, the answer is no.
+    """
+    last = last_trained(desk)
+    if last is None:
+        return False
+    newest = select(func.max(PredictionRow.message_id)).scalar_subquery()
+    with desk.store.reading() as session:
+        if _has_failed_since(session, before):
+            return False
+        model = session.scalar(
+            select(PredictionRow.model)
+            .join(Message, Message.id == PredictionRow.message_id)
+            .where(
+                PredictionRow.message_id > newest - LOOK_BACK,
+                Message.created_at >= _last_run(session),
+                Message.created_at < before,
+            )
+            .order_by(PredictionRow.message_id.desc())
+            .limit(1)
+        )
+    return model is not None and model not in left_by(last)
+
+
+def _has_failed_since(session: Session, moment: datetime) -> bool:
+    newest = select(func.max(RunRow.created_at)).where(RunRow.state == RunState.FAILED)
+    failed = session.scalar(newest)
+    return failed is not None and failed >= moment
+
+
+def _last_run(session: Session) -> datetime | None:
+    """When the last run that did not fail was ordered."""
+    return session.scalar(
+        select(func.max(RunRow.created_at)).where(RunRow.state != RunState.FAILED)
+    )
+
+
+def last_trained(desk: Desk) -> RunRow | None:
+    """The last run that made a model and had its verdict."""
     query = (
-        select(RunRow.report)
-        .where(RunRow.state.in_([RunState.PROMOTED, RunState.REJECTED]))
+        select(RunRow)
+        .where(
+            RunRow.state.in_([RunState.PROMOTED, RunState.REJECTED]),
+            RunRow.version.is_not(None),
+        )
         .order_by(RunRow.created_at.desc(), RunRow.id.desc())
         .limit(1)
     )
     with desk.store.reading() as session:
-        return session.scalar(query) or {}
+        return session.scalar(query)
+
+
+def left_by(run: RunRow) -> set[str]:
+    """The versions of which one serves after a run unless somebody changed it: the one that served
+    before it (older reports lack it), and its own, whoever promoted that."""
+    return {version for version in (run.report.get("serving"), run.version) if version}
 
 
 def start_run(desk: Desk, run_id: int, attempt: int) -> bool:
@@ -315,6 +366,19 @@ def _verdict(desk: Desk, run: RunRow) -> str:
         new, old = _figure(report["candidate_gold"]), _figure(report["champion_gold"])
         rows = str(report["gold"])
         said.append(say("retrain-gold", desk.language, rows=rows, new=new, old=old))
+    if fell := report.get("fell"):
+        each = [
+            say(
+                "retrain-fell-intent",
+                desk.language,
+                title=intent_title(desk, intent["intent"], desk.language),
+                new=str(intent["candidate"]),
+                old=str(intent["champion"]),
+                rows=str(intent["rows"]),
+            )
+            for intent in fell
+        ]
+        said.append(say("retrain-fell", desk.language, intents=", ".join(each)))
     return " ".join(said)
 
 

@@ -69,6 +69,8 @@ class Word:
     sentiment: str | None
     """Where the kind is `MOOD`, which has no intent."""
     outcome: Outcome
+    by_outcome: bool
+    """As `Learned.by_outcome`, where it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def words(
     `sentiments` those that the pack's examples have.
     """
     # Of one person there is one row of a kind for each message.
-    acts = {(word.message_id, word.kind, word.by) for word in heard}
+    acts = {(word.message_id, word.kind, word.by): word.by_outcome for word in heard}
     teaching = {(exact_key(word.text), word.intent, word.sentiment) for word in counting}
     kept_out = {(exact_key(word.text), word.intent, word.sentiment) for word in aside}
     before = aliased(Message)
@@ -124,7 +126,8 @@ def words(
         whole = whole_text(message.text, first.text if first else None)
         text = mask(whole, desk.pack.phone_regions, own.of(customer))
         intent = names.get(row.intent or "", row.intent)
-        counts = (row.message_id, row.kind, row.by) in acts
+        act = (row.message_id, row.kind, row.by)
+        counts = act in acts
         label = (exact_key(text), intent, row.sentiment)
         if (gives_none := _gives_no_label(row, message)) is not None:
             outcome = gives_none
@@ -143,7 +146,8 @@ def words(
         operator_id = row.by if row.kind in OPERATORS_WORD else None
         who = "customer" if operator_id is None else name or str(operator_id)
         said = (row.kind, text, intent, row.sentiment)
-        found.append(Word(row.id, row.created_at, operator_id, who, *said, outcome))
+        by_outcome = acts.get(act, False)
+        found.append(Word(row.id, row.created_at, operator_id, who, *said, outcome, by_outcome))
     return found
 
 

@@ -373,6 +373,7 @@ retrain-promoted = Training run { $run }: the new model { $version } is no worse
 retrain-first = Training run { $run }: the model { $version } is now in use ({ $new } on the test).
 retrain-rejected = Training run { $run }: the new model's accuracy is worse ({ $new } against { $old }); the current model stays.
 retrain-rejected-best = Training run { $run }: the new model's accuracy ({ $new }) is too far below the best model so far ({ $old }); the current model stays.
+retrain-rejected-person = Training run { $run }: the new model is worse at messages that always need a person; the current model stays (accuracy on the test { $new } against { $old }).
 retrain-rejected-wrong = Training run { $run }: the new model would answer more texts wrongly ({ $new } of the test against { $old }); the current model stays.
 retrain-rejected-coverage = Training run { $run }: the new model would answer much less by itself; the current model stays (accuracy { $new } against { $old }).
 retrain-rejected-best-coverage = Training run { $run }: the new model would answer much less by itself ({ $new } of the test) than an earlier model did ({ $old }); the current model stays.
@@ -382,6 +383,8 @@ retrain-by-hand = Training run { $run }: the new model { $version } is no worse 
 retrain-held = Training run { $run }: the new model { $version } is no worse ({ $new } against { $old }), but it waits: the last act by hand was a rollback, so somebody must look first. If it may serve: frontdesk models promote { $version }. Then runs promote by themselves again.
 retrain-failed = Training run { $run } failed: { $error }
 retrain-coverage = Answered automatically: new model { $new }, model so far { $old }.
+retrain-fell = Topics that fell most: { $intents }.
+retrain-fell-intent = { $title } ({ $new } of { $rows } right, before { $old })
 retrain-gold = Of { $rows } labels set aside (of texts that were hard for the model that served), right: new model { $new }, model so far { $old }.
 operator-help =
     Write in a customer's topic to answer. All that you write there is sent to the customer, except commands, notes, replies to notes, and what begins with a colleague's @name; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.

@@ -263,6 +263,7 @@ retrain-promoted = 训练任务 { $run }：新模型 { $version } 在测试集�
 retrain-first = 训练任务 { $run }：模型 { $version } 已启用（测试集 { $new }）。
 retrain-rejected = 训练任务 { $run }：新模型准确率较差（{ $new } 对 { $old }），保留当前模型。
 retrain-rejected-best = 训练任务 { $run }：新模型准确率（{ $new }）比迄今最好的模型（{ $old }）低太多，保留当前模型。
+retrain-rejected-person = 训练任务 { $run }：新模型更难认出必须由人工处理的消息，保留当前模型（测试集准确率 { $new } 对 { $old }）。
 retrain-rejected-wrong = 训练任务 { $run }：新模型会答错更多（测试集上 { $new } 条对 { $old } 条），保留当前模型。
 retrain-rejected-coverage = 训练任务 { $run }：新模型能自动回答的少得多，保留当前模型（准确率 { $new } 对 { $old }）。
 retrain-rejected-best-coverage = 训练任务 { $run }：新模型能自动回答的（测试集的 { $new }）比之前某个模型（{ $old }）少得多，保留当前模型。
@@ -272,6 +273,8 @@ retrain-by-hand = 训练任务 { $run }：新模型 { $version } 不比旧模型
 retrain-held = 训练任务 { $run }：新模型 { $version } 不比旧模型差（{ $new } 对 { $old }），但暂不启用：上一次人工操作是回滚，需要有人先看一看。若可以启用：frontdesk models promote { $version }。此后训练会照常自动启用新模型。
 retrain-failed = 训练任务 { $run } 失败：{ $error }
 retrain-coverage = 自动回答：新模型 { $new }，旧模型 { $old }。
+retrain-fell = 下降最多的主题：{ $intents }。
+retrain-fell-intent = { $title }（{ $rows } 条中判对 { $new } 条，之前 { $old } 条）
 retrain-gold = 留出的 { $rows } 条标注（当时在用的模型难以判断的文本）中判断正确：新模型 { $new }，旧模型 { $old }。
 operator-help =
     在客户的话题里写字即可回复。除命令、备注、对备注的回复以及以同事的 @名字 开头的内容外，您写的一切都会发给客户；按“解决”之前机器人不会再说话，除非客户沉默很久之后再来。

@@ -244,6 +244,13 @@ def test_texts_out_of_scope_do_not_make_their_language_one_of_the_models() -> No
     assert calibrate(None, rows, LABELS, Recipe())[0].languages == ("en",)
 
 
+def test_what_customers_wrote_does_not_make_its_language_one_of_the_models() -> None:
+    rows = [Example("where has my parcel gone this week?", "a")] * 3
+    lessons = [Example("wo ist denn mein Paket geblieben?", "a", private=True)] * 3
+    assert calibrate(None, rows + lessons, LABELS, Recipe())[0].languages == ("en",)
+    assert calibrate(None, lessons, LABELS, Recipe())[0].languages == ("de",), "there is no other"
+
+
 def test_held_out_texts_without_an_intent_leave_nothing_to_be_answered_automatically() -> None:
     outputs = Outputs(np.zeros((3, 2)), np.zeros((3, 2)), np.zeros((3, 2)))
     rows = [Example("text", None, "negative")] * 3

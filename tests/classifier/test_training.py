@@ -488,11 +488,13 @@ def test_a_recipe_settles_on_more_epochs_for_fewer_examples_and_keeps_what_is_se
 
 @pytest.mark.parametrize(
     ("examples", "held_out"),
-    [(10, 10), (1200, 1200), (2499, 2499), (2500, 2000), (3000, 2400), (4999, 2999)],
+    [
+        *((10, 10), (1200, 1200), (2499, 2499), (2500, 2000), (3000, 2400), (4999, 2999)),
+        *((5000, 2000), (5001, 2000), (8622, 3449), (9999, 4000), (10_000, 2000)),
+        (100_000, 20_000),
+    ],
 )
-def test_of_fewer_than_5000_examples_at_least_2000_are_held_out_or_all(
-    examples: int, held_out: int
-) -> None:
+def test_at_least_2000_examples_are_held_out_or_all(examples: int, held_out: int) -> None:
     settled = Recipe().settle(examples, intents=20)
     assert round(examples * settled.rounds / settled.folds) == held_out
 
@@ -501,8 +503,3 @@ def test_as_many_are_held_out_whatever_there_is_beside_that_measures_no_model() 
     settled = Recipe().settle(5000, intents=20, measuring=2000)
     assert (settled.rounds, settled.folds) == (5, 5)
     assert settled.epochs == Recipe().settle(5000, intents=20).epochs
-
-
-def test_of_many_examples_a_tenth_is_held_out() -> None:
-    settled = Recipe().settle(5000, intents=20)
-    assert (settled.rounds, settled.folds) == (1, 10)

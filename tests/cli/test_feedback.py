@@ -253,12 +253,17 @@ def test_what_teaches_is_exported_and_an_import_reads_it(
     teaching.said("bring me back my coins", RELABEL, "refund", GONE)
     teaching.said("do you sell gifts", RELABEL, "gifts")
     teaching.said("coins back", UP, "refund", hours=2)
+    # Nor does it say much that somebody took the model's first suggestion.
+    teaching.said("where on earth", FeedbackKind.ONE_TAP_ANSWER, "where", hours=3)
+    teaching.said("my coins at last", FeedbackKind.ONE_TAP_ANSWER, "refund", hours=4)
     out = tmp_path / "taught.jsonl"
     done = frontdesk("feedback", "export", str(out))
     assert (done.code, done.out) == (0, "")
-    assert f"{out}: 3 examples" in done.err
+    assert f"{out}: 5 examples" in done.err
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert [json.loads(line) for line in out.read_text("utf-8").splitlines()] == [
+        {"text": "my coins at last", "intent": "refund", "private": True},
+        {"text": "where on earth", "intent": "where", "private": True, "measures": False},
         {"text": "coins back", "intent": "refund", "private": True, "measures": False},
         {"text": "Wo ist es, [email]?", "intent": "where", "private": True},
         {"text": "bring me back my coins", "intent": "refund", "private": True},
@@ -272,14 +277,15 @@ def test_what_teaches_is_exported_and_an_import_reads_it(
         (mine / file.name).write_bytes(file.read_bytes())
     read = frontdesk("import", str(out), "--into", str(mine), "--json")
     assert read.code == 0, read.err
-    assert (read.json()["examples"]["added"], read.json()["examples"]["conflicts"]) == (3, 0)
+    assert (read.json()["examples"]["added"], read.json()["examples"]["conflicts"]) == (5, 0)
     assert read.json()["intents"] == []
     # In the pack, too, they are learned from and quoted nowhere.
     rows = read_examples(mine / "examples.jsonl")
     own = {row.text for row in rows if row.private}
-    assert own == {"coins back", "Wo ist es, [email]?", "bring me back my coins"}
+    liked = {"coins back", "where on earth"}
+    assert own == {*liked, "my coins at last", "Wo ist es, [email]?", "bring me back my coins"}
     # What customers liked measures no model there either.
-    assert [row.text for row in rows if not row.measures] == ["coins back"]
+    assert [row.text for row in rows if not row.measures] == ["where on earth", "coins back"]
     said = frontdesk("validate", str(mine), "--json").json()["findings"]
     assert [m for each in said if "private" in (m := each["message"]) or "measures" in m] == []
 

@@ -57,6 +57,50 @@ def test_a_thumb_up_confirms_the_answers_intent(stage: Stage) -> None:
     assert lesson.kind is FeedbackKind.THUMB_UP
 
 
+@pytest.mark.parametrize(
+    ("act", "intent", "threshold", "by_outcome"),
+    [
+        ("send", "order_status", 0.9, True),
+        ("send", "order_status", 0.5, True),
+        ("send", "refund", 0.9, False),
+        ("send", "refund", 0.5, True),
+        ("label", "order_status", 0.9, False),
+        ("label", "order_status", 0.5, True),
+        ("label", "refund", 0.5, True),
+        ("label", "refund", 0.9, False),
+    ],
+)
+def test_what_confirms_the_model_or_is_of_a_text_it_was_sure_of_is_there_by_the_outcome(
+    stage: Stage, act: str, intent: str, threshold: float, by_outcome: bool
+) -> None:
+    others = [("refund", 0.3)]
+    stage.ask(
+        "where are my roses",
+        sentiment="negative",
+        confidence=0.6,
+        others=others,
+        threshold=threshold,
+    )
+    if act == "label":
+        _label(stage, intent)
+    else:
+        stage.press(stage.token("send", intent), by=OSCAR)
+    (lesson,) = learned(stage.desk)
+    assert lesson.intent == intent
+    assert lesson.by_outcome is by_outcome
+
+
+def test_one_label_that_is_not_there_by_the_outcome_lets_its_text_measure(stage: Stage) -> None:
+    for person, word in ((ANA, FeedbackKind.ONE_TAP_ANSWER), (BEN, FeedbackKind.RELABEL)):
+        message_id = stage.ask("where are my roses", person)
+        _say(stage, message_id, "order_status", word)
+    (lesson,) = learned(stage.desk)
+    assert not lesson.by_outcome
+    _say(stage, message_id, "order_status", FeedbackKind.ONE_TAP_ANSWER)
+    (lesson,) = learned(stage.desk)
+    assert not lesson.by_outcome, "whichever was said last"
+
+
 def test_a_thumb_down_teaches_no_label(stage: Stage) -> None:
     stage.ask("where are my roses")
     stage.press(stage.token("down"))

@@ -175,6 +175,23 @@ def test_a_report_of_an_older_version_that_kept_less_counts_for_nothing(stage: S
         ),
         (
             RunState.REJECTED,
+            {
+                "reason": "person",
+                "candidate_accuracy": 0.9,
+                "champion_accuracy": 0.88,
+                "fell": [
+                    {"intent": "complaint", "rows": 21, "candidate": 0, "champion": 20},
+                    {"intent": "gone", "rows": 9, "candidate": 4, "champion": 8},
+                ],
+            },
+            (
+                "is worse at messages that always need a person; the current model stays (accuracy "
+                "on the test 90.0% against 88.0%). Topics that fell most: Make a complaint (0 of "
+                "21 right, before 20), gone (4 of 9 right, before 8)."
+            ),
+        ),
+        (
+            RunState.REJECTED,
             {"reason": "coverage", "candidate_coverage": 0.1, "champion_coverage": 0.5},
             "Answered automatically: new model 10.0%, model so far 50.0%.",
         ),
@@ -265,19 +282,61 @@ def test_what_a_failed_run_was_to_learn_is_tried_again_once_a_night(
     assert not runs.taught_since_last_run(stage.desk, due + timedelta(days=1))
 
 
-def test_the_last_report_is_of_a_run_that_was_promoted_or_rejected(
+def test_the_last_run_that_trained_is_one_that_was_promoted_or_rejected_with_a_model(
     stage: Stage, clock: Clock
 ) -> None:
-    assert runs.last_report(stage.desk) == {}
-    for name, state in (("a", RunState.REJECTED), ("b", RunState.PROMOTED)):
+    assert runs.last_trained(stage.desk) is None
+    trained = None
+    for state, version in (
+        (RunState.REJECTED, "v1"),
+        (RunState.PROMOTED, "v2"),
+        (RunState.REJECTED, None),
+        (RunState.FAILED, "v3"),
+    ):
         run = runs.order_run(stage.desk, "cli", begin=True)
-        assert runs.finish_run(stage.desk, *run, state, report={"examples": name})
-        assert runs.last_report(stage.desk) == {"examples": name}
+        assert runs.finish_run(stage.desk, *run, state, version=version)
+        if version in ("v1", "v2"):
+            trained = run[0]
+        found = runs.last_trained(stage.desk)
+        assert found is not None
+        assert found.id == trained
         clock.move(hours=1)
+
+
+def test_a_model_that_no_run_left_there_is_noticed_by_what_it_read(
+    stage: Stage, clock: Clock
+) -> None:
+    def another() -> bool:
+        return runs.another_serves(stage.desk, clock())
+
+    stage.ask("where are my roses")
+    clock.move(minutes=1)
+    assert not another(), "without a run there is nothing that it could lack"
     run = runs.order_run(stage.desk, "cli", begin=True)
-    assert runs.last_report(stage.desk) == {"examples": "b"}, "one under way has none yet"
-    assert runs.finish_run(stage.desk, *run, RunState.FAILED, error="the disk is full")
-    assert runs.last_report(stage.desk) == {"examples": "b"}
+    report = {"serving": "test-1"}
+    runs.finish_run(stage.desk, *run, RunState.REJECTED, version="v2", report=report)
+    stage.ask("and my tulips")
+    clock.move(minutes=1)
+    assert not another(), "it served before the run, too"
+
+    run = runs.order_run(stage.desk, "cli", begin=True)
+    runs.finish_run(stage.desk, *run, RunState.PROMOTED, version="v4", report={"serving": "v2"})
+    clock.move(minutes=1)
+    assert not another(), "what was read before the run says nothing"
+    asked = clock()
+    stage.ask("and my daisies")
+    assert not runs.another_serves(stage.desk, asked), "not yet before that moment"
+    clock.move(minutes=1)
+    assert another()
+    failed = runs.order_run(stage.desk, runs.NIGHTLY, begin=True)
+    runs.finish_run(stage.desk, *failed, RunState.FAILED, error="the disk is full")
+    assert not another(), "once a night is enough"
+    clock.move(minutes=1)
+    assert another()
+    unchanged = runs.order_run(stage.desk, runs.NIGHTLY, begin=True)
+    runs.finish_run(stage.desk, *unchanged, RunState.REJECTED, report={"reason": runs.UNCHANGED})
+    clock.move(minutes=1)
+    assert not another(), "that run has seen it"
 
 
 def test_of_a_run_with_nothing_new_to_train_on_the_operators_hear_nothing(stage: Stage) -> None:

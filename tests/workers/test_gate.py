@@ -25,7 +25,8 @@ def model(right: Bools, answered: Bools, asked: Calibration | None = None) -> Me
     asked = asked or Calibration()
     rows = len(right)
     allowed, once = np.full(rows, asked.target_error), np.ones(rows, dtype=bool)
-    return Measured(right, answered, allowed, once, asked)
+    none = np.zeros(rows, dtype=bool)
+    return Measured(right, answered, allowed, once, ["hours"] * rows, none, none, asked)
 
 
 def errors(number: int, start: int = 0, of: int = 100) -> Measured:
@@ -41,6 +42,51 @@ def answering(answered: int, wrong: int = 0, asked: Calibration | None = None) -
 def earlier(missed: Iterable[int], answered: int = 0, asked: Calibration | None = None) -> Earlier:
     """What was kept of a model that missed these rows and would answer so many."""
     return Earlier([*missed], [*range(answered)], answering(0, asked=asked).promise)
+
+
+def of_crises(right: Bools, handed: Bools | None = None) -> Measured:
+    """A model of texts of which the first 20 are crises, which can't wait, and the next 30
+    complaints: both always get a person, unless told otherwise where the model is right."""
+    always = flags(*range(50), of=len(right))
+    truth = ["crisis"] * 20 + ["complaint"] * 30 + ["hours"] * (len(right) - 50)
+    return replace(
+        model(right, flags(of=len(right))),
+        truth=truth,
+        urgent=flags(*range(20), of=len(right)),
+        handed=always & (right if handed is None else handed),
+    )
+
+
+@pytest.mark.parametrize("won", [range(500, 540), [*range(20, 40), *range(500, 520)]])
+def test_gains_elsewhere_outweigh_no_loss_of_what_always_gets_a_person(won: Iterable[int]) -> None:
+    won = [*won]
+    champion = of_crises(~flags(*won, of=1000))
+    candidate = of_crises(~flags(*range(20), of=1000))
+    verdict = judge(candidate, champion)
+    assert (verdict.promoted, verdict.reason) == (False, "person")
+    assert verdict.candidate_accuracy > champion.right.mean()
+    few = of_crises(~flags(0, 1, 2, 3, of=1000))
+    assert judge(few, champion).promoted, "four are chance"
+
+
+def test_what_gets_a_person_under_another_name_is_no_loss() -> None:
+    champion = of_crises(~flags(*range(500, 540), of=1000))
+    right = ~flags(*range(20), of=1000)
+    assert judge(of_crises(right, handed=flags(*range(50), of=1000)), champion).promoted
+
+
+def test_a_verdict_names_the_intents_that_fell_most() -> None:
+    champion = of_crises(~flags(*range(500, 540), of=1000))
+    assert judge(of_crises(~flags(*range(3), 20, 21, of=1000)), champion).fell == (
+        {"intent": "crisis", "rows": 20, "candidate": 17, "champion": 20},
+    )
+    assert judge(of_crises(~flags(0, 1, *range(20, 30), of=1000)), champion).fell == (
+        {"intent": "complaint", "rows": 30, "candidate": 20, "champion": 30},
+    )
+    many = model(flags(of=100), flags())
+    truth = [f"intent {row // 5}" for row in range(100)]
+    fell = judge(replace(many, truth=truth), replace(errors(0), truth=truth)).fell
+    assert [each["intent"] for each in fell] == ["intent 0", "intent 1", "intent 10"]
 
 
 def test_the_first_model_is_promoted_whatever_it_scores() -> None:

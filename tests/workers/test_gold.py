@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -13,7 +14,7 @@ from desk.domain import FeedbackKind
 from desk.flow.lessons import Learned
 from tests.conftest import Clock
 from tests.desk.acting import OLGA
-from workers.gold import LEAST, set_aside
+from workers.gold import FEWEST, LEAST, set_aside
 
 TEXTS = [f"do you have {number} roses" for number in range(400)]
 
@@ -88,6 +89,35 @@ def test_spellings_of_one_text_are_set_aside_as_one_label_for_each_intent() -> N
     of_another = replace(spelt[0], intent="stock")
     taught, measuring = set_aside([*few, of_another], [])
     assert (taught, measuring) == ([], [first, *others, of_another])
+
+
+def test_a_tap_that_confirms_what_the_model_suggested_measures_nothing() -> None:
+    _, gold = set_aside(labels(TEXTS), [])
+    tap = replace(gold[0], kind=FeedbackKind.ONE_TAP_ANSWER, by_outcome=True)
+    others = [item for item in labels(TEXTS) if item.text != tap.text]
+    taught, measuring = set_aside([tap, *others], [])
+    assert texts(gold) - texts(measuring) == {tap.text}
+    assert tap not in taught, "an operator may label it anew"
+    assert (
+        replace(tap, by_outcome=False)
+        in set_aside([replace(tap, by_outcome=False), *others], [])[1]
+    )
+
+
+def test_recent_labels_measure_and_older_ones_are_not_trained_on_either() -> None:
+    now = Clock()()
+    every_tenth = [f"have you {number} roses left" for number in range(4000)]
+    drawn = set_aside(labels(every_tenth), [])[1][:300]
+    assert len(drawn) == 300
+
+    def of_ages(days: Iterable[int]) -> list[Learned]:
+        aged = zip(drawn, days, strict=False)
+        return [replace(item, at=now - timedelta(days=age)) for item, age in aged]
+
+    recent, old = of_ages([1] * 150), of_ages([200] * 300)[150:]
+    assert set_aside([*old, *recent], []) == ([], recent)
+    few = of_ages(range(0, 300 * 30, 30))
+    assert set_aside(few, []) == ([], few[:FEWEST]), "of a few the newest, however old"
 
 
 def test_a_mood_is_not_set_aside_and_is_not_trained_on_where_its_text_is_drawn() -> None:

@@ -4,6 +4,7 @@ after a rollback."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,18 +13,20 @@ from typing import Any
 import pytest
 
 from classifier import artifact, registry
+from classifier.arrays import Bools
 from classifier.data import Example
 from classifier.registry import promote
 from desk import metrics
 from desk.domain import FeedbackKind, RunState
 from desk.flow import lessons, runs
 from desk.flow.lessons import Learned
+from desk.pack import Pack
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import OLGA, Stage
 from workers import training
 from workers.gate import Earlier, Verdict, judge
 from workers.gold import set_aside
-from workers.training import Trainer
+from workers.training import Trainer, handed
 
 
 def learned(text: str, intent: str, clock: Clock) -> Learned:
@@ -216,6 +219,50 @@ def test_a_champion_that_may_have_trained_on_labels_is_not_measured_by_them(
     run_id, attempt = runs.order_run(stage.desk, "Olga")
     trainer.run(run_id, attempt)
     assert runs.get_run(stage.desk, run_id).report["gold"] is None
+
+
+def test_a_text_gets_its_person_under_another_intent_that_always_gets_one_as_soon(
+    stage: Stage,
+) -> None:
+    first = stage.desk.pack.intents["complaint"].model_copy(update={"priority": True})
+    intents = {**stage.desk.pack.intents, "danger": first, "crisis": first}
+    pack = stage.desk.pack.model_copy(update={"intents": intents})
+    told = {
+        "crisis": ("crisis", "danger"),
+        "complaint": ("complaint", "talk_to_person", "crisis", "danger"),
+        "refund": (),
+        "oos": (),
+    }
+    names = [*pack.intents, "oos", ""]
+    for true, gets in told.items():
+        found = handed(pack, [true] * len(names), names)
+        assert {name for name, one in zip(names, found, strict=True) if one} == set(gets), true
+
+
+def test_the_gate_is_told_what_always_gets_a_person(
+    trainer: Trainer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def judged(*arguments: Any) -> Verdict:
+        seen.append(arguments[0])
+        return judge(*arguments)
+
+    def told(_pack: Pack, truth: Sequence[str], first: Sequence[str]) -> Bools:
+        asked.append((list(truth), list(first)))
+        return handed(_pack, truth, truth)
+
+    asked: list[tuple[list[str], list[str]]] = []
+    monkeypatch.setattr(training, "judge", judged)
+    monkeypatch.setattr(training, "handed", told)
+    trainer.run(*runs.order_run(stage.desk, "Olga"))
+    [candidate], [(truth, first)] = seen, asked
+    assert candidate.truth == truth
+    assert candidate.right.tolist() == [a == b for a, b in zip(truth, first, strict=True)]
+    always = [intent in ("complaint", "talk_to_person") for intent in truth]
+    assert candidate.handed.tolist() == always
+    assert sum(always) == 2
+    assert candidate.urgent.tolist() == [False] * len(always)
 
 
 def test_each_answer_may_be_wrong_as_often_as_its_own_intent_allows(

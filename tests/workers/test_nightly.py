@@ -12,13 +12,14 @@ import structlog
 from redis import Redis
 from structlog.testing import capture_logs
 
-from classifier import registry
+from classifier import artifact, registry
 from desk import metrics, queues
 from desk.domain import FeedbackKind, RunState
 from desk.flow import runs, watching
 from desk.tables import Feedback, RunRow
 from tests.conftest import FLORIST, Clock
 from tests.desk.acting import ANA, OLGA, Stage
+from tests.workers.models import make_version
 from workers import training
 from workers.scheduler import Scheduler
 from workers.training import Trainer
@@ -171,6 +172,58 @@ def test_a_night_trains_on_a_mood_and_on_the_same_one_again_it_does_not(
         run = learn(stage, trainer)
         assert is_left_out(run) is left_out
         assert run.report["examples"] != before["examples"]
+
+
+def test_a_champion_that_was_made_of_the_pack_alone_gets_the_lessons_back_in_the_next_night(
+    stage: Stage, scheduler: Scheduler, trainer: Trainer, clock: Clock
+) -> None:
+    teach(stage, "when do you open", "opening_hours")
+    clock.move(days=1)
+    scheduler.tick()
+    assert learn(stage, trainer).state is RunState.PROMOTED
+    version = make_version(trainer.models_dir)
+    registry.promote(trainer.models_dir, version)
+    stage.ask("are my roses under way")
+    clock.move(days=1)
+    scheduler.tick()
+    assert ordered(stage) == ["nightly"], "nobody has taught anything"
+    run = learn(stage, trainer)
+    assert run.version is not None
+    assert run.report["serving"] == version
+    manifest = artifact.read_manifest(trainer.models_dir / run.version)
+    assert manifest["notes"]["learned"] == 1
+    # Whatever became of it: no night trains the same for the same champion again.
+    for _ in range(2):
+        teach(stage, "no", None, FeedbackKind.THUMB_DOWN, ANA.chat_id)
+        clock.move(days=1)
+        scheduler.tick()
+        assert is_left_out(learn(stage, trainer))
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_neither_a_rollback_nor_a_promotion_of_the_last_runs_model_is_a_reason_to_train(
+    stage: Stage, trainer: Trainer, by_hand: bool
+) -> None:
+    trainer = replace(trainer, auto_promote=not by_hand)
+    for _ in range(2):
+        runs.order_run(stage.desk, "Olga")
+        made = learn(stage, trainer).version
+        assert made is not None
+    if by_hand:
+        registry.promote(trainer.models_dir, made)
+    else:
+        registry.rollback(trainer.models_dir)
+    for _ in range(2):
+        runs.order_run(stage.desk, runs.NIGHTLY)
+        assert is_left_out(learn(stage, trainer))
+
+
+def test_where_no_model_serves_a_nights_run_trains(stage: Stage, trainer: Trainer) -> None:
+    runs.order_run(stage.desk, "Olga")
+    learn(stage, trainer)
+    (trainer.models_dir / registry.CHAMPION).unlink()
+    runs.order_run(stage.desk, runs.NIGHTLY)
+    assert learn(stage, trainer).state is RunState.PROMOTED
 
 
 def test_a_run_that_somebody_asked_for_trains_though_nothing_is_new(

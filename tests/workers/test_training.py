@@ -446,6 +446,42 @@ def test_a_phase_without_steps_gives_signs_of_life(
     assert beats
 
 
+def test_a_run_in_which_nothing_moves_is_ended(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung, signs, beats = threading.Event(), [], []
+    monkeypatch.setattr(runs, "still_running", lambda *_: signs.append(1) or True)
+    monkeypatch.setattr(training, "end_process", hung.set)
+    monkeypatch.setattr(training, "SIGN_SECONDS", 0.01)
+    monkeypatch.setattr(training, "HUNG_SECONDS", 0.055)
+    with training.Life(stage.desk, 1, 1, lambda: beats.append(1)) as life:
+        assert hung.wait(20)
+        life._thread.join(20)
+    assert len(signs) == len(beats) == 5, "no sign of life after that"
+
+
+@pytest.mark.parametrize("step", [training.Life.check, training.Life.moves])
+def test_a_run_that_steps_or_waits_for_its_database_is_not_ended(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, step: Callable[[training.Life], None]
+) -> None:
+    signs, enough = [], threading.Event()
+
+    def sign(*_: object) -> bool:
+        step(life)
+        signs.append(1)
+        if len(signs) == 20:
+            enough.set()
+        return True
+
+    monkeypatch.setattr(runs, "still_running", sign)
+    monkeypatch.setattr(training, "end_process", enough.set)
+    monkeypatch.setattr(training, "SIGN_SECONDS", 0.01)
+    monkeypatch.setattr(training, "HUNG_SECONDS", 0.055)
+    with training.Life(stage.desk, 1, 1, None) as life:
+        assert enough.wait(20)
+    assert len(signs) >= 20
+
+
 def test_an_attempt_gives_signs_of_life_again_after_a_database_that_was_away(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -480,6 +516,9 @@ def test_a_verdict_waits_for_a_database_that_is_away(
 
     monkeypatch.setattr(runs, "finish_run", finish)
     monkeypatch.setattr(training, "LONGEST_WAIT", 0.01)
+    moves: list[int] = []
+    monkeypatch.setattr(training.Life, "moves", lambda _: moves.append(len(failures)))
     run = runs.order_run(stage.desk, "Olga")
     assert trainer.run(*run) is RunState.PROMOTED
+    assert {0, 1} <= set(moves), "to wait is not to hang"
     assert registry.champion(trainer.models_dir) == runs.get_run(stage.desk, run[0]).version

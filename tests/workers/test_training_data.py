@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -193,6 +195,41 @@ def test_thumbs_up_prove_no_thresholds_that_break_the_promise(clock: Clock) -> N
     assert broken[FeedbackKind.THUMB_UP] == 0
     # Taken for choices, the same texts "prove" thresholds that break it nearly every time.
     assert broken[FeedbackKind.CLARIFIED] >= 8
+
+
+def test_taps_that_confirm_what_a_sure_model_suggested_prove_no_thresholds(clock: Clock) -> None:
+    """Who is upset gets a person though the model is sure: where it is right one tap labels the
+    message, where it is wrong the operator writes, and no label comes of it."""
+    recipe, target = Recipe(folds=5, rounds=5).settle(1500, 2), 0.05
+    broken = dict.fromkeys((True, False), 0)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        confidence = 1 - rng.random(20_000) ** 2 / 2
+        right = rng.random(len(confidence)) < confidence
+        pack = [Example(f"{row}", "ab"[row % 2]) for row in range(1000)]
+        tapped = 1000 + np.flatnonzero(right[1000:])[:500]
+        for by_outcome in broken:
+            one_tap = learned("", "a", clock, FeedbackKind.ONE_TAP_ANSWER)
+            taught = [replace(one_tap, text=f"{row}", by_outcome=by_outcome) for row in tapped]
+            rounds = plan_rounds(training_examples(pack, taught, []), recipe)
+            asked = [int(example.text) for _, asked in rounds for example in asked]
+            _, own = choose_thresholds(
+                confidence[asked], ["a"] * len(asked), right[asked], target, {}
+            )
+            surer = confidence >= own["a"]
+            broken[by_outcome] += bool((1 - confidence[surer]).mean() > target)
+    assert broken[True] == 0
+    assert broken[False] >= 4
+
+
+def test_a_tap_that_confirms_takes_no_packs_example_from_what_measures(clock: Clock) -> None:
+    tap = replace(
+        learned("where is it", "order_status", clock, FeedbackKind.ONE_TAP_ANSWER), by_outcome=True
+    )
+    measuring = Example("where is it", "order_status", "neutral")
+    liked = replace(measuring, measures=False)
+    assert training_examples([measuring], [tap], []) == [measuring]
+    assert training_examples([liked], [tap], []) == [liked]
 
 
 PACK = [Example("Where is it", "order_status", "negative"), Example("hi", "greeting", "neutral")]
