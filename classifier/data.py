@@ -22,7 +22,7 @@ from typing import Any
 
 from classifier import csv_text, nlu
 from classifier.formats import NO_WORKBOOK, ZIP, mistaken_format
-from classifier.vocabulary import SENTIMENTS
+from classifier.vocabulary import SENTIMENTS, sentiment_of
 
 COLUMNS = ("text", "intent", "label", "sentiment")
 JSON_COLUMNS = (*COLUMNS, "private", "measures")
@@ -124,9 +124,26 @@ def json_problem(error: Exception) -> str:
     return str(error)
 
 
+_OTHER_NAMES = {
+    "text": "message messages msg utterance question query sentence",
+    "intent": "category class topic tag",
+    "sentiment": "mood tone emotion",
+}
+"""What others call the columns."""
+
+
 def rename_of(columns: Iterable[str]) -> str | None:
-    """What to rename where texts have no label, but one column that is not known."""
+    """What to rename where a column has another common name, or where texts have no label, but one
+    column that is not known."""
+    columns = list(columns)
     named = set(columns)
+    renames = []
+    for name, others in _OTHER_NAMES.items():
+        there = next((column for column in columns if column in others.split()), None)
+        if there and not named & ({"intent", "label"} if name == "intent" else {name}):
+            renames.append(f"`{there}` to `{name}`")
+    if renames:
+        return f"rename {', '.join(renames)}"
     unknown = named.difference(COLUMNS)
     if "text" not in named or len(unknown) != 1 or len(named) != 2:
         return None
@@ -265,8 +282,10 @@ def _example(where: str, row: dict[str, Any], labelled: bool, other_sentiments: 
         if sentiment not in SENTIMENTS and other_sentiments:
             sentiment = None
         elif sentiment not in SENTIMENTS:
+            meant = sentiment_of(sentiment)
             raise DataError(
                 f"{where}: unknown sentiment {sentiment!r}; known are {', '.join(SENTIMENTS)}"
+                + (f"; write {meant}" if meant else "")
             )
     if labelled and not (intent or label or sentiment):
         raise DataError(f"{where}: has neither an intent nor a sentiment")

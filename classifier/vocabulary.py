@@ -12,6 +12,19 @@ OOS = "out_of_scope"
 """The one of them under which both count."""
 
 
+_MOODS = {
+    "negative": "angry annoyed bad cross disappointed frustrated furious mad neg sad unhappy upset",
+    "neutral": "calm fine mixed neu none normal ok okay",
+    "positive": "glad good grateful happy pleased pos satisfied",
+}
+
+
+def sentiment_of(mood: str) -> str | None:
+    """The one of `SENTIMENTS` that a common word for a mood means; None for any other word."""
+    word = mood.strip().lower()
+    return next((name for name, words in _MOODS.items() if word in words.split()), None)
+
+
 def one_label(label: str) -> str:
     """A label as it counts: `oos` and `out_of_scope` are one."""
     return OOS if label in OUT_OF_SCOPE else label

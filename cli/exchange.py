@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -38,7 +39,7 @@ def import_(
         typer.Argument(
             metavar="SOURCE",
             help="Examples (JSONL, CSV), files or the folder of a Rasa project, canned answers "
-            "(CSV of Chatwoot or Zammad).",
+            "(CSV of Chatwoot or Zammad), another pack's folder.",
         ),
     ] = None,
     *,
@@ -49,6 +50,12 @@ def import_(
             callback=lambda path: path.parent if path.name == "pack.yml" else path,
         ),
     ],
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTENT,…", help="Of a pack among the sources: which of its intents to take."
+        ),
+    ] = None,
     test: Annotated[
         Path | None,
         typer.Option(help="Examples for the pack's test.jsonl, which is never trained on."),
@@ -62,7 +69,8 @@ def import_(
     ] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Add examples, intents, answers and replies from other systems' files to a pack.
+    """Add examples, intents, answers and replies from other systems' files, or intents of another
+    pack, to a pack.
 
     A canned answer without an intent of its name becomes a reply, which operators send by /answer.
     An import only adds. What the pack has stays as it is: an example with another label, or another
@@ -83,22 +91,25 @@ def import_(
     base = read_pack_settings().base_model
     with wrong_argument():
         merge.is_new(into)  # a wrong folder is told before much is read
+    names = _names(only, sources or [])
     material = Material()
     read = []
     for source in sources or ():
         with wrong_argument():
-            there = _read(source)
+            there = _read(source, names)
         for file, found in there:
             material.add(found)
             counts = {"examples": len(found.examples), "answers": len(found.answers)}
             read.append({"file": str(file), **counts})
     if test is not None:
+        tests: list[Labelled] = []
         with wrong_argument():
-            for _, found in _read(test):
-                material.tests += found.examples
+            for _, found in _read(test, []):
+                tests += found.examples
                 material.notices += found.notices
-        if not material.tests:
+        if not tests:
             raise MisconfiguredError(f"{test}: holds no examples, and a test has nothing else.")
+        material.tests += tests
     with locked(into):  # two imports at once: the second adds to what the first has made
         with wrong_argument():
             present, held_out = (_present(into / f"{name}.jsonl") for name in ("examples", "test"))
@@ -172,12 +183,14 @@ def export(
     results().print(f"{', '.join(map(str, files))}: {said}", markup=False)
 
 
-def _read(source: Path) -> list[tuple[Path, Material]]:
-    """The material of a source, file by file."""
+def _read(source: Path, only: list[str]) -> list[tuple[Path, Material]]:
+    """The material of a source, file by file; of a pack these intents."""
     from classifier.data import DataError, csv_header
-    from desk.exchange import canned, rasa
+    from desk.exchange import canned, from_pack, rasa
     from desk.exchange.material import ExchangeError, Material
 
+    if from_pack.is_pack(source):
+        return _read_pack(source, only)
     if source.is_dir():
         read = [(path, *_read_rasa(path)) for path in rasa.project_files(source)]
         if not any(found.examples or found.answers or found.intents for _, found, _ in read):
@@ -203,6 +216,24 @@ def _read(source: Path) -> list[tuple[Path, Material]]:
         raise MisconfiguredError(
             f"{error}. What comes from a pipe is read as JSONL: save anything else as a file."
         ) from None
+
+
+def _names(only: str | None, sources: list[Path]) -> list[str]:
+    """The intents that --only names."""
+    from desk.exchange import from_pack
+
+    if only is not None and not any(map(from_pack.is_pack, sources)):
+        raise MisconfiguredError(
+            "--only takes intents out of a pack: name one among the sources, such as packs/retail."
+        )
+    return [name.strip() for name in (only or "").split(",") if name.strip()]
+
+
+def _read_pack(folder: Path, only: list[str]) -> list[tuple[Path, Material]]:
+    from desk.exchange import from_pack
+
+    rows, tests = (_present(folder / f"{name}.jsonl") for name in ("examples", "test"))
+    return [(folder, from_pack.read(folder, only, rows, tests))]
 
 
 def _read_rasa(path: Path) -> tuple[Material, bool]:
@@ -395,9 +426,34 @@ def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
     if plan.replies:
         names = ", ".join(plan.replies)
         console.print(f"new replies, sent by /answer alone: {names}", markup=False)
+    for line in _next(plan, dry_run):
+        console.print(line, markup=False)
+
+
+def _next(plan: Plan, dry_run: bool) -> Iterator[str]:
     if dry_run:
-        console.print("Nothing was written (--dry-run).")
+        yield "Nothing was written (--dry-run)."
     elif plan.empty:
-        console.print(f"There was nothing to add; {plan.folder} stays as it was.", markup=False)
+        yield f"There was nothing to add; {plan.folder} stays as it was."
     else:
-        console.print(f"Next: frontdesk validate {plan.folder}", markup=False)
+        yield from _still_needed(plan)
+        yield f"Next: frontdesk validate {plan.folder}"
+
+
+def _still_needed(plan: Plan) -> Iterator[str]:
+    """What to take from a packaged pack into a new one whose customers can't ask for a person."""
+    from desk.exchange import from_pack
+    from desk.validation import asks_for_person, is_small_talk
+
+    if not plan.new or plan.language != "en":
+        return
+    if any(asks_for_person(row.text) for row in plan.added):
+        return
+    # Who has a greeting of their own under another name needs no second one.
+    talks = any(map(is_small_talk, plan.intents))
+    wanted = [name for name in from_pack.EVERY_DESK if not (talks and is_small_talk(name))]
+    yield (
+        "Every desk also needs what customers say who want a person, complain, are in danger, ask "
+        "whether this is a bot: see docs/packs.md, or "
+        f"frontdesk import packs/retail --only {','.join(wanted)} --into {plan.folder}"
+    )

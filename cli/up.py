@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -376,7 +377,9 @@ class Run:
             if not Simulator(url).shows_page():
                 raise CommandError(f"The page at {url}/ does not open. See {self.data_dir}/logs.")
             self.say(f"  Open [bold cyan]{url}/[/] – customer on the left, operators on the right")
-            self.say('  Or ask from here: [bold]frontdesk chat "where is my parcel?"[/]')
+            topic = next(iter(self.pack.menu or self.pack.intents))
+            words = self.pack.intents[topic].title[self.pack.languages[0]]
+            self.say(f"  Or ask from here: [bold]frontdesk chat {escape(shlex.quote(words))}[/]")
         else:
             self.say("  Write to your bot in Telegram; operators are called in their group.")
             if self._calls_nobody():

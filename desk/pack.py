@@ -75,7 +75,13 @@ class PackButton(_Strict):
         if (self.url is not None) + (self.intent is not None) + self.person != 1:
             raise ValueError("give exactly one of url, intent and person")
         if self.url is not None and not self.url.startswith(("https://", "http://", "tg://")):
-            raise ValueError(f"url {self.url!r} must start with https://")
+            told = f"url {self.url!r} must start with https://"
+            if PLACEHOLDER.search(self.url):
+                told += (
+                    "; no {value} is filled in here: write a label before the value, as in "
+                    'page: &page "https://…", and url: *page here'
+                )
+            raise ValueError(told)
         return self
 
 

@@ -120,8 +120,11 @@ def _hint(error: yaml.MarkedYAMLError, text: str) -> str | None:
         (_CURLY.search(here) or _CURLY.search(near[0]), 'use straight quotes (")'),
         ("block scalar" in context, "a text after | or > begins on the next line, indented"),
         ("escape" in problem, r"write \\ for a \ between quotes"),
+        (
+            _BRACED.search(here) and "scanning a quoted scalar" not in context,
+            "put a text that begins with { in quotes",
+        ),
         (unclosed, f"a quote is not closed {around}"),
-        (_BRACED.search(here), "put a text that begins with { in quotes"),
         (_QUOTE_WITHIN.search(here), r"write \" for a quote within quotes"),
         (
             "<block end>, but found ','" in problem and here.rstrip().endswith(","),

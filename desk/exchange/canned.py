@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,10 @@ class System(StrEnum):
 MOST_CONTENT = 16_384
 """Characters of a text as it is written, with its markup: Telegram sends 4,096 of what is read."""
 NAMES = {System.CHATWOOT: "short_code", System.ZAMMAD: "name"}
+_SIGNATURE = re.compile(
+    r"\n[^\w\n]*(?P<name>(?:#\{ *user\.\w+ *\}|\{\{ *agent\.\w+ *\}\})[^\w\n]*)+\Z"
+)
+"""A last line that is filled in with whoever answers: the bot has no such name."""
 _READ = {System.CHATWOOT: markup.from_chatwoot, System.ZAMMAD: markup.from_zammad}
 _WRITE = {System.CHATWOOT: markup.to_chatwoot, System.ZAMMAD: markup.to_zammad}
 
@@ -62,6 +67,10 @@ def read(path: Path) -> Material:
             material.notices.append(Notice(said, where))
             continue
         text = _READ[system](content, lost)
+        if (signed := _SIGNATURE.search(text)) is not None:
+            text = text[: signed.start()].rstrip()
+            said = f"{name!r}: left out is its last line, {signed[0].strip()}, an agent's name"
+            material.notices.append(Notice(said, where))
         material.answers.append(Answer(where, name, text, makes_reply=True))
     if not material.answers and material.notices:
         first = material.notices[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from desk.domain import DeskError
+from desk.pack import Intent
 
 
 class ExchangeError(DeskError):
@@ -62,6 +63,8 @@ class Material:
     notices: list[Notice] = field(default_factory=list)
     tests: list[Labelled] = field(default_factory=list)
     """Rows for the pack's test.jsonl."""
+    definitions: dict[str, Intent] = field(default_factory=dict)
+    """Of intents that another pack has, what that pack says of them, by name."""
 
     def add(self, other: Material) -> None:
         """Take in what another source holds; of values and the language the first ones stay."""
@@ -71,3 +74,5 @@ class Material:
         self.values = {**other.values, **self.values}
         self.language = self.language or other.language
         self.notices += other.notices
+        self.tests += other.tests
+        self.definitions = {**other.definitions, **self.definitions}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,20 @@ from classifier.likeness import normalised
 from classifier.links import resolved
 from classifier.vocabulary import OUT_OF_SCOPE
 from desk import pack as packs
-from desk.exchange import markup, packfile
+from desk.exchange import from_pack, markup, packfile
 from desk.exchange.files import marked, partial_of, read_text, write_files, write_folder
 from desk.exchange.material import Answer, ExchangeError, Labelled, Material, Notice
 from desk.exchange.names import slug, title
-from desk.pack import MAX_ANSWER, PLACEHOLDER, Pack, Policy, folded
+from desk.pack import MAX_ANSWER, PLACEHOLDER, Escalate, Intent, Pack, Policy, folded
 from desk.telegram_html import html_problems
-from desk.validation import conflict, counted, exact_key, mistyped
+from desk.validation import conflict, counted, exact_key, is_small_talk, mistyped
 
 MOST_TEXT = 4096
 """Telegram sends no longer message, so `validate` refuses a longer example."""
 _DEFAULT_OUT_OF_SCOPE = Policy().out_of_scope
 _DEFAULT_LANGUAGE = "en"
+MOST_IN_MENU = 6
+"""Topics in a new pack's menu: eight fit, and two more are easily thought of."""
 _BY_HAND = "make it an intent in pack.yml by hand, with its text as `answer`"
 
 
@@ -141,6 +143,12 @@ class _Merge:
 
     def plan(self, present: Iterable[Labelled], held_out: Iterable[Labelled]) -> Plan:
         present, held_out = list(present), list(held_out)
+        for name, taken in self.material.definitions.items():
+            if self.language not in taken.title:
+                raise ExchangeError(
+                    f"{self.material.intents[name]}: {name} has no words in {self.language!r}, the "
+                    f"first language of {self.folder}; take intents from a pack that speaks it"
+                )
         renamed = [
             replace(row, intent=row.intent and self._named(row.intent, row.where))
             for row in self.material.examples
@@ -157,11 +165,14 @@ class _Merge:
         ]
         new = self._new_intents([name for name in named if name not in self.known])
         intents, replies, answers = self._answers(new)
+        if self.material.definitions and self.values:
+            names = ", ".join(self.values)
+            self._say(f"new values: {names}. They are the other desk's; write your own", "pack.yml")
         if self.pack is None:
             if not intents.keys() - {self.out_of_scope}:
                 raise ExchangeError("the sources hold no intent, and a pack needs one")
             if self.out_of_scope not in intents:
-                intents[self.out_of_scope] = self._intent(self.out_of_scope, None)
+                intents[self.out_of_scope] = self._intent(self.out_of_scope, {})
         if self.clashes:
             raise ExchangeError("\n".join(self.clashes.values()))
         tested = self._tested({*self.known, *intents}, {*self.replies, *replies})
@@ -174,7 +185,11 @@ class _Merge:
             pack_yml=self._pack_yml(intents, replies),
             language=self.language,
             intents=tuple(intents),
-            unanswered=tuple(name for name in intents if "escalate" in intents[name]),
+            unanswered=tuple(
+                name
+                for name in intents
+                if "answer" not in intents[name] and name != self.out_of_scope
+            ),
             replies=tuple(replies),
             added=tuple(added),
             examples=examples,
@@ -393,14 +408,20 @@ class _Merge:
                 if is_reply:
                     by_language = {self.language: texts[name]}
                     replies[name] = {"title": {self.language: own}, "text": by_language}
-        return {name: self._intent(name, texts.get(name)) for name in new}, replies, count
+        intents = {name: self._intent(name, texts) for name in new}
+        return intents, replies, count
 
     def _titles(self, new: list[str]) -> dict[str, str]:
         """What has a title, by the title in the language of the import."""
         known = {name: intent.title for name, intent in self.known.items()}
         known |= {name: reply.title for name, reply in self.replies.items()}
         titles = {folded(words[self.language]): name for name, words in known.items()}
-        return titles | {folded(title(self.labels.get(name, name))): name for name in new}
+        return titles | {folded(self._title(name)): name for name in new}
+
+    def _title(self, name: str) -> str:
+        label = self.labels.get(name, name)
+        taken = self.material.definitions.get(label)
+        return title(label) if taken is None else taken.title[self.language]
 
     def _stands_already(self, name: str, answer: Answer, texts: dict[str, str]) -> bool:
         there = None
@@ -417,6 +438,8 @@ class _Merge:
         self, name: str, answer: Answer, is_new: bool, texts: dict[str, str]
     ) -> str | None:
         """Why an answer is not taken; None where it is."""
+        if name in self.known and self.known[name].answer is None:
+            return f"{name} is in pack.yml and stays as it is, without an answer; write it there"
         if name in self.known or name in self.replies:
             return f"{name} is in pack.yml and stays as it is; change it there"
         if not is_new:
@@ -441,42 +464,75 @@ class _Merge:
         return next(iter(html_problems(text)), None)
 
     def _filled(self, text: str) -> str:
-        """A text whose placeholders the pack knows: a pack that exists gets no new values."""
+        """A text whose placeholders the pack knows: a pack that exists gets new values with intents
+        of another pack alone, whose words are to be looked through and changed in one place."""
 
         def fill(found: re.Match[str]) -> str:
             name = found[1]
             value = self.material.values.get(name)
             if name == "customer" or value is None or (self.pack and name in self.pack.values):
                 return found[0]
-            if self.pack is not None or html_problems(value) or PLACEHOLDER.search(value):
+            written = self.pack is not None and not self.material.definitions
+            if written or html_problems(value) or PLACEHOLDER.search(value):
                 return value
             self.values[name] = value
             return found[0]
 
         return PLACEHOLDER.sub(fill, text)
 
-    def _intent(self, name: str, answer: str | None) -> dict[str, Any]:
-        label = self.labels.get(name, name)
+    def _intent(self, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
+        """A new intent with its answer, if it is among `texts`."""
+        label, answer = self.labels.get(name, name), texts.get(name)
         intent: dict[str, Any] = {"title": {self.language: title(label)}}
+        if (taken := self.material.definitions.get(label)) is not None:
+            answered = {known for known in self.known if self.known[known].answer is not None}
+            intent = self._taken(label, taken, answered | texts.keys())
         if answer is not None:
             intent["answer"] = {self.language: answer}
+            if taken is None and is_small_talk(name):
+                intent["thumbs"] = False
         elif name != self.out_of_scope:
             intent["escalate"] = "always"
+        return intent
+
+    def _taken(self, label: str, taken: Intent, answered: Container[str]) -> dict[str, Any]:
+        """What another pack has of an intent, but for its answer."""
+        where = self.material.intents[label]
+        intent, lost = from_pack.defined(taken, self.language, answered, self._filled)
+        if lost:
+            self._say(
+                f"buttons of {label} to that desk's pages and topics stay there ({lost})", where
+            )
         return intent
 
     def _pack_yml(self, intents: dict[str, Any], replies: dict[str, Any]) -> str | None:
         path = self.folder / "pack.yml"
         if self.pack is None:
             name = self.folder.resolve().name
-            text = packfile.new_pack(name, self.language, intents, self.values, replies)
+            text = packfile.new_pack(
+                name, self.language, self._menu(intents), intents, self.values, replies
+            )
         elif intents or replies:
             text = read_text(path)
-            for section, entries in (("intents", intents), ("replies", replies)):
+            sections = {"values": self.values, "intents": intents, "replies": replies}
+            for section, entries in sections.items():
                 text = packfile.add(path, text, section, entries) if entries else text
         else:
             return None
         packfile.check(path, text)
         return text
+
+    def _menu(self, intents: dict[str, Any]) -> list[str]:
+        """The first topics that the bot itself answers."""
+        topics = [
+            name
+            for name, intent in intents.items()
+            if "answer" in intent
+            and intent.get("thumbs", True)
+            and intent.get("escalate") != Escalate.ALWAYS
+            and name != self.out_of_scope
+        ]
+        return topics[:MOST_IN_MENU]
 
     def _say(self, message: str, where: str) -> None:
         self.notices.append(Notice(message, where))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,27 @@ from desk import pack as packs
 from desk.exchange.files import told
 from desk.exchange.material import ExchangeError
 from desk.pack import Pack, PackError
+from desk.texts import say
 
 _HEAD = """\
 # Made by `frontdesk import`. docs/packs.md explains every field. To do by hand:
 #   * titles (an intent's name on a button), descriptions (the labelling guide), greeting and menu;
 #   * answers for intents with `escalate: always`: these go to a person until they have one;
 #   * what to do until a person is there: `meanwhile` of an intent, and `urgent` in general;
-#   * hours, when people are at the desk.
+#   * hours, when people are at the desk: without them it is always open.
 
+"""
+_HOURS = """
+# hours:
+#   timezone: Europe/London
+#   weekly: # a day left out is closed
+#     mon: ["09:00-17:00"]
+#     tue: ["09:00-17:00"]
+#     wed: ["09:00-17:00"]
+#     thu: ["09:00-17:00"]
+#     fri: ["09:00-17:00"]
+# sla:
+#   first_reply_minutes: 30 # customers are told so, in working hours
 """
 _LINE = re.compile("[^\n\x85\u2028\u2029]*[\n\x85\u2028\u2029]|[^\n\x85\u2028\u2029]+")
 """A line as PyYAML counts them."""
@@ -38,21 +51,23 @@ _LINE = re.compile("[^\n\x85\u2028\u2029]*[\n\x85\u2028\u2029]|[^\n\x85\u2028\u2
 def new_pack(
     name: str,
     language: str,
+    menu: Sequence[str],
     intents: Mapping[str, Any],
     values: Mapping[str, str],
     replies: Mapping[str, Any],
 ) -> str:
-    """The text of a pack.yml with these intents (as in `Intent`), values and replies (`Reply`)."""
+    """The text of a pack.yml with this menu, intents (as in `Intent`), values and replies
+    (`Reply`)."""
     head: dict[str, Any] = {
         "name": name,
         "title": name,
         "languages": [language],
-        "greeting": {language: "Hello {customer}!"},
-        "menu": [],
+        "greeting": {language: say("pack-greeting", language, customer="{customer}")},
+        "menu": list(menu),
     }
     if values:
         head["values"] = dict(values)
-    text = f"{_HEAD}{yaml_text.dump(head)}"
+    text = f"{_HEAD}{yaml_text.dump(head)}{_HOURS}"
     for section, entries in (("intents", intents), ("replies", replies)):
         blocks = [_indented(yaml_text.dump({key: entry}), "  ") for key, entry in entries.items()]
         if blocks:

@@ -11,6 +11,7 @@ privacy =
     We keep what you write, what is answered, and your name and id on Telegram { $retention }. What you write may also be used to teach the bot; e-mail and web addresses and phone, card and account numbers are taken out first, as far as they are found. Such an example, without your name, may be kept longer.
 
     Would you like a copy of what we keep of you, or have it erased? Tell a colleague: /human
+pack-greeting = Hello { $customer }! I'm a bot. Ask me in your own words. What I can't answer, a colleague does.
 retention-days =
     { $days ->
         [one] for a day after you were last in touch

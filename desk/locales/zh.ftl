@@ -11,6 +11,7 @@ privacy =
     我们会保存您写的内容、我们的答复，以及您在 Telegram 上的名字和 ID，{ $retention }。您写的内容也可能用来训练机器人；能识别出的邮箱、网址、电话、银行卡和账户号码会先去掉。这类不含您名字的例句可能保存得更久。
 
     想要一份我们保存的资料，或希望删除它？请告诉同事：/human
+pack-greeting = { $customer }，您好！我是机器人。请直接用自己的话提问，我答不了的会转给同事。
 retention-days = 保存到您最后一次联系我们之后 { $days } 天
 retention-open = 一直到您要求我们删除为止
 talk-to-person = 联系人工客服

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
-from classifier.vocabulary import OUT_OF_SCOPE
+from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS
 from desk.exchange.names import slug
 from desk.validation.findings import Kind, counted
 from desk.validation.near import NearTexts
@@ -19,6 +19,7 @@ FEW_EXAMPLES = 20
 FEW_TESTS = 5
 """Below this an intent's figures on the test are chance."""
 FEW_OUT_OF_SCOPE = 100
+_MOODS_WANTED = "write neutral for texts in no mood, and leave blank what you don't know"
 
 
 class Labels(Protocol):
@@ -211,6 +212,14 @@ def check_sentiments(train: DataFile, test: DataFile | None) -> None:
     """As `check_own_intents`, for the sentiments: rows and whole files may lack them."""
     trained = Counter(row.sentiment for row in train.rows if row.sentiment)
     _check_single(train, "sentiment", trained)
+    if len(trained) == 2 and not train.unread:
+        [missing] = set(SENTIMENTS) - trained.keys()
+        train.warn(
+            Kind.FEW_EXAMPLES,
+            None,
+            f"no example is {missing}, and a model takes each text for one of the others; "
+            f"{_MOODS_WANTED}",
+        )
     for name in sorted(trained) if len(trained) > 1 else ():
         if trained[name] < FEW_EXAMPLES:
             train.warn(
@@ -241,7 +250,8 @@ def _check_single(train: DataFile, kind: str, labels: Collection[str]) -> None:
         train.error(
             Kind.FEW_EXAMPLES,
             None,
-            f"{next(iter(labels))} is the only {kind}; a model has nothing to tell it from",
+            f"{next(iter(labels))} is the only {kind}; a model has nothing to tell it from"
+            + (f": {_MOODS_WANTED}" if kind == "sentiment" else ""),
         )
 
 

@@ -9,7 +9,7 @@ from desk import pack as packs
 from desk import pack_file
 from desk.pack import Pack, PackError
 from desk.sentences import asks
-from desk.validation import checks
+from desk.validation import checks, needs
 from desk.validation.findings import Finding, Kind, Severity
 from desk.validation.rows import PACK_COLUMNS, DataFile
 
@@ -50,7 +50,7 @@ def check_pack(folder: Path) -> Checked:
             for found in error.problems
         ]
     else:
-        findings += _doubts(pack, folder)
+        findings += _warnings(folder, _doubts(pack, folder))
     intents = None if pack is None else pack.intents
     train, test = (
         DataFile(folder / name, name, PACK_COLUMNS, intents)
@@ -59,6 +59,8 @@ def check_pack(folder: Path) -> Checked:
     for data in (train, test):
         checks.check_repeats(data)
     if pack is not None:
+        examples = [(row.text, row.intent) for row in train.rows]
+        findings += _warnings(folder, [*needs.lacking(pack, examples)])
         name = pack.policy.out_of_scope
         names = [intent for intent in pack.intents if intent != name]
         checks.check_counts(train, names, checks.FEW_EXAMPLES)
@@ -82,7 +84,7 @@ def check_files(train: Path, test: Path | None = None) -> Checked:
     return checked
 
 
-def _doubts(pack: Pack, folder: Path) -> list[Finding]:
+def _doubts(pack: Pack, folder: Path) -> list[str]:
     """What a pack works with, but worse than it could."""
     first = pack.languages[0]
     said = [
@@ -118,6 +120,10 @@ def _doubts(pack: Pack, folder: Path) -> list[Finding]:
             f"name: this is {pack.name!r}, and the folder is called {called!r}; write the folder's "
             "name, since each model notes by it which pack it was trained for"
         )
+    return said
+
+
+def _warnings(folder: Path, said: list[str]) -> list[Finding]:
     root, _ = pack_file.read(folder / "pack.yml")
     lines = [pack_file.line_of(root, each.partition(": ")[0]) for each in said]
     return [

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import re
+from collections import defaultdict
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ from classifier import csv_text, nlu
 from classifier.data import each_once, json_problem, rename_of
 from classifier.formats import NO_WORKBOOK, ZIP, mistaken_format
 from classifier.likeness import normalised
-from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS
+from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, sentiment_of
+from desk.exchange import canned
 from desk.exchange.names import slug
 from desk.validation.encodings import REPLACEMENT, garbled, repaired
 from desk.validation.findings import Finding, Kind, Severity
@@ -34,6 +36,7 @@ FLAGS = {"private": False, "measures": True}
 """In JSONL alone, with what they are where they are not written: whether a row is a customer's own
 words, which nothing quotes; whether models are measured by it."""
 MOST_TEXT = 4096
+LINES_TOLD = 5
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _STRAY = re.compile("[\udc80-\udcff]+")
@@ -93,6 +96,8 @@ class DataFile:
         self.rows: list[Row] = []
         self.findings: list[Finding] = []
         self._columns, self._intents = columns, intents
+        self._foreign: defaultdict[str, list[int]] = defaultdict(list)
+        """By names of intents that do not exist, the lines of their rows."""
         self._text_column = 0
         self._separator = ","
         self._mixed = False
@@ -163,6 +168,7 @@ class DataFile:
         entries = read(content)
         for record, line, entry in entries:
             self._keep(record, line, entry)
+        self._tell_foreign()
         if not (self.csv or self.nlu):
             self._check_ends()
         self.unread = any(each.severity is Severity.ERROR for each in self.findings)
@@ -226,15 +232,19 @@ class DataFile:
     def _check_header(self, line: int, header: list[str]) -> bool:
         problem = None
         if "text" not in header:
-            problem = "the header has no column text; begin with a line such as text,intent"
+            mend = rename_of(header) or "begin with a line such as text,intent"
+            if canned.system_of(header) is not None:
+                mend = "these are canned answers, not examples; `frontdesk import` reads them"
+            problem = f"the header has no column text; {mend}"
         elif len(set(header)) < len(header):
             problem = "the header names a column twice"
         elif not set(header) & LABELS:  # each row would be told of
             rename = rename_of(header) or "name one intent or sentiment"
             problem = f"the header has no label column; {rename}"
         else:
+            rename = rename_of(header) or self._known()
             for name in sorted(set(header) - self._columns):
-                self.error(Kind.ROW, line, f"column {name!r} is not known; {self._known()}")
+                self.error(Kind.ROW, line, f"column {name!r} is not known; {rename}")
         if problem:
             self.error(Kind.ROW, line, problem)
         return problem is None
@@ -347,15 +357,28 @@ class DataFile:
         if len(set(names)) > 1:
             self.error(Kind.ROW, line, "intent and label mean the same, but differ; keep one")
         if names and self._intents is not None and names[0] not in self._intents:
-            own = slug(names[0])
-            mend = "add it there or label the text anew"
-            if own in self._intents:
-                mend = f"write {own}, as `frontdesk import` does (--test: into test.jsonl)"
-            self.error(Kind.ROW, line, f"intent {names[0]!r} is not in pack.yml; {mend}")
+            self._foreign[names[0]].append(line)
         name = names[0] if names else None
         if self._intents is None and name in OUT_OF_SCOPE:
             name = "out_of_scope"  # training takes both names for one
         return name, len(set(names)) < 2
+
+    def _tell_foreign(self) -> None:
+        """Of each intent that does not exist once: a copied pack has thousands of such rows."""
+        for name, lines in self._foreign.items():
+            own = slug(name)
+            mend = "add it there or label the text anew"
+            if self._intents is not None and own in self._intents:
+                mend = f"write {own}, as `frontdesk import` does (--test: into test.jsonl)"
+            elif len(self._foreign) > 1 and len(lines) > 1:
+                mend = f"{mend}; rows of another pack, copied with it, are to be taken out"
+            many = ""
+            if len(lines) > 1:
+                more = " …" if len(lines) > LINES_TOLD else ""
+                many = (
+                    f" ({len(lines)} rows: lines {', '.join(map(str, lines[:LINES_TOLD]))}{more})"
+                )
+            self.error(Kind.ROW, lines[0], f"intent {name!r} is not in pack.yml{many}; {mend}")
 
     def _sentiment(self, line: int, value: Any) -> tuple[str | None, bool]:
         if _blank(value):
@@ -363,9 +386,9 @@ class DataFile:
         if isinstance(value, str) and value.strip().lower() in SENTIMENTS:
             return value.strip().lower(), True
         known = ", ".join(SENTIMENTS)
-        self.error(
-            Kind.ROW, line, f"sentiment {value!r} is not known; use {known}, or leave it out"
-        )
+        meant = sentiment_of(value) if isinstance(value, str) else None
+        mend = f"write {meant}" if meant else f"use {known}, or leave it out"
+        self.error(Kind.ROW, line, f"sentiment {value!r} is not known; {mend}")
         return None, False
 
 

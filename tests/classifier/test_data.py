@@ -150,6 +150,13 @@ def test_a_bad_json_row_is_told_with_its_line(tmp_path: Path, line: str, says: s
         ('text,label\na,x\n"open,x\n', 3, "is not CSV"),
         ("text,label\na,x\n,x\n", 3, "the text is empty"),
         ("text,sentiment\na,neutral\nb,bad\n", 3, "unknown sentiment 'bad'"),
+        ("text,sentiment\na,angry\n", 2, "negative, neutral, positive; write negative"),
+        (
+            "Message;Category;Mood\na;b;c\n",
+            1,
+            "; rename `message` to `text`, `category` to `intent`, `mood` to `sentiment`",
+        ),
+        ("Text;Label;Category\na;b;c\n", 1, "known are `text`, `intent`, `label`, `sentiment`"),
     ],
 )
 def test_a_bad_csv_row_is_told_with_its_line(

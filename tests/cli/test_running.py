@@ -196,6 +196,7 @@ def test_sigterm_stops_everything_and_a_second_start_keeps_data(
     stop(process.pid, place, signal.SIGINT)
     out, _ = process.communicate()
     assert "Ready in " in out
+    assert "Or ask from here: frontdesk chat 'Where is it'\n" in out  # the pack's first topic
 
 
 def test_a_verb_elsewhere_finds_the_database_of_a_desk_with_a_relative_data_dir(

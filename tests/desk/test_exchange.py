@@ -58,8 +58,8 @@ def test_a_new_pack_can_be_loaded_and_has_what_came(tmp_path: Path) -> None:
         ("1+1", "out_of_scope", None),
     ]
     assert (folder / "examples.jsonl").read_text() == '{"text": "open?"}\n'
-    errors = {f.message.split(";")[0] for f in check_pack(folder).findings if f.file == "pack.yml"}
-    assert not {message for message in errors if "description" not in message}
+    about = {f.message.split(":")[0] for f in check_pack(folder).findings if f.file == "pack.yml"}
+    assert about == {"hours", "intents.ask_hours", "intents.out_of_scope"}
 
 
 def test_an_intent_without_an_answer_goes_to_a_person(tmp_path: Path) -> None:
@@ -67,6 +67,31 @@ def test_an_intent_without_an_answer_goes_to_a_person(tmp_path: Path) -> None:
     assert plan.unanswered == ("hours",)
     plan.write("", "")
     assert packs.load(tmp_path / "mine").intents["hours"].escalate == "always"
+
+
+def test_a_new_pack_greets_as_a_bot_and_its_menu_has_the_first_topics_that_it_answers(
+    tmp_path: Path,
+) -> None:
+    names = ["hello", *(f"topic_{number}" for number in range(9))]
+    material = Material(
+        examples=[row(name, name) for name in (*names, "unanswered")],
+        answers=[answer(name, "Well!") for name in names],
+    )
+    merge.plan(tmp_path / "mine", material).write("", "")
+    pack = packs.load(tmp_path / "mine")
+    assert "I'm a bot" in pack.greeting["en"]
+    assert pack.menu == tuple(names[1:7])
+    assert pack.small_talk() == {"hello"}
+    text = (tmp_path / "mine" / "pack.yml").read_text()
+    head, hours, rest = text.partition("\n# hours:")
+    used = head + f"{hours}{rest}".replace("\n# ", "\n")
+    (tmp_path / "mine" / "pack.yml").write_text(used)
+    assert packs.load(tmp_path / "mine").hours.weekly["mon"] == ("09:00-17:00",)
+
+
+def test_that_an_intent_of_the_pack_has_no_answer_yet_is_told(pack_folder: Path) -> None:
+    plan = merge.plan(pack_folder, Material(answers=[answer("complaint", "Sorry!")]))
+    assert "complaint is in pack.yml and stays as it is, without an answer" in said(plan)
 
 
 def test_a_declared_intent_of_rasa_is_made_by_its_response_and_another_is_not(
@@ -524,7 +549,7 @@ def test_empty_braces_are_as_good_as_no_replies(empty: str, left: str) -> None:
 @example("long " * 60 + "\n" + "line " * 60)
 def test_any_answer_comes_back_from_a_written_pack(text: str) -> None:
     intents: dict[str, Any] = {"a": {"answer": {"en": text}}, "b": {"title": {"en": "B"}}}
-    made = yaml.safe_load(packfile.new_pack("p", "en", intents, {}, intents))
+    made = yaml.safe_load(packfile.new_pack("p", "en", ["a"], intents, {}, intents))
     assert made["intents"] == made["replies"] == intents
     before = f"{HEAD}intents:\n  x: {{}}\nsla: {{}}\n"
     changed = packfile.add(Path("p"), before, "intents", intents)

@@ -289,6 +289,23 @@ def test_links_of_which_only_the_words_stay_are_counted_and_told(
     assert "only the words are imported: 2." in notice.message
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("name,content\na,<div>Soon.<br>#{user.firstname} #{user.lastname}</div>\n", "Soon."),
+        ('short_code,content\na,"Soon.\n\n– {{agent.name}}"\n', "Soon."),
+        ("name,content\na,<div>I am #{user.firstname}</div>\n", "I am #{user.firstname}"),
+        ("name,content\na,#{user.firstname}\n", "#{user.firstname}"),
+    ],
+)
+def test_a_last_line_that_is_the_agents_name_is_left_out_and_told(
+    tmp_path: Path, content: str, text: str
+) -> None:
+    material = canned.read(write(tmp_path, content, "canned.csv"))
+    assert [answer.text for answer in material.answers] == [text]
+    assert len(material.notices) == (text == "Soon.")
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_canned_answers_are_read_as_a_spreadsheet_writes_them(
     tmp_path: Path, separator: str

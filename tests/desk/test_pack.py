@@ -335,6 +335,10 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
             "must start with https://",
         ),
         (
+            _swap('url: "https://florist.example/track"', 'url: "{shop}"'),
+            "no {value} is filled in here: write a label before the value, as in page: &page",
+        ),
+        (
             _swap("intent: opening_hours", "intent: complaint"),
             "no intent with an answer is called 'complaint'",
         ),

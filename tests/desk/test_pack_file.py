@@ -41,6 +41,7 @@ OPEN = "is not closed here or just above"
         (SHOP, SHOP.replace(": ", ":"), 1, "and for a colon and a space after a name"),
         (SHOP, "shop: {customer}, hi", 0, BRACE),
         (SHOP, "shop: {customer} hi", 0, BRACE),
+        (SHOP, 'shop: {customer}, hi"', 0, BRACE),
         (TITLE, "title: {en: {customer} order}", 0, BRACE),
         (SHOP, 'shop: "The "best" shop"', 0, WITHIN),
         (SHOP, 'shop: "Fern" and Petal', 0, WITHIN),

@@ -168,7 +168,24 @@ def test_a_single_sentiment_is_an_error_in_a_pack_too(pack_folder: Path) -> None
     rows = [{**row, "sentiment": "neutral"} for row in _rows(path)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     messages = [error.message for error in _errors(pack_folder)]
-    assert "neutral is the only sentiment; a model has nothing to tell it from" in messages
+    only = "neutral is the only sentiment; a model has nothing to tell it from"
+    assert [each for each in messages if each.startswith(f"{only}: write neutral for texts in no")]
+
+
+def test_rows_of_intents_that_a_pack_does_not_have_are_told_an_intent_at_a_time(
+    pack_folder: Path,
+) -> None:
+    path = pack_folder / "examples.jsonl"
+    first = path.read_text().count("\n") + 1
+    for number in range(9):
+        name = "rent" if number % 3 else "loan"
+        path.write_text(path.read_text() + f'{{"text": "no. {number}", "intent": "{name}"}}\n')
+    loan, rent = _errors(pack_folder)
+    lines = ", ".join(str(first + number) for number in (1, 2, 4, 5, 7))
+    assert (loan.line, rent.line) == (first, first + 1)
+    assert f"intent 'loan' is not in pack.yml (3 rows: lines {first}, " in loan.message
+    assert f"intent 'rent' is not in pack.yml (6 rows: lines {lines} …); add it" in rent.message
+    assert "rows of another pack, copied with it, are to be taken out" in rent.message
 
 
 @pytest.mark.parametrize("name", ["examples.jsonl", "test.jsonl"])

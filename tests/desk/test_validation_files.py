@@ -128,7 +128,15 @@ def test_a_csv_finding_has_the_line_where_its_row_begins(tmp_path: Path) -> None
         ("text,label,\na,x,\nb,x,y\nc,x,z\n", 3, "column 3 has no name; name it in the header"),
         ("text,label,mood\na,b,c\n", 1, "column 'mood' is not known"),
         ("text,category\na,b\nc,d\n", 1, "no label column; rename `category` to `intent`"),
-        ("text,topic,tone\na,b,c\nd,e,f\n", 1, "no label column; name one intent or sentiment"),
+        (
+            "text,topic,tone\na,b,c\nd,e,f\n",
+            1,
+            "no label column; rename `topic` to `intent`, `tone` to",
+        ),
+        ("text,a,b\nc,d,e\n", 1, "no label column; name one intent or sentiment"),
+        ("Message;Category\na;b\n", 1, "no column text; rename `message` to `text`, `category` to"),
+        ("short_code,content\na,b\n", 1, "canned answers, not examples; `frontdesk import`"),
+        ("text,sentiment\na,Angry\nb,calm\n", 2, "sentiment 'Angry' is not known; write negative"),
         ('text,label\na,b\n"open,b\nc,d\n', 3, "this is not CSV"),
         ("", None, "there is no example"),
         ("text,label\nhi,\n", 2, "neither an intent nor a sentiment"),
@@ -332,7 +340,9 @@ def test_a_single_label_is_an_error_as_training_refuses_it(tmp_path: Path, kind:
     data = tmp_path / "data.jsonl"
     data.write_text("".join(f'{{"text": "{t}", "{kind}": "neutral"}}\n' for t in ("one", "two")))
     (error,) = _errors(data)
-    assert error.message == f"neutral is the only {kind}; a model has nothing to tell it from"
+    told, _, mend = error.message.partition(": ")
+    assert told == f"neutral is the only {kind}; a model has nothing to tell it from"
+    assert mend.endswith("leave blank what you don't know") == (kind == "sentiment")
     with pytest.raises(DataError, match="nothing to tell apart"):
         find_labels(read_examples(data))
 
@@ -358,7 +368,9 @@ def test_a_leak_between_two_files_is_an_error(tmp_path: Path) -> None:
 def test_a_file_of_sentiments_alone_is_no_file_without_intents(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text("text,sentiment\nlovely,Positive\nawful, negative \n")
-    assert [each.message for each in check_files(data).findings] == [
+    one, *others = (each.message for each in check_files(data).findings)
+    assert one.startswith("no example is neutral, and a model takes each text for one of the oth")
+    assert others == [
         "sentiment negative has 1 example; write at least 20",
         "sentiment positive has 1 example; write at least 20",
     ]
@@ -377,6 +389,7 @@ def test_a_sentiment_that_is_hardly_tested_or_never_trained_is_told(tmp_path: Pa
     assert [
         (str(f.severity), f.message.split(";")[0]) for f in check_files(data, test).findings
     ] == [
+        ("warning", "no example is neutral, and a model takes each text for one of the others"),
         ("error", f"sentiment neutral is tested, but has no example in {data}"),
         ("warning", "sentiment positive has 4 examples"),
     ]
