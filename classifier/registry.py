@@ -343,6 +343,10 @@ def _pointer(models: Path, name: str) -> str | None:
     try:
         return (models / name).readlink().name
     except FileNotFoundError:
+        if (models / artifact.MANIFEST).exists():
+            raise ModelError(
+                f"{models}: is itself a model; set MODELS_DIR to the directory that holds it"
+            ) from None
         return None
     except NotADirectoryError:
         raise ModelError(f"{models}: is not a directory of models; set MODELS_DIR to one") from None

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from cli.compose import load_settings, open_store
+from cli.compose import load_settings, open_store, tell_simulators
 from cli.errors import CommandError, MisconfiguredError
 from cli.screen import JsonOption, print_json, results
 
@@ -48,12 +48,15 @@ def backup(
     store = open_store(settings)
     try:
         about = _back_up(store, settings, folder)
+        tell_simulators(store)
     finally:
         store.dispose()
     if json_:
         print_json({"folder": str(folder), **about})
     else:
-        said = f"{folder}: {about['bytes']:,} bytes, revision {about['revision']}."
+        said = (
+            f"{folder}: {about['source']}, {about['bytes']:,} bytes, revision {about['revision']}."
+        )
         results().print(said, markup=False)
 
 
@@ -79,6 +82,7 @@ def restore(
 
     from cli import erased
     from desk.flow.restoring import mark_uncertain
+    from desk.scrubbing import scrub
     from desk.store import failed, newest_revision
 
     if (folder is None) != mark:
@@ -104,7 +108,7 @@ def restore(
         return
     console = results()
     if about is not None:
-        said = f"Restored as of {about['created']}, revision {revision}."
+        said = f"Restored as of {about['created']} into {scrub(store.url)}, revision {revision}."
         console.print(said, markup=False)
     console.print(f"{uncertain} replies were on their way then: they are sent again, uncertain.")
     console.print("Next: frontdesk migrate, then start the processes.")
@@ -112,11 +116,18 @@ def restore(
 
 def _back_up(store: Store, settings: Settings, folder: Path) -> dict[str, Any]:
     """Fill a new folder; returns what its backup.json says."""
+    from desk.scrubbing import scrub
+
     url = store.engine.url
     kind = url.get_backend_name()
     if kind == "sqlite" and not Path(str(url.database)).is_file():
         raise CommandError(f"There is no database at {url.database} to back up.")
-    started, revision = datetime.now(UTC), store.revision()
+    started, revision, source = datetime.now(UTC), store.revision(), scrub(store.url)
+    if revision is None:
+        raise CommandError(
+            f"{source} has no tables of Frontdesk, so there is nothing to back up. Is it the "
+            "database that you mean? DATABASE_URL, DATA_DIR and BOT_TOKEN say which it is."
+        )
     try:
         folder.mkdir(mode=0o700, parents=True)
     except FileExistsError:
@@ -132,6 +143,7 @@ def _back_up(store: Store, settings: Settings, folder: Path) -> dict[str, Any]:
             "frontdesk": version("frontdesk"),
             "created": started.isoformat(timespec="seconds"),
             "database": kind,
+            "source": source,
             "revision": revision,
             "bytes": copy.stat().st_size,
             "sha256": _sha256(copy),

@@ -17,6 +17,7 @@ import typer
 from cli import rundir
 from cli.compose import check_store, load_settings, open_store
 from cli.errors import MISCONFIGURED, CommandError, MisconfiguredError
+from cli.options import finite
 from cli.screen import JsonOption, notices, percent, print_json, results
 from cli.simulated import Simulator
 from cli.up import STARTER, TRAINS_STARTER
@@ -43,6 +44,7 @@ def chat(
         float,
         typer.Option(
             min=0.1,
+            callback=finite,
             help="Seconds to wait for a reply, from Ready on: a start, and the training of the "
             "starter model, take their time before.",
         ),

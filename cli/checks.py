@@ -19,6 +19,7 @@ from cli.base_model import base_model, unread
 from cli.errors import LEARNING, TELEGRAM, CommandError
 from cli.findings import Finding, Status
 from cli.lives import signs_of_life
+from cli.processes import PROCESSES
 
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
@@ -41,7 +42,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
     yield from python()
     for check in (
         *(torch, env_file, retention, pack, database, clock, redis, models, learnt),
-        *(base_model, unread, telegram, port, erased, disk),
+        *(base_model, unread, telegram, port, metrics, erased, disk),
         *(labels, work, waiting, turns, signs_of_life),
     ):
         try:
@@ -406,6 +407,25 @@ def port(settings: Settings) -> Iterator[Finding]:
             yield Finding("simulator", Status.FAIL, str(error))
         else:
             yield Finding("simulator", Status.OK, f"port {settings.simulator_port} is free")
+
+
+def metrics(settings: Settings) -> Iterator[Finding]:
+    """Whether `frontdesk up` could have the ports of METRICS_PORT, where nothing of it runs."""
+    from cli.ports import check_ports
+    from desk import heartbeat
+
+    ages = [heartbeat.age(settings.data_dir, name) for name in PROCESSES]
+    alive = any(age is not None and age <= heartbeat.STALE_SECONDS for age in ages)
+    if settings.metrics_port is None or alive or rundir.running(settings.data_dir) is not None:
+        return
+    try:
+        check_ports(settings)
+    except CommandError as error:
+        # A process that is started alone needs the first of them only.
+        yield Finding("metrics", Status.WARN, str(error), "`frontdesk up` will not start so")
+    else:
+        detail = f"port {settings.metrics_port} and the three that follow are free"
+        yield Finding("metrics", Status.OK, detail)
 
 
 def disk(settings: Settings) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, MisconfiguredError
@@ -86,6 +87,21 @@ def open_store(settings: Settings) -> Store:
         return Store(settings.database)
     except DeskError as error:
         raise MisconfiguredError(str(error)) from None
+
+
+def tell_simulators(store: Store) -> None:
+    """Say so where this is the simulator's database, and that of a real bot lies beside it: the
+    verb may have been meant for that one, whose BOT_TOKEN its process alone may have."""
+    file = Path(str(store.engine.url.database))
+    other = file.with_name("frontdesk.db")
+    if store.sqlite and file.name == "simulator.db" and other.exists():
+        from cli.screen import notices
+
+        notices().print(
+            f"This is the simulator's database, {file}. Beside it lies a real bot's, {other}: for "
+            "that one set its BOT_TOKEN here, too, in the environment or in .env.",
+            markup=False,
+        )
 
 
 def check_known(settings: Settings) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.compose import check_store, load_settings, open_desk, open_store
+from cli.compose import check_store, load_settings, open_desk, open_store, tell_simulators
 from cli.erased import clear_log, erase_again, note
 from cli.errors import CommandError, MisconfiguredError, wrong_name
 from cli.private_file import check_new, write_new
-from cli.screen import JsonOption, notices, print_json, results, shown
+from cli.screen import JsonOption, agreed, notices, print_json, results, shown
 
 if TYPE_CHECKING:
     from desk.flow.erasing import Erased
@@ -74,6 +74,8 @@ def export(
     """What is kept of a customer, as JSON: for one who asks what you know of them."""
     from desk.flow.dossier import record, the_one
 
+    if out is not None and str(out) == "-":
+        out = None
     if out is not None:
         check_new(out)
     desk = open_desk(load_settings())
@@ -108,6 +110,8 @@ def erase(
     """
     if (who is None) != again:
         raise MisconfiguredError("Name whom to erase, or give --again alone.")
+    if again and force:
+        raise MisconfiguredError("--again asks of nobody whether they wait: leave out --force.")
     if who is None:
         _erase_again(json_)
         return
@@ -150,6 +154,7 @@ def erase(
         )
     for remark in (*_remarks(erased, models, runs, examples), *unread):
         notices().print(remark, markup=False)
+    tell_simulators(desk.store)
     clear_log(desk.store)
     desk.store.dispose()
 
@@ -159,6 +164,7 @@ def _erase_again(json_: bool) -> None:
     store = open_store(settings)
     check_store(store)
     number = erase_again(store, settings)
+    tell_simulators(store)
     store.dispose()
     if json_:
         print_json({"erased": number})
@@ -171,7 +177,7 @@ def _ask(question: str, banned: bool) -> None:
         raise MisconfiguredError("Nobody is here to be asked whether to erase. Add --yes.")
     if banned:
         notices().print("They are banned: the ban goes, too.")
-    if not typer.confirm(question, err=True):
+    if not agreed(question):
         raise CommandError("Nothing was erased.")
 
 

@@ -9,6 +9,7 @@ import typer
 from cli import dotenv
 from cli.compose import load_settings, open_desk
 from cli.errors import FAILED, MisconfiguredError, wrong_name
+from cli.feedback import LARGEST_ID
 from cli.processes import PROCESSES
 from cli.screen import JsonOption, notices, print_json, results
 
@@ -39,6 +40,8 @@ def doctor(
     Exits with 1 if anything fails. `--process NAME` looks at one sign of life only: made for the
     health check of a container.
     """
+    if process is not None and (retry or dismiss):
+        raise MisconfiguredError("--process looks, and mends nothing: leave --retry and such out.")
     settings = _settings()
     if process is not None:
         if process not in PROCESSES:
@@ -91,6 +94,10 @@ def _mend(settings: Settings, retry: bool, dismiss: list[int]) -> None:
         return
     from desk.flow import delivering, intake
 
+    if beyond := [
+        id_ for id_ in dismiss if abs(id_) > LARGEST_ID
+    ]:  # a database takes none of these
+        raise MisconfiguredError(f"no such parked update: {beyond[0]}; see doctor")
     desk = open_desk(settings)
     if dismiss:
         with wrong_name():

@@ -46,8 +46,8 @@ def import_(
     into: Annotated[
         Path,
         typer.Option(
-            help="The pack's folder; a new one becomes a pack.",
-            callback=lambda path: path.parent if path.name == "pack.yml" else path,
+            help="A pack, named as PACK names one; a new folder becomes a pack.",
+            callback=lambda path: _pack(path.parent if path.name == "pack.yml" else path),
         ),
     ],
     only: Annotated[
@@ -131,7 +131,11 @@ def export(
     format_: Annotated[Format, typer.Option("--format", help="What to write.")],
     from_: Annotated[
         Path | None,
-        typer.Option("--from", help="A pack's folder, or a file of examples (default: PACK)."),
+        typer.Option(
+            "--from",
+            help="A pack, named as PACK names one, or a file of examples (default: PACK).",
+            callback=lambda path: path and _pack(path),
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write over files that are there already.")
@@ -181,6 +185,15 @@ def export(
         notices().print(remark, markup=False)
     said = ", ".join(f"{count:,} {what}" for what, count in counts.items())
     results().print(f"{', '.join(map(str, files))}: {said}", markup=False)
+
+
+def _pack(named: Path) -> Path:
+    """The pack under packs/ of that name, where there is none here: a new `retail` beside
+    packs/retail would be what PACK=retail means from then on. Else the path as it is."""
+    from desk.settings import pack_folder
+
+    folder = pack_folder(str(named))
+    return folder if not named.exists() and (folder / "pack.yml").is_file() else named
 
 
 def _read(source: Path, only: list[str]) -> list[tuple[Path, Material]]:
@@ -389,6 +402,12 @@ def _report(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> dict[str, 
     }
 
 
+def _print_new(plan: Plan) -> None:
+    """Where a pack begins, which a name alone may not say."""
+    if plan.new:
+        results().print(f"a new pack: {plan.folder.resolve()}", markup=False)
+
+
 def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
     remarks, console = notices(), results()
     for notice in plan.notices[:SHOWN]:
@@ -396,6 +415,7 @@ def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
         remarks.print(shown(f"{place}{notice.message}"), markup=False)
     if plan.notices[SHOWN:]:
         remarks.print(f"… and {len(plan.notices) - SHOWN} more; --json has them all")
+    _print_new(plan)
     for source in read:
         line = "{file}: {examples:,} examples, {answers:,} answers"
         console.print(line.format(**source), markup=False)

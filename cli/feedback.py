@@ -17,7 +17,7 @@ from cli.compose import load_settings, open_desk
 from cli.errors import CommandError, MisconfiguredError, wrong_name
 from cli.options import read_labelled
 from cli.private_file import check_new, write_new
-from cli.screen import JsonOption, as_json, notices, print_json, results, shown
+from cli.screen import JsonOption, agreed, as_json, notices, print_json, results, shown
 
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
@@ -78,7 +78,7 @@ def list_(
     """
     settings = load_settings()
     desk = open_desk(settings)
-    found = _words(settings, desk, by, intent, since, limit + 1)
+    found = _words(settings, desk, by, intent, since, min(limit, LARGEST_ID - 1) + 1)
     more, found = len(found) > limit, found[:limit]
     if json_:
         print_json(
@@ -281,5 +281,5 @@ def _short(text: str, width: int) -> str:
 def _ask(question: str) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise MisconfiguredError("Nobody is here to be asked whether to withdraw. Add --yes.")
-    if not typer.confirm(question, err=True):
+    if not agreed(question):
         raise CommandError("Nothing was withdrawn.")

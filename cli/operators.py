@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.compose import load_settings, open_desk
+from cli.compose import load_settings, open_desk, tell_simulators
 from cli.errors import wrong_name
 from cli.screen import JsonOption, notices, print_json, results, shown
 from desk.domain import Role
@@ -68,8 +68,10 @@ def add(
     """Add an operator, or change their role."""
     from desk.flow.roster import add_operator
 
-    add_operator(open_desk(load_settings()), user_id, role, name)
+    desk = open_desk(load_settings())
+    add_operator(desk, user_id, role, name)
     results().print(f"{user_id} is an operator now ({role}).")
+    tell_simulators(desk.store)
 
 
 @operators.command(epilog="Example: frontdesk operators remove 9003")

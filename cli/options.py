@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,6 +29,13 @@ ModelOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def finite(value: float) -> float:
+    """An option's number; of one that is none, or has no end, a wait would have none either."""
+    if not math.isfinite(value):
+        raise typer.BadParameter("write a number, such as 30.")
+    return value
 
 
 def settings_for(device: str | None) -> ModelSettings:

@@ -10,6 +10,7 @@ import typer
 from cli.compose import load_settings, open_desk, redis_url
 from cli.errors import CommandError, MisconfiguredError, wrong_settings
 from cli.observe import Observed
+from cli.options import finite
 from cli.rundir import PARENT
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from desk.settings import Settings
 
 WaitOption = Annotated[
-    float, typer.Option("--wait", help="Seconds to wait for the database's migrations.")
+    float,
+    typer.Option("--wait", callback=finite, help="Seconds to wait for the database's migrations."),
 ]
 WAIT = 30.0
 PROCESSES = ("bot", "inference", "training", "scheduler")

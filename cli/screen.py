@@ -75,6 +75,17 @@ def complain(sentence: str) -> None:
     print(f"{red}Error:{plain} {scrub(harmless(sentence))}", file=sys.stderr, flush=True)
 
 
+def agreed(question: str) -> bool:
+    """Whether whoever sits there says yes; no answer (Ctrl-D) is none."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as error:
+        # typer makes one of both; Ctrl-C ends a verb here as it does everywhere.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        return False
+
+
 def percent(value: object) -> str:
     """A share; a dash for what is none, as in a file of the wrong shape."""
     # A whole number in a file may be larger than any float.

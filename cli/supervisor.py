@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from cli.errors import MISCONFIGURED, CommandError, MisconfiguredError
 from cli.rundir import PARENT, kill_group
@@ -165,13 +166,10 @@ class Supervisor:
                 )
             time.sleep(TICK)
 
-    def run(self) -> None:
+    def run(self) -> NoReturn:
         """Keep the children alive until a request to stop. Raises as `wait_ready` does."""
         while True:
-            try:
-                self.turn()
-            except StopRequestedError:
-                return
+            self.turn()
             time.sleep(TICK)
 
     def run_once(self, argv: list[str], env: Mapping[str, str], name: str) -> int:

@@ -143,6 +143,7 @@ def _from_file(
             test_examples = measuring(test_examples, held)
         check_test(examples, source, test_examples, held)
     if out is not None:
+        _refuse_pointers(out, settings.models_dir)
         with wrong_argument():
             artifact.check_target(out)
     else:  # what is no pointer is told before the minutes of a training
@@ -156,6 +157,18 @@ def _from_file(
     promoted = out is None and _become_first_champion(settings.models_dir, path.name)
     intents = len({e.intent for e in examples if e.intent})
     return {"model": str(path), "promoted": promoted, "intents": intents, **metrics}
+
+
+def _refuse_pointers(out: Path, models: Path) -> None:
+    """Raise `MisconfiguredError` where a model would stand in the way of all versions."""
+    from classifier import registry
+
+    place, folder = out.resolve(), models.resolve()
+    if place in (folder, folder / registry.CHAMPION, folder / registry.CANDIDATE):
+        raise MisconfiguredError(
+            f"{out} is where MODELS_DIR keeps its versions, or points to one: name another folder, "
+            "or leave out --out for a new version there."
+        )
 
 
 def _become_first_champion(models: Path, version: str) -> bool:

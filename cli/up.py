@@ -18,6 +18,7 @@ from cli.another_pack import another_pack
 from cli.compose import load_pack, open_store, read_settings
 from cli.erased import after_migration
 from cli.errors import CommandError, MisconfiguredError
+from cli.ports import check_ports
 from cli.processes import PROCESSES
 from cli.redis_fit import check_redis, ping_redis
 from cli.screen import escape, notices, results
@@ -81,7 +82,8 @@ def up(
         run.begin()
         run.supervisor.run()
     except StopRequestedError:
-        run.say("Stopping …")
+        # It may take as long as GRACE; who sees nothing presses again, which is the hard way.
+        run.say("Stopping … (a second Ctrl-C kills what is still at work)")
     finally:
         run.end()
         os.close(lock)
@@ -131,6 +133,7 @@ class Run:
         for detail, hint in dotenv.unread(by_up=True):
             self._tell("settings", f"{detail}. {hint}", False)
         self._write_state()
+        check_ports(self.settings)
         port = choose_port(self.settings.simulator_port) if self.simulated else 0
         desk = self._open_desk()
         if not self.simulated:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -124,6 +126,19 @@ def run(arguments: list[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A result with a character that the output can't take is still a result.
         sys.stdout.reconfigure(errors="replace")
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left would be tried once more at the end of Python, and told with noise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code == 0 and error.errno != errno.EPIPE:  # whoever closed a pipe wanted no more
+            complain(f"Standard output can't be written ({error.strerror}).")
+        return code or FAILED
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         app(arguments, prog_name="frontdesk")
     except SystemExit as end:
@@ -132,6 +147,12 @@ def run(arguments: list[str] | None) -> int:
         explained = explain(error)
         if os.environ.get("FRONTDESK_TRACEBACK"):
             raise
+        if explained is None and isinstance(error, UnicodeEncodeError):
+            given = sys.argv[1:] if arguments is None else arguments
+            # A file may be called so; nothing else can be.
+            if re.search(r"[\ud800-\udfff]", " ".join(given)):
+                complain("An argument is not in UTF-8: write it in that encoding.")
+                return MISCONFIGURED
         if explained is None:
             complain(
                 f"Something unforeseen happened ({type(error).__name__}: {error}). "

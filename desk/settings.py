@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -36,6 +37,23 @@ def pack_folder(named: str) -> Path:
     if path.name == "pack.yml":
         return path.parent
     return path if path.is_dir() or "/" in named else Path("packs") / named
+
+
+def _place(value: str) -> str:
+    """A path as a shell would have read it: in `.env`, as in many another place, `~` is no home
+    yet, and would become a folder of that name."""
+    if value.startswith("$"):
+        raise ValueError("begins with a $ that nothing replaces: write the path, or ~ for home")
+    if "\0" in value:
+        raise ValueError("has a character that no path has (NUL)")
+    return os.path.expanduser(value)  # noqa: PTH111 - a name such as minilm is no path
+
+
+def _database_url(value: str) -> str:
+    scheme, found, path = value.partition(":///")
+    if re.fullmatch(r"sqlite(\+\w+)?:(//)?/?(:memory:|file::memory:)?", value.partition("?")[0]):
+        raise ValueError("must name a file: a database in memory is each process's own, and lost")
+    return f"{scheme}:///{_place(path)}" if found and scheme.startswith("sqlite") else value
 
 
 def _http_url(value: str) -> str:
@@ -102,6 +120,14 @@ class PackSettings(BaseSettings):
     base_model: str = Field(
         "minilm", description="Encoder to fine-tune: minilm (packaged), a folder, or a hub id."
     )
+
+    # DATA_DIR is not here, but among all settings.
+    @field_validator(
+        *("data_dir", "models_dir", "pack", "base_model"), mode="before", check_fields=False
+    )
+    @classmethod
+    def _places(cls, value: object) -> object:
+        return _place(value) if isinstance(value, str) else value
 
     @property
     def pack_dir(self) -> Path:
@@ -205,6 +231,11 @@ class Settings(ModelSettings):
         description="Address on which METRICS_PORT listens; 0.0.0.0 for all, "
         ":: for those of IPv6, too.",
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str | None) -> str | None:
+        return None if value is None else _database_url(value)
 
     @field_validator("retrain_at", mode="before")
     @classmethod

@@ -111,8 +111,9 @@ class Store:
             parsed = make_url(url)
         except ArgumentError:
             raise DeskError(
-                "DATABASE_URL is no database address; write sqlite:///data/frontdesk.db or "
-                "postgresql://user:password@host/name"
+                # No user and password in it: they would be scrubbed as if they were some.
+                "DATABASE_URL is no database address; write sqlite:///data/frontdesk.db, or "
+                "postgresql://host/name with user and password as docs/settings.md has them"
             ) from None
         self.url = url
         self.sqlite = parsed.get_backend_name() == "sqlite"

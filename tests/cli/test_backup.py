@@ -591,3 +591,42 @@ def test_a_damaged_or_foreign_backup_is_refused(
     none = frontdesk("restore", str(copy))
     assert none.code == 2
     assert "is no backup" in none.err
+
+
+def test_a_backup_says_of_which_database_it_is_and_that_a_real_bots_is_beside_it(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, real = (f"sqlite:///{place.data_dir / name}.db" for name in ("simulator", "frontdesk"))
+    made = frontdesk("migrate")
+    assert made.out == f"The database is up to date: {ours}\n"
+    alone = frontdesk("backup", "alone")
+    assert f"alone: {ours}, " in alone.out
+    assert made.err + alone.err == ""
+    with monkeypatch.context() as with_a_token:
+        with_a_token.setenv("BOT_TOKEN", "123456789:" + "A" * 35)
+        made = frontdesk("migrate")
+        assert made.out == f"The database is up to date: {real}\n"
+        chosen = frontdesk("backup", "chosen", "--json")
+        assert chosen.json()["source"] == real
+        assert made.err + chosen.err == ""
+
+    beside = frontdesk("backup", "beside", "--json")
+    assert beside.json()["source"] == ours
+    assert json.loads(Path("beside/backup.json").read_text())["source"] == ours
+    for result in (beside, frontdesk("migrate"), frontdesk("operators", "add", "5")):
+        assert result.code == 0
+        assert "This is the simulator's database" in result.err
+        assert str(place.data_dir / "frontdesk.db") in result.err
+    assert "set its BOT_TOKEN here, too" in result.err
+    restored = frontdesk("restore", "chosen")
+    assert restored.code == 1  # it is there
+    place.data_dir.rename(place.folder / "aside")
+    assert f"into {ours}, revision" in frontdesk("restore", "chosen").out
+
+
+def test_an_empty_file_is_no_database_to_back_up(place: Place, frontdesk: Command) -> None:
+    assert frontdesk("customers", "list").code == 1  # which leaves such a file behind
+    result = frontdesk("backup", "copy")
+    assert result.code == 1
+    assert "simulator.db has no tables of Frontdesk, so there is nothing to back up" in result.err
+    assert not Path("copy").exists()

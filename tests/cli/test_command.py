@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +16,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 from bot import app
 from bot.checks import WrongSettingsError
 from desk.domain import DeskError
+from desk.store import Store
+from desk.tables import Customer
 from tests.cli.conftest import ROOT, Place, Result, make_examples, write_jsonl
 
 Command = Callable[..., Result]
@@ -396,3 +401,97 @@ def test_a_hub_that_is_away_may_be_back_later(
     result = frontdesk("train", "--data", str(data), "--out", "m", "--base", "someone/bert")
     assert result.code == 1
     assert "could not be had from the hub (ConnectionError: no route)" in result.err
+
+
+@pytest.mark.parametrize("verb", ["--version", "models list --json", "models list"])
+def test_a_full_disk_behind_standard_output_is_one_sentence(place: Place, verb: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec '{sys.executable}' -m cli {verb} >/dev/full"],
+        cwd=place.folder,
+        env=place.environment(PYTHONUNBUFFERED=""),  # as it is for most
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch("Error: .*No space left on device.*\n", done.stderr)
+
+
+def test_whoever_closes_a_pipe_early_gets_no_complaint(place: Place) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        command = [sys.executable, "-m", "cli", "models", "list", "--json"]
+        done = subprocess.run(
+            command,
+            cwd=place.folder,
+            env=place.environment(PYTHONUNBUFFERED=""),  # as it is for most
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [("customers", "export", "\udcff"), ("feedback", "list", "--intent", "\udcff")],
+    ids=" ".join,
+)
+def test_an_argument_in_broken_bytes_is_a_wrong_one(
+    frontdesk: Command, verb: tuple[str, ...]
+) -> None:
+    assert frontdesk("migrate").code == 0
+    result = frontdesk(*verb)
+    assert result.code == 2
+    assert "An argument is not in UTF-8" in result.err
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("migrate --wait nan", "migrate --wait inf", "worker scheduler --wait nan"),
+        "chat hi --timeout inf",
+    ],
+)
+def test_a_wait_is_so_many_seconds(frontdesk: Command, verb: str) -> None:
+    result = frontdesk(*verb.split())
+    assert result.code == 2
+    assert "write a number, such as 30" in result.err
+
+
+@pytest.mark.parametrize(("number", "key"), [(130, "\x03"), (1, "\x04")], ids=["Ctrl-C", "Ctrl-D"])
+def test_a_question_is_ended_by_ctrl_c_and_answered_by_nothing(
+    place: Place, number: int, key: str
+) -> None:
+    assert place.run("migrate").code == 0
+    store = Store(f"sqlite:///{place.data_dir / 'simulator.db'}")
+    with store.writing() as session:
+        session.add(Customer(chat_id=5, name="Ada"))
+    terminal, ours = os.openpty()
+    with os.fdopen(terminal, "w") as keys, os.fdopen(ours) as seat:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "customers", "erase", "5"],
+            cwd=place.folder,
+            env=place.environment(),
+            stdin=seat,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        place.processes.append(process)
+        assert process.stderr is not None
+        asked = ""
+        while "[y/N]" not in asked:
+            asked += process.stderr.read(1)
+        if key == "\x03":
+            process.send_signal(signal.SIGINT)
+        else:
+            keys.write(key)
+            keys.flush()
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == number
+    assert "Aborted" not in err
+    assert ("Error: Nothing was erased." in err) == (number == 1)
+    with store.reading() as session:
+        assert session.query(Customer.name).one() == ("Ada",)
+    store.dispose()

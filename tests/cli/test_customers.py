@@ -74,6 +74,8 @@ def test_what_is_kept_of_one_goes_to_the_screen_or_to_a_file_for_oneself(
     assert frontdesk("customers", "export", "501", "--out", str(out)).code == 0
     assert json.loads(out.read_text(encoding="utf-8")) == kept
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert frontdesk("customers", "export", "@ada", "--out", "-").json() == kept
+    assert not Path("-").exists()
 
 
 def test_an_export_overwrites_nothing_and_says_where_it_can_not_be(
@@ -289,3 +291,9 @@ def test_before_the_first_migration_it_says_what_to_run(frontdesk: Command) -> N
         result = frontdesk("customers", *verb)
         assert result.code == 1
         assert "frontdesk migrate" in result.err
+
+
+def test_who_is_erased_again_is_not_asked_for_by_force(frontdesk: Command) -> None:
+    result = frontdesk("customers", "erase", "--again", "--force")
+    assert result.code == 2
+    assert "leave out --force" in result.err

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from redis import Redis
 from classifier import registry
 from cli import rundir
 from cli.findings import Status
-from desk import queues
+from cli.processes import PROCESSES
+from desk import heartbeat, queues
 from desk.domain import FeedbackKind
 from desk.flow import clocks
 from desk.flow.desk import Desk
 from desk.tables import Feedback
 from tests.cli.conftest import ROOT, Place, Result, checks
+from tests.cli.test_seen_from_outside import free_ports
 from tests.desk.acting import OLGA, Stage
 from tests.redis_servers import embedded_redis
 
@@ -451,3 +454,35 @@ def test_doctor_says_where_what_is_written_does_not_last(
         *("DATA_DIR", "MODELS_DIR")
     ]
     assert [row["detail"].endswith(" (in memory)") for row in rows] == [True, False]
+
+
+def test_doctor_looks_at_each_port_for_metrics_where_no_desk_runs(
+    place: Place, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = free_ports(len(PROCESSES))
+    monkeypatch.setenv("METRICS_PORT", str(first))
+    assert checks(frontdesk("doctor", "--json"))["metrics"]["status"] == "ok"
+    with socket.create_server(("127.0.0.1", first + 1)):
+        found = checks(frontdesk("doctor", "--json"))["metrics"]
+        assert found["status"] == "warn"
+        assert f"inference can't have port {first + 1} of" in found["detail"]
+        # A process that lives here, started alone, has its port with every right.
+        heartbeat.path(place.data_dir, "inference").parent.mkdir(parents=True)
+        heartbeat.path(place.data_dir, "inference").touch()
+        assert "metrics" not in checks(frontdesk("doctor", "--json"))
+
+
+def test_doctor_looks_at_a_process_or_mends_but_not_both(frontdesk: Command) -> None:
+    for also in (("--retry",), ("--dismiss", "7")):
+        result = frontdesk("doctor", "--process", "bot", *also)
+        assert result.code == 2
+        assert "--process looks, and mends nothing" in result.err
+
+
+@pytest.mark.parametrize("id_", ["99999999999999999999", "-99999999999999999999"])
+def test_doctor_dismisses_no_update_whose_number_no_database_takes(
+    desk: Desk, frontdesk: Command, id_: str
+) -> None:
+    result = frontdesk("doctor", "--dismiss", id_)
+    assert result.code == 2
+    assert f"no such parked update: {id_}" in result.err

@@ -19,7 +19,7 @@ from cli.main import main
 from desk import pack as packs
 from desk.pack import Pack
 from tests.classifier.disks import fill_disk
-from tests.cli.conftest import ROOT, Result
+from tests.cli.conftest import ROOT, Place, Result
 from tests.desk.test_locking import is_held
 
 RETAIL = ROOT / "packs" / "retail"
@@ -394,6 +394,25 @@ def test_a_pack_is_imported_into_by_its_file_too(frontdesk: Command) -> None:
     write("nlu.yml", NLU)
     assert frontdesk("import", "nlu.yml", "--into", "mine/pack.yml").code == 0
     assert Path("mine/pack.yml").is_file()
+
+
+def test_a_pack_is_named_as_the_settings_name_it_and_a_new_one_is_said_to_be_new(
+    place: Place, frontdesk: Command
+) -> None:
+    shutil.copytree(place.settings["PACK"], "packs/corner")
+    write("more.csv", "text,label\nwhere on earth is it,where\n")
+    result = frontdesk("import", "more.csv", "--into", "corner")
+    assert result.code == 0, result.err
+    assert "a new pack" not in result.out
+    assert not Path("corner").exists()
+    assert "where on earth is it" in Path("packs/corner/examples.jsonl").read_text()
+    assert frontdesk("export", "out.csv", "--from", "corner", "--format", "csv").code == 0
+    assert "where on earth is it" in Path("out.csv").read_text()
+
+    new = frontdesk("import", "more.csv", "--into", "mine")
+    assert f"a new pack: {place.folder / 'mine'}" in new.out
+    again = frontdesk("import", "more.csv", "--into", "mine")
+    assert "a new pack" not in again.out
 
 
 def test_a_folder_without_a_pack_is_refused(frontdesk: Command) -> None:

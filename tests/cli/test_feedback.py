@@ -212,6 +212,12 @@ def test_a_list_keeps_to_whose_which_since_when_and_how_many(
     assert set(outcomes(frontdesk, "--intent", "gone")) == {taught}
 
 
+def test_a_list_may_be_as_long_as_one_likes(teaching: Teaching, frontdesk: Command) -> None:
+    teaching.said("one", RELABEL, "where")
+    for limit in (2**63 - 1, 10**20):
+        assert len(frontdesk("feedback", "list", "--limit", str(limit), "--json").json()) == 1
+
+
 def test_a_desk_to_which_nobody_has_taught_anything_says_so(
     teaching: Teaching, frontdesk: Command
 ) -> None:

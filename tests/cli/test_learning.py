@@ -119,6 +119,18 @@ def test_train_does_not_overwrite(place: Place, frontdesk: Command) -> None:
     assert "is not empty; choose a new directory" in result.err
 
 
+@pytest.mark.parametrize("where", ["champion", "candidate", "."])
+def test_train_puts_no_model_where_models_dir_keeps_its_pointers(
+    place: Place, no_models: Path, frontdesk: Command, where: str
+) -> None:
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    out = ("--out", f"none/{where}", "--epochs", "1")
+    result = frontdesk("train", "--data", str(data), *out)
+    assert result.code == 2
+    assert "is where MODELS_DIR keeps its versions, or points to one" in result.err
+    assert not no_models.exists()
+
+
 def test_a_device_that_is_not_there_is_a_wrong_setting(place: Place, frontdesk: Command) -> None:
     result = frontdesk("classify", "hello", "--device", "cuda:99")
     assert result.code == 2

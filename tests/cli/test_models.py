@@ -176,3 +176,13 @@ def test_a_version_whose_metrics_have_the_wrong_shape_hides_no_other(
     assert serving in listed.out
     assert other in listed.out
     assert len(frontdesk("models", "list", "--json").json()) == 2
+
+
+def test_a_model_is_no_models_directory(
+    models_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELS_DIR", str(models_dir / "champion"))
+    for verb in (("models", "list"), ("classify", "hello"), ("train", "--epochs", "1")):
+        result = frontdesk(*verb)
+        assert result.code == 1
+        assert f"{models_dir / 'champion'}: is itself a model; set MODELS_DIR to" in result.err

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cli.processes import PROCESSES
 from cli.simulated import Simulator
 from tests.cli.conftest import Place, Result, real_bot
+from tests.cli.test_seen_from_outside import free_ports
 
 Command = Callable[..., Result]
 
@@ -26,6 +28,25 @@ def test_a_port_in_use_is_named_with_what_to_do(place: Place) -> None:
     assert f"Port {port}" in result.err
     assert "SIMULATOR_PORT" in result.err
     assert not (place.data_dir / "run.json").exists()
+
+
+def test_a_port_for_metrics_in_use_is_named_before_anything_starts(place: Place) -> None:
+    first = free_ports(len(PROCESSES))
+    with socket.create_server(("127.0.0.1", first + PROCESSES.index("training"))) as other:
+        result = place.run("up", METRICS_PORT=str(first))
+        port = other.getsockname()[1]
+    assert result.code == 2
+    assert f"METRICS_PORT {first}: training can't have port {port} of" in result.err
+    assert "Ready" not in result.out
+    assert not (place.data_dir / "redis").exists()
+
+
+def test_the_simulators_port_is_none_of_those_for_metrics(place: Place) -> None:
+    first = free_ports(len(PROCESSES))
+    result = place.run("up", METRICS_PORT=str(first), SIMULATOR_PORT=str(first + 3))
+    assert result.code == 2
+    assert f"SIMULATOR_PORT {first + 3} is among the four ports that METRICS_PORT" in result.err
+    assert not (place.data_dir / "redis").exists()
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,8 @@ def test_sigterm_stops_everything_and_a_second_start_keeps_data(
     assert not any(map(lives, pids))
     assert not rundir.is_locked(place.data_dir)
     out, err = process.communicate()
-    assert "Stopped." in out
+    ready, stopping = out.index("Ready in "), out.index("Stopping … (a second Ctrl-C kills")
+    assert ready < stopping < out.index("Stopped.")
     assert err == ""
 
     process = place.up()

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from desk.domain import DeskError
-from desk.settings import Settings, load
+from desk.settings import PackSettings, Settings, load, load_part
 
 TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -270,3 +270,46 @@ def test_the_documentation_names_every_setting_with_its_default_and_meaning() ->
         assert field.description, f"{name} has no description"
         expected[name.upper()] = f"{default} | {field.description}"
     assert rows == expected
+
+
+def test_a_home_is_found_where_a_shell_has_not_written_it_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    Path(".env").write_text(
+        "DATA_DIR=~/data\nMODELS_DIR=~/models\nPACK=~/pack\nBASE_MODEL=~/bert\n"
+        "DATABASE_URL=sqlite:///~/my.db\n"
+    )
+    settings = load()
+    assert settings.data_dir == Path("/home/ada/data")
+    assert settings.models_dir == Path("/home/ada/models")
+    assert settings.pack_dir == Path("/home/ada/pack")
+    assert settings.base_model == "/home/ada/bert"
+    assert settings.database == "sqlite:////home/ada/my.db"
+    assert load_part(PackSettings).models_dir == settings.models_dir
+    assert load(database_url="postgresql://host/~").database == "postgresql+psycopg://host/~"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["DATA_DIR={}", "MODELS_DIR={}", "PACK={}", "BASE_MODEL={}", "DATABASE_URL=sqlite:///{}"],
+)
+@pytest.mark.parametrize(
+    ("path", "message"), [("$HOME/x", "a $ that nothing replaces"), ("a\0b", "NUL")]
+)
+def test_a_path_that_is_none_is_refused(line: str, path: str, message: str) -> None:
+    Path(".env").write_text(line.format(path))
+    with pytest.raises(DeskError, match=re.escape(message)):
+        load()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite:///:memory:"),
+        "sqlite:///file::memory:?cache=shared&uri=true",
+    ],
+)
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(DeskError, match="DATABASE_URL: must name a file: a database in memory"):
+        load(database_url=url)

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from desk import store as store_module
 from desk.domain import ConversationState, DeskError, Role
+from desk.scrubbing import scrub
 from desk.store import DATABASE_AWAY, Store, UnreachableError
 from desk.tables import (
     Base,
@@ -355,8 +356,11 @@ def test_a_moment_without_a_zone_is_refused(store: Store) -> None:
 
 @pytest.mark.parametrize("url", ["", "nonsense", "/data/frontdesk.db"])
 def test_an_address_that_is_none_is_explained(url: str) -> None:
-    with pytest.raises(DeskError, match="DATABASE_URL is no database address; write sqlite:///"):
+    with pytest.raises(
+        DeskError, match="DATABASE_URL is no database address; write sqlite:///"
+    ) as e:
         Store(url)
+    assert scrub(str(e.value)) == str(e.value)  # advice that can be read
 
 
 @pytest.mark.parametrize("url", ["oracle://u:p@h/d", "mysql+nosuch://u:p@h/d", "foo://h/d"])
