@@ -39,7 +39,8 @@ def import_(
         typer.Argument(
             metavar="SOURCE",
             help="Examples (JSONL, CSV), files or the folder of a Rasa project, canned answers "
-            "(CSV of Chatwoot or Zammad), another pack's folder.",
+            "(CSV of Chatwoot or Zammad), another pack.",
+            callback=lambda sources: sources and [_pack(source) for source in sources],
         ),
     ] = None,
     *,
@@ -47,7 +48,7 @@ def import_(
         Path,
         typer.Option(
             help="A pack, named as PACK names one; a new folder becomes a pack.",
-            callback=lambda path: _pack(path.parent if path.name == "pack.yml" else path),
+            callback=_pack,
         ),
     ],
     only: Annotated[
@@ -188,10 +189,13 @@ def export(
 
 
 def _pack(named: Path) -> Path:
-    """The pack under packs/ of that name, where there is none here: a new `retail` beside
-    packs/retail would be what PACK=retail means from then on. Else the path as it is."""
+    """The folder of a pack.yml; the pack under packs/ of that name, where there is none here: a new
+    `retail` beside packs/retail would be what PACK=retail means from then on. Else the path as it
+    is."""
     from desk.settings import pack_folder
 
+    if named.name == "pack.yml":
+        return named.parent
     folder = pack_folder(str(named))
     return folder if not named.exists() and (folder / "pack.yml").is_file() else named
 
