@@ -176,6 +176,7 @@ async def rewrite(
         said(message),
         is_file=not is_text(message),
         links=list(links(message)),
+        has_words=words(message) is not None,
     )
     _classify(message, waiting, jobs, indicator)
 
@@ -183,10 +184,15 @@ async def rewrite(
 def _classify(
     message: Message, waiting: tuple[int, int] | None, jobs: Jobs, indicator: Indicator
 ) -> None:
+    _enqueue(waiting, jobs)
+    if waiting is not None:
+        indicator.start(message.chat.id, waiting[0])
+
+
+def _enqueue(waiting: tuple[int, int] | None, jobs: Jobs) -> None:
     if waiting is not None:
         faultpoints.point("lane.before_enqueue")
         jobs.classify([waiting])
-        indicator.start(message.chat.id, waiting[0])
 
 
 def _replied_to(message: Message) -> str | None:
@@ -227,9 +233,13 @@ async def forward(message: Message, desk: Desk, inbox_id: int, origin: str) -> N
 
 
 async def send_file(
-    message: Message, desk: Desk, inbox_id: int, command: CommandObject | None = None
+    message: Message,
+    desk: Desk,
+    inbox_id: int,
+    jobs: Jobs,
+    command: CommandObject | None = None,
 ) -> None:
-    await asyncio.to_thread(
+    waiting = await asyncio.to_thread(
         customers.sent_file,
         desk,
         inbox_id,
@@ -240,7 +250,9 @@ async def send_file(
         asked=command is not None,
         forwarded_from=_origin(message),
         links=list(links(message)),
+        has_words=words(message) is not None,
     )
+    _enqueue(waiting, jobs)
 
 
 async def block(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:

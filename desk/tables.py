@@ -235,7 +235,8 @@ class Conversation(Base):
 
 
 class Message(Base):
-    """What was said, by whom. A customer's text is `PENDING` until its decision commits."""
+    """What was said, by whom. A customer's text is `PENDING` until its decision commits, and a file
+    that has words until these are read: it has its decision by then."""
 
     __tablename__ = "messages"
     __table_args__ = (

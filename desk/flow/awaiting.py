@@ -135,7 +135,8 @@ def unanswered_since(pack: Pack) -> ScalarSelect[datetime]:
 def _first_unanswered(pack: Pack, column: InstrumentedAttribute[_Value]) -> ScalarSelect[_Value]:
     read_as_closing = (
         select(PredictionRow.message_id)
-        .where(PredictionRow.message_id == _asked.id, _is_closing(pack))
+        # A file's words close nothing.
+        .where(PredictionRow.message_id == _asked.id, _asked.attempt > 0, _is_closing(pack))
         .exists()
     )
     return (

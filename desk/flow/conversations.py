@@ -12,7 +12,15 @@ from desk.flow.composing import clean
 from desk.flow.desk import Desk
 from desk.flow.leaving import came_back
 from desk.flow.quiet import begin_anew_if_quiet, close_if_quiet
-from desk.tables import IS_PENDING, Conversation, Customer, Message
+from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
+
+HAS_DECISION = (
+    select(DecisionRow.message_id)
+    .where(DecisionRow.message_id == Message.id)
+    .correlate(Message)
+    .exists()
+)
+"""Of a pending message: whether it is a file, whose words are to be read."""
 
 
 def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conversation]:

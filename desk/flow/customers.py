@@ -14,6 +14,7 @@ from desk.flow.answering import answer
 from desk.flow.bans import is_banned
 from desk.flow.batch import START_KEY
 from desk.flow.calling_off import call_off, call_off_button, cannot_wait, drop_button, refusal
+from desk.flow.captions import put_before_model
 from desk.flow.cards import post_message, post_state_card
 from desk.flow.choosing import replied
 from desk.flow.composing import (
@@ -360,7 +361,8 @@ def sent_file(
     asked: bool = False,
     forwarded_from: str | None = None,
     links: Sequence[str] = (),
-) -> None:
+    has_words: bool = False,
+) -> tuple[int, int] | None:
     """A photo, document or voice message: copied to the operators, and a person is called once.
 
     `forwarded_from` names who sent it first, where that was somebody else, and `links` are the
@@ -368,16 +370,19 @@ def sent_file(
     A mere `gesture`, such as a sticker, calls nobody; only who is called already gets to see it.
     Who begins with one is greeted.
     With `asked` the caption is /human, which calls a person in the midst of a flood, too.
+    With `has_words` the caption is the customer's words, and does not say what was sent: the model
+    reads them, unless they are part of a flood. Returns the (message id, attempt) to enqueue for
+    that after the commit, if there is one.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
-            return
+            return None
         customer, conversation = enter(session, desk, person)
         if gesture and conversation.state is ConversationState.BOT:
             if not _has_written(session, customer):
                 store_message(session, desk, conversation, inbox_id, telegram_id, caption)
                 _greet(session, desk, inbox_id, customer, conversation)
-            return
+            return None
         message = store_message(session, desk, conversation, inbox_id, telegram_id, caption)
         if forwarded_from is not None:
             message.forwarded_from = besides.origin(forwarded_from)
@@ -385,7 +390,7 @@ def sent_file(
         calls = who_answers(desk, conversation) is ConversationState.BOT and not gesture
         if calls:
             if not asked and held_back(session, desk, customer, conversation, message):
-                return
+                return None
             rule = ASKED_FOR_PERSON if asked else ATTACHMENT
             call_person(session, desk, customer, conversation, message, rule)
         else:
@@ -400,6 +405,7 @@ def sent_file(
         # Taken in a chat that is the operators' no longer, it may have none in this one.
         post_state_card(session, desk, customer, conversation, message)
         copy_file(session, desk, customer, conversation, message)
+        return put_before_model(session, desk, message) if has_words else None
 
 
 def _greet(

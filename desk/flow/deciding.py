@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from types import MappingProxyType
@@ -26,13 +26,13 @@ from desk.domain import (
     PendingMessage,
     Trial,
 )
-from desk.flow import batch, priority
+from desk.flow import batch, captions, priority
 from desk.flow.answering import answer, ask_back
 from desk.flow.calling_off import may_call_off
 from desk.flow.card_history import HISTORY
 from desk.flow.cards import POST_KEY, post_message
 from desk.flow.composing import clean, has_delivery, shorten
-from desk.flow.conversations import begin_attempt
+from desk.flow.conversations import HAS_DECISION, begin_attempt
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
 from desk.flow.noting import counted, decided
@@ -156,6 +156,10 @@ def decide_batch(
         held = _hold(session, {message_id for message_id, _ in predictions})
         messages = [message for message in held.messages if _attempt(message) in predictions]
         touched = {message.conversation_id for message in messages}
+        for message in [each for each in messages if each.id in held.files]:
+            alone = predictions[_attempt(message)][1]
+            _read_caption(session, desk, held, message, alone, apart.get(_attempt(message), ()))
+        messages = [message for message in messages if message.id not in held.files]
         for cases in held.turns(messages):
             keys = [_attempt(case.message) for case in cases]
             found = [
@@ -229,13 +233,17 @@ def _give_up(desk: Desk, message_ids: Sequence[int], rule: str) -> list[tuple[in
     with desk.store.writing() as session, session.no_autoflush:
         held = _hold(session, message_ids)
         touched = {message.conversation_id for message in held.messages}
-        for message in held.messages:
+        for message in [each for each in held.messages if each.id in held.files]:
+            captions.settle(message)  # a person was called before, and the customer knows
+        session.flush()
+        messages = [message for message in held.messages if message.id not in held.files]
+        for message in messages:
             if not message.attempt:
                 # It still waited for an earlier one: without an attempt it would teach nothing.
                 begin_attempt(message, desk.clock())
         if rule == LATE:
-            counted(session, metrics.LATE, number=len(held.messages))
-        for cases in held.turns(held.messages):
+            counted(session, metrics.LATE, number=len(messages))
+        for cases in held.turns(messages):
             answers = [who_answers(desk, case.conversation) for case in cases]
             with_bot = [who is ConversationState.BOT for who in answers]
             decisions = [
@@ -259,6 +267,8 @@ class _Held:
 
     messages: Sequence[Message]
     """Those of the batch that are pending, by id."""
+    files: Collection[int]
+    """The ids of those of which the words beside a file are read: they have their decision."""
     conversations: dict[int, Conversation]
     customers: dict[int, Customer]
     reopened: list[Conversation] = field(default_factory=list)
@@ -317,14 +327,15 @@ def _hold(session: Session, message_ids: Collection[int]) -> _Held:
         .order_by(Conversation.id)
         .with_for_update()
     ).all()
-    messages = session.scalars(
-        select(Message)
+    messages = session.execute(
+        select(Message, HAS_DECISION)
         .where(Message.id.in_(message_ids), Message.state == MessageState.PENDING)
         .order_by(Message.id)
         .with_for_update()
     ).all()
     return _Held(
-        messages,
+        [message for message, _ in messages],
+        {message.id for message, has_decision in messages if has_decision},
         {conversation.id: conversation for conversation in conversations},
         {customer.id: customer for customer in customers},
     )
@@ -383,6 +394,26 @@ def _decide(
         return _Outcome(read, decision, None)
     counts, decision = decide_continued(alone, together, history, desk.pack)
     return _Outcome(counts, decision, None if counts is alone else waiting.before)
+
+
+def _read_caption(
+    session: Session,
+    desk: Desk,
+    held: _Held,
+    message: Message,
+    alone: Prediction,
+    sentences: Sequence[Prediction],
+) -> None:
+    """Keep what the model makes of the words beside a file, for which a person is called already,
+    whatever has become of the call."""
+    conversation = held.conversations[message.conversation_id]
+    in_charge = conversation.state is ConversationState.HUMAN
+    state = ConversationState.HUMAN if in_charge else ConversationState.WAITING
+    history = replace(_history(desk, conversation), state=state)
+    read, decision = decide_sentences(alone, sentences, history, desk.pack)
+    session.add(_prediction_row(message, _Outcome(read, decision, None)))
+    customer = held.customers[conversation.customer_id]
+    captions.take_in(session, desk, customer, conversation, message, decision)
 
 
 def _history(desk: Desk, conversation: Conversation) -> History:

@@ -19,6 +19,7 @@ from desk.domain import (
     Trial,
 )
 from desk.flow import besides
+from desk.flow.captions import put_before_model
 from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, is_change, post_message
 from desk.flow.choosing import replied, took_up, unsay
 from desk.flow.composing import add_delivery, clean
@@ -67,6 +68,7 @@ def customer_changed(
     *,
     is_file: bool = False,
     links: Sequence[str] = (),
+    has_words: bool = False,
 ) -> tuple[int, int] | None:
     """A customer has changed a message.
 
@@ -78,8 +80,9 @@ def customer_changed(
     about what can't wait by now. Otherwise it was answered, and is only kept.
     What was no text so far, such as a command, is read as one that is sent.
 
-    With `is_file` the `text` is a file's caption, or says what it is. `links` are the addresses
-    behind its words.
+    With `is_file` the `text` is a file's caption, or says what it is; a caption `has_words`, which
+    the model reads where a person is awaited or in charge, or called for it. `links` are the
+    addresses behind its words.
 
     Returns the (message id, attempt) to enqueue after the commit, if there is one.
     """
@@ -119,7 +122,8 @@ def customer_changed(
             # whoever shares where they are: of that nothing is kept.
             session.get_one(Inbox, inbox_id).payload = {}
             return None
-        if written.state is MessageState.PENDING and not replaced:
+        # The words of a file that is decided stay as they were shown.
+        if _is_undecided(session, written) and not replaced:
             return _read_as_it_is_now(session, desk, written, text, links)
         if conversation is None or conversation.id != written.conversation_id:
             return None
@@ -131,6 +135,7 @@ def customer_changed(
             *(session, desk, customer, conversation, written, inbox_id, text, links),
             is_text=not (is_file or replaced or text.startswith("/")),
             shows_file=shows_file,
+            has_words=has_words,
         )
 
 
@@ -160,11 +165,12 @@ def _said_anew(
     *,
     is_text: bool,
     shows_file: bool,
+    has_words: bool,
 ) -> tuple[int, int] | None:
     """What a handled message has become, as a further one of the open conversation.
 
-    With `is_text` the model may read it; with `shows_file` there is a file that operators have not
-    seen yet.
+    With `is_text` the model may read it, and so it may a file's caption that `has_words`; with
+    `shows_file` there is a file that operators have not seen yet.
     """
     alone = who_answers(desk, conversation) is ConversationState.BOT
     unread = alone and not text.startswith("/") and _is_still_to_be_read(session, written)
@@ -180,13 +186,14 @@ def _said_anew(
         _take_off(session, desk, written, also_file=shows_file)
         if not is_text:
             _show(session, desk, customer, conversation, message, shows_file)
-            return None
+            return put_before_model(session, desk, message) if has_words else None
     elif shows_file:
         # As with a file that is sent.
         if not held_back(session, desk, customer, conversation, message):
             call_person(session, desk, customer, conversation, message, ATTACHMENT)
             show_undecided(session, desk, customer, conversation)
             copy_file(session, desk, customer, conversation, message)
+            return put_before_model(session, desk, message) if has_words else None
         return None
     elif unread:
         if held_back(session, desk, customer, conversation, message):
@@ -209,14 +216,19 @@ def _show(
     message: Message,
     shows_file: bool,
 ) -> None:
-    """Show who is awaited or in charge what the model does not read: a command, or a file that has
-    changed, or its caption."""
+    """Show who is awaited or in charge at once what the bot would not answer either: a command, or
+    a file that has changed, or its caption."""
     show_undecided(session, desk, customer, conversation)
     say_nothing(session, desk, message, CHANGED)
     session.flush()
     post_message(session, desk, customer, conversation, message)
     if shows_file:
         copy_file(session, desk, customer, conversation, message)
+
+
+def _is_undecided(session: Session, message: Message) -> bool:
+    pending = message.state is MessageState.PENDING
+    return pending and session.get(DecisionRow, message.id) is None
 
 
 def _take_off(session: Session, desk: Desk, written: Message, *, also_file: bool) -> None:

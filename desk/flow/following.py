@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from desk.flow.cards import CARD_KEY, post_message
@@ -18,7 +18,7 @@ from desk.policy import (
     PERSON_IN_CHARGE,
     WAITING_FOR_PERSON,
 )
-from desk.tables import Conversation, Customer, DecisionRow, Message
+from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
 
 AT_MOST = 10
 """So many of a customer's last words follow a card, also in a topic that is made again: the group
@@ -81,15 +81,15 @@ def _said_since(
 
 
 def _files(conversation: Conversation, message: Message) -> Select[Message]:
-    """What a customer sent that the model did not read and that a person is to see, before the
-    message as well: the card's own, and the last of the others."""
+    """What a customer sent that is no text and that a person is to see, before the message as well:
+    the card's own, and the last of the others."""
     return (
         select(Message)
         .join(DecisionRow, DecisionRow.message_id == Message.id)
         .where(
             Message.conversation_id == conversation.id,
             Message.telegram_id.is_not(None),
-            Message.attempt == 0,
+            or_(Message.attempt == 0, IS_PENDING),  # its words are still to be read
             DecisionRow.rule.in_(
                 [ASKED_FOR_PERSON, ATTACHMENT, PERSON_IN_CHARGE, WAITING_FOR_PERSON]
             ),

@@ -23,6 +23,7 @@ from desk.flow.composing import (
     plain,
     shorten,
 )
+from desk.flow.conversations import HAS_DECISION
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handover import handover_text, waiting_text
 from desk.flow.noting import counted, decided, happened
@@ -115,7 +116,7 @@ def call_person(
     if has_delivery(session, key, message):
         return  # before what is told counts as said
     about = intent if likely else None
-    text = _told(session, desk, customer, conversation, rule, about, waiting=waiting)
+    text = told(session, desk, customer, conversation, rule, about, waiting=waiting)
     written = message.telegram_id is not None
     if in_vain and written and was_just_said(session, desk, conversation, text):
         return
@@ -180,7 +181,7 @@ def say_added(
         customer_text(session, desk, key, customer, conversation, text, buttons, message=message)
 
 
-def _told(
+def told(
     session: Session,
     desk: Desk,
     customer: Customer,
@@ -305,7 +306,12 @@ def _leave_shown(session: Session, desk: Desk, conversation: Conversation) -> No
     )
     waiting = session.scalars(
         select(Message)
-        .where(Message.conversation_id == conversation.id, IS_PENDING, Message.id.in_(posts))
+        .where(
+            Message.conversation_id == conversation.id,
+            IS_PENDING,
+            Message.id.in_(posts),
+            ~HAS_DECISION,  # a file's words are read
+        )
         .order_by(Message.id)
         .with_for_update()
     )

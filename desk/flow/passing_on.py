@@ -12,7 +12,7 @@ from desk.domain import Action, Author, ConversationState
 from desk.flow.advising import hears_when_back
 from desk.flow.cards import post_message
 from desk.flow.composing import customer_text, language_of
-from desk.flow.conversations import add_message, begin_attempt
+from desk.flow.conversations import HAS_DECISION, add_message, begin_attempt
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person
 from desk.flow.handover import waiting_text
@@ -107,7 +107,11 @@ def show_undecided(
         return
     waiting = session.scalars(
         select(Message)
-        .where(Message.conversation_id == conversation.id, IS_PENDING)
+        .where(
+            Message.conversation_id == conversation.id,
+            IS_PENDING,
+            ~HAS_DECISION,  # a file is shown by its copy
+        )
         .order_by(Message.id)
         .with_for_update()
     )

@@ -14,11 +14,14 @@ from desk.flow.composing import intent_title, linked, operators_text
 from desk.flow.desk import Desk
 from desk.pack import Pack
 from desk.policy import (
+    ATTACHMENT,
+    CHANGED,
     IN_DOUBT,
     INTENT_NEEDS_PERSON,
     MAY_NEED_PERSON,
     OTHER_LANGUAGE,
     PERSON_IN_CHARGE,
+    WAITING_FOR_PERSON,
 )
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
 from desk.telegram_html import escaped as html
@@ -32,8 +35,9 @@ AGAIN = timedelta(hours=2)
 SIGN = "🚨"
 _GUESSES = (*IN_DOUBT, MAY_NEED_PERSON, OTHER_LANGUAGE)
 """The rules by which a decision's intent is a guess, and no topic to be named."""
-_SURE = (INTENT_NEEDS_PERSON, PERSON_IN_CHARGE)
-"""Those by which an intent with `priority` can't wait."""
+_SURE = (INTENT_NEEDS_PERSON, PERSON_IN_CHARGE, ATTACHMENT, WAITING_FOR_PERSON, CHANGED)
+"""Those by which an intent with `priority` can't wait; a file has one by its words alone
+(`captions`)."""
 
 
 def has_priority(pack: Pack, decision: DecisionRow | None) -> bool:

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
-from desk.flow.cards import POST_KEY, shown, status_card
+from desk.flow.cards import CARD_KEY, POST_KEY, shown, status_card
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow, Message
@@ -29,11 +29,13 @@ def refresh_card(
 def refresh_post(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
 ) -> None:
-    """Have the post of a message show what the model makes of it, which had not read it yet."""
-    query = select(DeliveryRow).where(DeliveryRow.key == f"{POST_KEY}{message.id}")
+    """Have the post (or card) of a message show what the model makes of it, which had not read it
+    yet."""
+    keys = [f"{CARD_KEY}{message.id}", f"{POST_KEY}{message.id}"]
+    query = select(DeliveryRow).where(DeliveryRow.key.in_(keys)).order_by(DeliveryRow.id)
     locked = query.with_for_update().execution_options(populate_existing=True)
-    post = session.scalars(locked).one()
-    _refresh(session, desk, customer, conversation, message, post)
+    for row in session.scalars(locked).all():
+        _refresh(session, desk, customer, conversation, message, row)
 
 
 def _refresh(

@@ -152,7 +152,7 @@ def _predicted(
         select(PredictionRow.intent, number, answered)
         .join(Message, Message.id == PredictionRow.message_id)
         .join(DecisionRow, DecisionRow.message_id == Message.id)
-        .where(in_time, PredictionRow.intent.is_not(None))
+        .where(in_time, Message.attempt > 0, PredictionRow.intent.is_not(None))  # no files
         .group_by(PredictionRow.intent)
     )
     predicted, answers = Counter[str](), Counter[str]()
@@ -195,7 +195,7 @@ def _labels(
         .join(PredictionRow, PredictionRow.message_id == Message.id)
         .outerjoin(before, before.id == PredictionRow.read_with)
         .where(in_time, PredictionRow.intent.is_not(None), Feedback.intent.is_not(None))
-        .where(Feedback.kind.not_in(THUMBS), Feedback.withdrawn_at.is_(None))
+        .where(Message.attempt > 0, Feedback.kind.not_in(THUMBS), Feedback.withdrawn_at.is_(None))
         .order_by(Feedback.created_at, Feedback.id)
     )
     labels: dict[int, Judged] = {}

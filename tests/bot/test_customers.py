@@ -241,6 +241,22 @@ async def test_a_photo_is_copied_to_the_operators_with_its_caption(
     assert photo["message_thread_id"] == (await world.topics())[0]["message_thread_id"]
 
 
+async def test_a_photos_caption_is_read_and_not_answered(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    sent = await world.ask("POST", f"customers/{ann}/photo", {"caption": "is it on its way?"})
+    await world.reply(sent, "colleague")
+    await decider.decide(("order_status", 0.95))
+    await world.said(OPERATORS_CHAT, "Where is my order? 95%")
+    (said,) = rows.all(Message, author=Author.CUSTOMER)
+    assert said.state is MessageState.DECIDED
+    await world.ask("POST", f"customers/{ann}/photo", {})
+    await rows.until(Message, 2, author=Author.CUSTOMER)
+    assert await asyncio.to_thread(decider.pending) == [], "nothing to read"
+    assert len(rows.all(DeliveryRow, chat_id=ann, key=f"answer:{said.id}")) == 0
+
+
 async def test_a_file_is_passed_on_and_never_downloaded(bot: Running, world: World) -> None:
     ann = await world.customer("Ann")
     for kind in ("photo", "document", "voice"):
