@@ -15,6 +15,7 @@ from classifier.calibration import expected_calibration_error, reliability
 from classifier.data import Example
 from classifier.likeness import seen_first
 from classifier.thresholds import falling_threshold
+from classifier.upset import NEGATIVE, NEGATIVE_CONFIDENCE, upset
 from classifier.vocabulary import OOS, OUT_OF_SCOPE, Prediction, one_label
 
 WORST_CONFUSIONS = 20
@@ -136,7 +137,11 @@ def _once(rows: Iterable[tuple[str, str]]) -> Bools:
     return np.array(seen_first(rows), dtype=bool)
 
 
-def evaluate(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, Any]:
+def evaluate(
+    predictions: Sequence[Prediction],
+    examples: Sequence[Example],
+    negative_confidence: float = NEGATIVE_CONFIDENCE,
+) -> dict[str, Any]:
     """Measures of `predictions` for `examples`, in the same order, ready for JSON.
 
     Each head is measured on the rows that carry its label; `oos` and `out_of_scope` count as one
@@ -165,11 +170,13 @@ def evaluate(predictions: Sequence[Prediction], examples: Sequence[Example]) -> 
     ood_recall, ood_false_alarms: share of the out-of-scope rows, and of the in-scope ones, that
         the model takes for out of scope
     ood_answered: share of out-of-scope rows that could be answered automatically
-    intents: precision, recall, f1, support and predicted by intent
+    intents: precision, recall, f1, support and predicted by intent, and `answered`: the share of
+        its rows that could be answered automatically, rightly or not
     confusions: the most frequent pairs of true and predicted intent, with their count
 
     and `sentiment_rows`, `sentiment_accuracy`, `sentiment_macro_f1`, `sentiment_ece`,
-    `sentiments`. A head without rows, or that the model lacks, has none of its measures.
+    `sentiments`; where a row is negative `upset`, which is what `upset` finds at
+    `negative_confidence`. A head without rows, or that the model lacks, has none of its measures.
     """
     if len(predictions) != len(examples):
         raise ValueError(f"{len(predictions)} predictions for {len(examples)} examples")
@@ -185,6 +192,8 @@ def evaluate(predictions: Sequence[Prediction], examples: Sequence[Example]) -> 
             "sentiment_ece": expected_calibration_error(sentiments.confidence, sentiments.correct),
             "sentiments": table,
         }
+        if NEGATIVE in sentiments.truth:
+            measures["upset"] = upset(sentiments, negative_confidence)
     return measures
 
 
@@ -219,6 +228,9 @@ def _intent_measures(intents: IntentOutcomes) -> dict[str, Any]:
             "ood_false_alarms": float(taken_out[in_scope].mean()),
             "ood_answered": float(answered[~in_scope].mean()),
         }
+    truth = np.array(intents.truth, dtype=object)
+    for name, row in table.items():
+        row["answered"] = int(answered[truth == name].sum()) / max(row["support"], 1)
     measures["intents"] = table
     measures["confusions"] = [
         {"true": true, "predicted": predicted, "count": count}

@@ -134,7 +134,10 @@ def cross_validate(
             summary["mean"][name] = statistics.fmean(values)
             summary["sd"][name] = statistics.stdev(values) if len(values) > 1 else 0.0
     measuring = [example for example in examples if example.measures]
-    measures = {**evaluate(pooled, measuring), "cross_validation": summary}
+    measures = {
+        **evaluate(pooled, measuring, (recipe or Recipe()).negative_confidence),
+        "cross_validation": summary,
+    }
     if unknown:
         measures["unknown_labels"] = dict(unknown.most_common())
     return pooled, measures

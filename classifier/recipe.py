@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from classifier.upset import NEGATIVE_CONFIDENCE
+
 FEW = 400
 """Below this many examples the sentiment counts twice."""
 SMALL = 1200
@@ -49,6 +51,7 @@ class Recipe:
     target_error: share of automatic answers that may be wrong, which sets the thresholds
     target_errors: the same for single intents
     never_answered: intents that people answer, however sure the model is of them
+    negative_confidence: from where a text counts as upset; figures are of it, the model is not
     seed: of shuffling, initial heads and dropout
     """
 
@@ -76,6 +79,7 @@ class Recipe:
     target_error: float = 0.05
     target_errors: Mapping[str, float] = field(default_factory=dict)
     never_answered: tuple[str, ...] = ()
+    negative_confidence: float = NEGATIVE_CONFIDENCE
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -96,6 +100,7 @@ class Recipe:
             check(name, value is None or value >= 0, "at least 0")
         check("folds", self.folds is None or self.folds >= 2, "at least 2")
         check("max_tokens", self.max_tokens >= 4, "at least 4")
+        check("negative_confidence", 0 < self.negative_confidence <= 1, "above 0 and at most 1")
         for name, error in {"": self.target_error, **self.target_errors}.items():
             if not 0 < error < 0.5:
                 of = f" of {name}" if name else ""

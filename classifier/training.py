@@ -7,6 +7,7 @@ trained on (`held_out.py`).
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import time
@@ -153,10 +154,11 @@ def train_to_directory(
         scope = replace(scope, layers=layers)
     final = Classifier(backend, tokenizer, labels, calibration, about, scope, neighbours)
     validated = _predicted(held_out, final)
+    measured = functools.partial(evaluate, negative_confidence=settled.negative_confidence)
     metrics = {
         "version": version,
-        "validation": evaluate(validated, asked_of) if validated else {},
-        "test": evaluate(final([e.text for e in test]), test) if test else None,
+        "validation": measured(validated, asked_of) if validated else {},
+        "test": measured(final([e.text for e in test]), test) if test else None,
         "test_hash": content_hash(test) if test else None,
         "int8": int8.as_dict(),
         "threshold": calibration.threshold,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import rundir
-from cli.compose import check_store, load_settings, open_store
+from cli.compose import check_store, load_pack, load_settings, open_store
 from cli.errors import MISCONFIGURED, CommandError, MisconfiguredError
 from cli.options import finite
 from cli.screen import JsonOption, notices, percent, print_json, results
@@ -23,6 +23,7 @@ from cli.simulated import Simulator
 from cli.up import STARTER, TRAINS_STARTER
 
 if TYPE_CHECKING:
+    from desk.pack import Pack
     from desk.settings import Settings
     from desk.store import Store
 
@@ -65,7 +66,10 @@ def chat(
     with _pipeline(settings) as url:
         store = open_store(settings)
         check_store(store)
-        customer = Customer(Simulator(url), store, timeout)
+        pack = None
+        with suppress(CommandError):  # one that is being edited hinders no running desk
+            pack = load_pack(settings)
+        customer = Customer(Simulator(url), store, pack, timeout)
         if text is None:
             _converse(customer, explain)
             return
@@ -79,8 +83,11 @@ def chat(
 class Customer:
     """A new customer of the simulator, whom nobody has met before."""
 
-    def __init__(self, simulator: Simulator, store: Store, timeout: float) -> None:
+    def __init__(
+        self, simulator: Simulator, store: Store, pack: Pack | None, timeout: float
+    ) -> None:
         self._simulator, self._store, self._timeout = simulator, store, timeout
+        self._pack = pack
         # The database remembers customers of earlier simulators, who were counted from 1001.
         self.id = FIRST_ID + secrets.randbelow(FIRST_ID)
         simulator.post("/sim/customers", {"first_name": "Casey", "id": self.id})
@@ -145,19 +152,35 @@ class Customer:
             if row is None or row.state is MessageState.PENDING:
                 return None
             _, decision, prediction = row
+            intent = prediction.intent if prediction else None
             return {
-                "intent": prediction.intent if prediction else None,
+                "intent": intent,
                 "confidence": prediction.confidence if prediction else None,
                 "sentiment": prediction.sentiment if prediction else None,
                 "decision": str(decision.action) if decision else None,
                 "rule": decision.rule if decision else None,
                 "model": prediction.model if prediction else None,
                 "threshold": prediction.threshold if prediction else None,
+                "advice_from": _advice_from(intent, self._pack),
                 "scope": prediction.scope if prediction else None,
                 "scope_threshold": prediction.scope_threshold if prediction else None,
                 "language": prediction.language if prediction else None,
                 "neighbours": prediction.neighbours if prediction else [],
             }
+
+
+def _advice_from(intent: str | None, pack: Pack | None) -> float | None:
+    """From which confidence on the bot says what to do until a person is there, about an intent
+    that always gets one; None for any other, and where the pack has nothing to say."""
+    from desk import policy
+    from desk.pack import Escalate
+
+    if pack is None or intent is None:
+        return None
+    known = pack.intents.get(intent)
+    if known is None or known.escalate is not Escalate.ALWAYS or known.answer is None:
+        return None
+    return policy.threshold(intent, None, pack)
 
 
 @contextmanager
@@ -295,6 +318,8 @@ def _print_explanation(exchange: dict[str, Any]) -> None:
     line(f"why: {say('rule-' + exchange['rule'])}")
     confidence, threshold = _compared(exchange["confidence"], exchange["threshold"])
     line(f"the model's threshold: {threshold} (confidence {confidence})")
+    if (advice := exchange.get("advice_from")) is not None:
+        line(f"always for people; what to do until one is there is said from {advice:.0%} on")
     scope, least = _compared(exchange["scope"], exchange["scope_threshold"])
     line(f"scope: {scope} (from {least} on)")
     line(f"other language: {exchange['language'] or '–'}")

@@ -20,6 +20,7 @@ from cli.errors import LEARNING, TELEGRAM, CommandError
 from cli.findings import Finding, Status
 from cli.lives import signs_of_life
 from cli.processes import PROCESSES
+from cli.standing import promotion, usable_desk
 
 if TYPE_CHECKING:
     from desk.flow.desk import Desk
@@ -43,7 +44,7 @@ def all_checks(settings: Settings) -> Iterator[Finding]:
     for check in (
         *(torch, env_file, retention, pack, database, clock, redis, models, learnt),
         *(base_model, unread, telegram, port, metrics, erased, disk),
-        *(labels, work, waiting, turns, signs_of_life),
+        *(labels, work, waiting, turns, promotion, signs_of_life),
     ):
         try:
             yield from check(settings)
@@ -62,18 +63,6 @@ def _hindered(check: str, error: OSError) -> Finding:
     return Finding(check, Status.FAIL, f"{where}{error.strerror or error}", hint)
 
 
-def _usable_desk(settings: Settings) -> Desk | None:
-    """The desk, if database and pack are in order: they have findings of their own if not."""
-    from cli.compose import open_desk
-
-    if settings.database_file is not None and not settings.database_file.exists():
-        return None
-    try:
-        return open_desk(settings)
-    except CommandError:
-        return None
-
-
 def _of_desk(
     check: Callable[[Settings, Desk], Iterator[Finding]],
 ) -> Callable[[Settings], Iterator[Finding]]:
@@ -81,7 +70,7 @@ def _of_desk(
 
     @functools.wraps(check)
     def of_desk(settings: Settings) -> Iterator[Finding]:
-        desk = _usable_desk(settings)
+        desk = usable_desk(settings)  # database and pack have findings of their own if not
         if desk is None:
             return
         try:

@@ -7,7 +7,7 @@ import io
 import os
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,9 +48,10 @@ def classify(
     if streamed and sys.stdin is None:  # as Python has it where the shell closed it: <&-
         raise MisconfiguredError("Standard input is closed; - reads the texts from there.")
     classifier = load_model(settings, model)
+    left = classifier.calibration.never_answered
 
     def said(prediction: Prediction) -> str:
-        lines = [_line(prediction), *(_reasons(prediction) if explain else ())]
+        lines = [_line(prediction), *(_reasons(prediction, left) if explain else ())]
         return harmless("\n".join(lines))
 
     if streamed:
@@ -110,7 +111,8 @@ def _line(prediction: Prediction) -> str:
     return "\t".join(parts)
 
 
-def _reasons(prediction: Prediction) -> Iterator[str]:
+def _reasons(prediction: Prediction, left_to_people: Collection[str]) -> Iterator[str]:
+    from desk.pack import Policy
     from desk.percent import compared
 
     if prediction.intent is not None and prediction.threshold is not None:
@@ -119,6 +121,12 @@ def _reasons(prediction: Prediction) -> Iterator[str]:
         never = prediction.threshold >= 1
         answered = "never answered unasked" if never else f"answered from {least} on"
         yield f"  confidence {confidence} ({answered})"
+        if prediction.intent.name in left_to_people:
+            usual = f"{Policy().threshold:.0%}"
+            yield (
+                f"  left to people: what to do until one is there is said from {usual} on, or from "
+                "the pack's own threshold, if the pack has an answer to it"
+            )
     if prediction.scope is not None and prediction.scope_threshold is not None:
         scope, least = compared(prediction.scope, prediction.scope_threshold)
         yield f"  scope {scope} (from {least} on)"

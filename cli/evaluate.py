@@ -123,6 +123,7 @@ def evaluate(
             from classifier.report import write_report
 
             told = [f"{n:,} of them repeat a text: bounds count it once." for n in repeats.values()]
+            told += [f"{said}." for said in _upset(measures)]
             files = write_report(
                 out,
                 predictions,
@@ -150,7 +151,7 @@ def _measure(
     classifier = load_model(settings, model)
     unknown = warn_of(classifier, examples, source)
     predictions = classifier([example.text for example in examples])
-    measures = measure(predictions, examples)
+    measures = measure(predictions, examples, _negative_confidence(settings))
     if measures.keys() <= {"examples"}:
         raise MisconfiguredError(
             f"There is nothing to measure: the model and {source} have neither intents nor "
@@ -159,6 +160,18 @@ def _measure(
     if unknown:
         measures["unknown_labels"] = unknown
     return classifier.version, predictions, measures
+
+
+def _negative_confidence(settings: ModelSettings) -> float:
+    """From where the pack takes a customer for upset; where it can't be read, from where one does
+    that says nothing of it: a model can be measured without a pack."""
+    from classifier.upset import NEGATIVE_CONFIDENCE
+    from desk.pack import PackError, load
+
+    try:
+        return load(settings.pack_dir).policy.negative_confidence
+    except PackError:
+        return NEGATIVE_CONFIDENCE
 
 
 def _cross_validate(
@@ -189,6 +202,19 @@ def _cross_validate(
     return predictions, measures
 
 
+def _upset(measures: dict[str, Any]) -> list[str]:
+    """How many upset texts would be noticed, and how many from other confidences on."""
+    from classifier.upset import upset_sentence
+
+    found = measures.get("upset")
+    if found is None:
+        return []
+    steps = [row for row in found["at"] if row["confidence"] != found["confidence"]]
+    others = ", ".join(f"{r['confidence']:g}: {r['seen']:,} and {r['mistaken']:,}" for r in steps)
+    said = upset_sentence(found)
+    return [said[:1].upper() + said[1:], f"With another negative_confidence: {others}"]
+
+
 def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:
     from rich.table import Column, Table
 
@@ -206,6 +232,8 @@ def _print_measures(title: str, source: Path, measures: dict[str, Any]) -> None:
             remark = f"[dim]{meaning}[/]" if meaning else ""
             spread = f"{spread:>16}  " if folds else ""
             console.print(f"  {name:<20} {_shown(name, measures[name]):>7}  {spread}{remark}")
+    for said in _upset(measures):
+        console.print(f"  {said}", markup=False)
     if folds:
         console.print(
             "[dim]  First of all folds together; then mean ± standard deviation of the folds.[/]"

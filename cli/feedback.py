@@ -51,7 +51,10 @@ def _moment(text: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-By = Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only this operator's.")]
+By = Annotated[
+    str | None,
+    typer.Option(metavar="ID|NAME", help="Only this operator's, or the customer's of that id."),
+]
 Intent = Annotated[str | None, typer.Option(metavar="NAME", help="Only those with this intent.")]
 Since = Annotated[
     datetime | None,
@@ -87,6 +90,7 @@ def list_(
                     "id": word.id,
                     "at": word.at.isoformat(),
                     "by": word.operator_id,
+                    "customer": word.customer_id,
                     "who": word.who,
                     "kind": str(word.kind),
                     "text": word.text,
@@ -161,7 +165,8 @@ def export(
 
 @feedback.command(
     epilog="Example: frontdesk feedback withdraw 17 21\n\n"
-    "Example: frontdesk feedback withdraw --by 9003 --since 2026-03-02"
+    "Example: frontdesk feedback withdraw --by 9003 --since 2026-03-02\n\n"
+    "Example: frontdesk feedback withdraw --intent refund --before 2026-03-02"
 )
 def withdraw(
     ids: Annotated[
@@ -169,27 +174,45 @@ def withdraw(
         typer.Argument(metavar="[ID]...", min=1, max=LARGEST_ID, help="As `list` shows them."),
     ] = None,
     by: By = None,
+    intent: Intent = None,
     since: Since = None,
+    before: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=_moment, metavar="DATE|DAYS", help="Only from before that day (UTC), likewise."
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Have labels and moods teach no more: these, or all of an operator. They stay as a record.
+    """Have labels and moods teach no more: these, or all of a person or of an intent. They stay as
+    a record.
 
     Whoever labels such a message anew teaches again.
     """
     from desk.flow import teaching
 
-    if bool(ids) == (by is not None):
+    chosen = by is not None or intent is not None
+    if bool(ids) == chosen:
         raise MisconfiguredError(
-            "Name what to withdraw by its ids, or whose labels and moods with --by."
+            "Name what to withdraw by its ids, or whose labels and moods with --by, or those of "
+            "one intent with --intent."
         )
-    if since is not None and by is None:
-        raise MisconfiguredError("--since goes with --by: ids say already what is meant.")
+    if not chosen and (since is not None or before is not None):
+        raise MisconfiguredError(
+            "--since and --before go with --by or --intent: ids say already what is meant."
+        )
     desk = open_desk(load_settings())
+    if intent is not None:
+        _refuse_unknown(desk, intent)
     with wrong_name():
-        meant = ids or teaching.labels_of(desk, teaching.the_operator(desk, by or ""), since)
-    if meant and not yes and (by is not None or len(meant) > UNASKED):
-        _ask(f"Withdraw {len(meant):,} labels and moods{f' of {shown(by)}' if by else ''}?")
+        which = teaching.Which() if by is None else teaching.whose(desk, by)
+        which = replace(which, intent=intent, since=since, before=before)
+        meant = ids or teaching.ids_of(desk, which)
+    if meant and not yes and (chosen or len(meant) > UNASKED):
+        whose = f" of {shown(by)}" if by else ""
+        under = f" under {shown(intent)}" if intent else ""
+        _ask(f"Withdraw {len(meant):,} labels and moods{whose}{under}?")
     with wrong_name():
         number = teaching.withdraw(desk, meant)
     if json_:
@@ -219,7 +242,7 @@ def _words(
     from workers.training_data import that_count
 
     with wrong_name():
-        operator_id = None if by is None else teaching.the_operator(desk, by)
+        which = teaching.Which() if by is None else teaching.whose(desk, by)
     if intent is not None:
         _refuse_unknown(desk, intent)
     # What a run would train on now: so nobody's rules are told here a second time.
@@ -231,7 +254,7 @@ def _words(
     to_train_on, _ = set_aside(learned, [*examples, *test])
     return teaching.words(
         desk,
-        teaching.Which(operator_id, intent, since),
+        replace(which, intent=intent, since=since),
         heard=heard,
         counting=that_count(examples, to_train_on, test),
         aside=set(learned) - set(to_train_on),
@@ -261,13 +284,15 @@ def _refuse_unknown(desk: Desk, intent: str) -> None:
 def _print(found: list[Word]) -> None:
     console = results()
     console.print(
-        f"[bold]{'id':>6}  {'when (UTC)':<16}  {'who':<16}  {'kind':<14}  {'text':<{WIDTH}}  "
+        f"[bold]{'id':>6}  {'when (UTC)':<16}  {'who':<20}  {'kind':<14}  {'text':<{WIDTH}}  "
         "label → what becomes of it[/]"
     )
     for word in found:
-        who, text = _short(word.who, 16), _short(word.text, WIDTH) or "(erased)"
+        # A customer has no name here: their id says whom to ban, and whose words to withdraw.
+        named = word.who if word.customer_id is None else f"{word.who} {word.customer_id}"
+        who, text = _short(named, 20), _short(word.text, WIDTH) or "(erased)"
         line = (
-            f"{word.id:>6}  {word.at:%Y-%m-%d %H:%M}  {who:<16}  {word.kind:<14}  {text:<{WIDTH}}  "
+            f"{word.id:>6}  {word.at:%Y-%m-%d %H:%M}  {who:<20}  {word.kind:<14}  {text:<{WIDTH}}  "
             f"{word.intent or word.sentiment or '–'} → {word.outcome}"
         )
         console.print(shown(line), markup=False)

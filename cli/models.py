@@ -10,6 +10,7 @@ import typer
 from cli.compose import load_settings, read_pack_settings
 from cli.errors import MisconfiguredError, wrong_argument
 from cli.screen import JsonOption, notices, percent, print_json, results
+from cli.standing import Standing, desk_of_verdicts, moment, standing, told
 
 if TYPE_CHECKING:
     from classifier.registry import Version
@@ -23,7 +24,9 @@ def list_(json_: JsonOption = False) -> None:
     from classifier import registry
 
     settings = read_pack_settings()
-    found = _rows(registry.versions(settings.models_dir))
+    versions = registry.versions(settings.models_dir)
+    stands = _standing(settings.models_dir)
+    found = _rows(versions, stands)
     if json_:
         print_json(found)
         return
@@ -39,7 +42,8 @@ def list_(json_: JsonOption = False) -> None:
         where = "(validation)" if row["measured_on"] == "validation" else ""
         if row["another_test"]:
             where = "(another test)"
-        line = f"{row['version']:<24} {accuracy:>7} {f1:>10}  {role:<9} {where}".rstrip()
+        notes = " ".join(filter(None, (where, _told(row, stands))))
+        line = f"{row['version']:<24} {accuracy:>7} {f1:>10}  {role:<9} {notes}".rstrip()
         console.print(line, markup=False)
     another = ""
     if any(row["another_test"] for row in found):
@@ -48,6 +52,35 @@ def list_(json_: JsonOption = False) -> None:
         "[dim]intent: accuracy, sentiment: macro-F1; on the test set; on held-out examples "
         f"where it says (validation){another}: these do not compare with the others[/]"
     )
+    for what, hint in told(stands):
+        console.print(f"{what[:1].upper()}{what[1:]}: {hint}", markup=False)
+
+
+def _standing(folder: Path) -> Standing:
+    """With what the gate said, where there is a database; the versions are listed without."""
+    from classifier.artifact import ModelError
+
+    desk = desk_of_verdicts()
+    try:
+        return standing(folder, desk)
+    except ModelError as error:
+        notices().print(str(error), markup=False)
+        return Standing()
+    finally:
+        if desk is not None:
+            desk.store.dispose()
+
+
+BY = {"hand": "by hand", "run": "by a run", "rollback": "by a rollback"}
+
+
+def _told(row: dict[str, Any], stands: Standing) -> str:
+    """Since when and how it serves, or what the gate said of it."""
+    if row["champion"] and stands.since is not None:
+        return f"serves since {moment(stands.since)} {BY[stands.by or 'hand']}"
+    if row["verdict"] == "rejected":
+        return f"rejected ({row['reason']})"
+    return row["verdict"] or ""
 
 
 @models.command(epilog="Example: frontdesk models promote 20261123-143000-ab12cd")
@@ -142,8 +175,8 @@ def _check_predicts(path: Path) -> None:
         ) from error
 
 
-def _rows(versions: list[Version]) -> list[dict[str, Any]]:
-    found = [_row(version) for version in versions]
+def _rows(versions: list[Version], stands: Standing) -> list[dict[str, Any]]:
+    found = [_row(version, stands) for version in versions]
     champion = next((row for row in found if row["champion"]), None)
     for row in found:
         row["another_test"] = champion is not None and _on_another_test(row, champion)
@@ -159,7 +192,9 @@ def _on_another_test(row: dict[str, Any], champion: dict[str, Any]) -> bool:
     return bool(row[kept] != champion[kept])
 
 
-def _row(version: Version) -> dict[str, Any]:
+def _row(version: Version, stands: Standing) -> dict[str, Any]:
+    verdict = stands.verdicts.get(version.name)
+    since = stands.since if version.is_champion else None
     # The test set where it was measured on one, else what was held out of its training data.
     kinds = ("test", "validation")
     measured = {kind: found for kind in kinds if (found := _part(version.metrics, kind))}
@@ -177,6 +212,10 @@ def _row(version: Version) -> dict[str, Any]:
         "in_scope_accuracy": measures.get("in_scope_accuracy"),
         "sentiment_macro_f1": measures.get("sentiment_macro_f1"),
         "examples": version.metrics.get("examples"),
+        "verdict": None if verdict is None else "passed" if verdict.waits else str(verdict.state),
+        "reason": None if verdict is None else verdict.reason,
+        "serves_since": None if since is None else since.isoformat(),
+        "serves_by": stands.by if version.is_champion else None,
         "path": str(version.path),
     }
 

@@ -183,14 +183,13 @@ def tell_repeats(examples: list[Example], source: Path | str, what: str) -> dict
     return {"repeats": repeats}
 
 
-def evidence_sentence(evidence: dict[str, int]) -> str:
-    """Why a target is not proven: how much is there to prove it by, and how much it takes."""
+def evidence_sentence(evidence: dict[str, int], kind: str = "held-out answers") -> str:
+    """Why a target is not proven: how much of that kind is there to prove it by, and how much it
+    takes."""
     answers, needed = evidence["answers"], evidence["needed"]
     if answers < needed:
-        return (
-            f"{answers:,} held-out answers could prove it; {needed:,} without an error are needed"
-        )
-    return f"of {answers:,} held-out answers that could prove it, {evidence['wrong']:,} are wrong"
+        return f"{answers:,} {kind} could prove it; {needed:,} without an error are needed"
+    return f"of {answers:,} {kind} that could prove it, {evidence['wrong']:,} are wrong"
 
 
 def _labels(examples: list[Example]) -> set[str]:

@@ -12,7 +12,7 @@ from cli.compose import load_settings, open_desk
 from cli.screen import JsonOption, percent, print_json, results, shown
 
 if TYPE_CHECKING:
-    from desk.flow.reporting import Report
+    from desk.flow.reporting import OfIntent, OfModel, Report
 
 SHOWN = 10
 """Intents, and errors, on the screen; --json has them all."""
@@ -66,6 +66,13 @@ def _print(found: Report, title: str) -> None:
         console.print(f"{silent:>7,}          left to people:")
         _print_rules(found.rules[Action.SILENT])
     console.print(f"Thumbs: {found.thumbs_up:,} up, {found.thumbs_down:,} down")
+    if len(found.models) > 1:
+        heads = f"{'model':<24} {'decided':>8} {'answered':>8} {'👎':>5} {'wrong':>12}"
+        console.print(f"[bold]{heads}[/]")
+        for model in found.models:
+            wrong = _wrong(model)
+            line = f"{model.model:<24} {model.decided:>8,} {model.answered:>8,} "
+            console.print(shown(f"{line}{model.thumbs_down:>6,} {wrong:>12}"), markup=False)
     if not found.labelled:
         return
     right = found.labelled - len(found.wrong)
@@ -84,6 +91,10 @@ def _print(found: Report, title: str) -> None:
         console.print(shown(line), markup=False)
 
 
+def _wrong(each: OfIntent | OfModel) -> str:
+    return f"{each.wrong:,} of {each.labelled:,}" if each.labelled else "–"
+
+
 def _print_rules(rules: dict[str, int]) -> None:
     for rule, number in rules.items():
         results().print(shown(f"{number:>15,}  {rule}"), markup=False)
@@ -93,6 +104,6 @@ def _print_intents(found: Report) -> None:
     console = results()
     console.print(f"\n[bold]{'predicted':<30} {'times':>6} {'answered':>8} {'wrong':>12}[/]")
     for each in found.intents[:SHOWN]:
-        wrong = f"{each.wrong:,} of {each.labelled:,}" if each.labelled else "–"
+        wrong = _wrong(each)
         line = f"{each.intent:<30} {each.predicted:>6,} {each.answered:>8,} {wrong:>12}"
         console.print(shown(line), markup=False)

@@ -104,10 +104,14 @@ def thresholds(
         scope = {"intent": intent} if intent else {}
         print_json({"model": classifier.version, "data": str(source), **scope, **found, **repeats})
     else:
-        _print(f"Model {classifier.version} on {found['rows']:,} texts of {source}", found, intent)
+        title = f"Model {classifier.version} on {found['rows']:,} texts of {source}"
+        # What was proven is of all intents, and of the target that it was trained for.
+        proven = promised.held_out if promised.promise and not intent and wanted >= own else 0
+        _print(title, found, intent, proven)
 
 
-def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
+def _print(title: str, found: dict[str, Any], intent: str | None, proven_on: int) -> None:
+    """`proven_on`: on how many held-out examples training proved the target; 0 where it did not."""
     from rich.table import Column, Table
 
     from classifier.rounding import shown_threshold
@@ -142,8 +146,17 @@ def _print(title: str, found: dict[str, Any], intent: str | None) -> None:
         console.print(table)
     console.print(f"[bold]For at most {percent(found['target'])} wrong[/]")
     if found["chosen"] is None:
+        evidence = found["evidence"]
+        why = evidence_sentence(evidence, "answers to these texts")
+        if proven_on:
+            few = evidence["answers"] < evidence["needed"]
+            against = "these texts alone are too few to" if few else "these texts alone don't"
+            why += (
+                f". The training proved it for the model's own thresholds, on {proven_on:,} "
+                f"held-out examples; {against} prove it again"
+            )
         console.print(
-            f"  no threshold promises it: {evidence_sentence(found['evidence'])}. More texts may "
+            f"  no threshold promises it: {why}. More texts may "
             "change that, or a model of more examples, or a higher target_error (--target); an "
             "intent's own threshold in pack.yml answers at your own risk"
         )

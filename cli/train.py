@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from classifier.recipe import Recipe
     from desk.settings import ModelSettings, Settings
 
+RARELY = 0.2
+"""The share of an intent's texts below which it is hardly answered at all."""
 LARGEST_SEED = 2**63 - 1
 """torch takes no larger one."""
 REASONS = {
@@ -156,7 +158,24 @@ def _from_file(
         metrics, path = _fit(settings, examples, test_examples, out, recipe, quiet)
     promoted = out is None and _become_first_champion(settings.models_dir, path.name)
     intents = len({e.intent for e in examples if e.intent})
-    return {"model": str(path), "promoted": promoted, "intents": intents, **metrics}
+    rarely = _rarely_answered(metrics, recipe)
+    told = {"intents": intents, "rarely_answered": rarely}
+    return {"model": str(path), "promoted": promoted, **told, **metrics}
+
+
+def _rarely_answered(metrics: dict[str, Any], recipe: Recipe) -> list[str]:
+    """The intents of whose held-out texts fewer than `RARELY` would be answered, where any are; but
+    for those that people always answer."""
+    from classifier.vocabulary import OUT_OF_SCOPE
+
+    if metrics["promise"] is None:
+        return []
+    left = OUT_OF_SCOPE.union(recipe.never_answered)
+    return [
+        name
+        for name, row in metrics["validation"].get("intents", {}).items()
+        if name not in left and row["support"] and row["answered"] < RARELY
+    ]
 
 
 def _refuse_pointers(out: Path, models: Path) -> None:
@@ -314,17 +333,14 @@ def _print_result(result: dict[str, Any], of_pack: bool) -> None:
         _print_run(result)
         return
     console.print(f"Model {result['model']} trained in {result['seconds']:.0f} s", markup=False)
-    for name in ("validation", "test"):
-        measures = result.get(name) or {}
-        if measures:
-            console.print(
-                f"  {name:<11} intent {percent(measures.get('accuracy'))} · "
-                f"sentiment macro-F1 {percent(measures.get('sentiment_macro_f1'))}"
-            )
+    _print_figures(result)
     if not result["intents"]:
         console.print("  it knows no intents, so nothing is answered automatically")
     elif result["promise"] is not None:
         console.print(f"  {result['promise']}", markup=False)
+        if rarely := result["rarely_answered"]:
+            said = f"  Of the held-out texts answered in under a fifth: {', '.join(rarely)}"
+            console.print(said, markup=False)
     else:
         share = f"{100 * result['target_error']:.3g} %"
         # With --data the pack is not read, whatever it allows.
@@ -339,6 +355,39 @@ def _print_result(result: dict[str, Any], of_pack: bool) -> None:
         console.print("It is the champion now: workers take it over within a second.")
     elif Path(result["model"]).name == result.get("version"):
         console.print(f"To let it serve: frontdesk models promote {result['version']}")
+    else:
+        data = "" if of_pack else " --data FILE (labelled texts that are not in the training data)"
+        console.print(
+            f"Measure it: frontdesk evaluate --model {result['model']}{data}", markup=False
+        )
+        also = "" if of_pack else " (and without --data, for the pack's intents and rules)"
+        console.print(f"To get a model that can serve, train without --out{also}")
+
+
+def _print_figures(result: dict[str, Any]) -> None:
+    from classifier.upset import upset_sentence
+
+    console = results()
+    upset: dict[str, Any] = {}
+    for name in ("validation", "test"):
+        measures = result.get(name) or {}
+        if not measures:
+            continue
+        answers = ""
+        if result["promise"] is not None:
+            answers = f" · would answer {percent(measures.get('coverage'))} of these texts"
+        console.print(
+            f"  {name:<11} intent {percent(measures.get('accuracy'))} · "
+            f"sentiment macro-F1 {percent(measures.get('sentiment_macro_f1'))}{answers}"
+        )
+        if "upset" in measures:
+            upset = measures["upset"]
+            console.print(f"{'':<14}{upset_sentence(upset)}")
+    if upset and 2 * upset["seen"] < upset["texts"]:
+        console.print(
+            "  Few of the upset are seen, so few of them get a person: docs/packs.md (Upset "
+            "customers) has what to do"
+        )
 
 
 def _print_run(result: dict[str, Any]) -> None:

@@ -37,6 +37,20 @@ class OfIntent:
 
 
 @dataclass(frozen=True, slots=True)
+class OfModel:
+    """What became of the messages that one version of the model read."""
+
+    model: str
+    decided: int
+    answered: int
+    """By the bot, at once."""
+    thumbs_down: int
+    labelled: int
+    wrong: int
+    """As in `OfIntent`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A message of which people said what it was, and what the model had said."""
 
@@ -47,6 +61,7 @@ class Judged:
     intent: str
     """What people say it was."""
     by: FeedbackKind
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,8 @@ class Report:
     """The newest first; of the messages `labelled`."""
     intents: list[OfIntent]
     """The most frequent first; under their names of today, as all of these."""
+    models: list[OfModel]
+    """By version, the oldest first."""
 
     @property
     def asked(self) -> int:
@@ -99,10 +116,15 @@ def report(desk: Desk, since: datetime) -> Report:
         rules, small_talk = _rules(session, in_time, talk)
         predicted = _predicted(session, in_time, names)
         labels = _labels(session, in_time, names)
-        thumbs = _thumbs(session, since)
+        last_thumbs = _thumbs(session, since)
+        read = _read(session, in_time)
     wrong = [each for each in labels if each.predicted != each.intent]
     labelled = Counter(each.predicted for each in labels)
     mistaken = Counter(each.predicted for each in wrong)
+    thumbs = Counter(kind for kind, _ in last_thumbs)
+    disliked = Counter(m for kind, m in last_thumbs if kind is FeedbackKind.THUMB_DOWN)
+    told = Counter(each.model for each in labels)
+    untrue = Counter(each.model for each in wrong)
     return Report(
         customers=customers,
         conversations=conversations,
@@ -116,6 +138,10 @@ def report(desk: Desk, since: datetime) -> Report:
         intents=[
             OfIntent(intent, number, answered, labelled[intent], mistaken[intent])
             for intent, number, answered in predicted
+        ],
+        models=[
+            OfModel(model, number, answered, disliked[model], told[model], untrue[model])
+            for model, number, answered in read
         ],
     )
 
@@ -164,6 +190,21 @@ def _predicted(
     return [(intent, times, answers[intent]) for intent, times in ranked]
 
 
+def _read(session: Session, in_time: ColumnElement[bool]) -> list[tuple[str, int, int]]:
+    """Each version, how many messages it read, and how many of these were answered."""
+    number = func.count()
+    answered = func.count().filter(DecisionRow.action == Action.ANSWER)
+    rows = session.execute(
+        select(PredictionRow.model, number, answered)
+        .join(Message, Message.id == PredictionRow.message_id)
+        .join(DecisionRow, DecisionRow.message_id == Message.id)
+        .where(in_time)
+        .group_by(PredictionRow.model)
+        .order_by(PredictionRow.model)
+    )
+    return [(model, times, of_these) for model, times, of_these in rows]
+
+
 def _today(names: Mapping[str, str], intent: str | None) -> str:
     """An intent's name of today: its own where the pack knows it no longer."""
     return names.get(intent or "", intent or "")
@@ -189,6 +230,7 @@ def _labels(
             PredictionRow.confidence,
             Feedback.intent,
             Feedback.kind,
+            PredictionRow.model,
         )
         .select_from(Feedback)
         .join(Message, Message.id == Feedback.message_id)
@@ -199,24 +241,25 @@ def _labels(
         .order_by(Feedback.created_at, Feedback.id)
     )
     labels: dict[int, Judged] = {}
-    for message_id, at, words, words_before, predicted, confidence, intent, kind in rows:
+    for message_id, at, words, words_before, predicted, confidence, intent, kind, model in rows:
         known = labels.get(message_id)
         if known is None or AUTHORITY[kind] >= AUTHORITY[known.by]:
             text = whole_text(words, words_before)
-            labels[message_id] = Judged(
-                at, text, _today(names, predicted), confidence, _today(names, intent), kind
-            )
+            said, meant = _today(names, predicted), _today(names, intent)
+            labels[message_id] = Judged(at, text, said, confidence, meant, kind, model)
     return list(labels.values())
 
 
-def _thumbs(session: Session, since: datetime) -> Counter[FeedbackKind]:
-    """The last thumb on each answer; those of the menu have no prediction.
+def _thumbs(session: Session, since: datetime) -> list[tuple[FeedbackKind, str | None]]:
+    """The last thumb on each answer, and which version had read what it answered; those of the menu
+    have no prediction.
 
     Withdrawn ones, too: they say how customers liked an answer, whatever they would teach.
     """
     rows = session.execute(
-        select(Feedback.message_id, Feedback.kind)
+        select(Feedback.message_id, Feedback.kind, PredictionRow.model)
+        .outerjoin(PredictionRow, PredictionRow.message_id == Feedback.message_id)
         .where(Feedback.created_at >= since, Feedback.kind.in_(THUMBS))
         .order_by(Feedback.created_at, Feedback.id)
     )
-    return Counter(dict(rows.all()).values())
+    return list({message_id: (kind, model) for message_id, kind, model in rows}.values())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,21 @@ BY_HAND = "by_hand"
 LOOK_BACK = 1000
 """So many predictions, the latest, are looked through for what served before a moment."""
 ORDER_LOCK = 470_112_234  # any number but `desk.store.MIGRATION_LOCK`
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a run's model, why, and when."""
+
+    state: RunState
+    reason: str | None
+    at: datetime
+
+    @property
+    def waits(self) -> bool:
+        """Whether it passed the gate and was left to people."""
+        return self.reason in (HELD, BY_HAND)
+
 
 # Why the gate rejected, as its report says it: the text, and the figures in it.
 REJECTIONS = {
@@ -316,6 +332,21 @@ def get_run(desk: Desk, run_id: int) -> RunRow:
     if run is None:
         raise DeskError(f"There is no training run {run_id}.")
     return run
+
+
+def verdicts(desk: Desk, versions: Collection[str]) -> dict[str, Verdict]:
+    """What the gate said of each of these versions; without those that no run made."""
+    columns = (RunRow.version, RunRow.state, RunRow.report, RunRow.finished_at)
+    query = (
+        select(*columns)
+        .where(RunRow.version.in_(versions), RunRow.finished_at.is_not(None))
+        .order_by(RunRow.id)
+    )
+    with desk.store.reading() as session:
+        return {
+            version: Verdict(state, (report or {}).get("reason"), at)
+            for version, state, report, at in session.execute(query)
+        }
 
 
 def _change(desk: Desk, run_id: int, attempt: int, state: RunState, values: dict[str, Any]) -> bool:

@@ -59,6 +59,8 @@ class Word:
     at: datetime
     operator_id: int | None
     """None for a customer."""
+    customer_id: int | None
+    """The id on Telegram of whose word it is; None for an operator, and once they are erased."""
     who: str
     """The operator's name, or their id where nobody is known by it any more; or `customer`."""
     kind: FeedbackKind
@@ -80,6 +82,8 @@ class Which:
     operator_id: int | None = None
     intent: str | None = None
     since: datetime | None = None
+    before: datetime | None = None
+    customer_id: int | None = None
 
 
 def words(
@@ -144,10 +148,14 @@ def words(
         else:
             outcome = Outcome.OVERRULED
         operator_id = row.by if row.kind in OPERATORS_WORD else None
+        # The numbers of those who were erased are negative.
+        customer_id = row.by if operator_id is None and row.by > 0 else None
         who = "customer" if operator_id is None else name or str(operator_id)
         said = (row.kind, text, intent, row.sentiment)
         by_outcome = acts.get(act, False)
-        found.append(Word(row.id, row.created_at, operator_id, who, *said, outcome, by_outcome))
+        found.append(
+            Word(row.id, row.created_at, operator_id, customer_id, who, *said, outcome, by_outcome)
+        )
     return found
 
 
@@ -162,6 +170,21 @@ def _gives_no_label(row: Feedback, message: Message) -> Outcome | None:
     if row.kind is FeedbackKind.THUMB_UP and row.intent is None:
         return Outcome.SEVERAL
     return None
+
+
+def whose(desk: Desk, who: str) -> Which:
+    """The words of the operator whom an id or a name means, else those that the customer of that
+    id (on Telegram) chose or gave a thumb. Raises `DeskError` as `the_operator` does."""
+    try:
+        return Which(the_operator(desk, who))
+    except DeskError:
+        if not (who.isascii() and who.isdecimal() and len(who) <= LONGEST_ID):
+            raise
+        of_customer = Which(customer_id=int(who))
+        with desk.store.reading() as session:
+            if session.scalar(select(Feedback.id).where(*_those(desk, of_customer)).limit(1)):
+                return of_customer
+        raise
 
 
 def the_operator(desk: Desk, who: str) -> int:
@@ -182,7 +205,8 @@ def the_operator(desk: Desk, who: str) -> int:
     if not found:
         raise DeskError(
             f"No operator is “{who}”. `frontdesk operators list` has ids and names; who is no "
-            "operator any more is named by id, which `frontdesk feedback list` shows."
+            "operator any more, and a customer, is named by id, which `frontdesk feedback list` "
+            "shows."
         )
     if len(found) > 1:
         ids = ", ".join(map(str, found))
@@ -190,10 +214,9 @@ def the_operator(desk: Desk, who: str) -> int:
     return found[0]
 
 
-def labels_of(desk: Desk, operator_id: int, since: datetime | None) -> list[int]:
-    """The ids of all that an operator taught (since then) and that is not withdrawn."""
-    theirs = _those(desk, Which(operator_id, since=since))
-    query = select(Feedback.id).where(*theirs, Feedback.withdrawn_at.is_(None))
+def ids_of(desk: Desk, which: Which) -> list[int]:
+    """The ids of those words that are not withdrawn."""
+    query = select(Feedback.id).where(*_those(desk, which), Feedback.withdrawn_at.is_(None))
     with desk.store.reading() as session:
         return list(session.scalars(query))
 
@@ -232,9 +255,13 @@ def _those(desk: Desk, which: Which) -> list[ColumnElement[bool]]:
     if which.operator_id is not None:
         # An operator may be a customer, too, under the same id.
         conditions += [Feedback.by == which.operator_id, Feedback.kind.in_(OPERATORS_WORD)]
+    if which.customer_id is not None:
+        conditions += [Feedback.by == which.customer_id, Feedback.kind.not_in(OPERATORS_WORD)]
     if which.intent is not None:
         former = [name for name, now in desk.pack.names().items() if now == which.intent]
         conditions.append(Feedback.intent.in_([which.intent, *former]))
     if which.since is not None:
         conditions.append(Feedback.created_at >= which.since)
+    if which.before is not None:
+        conditions.append(Feedback.created_at < which.before)
     return conditions

@@ -16,6 +16,8 @@ from desk.validation.spelling import mistyped, spelt
 
 FEW_EXAMPLES = 20
 """Below this an intent is learned badly; see docs/packs.md."""
+FEW_NEGATIVE = 60
+"""The same of the sentiment that a desk acts on, and only where the model is sure; see there."""
 FEW_TESTS = 5
 """Below this an intent's figures on the test are chance."""
 FEW_OUT_OF_SCOPE = 100
@@ -221,11 +223,12 @@ def check_sentiments(train: DataFile, test: DataFile | None) -> None:
             f"{_MOODS_WANTED}",
         )
     for name in sorted(trained) if len(trained) > 1 else ():
-        if trained[name] < FEW_EXAMPLES:
+        few = FEW_NEGATIVE if name == "negative" else FEW_EXAMPLES
+        if trained[name] < few:
             train.warn(
                 Kind.FEW_EXAMPLES,
                 None,
-                f"sentiment {name} has {counted(trained[name])}; write at least {FEW_EXAMPLES}",
+                f"sentiment {name} has {counted(trained[name])}; write at least {few}",
             )
     if test is None or not trained:
         return

@@ -54,6 +54,7 @@ def test_measures_of_a_hand_made_case() -> None:
         "f1": 0.5,
         "support": 2,
         "predicted": 2,
+        "answered": 1.0,
     }
     assert measures["confusions"] == [
         {"true": "a", "predicted": "b", "count": 1},
@@ -256,6 +257,31 @@ def test_out_of_scope_rows_alone_have_neither_scope_measure() -> None:
     measures = evaluate([sure("out_of_scope")], [Example("t", "oos")])
     assert measures["accuracy"] == 1.0
     assert not {"in_scope_accuracy", "ece", "ood_auroc"} & measures.keys()
+
+
+def test_a_text_counts_as_seen_to_be_upset_from_the_confidence_on_that_is_asked_for() -> None:
+    said = (("negative", 0.8), ("negative", 0.6), ("neutral", 0.9), ("negative", 0.7))
+    moods = ("negative", "negative", "negative", "neutral")
+    predictions = [replace(sure("a"), sentiment=Scored(*each)) for each in said]
+    examples = [Example(f"t{n}", "a", mood) for n, mood in enumerate(moods)]
+    found = evaluate(predictions, examples)["upset"]
+    assert (found["texts"], found["others"]) == (3, 1)
+    assert (found["confidence"], found["seen"], found["mistaken"]) == (0.8, 1, 0)
+    assert [(row["seen"], row["mistaken"]) for row in found["at"]] == [
+        *((2, 1), (2, 1), (1, 1), (1, 0), (0, 0))
+    ]
+    found = evaluate(predictions, examples, 0.65)["upset"]
+    assert (found["seen"], found["mistaken"]) == (1, 1)
+    assert "upset" not in evaluate(predictions[3:], examples[3:]), "nobody is"
+
+
+def test_of_each_intent_the_share_is_told_that_would_be_answered() -> None:
+    rows = [("a", 0.9), ("a", 0.4), ("b", 0.9), ("b", 0.9)]
+    predictions = [sure("a", confidence, threshold=0.5) for _, confidence in rows]
+    examples = [Example(f"t{n}", intent) for n, (intent, _) in enumerate(rows)]
+    found = evaluate([*predictions, sure("c", 0.4)], [*examples, Example("t", "a")])["intents"]
+    answered = {name: row["answered"] for name, row in found.items()}
+    assert answered == {"a": pytest.approx(1 / 3), "b": 1.0, "c": 0.0}, "wrongly counts, too"
 
 
 def test_predictions_and_examples_must_be_as_many() -> None:

@@ -154,14 +154,17 @@ def test_a_fold_that_answered_nothing_is_not_counted_as_right(
 ) -> None:
     shares = iter([(0.5, 0.2), (0.0, None)])
 
-    def measured(predictions: Any, examples: Any) -> dict[str, Any]:
+    def measured(predictions: Any, examples: Any, *more: float) -> dict[str, Any]:
         coverage, wrong = next(shares, (0.25, 0.2))
-        return evaluate(predictions, examples) | {"coverage": coverage, "coverage_error": wrong}
+        measures = evaluate(predictions, examples, *more)
+        return measures | {"coverage": coverage, "coverage_error": wrong}
 
     monkeypatch.setattr(folds_module, "evaluate", measured)
+    recipe = replace(TINY, negative_confidence=0.7)
     _, measures = cross_validate(
-        make_examples(each=8), 2, base=str(tiny_base), recipe=TINY, device="cpu", progress=quiet
+        make_examples(each=8), 2, base=str(tiny_base), recipe=recipe, device="cpu", progress=quiet
     )
+    assert measures["upset"]["confidence"] == 0.7
     found = measures["cross_validation"]
     assert found["mean"]["coverage"] == 0.25
     assert found["mean"]["coverage_error"] == 0.2

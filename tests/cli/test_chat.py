@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from cli import chat, rundir
-from cli.chat import _print
+from cli.chat import _advice_from, _print
 from cli.compose import read_settings
 from cli.errors import CommandError
+from desk.pack import load
 
+RETAIL = Path(__file__).parents[2] / "packs" / "retail"
 EXCHANGE: dict[str, Any] = {
     "text": "blorp",
     "reply": "Could you say it in other words?",
@@ -46,6 +48,18 @@ def test_an_explanation_is_given_to_those_who_ask(capsys: pytest.CaptureFixture[
         "other language: –",
         "near 0.91: where [bold]is it → where",
     ]
+
+
+def test_from_where_on_advice_is_said_is_explained_beside_a_threshold_that_nothing_reaches(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pack = load(RETAIL)
+    assert _advice_from("fraud_report", pack) == 0.6
+    assert _advice_from("order_status", pack) is None, "the bot answers it"
+    assert _advice_from(None, pack) is None
+    _print(EXCHANGE | {"threshold": 1.0, "advice_from": 0.6}, explain=True)
+    said = capsys.readouterr().out
+    assert "always for people; what to do until one is there is said from 60% on" in said
 
 
 def test_a_message_without_a_prediction_is_explained_by_its_rule(

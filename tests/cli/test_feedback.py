@@ -177,11 +177,11 @@ def test_a_list_for_people_shows_names_and_masked_texts_as_they_are(
     assert header.split()[:2] == ["id", "when"]
     assert len(lines) == 3
     first = next(line for line in lines if "[red] my" in line)
-    assert "2025-03-02 12:00  Olga [/b] [red]   relabel" in first
+    assert "2025-03-02 12:00  Olga [/b] [red]       relabel" in first
     assert "[red] my :cat: is at [email]�[2K so so" in first
     assert first.endswith("…  where → teaches")
     assert "  9002  " in next(line for line in lines if "mine, too" in line)
-    assert "  customer  " in next(line for line in lines if "thanks" in line)
+    assert "  customer 503  " in next(line for line in lines if "thanks" in line)
 
 
 def test_a_list_keeps_to_whose_which_since_when_and_how_many(
@@ -389,7 +389,45 @@ def test_an_id_that_is_none_withdraws_nothing_at_all(
     assert "There is no feedback 99" in frontdesk("feedback", "withdraw", "99").err
 
 
-@pytest.mark.parametrize("arguments", [(), ("1", "--by", "9001"), ("1", "--since", "3")])
+def test_a_customers_words_are_found_and_withdrawn_by_the_id_that_stands_beside_them(
+    teaching: Teaching, frontdesk: Command
+) -> None:
+    poison = teaching.said("one", UP, "where")
+    other = teaching.said("two", UP, "where", hours=1)
+    label = teaching.said("three", RELABEL, "where", hours=2)
+    rows = frontdesk("feedback", "list", "--json").json()
+    assert [row["customer"] for row in rows] == [None, 502, 501]
+    assert "customer 501  " in frontdesk("feedback", "list").out
+    assert set(outcomes(frontdesk, "--by", "501")) == {poison}
+    # Whoever is an operator, too, is meant as such.
+    teaching.also(other, RELABEL, "where", 502, 3)
+    assert other not in outcomes(frontdesk, "--by", "502")
+    result = frontdesk("feedback", "withdraw", "--by", "501", "--yes")
+    assert result.out.startswith("1 withdrawn")
+    assert outcomes(frontdesk)[poison] == "withdrawn"
+    assert "withdrawn" not in (outcomes(frontdesk)[other], outcomes(frontdesk)[label])
+
+
+def test_what_was_said_of_an_intent_before_it_meant_something_else_is_withdrawn(
+    teaching: Teaching, frontdesk: Command
+) -> None:
+    old = teaching.said("one", RELABEL, "where")
+    new = teaching.said("two", RELABEL, "where", hours=24)
+    another = teaching.said("three", RELABEL, "refund")
+    meant = ("feedback", "withdraw", "--intent", "where", "--before", "2025-03-03")
+    assert "Add --yes" in frontdesk(*meant).err
+    assert frontdesk(*meant, "--yes").out.startswith("1 withdrawn")
+    found = outcomes(frontdesk)
+    assert found[old] == "withdrawn"
+    assert "withdrawn" not in (found[new], found[another])
+    unknown = frontdesk("feedback", "withdraw", "--intent", "wher", "--yes")
+    assert (unknown.code, "did you mean where?" in unknown.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("1", "--by", "9001"), ("1", "--since", "3"), ("--before", "3"), ("1", "--before", "3")],
+)
 def test_a_withdrawal_names_ids_or_an_operator(
     teaching: Teaching, frontdesk: Command, arguments: tuple[str, ...]
 ) -> None:
@@ -451,6 +489,7 @@ def test_what_a_customer_taught_who_is_erased_by_retention_is_listed_and_withdra
     rows = {row["id"]: row for row in frontdesk("feedback", "list", "--json").json()}
     assert (rows[kept]["text"], rows[kept]["outcome"]) == ("where is it then", "teaches")
     assert (rows[thumb]["who"], rows[thumb]["outcome"]) == ("customer", "teaches")
+    assert rows[thumb]["customer"] is None
     assert rows[gone]["text"] == "", "it taught nothing any more"
     assert frontdesk("feedback", "withdraw", str(kept), str(thumb)).code == 0
     assert teaching.taught() == {}

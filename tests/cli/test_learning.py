@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from classifier import artifact, registry
+from classifier.recipe import Recipe
 from cli.screen import training_progress
-from cli.train import REASONS, _print_result
+from cli.train import REASONS, _print_result, _rarely_answered
 from desk.domain import RunState
 from desk.flow import runs, watching
 from desk.flow.desk import Desk
@@ -184,15 +185,18 @@ def test_train_aims_at_the_errors_that_the_pack_allows_and_with_a_file_at_the_us
 ) -> None:
     strict = Path(shutil.copytree(pack_dir, place.folder / "strict"))
     text = (strict / "pack.yml").read_text()
-    text = text.replace("threshold: 0.5", "target_error: 0.2")
+    text = text.replace("threshold: 0.5", "target_error: 0.2, negative_confidence: 0.7")
     (strict / "pack.yml").write_text(
         text.replace("{title: {en: Refund}", "{target_error: 0.05, title: {en: Refund}")
     )
     monkeypatch.setenv("PACK", str(strict))
-    model = frontdesk("train", "--epochs", "1", "--json").json()["model"]
+    trained = frontdesk("train", "--epochs", "1", "--json").json()
+    model, test = trained["model"], trained["test"]
+    assert test["upset"]["confidence"] == trained["validation"]["upset"]["confidence"] == 0.7
     recipe = artifact.verify(Path(model))["recipe"]
     assert (recipe["target_error"], recipe["target_errors"]) == (0.2, {"refund": 0.05})
     assert recipe["never_answered"] == ["person"]
+    assert recipe["negative_confidence"] == 0.7
     data, out = strict / "examples.jsonl", place.folder / "m"
     assert frontdesk("train", "--epochs", "1", "--data", str(data), "--out", str(out)).code == 0
     recipe = artifact.verify(out)["recipe"]
@@ -409,6 +413,50 @@ def test_train_says_what_would_prove_more(
     said = frontdesk("train", "--epochs", "1", "--data", str(data)).out
     assert "More examples may change that" in said
     assert "pack.yml" not in said
+
+
+def test_train_says_how_much_would_be_answered_and_which_intents_hardly(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    upset = {"texts": 12, "others": 69, "confidence": 0.8, "seen": 3, "mistaken": 0, "at": []}
+    measures = {
+        "accuracy": 0.9,
+        "sentiment_macro_f1": 0.8,
+        "coverage": 0.293,
+        "upset": upset,
+        "intents": {
+            "refund": {"support": 9, "answered": 0.11},
+            "where": {"support": 9, "answered": 0.5},
+            "person": {"support": 9, "answered": 0.0},
+            "oos": {"support": 9, "answered": 0.0},
+        },
+    }
+    metrics = {"promise": "So much is proven.", "validation": measures, "test": measures}
+    recipe = Recipe(never_answered=("person",))
+    assert _rarely_answered(metrics, recipe) == ["refund"]
+    assert _rarely_answered(metrics | {"promise": None}, recipe) == []
+    trained = {"model": "models/v", "version": "v", "promoted": True, "seconds": 1, "intents": 4}
+    _print_result(trained | metrics | {"rarely_answered": ["refund"]}, of_pack=True)
+    said = capsys.readouterr().out
+    assert said.count("would answer 29.3% of these texts") == 2
+    assert said.count("of 12 upset texts 3 would be seen as such (negative_confidence 0.8)") == 2
+    assert "Of the held-out texts answered in under a fifth: refund\n" in said
+    assert said.count("Few of the upset are seen") == 1
+
+
+def test_train_into_a_folder_says_how_to_measure_it_and_how_one_comes_to_serve(
+    place: Place, frontdesk: Command
+) -> None:
+    data = write_jsonl(place.folder / "data.jsonl", make_examples(each=6))
+    trained = ("train", "--epochs", "1", "--out")
+    said = frontdesk(*trained, "mine").out
+    assert "Measure it: frontdesk evaluate --model mine\n" in said
+    assert "To get a model that can serve, train without --out\n" in said
+    assert frontdesk("evaluate", "--model", "mine").code == 0
+    said = frontdesk(*trained, "other", "--data", str(data)).out
+    assert "Measure it: frontdesk evaluate --model other --data FILE (" in said
+    assert "without --out (and without --data, for the pack's intents and rules)\n" in said
+    assert "Measure it" not in frontdesk("train", "--epochs", "1").out, "it can be promoted"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and `timeout`

@@ -407,7 +407,21 @@ def test_thresholds_aims_at_what_the_model_was_trained_for(frontdesk: Command) -
     answers, needed = strict["evidence"]["answers"], strict["evidence"]["needed"]
     assert 0 < answers < needed == fewest(0.03)
     said = frontdesk("thresholds", "--target", "0.03").out
-    assert f"{answers} held-out answers could prove it; {needed} without an error are" in said
+    assert f"{answers} answers to these texts could prove it; {needed} without an error" in said
+    assert "The training proved" not in said, "it proved another target"
+
+
+def test_a_test_too_small_to_prove_what_training_proved_is_told_apart_from_a_failure(
+    place: Place, frontdesk: Command, models_dir: Path
+) -> None:
+    few = write_jsonl(place.folder / "few.jsonl", make_examples(seed=7, each=1))
+    said = frontdesk("thresholds", "--data", str(few)).out
+    held_out = Classifier.load(models_dir / "champion", "cpu").calibration.held_out
+    assert (
+        f"The training proved it for the model's own thresholds, on {held_out} held-out examples; "
+        "these texts alone are too few to prove it again."
+    ) in said
+    assert "The training proved" not in frontdesk("thresholds").out, "so do these"
 
 
 @pytest.mark.parametrize(
@@ -523,6 +537,9 @@ def test_classify_says_what_is_never_answered_however_sure_the_model_is(
     said = frontdesk("classify", "refund the cup", "--explain").out
     assert "(never answered unasked)" in said
     assert "answered from" not in said
+    assert "left to people" not in said, "the model was trained to answer it"
+    said = frontdesk("classify", "let me talk to a human about the cup", "--explain").out
+    assert "left to people: what to do until one is there is said from 60% on, or from" in said
 
 
 def test_where_nothing_is_answered_no_share_of_it_is_wrong(
@@ -543,6 +560,43 @@ def test_where_nothing_is_answered_no_share_of_it_is_wrong(
     page = (place.folder / "report" / "report.html").read_text()
     assert "Wrong among these" not in page
     assert "0.0% answered<" in page
+
+
+def test_evaluate_says_how_many_upset_texts_the_packs_confidence_would_notice(
+    place: Place, pack_dir: Path, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Classifier.__call__
+
+    def moody(self: Classifier, texts: list[str], *more: object) -> list[Prediction]:
+        said = Scored("negative", 0.75)
+        return [
+            replace(prediction, sentiment=said if "angry" in prediction.text else None)
+            if number % 2
+            else replace(prediction, sentiment=Scored("neutral", 0.9))
+            for number, prediction in enumerate(call(self, texts, *more))
+        ]
+
+    monkeypatch.setattr(Classifier, "__call__", moody)
+    angry = "you make me angry"
+    rows = [Example(f"{angry} {n}", "refund", "negative") for n in range(10)]
+    rows += [Example("where is it", "where", "neutral")]
+    data = write_jsonl(place.folder / "moods.jsonl", rows)
+    seen = "Of 10 upset texts {} would be seen as such (negative_confidence {}), of 1 others 0"
+    asked = ("evaluate", "--data", str(data), "--out", "report")
+    result = frontdesk(*asked)
+    assert result.code == 0, result.err
+    assert seen.format(0, 0.8) in result.out
+    assert "With another negative_confidence: 0.5: 5 and 0, 0.6: 5 and 0, 0.7: 5" in result.out
+    assert seen.format(0, 0.8) in (place.folder / "report" / "report.html").read_text()
+    mine = Path(shutil.copytree(pack_dir, place.folder / "mine"))
+    text = (mine / "pack.yml").read_text()
+    changed = text.replace("threshold: 0.5", "threshold: 0.5, negative_confidence: 0.65")
+    (mine / "pack.yml").write_text(changed)
+    monkeypatch.setenv("PACK", str(mine))
+    assert seen.format(5, 0.65) in frontdesk(*asked).out
+    assert frontdesk(*asked, "--json").json()["upset"]["seen"] == 5
+    monkeypatch.setenv("PACK", str(place.folder / "none"))
+    assert seen.format(0, 0.8) in frontdesk(*asked).out, "without a pack"
 
 
 def test_figures_of_sentiments_alone_are_printed(place: Place, frontdesk: Command) -> None:

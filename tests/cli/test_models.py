@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from classifier import registry
+from desk.domain import RunState
+from desk.flow.desk import Desk
+from desk.tables import RunRow
 from tests.classifier.tiny import misfit
 from tests.cli.conftest import Place, Result, make_examples, write_jsonl
 
@@ -36,6 +39,65 @@ def test_models_are_listed_promoted_and_rolled_back(own_models: Path, frontdesk:
     assert "runs promote nothing until: frontdesk models promote VERSION" in back.out
     assert registry.champion(own_models) == first
     assert frontdesk("models", "rollback").code == 1
+
+
+def test_models_and_doctor_tell_how_one_serves_what_the_gate_said_and_what_waits(
+    own_models: Path, desk: Desk, frontdesk: Command
+) -> None:
+    first = registry.champion(own_models)
+    assert first is not None
+    now = datetime.now(UTC)
+    worse, held = (registry.new_version_name(now + timedelta(minutes=n)) for n in (1, 2))
+    for version in (worse, held):
+        shutil.copytree(own_models / first, own_models / version)
+
+    def judged(version: str, reason: str, after: timedelta) -> None:
+        report = {"reason": reason}
+        with desk.store.writing() as session:
+            run = RunRow(requested_by="nightly", state=RunState.REJECTED, version=version)
+            run.report, run.finished_at = report, datetime.now(UTC) + after
+            session.add(run)
+
+    def rows() -> dict[str, dict[str, object]]:
+        return {row["version"]: row for row in frontdesk("models", "list", "--json").json()}
+
+    def warned() -> list[str]:
+        found = frontdesk("doctor", "--json").json()["checks"]
+        return [each["detail"] for each in found if each["check"] == "promotion"]
+
+    said = frontdesk("models", "list").out
+    assert f"serves since {now:%Y-%m-%d}" in said
+    assert "by hand" in said
+    assert (rows()[first]["serves_by"], rows()[worse]["verdict"]) == ("hand", None)
+    assert warned() == []
+    judged(worse, "wrong", timedelta(seconds=1))
+    judged(held, "by_hand", timedelta(seconds=1))
+    assert "rejected (wrong)" in frontdesk("models", "list").out
+    assert (rows()[worse]["verdict"], rows()[held]["verdict"]) == ("rejected", "passed")
+    waits = f"{held} passed the gate and waits for you"
+    assert f"{waits}: frontdesk compare champion {held}, then" in frontdesk("models", "list").out
+    assert warned() == [waits]
+    registry.set_champion(own_models, worse)
+    assert rows()[worse]["serves_by"] == "run"
+    registry.rollback(own_models)
+    assert rows()[first]["serves_by"] == "rollback"
+    assert "(rollback) runs promote nothing: " in frontdesk("models", "list").out
+    assert any("(rollback) runs promote nothing" in each for each in warned())
+    judged(held, "held", timedelta(seconds=5))
+    assert waits in warned()
+    registry.promote(own_models, held)
+    assert warned() == [], "nothing waits, and nothing is held"
+    assert rows()[held]["serves_by"] == "hand"
+
+
+def test_versions_are_listed_where_what_was_done_last_can_not_be_read(
+    own_models: Path, frontdesk: Command
+) -> None:
+    (own_models / registry.LAST_ACT).write_text("{")
+    result = frontdesk("models", "list")
+    assert result.code == 0
+    assert str(registry.champion(own_models)) in result.out
+    assert "cannot be read" in result.err
 
 
 def test_a_version_measured_on_another_test_than_the_champion_is_marked(

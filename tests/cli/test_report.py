@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from desk.domain import FeedbackKind, Incoming, PendingMessage, Person
 from desk.flow import customers, deciding, intake
 from desk.flow.desk import Desk
 from desk.pack import load
 from desk.store import Store
-from desk.tables import Feedback
+from desk.tables import Feedback, PredictionRow
 from tests.cli.conftest import Place, Result
 from tests.desk.acting import predict
 
@@ -64,6 +65,21 @@ def test_the_report_says_what_became_of_messages_and_what_was_wrong(
     assert ["where", "2", "2", "1", "of", "1"] in lines
     assert ["person", "1", "0", "–"] in lines
     assert "my money [/b] :cat: back�[2K  where (81.0%) → refund" in result.out
+
+
+def test_where_more_than_one_model_served_each_has_a_line(desk: Desk, frontdesk: Command) -> None:
+    assert "decided answered" not in " ".join(frontdesk("report").out.split())
+    with desk.store.writing() as session:
+        rows = session.scalars(select(PredictionRow).order_by(PredictionRow.message_id)).all()
+        rows[0].model = rows[1].model = "test-2"
+        down = Feedback(message_id=rows[0].message_id, kind=FeedbackKind.THUMB_DOWN, by=501)
+        session.add(down)
+    lines = [line.split() for line in frontdesk("report").out.splitlines()]
+    assert ["model", "decided", "answered", "👎", "wrong"] in lines
+    assert ["test-1", "2", "1", "0", "0", "of", "1"] in lines
+    assert ["test-2", "2", "2", "1", "1", "of", "1"] in lines
+    models = frontdesk("report", "--json").json()["models"]
+    assert [row["model"] for row in models] == ["test-1", "test-2"]
 
 
 def test_how_many_of_the_answers_were_to_small_talk_stands_below_them(

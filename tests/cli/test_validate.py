@@ -170,7 +170,7 @@ def test_a_wrong_sentiment_is_suspected_where_there_are_no_intents(
     rows.append({"text": "i want my money back", "sentiment": "positive"})
     data = write(place.folder / "data.jsonl", rows)
     result = frontdesk("validate", str(data), "--json")
-    assert kinds(result) == [("label_error", len(rows))]
+    assert ("label_error", len(rows)) in kinds(result)
     assert "is labelled positive, but looks like negative" in result.out
     assert result.json()["skipped"] is None
 

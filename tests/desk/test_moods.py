@@ -123,7 +123,7 @@ def test_a_mood_that_was_withdrawn_teaches_no_more_until_it_is_said_anew(stage: 
     angry(stage)
     say(stage, "neutral")
     assert teaching.the_operator(stage.desk, str(OSCAR)) == OSCAR
-    ids = teaching.labels_of(stage.desk, OSCAR, None)
+    ids = teaching.ids_of(stage.desk, teaching.Which(OSCAR))
     assert teaching.withdraw(stage.desk, ids) == 1
     assert taught(stage) == []
     say(stage, "positive")

@@ -371,7 +371,7 @@ def test_a_file_of_sentiments_alone_is_no_file_without_intents(tmp_path: Path) -
     one, *others = (each.message for each in check_files(data).findings)
     assert one.startswith("no example is neutral, and a model takes each text for one of the oth")
     assert others == [
-        "sentiment negative has 1 example; write at least 20",
+        "sentiment negative has 1 example; write at least 60",
         "sentiment positive has 1 example; write at least 20",
     ]
     assert not _errors(data)
@@ -384,7 +384,7 @@ def test_a_sentiment_that_is_hardly_tested_or_never_trained_is_told(tmp_path: Pa
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
         return tmp_path / name
 
-    data = write("data.jsonl", {"negative": 20, "positive": 20})
+    data = write("data.jsonl", {"negative": 60, "positive": 20})
     test = write("test.jsonl", {"negative": 5, "positive": 4, "neutral": 5})
     assert [
         (str(f.severity), f.message.split(";")[0]) for f in check_files(data, test).findings
@@ -393,6 +393,10 @@ def test_a_sentiment_that_is_hardly_tested_or_never_trained_is_told(tmp_path: Pa
         ("error", f"sentiment neutral is tested, but has no example in {data}"),
         ("warning", "sentiment positive has 4 examples"),
     ]
+    # More than of the others: of it a model must be sure.
+    data = write("data.jsonl", {"negative": 59, "positive": 20})
+    (found,) = check_files(data).findings
+    assert found.message == "sentiment negative has 59 examples; write at least 60"
 
 
 def test_a_header_without_a_label_column_is_one_finding(tmp_path: Path) -> None:
