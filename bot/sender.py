@@ -26,14 +26,15 @@ from bot.waiting import backoff, pass_on, pause
 from desk import faultpoints, metrics
 from desk.domain import Delivery, DeskError
 from desk.flow import delivering, dispatching, recovering
-from desk.flow.composing import plain
 from desk.flow.desk import Desk
-from desk.flow.handover import CHAT_UNUSABLE
+from desk.flow.keys import QUEUE_KEY, REPORT_KEY
 from desk.flow.leases import LostLeaseError
-from desk.flow.overview import QUEUE_KEY, overview
-from desk.flow.summary import REPORT_KEY, summary
+from desk.flow.overview import overview
+from desk.flow.promising import CHAT_UNUSABLE
+from desk.flow.summary import summary
 from desk.store import DATABASE_AWAY
 from desk.telegram_html import escaped as html
+from desk.telegram_text import plain
 from desk.texts import say
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from aiogram.types import InlineKeyboardButton, Message, MessageEntity, Poll
 
 from bot import rich
 from desk.flow.cards import LIMIT
-from desk.flow.composing import length
+from desk.telegram_text import length
 
 Marked = tuple[str | None, list[MessageEntity] | None]
 """A text and what is marked in it."""

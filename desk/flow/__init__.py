@@ -20,7 +20,7 @@ customer's forum topic is, `albums` which pictures are one message, `bans` who m
 host's with the database's, `restoring` is what a backup put back needs.
 
 What they share: `desk`; `conversations`, which end when they are `quiet`, and their `handoff` from
-the bot to people, with what a `handover` may promise and, by `advising`, what to do until then,
+the bot to people, `promising` when one will be there and, by `advising`, what to do until then,
 unless the customer ends it by `calling_off`; the `passing_on` of what the bot leaves to them or
 holds back, and the `captions` of files that it leaves to them; who is `awaiting` a person's word,
 what has `priority`, what `resolving` asks before that is closed, and who is `leaving` meanwhile;
@@ -28,7 +28,8 @@ what has `priority`, what `resolving` asks before that is closed, and who is `le
 a customer's words, what was `answered` before, what is `following` them, and `refreshing` them;
 what is `kept_back` of operators' words, what they answer by `replying`, what `keeping` leaves of
 their updates, the `telling` of what can't be done, and the `ready_answers` that they send;
-`composing` deliveries, and a `batch` of them; `noting` what is counted and logged.
+`composing` deliveries, how their `keys` begin, and a `batch` of them; the pack's `wording` for a
+customer, the `names` of people, the `button_actions`; `noting` what is counted and logged.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash
 between the two can't repeat or lose it.

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from desk.flow.composing import called, language_of, length, plain, shorten
 from desk.flow.desk import Desk
-from desk.flow.handover import next_opening
+from desk.flow.names import called
+from desk.flow.promising import next_opening
+from desk.flow.wording import language_of
 from desk.pack import Pack, Text
 from desk.policy import (
     ATTACHMENT,
@@ -31,6 +32,7 @@ from desk.policy import (
 )
 from desk.tables import Conversation, Customer
 from desk.telegram_html import escaped as html
+from desk.telegram_text import length, plain, shorten
 from desk.texts import say
 from desk.times import when
 

@@ -6,19 +6,15 @@ from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Author
-from desk.flow.answered import HANDOVER_KEY
 from desk.flow.awaiting import IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
 from desk.flow.cards import post_card
 from desk.flow.desk import Desk
 from desk.flow.following import following, show
+from desk.flow.keys import HANDOVER_KEY, OLD_KEY
 from desk.flow.leases import Holding, check
 from desk.flow.topics import readdress
 from desk.policy import CHANGED, FLOOD
 from desk.tables import IS_CARD, Conversation, Customer, DecisionRow, DeliveryRow, Message
-
-OLD_KEY = "old:"
-"""Begins the keys of what showed a message in a chat that is the operators' no longer."""
-
 
 AT_ONCE = 20
 """So many conversations in a transaction, for whose end all writers to a SQLite file wait."""

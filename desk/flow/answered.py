@@ -9,21 +9,12 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Action, DeliveryState
 from desk.flow.batch import turn
-from desk.flow.composing import answer_text, titled_answer
 from desk.flow.desk import Desk
+from desk.flow.keys import CHOSEN_KEY, HANDOVER_KEY
+from desk.flow.wording import answer_text, titled_answer
 from desk.policy import INTENT_NEEDS_PERSON
 from desk.tables import Customer, DecisionRow, DeliveryRow, Message
 
-ANSWER_KEY = "answer:"
-"""Begins the key of what the bot says by itself to a message, be it to ask back; its id follows."""
-CHOSEN_KEY = "chosen:"
-"""Begins the key of the answer to a choice; the id of the message that was asked back follows, and
-the intent."""
-OFFER_KEY = "sorry:"
-"""Begins the key of the question whether to call a person, after a thumb down; the id of the
-message whose answer did not help follows."""
-HANDOVER_KEY = "handover:"
-"""Begins the key of what a customer hears when a person is called; the message's id follows."""
 NEVER_ARRIVED = (DeliveryState.FAILED, DeliveryState.CANCELLED)
 
 

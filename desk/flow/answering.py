@@ -6,25 +6,24 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Decision
 from desk.flow.advising import SMALL_TALK, advice_for_choices
-from desk.flow.answered import ANSWER_KEY
+from desk.flow.button_actions import CHOOSE_INTENT, SHOW_INTENT
 from desk.flow.cards import LIMIT
-from desk.flow.composing import (
-    CHOOSE_INTENT,
-    SHOW_INTENT,
+from desk.flow.composing import customer_text
+from desk.flow.desk import Desk
+from desk.flow.keys import ANSWER_KEY
+from desk.flow.wording import (
     answer_buttons,
     answer_text,
     answers_together,
-    customer_text,
     intent_title,
     language_of,
-    length,
     person_button,
     topic_buttons,
 )
-from desk.flow.desk import Desk
 from desk.policy import UNSURE, answered_as
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
+from desk.telegram_text import length
 from desk.texts import say
 
 

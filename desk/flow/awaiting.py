@@ -20,8 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from desk.domain import Author, ConversationState, DeliveryState
-from desk.flow.composing import WRITTEN_KEY
 from desk.flow.desk import Desk
+from desk.flow.keys import WRITTEN_KEY
 from desk.pack import Pack
 from desk.tables import Conversation, Customer, DeliveryRow, Message, PredictionRow
 

@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 
 from desk import metrics
 from desk.domain import ConversationState, DeliveryState, MessageState
-from desk.flow.cards import UNHEARD_KEYS
 from desk.flow.desk import Desk
 from desk.flow.handoff import resolve
+from desk.flow.keys import UNHEARD_KEYS
 from desk.flow.noting import counted, happened
 from desk.flow.refreshing import refresh_card
 from desk.store import in_bulk

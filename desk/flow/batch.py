@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import Author, Before, DeliveryState
+from desk.flow.keys import START_KEY
 from desk.tables import IS_CARD, Base, DeliveryRow, Feedback, Message
 
 _KEY = "turn"
@@ -47,8 +48,6 @@ IS_CHANGE = (
 )
 """Whether a customer's message is what an earlier one of the conversation has become by an edit."""
 
-START_KEY = "start:"
-"""How the key begins of what the bot says to /start; the update's inbox id follows."""
 MOST_SAID = 60
 """So many lines are looked through for what was said before, however much a customer taps."""
 

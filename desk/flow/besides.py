@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from desk.flow.composing import clean, shorten
 from desk.flow.desk import Desk
 from desk.inert import inert
 from desk.tables import Message
+from desk.telegram_text import clean, shorten
 from desk.texts import say
 
 QUOTED = 200

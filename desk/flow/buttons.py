@@ -9,44 +9,30 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, Pressed
-from desk.flow import composing
+from desk.flow import button_actions
 from desk.flow.advising import hears_when_back
-from desk.flow.answered import NEVER_ARRIVED, OFFER_KEY
+from desk.flow.answered import NEVER_ARRIVED
 from desk.flow.awaiting import is_promised
 from desk.flow.calling_off import call_off, refusal
 from desk.flow.card_keyboards import card_keyboard, label_keyboard, mood_title
 from desk.flow.cards import is_post
 from desk.flow.choosing import call_about, chosen_key, give
-from desk.flow.composing import (
-    answer_text,
-    change_keyboard,
-    clean,
-    customer_text,
-    has_delivery,
-    intent_title,
-    language_of,
-    operator_name,
-    person_button,
-)
+from desk.flow.composing import change_keyboard, customer_text, has_delivery
 from desk.flow.conversations import add_message, current_conversation
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk, who_answers
 from desk.flow.feedback import note_feedback, note_ready_answer
 from desk.flow.handoff import is_in_charge, resolve, take
-from desk.flow.handover import passed_on_text, waiting_text
 from desk.flow.intake import claim, forget
+from desk.flow.keys import BY_HAND, OFFER_KEY, SENT_KEY
+from desk.flow.names import operator_name
 from desk.flow.passing_on import held_back, pass_on, tell_meanwhile
 from desk.flow.priority import announce
-from desk.flow.ready_answers import (
-    BY_HAND,
-    SENT_KEY,
-    ReadyAnswer,
-    ready_text,
-    send_by_hand,
-    send_ready,
-)
+from desk.flow.promising import passed_on_text, waiting_text
+from desk.flow.ready_answers import ReadyAnswer, ready_text, send_by_hand, send_ready
 from desk.flow.refreshing import edit_card, refresh_card
 from desk.flow.resolving import Asked, question
+from desk.flow.wording import answer_text, intent_title, language_of, person_button
 from desk.policy import SEVERAL_QUESTIONS, answered_as, has_advice
 from desk.tables import (
     ButtonRow,
@@ -57,16 +43,17 @@ from desk.tables import (
     Message,
     Operator,
 )
+from desk.telegram_text import clean
 from desk.texts import say
 
 FOR_CUSTOMERS = frozenset(
     {
-        composing.SHOW_INTENT,
-        composing.CHOOSE_INTENT,
-        composing.CALL_PERSON,
-        composing.CALL_OFF,
-        composing.THUMB_UP,
-        composing.THUMB_DOWN,
+        button_actions.SHOW_INTENT,
+        button_actions.CHOOSE_INTENT,
+        button_actions.CALL_PERSON,
+        button_actions.CALL_OFF,
+        button_actions.THUMB_UP,
+        button_actions.THUMB_DOWN,
     }
 )
 
@@ -127,7 +114,7 @@ def pressed(
             text = say("operators-only", desk.language, user=str(user_id))
             return Pressed(text, alert=True)
         if chat_id == desk.operator_chat_id:
-            if button.action == composing.ANSWER:
+            if button.action == button_actions.ANSWER:
                 return _send_by_hand(press, operator)
             if message is not None:
                 return _by_operator(press, message, operator)
@@ -158,21 +145,21 @@ def _void(session: Session, desk: Desk, user_id: int, chat_id: int) -> Pressed:
 def _by_customer(press: _Press) -> Pressed:
     session, desk, customer = press.session, press.desk, press.customer
     action, intent = press.button.action, press.button.argument
-    if action in (composing.THUMB_UP, composing.THUMB_DOWN):
-        return _thumb(press, up=action == composing.THUMB_UP)
-    if action == composing.CALL_OFF:
+    if action in (button_actions.THUMB_UP, button_actions.THUMB_DOWN):
+        return _thumb(press, up=action == button_actions.THUMB_UP)
+    if action == button_actions.CALL_OFF:
         return _call_off(press)
     conversation = current_conversation(session, desk, customer)
     if who_answers(desk, conversation) is not ConversationState.BOT:
         return _while_with_people(press, conversation)
-    if action == composing.CALL_PERSON:
+    if action == button_actions.CALL_PERSON:
         if conversation.state is ConversationState.WAITING:  # and nobody can be called
             return Pressed(waiting_text(session, desk, customer), alert=True)
-        disliked = press.button.argument == composing.THUMB_DOWN
+        disliked = press.button.argument == button_actions.THUMB_DOWN
         said = _tapped(press, conversation)
         call_about(session, desk, customer, conversation, said, press.message, disliked=disliked)
         return Pressed()
-    asked = press.message if action == composing.CHOOSE_INTENT else None
+    asked = press.message if action == button_actions.CHOOSE_INTENT else None
     if asked is not None and has_delivery(session, chosen_key(asked, intent)):
         return Pressed()  # a choice that was tapped again before its buttons were gone
     message = _tapped(press, conversation)
@@ -206,7 +193,7 @@ def _while_with_people(press: _Press, conversation: Conversation) -> Pressed:
     message = _tapped(press, conversation)
     if held_back(session, desk, customer, conversation, message):
         return Pressed()
-    chosen = press.button.action in (composing.SHOW_INTENT, composing.CHOOSE_INTENT)
+    chosen = press.button.action in (button_actions.SHOW_INTENT, button_actions.CHOOSE_INTENT)
     intent = press.button.argument
     if chosen and not taken and has_advice(intent, conversation.said_once, desk.pack):
         tell_meanwhile(session, desk, customer, conversation, message, intent)
@@ -258,7 +245,7 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
             customer,
             conversation,
             say("thumb-sorry", language),
-            [[person_button(language, composing.THUMB_DOWN)]],
+            [[person_button(language, button_actions.THUMB_DOWN)]],
             message=press.message,
         )
     return Pressed()
@@ -267,18 +254,18 @@ def _thumb(press: _Press, *, up: bool) -> Pressed:
 def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed:
     session, desk, conversation = press.session, press.desk, press.conversation
     match press.button.action:
-        case composing.SEND_ANSWER:
+        case button_actions.SEND_ANSWER:
             return _send_answer(press, message, operator)
-        case composing.TAKE:
+        case button_actions.TAKE:
             if conversation.state is ConversationState.RESOLVED:
                 return Pressed(say("already-resolved", desk.language), alert=True)
             return _take(press, operator)
-        case composing.RESOLVE | composing.RESOLVE_UNANSWERED:
+        case button_actions.RESOLVE | button_actions.RESOLVE_UNANSWERED:
             return _resolve(press, message, operator)
-        case composing.RELABEL:
+        case button_actions.RELABEL:
             page = int(press.button.argument or 0)
             _show_keyboard(press, label_keyboard(session, desk, conversation, message, page))
-        case composing.CARD | composing.WHY:
+        case button_actions.CARD | button_actions.WHY:
             edit_card(
                 session,
                 desk,
@@ -286,11 +273,11 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
                 conversation,
                 message,
                 press.telegram_id,
-                why=press.button.action == composing.WHY,
+                why=press.button.action == button_actions.WHY,
             )
-        case composing.LABEL:
+        case button_actions.LABEL:
             return _label(press, message, operator)
-        case composing.MOOD:
+        case button_actions.MOOD:
             return _label_mood(press, message, operator)
     return Pressed()
 
@@ -303,7 +290,7 @@ def _resolve(press: _Press, message: Message, operator: Operator) -> Pressed:
         return Pressed(say("already-resolved", desk.language), alert=True)
     asks = None
     if is_promised(session, press.customer, conversation):
-        asked = press.button.action == composing.RESOLVE_UNANSWERED
+        asked = press.button.action == button_actions.RESOLVE_UNANSWERED
         before = Asked(press.button.argument, press.button.created_at) if asked else None
         asks = question(session, conversation, before)
     if asks is not None:
@@ -430,9 +417,9 @@ def _button_text(press: _Press) -> str:
                 return button["text"]
     # The message is one that arrived twice, and only the second one's number is known.
     language = language_of(press.desk, press.customer)
-    if press.button.action == composing.CALL_PERSON:
+    if press.button.action == button_actions.CALL_PERSON:
         return say("talk-to-person", language)
-    if press.button.action == composing.CALL_OFF:
+    if press.button.action == button_actions.CALL_OFF:
         return say("call-off", language)
     return intent_title(press.desk, press.button.argument, language)
 

@@ -9,17 +9,12 @@ from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from desk.domain import Author, Button, ConversationState, DeliveryState
-from desk.flow.composing import (
-    CALL_OFF,
-    TEXT_METHOD,
-    Keyboard,
-    change_keyboard,
-    customer_text,
-    has_delivery,
-    language_of,
-)
+from desk.flow.button_actions import CALL_OFF
+from desk.flow.composing import TEXT_METHOD, Keyboard, change_keyboard, customer_text, has_delivery
 from desk.flow.desk import Desk
+from desk.flow.keys import CALLED_OFF_KEY
 from desk.flow.noting import happened
+from desk.flow.wording import language_of
 from desk.pack import Pack
 from desk.tables import (
     ButtonRow,
@@ -32,9 +27,6 @@ from desk.tables import (
 )
 from desk.texts import say
 
-CALLED_OFF_KEY = "called-off:"
-"""Begins the key of what one hears who has called it off; the conversation's id follows, and when
-that was: it may be opened again, and be over for another reason then."""
 NOT_AGAIN_FOR = timedelta(minutes=10)
 """So long after one call was called off the next one stands, if it comes of what they said since:
 each puts a card into the group, which takes 20 messages a minute, and who only calls and calls off

@@ -13,18 +13,15 @@ from sqlalchemy.orm import Session
 from desk.domain import ConversationState, Decision, MessageState
 from desk.flow import priority
 from desk.flow.calling_off import call_off_button
-from desk.flow.cards import CARD_KEY, post_message
+from desk.flow.cards import post_message
 from desk.flow.composing import customer_text, has_delivery
 from desk.flow.conversations import begin_attempt, first_pending
 from desk.flow.desk import Desk
 from desk.flow.handoff import told
+from desk.flow.keys import CAPTION_KEY, CARD_KEY
 from desk.flow.refreshing import refresh_post
 from desk.policy import INTENT_NEEDS_PERSON
 from desk.tables import Conversation, Customer, DecisionRow, Message
-
-TOLD_KEY = "caption:"
-"""Begins the key of what a customer hears once a file's words are read; the message's id
-follows."""
 
 
 def put_before_model(session: Session, desk: Desk, message: Message) -> tuple[int, int] | None:
@@ -81,5 +78,5 @@ def _tell_all(
     if conversation.state is ConversationState.WAITING:
         text = told(*parties, INTENT_NEEDS_PERSON, intent, waiting=True)
         buttons = call_off_button(desk, customer, conversation, intent)
-        key = f"{TOLD_KEY}{message.id}"
+        key = f"{CAPTION_KEY}{message.id}"
         customer_text(session, desk, key, customer, conversation, text, buttons, message=message)

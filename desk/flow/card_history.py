@@ -8,10 +8,10 @@ from typing import NamedTuple
 from desk.domain import Author
 from desk.flow.batch import MOST_SAID, Said
 from desk.flow.besides import FORWARDED_SIGN, as_said
-from desk.flow.composing import length, plain, shorten
 from desk.flow.desk import Desk
 from desk.inert import defused
 from desk.telegram_html import escaped as html
+from desk.telegram_text import length, plain, shorten
 from desk.texts import say
 
 TEXTS = 10

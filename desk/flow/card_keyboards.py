@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from desk.domain import Author, Button, ConversationState, FeedbackKind
 from desk.flow.answered import answers_given
 from desk.flow.batch import turn
-from desk.flow.composing import (
+from desk.flow.button_actions import (
     CARD,
     LABEL,
     MOOD,
@@ -20,11 +20,10 @@ from desk.flow.composing import (
     SEND_ANSWER,
     TAKE,
     WHY,
-    intent_title,
-    keyboard,
-    paired,
 )
+from desk.flow.composing import keyboard
 from desk.flow.desk import Desk
+from desk.flow.wording import intent_title, paired
 from desk.policy import SEVERAL_QUESTIONS
 from desk.tables import (
     Conversation,

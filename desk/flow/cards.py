@@ -14,20 +14,13 @@ from desk.flow.batch import IS_CHANGE, said_before, turn
 from desk.flow.calling_off import was_called_off
 from desk.flow.card_history import HISTORY, CardHistory
 from desk.flow.card_keyboards import SUGGESTIONS, card_keyboard, mood_title
-from desk.flow.composing import (
-    NO_PREVIEW,
-    has_delivery,
-    intent_title,
-    length,
-    operator_name,
-    operators_text,
-    plain,
-    shorten,
-)
+from desk.flow.composing import NO_PREVIEW, has_delivery, operators_text
 from desk.flow.desk import Desk
-from desk.flow.leaving import BACK_KEY, LEFT_KEY
+from desk.flow.keys import CARD_KEY, POST_KEY, TEXT_KEY
 from desk.flow.lessons import OPERATORS_WORD
+from desk.flow.names import operator_name
 from desk.flow.priority import SIGN, has_priority
+from desk.flow.wording import intent_title
 from desk.inert import defused, inert
 from desk.pack import Escalate
 from desk.percent import compared
@@ -43,6 +36,7 @@ from desk.tables import (
     PredictionRow,
 )
 from desk.telegram_html import escaped as html
+from desk.telegram_text import length, plain, shorten
 from desk.texts import say
 
 TRACES = 3
@@ -52,16 +46,6 @@ NEAR_TEXT = 120
 """What an explanation shows of a training example, in UTF-16 units."""
 EXCERPT = 1500
 """What a card shows of a message that stands whole in a second one."""
-CARD_KEY, POST_KEY, FILE_KEY, TEXT_KEY = CUSTOMER_KEYS = ("card:", "post:", "file:", "text:")
-"""How the keys of what shows a customer's message begin (card, plain post, copied file, the whole
-of a long text); the message's id follows."""
-REMIND_KEY = "remind:"
-"""How those of reminders begin."""
-UNANSWERED_KEY = "unanswered:"
-"""And those of what a person who has spoken is reminded of; the id of the first message that has no
-reply follows."""
-UNHEARD_KEYS = (POST_KEY, FILE_KEY, TEXT_KEY, REMIND_KEY, UNANSWERED_KEY, LEFT_KEY, BACK_KEY)
-"""How the keys begin of what is not shown of a customer who is banned."""
 
 
 def post_card(

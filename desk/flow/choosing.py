@@ -10,26 +10,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, Decision, FeedbackKind
-from desk.flow.answered import CHOSEN_KEY, HANDOVER_KEY
 from desk.flow.answering import ask_back, remember_answer
-from desk.flow.cards import CARD_KEY, LIMIT, is_post, post_message
-from desk.flow.composing import (
-    answer_buttons,
-    answer_text,
-    answers_together,
-    change_keyboard,
-    customer_text,
-    has_delivery,
-    language_of,
-    length,
-    plain,
-)
+from desk.flow.cards import LIMIT, is_post, post_message
+from desk.flow.composing import change_keyboard, customer_text, has_delivery
 from desk.flow.desk import Desk
 from desk.flow.feedback import note_feedback, withdraw_feedback
 from desk.flow.following import show_following
 from desk.flow.handoff import call_person
+from desk.flow.keys import CARD_KEY, CHOSEN_KEY, HANDOVER_KEY, NOT_CALLED_KEY
 from desk.flow.noting import decided
 from desk.flow.open_question import Question, named, open_question, wants_person, worded
+from desk.flow.wording import answer_buttons, answer_text, answers_together, language_of
 from desk.pack import Escalate
 from desk.policy import (
     ASKED_FOR_PERSON,
@@ -42,11 +33,8 @@ from desk.policy import (
 )
 from desk.replies import yes_or_no
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
+from desk.telegram_text import length, plain
 from desk.texts import say
-
-NOT_CALLED_KEY = "not-called:"
-"""Begins the key of what one hears who declines the person that is offered; the id of what they
-said follows."""
 
 
 def give(

@@ -8,11 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, Person
-from desk.flow.composing import clean
 from desk.flow.desk import Desk
 from desk.flow.leaving import came_back
 from desk.flow.quiet import begin_anew_if_quiet, close_if_quiet
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
+from desk.telegram_text import clean
 
 HAS_DECISION = (
     select(DecisionRow.message_id)

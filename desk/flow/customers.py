@@ -12,27 +12,19 @@ from desk.flow import besides
 from desk.flow.advising import hears_when_back
 from desk.flow.answering import answer
 from desk.flow.bans import is_banned
-from desk.flow.batch import START_KEY
+from desk.flow.button_actions import SHOW_INTENT
 from desk.flow.calling_off import call_off, call_off_button, cannot_wait, drop_button, refusal
 from desk.flow.captions import put_before_model
 from desk.flow.cards import post_message, post_state_card
 from desk.flow.choosing import replied
-from desk.flow.composing import (
-    SHOW_INTENT,
-    called,
-    customer_text,
-    intent_title,
-    language_of,
-    person_button,
-    privacy_text,
-    topic_buttons,
-)
+from desk.flow.composing import customer_text
 from desk.flow.conversations import begin_attempt, enter, find_open, first_pending
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file, say_added, was_just_said
-from desk.flow.handover import waiting_text
 from desk.flow.intake import claim, forget
+from desk.flow.keys import NOT_CALLED_OFF_KEY, START_KEY
 from desk.flow.leaving import came_back, left
+from desk.flow.names import called
 from desk.flow.passing_on import (
     held_back,
     leave_to_person,
@@ -41,8 +33,10 @@ from desk.flow.passing_on import (
     store_message,
     tell_meanwhile,
 )
+from desk.flow.promising import waiting_text
 from desk.flow.quiet import close_if_quiet
 from desk.flow.refreshing import refresh_card
+from desk.flow.wording import intent_title, language_of, person_button, privacy_text, topic_buttons
 from desk.pack import Escalate
 from desk.policy import (
     ASKED_FOR_PERSON,
@@ -54,9 +48,6 @@ from desk.tables import Conversation, Customer, Inbox, Message
 from desk.texts import say
 
 HELP = "help"
-NOT_CALLED_OFF_KEY = "not-called-off:"
-"""Begins the key of why a person can't be called off; the id of the text that was to do it
-follows."""
 LAST_SAID = 20
 """So many of a customer's messages tell whether one is newer than all."""
 

@@ -30,11 +30,12 @@ from desk.flow import batch, captions, priority
 from desk.flow.answering import answer, ask_back
 from desk.flow.calling_off import may_call_off
 from desk.flow.card_history import HISTORY
-from desk.flow.cards import POST_KEY, post_message
-from desk.flow.composing import clean, has_delivery, shorten
+from desk.flow.cards import post_message
+from desk.flow.composing import has_delivery
 from desk.flow.conversations import HAS_DECISION, begin_attempt
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
+from desk.flow.keys import POST_KEY
 from desk.flow.noting import counted, decided
 from desk.flow.refreshing import refresh_card, refresh_post
 from desk.policy import LATE, closes, decide_continued, in_doubt, is_negative
@@ -49,6 +50,7 @@ from desk.tables import (
     Message,
     PredictionRow,
 )
+from desk.telegram_text import clean, shorten
 
 KEPT_RANKING = 10
 KEPT_NEIGHBOURS = 3

@@ -10,20 +10,34 @@ from sqlalchemy.orm import Session, aliased
 
 from desk import metrics
 from desk.domain import Author, ConversationState, DeliveryState
-from desk.flow.cards import CARD_KEY, FILE_KEY, POST_KEY, card_text
-from desk.flow.composing import NOTE_KEY, WRITTEN_KEY, copy_key, kept_error, operators_text, shorten
+from desk.flow.cards import card_text
+from desk.flow.composing import copy_key, operators_text
 from desk.flow.conversations import find_customer, find_open
 from desk.flow.desk import Desk
 from desk.flow.following import show_following
 from desk.flow.handoff import call_person
+from desk.flow.keys import (
+    BARE_KEY,
+    CARD_KEY,
+    CHANGE_KEY,
+    DELETE_KEY,
+    FAILED_KEY,
+    FILE_KEY,
+    GONE_KEY,
+    NOTE_KEY,
+    POST_KEY,
+    QUOTES_KEY,
+    TAKEN_BACK_KEY,
+    WRITTEN_KEY,
+)
 from desk.flow.noting import counted, happened
 from desk.flow.refreshing import edit_card, refresh_card
-from desk.flow.telling import QUOTES_KEY
 from desk.inert import inert
 from desk.policy import NOT_DELIVERED
 from desk.store import DATABASE_AWAY, after_commit
 from desk.tables import Conversation, Customer, DeliveryRow, Message
 from desk.telegram_html import escaped as html
+from desk.telegram_text import kept_error, shorten
 from desk.texts import say
 
 log = structlog.get_logger(__name__)
@@ -35,29 +49,17 @@ BOTS_WORDS_KEEP = timedelta(days=1)
 LONGEST_WAIT = timedelta(hours=1)
 """What is told to wait longer is tried again after that: one refusal an hour costs nothing, and a
 moment further ahead than this is known to be from before a clock was put back."""
-CHANGE_KEY = "changed:"
-"""How the key of a change to a copy of an operator's message begins; the message's id follows."""
-DELETE_KEY = "deleted:"
-"""How the key of a copy's deletion begins; the message's id follows, and the inbox id of the update
-that wants it."""
 WITHDRAWN = "withdrawn"
 """In the payload of such a copy: it is not to be sent (again), for its message is a note now."""
 PERHAPS_ARRIVED = "it may have arrived"
 """Stands in the error of what was given up because nobody knows whether its second try arrived."""
-BARE_KEY = "bare:"
-"""How the key begins of what stands in for a card or post that was refused; its key follows."""
 EDIT_METHODS = frozenset({"editMessageText", "editMessageCaption", "editMessageReplyMarkup"})
 DELETE_TOPIC = "deleteForumTopic"
-ERASED_KEY = "erased:"
-"""Begins the key of the deletion of a topic whose customer somebody has erased; their id
-follows."""
 DELETE_MESSAGE = "deleteMessage"
 IDEMPOTENT_METHODS = EDIT_METHODS | {DELETE_TOPIC, DELETE_MESSAGE}
 """May be repeated without harm."""
 
 _OF_COPIES = (CHANGE_KEY, DELETE_KEY)
-REPLYING_KEYS = ("failed:", "gone:", "taken-back:")
-"""How the keys begin of notices that reply to an operator's message."""
 
 _TWICE_IN_DOUBT = and_(
     DeliveryRow.state == DeliveryState.FAILED,
@@ -71,12 +73,12 @@ _OPERATORS_TOLD = (
     .where(
         or_(
             _NOTICE.key
-            == literal("failed:")
+            == literal(FAILED_KEY)
             + cast(DeliveryRow.id, String)
             + ":"
             + cast(DeliveryRow.attempts, String),
             # That of a version before the attempt stood in it.
-            _NOTICE.key == literal("failed:") + cast(DeliveryRow.id, String),
+            _NOTICE.key == literal(FAILED_KEY) + cast(DeliveryRow.id, String),
             _NOTICE.key == literal(BARE_KEY) + DeliveryRow.key,
         )
     )
@@ -182,7 +184,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                 operators_text(
                     session,
                     desk,
-                    f"failed:{row.id}:{attempt}",
+                    f"{FAILED_KEY}{row.id}:{attempt}",
                     text,
                     customer=customer,
                     conversation=conversation,
@@ -198,7 +200,7 @@ def failed(desk: Desk, delivery_id: int, attempt: int, error: str) -> None:
                 # The card says that the bot has answered, and does not offer that answer.
                 refresh_card(session, desk, customer, conversation)
             text = "⚠️ " + html(shorten(say(_refusal(row), desk.language, error=error), 1000))
-            _tell_below(session, desk, customer, row, f"failed:{row.id}:{attempt}", text)
+            _tell_below(session, desk, customer, row, f"{FAILED_KEY}{row.id}:{attempt}", text)
 
 
 def customer_gone(
@@ -231,7 +233,7 @@ def customer_gone(
         if (has_topic or waits) and (theirs or not told):
             what = "not-taken-back" if row.key.startswith(DELETE_KEY) else "customer-gone"
             text = "⚠️ " + html(say(what, desk.language, error=kept_error(error)))
-            _tell_below(session, desk, customer, row, f"gone:{row.id}:{attempt}", text)
+            _tell_below(session, desk, customer, row, f"{GONE_KEY}{row.id}:{attempt}", text)
 
 
 def cancel(session: Session, row: DeliveryRow) -> None:
@@ -252,7 +254,7 @@ def deletion_is_void(session: Session, desk: Desk, row: DeliveryRow) -> None:
     if copy.state is DeliveryState.SENT or in_doubt:
         conversation = session.get_one(Conversation, row.conversation_id)
         customer = session.get_one(Customer, conversation.customer_id)
-        key = f"taken-back:perhaps:{row.key.rpartition(':')[2]}"  # once for an album
+        key = f"{TAKEN_BACK_KEY}perhaps:{row.key.rpartition(':')[2]}"  # once for an album
         text = html(say("taken-back-perhaps", desk.language))
         _tell_below(session, desk, customer, row, key, text)
 
@@ -419,7 +421,7 @@ def _taken_back(session: Session, desk: Desk, customer: Customer, row: DeliveryR
     if copy is not None:
         copy.state, copy.telegram_id = DeliveryState.CANCELLED, None
     happened(session, "operator.took_back", message=row.message_id)
-    key = f"taken-back:{row.key.rpartition(':')[2]}"  # once for an album
+    key = f"{TAKEN_BACK_KEY}{row.key.rpartition(':')[2]}"  # once for an album
     _tell_below(session, desk, customer, row, key, "🗑 " + html(say("taken-back", desk.language)))
 
 

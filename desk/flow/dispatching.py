@@ -18,21 +18,10 @@ from desk.domain import ConversationState, Delivery, DeliveryState, InboxState
 from desk.flow import priority
 from desk.flow.albums import is_kept_back
 from desk.flow.awaiting import has_word_since, is_called, is_unanswered
-from desk.flow.cards import (
-    CARD_KEY,
-    CUSTOMER_KEYS,
-    REMIND_KEY,
-    UNANSWERED_KEY,
-    UNHEARD_KEYS,
-)
 from desk.flow.clocks import AHEAD
-from desk.flow.composing import WRITTEN_KEY
 from desk.flow.delivering import (
-    CHANGE_KEY,
-    DELETE_KEY,
     DELETE_TOPIC,
     EDIT_METHODS,
-    ERASED_KEY,
     LONGEST_WAIT,
     WITHDRAWN,
     cancel,
@@ -41,8 +30,19 @@ from desk.flow.delivering import (
     failed_in_any_case,
 )
 from desk.flow.desk import Desk
+from desk.flow.keys import (
+    CARD_KEY,
+    CHANGE_KEY,
+    CUSTOMER_KEYS,
+    DELETE_KEY,
+    ERASED_KEY,
+    PRIORITY_KEY,
+    REMIND_KEY,
+    UNANSWERED_KEY,
+    UNHEARD_KEYS,
+    WRITTEN_KEY,
+)
 from desk.flow.leases import Holding, bot_lease, check
-from desk.flow.priority import PRIORITY_KEY
 from desk.flow.topics import TO_EVERYBODY, is_astray, readdress
 from desk.tables import (
     IS_UNFINISHED,

@@ -20,17 +20,18 @@ from desk.domain import (
 )
 from desk.flow import besides
 from desk.flow.captions import put_before_model
-from desk.flow.cards import FILE_KEY, POST_KEY, TEXT_KEY, is_change, post_message
+from desk.flow.cards import is_change, post_message
 from desk.flow.choosing import replied, took_up, unsay
-from desk.flow.composing import add_delivery, clean
+from desk.flow.composing import add_delivery
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
 from desk.flow.customers import ask_model
-from desk.flow.delivering import CHANGE_KEY, cancel
+from desk.flow.delivering import cancel
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, copy_file
 from desk.flow.intake import claim, forget
 from desk.flow.keeping import lasting_id
 from desk.flow.kept_back import is_note, stays_here
+from desk.flow.keys import CHANGE_KEY, FILE_KEY, POST_KEY, TEXT_KEY
 from desk.flow.noting import happened
 from desk.flow.operators import customer_of, unreachable
 from desk.flow.passing_on import held_back, say_nothing, show_undecided
@@ -41,6 +42,7 @@ from desk.flow.taking_back import leave, take_back
 from desk.flow.telling import tell, tell_once
 from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
+from desk.telegram_text import clean
 from desk.texts import say
 
 

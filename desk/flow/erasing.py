@@ -26,15 +26,15 @@ from desk.domain import (
     MessageState,
     whole_text,
 )
-from desk.flow.composing import LINKED_NAME, has_delivery, shorten
-from desk.flow.delivering import DELETE_TOPIC, ERASED_KEY
+from desk.flow.composing import has_delivery
+from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
 from desk.flow.intake import is_stranded, keep_ids
+from desk.flow.keys import DIGEST_KEYS, ERASED_KEY, PRIORITY_KEY, SILENT_KEY
 from desk.flow.lessons import AUTHORITY, taught, taught_messages
 from desk.flow.masked_lessons import MaskedLessons
 from desk.flow.mentions import Mentions
-from desk.flow.priority import PRIORITY_KEY
-from desk.flow.reminding import DIGEST_KEYS
+from desk.flow.names import LINKED_NAME
 from desk.flow.silence import is_silent
 from desk.inert import inert
 from desk.masking import mask
@@ -51,12 +51,11 @@ from desk.tables import (
     key_begins,
     utcnow,
 )
+from desk.telegram_text import shorten
 from desk.texts import say
 
 CHUNK = 1000
 """So many updates are looked at in one go."""
-SILENT_KEY = "silent:"
-"""As `ERASED_KEY`, of one who was silent for too long."""
 
 
 class UnderWayError(DeskError):

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
-from desk.flow.cards import CARD_KEY, post_message
+from desk.flow.cards import post_message
 from desk.flow.composing import has_delivery
 from desk.flow.desk import Desk
 from desk.flow.handoff import copy_file
+from desk.flow.keys import CARD_KEY
 from desk.policy import (
     ASKED_FOR_PERSON,
     ATTACHMENT,

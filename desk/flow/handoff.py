@@ -9,25 +9,17 @@ from desk import metrics
 from desk.domain import Action, Author, ConversationState, DeliveryState, MessageState
 from desk.flow import priority
 from desk.flow.advising import SOON, added, advice, hears_when_back, still_coming
-from desk.flow.answered import HANDOVER_KEY
 from desk.flow.calling_off import call_off_button
-from desk.flow.cards import FILE_KEY, LIMIT, POST_KEY, post_card, post_message
-from desk.flow.composing import (
-    add_delivery,
-    customer_text,
-    has_delivery,
-    language_of,
-    length,
-    operator_name,
-    operators_text,
-    plain,
-    shorten,
-)
+from desk.flow.cards import LIMIT, post_card, post_message
+from desk.flow.composing import add_delivery, customer_text, has_delivery, operators_text
 from desk.flow.conversations import HAS_DECISION
 from desk.flow.desk import Desk, who_answers
-from desk.flow.handover import handover_text, waiting_text
+from desk.flow.keys import ADDED_KEY, FILE_KEY, HANDOVER_KEY, POST_KEY
+from desk.flow.names import operator_name
 from desk.flow.noting import counted, decided, happened
+from desk.flow.promising import handover_text, waiting_text
 from desk.flow.refreshing import refresh_card
+from desk.flow.wording import language_of
 from desk.policy import (
     ATTACHMENT,
     FORWARDED,
@@ -47,10 +39,9 @@ from desk.tables import (
     key_begins,
 )
 from desk.telegram_html import escaped as html
+from desk.telegram_text import length, plain, shorten
 from desk.texts import say
 
-ADDED_KEY = "added:"
-"""Begins the key of what one hears who adds something while nobody is there; its id follows."""
 FIRST_WORDS = {
     LATE: "late",
     NEGATIVE_SENTIMENT: "handover-upset",

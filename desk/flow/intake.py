@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 
 from desk import faultpoints, metrics
 from desk.domain import DeskError, InboxRow, InboxState, Incoming
-from desk.flow.composing import kept_error, operators_text
+from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
 from desk.flow.keeping import ids_of
 from desk.flow.leases import BOTS, Holding, check, in_force
 from desk.flow.noting import happened
 from desk.store import Store
 from desk.tables import Inbox, Lease
+from desk.telegram_text import kept_error
 from desk.texts import say
 
 MAX_ATTEMPTS = 5

@@ -9,12 +9,9 @@ from desk.domain import ConversationState
 from desk.flow.awaiting import is_called
 from desk.flow.composing import has_delivery, operators_text
 from desk.flow.desk import Desk
+from desk.flow.keys import BACK_KEY, LEFT_KEY
 from desk.tables import Conversation, Customer
 from desk.texts import say
-
-LEFT_KEY, BACK_KEY = "left:", "back:"
-"""How the keys of these notes begin. Of one call there is one each, however often they block the
-bot and unblock it: no flood limit counts that."""
 
 
 def left(session: Session, desk: Desk, customer: Customer, conversation: Conversation) -> None:

@@ -9,10 +9,10 @@ from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, DeliveryState
-from desk.flow.answered import ANSWER_KEY, OFFER_KEY
 from desk.flow.besides import may_quote
-from desk.flow.composing import intent_title, language_of, plain
 from desk.flow.desk import Desk
+from desk.flow.keys import ANSWER_KEY, OFFER_KEY
+from desk.flow.wording import intent_title, language_of
 from desk.replies import (
     OFFER,
     begins_sentence,
@@ -25,6 +25,7 @@ from desk.replies import (
 )
 from desk.sentences import asks
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Message
+from desk.telegram_text import plain
 from desk.texts import say
 
 

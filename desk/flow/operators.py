@@ -12,26 +12,18 @@ from desk.flow.albums import album_of, is_kept_back
 from desk.flow.awaiting import is_promised
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
-from desk.flow.composing import (
-    NO_PREVIEW,
-    TEXT_METHOD,
-    WRITTEN_KEY,
-    add_delivery,
-    clean,
-    operator_name,
-    shorten,
-)
+from desk.flow.composing import NO_PREVIEW, TEXT_METHOD, add_delivery
 from desk.flow.conversations import add_message, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import is_in_charge, resolve, take
 from desk.flow.intake import claim
+from desk.flow.keys import ASKED_KEY, QUEUE_KEY, REPORT_KEY, WRITTEN_KEY
+from desk.flow.names import operator_name
 from desk.flow.noting import happened
-from desk.flow.overview import QUEUE_KEY
 from desk.flow.refreshing import refresh_card
 from desk.flow.replying import Answered, Quote, answered, reply_parameters
 from desk.flow.resolving import UNANSWERED, WRITTEN_SINCE, Asked, question
 from desk.flow.runs import new_run, running_training, want
-from desk.flow.summary import REPORT_KEY
 from desk.flow.telling import (
     refuse,
     refused,
@@ -41,13 +33,11 @@ from desk.flow.telling import (
     why_refused,
 )
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Operator
+from desk.telegram_text import clean, shorten
 from desk.texts import say
 
 ASKED_FOR = timedelta(minutes=10)
 """So long a second /resolve closes what nobody has replied to; after that it is asked anew."""
-ASKED_KEY = "told:resolve:"
-"""How the key begins of what a first one is answered; the question follows, and the update's inbox
-id. (Of a version before there is no question in it.)"""
 QUESTIONS = {
     UNANSWERED: "resolve-unanswered-command",
     WRITTEN_SINCE: "resolve-written-since-command",

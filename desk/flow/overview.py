@@ -11,18 +11,17 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author
 from desk.flow.awaiting import CUSTOMER_SPOKE_LAST, IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
-from desk.flow.composing import intent_title, linked, shorten
 from desk.flow.desk import Desk
+from desk.flow.names import linked
 from desk.flow.priority import SIGN, is_first, topics
 from desk.flow.reminding import CALLED, WAITING, is_late, late_replies, taken_by
+from desk.flow.wording import intent_title
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
+from desk.telegram_text import shorten
 from desk.texts import say
 from desk.times import span
 
-QUEUE_KEY = "queue:"
-"""How the key of an answer begins. Its text is made when it is sent, and names many customers: no
-row keeps it."""
 SHOWN = 15
 """So many customers are named of each kind: those first who can't wait, then who waited longest."""
 TITLE, OPERATOR = 28, 24

@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from desk.domain import Action, Author, ConversationState
 from desk.flow.advising import hears_when_back
 from desk.flow.cards import post_message
-from desk.flow.composing import customer_text, language_of
+from desk.flow.composing import customer_text
 from desk.flow.conversations import HAS_DECISION, add_message, begin_attempt
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person
-from desk.flow.handover import waiting_text
 from desk.flow.noting import decided, happened
+from desk.flow.promising import waiting_text
+from desk.flow.wording import language_of
 from desk.policy import FLOOD, INTENT_NEEDS_PERSON, PERSON_IN_CHARGE, WAITING_FOR_PERSON
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
 from desk.texts import say

@@ -10,8 +10,11 @@ from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
-from desk.flow.composing import intent_title, linked, operators_text
+from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
+from desk.flow.keys import PRIORITY_KEY
+from desk.flow.names import linked
+from desk.flow.wording import intent_title
 from desk.pack import Pack
 from desk.policy import (
     ATTACHMENT,
@@ -27,9 +30,6 @@ from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Messag
 from desk.telegram_html import escaped as html
 from desk.texts import say
 
-PRIORITY_KEY = "priority:"
-"""How the key begins of what everybody is told of such a call; the conversation's id follows, the
-intent, and since when it counts (see `announcement`)."""
 AGAIN = timedelta(hours=2)
 """So long the bot says it of a topic once a call: who has replied since may be gone by then."""
 SIGN = "🚨"

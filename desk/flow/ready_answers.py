@@ -11,41 +11,24 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, Button
+from desk.flow.button_actions import ANSWER, CALL_PERSON, SHOW_INTENT
 from desk.flow.cards import LIMIT
-from desk.flow.composing import (
-    ANSWER,
-    CALL_PERSON,
-    NOTE_KEY,
-    SHOW_INTENT,
-    answer_buttons,
-    answer_text,
-    called,
-    customer_text,
-    intent_title,
-    keyboard,
-    language_of,
-    length,
-    operator_name,
-    operators_text,
-    plain,
-    shorten,
-)
+from desk.flow.composing import customer_text, keyboard, operators_text
 from desk.flow.conversations import find_open, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import take
+from desk.flow.keys import BY_HAND, NOTE_KEY
+from desk.flow.names import called, operator_name
 from desk.flow.operators import enter_topic, give_card, unreachable
 from desk.flow.telling import tell
+from desk.flow.wording import answer_buttons, answer_text, intent_title, language_of
 from desk.inert import defused, inert, inert_markup
 from desk.pack import Escalate, folded
 from desk.tables import Conversation, Customer, Message, Operator
 from desk.telegram_html import escaped as html
+from desk.telegram_text import length, plain, shorten
 from desk.texts import say
 
-SENT_KEY = "sent:"
-"""How the key begins of an answer that an operator has sent; what it replies to follows, and the
-intent."""
-BY_HAND = f"{SENT_KEY}by_hand:"
-"""How that of one by /answer does; the command's inbox id follows: of several found one is sent."""
 CHOICES = 8
 """So many answers are offered at most where several are found."""
 EXCERPT = 150

@@ -6,9 +6,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
-from desk.flow.cards import CARD_KEY, POST_KEY, shown, status_card
+from desk.flow.cards import shown, status_card
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
+from desk.flow.keys import CARD_KEY, POST_KEY
 from desk.tables import Conversation, Customer, DeliveryRow, Message
 
 

@@ -13,16 +13,12 @@ from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
 from desk.flow.awaiting import IS_CALLED, first_unanswered, unanswered_since
-from desk.flow.cards import REMIND_KEY, UNANSWERED_KEY
-from desk.flow.composing import (
-    has_delivery,
-    intent_title,
-    linked,
-    operator_name,
-    operators_text,
-)
+from desk.flow.composing import has_delivery, operators_text
 from desk.flow.desk import Desk
+from desk.flow.keys import OPENED_KEY, REMIND_KEY, UNANSWERED_KEY
+from desk.flow.names import linked, operator_name
 from desk.flow.priority import is_first, topics
+from desk.flow.wording import intent_title
 from desk.inert import inert
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
@@ -33,9 +29,6 @@ SINGLE_REMINDERS = 5
 """When more are due at once, one digest stands for all: the group takes 20 messages a minute."""
 MOST = 1000
 """No more than that of each kind are reminded of at once; the others follow a second later."""
-OPENED_KEY = "opened:"
-DIGEST_KEYS = (OPENED_KEY, REMIND_KEY)
-"""How the keys begin of what tells everybody who has waited longest."""
 
 WAITING = (
     select(Conversation)

@@ -11,10 +11,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, DeliveryState
-from desk.flow.cards import CUSTOMER_KEYS, REMIND_KEY, UNANSWERED_KEY
-from desk.flow.composing import NOTE_KEY, WRITTEN_KEY, as_reply, clean
-from desk.flow.delivering import BARE_KEY, WITHDRAWN
+from desk.flow.composing import as_reply
+from desk.flow.delivering import WITHDRAWN
+from desk.flow.keys import (
+    BARE_KEY,
+    CUSTOMER_KEYS,
+    NOTE_KEY,
+    REMIND_KEY,
+    UNANSWERED_KEY,
+    WRITTEN_KEY,
+)
 from desk.tables import Conversation, Customer, DeliveryRow, Message, key_begins
+from desk.telegram_text import clean
 
 ABOUT_CUSTOMER = (*CUSTOMER_KEYS, BARE_KEY, REMIND_KEY, UNANSWERED_KEY, NOTE_KEY)
 """How the keys begin of what the bot posts in a topic that a reply to the customer may answer: what

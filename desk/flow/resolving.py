@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author
-from desk.flow.priority import PRIORITY_KEY
+from desk.flow.keys import PRIORITY_KEY
 from desk.tables import Conversation, DeliveryRow, Message
 
 UNANSWERED = "resolve-unanswered"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from desk.domain import ANONYMOUS_ADMIN, CHANNEL_WRITER, TELEGRAM, DeskError, Role
-from desk.flow.composing import clean
 from desk.flow.desk import Desk
 from desk.tables import Operator
+from desk.telegram_text import clean
 
 NOBODYS_IDS = {
     ANONYMOUS_ADMIN: "every administrator who writes anonymously",

@@ -11,8 +11,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from desk.domain import DeskError, RunState
-from desk.flow.composing import intent_title, operators_text
+from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
+from desk.flow.wording import intent_title
 from desk.inert import inert
 from desk.tables import Feedback, Message, PredictionRow, RunRow
 from desk.texts import say

@@ -8,15 +8,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from desk.domain import Action
-from desk.flow.composing import intent_title
 from desk.flow.desk import Desk
 from desk.flow.reporting import Report, report
+from desk.flow.wording import intent_title
 from desk.inert import inert
 from desk.texts import say
 
-REPORT_KEY = "report:"
-"""How the key of an answer begins. Its text is made when it is sent: counting takes a while, and
-nobody's command is to wait for it."""
 DAYS = 7
 TOPICS = 5
 _LINES = {

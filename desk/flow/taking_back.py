@@ -7,12 +7,12 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Author, DeliveryState, FeedbackKind
 from desk.flow.albums import of_same_album
-from desk.flow.composing import WRITTEN_KEY, add_delivery
-from desk.flow.delivering import DELETE_KEY, DELETE_MESSAGE, WITHDRAWN, cancel
+from desk.flow.composing import add_delivery
+from desk.flow.delivering import DELETE_MESSAGE, WITHDRAWN, cancel
 from desk.flow.desk import Desk
 from desk.flow.feedback import withdraw_feedback
+from desk.flow.keys import DELETE_KEY, SENT_KEY, WRITTEN_KEY
 from desk.flow.operators import enter_topic
-from desk.flow.ready_answers import SENT_KEY
 from desk.flow.replying import sent_as_ready, written_in_topic
 from desk.flow.telling import tell
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Message

@@ -13,11 +13,10 @@ from sqlalchemy.orm import Session
 from desk.domain import ANONYMOUS_ADMIN
 from desk.flow.composing import TEXT_METHOD, add_delivery, as_reply
 from desk.flow.desk import Desk
+from desk.flow.keys import QUOTES_KEY
 from desk.tables import Conversation, Operator
 from desk.texts import say
 
-QUOTES_KEY = "told:quotes:"
-"""How the key begins of a notice that quotes what somebody wrote; a hash of that follows."""
 REFUSED_FOR_SECONDS = 600
 """So long what people write in a topic to no effect is answered once: they may be chatting."""
 

@@ -8,12 +8,13 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
-from desk.flow.cards import CUSTOMER_KEYS, status_card
+from desk.flow.cards import status_card
 from desk.flow.composing import TEXT_METHOD
 from desk.flow.conversations import find_open
-from desk.flow.delivering import REPLYING_KEYS, cancel
+from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
 from desk.flow.following import AT_MOST
+from desk.flow.keys import CUSTOMER_KEYS, REPLYING_KEYS
 from desk.flow.refreshing import refresh_card
 from desk.tables import Customer, DeliveryRow, key_begins
 

@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 
 from cli.simulated import Simulator
 from desk.domain import Action, Author, DeliveryState, InboxState, MessageState
-from desk.flow.composing import plain
 from desk.policy import (
     ASKED_FOR_PERSON,
     CHANGED,
@@ -30,6 +29,7 @@ from desk.policy import (
 )
 from desk.store import Store
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message
+from desk.telegram_text import plain
 from desk.texts import say
 from simulator.world import OPERATORS_CHAT
 

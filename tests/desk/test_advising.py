@@ -13,14 +13,14 @@ from desk.domain import Action, ConversationState, Person
 from desk.flow import customers, deciding, operators
 from desk.flow.advising import SOON
 from desk.flow.cards import LIMIT
-from desk.flow.composing import length, plain
 from desk.flow.forwarding import forwarded
-from desk.flow.handover import passed_on_text, waiting_text
-from desk.flow.priority import PRIORITY_KEY
+from desk.flow.keys import PRIORITY_KEY
+from desk.flow.promising import passed_on_text, waiting_text
 from desk.flow.reporting import report
 from desk.hours import Hours
 from desk.policy import UNPROCESSABLE
 from desk.tables import Customer, Message
+from desk.telegram_text import length, plain
 from simulator.html_markup import parse_html
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict, statements, with_words

@@ -10,9 +10,9 @@ import pytest
 from desk.domain import ConversationState, DeliveryState
 from desk.flow import customers
 from desk.flow.cards import LIMIT
-from desk.flow.composing import length, plain
 from desk.pack import Text
 from desk.tables import DeliveryRow
+from desk.telegram_text import length, plain
 from simulator.html_markup import parse_html
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, labels, predict

@@ -23,7 +23,7 @@ from desk.flow import (
     leases,
     operators,
 )
-from desk.flow.composing import CALL_PERSON
+from desk.flow.button_actions import CALL_PERSON
 from desk.tables import Conversation, Customer
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage

@@ -10,7 +10,7 @@ import pytest
 from desk.domain import ConversationState, DeliveryState, InboxState
 from desk.flow import bans, buttons, customers, delivering, edits, operators
 from desk.flow.forwarding import forwarded
-from desk.flow.priority import PRIORITY_KEY
+from desk.flow.keys import PRIORITY_KEY
 from desk.tables import DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, STRANGER, Stage, predict, with_words

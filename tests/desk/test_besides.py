@@ -7,7 +7,7 @@ import pytest
 
 from desk.flow import customers, deciding, edits
 from desk.flow.besides import LINK, LINKS, QUOTED
-from desk.flow.composing import length
+from desk.telegram_text import length
 from simulator.html_markup import parse_html
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, Stage, predict

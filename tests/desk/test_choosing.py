@@ -10,9 +10,9 @@ import pytest
 from desk.domain import Action, ConversationState, Person
 from desk.flow import customers, deciding, edits, lessons
 from desk.flow.besides import QUOTED
-from desk.flow.composing import length, plain
 from desk.pack import Escalate
 from desk.tables import PredictionRow
+from desk.telegram_text import length, plain
 from tests.conftest import OPERATOR_CHAT
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict, with_words
 

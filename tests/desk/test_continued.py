@@ -15,7 +15,15 @@ from desk.domain import (
     PendingMessage,
     Person,
 )
-from desk.flow import composing, customers, deciding, dossier, edits, erasing, lessons
+from desk.flow import (
+    button_actions,
+    customers,
+    deciding,
+    dossier,
+    edits,
+    erasing,
+    lessons,
+)
 from desk.flow.reporting import report
 from desk.pack import Pack
 from desk.policy import decide_continued
@@ -253,7 +261,7 @@ def test_of_who_is_erased_all_that_taught_is_left_masked(stage: Stage, clock: Cl
     second = _go_on(stage, "are all dead", DOUBT, COMPLAINT)
     _relabel(stage, second, "refund")
     taught = lessons.learned(stage.desk)
-    for button in (composing.RESOLVE, composing.RESOLVE_UNANSWERED):
+    for button in (button_actions.RESOLVE, button_actions.RESOLVE_UNANSWERED):
         stage.press(stage.token(button), by=OLGA)
     stage.send_all()
     clock.move(days=40)

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from classifier.vocabulary import Neighbour
 from desk.domain import Action, ConversationState, Person
 from desk.flow import batch, customers, deciding, watching
-from desk.flow.composing import CALL_OFF
+from desk.flow.button_actions import CALL_OFF
 from desk.tables import ButtonRow, DecisionRow, DeliveryRow, Message, PredictionRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, Stage, predict, statements, with_words

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from desk.domain import DeliveryState, Person
 from desk.flow import customers, delivering, erasing, operators, reminding
 from desk.flow.composing import operators_text
+from desk.flow.keys import PRIORITY_KEY
 from desk.flow.masked_lessons import MaskedLessons
-from desk.flow.priority import PRIORITY_KEY
 from desk.tables import Customer, DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock

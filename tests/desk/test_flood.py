@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from desk.domain import Action, ConversationState, MessageState
 from desk.flow import announcing, customers, edits, operators
-from desk.flow.composing import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT, THUMB_DOWN
+from desk.flow.button_actions import CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT, THUMB_DOWN
 from desk.flow.desk import Desk
 from desk.flow.forwarding import forwarded
 from desk.tables import ButtonRow, DecisionRow, Message

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from desk.domain import Person
 from desk.flow import customers
 from desk.flow.desk import Desk
-from desk.flow.handover import handover_text, passed_on_text, waiting_text
+from desk.flow.promising import handover_text, passed_on_text, waiting_text
 from desk.hours import Hours
 from desk.pack import Sla
 from desk.store import Store

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from classifier.vocabulary import Neighbour
 from desk.domain import Person, Role, RunState
 from desk.flow import customers, delivering, edits, ready_answers, reminding, roster, runs
-from desk.flow.composing import clean, plain, shorten
 from desk.flow.overview import overview
 from desk.flow.summary import summary
+from desk.telegram_text import clean, plain, shorten
 from simulator.entities import find_entities
 from simulator.html_markup import parse_html
 from simulator.utf16 import length

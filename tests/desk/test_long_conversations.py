@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from desk.flow import announcing, batch, customers, erasing, operators, runs
 from desk.flow.card_history import HISTORY
-from desk.flow.composing import length, plain
+from desk.telegram_text import length, plain
 from simulator.html_markup import parse_html
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, event, insert, text
 
 from desk.domain import Author, ConversationState, DeliveryState, Person
 from desk.flow import customers, edits, operators, reminding
-from desk.flow.composing import plain
 from desk.flow.desk import Desk
 from desk.pack import Pack, Sla
 from desk.store import Store
 from desk.tables import Conversation, Customer, Message
+from desk.telegram_text import plain
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage, predict
 from tests.desk.test_reminding import TUESDAY_TEN, call, crowd, lose, reminders, texts

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from desk.domain import Action, ConversationState
 from desk.flow import announcing, customers, deciding, delivering
-from desk.flow.composing import CALL_OFF, CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT
-from desk.flow.handover import CHAT_UNUSABLE
+from desk.flow.button_actions import CALL_OFF, CALL_PERSON, CHOOSE_INTENT, SHOW_INTENT
+from desk.flow.promising import CHAT_UNUSABLE
 from desk.tables import ButtonRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, Stage, predict

@@ -10,8 +10,9 @@ import pytest
 from desk.domain import Person, Role
 from desk.flow import customers, delivering, erasing, operators, roster
 from desk.flow.cards import LIMIT
-from desk.flow.composing import length, plain
-from desk.flow.overview import QUEUE_KEY, SHOWN, TITLE, overview
+from desk.flow.keys import QUEUE_KEY
+from desk.flow.overview import SHOWN, TITLE, overview
+from desk.telegram_text import length, plain
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, STRANGER, Stage
 

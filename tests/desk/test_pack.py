@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desk import pack as packs
-from desk.flow.composing import plain
 from desk.pack import Pack, PackError, load
 from desk.telegram_html import html_problems
+from desk.telegram_text import plain
 from simulator.errors import ApiError
 from simulator.html_markup import parse_html
 from tests.conftest import FLORIST

@@ -9,8 +9,8 @@ import pytest
 
 from desk.domain import ConversationState, DeliveryState, Person
 from desk.flow import customers, delivering, erasing, operators, reminding
+from desk.flow.keys import PRIORITY_KEY
 from desk.flow.overview import SHOWN, overview
-from desk.flow.priority import PRIORITY_KEY
 from desk.flow.reminding import SINGLE_REMINDERS
 from desk.pack import Escalate
 from desk.tables import DeliveryRow

@@ -39,7 +39,7 @@ from desk.flow import (
     runs,
     watching,
 )
-from desk.flow.composing import CALL_OFF, TAKE
+from desk.flow.button_actions import CALL_OFF, TAKE
 from desk.flow.conversations import add_message
 from desk.flow.handoff import take_over
 from desk.flow.refreshing import edit_card

@@ -22,9 +22,9 @@ from desk.flow import (
     taking_back,
 )
 from desk.flow.awaiting import is_called
-from desk.flow.composing import length, plain
 from desk.pack import Pack, PackButton, load
 from desk.tables import Conversation, DeliveryRow
+from desk.telegram_text import length, plain
 from desk.texts import say
 from tests.chaos import oracle
 from tests.conftest import OPERATOR_CHAT

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from desk.domain import ConversationState
-from desk.flow import composing, customers, operators
+from desk.flow import button_actions, customers, operators
 from desk.texts import say
 from tests.conftest import Clock
 from tests.desk.acting import ANA, BEN, OLGA, OSCAR, Stage, labels, predict, with_words
@@ -53,26 +53,26 @@ def below(stage: Stage) -> tuple[str, int | None]:
 
 
 def test_a_mistaken_press_breaks_no_promise_and_a_second_one_closes(topic: Stage) -> None:
-    pressed = topic.press(topic.token(composing.RESOLVE), by=OSCAR)
+    pressed = topic.press(topic.token(button_actions.RESOLVE), by=OSCAR)
     assert (pressed.text, pressed.alert) == (say("resolve-unanswered", "en"), True)
     assert topic.conversation().state is ConversationState.WAITING
     (edit,) = topic.send_all()
     assert labels(edit)[-3:] == ["Take", "Why?", "Resolve without a reply"]
     *_, last = edit.payload["reply_markup"]["inline_keyboard"]
     assert len(last) == 1, "a phone has no room for it beside others"
-    topic.press(topic.token(composing.RESOLVE_UNANSWERED), by=OSCAR)
+    topic.press(topic.token(button_actions.RESOLVE_UNANSWERED), by=OSCAR)
     assert topic.conversation().state is ConversationState.RESOLVED
 
 
 def test_merely_to_take_it_is_no_reply(topic: Stage) -> None:
-    topic.press(topic.token(composing.TAKE), by=OSCAR)
-    topic.press(topic.token(composing.RESOLVE), by=OSCAR)
+    topic.press(topic.token(button_actions.TAKE), by=OSCAR)
+    topic.press(topic.token(button_actions.RESOLVE), by=OSCAR)
     assert topic.conversation().state is ConversationState.HUMAN
 
 
 def test_the_button_no_longer_says_that_nobody_has_replied_once_somebody_has(topic: Stage) -> None:
-    topic.press(topic.token(composing.TAKE), by=OSCAR)
-    topic.press(topic.token(composing.RESOLVE), by=OSCAR)
+    topic.press(topic.token(button_actions.TAKE), by=OSCAR)
+    topic.press(topic.token(button_actions.RESOLVE), by=OSCAR)
     topic.send_all()
     topic.reply("I am sorry")
     edits = [row for row in topic.send_all() if row.method == "editMessageText"]
@@ -81,13 +81,13 @@ def test_the_button_no_longer_says_that_nobody_has_replied_once_somebody_has(top
 
 def test_once_a_person_has_spoken_one_press_closes(topic: Stage) -> None:
     topic.reply("I am sorry")
-    topic.press(topic.token(composing.RESOLVE), by=OSCAR)
+    topic.press(topic.token(button_actions.RESOLVE), by=OSCAR)
     assert topic.conversation().state is ConversationState.RESOLVED
 
 
 def test_who_has_blocked_the_bot_waits_for_nothing(topic: Stage) -> None:
     customers.blocked(topic.desk, topic.update(), ANA.chat_id, gone=True)
-    topic.press(topic.token(composing.RESOLVE), by=OSCAR)
+    topic.press(topic.token(button_actions.RESOLVE), by=OSCAR)
     assert topic.conversation().state is ConversationState.RESOLVED
 
 
@@ -179,8 +179,8 @@ def test_what_the_bot_has_said_since_keeps_no_conversation_open(topic: Stage, cl
 def test_a_yes_to_what_was_asked_before_a_new_call_closes_nothing(
     topic: Stage, clock: Clock
 ) -> None:
-    topic.press(topic.token(composing.RESOLVE), by=OSCAR)
-    yes = topic.token(composing.RESOLVE_UNANSWERED)
+    topic.press(topic.token(button_actions.RESOLVE), by=OSCAR)
+    yes = topic.token(button_actions.RESOLVE_UNANSWERED)
     clock.move(minutes=1)
     with topic.desk.store.writing() as session:
         found = operators.customer_of(session, topic.desk, 77)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from desk.flow import operators
-from desk.flow.summary import REPORT_KEY, TOPICS, summary
+from desk.flow.keys import REPORT_KEY
+from desk.flow.summary import TOPICS, summary
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import BEN, OLGA, OSCAR, STRANGER, Stage
 

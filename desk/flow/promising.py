@@ -8,9 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ConversationState
-from desk.flow.composing import language_of
 from desk.flow.desk import Desk
 from desk.flow.reminding import is_late
+from desk.flow.wording import language_of
 from desk.hours import WEEKDAYS
 from desk.tables import IS_UNFINISHED, Conversation, Customer, DeliveryRow
 from desk.texts import say
