@@ -61,7 +61,7 @@ CLOSE_AT_ONCE = 20
 """What calls people must not wait for these."""
 ALONE_SECONDS = 8.0
 """A message tried alone that is not done by then has killed its worker, or has frozen it; but where
-the worker says that it waits for the database it has not."""
+the worker says that it waits for the database (which counts for half a minute) it has not."""
 
 
 class Fate(Enum):

@@ -12,7 +12,7 @@ from desk.domain import Author, Button, ConversationState, DeliveryState
 from desk.flow.button_actions import CALL_OFF
 from desk.flow.composing import TEXT_METHOD, Keyboard, change_keyboard, customer_text, has_delivery
 from desk.flow.desk import Desk
-from desk.flow.keys import CALLED_OFF_KEY
+from desk.flow.keys import CALLED_OFF_KEY, HANDOVER_KEY
 from desk.flow.noting import happened
 from desk.flow.wording import language_of
 from desk.pack import Pack
@@ -88,7 +88,7 @@ def _lately(desk: Desk, conversation_ids: Sequence[int]) -> Select[int]:
     """In which of these conversations somebody was called for what their customer has said since
     they called somebody off, a short while ago. Whoever is called for what they had written before,
     since it is late, say, can be called off as well: of such messages there are soon none left."""
-    called_off, said = aliased(Message), aliased(Message)
+    called_off, said, told = aliased(Message), aliased(Message), aliased(Message)
     return (
         select(Conversation.id)
         .join(Customer, Customer.id == Conversation.customer_id)
@@ -101,14 +101,17 @@ def _lately(desk: Desk, conversation_ids: Sequence[int]) -> Select[int]:
             ),
         )
         .join(said, said.conversation_id == Conversation.id)
+        .join(told, told.conversation_id == Conversation.id)
         .where(
             Conversation.id.in_(conversation_ids),
             DeliveryRow.key.startswith(CALLED_OFF_KEY),
             DeliveryRow.created_at > desk.clock() - NOT_AGAIN_FOR,
             said.author == Author.CUSTOMER,
             said.id > called_off.id,
-            # Not what came after the call, such as these words by which they would call it off.
-            said.created_at <= Conversation.escalated_at,
+            # Not what came after the call, such as these words by which they would call it off. By
+            # ids: bot and worker may be on hosts whose clocks differ.
+            said.id < told.id,
+            told.delivery_key.startswith(HANDOVER_KEY),
         )
     )
 

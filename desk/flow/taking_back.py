@@ -5,12 +5,12 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from desk.domain import Author, DeliveryState, FeedbackKind
+from desk.domain import Author, DeliveryState
 from desk.flow.albums import of_same_album
 from desk.flow.composing import add_delivery
 from desk.flow.delivering import DELETE_MESSAGE, WITHDRAWN, cancel
 from desk.flow.desk import Desk
-from desk.flow.feedback import withdraw_feedback
+from desk.flow.feedback import forget_ready_answer
 from desk.flow.keys import DELETE_KEY, SENT_KEY, WRITTEN_KEY
 from desk.flow.operators import enter_topic
 from desk.flow.replying import sent_as_ready, written_in_topic
@@ -133,7 +133,7 @@ def _unteach(session: Session, desk: Desk, copy: DeliveryRow) -> None:
     if copy.message_id is None or not copy.key.startswith(SENT_KEY):
         return  # /answer teaches nothing, and nor does what an operator writes
     intent = copy.key.split(":")[2]
-    withdraw_feedback(session, desk, copy.message_id, FeedbackKind.ONE_TAP_ANSWER, intent)
+    forget_ready_answer(session, desk, copy.message_id, intent)
 
 
 def _album_of(session: Session, message: Message) -> list[tuple[Message, DeliveryRow]]:

@@ -356,6 +356,20 @@ def test_who_calls_and_calls_off_again_and_again_fills_no_group(topic: Stage, cl
     assert topic.conversation().state is ConversationState.RESOLVED
 
 
+def test_nor_does_one_whose_worker_has_a_clock_that_is_a_second_behind(
+    topic: Stage, clock: Clock
+) -> None:
+    _call_off(topic)
+    for _ in range(5):
+        job = topic.write("my kitchen burns")
+        assert job is not None
+        clock.move(seconds=-1)
+        topic.decide((job, predict(intent="complaint")))
+        topic.send_all()
+        clock.move(seconds=1)
+        assert _call_off(topic) == say("call-off-again", "en")
+
+
 def test_nobody_is_reminded_of_what_was_called_off(topic: Stage, clock: Clock) -> None:
     clock.move(minutes=20)
     assert reminding.remind(topic.desk) == 1

@@ -85,6 +85,27 @@ def test_two_different_answers_to_one_message_say_of_neither_that_it_is_what_it_
     assert lessons.learned(stage.desk) == []
 
 
+@pytest.mark.parametrize("second", [OSCAR, OLGA])
+@pytest.mark.parametrize("wrong", ["refund", "order_status"])
+def test_of_two_answers_the_one_that_is_not_taken_back_says_what_it_means(
+    stage: Stage, second: int, wrong: str
+) -> None:
+    likely = [("refund", 0.3), ("order_status", 0.2)]
+    stage.ask("give it back", intent="complaint", confidence=0.4, others=likely)
+    stage.topic()
+    stage.send_all()
+    stage.press(stage.token("send", "refund"), by=OSCAR)
+    stage.press(stage.token("send", "order_status"), by=second)
+    stage.send_all()
+    for intent in (wrong, *{"refund", "order_status"} - {wrong}):
+        notes = [row for row in stage.deliveries() if row.key.startswith("note:")]
+        (note,) = (row for row in notes if row.key.endswith(f":{intent}"))
+        taking_back.deleted(stage.desk, stage.update(), OLGA, 77, note.telegram_id)
+        stage.send_all()
+        left = [] if intent != wrong else list({"refund", "order_status"} - {wrong})
+        assert [word.intent for word in lessons.learned(stage.desk)] == left
+
+
 @pytest.mark.parametrize("uncertain", [False, True])
 def test_a_one_tap_answer_that_was_refused_can_be_tapped_again(
     card: tuple[Stage, int], uncertain: bool

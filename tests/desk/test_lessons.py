@@ -418,7 +418,7 @@ def _given_up(stage: Stage) -> None:
 
 
 def _shown_unread(stage: Stage) -> None:
-    """A person has the conversation, and what is tapped shows them all that waits."""
+    """A person has the conversation, and what is tapped shows them all that waits for the model."""
     stage.topic()
     stage.reply("I am here")
     customers.asked_for_help(stage.desk, stage.update(), ANA)
@@ -434,7 +434,6 @@ def test_labels_on_messages_that_the_model_has_not_read_are_learned_too(
     assert stage.write(texts[1]) is None  # whose attempt was to begin after the first one's
     ids = [message.id for message in stage.said()]
     handled(stage)
-    assert stage.pending_count() == 0
     with stage.desk.store.writing() as session:
         for message_id in ids:
             session.add(
