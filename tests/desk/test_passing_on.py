@@ -188,6 +188,17 @@ def test_what_was_shown_by_a_card_gets_no_post_beside_it(stage: Stage) -> None:
     assert "Where is my order? 95%" in stage.deliveries(-100777)[-1].payload["text"]
 
 
+def test_what_was_shown_unread_by_a_card_is_settled_with_its_conversation(stage: Stage) -> None:
+    stage.ask("my roses are dead", intent="complaint")
+    stage.topic()
+    stage.desk = replace(stage.desk, operator_chat_id=-100777)  # where no card is
+    job = comments(stage)
+    stage.topic()
+    stage.send_all()
+    stage.resolve()
+    assert stage.decision(job[0]).rule == "person_in_charge"
+
+
 def test_what_the_bot_answers_after_all_is_offered_to_nobody_again(stage: Stage) -> None:
     job = comments(stage)
     stage.topic()
