@@ -21,9 +21,10 @@ host's with the database's, `restoring` is what a backup put back needs.
 
 What they share: `desk`; `conversations`, which end when they are `quiet`, and their `handoff` from
 the bot to people, `promising` when one will be there and, by `advising`, what to do until then,
-unless the customer ends it by `calling_off`; the `passing_on` of what the bot leaves to them or
-holds back, and the `captions` of files that it leaves to them; who is `awaiting` a person's word,
-what has `priority`, what `resolving` asks before that is closed, and who is `leaving` meanwhile;
+unless the customer ends it by `calling_off`, and `settling` what is unread where they end; the
+`passing_on` of what the bot leaves to them or holds back, and the `captions` of files that it
+leaves to them; who is `awaiting` a person's word, what has `priority`, what `resolving` asks before
+that is closed, and who is `leaving` meanwhile;
 `cards` before the operators, with their `card_history` and `card_keyboards`, what stands `besides`
 a customer's words, what was `answered` before, what is `following` them, and `refreshing` them;
 what is `kept_back` of operators' words, what they answer by `replying`, what `keeping` leaves of

@@ -28,7 +28,10 @@ def answers_given(session: Session, desk: Desk, customer: Customer, message: Mes
     # The card goes before what the customer hears, so this is told by the rule.
     with_call = decision.intent if decision.rule == INTENT_NEEDS_PERSON else None
     if message.id in turn(session).deliveries:  # in a batch a message gets its first decision
-        return _with_answers(desk, customer, with_call)
+        given = [with_call]
+        if decision.action is Action.ANSWER:  # just now: it was shown before it was read
+            given = list(decision.choices) or [decision.intent]
+        return _with_answers(desk, customer, *given)
     never_arrived = and_(DeliveryRow.state.in_(NEVER_ARRIVED), DeliveryRow.uncertain.is_(False))
     if with_call is not None:
         key = f"{HANDOVER_KEY}{message.id}"
@@ -58,6 +61,7 @@ def _among_several(desk: Desk, customer: Customer, name: str, said: Iterable[str
     return answer is not None and any(answer in text for text in said)
 
 
-def _with_answers(desk: Desk, customer: Customer, intent: str | None) -> list[str]:
-    """The intent, if the pack has an answer for it."""
-    return [] if intent is None or answer_text(desk, customer, intent) is None else [intent]
+def _with_answers(desk: Desk, customer: Customer, *intents: str | None) -> list[str]:
+    """Those intents for which the pack has an answer."""
+    known = [intent for intent in intents if intent is not None]
+    return [intent for intent in known if answer_text(desk, customer, intent) is not None]

@@ -21,6 +21,8 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
+    false,
     func,
     insert,
     or_,
@@ -34,17 +36,34 @@ from desk.tables import IS_CARD, Base, DeliveryRow, Feedback, Message
 
 _KEY = "turn"
 
+LAST_SAID = 20
+"""So many of a customer's messages before one tell whether it is newer than all."""
+
 _earlier = aliased(Message)
-IS_CHANGE = (
-    select(_earlier.id)
-    .where(
-        _earlier.conversation_id == Message.conversation_id,
-        _earlier.author == Author.CUSTOMER,
-        _earlier.telegram_id == Message.telegram_id,
-        _earlier.id < Message.id,
-    )
+_theirs_before = (
+    _earlier.conversation_id == Message.conversation_id,
+    _earlier.author == Author.CUSTOMER,
+    _earlier.id < Message.id,
+)
+_last_before = (
+    select(_earlier.telegram_id)
+    .where(*_theirs_before, _earlier.telegram_id.is_not(None))
+    .order_by(_earlier.id.desc())
+    .limit(LAST_SAID)
     .correlate(Message)
-    .exists()
+    .subquery()
+)
+IS_CHANGE = case(
+    # Telegram numbers a chat's messages upwards: of a new one the conversation is not read.
+    (
+        Message.telegram_id
+        > select(func.max(_last_before.c.telegram_id)).correlate(Message).scalar_subquery(),
+        false(),
+    ),
+    else_=select(_earlier.id)
+    .where(*_theirs_before, _earlier.telegram_id == Message.telegram_id)
+    .correlate(Message)
+    .exists(),
 )
 """Whether a customer's message is what an earlier one of the conversation has become by an edit."""
 

@@ -321,7 +321,9 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     # Of several questions the answer to one says nothing of the whole text.
     if decision is None or decision.rule != SEVERAL_QUESTIONS:
         note_ready_answer(session, desk, message, operator.user_id, intent)
-    apart = is_in_charge(press.conversation, operator) or is_post(session, message)
+    apart = is_in_charge(press.conversation, operator) or is_post(
+        session, message, press.telegram_id
+    )
     take(session, desk, press.inbox_id, customer, press.conversation, operator)
     if apart:  # otherwise the take-over has brought the card up to date
         edit_card(session, desk, customer, press.conversation, message, press.telegram_id)

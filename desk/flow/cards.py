@@ -75,8 +75,11 @@ def post_message(
 ) -> None:
     """Pass on what a customer wrote while a person is awaited or in charge.
 
-    A plain post, unless the conversation has no card yet that shows its state.
+    A plain post, unless the conversation has no card yet that shows its state; nothing where the
+    message has its own card.
     """
+    if has_delivery(session, f"{CARD_KEY}{message.id}", message):
+        return
     has_card = turn(session).with_card.get(conversation.id)
     if has_card is None:
         has_card = status_card(session, desk, conversation) is not None
@@ -103,9 +106,22 @@ def status_card(
     return session.scalar(query)
 
 
-def is_post(session: Session, message: Message) -> bool:
-    """Whether a message was put before the operators as a plain post, not as a card."""
-    return has_delivery(session, f"{POST_KEY}{message.id}")
+def is_shown(session: Session, message: Message) -> bool:
+    """Whether a message was put before the operators, as a plain post or as a card."""
+    keys = (f"{CARD_KEY}{message.id}", f"{POST_KEY}{message.id}")
+    return any(has_delivery(session, key, message) for key in keys)
+
+
+def is_post(session: Session, message: Message, telegram_id: int | None = None) -> bool:
+    """Whether a message was put before the operators as a plain post, not as a card; of one that
+    was both, since it called a person after it was shown, whether the post has that id there."""
+    post = f"{POST_KEY}{message.id}"
+    if not has_delivery(session, post, message):
+        return False
+    if not has_delivery(session, f"{CARD_KEY}{message.id}", message):
+        return True
+    known = session.scalar(select(DeliveryRow.telegram_id).where(DeliveryRow.key == post))
+    return known is not None and known == telegram_id
 
 
 def is_change(session: Session, message: Message) -> bool:
@@ -124,13 +140,13 @@ def shown(
     conversation: Conversation,
     message: Message,
     *,
+    post: bool,
     why: bool = False,
 ) -> dict[str, Any]:
-    """A message's card or post as it is to look now: text and buttons for Telegram.
+    """A message's card (or plain post) as it is to look now: text and buttons for Telegram.
 
     With `why` a card is opened: it says at length what the decision rests on.
     """
-    post = is_post(session, message)
     text = card_text(session, desk, customer, conversation, message, post=post, why=why)
     if not why:  # an open card is closed again, and then shows the message as it did
         _post_whole(session, desk, customer, conversation, message, text)

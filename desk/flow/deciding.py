@@ -30,12 +30,10 @@ from desk.flow import batch, captions, priority
 from desk.flow.answering import answer, ask_back
 from desk.flow.calling_off import may_call_off
 from desk.flow.card_history import HISTORY
-from desk.flow.cards import post_message
-from desk.flow.composing import has_delivery
+from desk.flow.cards import is_shown, post_message
 from desk.flow.conversations import HAS_DECISION, begin_attempt
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
-from desk.flow.keys import POST_KEY
 from desk.flow.noting import counted, decided
 from desk.flow.refreshing import refresh_card, refresh_post
 from desk.policy import LATE, closes, decide_continued, in_doubt, is_negative
@@ -143,7 +141,8 @@ def decide_batch(
     together: Mapping[tuple[int, int], Prediction] = _NONE,
     apart: Mapping[tuple[int, int], Sequence[Prediction]] = _NONE,
 ) -> list[tuple[int, int]]:
-    """Decide a batch of messages in one transaction, in as many statements as for one of them.
+    """Decide a batch of messages in one transaction, in as many statements as for one of them; but
+    for texts that were shown unread, whose posts are brought up to date one by one: few ever.
 
     `together` has what the model says of `PendingMessage.whole`, where there is something before,
     and `apart` what it says of each of `PendingMessage.sentences`.
@@ -502,7 +501,7 @@ def _apply(
     free = may_call_off(session, desk, [case.conversation for case in ends])
     for (message, conversation, customer), decision in zip(cases, decisions, strict=True):
         parties = (session, desk, customer, conversation, message)
-        shown = has_delivery(session, f"{POST_KEY}{message.id}", message)
+        shown = is_shown(session, message)
         if decision.action is not Action.ESCALATE:  # which `call_person` notes
             decided(session, message.id, decision.action, decision.rule)
         match decision.action:

@@ -20,7 +20,7 @@ from desk.domain import (
 )
 from desk.flow import besides
 from desk.flow.captions import put_before_model
-from desk.flow.cards import is_change, post_message
+from desk.flow.cards import is_change, is_shown, post_message
 from desk.flow.choosing import replied, took_up, unsay
 from desk.flow.composing import add_delivery
 from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
@@ -74,12 +74,14 @@ def customer_changed(
 ) -> tuple[int, int] | None:
     """A customer has changed a message.
 
-    One that waits for the model is read as it is now. In the conversation that is open, one to
-    which the bot has just asked back is read anew, for that may be the reply, one that was held
-    back in a flood is read at last, and a no to the offer of a person may become a yes. What a word
-    has taught that said which choice is meant is taken back, unless it still says so; and who is
-    awaited or in charge is shown what it has become, a text once the model has read it: it may be
-    about what can't wait by now. Otherwise it was answered, and is only kept.
+    One that waits for the model is read as it is now; one that who is awaited or in charge was
+    shown meanwhile is read as it was shown, and then as it is now: they keep what they saw. In the
+    conversation that is open, one to which the bot has just asked back is read anew, for that may
+    be the reply, one that was held back in a flood is read at last, and a no to the offer of a
+    person may become a yes. What a word has taught that said which choice is meant is taken back,
+    unless it still says so; and who is awaited or in charge is shown what it has become, a text
+    once the model has read it: it may be about what can't wait by now. Otherwise it was answered,
+    and is only kept.
     What was no text so far, such as a command, is read as one that is sent.
 
     With `is_file` the `text` is a file's caption, or says what it is; a caption `has_words`, which
@@ -125,7 +127,11 @@ def customer_changed(
             session.get_one(Inbox, inbox_id).payload = {}
             return None
         # The words of a file that is decided stay as they were shown.
-        if _is_undecided(session, written) and not replaced:
+        if (
+            _is_undecided(session, written)
+            and not replaced
+            and not _is_before_person(session, desk, conversation, written)
+        ):
             return _read_as_it_is_now(session, desk, written, text, links)
         if conversation is None or conversation.id != written.conversation_id:
             return None
@@ -233,13 +239,23 @@ def _is_undecided(session: Session, message: Message) -> bool:
     return pending and session.get(DecisionRow, message.id) is None
 
 
+def _is_before_person(
+    session: Session, desk: Desk, conversation: Conversation | None, message: Message
+) -> bool:
+    """Whether a message stands before a person who is awaited or in charge."""
+    if conversation is None or conversation.id != message.conversation_id:
+        return False
+    alone = who_answers(desk, conversation) is ConversationState.BOT
+    return not alone and is_shown(session, message)
+
+
 def _take_off(session: Session, desk: Desk, written: Message, *, also_file: bool) -> None:
     """Take off what an edit has outdated that waits to be posted: the group takes 20 messages a
     minute, and who edits on and on would take them all. Only posts of edits: what was written first
-    is shown, with what the model made of it, and so is what can't wait.
+    is shown, with what the model made of it, and so is what can't wait, or was not read yet.
     """
     decision = session.get(DecisionRow, written.id)
-    if has_priority(desk.pack, decision) or not is_change(session, written):
+    if decision is None or has_priority(desk.pack, decision) or not is_change(session, written):
         return
     kinds = (POST_KEY, TEXT_KEY, FILE_KEY) if also_file else (POST_KEY, TEXT_KEY)
     waiting = session.scalars(

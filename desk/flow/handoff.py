@@ -14,14 +14,16 @@ from desk.flow.cards import LIMIT, post_card, post_message
 from desk.flow.composing import add_delivery, customer_text, has_delivery, operators_text
 from desk.flow.conversations import HAS_DECISION
 from desk.flow.desk import Desk, who_answers
-from desk.flow.keys import ADDED_KEY, FILE_KEY, HANDOVER_KEY, POST_KEY
+from desk.flow.keys import ADDED_KEY, CARD_KEY, FILE_KEY, HANDOVER_KEY, POST_KEY
 from desk.flow.names import operator_name
 from desk.flow.noting import counted, decided, happened
 from desk.flow.promising import handover_text, waiting_text
 from desk.flow.refreshing import refresh_card
+from desk.flow.settling import settle, unread_changes
 from desk.flow.wording import language_of
 from desk.policy import (
     ATTACHMENT,
+    CHANGED,
     FORWARDED,
     INTENT_NEEDS_PERSON,
     LATE,
@@ -281,6 +283,7 @@ def resolve(
     operator: Operator,
 ) -> None:
     """The conversation is over; the customer's next message opens one with the bot."""
+    _show_changes(session, desk, customer, conversation)
     _leave_shown(session, desk, conversation)
     conversation.state = ConversationState.RESOLVED
     conversation.operator_id = operator.user_id
@@ -289,11 +292,23 @@ def resolve(
     refresh_card(session, desk, customer, conversation)
 
 
+def _show_changes(
+    session: Session, desk: Desk, customer: Customer, conversation: Conversation
+) -> None:
+    """Edits that the model has not read are shown unread and settled with their conversation: what
+    they are of was handled, and the bot would answer it after a person has."""
+    for message in unread_changes(session, conversation):
+        settle(session, desk, message, CHANGED)
+        session.flush()
+        post_message(session, desk, customer, conversation, message)
+
+
 def _leave_shown(session: Session, desk: Desk, conversation: Conversation) -> None:
     """What the operators saw before the model has read it is settled with its conversation: the bot
-    has nothing to say to it."""
+    has nothing to say to it. A text behind it that they did not see is begun by the scheduler, a
+    few seconds later: nothing here can enqueue it."""
     posts = select(DeliveryRow.message_id).where(
-        DeliveryRow.conversation_id == conversation.id, key_begins((POST_KEY,))
+        DeliveryRow.conversation_id == conversation.id, key_begins((CARD_KEY, POST_KEY))
     )
     waiting = session.scalars(
         select(Message)
@@ -307,9 +322,4 @@ def _leave_shown(session: Session, desk: Desk, conversation: Conversation) -> No
         .with_for_update()
     )
     for message in waiting.all():
-        message.state = MessageState.DECIDED
-        action, rule = Action.SILENT, PERSON_IN_CHARGE
-        session.add(
-            DecisionRow(message_id=message.id, action=action, rule=rule, created_at=desk.clock())
-        )
-        decided(session, message.id, action, rule)
+        settle(session, desk, message, PERSON_IN_CHARGE)

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
-from desk.flow.cards import shown, status_card
+from desk.flow.cards import is_post, shown, status_card
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.flow.keys import CARD_KEY, POST_KEY
@@ -31,7 +31,7 @@ def refresh_post(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
 ) -> None:
     """Have the post (or card) of a message show what the model makes of it, which had not read it
-    yet."""
+    yet; each in its own form, where it has both."""
     keys = [f"{CARD_KEY}{message.id}", f"{POST_KEY}{message.id}"]
     query = select(DeliveryRow).where(DeliveryRow.key.in_(keys)).order_by(DeliveryRow.id)
     locked = query.with_for_update().execution_options(populate_existing=True)
@@ -48,7 +48,8 @@ def _refresh(
     row: DeliveryRow,
 ) -> None:
     if row.state is DeliveryState.PENDING and not row.uncertain:
-        row.payload = shown(session, desk, customer, conversation, message)
+        post = row.key.startswith(POST_KEY)
+        row.payload = shown(session, desk, customer, conversation, message, post=post)
     elif row.telegram_id is not None:
         edit_card(session, desk, customer, conversation, message, row.telegram_id)
 
@@ -68,6 +69,7 @@ def edit_card(
         return
     session.flush()
     number = _edits(session, message)
+    post = is_post(session, message, telegram_id)
     add_delivery(
         session,
         desk,
@@ -76,7 +78,7 @@ def edit_card(
         "editMessageText",
         {
             "message_id": telegram_id,
-            **shown(session, desk, customer, conversation, message, why=why),
+            **shown(session, desk, customer, conversation, message, post=post, why=why),
         },
         conversation=conversation,
         message=message,

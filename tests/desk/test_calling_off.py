@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from desk.domain import ConversationState, DeliveryState, Person
-from desk.flow import customers, deciding, operators, overview, quiet, reminding
+from desk.domain import Action, ConversationState, DeliveryState, Person
+from desk.flow import customers, deciding, edits, operators, overview, quiet, reminding
 from desk.flow.calling_off import NOT_AGAIN_FOR
 from desk.tables import Conversation, Customer, DeliveryRow
 from desk.texts import say
@@ -306,6 +306,50 @@ def test_a_message_that_is_still_to_be_read_is_read_by_the_bot_that_calls_anew(
     assert topic.conversation().state is ConversationState.WAITING
     assert topic.heard()[-1].startswith("I'm passing this to a colleague")
     assert "waiting for a person" in _card(topic)
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_an_edit_of_what_was_answered_before_the_call_gets_no_second_answer(
+    stage: Stage, typed: bool
+) -> None:
+    stage.ask("where is my order")
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    stage.topic()
+    stage.send_all()
+    written = stage.said()[0].telegram_id
+    assert written is not None
+    number = stage.update()
+    job = edits.customer_changed(stage.desk, number, ANA, written, "where is my order 12")
+    assert job is not None
+    if typed:
+        stage.write(say("call-off", "en"))
+    else:
+        assert _call_off(stage) == ""
+    stage.decide((job, predict("where is my order 12")))
+    assert stage.heard()[-1] == GONE
+    assert stage.conversation().state is ConversationState.RESOLVED
+    decision = stage.decision(job[0])
+    assert (decision.action, decision.rule) == (Action.SILENT, "changed")
+
+
+def test_an_edit_of_what_was_not_read_before_it_was_called_off_is_read_with_it(
+    topic: Stage,
+) -> None:
+    job = topic.write("where is my order")
+    assert job is not None
+    customers.sent_file(topic.desk, topic.update(), ANA, 55, "")  # so that it is shown
+    assert topic.change_last("where is my order") is None
+    written = topic.message(job[0]).telegram_id
+    assert written is not None
+    number = topic.update()
+    assert edits.customer_changed(topic.desk, number, ANA, written, "the hours?") is None
+    assert _call_off(topic) == ""
+    (again,) = topic.decide((job, predict("where is my order")))
+    topic.decide((again, predict("the hours?", intent="opening_hours")))
+    assert [topic.decision(each[0]).intent for each in (job, again)] == [
+        "order_status",
+        "opening_hours",
+    ]
 
 
 @pytest.mark.parametrize("typed", [False, True])

@@ -17,7 +17,7 @@ from desk.domain import (
     MessageState,
     Trial,
 )
-from desk.flow import customers, delivering, edits, intake, operators
+from desk.flow import customers, deciding, delivering, edits, intake, operators
 from desk.flow.desk import Desk
 from desk.tables import Inbox, Message
 from desk.texts import say
@@ -266,6 +266,42 @@ def test_what_still_waits_in_a_resolved_conversation_is_read_as_it_is_now(stage:
     assert job is not None
     assert ana_edits(stage, "and my order?", 42) == (job[0], job[1] + 1)
     assert stage.message(job[0]).text == "and my order?"
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_an_edit_of_what_was_answered_is_shown_and_settled_with_its_conversation(
+    stage: Stage, late: bool, goes_on: bool
+) -> None:
+    ana_asks(stage, "where is my order")
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    stage.topic()
+    stage.reply("It is on its way, Ana")
+    stage.send_all()
+    job = ana_edits(stage, "where is my order 12")
+    assert job is not None
+    heard = stage.heard()
+    stage.resolve()
+    if goes_on:
+        stage.write("and what are your hours?")
+    if late:
+        deciding.give_up(stage.desk, [job[0]])
+    else:
+        stage.decide((job, predict("where is my order 12", intent="complaint")))
+    assert stage.heard() == heard
+    assert stage.conversations()[0].state is ConversationState.RESOLVED
+    assert stage.message(job[0]).conversation_id == stage.conversations()[0].id
+    (post,) = [row for row in stage.send_all() if row.key == f"post:{job[0]}"]
+    assert "✏️" in post.payload["text"]
+    assert "where is my order 12" in post.payload["text"]
+
+
+def test_a_ban_shows_no_edit_that_was_not_read(stage: Stage) -> None:
+    ana_waits(stage)
+    job = ana_edits(stage, "my roses are brown")
+    assert job is not None
+    operators.banned(stage.desk, stage.update(), OLGA, 77)
+    assert not stage.deliveries(key=f"post:{job[0]}")
 
 
 def test_new_words_are_not_what_a_worker_died_of(stage: Stage) -> None:

@@ -7,10 +7,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
+from desk.domain import Author
 from desk.flow import announcing, batch, customers, erasing, operators, runs
 from desk.flow.card_history import HISTORY
+from desk.tables import Message
 from desk.telegram_text import length, plain
 from simulator.html_markup import parse_html
 from tests.conftest import Clock
@@ -118,6 +120,28 @@ def test_the_look_for_a_change_that_came_first_reads_only_the_last_that_was_said
     assert "ix_conversations_customer_id" in plan
     assert "LIMIT" in looks[0][0]
     assert not [query for query, _ in asked if "inbox.update_id >" in query]
+
+
+def test_whether_a_new_message_is_an_edit_is_told_by_the_last_that_were_said(taken: Stage) -> None:
+    """As many as there may be before these are not read: of an id above theirs that is sure."""
+    conversation = taken.conversation()
+    with taken.desk.store.writing() as session:
+        for telegram_id in (5000, *range(1, batch.LAST_SAID + 1), 5000, 3):
+            session.add(
+                Message(
+                    conversation_id=conversation.id,
+                    author=Author.CUSTOMER,
+                    text="well?",
+                    telegram_id=telegram_id,
+                    created_at=taken.desk.clock(),
+                )
+            )
+            session.flush()
+    *_, new, edited = taken.said()
+    query = select(Message.id).where(Message.id.in_([new.id, edited.id]), batch.IS_CHANGE)
+    assert taken.all(query) == [edited.id]
+    (look,) = _selects(taken, lambda: taken.all(query))
+    assert "ix_messages_conversation_id_id" in _plan(taken, *look)
 
 
 def test_a_plain_post_asks_nothing_of_what_was_said_before(taken: Stage) -> None:

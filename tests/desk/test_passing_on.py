@@ -103,13 +103,114 @@ def test_who_calls_the_person_off_has_their_answer(stage: Stage) -> None:
     assert stage.conversation().state is ConversationState.BOT
 
 
-def test_an_edit_of_what_was_shown_unread_changes_its_post(stage: Stage) -> None:
-    comments(stage, "where is my oder")
+def _changes(stage: Stage, job: tuple[int, int], text: str) -> tuple[int, int] | None:
+    """Ana edits what waits in a job; returns what is to be enqueued."""
+    written = stage.message(job[0]).telegram_id
+    assert written is not None
+    return edits.customer_changed(stage.desk, stage.update(ANA.chat_id), ANA, written, text)
+
+
+def test_an_edit_of_what_was_shown_unread_follows_it_and_both_are_read(urgent: Stage) -> None:
+    job = comments(urgent)
+    urgent.topic()
+    urgent.send_all()
+    assert _changes(urgent, job, "all is well") is None, "it comes after what is read first"
+    ((again, attempt),) = urgent.decide((job, predict(COMMENT, intent="complaint")))
+    urgent.decide(((again, attempt), predict("all is well")))
+    urgent.send_all()
+    assert [urgent.message(each).text for each in (job[0], again)] == [COMMENT, "all is well"]
+    assert any(text.startswith("🚨 <a href") for text in urgent.told()), "everybody is told"
+    changed = [row for row in urgent.deliveries(OPERATOR_CHAT) if row.message_id == job[0]]
+    assert all(COMMENT in row.payload["text"] for row in changed)
+    assert "all is well" in post_of(urgent, (again, attempt)).payload["text"]
+    assert urgent.pending_count() == 0
+
+
+def test_what_the_bot_reads_once_nobody_is_awaited_is_read_as_it_is_now(stage: Stage) -> None:
+    job = comments(stage, "where is my oder")
+    assert stage.write(say("call-off", "en")) is None
+    again = _changes(stage, job, "where is my order")
+    assert again == (job[0], job[1] + 1)
+    stage.decide((again, predict("where is my order")))
+    assert stage.heard()[-1] == "Bouquets take <b>2</b> days, Ana."
+
+
+def test_what_was_shown_and_calls_a_person_after_all_keeps_its_post_and_gets_a_card(
+    stage: Stage,
+) -> None:
+    job = comments(stage)
     stage.topic()
     stage.send_all()
-    number, written = stage.update(), stage.said()[0].telegram_id
-    assert written is not None
-    again = edits.customer_changed(stage.desk, number, ANA, written, "where is my order")
-    assert again is not None
-    stage.decide((again, predict("where is my order")))
-    assert "where is my order" in stage.send_all()[-1].payload["text"]
+    stage.write(say("call-off", "en"))
+    stage.decide((job, predict(COMMENT, intent="complaint")))
+    stage.send_all()
+    (card,) = stage.deliveries(OPERATOR_CHAT, key=f"card:{job[0]}")
+    stage.press(stage.token("take"), by=OSCAR, telegram_id=card.telegram_id or 1)
+    stage.send_all()
+    looks = {
+        row.payload["message_id"]: row
+        for row in stage.deliveries(OPERATOR_CHAT, method="editMessageText")
+    }
+    on_card, on_post = looks[card.telegram_id], looks[post_of(stage, job).telegram_id]
+    assert on_card.payload["text"].startswith("🔔 <b>Needs a person")
+    assert "Resolve" in labels(on_card)
+    assert on_post.payload["text"].startswith("💬 <b>Ana wrote")
+    assert "Resolve" not in labels(on_post)
+
+
+def test_a_post_that_leaves_after_its_card_was_made_stays_a_post(stage: Stage) -> None:
+    job = comments(stage)
+    stage.topic()
+    key = f"post:{job[0]}"
+    while not (taken := [each for each in stage.take() if each.key == key]):
+        for row in stage.deliveries(state=DeliveryState.SENDING):
+            delivering.sent(stage.desk, row.id, row.attempts, 3000 + row.id)
+    stage.write(say("call-off", "en"))
+    stage.decide((job, predict(COMMENT, intent="complaint")))
+    delivering.sent(stage.desk, taken[0].id, taken[0].attempts, 4000)
+    (edit,) = [row for row in stage.send_all() if row.payload.get("message_id") == 4000]
+    assert edit.payload["text"].startswith("💬 <b>Ana wrote")
+
+
+def test_what_was_shown_by_a_card_gets_no_post_beside_it(stage: Stage) -> None:
+    stage.ask("my roses are dead", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    stage.desk = replace(stage.desk, operator_chat_id=-100777)  # where no card is
+    job = comments(stage)
+    stage.send_all()
+    stage.decide((job, predict(COMMENT)))
+    stage.send_all()
+    shown = [
+        row.key.partition(":")[0] for row in stage.deliveries(-100777) if row.message_id == job[0]
+    ]
+    assert shown == ["card", "edit"]
+    assert "Where is my order? 95%" in stage.deliveries(-100777)[-1].payload["text"]
+
+
+def test_what_was_shown_unread_by_a_card_is_settled_with_its_conversation(stage: Stage) -> None:
+    stage.ask("my roses are dead", intent="complaint")
+    stage.topic()
+    stage.desk = replace(stage.desk, operator_chat_id=-100777)  # where no card is
+    job = comments(stage)
+    stage.topic()
+    stage.send_all()
+    stage.resolve()
+    assert stage.decision(job[0]).rule == "person_in_charge"
+
+
+def test_what_the_bot_answers_after_all_is_offered_to_nobody_again(stage: Stage) -> None:
+    job = comments(stage)
+    stage.topic()
+    stage.send_all()
+    stage.write(say("call-off", "en"))
+    stage.decide((job, predict(COMMENT)))
+    stage.send_all()
+    at = post_of(stage, job).telegram_id
+    (edit,) = [
+        row
+        for row in stage.deliveries(OPERATOR_CHAT, method="editMessageText")
+        if row.payload["message_id"] == at
+    ]
+    assert "🤖 " in edit.payload["text"]
+    assert labels(edit) == ["Relabel…"]
