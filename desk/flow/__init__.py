@@ -24,13 +24,13 @@ the bot to people, `promising` when one will be there and, by `advising`, what t
 unless the customer ends it by `calling_off`, and `settling` what is unread where they end; the
 `passing_on` of what the bot leaves to them or holds back, and the `captions` of files that it
 leaves to them; who is `awaiting` a person's word, what has `priority`, what `resolving` asks before
-that is closed, and who is `leaving` meanwhile;
-`cards` before the operators, with their `card_history` and `card_keyboards`, what stands `besides`
-a customer's words, what was `answered` before, what is `following` them, and `refreshing` them;
-what is `kept_back` of operators' words, what they answer by `replying`, what `keeping` leaves of
-their updates, the `telling` of what can't be done, and the `ready_answers` that they send;
-`composing` deliveries, how their `keys` begin, and a `batch` of them; the pack's `wording` for a
-customer, the `names` of people, the `button_actions`; `noting` what is counted and logged.
+that is closed, and who is `leaving` meanwhile; `cards` before the operators, with their
+`card_history` and `card_keyboards`, what stands `besides` a customer's words, what was `answered`
+before, what is `following` them, and `refreshing` them; what is `kept_back` of operators' words,
+what they answer by `replying`, what `keeping` leaves of their updates, the `telling` of what can't
+be done, and the `ready_answers` that they send; `composing` deliveries, how their `keys` begin, and
+a `batch` of them; the pack's `wording` for a customer, the `names` of people, the `button_actions`;
+`noting` what is counted and logged.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash
 between the two can't repeat or lose it.
