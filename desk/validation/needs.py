@@ -27,10 +27,12 @@ _READ = 500
 """Characters of a text in which that is looked for: the time grows with their square."""
 _SHARE = 0.25
 """Where more of an intent's examples ask for a person, it is there for that. Of the packs' others
-it is a fifth at most ("is this a human?"), and 3 % of those that always get one."""
-_GREETS = frozenset(
-    {"bye", "goodbye", "greet", "greeting", "greetings", "hello", "hi", "thank", "thanks"}
-)
+it is 22 % at most ("is this a human?"), and 3 % of those that always get one."""
+_TALK = {
+    "greeting": frozenset({"greet", "greeting", "greetings", "hello", "hi"}),
+    "thanks": frozenset({"thank", "thanks"}),
+    "goodbye": frozenset({"bye", "goodbye"}),
+}
 _ALSO = frozenset({"chitchat", "hey", "say", "small", "smalltalk", "talk", "the", "user", "you"})
 
 
@@ -48,10 +50,12 @@ def asking_for_person(examples: Iterable[tuple[str, str | None]]) -> set[str]:
     return {name for name, asked in asks.items() if sum(asked) > _SHARE * len(asked)}
 
 
-def is_small_talk(name: str) -> bool:
-    """Whether an intent's name says that it is a greeting, thanks or a goodbye."""
+def small_talk(name: str) -> set[str]:
+    """Which of `greeting`, `thanks` and `goodbye` an intent's name says that it is, and no more."""
     words = set(name.split("_"))
-    return bool(words & _GREETS) and words <= _GREETS | _ALSO
+    if not words <= _ALSO.union(*_TALK.values()):
+        return set()
+    return {kind for kind, known in _TALK.items() if words & known}
 
 
 def lacking(pack: Pack, examples: Sequence[tuple[str, str | None]]) -> Iterator[str]:
@@ -72,7 +76,7 @@ def lacking(pack: Pack, examples: Sequence[tuple[str, str | None]]) -> Iterator[
     if not pack.menu:
         yield "menu: it is empty, so the greeting has no buttons; name up to 8 intents"
     for name, intent in pack.intents.items():
-        if is_small_talk(name) and name != pack.policy.out_of_scope:
+        if small_talk(name) and name != pack.policy.out_of_scope:
             yield from _talk(name, intent)
         if intent.buttons and intent.escalate is Escalate.ALWAYS:
             yield (

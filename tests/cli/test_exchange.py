@@ -322,6 +322,14 @@ def test_what_every_desk_needs_is_offered_and_comes_from_a_packaged_pack(
     assert frontdesk("import", texts, "--only", "danger", "--into", "mine").code == 2
 
 
+def test_of_the_small_talk_that_every_desk_needs_only_what_is_there_is_left_out(
+    frontdesk: Command,
+) -> None:
+    write("texts.csv", "text,intent\nhi,hello\nbill?,bill\n")
+    said = frontdesk("import", "texts.csv", "--into", "mine").out
+    assert "are_you_a_bot,thanks,goodbye --into mine" in said
+
+
 def test_many_remarks_are_cut_on_the_screen_and_whole_in_json(frontdesk: Command) -> None:
     lines = "".join(f"text {n},{label}\n" for n in range(30) for label in "ab")
     write("texts.csv", "text,label\n" + lines)

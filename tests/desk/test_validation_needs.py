@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from desk.pack import load
-from desk.validation import check_pack, is_small_talk
+from desk.validation import check_pack, small_talk
 from desk.validation.needs import asks_for_person, lacking
 from tests.conftest import FLORIST
 
@@ -105,12 +105,15 @@ def test_an_empty_menu_and_buttons_that_nobody_sees_are_told(pack_folder: Path) 
 @pytest.mark.parametrize(
     ("name", "talk"),
     [
-        *((name, True) for name in ("thanks", "hello", "say_goodbye", "greet", "thank_you")),
-        *((name, False) for name in ("thank_you_card", "order_status", "you", "hi_fi", "small")),
+        *((name, {"greeting"}) for name in ("hello", "greet", "say_hi")),
+        *((name, {"thanks"}) for name in ("thanks", "thank_you")),
+        ("say_goodbye", {"goodbye"}),
+        ("hello_goodbye", {"greeting", "goodbye"}),
+        *((name, set()) for name in ("thank_you_card", "order_status", "you", "hi_fi", "small")),
     ],
 )
-def test_small_talk_is_known_by_its_name(name: str, talk: bool) -> None:
-    assert is_small_talk(name) is talk
+def test_small_talk_is_known_by_its_name(name: str, talk: set[str]) -> None:
+    assert small_talk(name) == talk
 
 
 def test_small_talk_that_asks_for_thumbs_or_calls_a_person_is_told(pack_folder: Path) -> None:
