@@ -133,24 +133,30 @@ _OTHER_NAMES = {
 
 
 def rename_of(columns: Iterable[str]) -> str | None:
-    """What to rename where a column has another common name, or where texts have no label, but one
-    column that is not known."""
+    """What to say of `renames_of`; None where there are none."""
+    renames = [f"`{there}` to `{name}`" for there, name in renames_of(columns).items()]
+    return f"rename {', '.join(renames)}" if renames else None
+
+
+def renames_of(columns: Iterable[str]) -> dict[str, str]:
+    """What to rename, and into what, where a column has another common name, or where texts have no
+    label, but one column that is not known."""
     columns = list(columns)
     named = set(columns)
-    renames = []
+    renames = {}
     for name, others in _OTHER_NAMES.items():
         there = next((column for column in columns if column in others.split()), None)
         if there and not named & ({"intent", "label"} if name == "intent" else {name}):
-            renames.append(f"`{there}` to `{name}`")
+            renames[there] = name
     if renames:
-        return f"rename {', '.join(renames)}"
+        return renames
     unknown = named.difference(COLUMNS)
     if "text" not in named or len(unknown) != 1 or len(named) != 2:
-        return None
+        return {}
     [name] = unknown
     if any(separator in name for separator in csv_text.SEPARATORS):
-        return None  # of a header that mixes them
-    return f"rename `{name}` to `intent`"
+        return {}  # of a header that mixes them
+    return {name: "intent"}
 
 
 def csv_header(path: str | Path) -> list[str]:

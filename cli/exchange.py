@@ -467,15 +467,15 @@ def _next(plan: Plan, dry_run: bool) -> Iterator[str]:
 def _still_needed(plan: Plan) -> Iterator[str]:
     """What to take from a packaged pack into a new one whose customers can't ask for a person."""
     from desk.exchange import from_pack
-    from desk.validation import asks_for_person, is_small_talk
+    from desk.validation import asking_for_person, small_talk
 
     if not plan.new or plan.language != "en":
         return
-    if any(asks_for_person(row.text) for row in plan.added):
+    if asking_for_person((row.text, row.intent) for row in plan.added):
         return
     # Who has a greeting of their own under another name needs no second one.
-    talks = any(map(is_small_talk, plan.intents))
-    wanted = [name for name in from_pack.EVERY_DESK if not (talks and is_small_talk(name))]
+    talks = {kind for name in plan.intents for kind in small_talk(name)}
+    wanted = [name for name in from_pack.EVERY_DESK if name not in talks]
     yield (
         "Every desk also needs what customers say who want a person, complain, are in danger, ask "
         "whether this is a bot: see docs/packs.md, or "

@@ -380,9 +380,8 @@ class Run:
             if not Simulator(url).shows_page():
                 raise CommandError(f"The page at {url}/ does not open. See {self.data_dir}/logs.")
             self.say(f"  Open [bold cyan]{url}/[/] – customer on the left, operators on the right")
-            topic = next(iter(self.pack.menu or self.pack.intents))
-            words = self.pack.intents[topic].title[self.pack.languages[0]]
-            self.say(f"  Or ask from here: [bold]frontdesk chat {escape(shlex.quote(words))}[/]")
+            words = escape(quoted(first_question(self.pack)))
+            self.say(f"  Or ask from here: [bold]frontdesk chat {words}[/]")
         else:
             self.say("  Write to your bot in Telegram; operators are called in their group.")
             if self._calls_nobody():
@@ -396,6 +395,21 @@ class Run:
             "to your group with topics,\n  write /id there, set OPERATOR_CHAT_ID to what it "
             "answers and start again."
         )
+
+
+def first_question(pack: Pack) -> str:
+    """What to try a desk with: a topic that the bot itself answers, where there is one."""
+    topics = [*pack.menu, *pack.intents]
+    people = pack.never_answered()
+    answered = (
+        name for name in topics if pack.intents[name].answer is not None and name not in people
+    )
+    return pack.intents[next(answered, topics[0])].title[pack.languages[0]]
+
+
+def quoted(words: str) -> str:
+    """Words as a shell takes them, with an apostrophe as people write it."""
+    return f'"{words}"' if "'" in words and not set(words) & set('"$`\\!') else shlex.quote(words)
 
 
 def _check_together(settings: Settings) -> None:

@@ -30,10 +30,14 @@ class System(StrEnum):
 MOST_CONTENT = 16_384
 """Characters of a text as it is written, with its markup: Telegram sends 4,096 of what is read."""
 NAMES = {System.CHATWOOT: "short_code", System.ZAMMAD: "name"}
+_CLOSING = r"(?:\S{1,20}[^\S\n]{1,3}){0,3}\S{1,20}[,，]\s{0,4}"
+"""Up to four words such as "Best regards,"; without bounds the time grows with their square."""
 _SIGNATURE = re.compile(
-    r"\n[^\w\n]*(?P<name>(?:#\{ *user\.\w+ *\}|\{\{ *agent\.\w+ *\}\})[^\w\n]*)+\Z"
+    rf"\n(?:{_CLOSING})?[^\w\n]*"
+    r"(?P<name>(?:#\{ *user\.\w+ *\}|\{\{ *agent\.\w+ *\}\})[^\w\n]*)+\Z"
 )
-"""A last line that is filled in with whoever answers: the bot has no such name."""
+"""A last line that is filled in with whoever answers, and the words that lead to it, there or on
+the line before: the bot has no such name."""
 _READ = {System.CHATWOOT: markup.from_chatwoot, System.ZAMMAD: markup.from_zammad}
 _WRITE = {System.CHATWOOT: markup.to_chatwoot, System.ZAMMAD: markup.to_zammad}
 
@@ -69,7 +73,8 @@ def read(path: Path) -> Material:
         text = _READ[system](content, lost)
         if (signed := _SIGNATURE.search(text)) is not None:
             text = text[: signed.start()].rstrip()
-            said = f"{name!r}: left out is its last line, {signed[0].strip()}, an agent's name"
+            ending = " ".join(signed[0].split())
+            said = f"{name!r}: left out is its end, {ending}: it signs with an agent's name"
             material.notices.append(Notice(said, where))
         material.answers.append(Answer(where, name, text, makes_reply=True))
     if not material.answers and material.notices:

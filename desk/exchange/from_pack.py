@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from desk import pack as packs
-from desk.exchange.material import Answer, ExchangeError, Labelled, Material, Notice
+from desk.exchange.material import Answer, ExchangeError, Labelled, Material
 from desk.pack import PLACEHOLDER, Intent
 
 EVERY_DESK = (
@@ -67,9 +67,6 @@ def read(
             if name in pack.values
         },
         language=language,
-        notices=[
-            Notice("read the answers and descriptions that come from it: they are its own", where)
-        ],
     )
 
 

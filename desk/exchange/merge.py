@@ -26,7 +26,7 @@ from desk.exchange.material import Answer, ExchangeError, Labelled, Material, No
 from desk.exchange.names import slug, title
 from desk.pack import MAX_ANSWER, PLACEHOLDER, Escalate, Intent, Pack, Policy, folded
 from desk.telegram_html import html_problems
-from desk.validation import conflict, counted, exact_key, is_small_talk, mistyped
+from desk.validation import conflict, counted, exact_key, mistyped, small_talk
 
 MOST_TEXT = 4096
 """Telegram sends no longer message, so `validate` refuses a longer example."""
@@ -145,9 +145,11 @@ class _Merge:
         present, held_out = list(present), list(held_out)
         for name, taken in self.material.definitions.items():
             if self.language not in taken.title:
+                [first] = taken.title
                 raise ExchangeError(
-                    f"{self.material.intents[name]}: {name} has no words in {self.language!r}, the "
-                    f"first language of {self.folder}; take intents from a pack that speaks it"
+                    f"{self.material.intents[name]}: its first language is {first!r}, in which "
+                    f"{name} would come, and that of {self.folder} is {self.language!r}; take "
+                    "intents from a pack that speaks it first"
                 )
         renamed = [
             replace(row, intent=row.intent and self._named(row.intent, row.where))
@@ -165,6 +167,13 @@ class _Merge:
         ]
         new = self._new_intents([name for name in named if name not in self.known])
         intents, replies, answers = self._answers(new)
+        whose = (self.labels.get(name, name) for name in intents)
+        for where in dict.fromkeys(
+            self.material.intents[label] for label in whose if label in self.material.definitions
+        ):
+            self._say(
+                "read the answers and descriptions that come from it: they are its own", where
+            )
         if self.material.definitions and self.values:
             names = ", ".join(self.values)
             self._say(f"new values: {names}. They are the other desk's; write your own", "pack.yml")
@@ -489,8 +498,10 @@ class _Merge:
             intent = self._taken(label, taken, answered | texts.keys())
         if answer is not None:
             intent["answer"] = {self.language: answer}
-            if taken is None and is_small_talk(name):
+            if taken is None and (talk := small_talk(name)):
                 intent["thumbs"] = False
+                if "greeting" not in talk:
+                    intent["closing"] = True
         elif name != self.out_of_scope:
             intent["escalate"] = "always"
         return intent

@@ -4,7 +4,7 @@ from desk.validation.checks import conflict
 from desk.validation.findings import Finding, Kind, Severity, counted
 from desk.validation.mending import Change, Mending
 from desk.validation.near import exact_key
-from desk.validation.needs import asks_for_person, is_small_talk
+from desk.validation.needs import asking_for_person, small_talk
 from desk.validation.packs import Checked, check_files, check_pack
 from desk.validation.spelling import mistyped
 
@@ -15,12 +15,12 @@ __all__ = [
     "Kind",
     "Mending",
     "Severity",
-    "asks_for_person",
+    "asking_for_person",
     "check_files",
     "check_pack",
     "conflict",
     "counted",
     "exact_key",
-    "is_small_talk",
     "mistyped",
+    "small_talk",
 ]

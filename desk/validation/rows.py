@@ -13,13 +13,13 @@ import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from classifier import csv_text, nlu
-from classifier.data import each_once, json_problem, rename_of
+from classifier.data import each_once, json_problem, rename_of, renames_of
 from classifier.formats import NO_WORKBOOK, ZIP, mistaken_format
 from classifier.likeness import normalised
 from classifier.vocabulary import OUT_OF_SCOPE, SENTIMENTS, sentiment_of
@@ -242,12 +242,18 @@ class DataFile:
             rename = rename_of(header) or "name one intent or sentiment"
             problem = f"the header has no label column; {rename}"
         else:
-            rename = rename_of(header) or self._known()
-            for name in sorted(set(header) - self._columns):
-                self.error(Kind.ROW, line, f"column {name!r} is not known; {rename}")
+            self._tell_unknown(line, "column", header, set(header) - self._columns)
         if problem:
             self.error(Kind.ROW, line, problem)
         return problem is None
+
+    def _tell_unknown(
+        self, line: int, what: str, named: Iterable[str], unknown: Iterable[str]
+    ) -> None:
+        renames = renames_of(named)
+        for name in sorted(unknown):
+            mend = f"rename it to `{renames[name]}`" if name in renames else self._known()
+            self.error(Kind.ROW, line, f"{what} {name!r} is not known; {mend}")
 
     def _known(self) -> str:
         *names, last = sorted(self._columns, key=["text", "intent", "label", "sentiment"].index)
@@ -291,8 +297,8 @@ class DataFile:
                 marks[flag] = mark
             else:
                 self.error(Kind.ROW, line, f"{flag} must be true or false")
-        for key in unknown if not self.csv else ():  # a CSV's header was told of once
-            self.error(Kind.ROW, line, f"key {key!r} is not known; {self._known()}")
+        if not self.csv:  # a CSV's header was told of once
+            self._tell_unknown(line, "key", entry, unknown)
         text = entry.get("text")
         if not isinstance(text, str) or not text.strip():
             self.error(Kind.ROW, line, "the text is missing or empty; write one or remove the line")

@@ -299,7 +299,12 @@ def test_a_dry_run_writes_nothing(frontdesk: Command) -> None:
 def test_what_every_desk_needs_is_offered_and_comes_from_a_packaged_pack(
     frontdesk: Command,
 ) -> None:
-    texts = write("texts.csv", "text,intent\nno internet,down\nbill?,bill\n")
+    # One row that only looks like it lets nobody ask for a person.
+    texts = write(
+        "texts.csv",
+        "text,intent\nno internet,down\nbill?,bill\nits due date,bill\nbill wrong,bill\n"
+        "switch my bill to another person,bill\n",
+    )
     said = frontdesk("import", texts, "--into", "mine")
     assert "frontdesk import packs/retail --only talk_to_person,complaint,danger," in said.out
     refused = frontdesk("import", RETAIL, "--into", "mine")
@@ -308,13 +313,21 @@ def test_what_every_desk_needs_is_offered_and_comes_from_a_packaged_pack(
     assert frontdesk(*wanted).code == 0
     counts = Counter(row.intent for row in read_examples("mine/examples.jsonl"))
     theirs = Counter(row.intent for row in read_examples(RETAIL / "examples.jsonl"))
-    assert counts == {"down": 1, "bill": 1} | {n: theirs[n] for n in ("talk_to_person", "danger")}
+    assert counts == {"down": 1, "bill": 4} | {n: theirs[n] for n in ("talk_to_person", "danger")}
     tested = {row.intent for row in read_examples("mine/test.jsonl")}
     assert tested == {"talk_to_person", "danger"}
     assert frontdesk(*wanted).out.splitlines()[-1].startswith("There was nothing to add")
     more = write("more.csv", "text,intent\nno line,down\n")
     assert "--only" not in frontdesk("import", more, "--into", "mine").out
     assert frontdesk("import", texts, "--only", "danger", "--into", "mine").code == 2
+
+
+def test_of_the_small_talk_that_every_desk_needs_only_what_is_there_is_left_out(
+    frontdesk: Command,
+) -> None:
+    write("texts.csv", "text,intent\nhi,hello\nbill?,bill\n")
+    said = frontdesk("import", "texts.csv", "--into", "mine").out
+    assert "are_you_a_bot,thanks,goodbye --into mine" in said
 
 
 def test_many_remarks_are_cut_on_the_screen_and_whole_in_json(frontdesk: Command) -> None:

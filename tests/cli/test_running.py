@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from sqlalchemy import select
 from classifier import registry
 from cli import rundir
 from cli.simulated import Simulator
+from cli.up import first_question, quoted
 from desk.heartbeat import age
 from desk.pack import load
 from desk.store import Store
@@ -198,6 +200,16 @@ def test_sigterm_stops_everything_and_a_second_start_keeps_data(
     out, _ = process.communicate()
     assert "Ready in " in out
     assert "Or ask from here: frontdesk chat 'Where is it'\n" in out  # the pack's first topic
+
+
+def test_what_is_tried_first_is_a_topic_with_an_answer_quoted_as_people_write() -> None:
+    insurance = load(ROOT / "packs" / "insurance")
+    assert insurance.menu[0] == "emergency"  # who tries this out has none
+    assert first_question(insurance) == insurance.intents["claim_start"].title["en"]
+    only_people = {"intents": {"emergency": insurance.intents["emergency"]}, "menu": ()}
+    assert first_question(insurance.model_copy(update=only_people)) == "It's an emergency"
+    assert quoted("It's an emergency") == '"It\'s an emergency"'
+    assert shlex.split(quoted("It's $HOME \"`!")) == ["It's $HOME \"`!"]
 
 
 def test_a_verb_elsewhere_finds_the_database_of_a_desk_with_a_relative_data_dir(

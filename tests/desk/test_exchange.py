@@ -72,7 +72,8 @@ def test_an_intent_without_an_answer_goes_to_a_person(tmp_path: Path) -> None:
 def test_a_new_pack_greets_as_a_bot_and_its_menu_has_the_first_topics_that_it_answers(
     tmp_path: Path,
 ) -> None:
-    names = ["hello", *(f"topic_{number}" for number in range(9))]
+    talk = ["hello", "thank_you", "bye"]
+    names = [*talk, *(f"topic_{number}" for number in range(9))]
     material = Material(
         examples=[row(name, name) for name in (*names, "unanswered")],
         answers=[answer(name, "Well!") for name in names],
@@ -80,8 +81,10 @@ def test_a_new_pack_greets_as_a_bot_and_its_menu_has_the_first_topics_that_it_an
     merge.plan(tmp_path / "mine", material).write("", "")
     pack = packs.load(tmp_path / "mine")
     assert "I'm a bot" in pack.greeting["en"]
-    assert pack.menu == tuple(names[1:7])
-    assert pack.small_talk() == {"hello"}
+    assert pack.menu == tuple(names[3:9])
+    assert pack.small_talk() == set(talk)
+    closing = {name for name, intent in pack.intents.items() if intent.closing}
+    assert closing == {"thank_you", "bye"}  # operators are not reminded to reply to these
     text = (tmp_path / "mine" / "pack.yml").read_text()
     head, hours, rest = text.partition("\n# hours:")
     used = head + f"{hours}{rest}".replace("\n# ", "\n")

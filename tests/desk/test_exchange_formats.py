@@ -294,11 +294,19 @@ def test_links_of_which_only_the_words_stay_are_counted_and_told(
     [
         ("name,content\na,<div>Soon.<br>#{user.firstname} #{user.lastname}</div>\n", "Soon."),
         ('short_code,content\na,"Soon.\n\n– {{agent.name}}"\n', "Soon."),
+        ('short_code,content\na,"Soon.\n\nBest regards,\n{{agent.name}}"\n', "Soon."),
+        ('short_code,content\na,"Soon.\n\nWith very best wishes,\n\n{{agent.name}}"\n', "Soon."),
+        ('short_code,content\na,"Soon.\nKind regards, {{agent.name}}"\n', "Soon."),
+        ('name,content\na,"<div>Soon.<br>Yours,<br>– #{user.firstname}</div>"\n', "Soon."),
+        (
+            'short_code,content\na,"Hi\nAsk whenever you wish, {{agent.name}} is here"\n',
+            "Hi\nAsk whenever you wish, {{agent.name}} is here",
+        ),
         ("name,content\na,<div>I am #{user.firstname}</div>\n", "I am #{user.firstname}"),
         ("name,content\na,#{user.firstname}\n", "#{user.firstname}"),
     ],
 )
-def test_a_last_line_that_is_the_agents_name_is_left_out_and_told(
+def test_a_signature_with_the_agents_name_is_left_out_and_told(
     tmp_path: Path, content: str, text: str
 ) -> None:
     material = canned.read(write(tmp_path, content, "canned.csv"))

@@ -46,6 +46,7 @@ def test_an_intent_comes_with_its_rows_its_rules_and_what_is_filled_in(pack_fold
     values = {name: retail.values[name] for name in ("emergency", "gas_emergency", "health_line")}
     assert pack.values == {**before.values, **values}
     assert "new values: emergency, gas_emergency, health_line. They are the" in said(plan)
+    assert f"{RETAIL / 'pack.yml'}: read the answers and descriptions" in said(plan)
     assert {name: pack.intents[name] for name in before.intents} == before.intents
 
 
@@ -80,6 +81,7 @@ def test_a_second_time_adds_nothing_and_what_the_pack_has_stays(pack_folder: Pat
     plan = merge.plan(pack_folder, taken("talk_to_person"))
     assert (plan.intents, plan.pack_yml) == ((), None)
     assert "talk_to_person is in pack.yml and stays as it is, without an answer" in said(plan)
+    assert "read the answers" not in said(plan)  # rows alone came
     again = merge.plan(pack_folder, taken("talk_to_person"), plan.added, plan.tests)
     assert again.empty
 
@@ -97,7 +99,7 @@ def test_a_pack_of_another_language_takes_none_and_a_wrong_name_is_told(
 ) -> None:
     path = pack_folder / "pack.yml"
     path.write_text(path.read_text().replace("languages: [en, zh]", "languages: [zh, en]"))
-    with pytest.raises(ExchangeError, match="danger has no words in 'zh'"):
+    with pytest.raises(ExchangeError, match="its first language is 'en', in which danger would"):
         merge.plan(pack_folder, taken("danger"))
     with pytest.raises(ExchangeError, match="no intent 'dangr'; did you mean danger"):
         taken("dangr")

@@ -118,6 +118,17 @@ def test_a_csv_finding_has_the_line_where_its_row_begins(tmp_path: Path) -> None
     assert found == {(6, Kind.TWO_LABELS), (8, Kind.ROW), (9, Kind.ROW)}
 
 
+def test_a_key_with_another_common_name_is_told_what_to_be_called(tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"message": "hi", "category": "a", "foo": 1}\n')
+    told = [each.message for each in _errors(data) if each.message.startswith("key ")]
+    assert [words[:48] for words in told] == [
+        "key 'category' is not known; rename it to `inten",
+        "key 'foo' is not known; use text, intent, label ",
+        "key 'message' is not known; rename it to `text`",
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "line", "message"),
     [
@@ -126,7 +137,8 @@ def test_a_csv_finding_has_the_line_where_its_row_begins(tmp_path: Path) -> None
         ("sentence,label\na,b\n", 1, "no column text"),
         ("text,text\na,b\n", 1, "names a column twice"),
         ("text,label,\na,x,\nb,x,y\nc,x,z\n", 3, "column 3 has no name; name it in the header"),
-        ("text,label,mood\na,b,c\n", 1, "column 'mood' is not known"),
+        ("text,label,mood\na,b,c\n", 1, "column 'mood' is not known; rename it to `sentiment`"),
+        ("text,label,tone,foo\na,b,c,d\n", 1, "column 'foo' is not known; use text, "),
         ("text,category\na,b\nc,d\n", 1, "no label column; rename `category` to `intent`"),
         (
             "text,topic,tone\na,b,c\nd,e,f\n",
