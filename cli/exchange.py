@@ -80,7 +80,7 @@ def import_(
     answer to an intent of the pack, is reported and left out. A second import adds nothing.
     """
     from classifier.data import dump_jsonl
-    from desk.exchange import from_pack, merge
+    from desk.exchange import merge
     from desk.exchange.material import Material
     from desk.locking import locked
     from desk.pack import LANGUAGE
@@ -105,16 +105,7 @@ def import_(
             counts = {"examples": len(found.examples), "answers": len(found.answers)}
             read.append({"file": str(file), **counts})
     if test is not None:
-        if from_pack.is_pack(test):
-            raise MisconfiguredError(f"{test} is a pack: name its {test / 'test.jsonl'}.")
-        tests: list[Labelled] = []
-        with wrong_argument():
-            for _, found in _read(test, []):
-                tests += found.examples
-                material.notices += found.notices
-        if not tests:
-            raise MisconfiguredError(f"{test}: holds no examples, and a test has nothing else.")
-        material.tests += tests
+        _add_tests(material, test)
     with locked(into):  # two imports at once: the second adds to what the first has made
         with wrong_argument():
             present, held_out = (_present(into / f"{name}.jsonl") for name in ("examples", "test"))
@@ -191,6 +182,21 @@ def export(
         notices().print(remark, markup=False)
     said = ", ".join(f"{count:,} {what}" for what, count in counts.items())
     results().print(f"{', '.join(map(str, files))}: {said}", markup=False)
+
+
+def _add_tests(material: Material, test: Path) -> None:
+    from desk.exchange import from_pack
+
+    if from_pack.is_pack(test):
+        raise MisconfiguredError(f"{test} is a pack: name its {test / 'test.jsonl'}.")
+    tests: list[Labelled] = []
+    with wrong_argument():
+        for _, found in _read(test, []):
+            tests += found.examples
+            material.notices += found.notices
+    if not tests:
+        raise MisconfiguredError(f"{test}: holds no examples, and a test has nothing else.")
+    material.tests += tests
 
 
 def _read(source: Path, only: list[str]) -> list[tuple[Path, Material]]:
