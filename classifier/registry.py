@@ -295,11 +295,18 @@ def history(models: str | Path) -> list[dict[str, Any]]:
         return []
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(entries, list) or not all(
-        isinstance(entry, dict) and isinstance(entry.get("version"), str) for entry in entries
-    ):
-        raise ModelError(f"{path}: is not a list of champions")
+    if not isinstance(entries, list) or not all(map(_is_champion, entries)):
+        raise ModelError(f"{path}: is not a list of champions, each with `version` and `promoted`")
     return entries
+
+
+def _is_champion(entry: object) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("version"), str):
+        return False
+    try:
+        return datetime.fromisoformat(entry["promoted"]).tzinfo is not None
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def versions(models: str | Path) -> list[Version]:
