@@ -275,7 +275,7 @@ def superfluous(models: str | Path, keep: int, *, promoted_by_hand: bool = False
     if act is not None and act.kind == ROLLBACK:
         kept_since = min(kept_since, act.at.timestamp())
     elif promoted_by_hand and (past := history(models)):
-        kept_since = min(kept_since, datetime.fromisoformat(past[-1]["promoted"]).timestamp())
+        kept_since = min(kept_since, promoted_at(models, past[-1]).timestamp())
     return [
         version
         for version in versions(models)
@@ -295,18 +295,22 @@ def history(models: str | Path) -> list[dict[str, Any]]:
         return []
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(entries, list) or not all(map(_is_champion, entries)):
-        raise ModelError(f"{path}: is not a list of champions, each with `version` and `promoted`")
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("version"), str) for entry in entries
+    ):
+        raise ModelError(f"{path}: is not a list of champions")
     return entries
 
 
-def _is_champion(entry: object) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("version"), str):
-        return False
+def promoted_at(models: str | Path, entry: dict[str, Any]) -> datetime:
+    """When an entry of the history was promoted. Raises `ModelError` where it does not say: that is
+    asked here alone, since a rollback needs it not, and must not fail for it."""
     try:
-        return datetime.fromisoformat(entry["promoted"]).tzinfo is not None
+        return datetime.fromisoformat(entry["promoted"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError):
-        return False
+        raise ModelError(
+            f"{Path(models) / HISTORY}: does not say when {entry['version']} was promoted"
+        ) from None
 
 
 def versions(models: str | Path) -> list[Version]:

@@ -42,8 +42,8 @@ def standing(models: Path, desk: Desk | None) -> Standing:
     from desk.flow import runs
 
     serving, act = registry.champion(models), registry.last_act(models)
-    promoted = [e["promoted"] for e in registry.history(models) if e["version"] == serving]
-    since, by = (datetime.fromisoformat(promoted[-1]), "run") if promoted else (None, None)
+    terms = [entry for entry in registry.history(models) if entry["version"] == serving]
+    since, by = (registry.promoted_at(models, terms[-1]), "run") if terms else (None, None)
     if act is not None and since is not None and act.at >= since:
         # Who promoted what serves already, after a rollback, decided on all that was there.
         since, by = act.at, "rollback" if act.kind == registry.ROLLBACK else "hand"

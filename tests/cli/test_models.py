@@ -128,7 +128,7 @@ def test_a_history_that_does_not_say_when_is_told(
     history.write_text(json.dumps([{"version": version} | promoted]))
     result = frontdesk("models", "list")
     assert (result.code, str(version) in result.out) == (0, True), result.err
-    assert f"{history}: is not a list of champions, each with" in result.err
+    assert f"{history}: does not say when {version} was promoted" in result.err
 
 
 def test_versions_are_listed_where_what_was_done_last_can_not_be_read(
