@@ -275,7 +275,7 @@ def superfluous(models: str | Path, keep: int, *, promoted_by_hand: bool = False
     if act is not None and act.kind == ROLLBACK:
         kept_since = min(kept_since, act.at.timestamp())
     elif promoted_by_hand and (past := history(models)):
-        kept_since = min(kept_since, datetime.fromisoformat(past[-1]["promoted"]).timestamp())
+        kept_since = min(kept_since, promoted_at(models, past[-1]).timestamp())
     return [
         version
         for version in versions(models)
@@ -300,6 +300,17 @@ def history(models: str | Path) -> list[dict[str, Any]]:
     ):
         raise ModelError(f"{path}: is not a list of champions")
     return entries
+
+
+def promoted_at(models: str | Path, entry: dict[str, Any]) -> datetime:
+    """When an entry of the history was promoted. Raises `ModelError` where it does not say: that is
+    asked here alone, since a rollback needs it not, and must not fail for it."""
+    try:
+        return datetime.fromisoformat(entry["promoted"]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError):
+        raise ModelError(
+            f"{Path(models) / HISTORY}: does not say when {entry['version']} was promoted"
+        ) from None
 
 
 def versions(models: str | Path) -> list[Version]:

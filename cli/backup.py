@@ -47,8 +47,8 @@ def backup(
     settings = load_settings()
     store = open_store(settings)
     try:
-        about = _back_up(store, settings, folder)
         tell_simulators(store)
+        about = _back_up(store, settings, folder)
     finally:
         store.dispose()
     if json_:
@@ -90,9 +90,10 @@ def restore(
     settings = load_settings()
     about = _about(folder) if folder is not None else None
     _refuse_running(settings)
+    store = open_store(settings)
+    tell_simulators(store)
     if folder is not None and about is not None:
         _put_back(folder, about, settings)
-    store = open_store(settings)
     try:
         if mark:
             erased.refuse_held(store, "then mark")

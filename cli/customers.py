@@ -38,7 +38,9 @@ def list_(
     """Customers, those who came first before."""
     from desk.flow.dossier import find
 
-    found = find(open_desk(load_settings()), part)
+    desk = open_desk(load_settings())
+    tell_simulators(desk.store)
+    found = find(desk, part)
     if json_:
         print_json(
             [
@@ -79,6 +81,7 @@ def export(
     if out is not None:
         check_new(out)
     desk = open_desk(load_settings())
+    tell_simulators(desk.store)
     with wrong_name():
         customer = the_one(desk, who)
     kept = record(desk, customer.id)
@@ -122,6 +125,7 @@ def erase(
 
     settings = load_settings()
     desk = open_desk(settings)
+    tell_simulators(desk.store)
     with wrong_name():
         customer = the_one(desk, who)
     # Before anything is done: a folder that can't be read must not hide what was.
@@ -154,7 +158,6 @@ def erase(
         )
     for remark in (*_remarks(erased, models, runs, examples), *unread):
         notices().print(remark, markup=False)
-    tell_simulators(desk.store)
     clear_log(desk.store)
     desk.store.dispose()
 
@@ -162,9 +165,9 @@ def erase(
 def _erase_again(json_: bool) -> None:
     settings = load_settings()
     store = open_store(settings)
+    tell_simulators(store)
     check_store(store)
     number = erase_again(store, settings)
-    tell_simulators(store)
     store.dispose()
     if json_:
         print_json({"erased": number})

@@ -13,6 +13,7 @@ import typer
 from cli.base_model import unreadable
 from cli.compose import read_pack_settings
 from cli.errors import MisconfiguredError, wrong_argument
+from cli.options import named_pack
 from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def import_(
             metavar="SOURCE",
             help="Examples (JSONL, CSV), files or the folder of a Rasa project, canned answers "
             "(CSV of Chatwoot or Zammad), another pack.",
-            callback=lambda sources: sources and [_pack(source) for source in sources],
+            parser=named_pack,
         ),
     ] = None,
     *,
@@ -48,7 +49,8 @@ def import_(
         Path,
         typer.Option(
             help="A pack, named as PACK names one; a new folder becomes a pack.",
-            callback=_pack,
+            metavar="PACK",
+            parser=named_pack,
         ),
     ],
     only: Annotated[
@@ -103,14 +105,7 @@ def import_(
             counts = {"examples": len(found.examples), "answers": len(found.answers)}
             read.append({"file": str(file), **counts})
     if test is not None:
-        tests: list[Labelled] = []
-        with wrong_argument():
-            for _, found in _read(test, []):
-                tests += found.examples
-                material.notices += found.notices
-        if not tests:
-            raise MisconfiguredError(f"{test}: holds no examples, and a test has nothing else.")
-        material.tests += tests
+        _add_tests(material, test)
     with locked(into):  # two imports at once: the second adds to what the first has made
         with wrong_argument():
             present, held_out = (_present(into / f"{name}.jsonl") for name in ("examples", "test"))
@@ -135,7 +130,8 @@ def export(
         typer.Option(
             "--from",
             help="A pack, named as PACK names one, or a file of examples (default: PACK).",
-            callback=lambda path: path and _pack(path),
+            metavar="PACK|FILE",
+            parser=named_pack,
         ),
     ] = None,
     force: Annotated[
@@ -188,16 +184,19 @@ def export(
     results().print(f"{', '.join(map(str, files))}: {said}", markup=False)
 
 
-def _pack(named: Path) -> Path:
-    """The folder of a pack.yml; the pack under packs/ of that name, where there is none here: a new
-    `retail` beside packs/retail would be what PACK=retail means from then on. Else the path as it
-    is."""
-    from desk.settings import pack_folder
+def _add_tests(material: Material, test: Path) -> None:
+    from desk.exchange import from_pack
 
-    if named.name == "pack.yml":
-        return named.parent
-    folder = pack_folder(str(named))
-    return folder if not named.exists() and (folder / "pack.yml").is_file() else named
+    if from_pack.is_pack(test):
+        raise MisconfiguredError(f"{test} is a pack: name its {test / 'test.jsonl'}.")
+    tests: list[Labelled] = []
+    with wrong_argument():
+        for _, found in _read(test, []):
+            tests += found.examples
+            material.notices += found.notices
+    if not tests:
+        raise MisconfiguredError(f"{test}: holds no examples, and a test has nothing else.")
+    material.tests += tests
 
 
 def _read(source: Path, only: list[str]) -> list[tuple[Path, Material]]:
@@ -406,10 +405,10 @@ def _report(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> dict[str, 
     }
 
 
-def _print_new(plan: Plan) -> None:
-    """Where a pack begins, which a name alone may not say."""
-    if plan.new:
-        results().print(f"a new pack: {plan.folder.resolve()}", markup=False)
+def _print_folder(plan: Plan) -> None:
+    """Which pack it is, and where one begins, which a name alone may not say."""
+    said = f"a new pack: {plan.folder.resolve()}" if plan.new else f"the pack: {plan.folder}"
+    results().print(said, markup=False)
 
 
 def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
@@ -419,7 +418,7 @@ def _print_plan(plan: Plan, read: list[dict[str, Any]], dry_run: bool) -> None:
         remarks.print(shown(f"{place}{notice.message}"), markup=False)
     if plan.notices[SHOWN:]:
         remarks.print(f"… and {len(plan.notices) - SHOWN} more; --json has them all")
-    _print_new(plan)
+    _print_folder(plan)
     for source in read:
         line = "{file}: {examples:,} examples, {answers:,} answers"
         console.print(line.format(**source), markup=False)

@@ -27,6 +27,7 @@ def migrate(
 
     settings = load_settings()
     store = open_store(settings)
+    tell_simulators(store)
     deadline = time.monotonic() + wait
     while True:
         try:
@@ -39,4 +40,3 @@ def migrate(
     after_migration(store, settings)
     store.dispose()
     results().print(f"The database is up to date: {scrub(store.url)}", markup=False)
-    tell_simulators(store)

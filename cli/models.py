@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.compose import load_settings, read_pack_settings
-from cli.errors import MisconfiguredError, wrong_argument
+from cli.errors import CommandError, MisconfiguredError, wrong_argument
 from cli.screen import JsonOption, notices, percent, print_json, results
 from cli.standing import Standing, desk_of_verdicts, moment, standing, told
 
@@ -60,15 +60,35 @@ def _standing(folder: Path) -> Standing:
     """With what the gate said, where there is a database; the versions are listed without."""
     from classifier.artifact import ModelError
 
-    desk = desk_of_verdicts()
     try:
-        return standing(folder, desk)
+        try:
+            return _with_verdicts(folder)
+        except CommandError as error:
+            notices().print(f"What the gate said is not known: {error}", markup=False)
+            return standing(folder, None)
     except ModelError as error:
         notices().print(str(error), markup=False)
         return Standing()
+
+
+def _with_verdicts(folder: Path) -> Standing:
+    """Raises `CommandError` where the database can't be asked, or it is not known which it is."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from desk.domain import DeskError
+    from desk.store import failed
+
+    desk = desk_of_verdicts()
+    if desk is None:
+        return standing(folder, None)
+    try:
+        return standing(folder, desk)
+    except DeskError as error:
+        raise CommandError(str(error)) from None
+    except SQLAlchemyError as error:
+        raise CommandError(str(failed(desk.store.url, error))) from None
     finally:
-        if desk is not None:
-            desk.store.dispose()
+        desk.store.dispose()
 
 
 BY = {"hand": "by hand", "run": "by a run", "rollback": "by a rollback"}

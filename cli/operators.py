@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.compose import load_settings, open_desk, tell_simulators
+from cli import compose
 from cli.errors import wrong_name
 from cli.screen import JsonOption, notices, print_json, results, shown
 from desk.domain import Role
+
+if TYPE_CHECKING:
+    from desk.flow.desk import Desk
 
 operators = typer.Typer(no_args_is_help=True, help="List, add and remove operators.")
 
@@ -44,7 +47,7 @@ def list_(json_: JsonOption = False) -> None:
             "role": str(operator.role),
             "from_chat": operator.from_chat,
         }
-        for operator in list_operators(open_desk(load_settings()))
+        for operator in list_operators(_open_desk())
     ]
     if json_:
         print_json(rows)
@@ -68,10 +71,8 @@ def add(
     """Add an operator, or change their role."""
     from desk.flow.roster import add_operator
 
-    desk = open_desk(load_settings())
-    add_operator(desk, user_id, role, name)
+    add_operator(_open_desk(), user_id, role, name)
     results().print(f"{user_id} is an operator now ({role}).")
-    tell_simulators(desk.store)
 
 
 @operators.command(epilog="Example: frontdesk operators remove 9003")
@@ -79,7 +80,7 @@ def remove(user_id: UserId) -> None:
     """Take an operator's rights away."""
     from desk.flow.roster import remove_operator
 
-    desk = open_desk(load_settings())
+    desk = _open_desk()
     with wrong_name():
         remove_operator(desk, user_id)
     results().print(f"{user_id} is no operator any more.")
@@ -87,3 +88,9 @@ def remove(user_id: UserId) -> None:
         "Whoever is an administrator of the operators' group is an admin again within ten minutes: "
         "take that away in Telegram, too."
     )
+
+
+def _open_desk() -> Desk:
+    desk = compose.open_desk(compose.load_settings())
+    compose.tell_simulators(desk.store)
+    return desk

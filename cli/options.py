@@ -1,4 +1,4 @@
-"""What the verbs that ask a model have in common: which model, on which device."""
+"""What verbs have in common: how a pack is named, which model, on which device."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ ModelOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def named_pack(named: str) -> Path:
+    """What an argument names, as it was written: a pack as `pack_folder` has it, else what is there
+    under that name, or may come to be there."""
+    from desk.settings import pack_folder
+
+    path, folder = Path(named), pack_folder(named)
+    # A new `retail` beside packs/retail would be what PACK=retail means from then on.
+    is_pack = path.name == "pack.yml" or (not path.exists() and folder.is_dir())
+    return folder if is_pack else path
 
 
 def finite(value: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,13 @@ def check_ports(settings: Settings) -> None:
             try:
                 probe.bind((host, port))
             except OSError as error:
+                todo = "Set METRICS_HOST to an address of this machine, METRICS_PORT to one for you"
+                if error.errno == errno.EADDRINUSE:
+                    todo = (
+                        "Stop the program that holds it, or set METRICS_PORT to the first of "
+                        f"{len(PROCESSES)} others in a row"
+                    )
                 raise MisconfiguredError(
                     f"METRICS_PORT {first}: {process} can't have port {port} of METRICS_HOST "
-                    f"{host} ({error.strerror}). Stop the program that holds it, or set "
-                    f"METRICS_PORT to the first of {len(PROCESSES)} others in a row."
+                    f"{host} ({error.strerror}). {todo}."
                 ) from None

@@ -42,12 +42,11 @@ def standing(models: Path, desk: Desk | None) -> Standing:
     from desk.flow import runs
 
     serving, act = registry.champion(models), registry.last_act(models)
-    promoted = [e["promoted"] for e in registry.history(models) if e["version"] == serving]
-    since, by = (datetime.fromisoformat(promoted[-1]), "run") if promoted else (None, None)
+    terms = [entry for entry in registry.history(models) if entry["version"] == serving]
+    since, by = (registry.promoted_at(models, terms[-1]), "run") if terms else (None, None)
     if act is not None and since is not None and act.at >= since:
-        by = "hand"
-        if act.kind == registry.ROLLBACK:
-            since, by = act.at, "rollback"
+        # Who promoted what serves already, after a rollback, decided on all that was there.
+        since, by = act.at, "rollback" if act.kind == registry.ROLLBACK else "hand"
     names = [version.name for version in registry.versions(models)]
     found = runs.verdicts(desk, names) if desk is not None else {}
     waiting = [
@@ -94,19 +93,21 @@ def moment(at: datetime) -> str:
 
 
 def desk_of_verdicts() -> Desk | None:
-    """The desk, whose runs say what the gate made of versions; None where there is none, or its
-    settings are wrong: models can be listed without."""
-    try:
-        return usable_desk(load_settings())
-    except CommandError:
-        return None
+    """The desk, whose runs say what the gate made of versions; None where there is none as yet.
+
+    Raises `CommandError` where its settings, its pack or its database are not in order.
+    """
+    return _desk_there(load_settings())
 
 
 def usable_desk(settings: Settings) -> Desk | None:
     """The desk, if database and pack are in order."""
-    if settings.database_file is not None and not settings.database_file.exists():
-        return None
     try:
-        return open_desk(settings)
+        return _desk_there(settings)
     except CommandError:
         return None
+
+
+def _desk_there(settings: Settings) -> Desk | None:
+    file = settings.database_file
+    return open_desk(settings) if file is None or file.exists() else None

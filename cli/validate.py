@@ -12,6 +12,7 @@ import typer
 
 from cli.compose import read_model_settings
 from cli.errors import FAILED, CommandError, MisconfiguredError
+from cli.options import named_pack
 from cli.screen import JsonOption, notices, print_json, results, shown
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def validate(
         typer.Argument(
             help="A pack's folder, or a file of examples, JSONL, CSV or nlu.yml (default: PACK).",
             metavar="[PACK|FILE]",
+            parser=named_pack,
         ),
     ] = None,
     test: Annotated[
@@ -68,7 +70,7 @@ def validate(
     from desk.validation import Mending
 
     settings = read_model_settings()
-    place = settings.pack_dir if target is None else _place(target)
+    place = settings.pack_dir if target is None else target
     if target is not None:
         _refuse_no_pack(place)
     if test is not None:
@@ -93,16 +95,6 @@ def validate(
         notices().print(f"Not looked for: {LOOKED_FOR[kind]} ({reason}).", markup=False)
     skipped = "--quick was given" if quick else "; ".join(dict.fromkeys(reasons.values())) or None
     _report(place, checked, mending.changes, fix, skipped, json_)
-
-
-def _place(target: Path) -> Path:
-    """The folder of a pack that is named as PACK names one; else the target as it is."""
-    from desk.settings import pack_folder
-
-    if target.name != "pack.yml" and target.exists():
-        return target
-    folder = pack_folder(str(target))
-    return folder if folder.is_dir() else target
 
 
 def _refuse_no_pack(target: Path) -> None:

@@ -46,12 +46,18 @@ def _place(value: str) -> str:
         raise ValueError("begins with a $ that nothing replaces: write the path, or ~ for home")
     if "\0" in value:
         raise ValueError("has a character that no path has (NUL)")
-    return os.path.expanduser(value)  # noqa: PTH111 - a name such as minilm is no path
+    place = os.path.expanduser(value)  # noqa: PTH111 - a name such as minilm is no path
+    if place != value and os.path.exists(value) and not os.path.exists(place):  # noqa: PTH110
+        # Else a desk would begin anew, with an empty database.
+        raise ValueError(f"begins with ~: a version before made ./{value}: move it to {place}")
+    return place
 
 
 def _database_url(value: str) -> str:
     scheme, found, path = value.partition(":///")
-    if re.fullmatch(r"sqlite(\+\w+)?:(//)?/?(:memory:|file::memory:)?", value.partition("?")[0]):
+    address, _, options = value.partition("?")
+    of_memory = scheme.startswith("sqlite") and ("mode", "memory") in parse_qsl(options)
+    if of_memory or re.fullmatch(r"sqlite(\+\w+)?:(//)?/?(:memory:|file::memory:)?", address):
         raise ValueError("must name a file: a database in memory is each process's own, and lost")
     return f"{scheme}:///{_place(path)}" if found and scheme.startswith("sqlite") else value
 

@@ -613,13 +613,21 @@ def test_a_backup_says_of_which_database_it_is_and_that_a_real_bots_is_beside_it
     beside = frontdesk("backup", "beside", "--json")
     assert beside.json()["source"] == ours
     assert json.loads(Path("beside/backup.json").read_text())["source"] == ours
-    for result in (beside, frontdesk("migrate"), frontdesk("operators", "add", "5")):
+    operators = [
+        frontdesk("operators", *verb) for verb in (("add", "5"), ("list",), ("remove", "5"))
+    ]
+    asked = [frontdesk("customers", "list")]
+    for result in (beside, frontdesk("migrate"), *operators, *asked):
         assert result.code == 0
         assert "This is the simulator's database" in result.err
         assert str(place.data_dir / "frontdesk.db") in result.err
     assert "set its BOT_TOKEN here, too" in result.err
-    restored = frontdesk("restore", "chosen")
-    assert restored.code == 1  # it is there
+    restored = frontdesk("restore", "chosen")  # it is there
+    unknown = [frontdesk("customers", verb, "@anna") for verb in ("export", "erase")]
+    nobody = frontdesk("operators", "remove", "7")
+    for result in (restored, *unknown, nobody):
+        assert result.code != 0
+        assert "This is the simulator's database" in result.err
     place.data_dir.rename(place.folder / "aside")
     assert f"into {ours}, revision" in frontdesk("restore", "chosen").out
 

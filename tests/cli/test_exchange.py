@@ -254,6 +254,8 @@ def test_what_is_no_test_and_nothing_at_all_are_refused(frontdesk: Command) -> N
     assert (result.code, "canned.csv: holds no examples" in result.err) == (2, True)
     result = frontdesk("import", "--into", "mine")
     assert (result.code, "Name a source" in result.err) == (2, True)
+    result = frontdesk("import", "--test", FLORIST, "--into", "mine")
+    assert (result.code, f"a pack: name its {FLORIST}/test.jsonl" in result.err) == (2, True)
 
 
 def test_a_csv_with_semicolons_is_imported(frontdesk: Command) -> None:
@@ -417,6 +419,7 @@ def test_a_pack_is_named_as_the_settings_name_it_and_a_new_one_is_said_to_be_new
     result = frontdesk("import", "more.csv", "--into", "corner")
     assert result.code == 0, result.err
     assert "a new pack" not in result.out
+    assert "the pack: packs/corner\n" in result.out
     assert not Path("corner").exists()
     assert "where on earth is it" in Path("packs/corner/examples.jsonl").read_text()
     assert frontdesk("export", "out.csv", "--from", "corner", "--format", "csv").code == 0
@@ -426,6 +429,14 @@ def test_a_pack_is_named_as_the_settings_name_it_and_a_new_one_is_said_to_be_new
     assert f"a new pack: {place.folder / 'mine'}" in new.out
     again = frontdesk("import", "more.csv", "--into", "mine")
     assert "a new pack" not in again.out
+
+    path = frontdesk("import", "more.csv", "--into", "./corner")
+    assert f"a new pack: {place.folder / 'corner'}" in path.out
+    assert Path("corner/pack.yml").is_file()
+    shutil.rmtree("corner")
+    for arguments in (("export", "n.csv", "--format", "csv", "--from"), ("validate",)):
+        refused = frontdesk(*arguments, "./corner")
+        assert (refused.code, "corner: there is no such" in refused.err) == (2, True), refused.err
 
 
 def test_a_folder_without_a_pack_is_refused(frontdesk: Command) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from classifier import registry
 from desk.domain import RunState
@@ -88,6 +89,46 @@ def test_models_and_doctor_tell_how_one_serves_what_the_gate_said_and_what_waits
     registry.promote(own_models, held)
     assert warned() == [], "nothing waits, and nothing is held"
     assert rows()[held]["serves_by"] == "hand"
+    registry.rollback(own_models)
+    before = rows()[first]["serves_since"]
+    act = own_models / registry.LAST_ACT
+    registry.promote(own_models, first)
+    act.write_text(json.dumps({"act": "promote", "at": f"{now + timedelta(seconds=9):%FT%TZ}"}))
+    assert warned() == [], "what was rolled back is not recommended"
+    assert str(rows()[first]["serves_since"]) > str(before)
+
+
+def test_versions_are_listed_and_told_where_it_is_not_known_what_the_gate_said(
+    own_models: Path, desk: Desk, frontdesk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = str(registry.champion(own_models))
+    assert frontdesk("models", "list").err == ""
+
+    def told(why: str) -> None:
+        result = frontdesk("models", "list")
+        assert (result.code, version in result.out) == (0, True), result.err
+        assert result.err.startswith("What the gate said is not known: ")
+        assert why in result.err
+        assert "serves since" in result.out
+
+    with monkeypatch.context() as wrong:
+        wrong.setenv("METRICS_PORT", "foo")
+        told("METRICS_PORT")
+    with desk.store.writing() as session:
+        session.execute(text("DROP TABLE runs"))
+    told("no such table: runs")
+
+
+@pytest.mark.parametrize("promoted", [{}, {"promoted": 5}, {"promoted": "yesterday"}])
+def test_a_history_that_does_not_say_when_is_told(
+    own_models: Path, frontdesk: Command, promoted: dict[str, object]
+) -> None:
+    version = registry.champion(own_models)
+    history = own_models / registry.HISTORY
+    history.write_text(json.dumps([{"version": version} | promoted]))
+    result = frontdesk("models", "list")
+    assert (result.code, str(version) in result.out) == (0, True), result.err
+    assert f"{history}: does not say when {version} was promoted" in result.err
 
 
 def test_versions_are_listed_where_what_was_done_last_can_not_be_read(

@@ -37,8 +37,16 @@ def test_a_port_for_metrics_in_use_is_named_before_anything_starts(place: Place)
         port = other.getsockname()[1]
     assert result.code == 2
     assert f"METRICS_PORT {first}: training can't have port {port} of" in result.err
+    assert "Stop the program that holds it" in result.err
     assert "Ready" not in result.out
     assert not (place.data_dir / "redis").exists()
+
+
+def test_a_host_for_metrics_that_is_not_here_is_held_by_no_program(place: Place) -> None:
+    result = place.run("up", METRICS_PORT=str(free_ports(len(PROCESSES))), METRICS_HOST="192.0.2.1")
+    assert result.code == 2
+    assert "Set METRICS_HOST to an address of this machine" in result.err
+    assert "Stop the program" not in result.err
 
 
 def test_the_simulators_port_is_none_of_those_for_metrics(place: Place) -> None:

@@ -290,6 +290,21 @@ def test_a_home_is_found_where_a_shell_has_not_written_it_out(
     assert load(database_url="postgresql://host/~").database == "postgresql+psycopg://host/~"
 
 
+@pytest.mark.parametrize("line", ["DATA_DIR=~/desk", "DATABASE_URL=sqlite:///~/desk"])
+def test_what_a_version_before_made_in_a_folder_called_like_home_is_to_be_moved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    Path(".env").write_text(line)
+    Path("~/desk").mkdir(parents=True)
+    with pytest.raises(DeskError, match=re.escape(f"made ./~/desk: move it to {home}/desk")):
+        load()
+    Path("~/desk").rename(home / "desk")
+    load()
+
+
 @pytest.mark.parametrize(
     "line",
     ["DATA_DIR={}", "MODELS_DIR={}", "PACK={}", "BASE_MODEL={}", "DATABASE_URL=sqlite:///{}"],
@@ -308,6 +323,7 @@ def test_a_path_that_is_none_is_refused(line: str, path: str, message: str) -> N
     [
         *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite:///:memory:"),
         "sqlite:///file::memory:?cache=shared&uri=true",
+        "sqlite:///file:x?mode=memory&uri=true",
     ],
 )
 def test_a_database_in_memory_is_refused(url: str) -> None:
