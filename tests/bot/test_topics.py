@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from bot import sender
 from desk import queues
 from desk.domain import DeliveryState
-from desk.flow import erasing, handover
+from desk.flow import erasing, promising
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow
 from simulator.world import OPERATORS_CHAT
@@ -139,7 +139,7 @@ async def test_cards_wait_while_the_bot_may_not_make_topics(
     advice = {entry["advice"] for entry in logs if entry["event"] == "operators_chat_unusable"}
     assert "right “Manage topics”" in " ".join(advice)
     # Nor is anybody promised, once that has gone on for a while.
-    monkeypatch.setattr(handover, "UNUSABLE_FOR", timedelta(0))
+    monkeypatch.setattr(promising, "UNUSABLE_FOR", timedelta(0))
     await world.reply(await world.write(ann, "/human"), "nobody can be reached right now")
     rights["bot"]["rights"]["can_manage_topics"] = True
     await world.ask("PATCH", f"chats/{OPERATORS_CHAT}", rights)

@@ -444,6 +444,7 @@ def test_train_says_how_much_would_be_answered_and_which_intents_hardly(
     assert said.count("Few of the upset are seen") == 1
 
 
+@pytest.mark.usefixtures("no_models")
 def test_train_into_a_folder_says_how_to_measure_it_and_how_one_comes_to_serve(
     place: Place, frontdesk: Command
 ) -> None:

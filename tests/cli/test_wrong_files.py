@@ -71,7 +71,7 @@ def test_the_moment_of_a_backup_is_shown_as_it_is(frontdesk: Command, backup: Pa
     backup.write_text(json.dumps(about))
     result = frontdesk("restore", "copy")
     assert result.code == 0, result.err
-    assert "Restored as of [/bar]�[31m, revision" in result.out
+    assert "Restored as of [/bar]�[31m into sqlite:" in result.out
 
 
 def test_a_file_that_does_not_fit_into_memory_is_told_as_such(

@@ -391,7 +391,7 @@ def test_a_file_of_sentiments_alone_is_no_file_without_intents(tmp_path: Path) -
 
 def test_a_sentiment_that_is_hardly_tested_or_never_trained_is_told(tmp_path: Path) -> None:
     def write(name: str, counts: dict[str, int]) -> Path:
-        texts = (text for text, _ in _plenty(name, 90))
+        texts = (text for text, _ in [*_plenty(name, 90), *_plenty(f"other {name}", 90)])
         rows = [{"text": next(texts), "sentiment": s} for s, n in counts.items() for _ in range(n)]
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
         return tmp_path / name
@@ -406,7 +406,7 @@ def test_a_sentiment_that_is_hardly_tested_or_never_trained_is_told(tmp_path: Pa
         ("warning", "sentiment positive has 4 examples"),
     ]
     # More than of the others: of it a model must be sure.
-    data = write("data.jsonl", {"negative": 59, "positive": 20})
+    data = write("data.jsonl", {"negative": 59, "positive": 20, "neutral": 20})
     (found,) = check_files(data).findings
     assert found.message == "sentiment negative has 59 examples; write at least 60"
 
