@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from desk import metrics
 from desk.domain import ConversationState, DeliveryState, MessageState
+from desk.flow.conversations import HAS_DECISION
 from desk.flow.desk import Desk
 from desk.flow.handoff import resolve
 from desk.flow.keys import UNHEARD_KEYS
@@ -45,6 +46,8 @@ def ban(
     happened(session, "customer.banned", customer=customer.id)
     theirs = select(Conversation.id).where(Conversation.customer_id == customer.id)
     undecided = update(Message).where(Message.conversation_id.in_(theirs), IS_PENDING)
+    # As `captions.end_reading` does: with an attempt a file would teach.
+    in_bulk(session, undecided.where(HAS_DECISION).values(attempt=0))
     in_bulk(session, undecided.values(state=MessageState.DECIDED))
     shows = key_begins(UNHEARD_KEYS)
     theirs_to_hear = DeliveryRow.chat_id == customer.chat_id

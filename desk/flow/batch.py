@@ -37,7 +37,7 @@ from desk.tables import IS_CARD, Base, DeliveryRow, Feedback, Message
 _KEY = "turn"
 
 LAST_SAID = 20
-"""So many of a customer's messages before one tell whether it is newer than all."""
+"""So many of a customer's last messages tell whether another is newer than all."""
 
 _earlier = aliased(Message)
 _theirs_before = (

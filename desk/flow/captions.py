@@ -34,8 +34,8 @@ def put_before_model(session: Session, desk: Desk, message: Message) -> tuple[in
     return begin_attempt(message, desk.clock()) if first else None
 
 
-def settle(message: Message) -> None:
-    """It waits for the model no more."""
+def end_reading(message: Message) -> None:
+    """It waits for the model no more, and is a file again."""
     message.state, message.attempt = MessageState.DECIDED, 0
 
 
@@ -51,7 +51,7 @@ def take_in(
     who waits for a person or has one: nothing is decided anew, and nobody is called twice."""
     parties = (session, desk, customer, conversation, message)
     goes_on = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
-    settle(message)
+    end_reading(message)
     if goes_on and decision.intent is not None:
         session.get_one(DecisionRow, message.id).intent = decision.intent
     session.flush()

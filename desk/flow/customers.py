@@ -12,6 +12,7 @@ from desk.flow import besides
 from desk.flow.advising import hears_when_back
 from desk.flow.answering import answer
 from desk.flow.bans import is_banned
+from desk.flow.batch import LAST_SAID
 from desk.flow.button_actions import SHOW_INTENT
 from desk.flow.calling_off import call_off, call_off_button, cannot_wait, drop_button, refusal
 from desk.flow.captions import put_before_model
@@ -48,8 +49,6 @@ from desk.tables import Conversation, Customer, Inbox, Message
 from desk.texts import say
 
 HELP = "help"
-LAST_SAID = 20
-"""So many of a customer's messages tell whether one is newer than all."""
 
 
 def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> None:

@@ -235,7 +235,7 @@ def _give_up(desk: Desk, message_ids: Sequence[int], rule: str) -> list[tuple[in
         held = _hold(session, message_ids)
         touched = {message.conversation_id for message in held.messages}
         for message in [each for each in held.messages if each.id in held.files]:
-            captions.settle(message)  # a person was called before, and the customer knows
+            captions.end_reading(message)  # a person was called before, and the customer knows
         session.flush()
         messages = [message for message in held.messages if message.id not in held.files]
         for message in messages:

@@ -8,13 +8,23 @@ from datetime import timedelta
 
 import pytest
 
-from desk.domain import Action, ConversationState, MessageState
-from desk.flow import announcing, customers, deciding, edits, operators, reminding, reporting
+from desk.domain import Action, ConversationState, FeedbackKind, MessageState
+from desk.flow import (
+    announcing,
+    customers,
+    deciding,
+    edits,
+    lessons,
+    operators,
+    reminding,
+    reporting,
+)
 from desk.flow.lessons import taught
-from desk.tables import PredictionRow
+from desk.tables import Feedback, PredictionRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, OSCAR, Stage, labels, predict, with_words
+from tests.desk.test_bans import ban
 from tests.desk.test_next_replies import TUESDAY_TEN, reminders
 
 SMOKE = "smoke comes out of it!!"
@@ -130,6 +140,17 @@ def test_one_that_waits_in_vain_is_given_up_without_a_word(stage: Stage) -> None
     assert stage.decision(job[0]).rule == "attachment"
     stage.decide(((next_id, attempt), predict("hello?")))
     assert stage.pending_count() == 0
+
+
+def test_one_whose_customer_is_banned_before_it_is_read_teaches_nothing(stage: Stage) -> None:
+    job = sends(stage)
+    stage.topic()
+    ban(stage)
+    with stage.desk.store.writing() as session:
+        session.add(
+            Feedback(message_id=job[0], kind=FeedbackKind.RELABEL, intent="refund", by=OSCAR)
+        )
+    assert lessons.learned(stage.desk) == []
 
 
 def test_what_is_written_behind_a_caption_is_read_after_it(stage: Stage) -> None:
