@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from desk.domain import ConversationState, DeliveryState
+from desk.domain import ConversationState, Delivery
 from desk.flow import delivering, edits
 from desk.flow.forwarding import forwarded
 from desk.flow.operators import closed_topic
@@ -38,6 +38,17 @@ def comments(stage: Stage, text: str = COMMENT) -> tuple[int, int]:
 def post_of(stage: Stage, job: tuple[int, int]) -> DeliveryRow:
     (row,) = stage.deliveries(OPERATOR_CHAT, key=f"post:{job[0]}")
     return row
+
+
+def being_sent(stage: Stage, job: tuple[int, int]) -> Delivery:
+    """The post, which the sender has just taken, and all before it was sent."""
+    while True:
+        taken = stage.take()
+        if post := next((each for each in taken if each.key == f"post:{job[0]}"), None):
+            return post
+        assert taken, "it is to be sent"
+        for each in taken:
+            delivering.sent(stage.desk, each.id, each.attempts, 3000 + each.id)
 
 
 def test_what_can_not_wait_is_told_though_it_was_shown_unread(urgent: Stage) -> None:
@@ -72,12 +83,9 @@ def test_a_post_that_waits_goes_out_with_what_the_model_made_of_it(stage: Stage)
 def test_one_that_is_just_being_sent_is_brought_up_to_date(stage: Stage) -> None:
     job = comments(stage)
     stage.topic()
-    key = f"post:{job[0]}"
-    while not (taken := [each for each in stage.take() if each.key == key]):
-        for row in stage.deliveries(state=DeliveryState.SENDING):
-            delivering.sent(stage.desk, row.id, row.attempts, 3000 + row.id)
+    post = being_sent(stage, job)
     stage.decide((job, predict(COMMENT)))
-    delivering.sent(stage.desk, taken[0].id, taken[0].attempts, 4000)
+    delivering.sent(stage.desk, post.id, post.attempts, 4000)
     edits = [row for row in stage.send_all() if row.method == "editMessageText"]
     assert [row.payload["message_id"] for row in edits] == [4000]
     assert "Where is my order? 95%" in edits[0].payload["text"]
@@ -161,13 +169,10 @@ def test_what_was_shown_and_calls_a_person_after_all_keeps_its_post_and_gets_a_c
 def test_a_post_that_leaves_after_its_card_was_made_stays_a_post(stage: Stage) -> None:
     job = comments(stage)
     stage.topic()
-    key = f"post:{job[0]}"
-    while not (taken := [each for each in stage.take() if each.key == key]):
-        for row in stage.deliveries(state=DeliveryState.SENDING):
-            delivering.sent(stage.desk, row.id, row.attempts, 3000 + row.id)
+    post = being_sent(stage, job)
     stage.write(say("call-off", "en"))
     stage.decide((job, predict(COMMENT, intent="complaint")))
-    delivering.sent(stage.desk, taken[0].id, taken[0].attempts, 4000)
+    delivering.sent(stage.desk, post.id, post.attempts, 4000)
     (edit,) = [row for row in stage.send_all() if row.payload.get("message_id") == 4000]
     assert edit.payload["text"].startswith("💬 <b>Ana wrote")
 
