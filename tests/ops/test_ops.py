@@ -275,7 +275,7 @@ def promtool(*arguments: str) -> None:
     tool = shutil.which("promtool")
     if tool is None:
         pytest.skip("promtool is not there (Debian: apt install prometheus)")
-    done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
