@@ -143,6 +143,23 @@ def test_the_documentation_has_every_metric_as_it_is() -> None:
         assert meanings[name].startswith(text), name
 
 
+def test_the_documentation_says_of_every_chore_what_it_does() -> None:
+    text = MONITORING.read_text(encoding="utf-8")
+    [values] = re.findall(r"^\| `frontdesk_chores_failed_total` .* `chore`: ([\w, ]+)", text, re.M)
+    [family] = metrics.CHORES_FAILED.collect()
+    chores = {sample.labels["chore"] for sample in family.samples}
+    assert set(values.strip().split(", ")) == chores
+    section = text.partition("### FrontdeskChoreFails\n")[2].partition("###")[0]
+    assert {chore for chore in chores if f"`{chore}`" not in section} == set()
+
+
+def test_every_panel_that_the_documentation_names_is_there() -> None:
+    named = re.findall(r"\*([A-Z][^*\n]+)\*", MONITORING.read_text(encoding="utf-8"))
+    titles = [panel["title"] for panel in panels()]
+    assert named
+    assert [name for name in named if not any(t.startswith(name) for t in titles)] == []
+
+
 def test_no_command_of_the_documentation_has_the_address_of_redis_among_its_arguments() -> None:
     lines = re.findall(r"^    (.*\$REDIS_URL.*)$", MONITORING.read_text(encoding="utf-8"), re.M)
     assert len(lines) == 2
@@ -258,7 +275,7 @@ def promtool(*arguments: str) -> None:
     tool = shutil.which("promtool")
     if tool is None:
         pytest.skip("promtool is not there (Debian: apt install prometheus)")
-    done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
