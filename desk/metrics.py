@@ -150,7 +150,10 @@ PENDING_OLDEST = Read(
     "frontdesk_messages_oldest_pending_seconds", "Age of the oldest message without a decision."
 )
 BACKLOG = Read("frontdesk_deliveries", "Deliveries not sent.", ("state",))
-BACKLOG_OLDEST = Read("frontdesk_deliveries_oldest_seconds", "Age of the oldest delivery not sent.")
+BACKLOG_OLDEST = Read(
+    "frontdesk_deliveries_oldest_seconds",
+    "Age of the oldest delivery not sent, but deletions of topics.",
+)
 WAITING = Read("frontdesk_conversations_waiting", "Conversations that wait for a person's word.")
 LONGEST_WAITING = Read(
     "frontdesk_conversations_longest_waiting_seconds",

@@ -14,6 +14,7 @@ from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState, InboxState, MessageState, RunState
+from desk.flow.delivering import DELETE_TOPIC
 from desk.flow.desk import Desk
 from desk.flow.reminding import CALLED, waited_seconds
 from desk.tables import Conversation, DeliveryRow, Inbox, Message, RunRow
@@ -33,6 +34,8 @@ class Backlog:
     pending_oldest: float
     deliveries: dict[DeliveryState, int]
     deliveries_oldest: float
+    """Without topics that are still to be deleted: after a night of `RETENTION_DAYS` these wait for
+    hours, last of all, and nobody for them."""
     waiting: int
     """Conversations that wait for a person."""
     longest_waiting: float
@@ -73,7 +76,7 @@ def backlog(desk: Desk) -> Backlog:
             deliveries_oldest=_age(
                 session,
                 select(DeliveryRow.created_at)
-                .where(DeliveryRow.state == unsent)
+                .where(DeliveryRow.state == unsent, DeliveryRow.method != DELETE_TOPIC)
                 .order_by(DeliveryRow.id),
                 now,
             ),

@@ -95,6 +95,27 @@ def test_deliveries_are_counted_by_state_and_the_oldest_unsent_has_an_age(
     assert found.deliveries_oldest == 20
 
 
+def test_topics_that_are_still_to_be_deleted_make_no_delivery_look_late(
+    desk: Desk, clock: Clock
+) -> None:
+    with desk.store.writing() as session:
+        for key, method in (("erased", "deleteForumTopic"), ("reply", "sendMessage")):
+            session.add(
+                DeliveryRow(
+                    key=key,
+                    chat_id=7,
+                    method=method,
+                    payload={},
+                    state=DeliveryState.PENDING,
+                    created_at=clock(),
+                )
+            )
+            clock.move(seconds=300)
+    found = backlog(desk)
+    assert found.deliveries[DeliveryState.PENDING] == 2
+    assert found.deliveries_oldest == 300
+
+
 def test_who_waits_for_a_person_is_counted_and_the_longest_wait_in_opening_hours(
     desk: Desk, clock: Clock
 ) -> None:
