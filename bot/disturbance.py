@@ -30,9 +30,9 @@ NAP_SECONDS = 0.1
 class Disturbance:
     """Stores updates and tells people when that fails for longer than a moment.
 
-    Each customer who wrote and the operators' chat are told once an outage, as well as it goes
-    and within Telegram's limits. `telling` says whether it is this process's part: of several
-    bots one tells.
+    Each customer who wrote or pressed and the operators' chat are told once an outage, as well as
+    it goes and within Telegram's limits. `telling` says whether it is this process's part: of
+    several bots one tells.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Disturbance:
         for payload in payloads:
             writer = _writer(payload)
             if writer is not None:
-                self._add(writer[0], "disturbance", writer[1])
+                self._add(*writer)
         if self._waiting and self._task is None:
             log.error("database_away", advice="frontdesk doctor says what is wrong")
             self._task = asyncio.create_task(self._tell())
@@ -133,16 +133,21 @@ class Disturbance:
         self._told.add(chat_id)
 
 
-def _writer(payload: dict[str, Any]) -> tuple[int, str | None] | None:
-    """The private chat and the language of whoever wrote; None for any other update."""
-    message = payload.get("message")
-    if not isinstance(message, dict):
+def _writer(payload: dict[str, Any]) -> tuple[int, str, str | None] | None:
+    """The private chat of whoever wrote or pressed, what they are told and their language; None for
+    any other update."""
+    text = "disturbance"
+    said = message = payload.get("message")
+    press = payload.get("callback_query")
+    if isinstance(press, dict):
+        text, said, message = "disturbance-press", press, press.get("message")
+    if not isinstance(said, dict) or not isinstance(message, dict):
         return None
-    chat, user = message.get("chat"), message.get("from")
+    chat, user = message.get("chat"), said.get("from")
     if not isinstance(chat, dict) or chat.get("type") != "private":
         return None
     chat_id = chat.get("id")
     if not isinstance(chat_id, int):
         return None
     language = user.get("language_code") if isinstance(user, dict) else None
-    return chat_id, language if isinstance(language, str) else None
+    return chat_id, text, language if isinstance(language, str) else None

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.checks import WrongSettingsError
 from bot.disturbance import Disturbance
+from bot.kept import KeptPresses
 from bot.telegram import TOKEN_REFUSED, RefusedError, Telegram, TelegramError
 from bot.waiting import backoff, pause, unless
 from desk import health, metrics
@@ -55,6 +56,7 @@ class Intake:
         # No offset from an earlier run: what was stored but not yet acknowledged comes once more
         # and is a no-op, while an old offset could skip ids that Telegram began anew.
         self._offset: int | None = None
+        self._kept = KeptPresses()
         self._webhook_deleted = False
         self._failures = 0
         self._refused_since: float | None = None
@@ -70,7 +72,8 @@ class Intake:
 
     async def _poll_on(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            timeout = POLL_SECONDS
+            # What is kept is to be stored soon, and not when somebody writes.
+            timeout = 0 if self._kept else POLL_SECONDS
             if not self._sure():
                 # Cut off from the database alone: another may have taken over, and polls. Only
                 # what nobody fetches waits until the next look, and its writers are told.
@@ -122,9 +125,16 @@ class Intake:
             # after an idle week are not taken for old ones.
             self._offset = None
         found = [update for raw in batch if (update := incoming(self._bot_id, raw)) is not None]
-        if found:
-            new = await self._disturbance.store(found)
-            self._offset = found[-1].update_id + 1
+        if updates := self._kept.added_to(found):
+            try:
+                new = await self._disturbance.store(updates)
+            except SQLAlchemyError:
+                self._kept.keep(found)
+                raise
+            self._kept.clear()
+            if found:
+                # By what came from Telegram alone: before a kept one there may be more there.
+                self._offset = found[-1].update_id + 1
             if new:
                 self._stored()
         self._failures = 0

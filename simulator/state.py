@@ -32,7 +32,7 @@ SKIPPED = 1_000
 _CODEC = Codec(
     left_out={
         Chat: frozenset({"messages"}),
-        UpdateQueue: frozenset({"bus", "clock", "_poller"}),
+        UpdateQueue: frozenset({"bus", "settings", "clock", "_poller"}),
         Pending: frozenset({"born"}),
         Press: frozenset({"done"}),
     },
@@ -55,6 +55,7 @@ class Changed:
 
     limits: bool | None = None
     callback_timeout: float | None = None
+    callback_lifetime: float | None = None
     webhook_backoff: float | None = None
 
 
@@ -312,7 +313,12 @@ def _shifted(press: Json, by: float) -> Json:
 
 def restore(world: World, document: Json) -> None:
     """Put what was saved into a new world; raises `DamagedError`, or `StateError`."""
-    context = Context(given={UpdateQueue: {"bus": world.bus}, Pending: {"born": time.monotonic()}})
+    context = Context(
+        given={
+            UpdateQueue: {"bus": world.bus, "settings": world.settings},
+            Pending: {"born": time.monotonic()},
+        }
+    )
 
     def table(name: str) -> list[Any]:
         rows = document.get(name)

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from simulator.errors import OTHER_POLLER, WEBHOOK_ACTIVE, ApiError, bad_request, conflict
 from simulator.events import Bus
@@ -23,6 +23,12 @@ KINDS = (
 NOT_BY_DEFAULT = ("chat_member", "message_reaction", "message_reaction_count")
 FIRST_UPDATE_ID = 100_000_001
 GARBAGE: Json = {"message": {"message_id": "not a number", "date": None, "chat": "nowhere"}}
+
+
+class HasLifetime(Protocol):
+    """Whatever knows how many seconds a press waits to be fetched or posted."""
+
+    callback_lifetime: float
 
 
 @dataclass
@@ -52,6 +58,7 @@ class UpdateQueue:
     """Updates of one bot that wait to be fetched, or to be posted to its webhook."""
 
     bus: Bus
+    settings: HasLifetime
     clock: Callable[[], float] = time.monotonic
     pending: list[Pending] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
@@ -115,13 +122,24 @@ class UpdateQueue:
         batch, self._replays = self._replays, []
         return (batch + [item.body for item in ready])[:limit]
 
+    def waiting(self) -> list[Pending]:
+        """The pending updates; presses whose time is over are forgotten, as nothing else is."""
+        oldest = self.clock() - self.settings.callback_lifetime
+        self.pending = [
+            item
+            for item in self.pending
+            if item.born >= oldest or "callback_query" not in item.body
+        ]
+        return self.pending
+
     def ready(self) -> list[Pending]:
-        """The pending updates, held back a moment while an out-of-order fault needs a second."""
-        if self.reorders > 0 and len(self.pending) == 1:
-            held = self.clock() - self.pending[0].born
+        """The updates that wait, held back a moment while an out-of-order fault needs a second."""
+        waiting = self.waiting()
+        if self.reorders > 0 and len(waiting) == 1:
+            held = self.clock() - waiting[0].born
             if held < self.reorder_hold:
                 return []
-        return self.pending
+        return waiting
 
     def done(self, item: Pending) -> bool:
         """Tell that the webhook took the update; False when a duplicate is still to be sent."""

@@ -28,10 +28,11 @@ _TOKEN = re.compile(r"([1-9]\d{0,15}):[A-Za-z0-9_-]{30,50}", re.ASCII)
 
 @dataclass
 class Settings:
-    """What can be switched: rate limits, callback expiry, webhook back-off, start values."""
+    """What can be switched: rate limits, expiry of presses, webhook back-off, start values."""
 
     limits: bool = False
     callback_timeout: float = 15.0
+    callback_lifetime: float = 150.0
     webhook_backoff: float = 1.0
     only_token: str = ""
     operators_chat: int = OPERATORS_CHAT
@@ -165,7 +166,7 @@ class World:
         name = "Frontdesk" if not number else f"Bot {bot_id}"
         username = "frontdesk_bot" if not number else f"sim{bot_id}_bot"
         user = User(bot_id, name, username=username, is_bot=True)
-        bot = Bot(number + 1, token, user, UpdateQueue(self.bus))
+        bot = Bot(number + 1, token, user, UpdateQueue(self.bus, self.settings))
         self._enrol(bot)
         return bot
 
@@ -262,6 +263,6 @@ def bot_json(bot: Bot) -> Json:
         "key": bot.key,
         "claimed": bot.claimed,
         "webhook": hook.url if hook else "",
-        "pending_update_count": len(bot.updates.pending),
+        "pending_update_count": len(bot.updates.waiting()),
         "allowed_updates": bot.updates.allowed,
     }

@@ -58,6 +58,7 @@ call-off-urgent = What you wrote matters to us: a colleague will look at it all 
 call-off-again = You called somebody off a few minutes ago, so this time a colleague will look at it. Or press again a little later.
 late = Sorry, this took longer than it should.
 disturbance = We have your message, but something on our side is not working right now. Our team knows, and you will get your reply right here.
+disturbance-press = I saw what you pressed, but something on our side is not working right now. Our team knows. If nothing has come of it in a few minutes, please press once more.
 flood = You are writing faster than I can read. Please wait a minute and then put your question into one message. To get a person now: /human
 thumb-thanks = Thank you!
 thumb-sorry = Sorry about that. Shall I call a colleague?

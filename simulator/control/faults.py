@@ -11,6 +11,8 @@ from simulator.keys import KEEPER
 from simulator.model import Json
 from simulator.updates import GARBAGE
 
+DAY = 86_400.0
+
 
 async def list_faults(request: web.Request) -> web.Response:
     active = [fault.json() for fault in world_of(request).faults.active]
@@ -65,11 +67,14 @@ async def show_settings(request: web.Request) -> web.Response:
 
 async def change_settings(request: web.Request) -> web.Response:
     world, body = world_of(request), await read_body(request)
-    unknown = set(body) - {"limits", "callback_timeout", "webhook_backoff"}
+    unknown = set(body) - {"limits", "callback_timeout", "callback_lifetime", "webhook_backoff"}
     if unknown:
         raise ControlError(400, f"There is no setting {', '.join(sorted(unknown))}.")
     settings = world.settings
     settings.callback_timeout = seconds(body, "callback_timeout", settings.callback_timeout)
+    settings.callback_lifetime = seconds(
+        body, "callback_lifetime", settings.callback_lifetime, most=DAY
+    )
     settings.webhook_backoff = seconds(body, "webhook_backoff", settings.webhook_backoff)
     if "limits" in body:
         settings.limits = world.limits.enabled = body["limits"] is True
@@ -102,7 +107,7 @@ ROUTES = [
         "/sim/settings",
         change_settings,
         "switch settings",
-        "{limits?, callback_timeout?, webhook_backoff?}",
+        "{limits?, callback_timeout?, callback_lifetime?, webhook_backoff?}",
     ),
     Route("POST", "/sim/reset", reset, "start over"),
 ]

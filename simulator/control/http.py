@@ -93,13 +93,13 @@ def optional_number(source: Any, name: str) -> int | None:
     return None if source.get(name) in (None, "") else number(source, name)
 
 
-def seconds(source: Any, name: str, default: float) -> float:
-    """A waiting time out of a body or a query, at most `MAX_WAIT`."""
+def seconds(source: Any, name: str, default: float, most: float = MAX_WAIT) -> float:
+    """A waiting time out of a body or a query, no longer than `most`."""
     try:
         value = float(source.get(name, default))
     except (TypeError, ValueError):
         raise ControlError(400, f"{name} must be a number of seconds.") from None
-    return min(MAX_WAIT, max(0.0, value)) if value == value else default
+    return min(most, max(0.0, value)) if value == value else default
 
 
 def find_user(request: web.Request) -> User:

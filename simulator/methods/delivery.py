@@ -74,7 +74,7 @@ def get_webhook_info(call: Call) -> Json:
     found: Json = {
         "url": hook.url if hook else "",
         "has_custom_certificate": False,
-        "pending_update_count": len(queue.pending),
+        "pending_update_count": len(queue.waiting()),
     }
     if queue.allowed:
         found["allowed_updates"] = queue.allowed

@@ -130,10 +130,13 @@ class World:
         sent: Json = await self.ask("POST", f"operators/{operator}/send", body)
         return sent
 
-    async def press(self, message: Json, text: str, operator: int | None = None) -> Json:
-        """Press a button by its text, as the customer of the chat or as an operator."""
+    async def press(
+        self, message: Json, text: str, operator: int | None = None, timeout: float = 5.0
+    ) -> Json:
+        """Press a button by its text, as the customer of the chat or as an operator; wait so long
+        for the answer."""
         who = f"customers/{message['chat_id']}" if operator is None else f"operators/{operator}"
-        body = {"message_id": message["message_id"], "text": text}
+        body = {"message_id": message["message_id"], "text": text, "timeout": timeout}
         pressed: Json = await self.ask("POST", f"{who}/press", body)
         return pressed
 

@@ -1,4 +1,4 @@
-"""The database away: who writes is told once, nothing is lost, and short troubles are not told."""
+"""The database away: who writes or presses is told once, nothing is lost, short troubles pass."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from desk.flow.desk import Desk
 from desk.tables import Inbox
 from desk.texts import say
 from simulator.world import OPERATORS_CHAT
-from tests.bot.conftest import Rows, Running, Starter, World, eventually
+from tests.bot.conftest import OLGA, Rows, Running, Starter, World, eventually
 from tests.ports import free_port
 
 TOLD = "something on our side is not working"
@@ -279,3 +279,51 @@ async def test_an_update_that_is_stored_but_cannot_be_handled_is_told_too(
     refused = False
     await world.reply(asked, "/human", timeout=20)
     assert len(await world.said(ann, TOLD)) == 1
+
+
+async def test_who_presses_is_told_once_that_it_may_take_another_press_each_in_their_language(
+    bot: Running, world: World, away: Outage
+) -> None:
+    ann, li = await world.customer("Ann"), await world.customer("Li", "zh-hans")
+    greeted = await world.reply(await world.write(ann, "/start"))
+    greeted_li = await world.reply(await world.write(li, "/start"))
+    await world.write(li, "/human")
+    (card,) = await world.said(OPERATORS_CHAT, "Needs a person")
+    away(True)
+    await world.press(greeted, "Opening hours", timeout=0)
+    await world.press(greeted_li, "营业时间", timeout=0)
+    await world.press(card, "Take", OLGA, timeout=0)
+    await world.said(ann, say("disturbance-press"), timeout=20)
+    await world.said(li, say("disturbance-press", "zh"), timeout=20)
+    await world.press(greeted, "Opening hours", timeout=0)
+    await away.refuses_again()
+    await away.refuses_again()
+    assert len(await world.said(ann, TOLD)) == 1
+    assert await world.said(OLGA, TOLD, count=0) == []
+    assert len(await world.said(OPERATORS_CHAT, OPERATORS_TOLD)) == 1
+    away(False)
+    await world.said(ann, "nine to six", timeout=20)
+
+
+async def test_a_press_that_telegram_forgot_during_an_outage_calls_one_person_when_it_is_over(
+    bot: Running, world: World, away: Outage, rows: Rows
+) -> None:
+    ann = await world.customer()
+    greeted = await world.reply(await world.write(ann, "/start"))
+    await world.ask("PATCH", "settings", {"callback_lifetime": 1})
+    away(True)
+    await world.press(greeted, "Talk to a person", timeout=0)
+    await world.said(ann, say("disturbance-press"), timeout=20)
+    await eventually(lambda: forgotten(world))
+    await away.refuses_again()
+    away(False)
+    await world.said(OPERATORS_CHAT, "Needs a person", timeout=20)
+    await world.reply(await world.write(ann, "/help"), "/human")
+    assert len(await world.said(OPERATORS_CHAT, "Needs a person")) == 1
+    assert ["callback_query" in row.payload for row in rows.all(Inbox)] == [False, True, False]
+
+
+async def forgotten(world: World) -> bool:
+    """Whether nothing waits at Telegram any more."""
+    (bot,) = await world.ask("GET", "bots")
+    return bool(bot["pending_update_count"] == 0)

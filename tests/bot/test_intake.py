@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from bot.tenure import Tenure
 from desk import health, metrics
 from desk.domain import DeskError, InboxState
 from desk.flow import intake
+from desk.flow.desk import Desk
 from desk.tables import Inbox
 from simulator.app import Simulator
 from simulator.world import DEFAULT_TOKEN, OPERATORS_CHAT
@@ -213,6 +216,127 @@ async def test_while_the_database_holds_up_what_came_no_poll_of_telegram_is_miss
     assert last_poll() >= released
     await bot.stop()
     assert last_poll() == 0
+
+
+@dataclass
+class Away:
+    """A database that takes no updates until it is `back`; `refused` is what it did not take."""
+
+    store: Callable[[Any, Any], int]
+    refused: list[list[int]] = field(default_factory=list)
+    back: bool = False
+
+    def __call__(self, desk: Any, updates: Any) -> int:
+        if self.back:
+            return self.store(desk, updates)
+        self.refused.append([update.update_id for update in updates])
+        raise OperationalError("insert", {}, Exception("away"))
+
+
+@pytest.fixture
+async def greeted(bot: Running, world: World) -> dict[str, Any]:
+    """Ann's greeting, with its buttons, from a bot all of whose updates are acknowledged."""
+    greeted = await world.reply(await world.write(await world.customer(), "/start"))
+    await eventually(lambda: all_confirmed(world))
+    await world.ask("PATCH", "settings", {"callback_lifetime": 1})
+    return greeted
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch, greeted: dict[str, Any]) -> Away:
+    away = Away(intake.store_updates)
+    monkeypatch.setattr(intake, "store_updates", away)
+    return away
+
+
+async def all_confirmed(world: World) -> bool:
+    (bot,) = await world.ask("GET", "bots")
+    return bool(bot["pending_update_count"] == 0)
+
+
+async def test_a_press_that_telegram_forgot_is_stored_in_its_place_and_nothing_acknowledged_before(
+    polled: list[dict[str, Any]],
+    greeted: dict[str, Any],
+    away: Away,
+    world: World,
+    rows: Rows,
+) -> None:
+    customer = greeted["chat_id"]
+    before = len(polled)
+    await world.write(customer, "before")
+    await world.press(greeted, "Talk to a person", timeout=0)
+    await world.write(customer, "/help")
+    stood = rows.all(Inbox)[-1].update_id
+    await eventually(lambda: away.refused[-1:] == [[stood + 1, stood + 2, stood + 3]])
+    # With the press kept, all three are tried again though Telegram returns two.
+    await asyncio.sleep(1.5)
+    seen = len(away.refused)
+    await eventually(lambda: len(away.refused) > seen)
+    assert away.refused[-1] == [stood + 1, stood + 2, stood + 3]
+    assert {offset or 0 for offset in polls(polled)[before:]} <= {0, stood + 1}
+    (bot,) = await world.ask("GET", "bots")
+    assert bot["pending_update_count"] == 2, "Telegram has forgotten the press, and is told nothing"
+    away.back = True
+    stored = await rows.until(Inbox, count=4, state=InboxState.DONE)
+    assert [row.update_id for row in stored] == [stood, stood + 1, stood + 2, stood + 3]
+    assert len(await world.said(OPERATORS_CHAT, "Needs a person")) == 1
+    await eventually(lambda: polls(polled)[-1] == stood + 4)
+
+
+async def test_what_telegram_still_has_is_not_acknowledged_by_a_press_kept_that_came_later(
+    polled: list[dict[str, Any]],
+    greeted: dict[str, Any],
+    away: Away,
+    world: World,
+    rows: Rows,
+) -> None:
+    before = len(polled)
+    await world.write(greeted["chat_id"], "/help")
+    await world.press(greeted, "Talk to a person", timeout=0)
+    stood = rows.all(Inbox)[-1].update_id
+    await eventually(lambda: [stood + 1, stood + 2] in away.refused)
+    await asyncio.sleep(1.2)
+    away.back = True
+    await rows.until(Inbox, count=3, state=InboxState.DONE)
+    await eventually(lambda: polls(polled)[-1] is not None and polls(polled)[-1] > stood + 1)
+    assert max(offset or 0 for offset in polls(polled)[before:]) == stood + 2
+
+
+async def test_a_press_alone_is_stored_at_once_when_the_database_is_back(
+    polled: list[dict[str, Any]], greeted: dict[str, Any], away: Away, world: World, rows: Rows
+) -> None:
+    await world.press(greeted, "Talk to a person", timeout=0)
+    await eventually(lambda: away.refused)
+    await eventually(lambda: all_confirmed(world))
+    seen = len(away.refused)
+    await eventually(lambda: len(away.refused) > seen)
+    assert polled[-1]["timeout"] == 0, "it would wait until somebody writes"
+    away.back = True
+    await world.said(OPERATORS_CHAT, "Needs a person", timeout=10)
+    await eventually(lambda: polled[-1]["timeout"] > 0)
+
+
+async def test_a_kept_press_that_another_bot_has_stored_meanwhile_is_handled_once(
+    desk: Desk, greeted: dict[str, Any], away: Away, world: World, rows: Rows
+) -> None:
+    await world.press(greeted, "Talk to a person", timeout=0)
+    await eventually(lambda: away.refused)
+    (bot,) = await world.ask("GET", "bots")
+    async with Telegram(DEFAULT_TOKEN, world.url) as other:
+        # It holds the lease by now: it stores, and acknowledges.
+        (raw,) = await other.call("getUpdates", {"timeout": 0})
+        update = incoming(bot["id"], raw)
+        assert update is not None
+        assert await asyncio.to_thread(away.store, desk, [update]) == 1
+        assert await other.call("getUpdates", {"timeout": 0, "offset": update.update_id + 1}) == []
+    await world.said(OPERATORS_CHAT, "Needs a person")
+    seen = len(away.refused)
+    await eventually(lambda: len(away.refused) > seen)
+    assert away.refused[-1] == [update.update_id]
+    away.back = True
+    await world.reply(await world.write(greeted["chat_id"], "/help"), "/human")
+    assert len(rows.all(Inbox)) == 3
+    assert len(await world.said(OPERATORS_CHAT, "Needs a person")) == 1
 
 
 async def test_a_token_that_is_refused_for_a_while_makes_the_bot_unready_and_does_not_end_it(

@@ -40,7 +40,8 @@ SHOWN = frozenset({"sendMessage", "copyMessage"})
 FROM_A_PERSON = ("operator:", "sent:")
 """How the keys of deliveries begin that carry an operator's words or choice."""
 DISTURBANCE = say("disturbance", "en")
-"""What a customer is told while the database is away: from memory, so there is no delivery."""
+FROM_MEMORY = (DISTURBANCE, say("disturbance-press", "en"))
+"""What a customer is told while the database is away; there is no delivery for it."""
 UNDER_WAY = (DeliveryState.PENDING, DeliveryState.SENDING)
 FILES = frozenset({"photo", "document", "voice"})
 
@@ -145,7 +146,7 @@ def judge(
             if taps[query] != 1:
                 verdict.violations.append(f"The press {query} is stored {taps[query]} times.")
         for chat in customers:
-            sent = [call for call in calls[chat] if call["params"].get("text") != DISTURBANCE]
+            sent = [call for call in calls[chat] if call["params"].get("text") not in FROM_MEMORY]
             said = simulator.get(f"/sim/chats/{chat}/messages?from=people&limit=100000", 60)
             shown = simulator.get(f"/sim/chats/{chat}/messages?from=bot&limit=100000", 60)
             verdict.updates += len(said)

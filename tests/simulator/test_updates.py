@@ -191,3 +191,26 @@ async def test_unknown_and_expired_queries_are_refused(bot: Bot, control: Contro
     assert answer["answered"] is False
     query = (await bot.updates())[-1]["callback_query"]
     assert await bot.refused("answerCallbackQuery", callback_query_id=query["id"]) == too_old
+
+
+async def test_a_press_that_nobody_fetches_is_forgotten_long_before_a_message_is(
+    bot: Bot, control: Control
+) -> None:
+    ada = await control.customer()
+    markup = {"inline_keyboard": [[{"text": "Yes", "callback_data": "y"}]]}
+    sent = await bot.call("sendMessage", chat_id=ada, text="Sure?", reply_markup=markup)
+    await control.patch("settings", callback_lifetime=0.5)
+    press = {"message_id": sent["message_id"], "data": "y", "timeout": 0}
+    await control.post(f"customers/{ada}/press", **press)
+    assert ["callback_query" in update for update in await bot.updates()] == [False, True]
+    await asyncio.sleep(0.6)
+    assert (await bot.call("getWebhookInfo"))["pending_update_count"] == 1
+    assert [update["message"]["text"] for update in await bot.updates()] == ["/start"]
+
+
+async def test_a_press_is_kept_for_two_and_a_half_minutes_unless_told_otherwise(
+    control: Control,
+) -> None:
+    assert (await control.get("settings"))["callback_lifetime"] == 150
+    switched = await control.patch("settings", limits=False)
+    assert switched["callback_lifetime"] == 150
