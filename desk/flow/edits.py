@@ -257,6 +257,8 @@ def _take_off(session: Session, desk: Desk, written: Message, *, also_file: bool
     decision = session.get(DecisionRow, written.id)
     if decision is None or has_priority(desk.pack, decision) or not is_change(session, written):
         return
+    if written.state is MessageState.PENDING:
+        return  # the words beside a file: they have their decision before they are read
     kinds = (POST_KEY, TEXT_KEY, FILE_KEY) if also_file else (POST_KEY, TEXT_KEY)
     waiting = session.scalars(
         select(DeliveryRow)

@@ -175,6 +175,22 @@ def test_an_edited_caption_is_read_too(urgent: Stage) -> None:
     assert "Leave the house." in urgent.heard()[-1]
 
 
+def test_one_that_is_edited_again_before_it_is_posted_or_read_is_shown_all_the_same(
+    urgent: Stage,
+) -> None:
+    job = sends(urgent, "my new lamp")
+    urgent.topic()
+    urgent.send_all()
+    assert changes(urgent, SMOKE) is None
+    assert changes(urgent, "never mind") is None
+    (second,) = urgent.decide((job, predict("my new lamp")))
+    (third,) = urgent.decide((second, predict(SMOKE, intent="complaint")))
+    urgent.decide((third, predict("never mind")))
+    told = [row.payload["text"] for row in urgent.send_all() if row.chat_id == OPERATOR_CHAT]
+    assert lines(urgent)
+    assert any(text.startswith("🚨") and SMOKE in text for text in told)
+
+
 def _calls_off(stage: Stage) -> None:
     stage.write(say("call-off", "en"))
 
