@@ -11,6 +11,7 @@ from desk.domain import ConversationState, Delivery
 from desk.flow import delivering, edits
 from desk.flow.forwarding import forwarded
 from desk.flow.operators import closed_topic
+from desk.flow.watching import waiting_longer
 from desk.tables import ButtonRow, DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT
@@ -132,6 +133,37 @@ def test_an_edit_of_what_was_shown_unread_follows_it_and_both_are_read(urgent: S
     assert all(COMMENT in row.payload["text"] for row in changed)
     assert "all is well" in post_of(urgent, (again, attempt)).payload["text"]
     assert urgent.pending_count() == 0
+
+
+def test_an_edit_of_what_was_shown_unread_gets_no_answer_after_a_person_has_replied(
+    stage: Stage,
+) -> None:
+    job = comments(stage, "where is my oder")
+    stage.topic()
+    stage.send_all()
+    assert _changes(stage, job, "where is my order") is None
+    stage.reply("It is on its way, Ana")
+    stage.send_all()
+    stage.resolve()
+    assert stage.pending_count() == 0
+    assert any("✏️" in text and "where is my order" in text for text in stage.told())
+    assert stage.conversation().state is ConversationState.RESOLVED
+
+
+def test_what_was_shown_unread_and_edited_is_answered_once_where_the_person_is_called_off(
+    stage: Stage,
+) -> None:
+    job = comments(stage, "where is my oder")
+    for words in ("were is my order", "where is my order"):
+        assert _changes(stage, job, words) is None
+    stage.write(say("call-off", "en"))
+    assert stage.decide((job, predict("where is my oder"))) == []
+    (waits,) = waiting_longer(stage.desk, -1)
+    assert stage.message(waits[0]).text == "where is my order"
+    assert _changes(stage, job, "where is my order 12") == (waits[0], waits[1] + 1)
+    stage.decide(((waits[0], waits[1] + 1), predict("where is my order 12")))
+    assert stage.heard().count("Bouquets take <b>2</b> days, Ana.") == 1
+    assert stage.pending_count() == 0
 
 
 def test_what_the_bot_reads_once_nobody_is_awaited_is_read_as_it_is_now(stage: Stage) -> None:
