@@ -31,7 +31,7 @@ from desk.flow.answering import answer, ask_back
 from desk.flow.calling_off import may_call_off
 from desk.flow.card_history import HISTORY
 from desk.flow.cards import is_shown, post_message
-from desk.flow.conversations import HAS_DECISION, begin_attempt
+from desk.flow.conversations import HAS_DECISION, begin_attempt, is_kept_edit
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
 from desk.flow.noting import counted, decided
@@ -92,6 +92,7 @@ def _pending() -> Select[Message, Message]:
             earlier.conversation_id == Message.conversation_id,
             earlier.author == Author.CUSTOMER,
             earlier.id < Message.id,
+            ~is_kept_edit(earlier),
         )
         .order_by(earlier.id.desc())
         .limit(1)

@@ -23,7 +23,13 @@ from desk.flow.captions import put_before_model
 from desk.flow.cards import is_change, is_shown, post_message
 from desk.flow.choosing import replied, took_up, unsay
 from desk.flow.composing import add_delivery
-from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
+from desk.flow.conversations import (
+    add_message,
+    begin_attempt,
+    find_open,
+    first_pending,
+    is_kept_edit,
+)
 from desk.flow.customers import ask_model
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk, who_answers
@@ -370,6 +376,7 @@ def _is_still_to_be_read(session: Session, message: Message) -> bool:
         select(func.max(Message.id)).where(
             Message.conversation_id == message.conversation_id,
             Message.author == Author.CUSTOMER,
+            ~is_kept_edit(Message),
         )
     )
     return last == message.id
