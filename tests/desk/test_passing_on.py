@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from desk.domain import ConversationState, Delivery
-from desk.flow import delivering, edits
+from desk.flow import announcing, delivering, edits
 from desk.flow.forwarding import forwarded
 from desk.flow.operators import closed_topic
 from desk.flow.watching import waiting_longer
@@ -223,6 +223,32 @@ def test_what_was_shown_by_a_card_gets_no_post_beside_it(stage: Stage) -> None:
     ]
     assert shown == ["card", "edit"]
     assert "Where is my order? 95%" in stage.deliveries(-100777)[-1].payload["text"]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_what_was_shown_unread_edits_nothing_in_a_group_that_the_operators_moved_to(
+    stage: Stage, *, announced: bool
+) -> None:
+    job = comments(stage)
+    stage.topic()
+    stage.send_all()
+    stage.desk = replace(stage.desk, operator_chat_id=-100777)
+    if announced:
+        announcing.announce_waiting(stage.desk, stage.lease)
+    stage.topic()
+    stage.send_all()
+    (shown,) = [row.telegram_id for row in there(stage, job, "sendMessage")] or [None]
+    assert (shown is not None) is announced, "those who see its conversation see it, too"
+    stage.decide((job, predict(COMMENT)))
+    stage.send_all()
+    edited = [row.payload["message_id"] for row in there(stage, job, "editMessageText")]
+    assert edited == ([shown] if announced else [])
+
+
+def there(stage: Stage, job: tuple[int, int], method: str) -> list[DeliveryRow]:
+    """What went to the new group about the message of a job."""
+    rows = stage.deliveries(-100777, method=method)
+    return [row for row in rows if row.message_id == job[0]]
 
 
 def test_what_was_shown_unread_by_a_card_is_settled_with_its_conversation(stage: Stage) -> None:
