@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
@@ -12,9 +14,18 @@ from desk.flow.desk import Desk
 from desk.flow.following import following, show
 from desk.flow.keys import HANDOVER_KEY, OLD_KEY
 from desk.flow.leases import Holding, check
+from desk.flow.passing_on import show_undecided
 from desk.flow.topics import readdress
 from desk.policy import CHANGED, FLOOD
-from desk.tables import IS_CARD, Conversation, Customer, DecisionRow, DeliveryRow, Message
+from desk.tables import (
+    IS_CARD,
+    IS_PENDING,
+    Conversation,
+    Customer,
+    DecisionRow,
+    DeliveryRow,
+    Message,
+)
 
 AT_ONCE = 20
 """So many conversations in a transaction, for whose end all writers to a SQLite file wait."""
@@ -61,6 +72,9 @@ def _announce_next(desk: Desk, lease: Holding, which: ColumnElement[bool], last:
             for said, is_file in following(session, conversation, message):
                 _forget_posts(session, desk, said)
                 show(session, desk, customer, conversation, said, is_file=is_file)
+            for said in _waiting(session, conversation):
+                _forget_posts(session, desk, said)
+            show_undecided(session, desk, customer, conversation)
         return found[-1].Conversation.id if found else None
 
 
@@ -101,6 +115,12 @@ def _to_begin_with(session: Session, conversation: Conversation) -> Message | No
         if message is not None:
             return message
     return None
+
+
+def _waiting(session: Session, conversation: Conversation) -> Sequence[Message]:
+    """What still waits for the model: it may have been shown unread in the former chat."""
+    query = select(Message).where(Message.conversation_id == conversation.id, IS_PENDING)
+    return session.scalars(query.order_by(Message.id)).all()
 
 
 def _forget_posts(session: Session, desk: Desk, message: Message) -> None:

@@ -14,7 +14,7 @@ from desk.flow.composing import TEXT_METHOD, Keyboard, change_keyboard, customer
 from desk.flow.desk import Desk
 from desk.flow.keys import CALLED_OFF_KEY, HANDOVER_KEY
 from desk.flow.noting import happened
-from desk.flow.settling import settle, unread_changes
+from desk.flow.settling import changed_since, settle, unread_changes
 from desk.flow.wording import language_of
 from desk.pack import Pack
 from desk.policy import CHANGED
@@ -142,11 +142,12 @@ def _urgent(pack: Pack, conversation_ids: Sequence[int]) -> Select[int]:
 def call_off(session: Session, desk: Desk, customer: Customer, conversation: Conversation) -> None:
     """The conversation is over, by its customer's wish, who reads that; to bring its card up to
     date is left to the caller. What they write next begins with the bot, which reads what it has
-    not read yet, but no edit of what was handled before; behind such a one the scheduler begins, a
-    few seconds later.
+    not read yet, as it is now, but no edit of what was handled before; behind what it does not read
+    the scheduler begins, a few seconds later.
     """
-    for message in unread_changes(session, conversation):
-        settle(session, desk, message, CHANGED)
+    for unread in (unread_changes, changed_since):
+        for message in unread(session, conversation):
+            settle(session, desk, message, CHANGED)
     conversation.state = ConversationState.RESOLVED
     conversation.operator_id = None  # no operator's act
     conversation.resolved_at = desk.clock()

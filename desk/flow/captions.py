@@ -17,7 +17,7 @@ from desk.flow.cards import post_message
 from desk.flow.composing import customer_text, has_delivery
 from desk.flow.conversations import begin_attempt, first_pending
 from desk.flow.desk import Desk
-from desk.flow.handoff import told
+from desk.flow.handoff import call_person, told
 from desk.flow.keys import CAPTION_KEY, CARD_KEY
 from desk.flow.refreshing import refresh_post
 from desk.policy import INTENT_NEEDS_PERSON
@@ -48,10 +48,13 @@ def take_in(
     decision: Decision,
 ) -> None:
     """Show and say what follows from a file's words, by the `decision` that a text would get from
-    who waits for a person or has one: nothing is decided anew, and nobody is called twice."""
+    who waits for a person or has one: nothing is decided anew, and nobody is called twice. But who
+    has called the person off meanwhile gets one for what can't wait."""
     parties = (session, desk, customer, conversation, message)
-    goes_on = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
     end_reading(message)
+    if conversation.state is ConversationState.BOT and decision.intent in desk.pack.priorities():
+        call_person(*parties, INTENT_NEEDS_PERSON, decision.intent, tell=False)
+    goes_on = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
     if goes_on and decision.intent is not None:
         session.get_one(DecisionRow, message.id).intent = decision.intent
     session.flush()

@@ -13,6 +13,7 @@ from desk.domain import Action, Decision, FeedbackKind
 from desk.flow.answering import ask_back, remember_answer
 from desk.flow.cards import LIMIT, is_post, post_message
 from desk.flow.composing import change_keyboard, customer_text, has_delivery
+from desk.flow.conversations import is_kept_edit
 from desk.flow.desk import Desk
 from desk.flow.feedback import note_feedback, withdraw_feedback
 from desk.flow.following import show_following
@@ -169,7 +170,11 @@ def took_up(
         return False
     last = session.scalar(
         select(Message.delivery_key)
-        .where(Message.conversation_id == conversation.id, Message.id < said.id)
+        .where(
+            Message.conversation_id == conversation.id,
+            Message.id < said.id,
+            ~is_kept_edit(Message),
+        )
         .order_by(Message.id.desc())
         .limit(1)
     )

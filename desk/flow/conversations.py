@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Author, ConversationState, Person
+from desk.domain import Action, Author, ConversationState, Person
 from desk.flow.desk import Desk
 from desk.flow.leaving import came_back
 from desk.flow.quiet import begin_anew_if_quiet, close_if_quiet
+from desk.policy import CHANGED
 from desk.tables import IS_PENDING, Conversation, Customer, DecisionRow, Message
 from desk.telegram_text import clean
 
@@ -21,6 +22,21 @@ HAS_DECISION = (
     .exists()
 )
 """Of a pending message: whether it is a file, whose words are to be read."""
+
+
+def is_kept_edit(message: type[Message]) -> ColumnElement[bool]:
+    """Whether a message (the table, or an alias of it) is an edit that was only kept: its customer
+    has said nothing anew, and a question before it is still the last word."""
+    return (
+        select(DecisionRow.message_id)
+        .where(
+            DecisionRow.message_id == message.id,
+            DecisionRow.action == Action.SILENT,
+            DecisionRow.rule == CHANGED,
+        )
+        .correlate(message)
+        .exists()
+    )
 
 
 def enter(session: Session, desk: Desk, person: Person) -> tuple[Customer, Conversation]:

@@ -28,10 +28,10 @@ from desk.domain import (
 )
 from desk.flow import batch, captions, priority
 from desk.flow.answering import answer, ask_back
-from desk.flow.calling_off import may_call_off
+from desk.flow.calling_off import may_call_off, was_called_off
 from desk.flow.card_history import HISTORY
 from desk.flow.cards import is_shown, post_message
-from desk.flow.conversations import HAS_DECISION, begin_attempt
+from desk.flow.conversations import HAS_DECISION, begin_attempt, is_kept_edit
 from desk.flow.desk import Desk, who_answers
 from desk.flow.handoff import call_person, say_added
 from desk.flow.noting import counted, decided
@@ -92,6 +92,7 @@ def _pending() -> Select[Message, Message]:
             earlier.conversation_id == Message.conversation_id,
             earlier.author == Author.CUSTOMER,
             earlier.id < Message.id,
+            ~is_kept_edit(earlier),
         )
         .order_by(earlier.id.desc())
         .limit(1)
@@ -283,10 +284,11 @@ class _Held:
             turn: dict[int, Message] = {}
             for message in waiting:
                 turn.setdefault(self.conversations[message.conversation_id].customer_id, message)
-            yield [self._case(message) for message in turn.values()]
+            yield [self.case(message) for message in turn.values()]
             waiting = [message for message in waiting if message.state is MessageState.PENDING]
 
-    def _case(self, message: Message) -> _Case:
+    def case(self, message: Message) -> _Case:
+        """A message in the conversation to which it belongs now, which is not over."""
         conversation = self.conversations[message.conversation_id]
         customer = self.customers[conversation.customer_id]
         if conversation.state is ConversationState.RESOLVED:
@@ -406,7 +408,8 @@ def _read_caption(
     sentences: Sequence[Prediction],
 ) -> None:
     """Keep what the model makes of the words beside a file, for which a person is called already,
-    whatever has become of the call."""
+    whatever has become of the call. Where its customer has called that off, and the words are about
+    what can't wait, the conversation goes on."""
     conversation = held.conversations[message.conversation_id]
     in_charge = conversation.state is ConversationState.HUMAN
     state = ConversationState.HUMAN if in_charge else ConversationState.WAITING
@@ -414,6 +417,8 @@ def _read_caption(
     read, decision = decide_sentences(alone, sentences, history, desk.pack)
     session.add(_prediction_row(message, _Outcome(read, decision, None)))
     customer = held.customers[conversation.customer_id]
+    if decision.intent in desk.pack.priorities() and was_called_off(session, conversation):
+        conversation = held.case(message).conversation
     captions.take_in(session, desk, customer, conversation, message, decision)
 
 

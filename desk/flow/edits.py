@@ -23,7 +23,13 @@ from desk.flow.captions import put_before_model
 from desk.flow.cards import is_change, is_shown, post_message
 from desk.flow.choosing import replied, took_up, unsay
 from desk.flow.composing import add_delivery
-from desk.flow.conversations import add_message, begin_attempt, find_open, first_pending
+from desk.flow.conversations import (
+    add_message,
+    begin_attempt,
+    find_open,
+    first_pending,
+    is_kept_edit,
+)
 from desk.flow.customers import ask_model
 from desk.flow.delivering import cancel
 from desk.flow.desk import Desk, who_answers
@@ -257,6 +263,8 @@ def _take_off(session: Session, desk: Desk, written: Message, *, also_file: bool
     decision = session.get(DecisionRow, written.id)
     if decision is None or has_priority(desk.pack, decision) or not is_change(session, written):
         return
+    if written.state is MessageState.PENDING:
+        return  # the words beside a file: they have their decision before they are read
     kinds = (POST_KEY, TEXT_KEY, FILE_KEY) if also_file else (POST_KEY, TEXT_KEY)
     waiting = session.scalars(
         select(DeliveryRow)
@@ -368,6 +376,7 @@ def _is_still_to_be_read(session: Session, message: Message) -> bool:
         select(func.max(Message.id)).where(
             Message.conversation_id == message.conversation_id,
             Message.author == Author.CUSTOMER,
+            ~is_kept_edit(Message),
         )
     )
     return last == message.id

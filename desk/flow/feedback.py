@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from desk.domain import FeedbackKind
+from desk.domain import DeliveryState, FeedbackKind
 from desk.flow.answered import NEVER_ARRIVED
 from desk.flow.desk import Desk
-from desk.flow.keys import SENT_KEY
+from desk.flow.keys import DELETE_KEY, SENT_KEY
 from desk.flow.noting import happened
 from desk.tables import DeliveryRow, Feedback, Message, key_begins
 
@@ -69,12 +69,26 @@ def forget_ready_answer(session: Session, desk: Desk, message_id: int, intent: s
 
 def _standing(session: Session, message_id: int) -> set[str]:
     """The intents of the ready answers that operators have sent to a message by a tap, without what
-    is taken back already or never arrived."""
+    is taken back, be it still to be deleted, or never arrived."""
+    deletion, answer = aliased(DeliveryRow), aliased(Message)
+    goes = (
+        select(deletion.id)
+        .join(answer, answer.id == deletion.message_id)
+        .where(
+            deletion.conversation_id == DeliveryRow.conversation_id,
+            deletion.state.in_([DeliveryState.PENDING, DeliveryState.SENDING]),
+            deletion.key.startswith(DELETE_KEY),
+            answer.delivery_key == DeliveryRow.key,
+        )
+        .correlate(DeliveryRow)
+        .exists()
+    )
     keys = session.scalars(
         select(DeliveryRow.key).where(
             DeliveryRow.message_id == message_id,
             key_begins((SENT_KEY,)),
             DeliveryRow.state.not_in(NEVER_ARRIVED),
+            ~goes,
         )
     )
     return {key.split(":")[2] for key in keys}

@@ -283,8 +283,8 @@ def resolve(
     operator: Operator,
 ) -> None:
     """The conversation is over; the customer's next message opens one with the bot."""
-    _show_changes(session, desk, customer, conversation)
     _leave_shown(session, desk, conversation)
+    _show_changes(session, desk, customer, conversation)
     conversation.state = ConversationState.RESOLVED
     conversation.operator_id = operator.user_id
     conversation.resolved_at = desk.clock()
@@ -296,7 +296,8 @@ def _show_changes(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation
 ) -> None:
     """Edits that the model has not read are shown unread and settled with their conversation: what
-    they are of was handled, and the bot would answer it after a person has."""
+    they are of was handled, or is settled (`_leave_shown`), and the bot would answer it after a
+    person has."""
     for message in unread_changes(session, conversation):
         settle(session, desk, message, CHANGED)
         session.flush()

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from desk.domain import Action, DeliveryState
 from desk.flow.besides import may_quote
+from desk.flow.conversations import is_kept_edit
 from desk.flow.desk import Desk
 from desk.flow.keys import ANSWER_KEY, OFFER_KEY
 from desk.flow.wording import intent_title, language_of
@@ -47,7 +48,11 @@ def open_question(session: Session, conversation: Conversation, said: Message) -
     word, if it has reached the customer by now and the message does not reply to something else."""
     key = session.scalar(
         select(Message.delivery_key)
-        .where(Message.conversation_id == conversation.id, Message.id < said.id)
+        .where(
+            Message.conversation_id == conversation.id,
+            Message.id < said.id,
+            ~is_kept_edit(Message),
+        )
         .order_by(Message.id.desc())
         .limit(1)
     )

@@ -9,8 +9,8 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from desk.domain import ConversationState
-from desk.flow.composing import operators_text
+from desk.domain import ConversationState, DeliveryState
+from desk.flow.composing import has_delivery, operators_text
 from desk.flow.desk import Desk
 from desk.flow.keys import PRIORITY_KEY
 from desk.flow.names import linked
@@ -79,10 +79,30 @@ def announce(
     """Tell everybody, once in a while (`announcement`), that a customer was handed over with a
     topic that can't wait, or has written of one to who has the conversation."""
     key = announcement(desk, conversation, intent)
-    if key is not None:
-        # Not by the message: one before may have told it.
+    if key is None:
+        return
+    # Not by the message: one before may have told it.
+    if has_delivery(session, key):
+        _tell_still(session, desk, key)
+    else:
         text = _line(desk, customer, intent)
         operators_text(session, desk, key, text, conversation=conversation)
+
+
+def _tell_still(session: Session, desk: Desk, key: str) -> None:
+    """Have a line that nobody has read be told after all: a person's word to what was said before,
+    which voids it (`dispatching`), is no reply to what is said now."""
+    row = session.scalar(
+        select(DeliveryRow)
+        .where(DeliveryRow.key == key, DeliveryRow.state != DeliveryState.SENT)
+        .with_for_update()
+    )
+    if row is None:
+        return
+    row.created_at = desk.clock()
+    if row.state in (DeliveryState.CANCELLED, DeliveryState.FAILED):
+        # The attempts go on counting: an older one must not be taken for a new one.
+        row.state, row.not_before = DeliveryState.PENDING, None
 
 
 def announcement(desk: Desk, conversation: Conversation, intent: str) -> str | None:

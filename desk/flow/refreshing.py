@@ -31,9 +31,14 @@ def refresh_post(
     session: Session, desk: Desk, customer: Customer, conversation: Conversation, message: Message
 ) -> None:
     """Have the post (or card) of a message show what the model makes of it, which had not read it
-    yet; each in its own form, where it has both."""
+    yet; each in its own form, where it has both. One in a chat that is the operators' no longer
+    stays: under its id there may be something else in this one."""
     keys = [f"{CARD_KEY}{message.id}", f"{POST_KEY}{message.id}"]
-    query = select(DeliveryRow).where(DeliveryRow.key.in_(keys)).order_by(DeliveryRow.id)
+    query = (
+        select(DeliveryRow)
+        .where(DeliveryRow.key.in_(keys), DeliveryRow.chat_id == desk.operator_chat_id)
+        .order_by(DeliveryRow.id)
+    )
     locked = query.with_for_update().execution_options(populate_existing=True)
     for row in session.scalars(locked).all():
         _refresh(session, desk, customer, conversation, message, row)

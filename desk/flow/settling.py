@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from desk.domain import Action, MessageState
@@ -20,6 +20,26 @@ def unread_changes(session: Session, conversation: Conversation) -> Sequence[Mes
 
     Not those of a text that waits itself, which is read, and so are they; nor a file's words.
     """
+    found, unread = [], set()
+    for message, is_change in _unread(session, conversation):
+        if is_change and message.telegram_id not in unread:
+            found.append(message)
+        else:
+            unread.add(message.telegram_id)
+    return found
+
+
+def changed_since(session: Session, conversation: Conversation) -> Sequence[Message]:
+    """The texts that wait for the model, locked, of which an edit waits as well: they were shown
+    before they were read, and with no person there who has seen them counts what they are now."""
+    waiting = [message for message, _ in _unread(session, conversation)]
+    newest = {message.telegram_id: message.id for message in waiting}
+    return [message for message in waiting if newest[message.telegram_id] != message.id]
+
+
+def _unread(session: Session, conversation: Conversation) -> Sequence[Row[Message, bool]]:
+    """What waits for the model, locked and oldest first, and whether it is an edit; no file's
+    words."""
     waiting = session.execute(
         select(Message, IS_CHANGE)
         .outerjoin(DecisionRow, DecisionRow.message_id == Message.id)
@@ -29,13 +49,7 @@ def unread_changes(session: Session, conversation: Conversation) -> Sequence[Mes
         .order_by(Message.id)
         .with_for_update(of=Message)
     )
-    found, unread = [], set()
-    for message, is_change in waiting.all():
-        if is_change and message.telegram_id not in unread:
-            found.append(message)
-        else:
-            unread.add(message.telegram_id)
-    return found
+    return waiting.all()
 
 
 def settle(session: Session, desk: Desk, message: Message, rule: str) -> None:

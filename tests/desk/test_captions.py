@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -175,23 +174,38 @@ def test_an_edited_caption_is_read_too(urgent: Stage) -> None:
     assert "Leave the house." in urgent.heard()[-1]
 
 
-def _calls_off(stage: Stage) -> None:
-    stage.write(say("call-off", "en"))
+def test_one_that_is_edited_again_before_it_is_posted_or_read_is_shown_all_the_same(
+    urgent: Stage,
+) -> None:
+    job = sends(urgent, "my new lamp")
+    urgent.topic()
+    urgent.send_all()
+    assert changes(urgent, SMOKE) is None
+    assert changes(urgent, "never mind") is None
+    (second,) = urgent.decide((job, predict("my new lamp")))
+    (third,) = urgent.decide((second, predict(SMOKE, intent="complaint")))
+    urgent.decide((third, predict("never mind")))
+    told = [row.payload["text"] for row in urgent.send_all() if row.chat_id == OPERATOR_CHAT]
+    assert lines(urgent)
+    assert any(text.startswith("🚨") and SMOKE in text for text in told)
+
+
+def _waits_to_be_read(stage: Stage, *, edited: bool) -> Job:
+    """Ana's file, or what it has become, whose words the model has before it."""
+    job = sends(stage, "my new lamp" if edited else SMOKE)
+    stage.topic()
+    if edited:
+        changes(stage, SMOKE)
+        (job,) = stage.decide((job, predict("my new lamp")))
+    return job
 
 
 @pytest.mark.parametrize("edited", [False, True], ids=["as sent", "edited"])
-@pytest.mark.parametrize("ends", [_calls_off, Stage.resolve], ids=["called off", "resolved"])
-def test_one_that_is_read_after_its_conversation_has_no_effect(
-    urgent: Stage, ends: Callable[[Stage], None], *, edited: bool
+def test_one_that_is_read_after_its_conversation_was_resolved_has_no_effect(
+    urgent: Stage, *, edited: bool
 ) -> None:
-    job: Job | None = sends(urgent, "my new lamp" if edited else SMOKE)
-    urgent.topic()
-    if edited:
-        changes(urgent, SMOKE)
-        assert job is not None
-        (job,) = urgent.decide((job, predict("my new lamp")))
-    assert job is not None
-    ends(urgent)
+    job = _waits_to_be_read(urgent, edited=edited)
+    urgent.resolve()
     heard = urgent.heard()
     urgent.decide((job, predict(SMOKE, intent="complaint")))
     assert urgent.heard() == heard
@@ -199,6 +213,42 @@ def test_one_that_is_read_after_its_conversation_has_no_effect(
     assert urgent.conversation().state is ConversationState.RESOLVED
     assert urgent.row(PredictionRow, job[0]).intent == "complaint"
     assert urgent.decision(job[0]).intent is None
+
+
+@pytest.mark.parametrize("writes_on", [False, True])
+@pytest.mark.parametrize("edited", [False, True], ids=["as sent", "edited"])
+def test_what_can_not_wait_beside_a_file_calls_a_person_whose_customer_has_called_one_off(
+    urgent: Stage, *, edited: bool, writes_on: bool
+) -> None:
+    job = _waits_to_be_read(urgent, edited=edited)
+    urgent.send_all()
+    urgent.write(say("call-off", "en"))
+    assert urgent.conversation().state is ConversationState.RESOLVED
+    if writes_on:
+        urgent.ask("hello", intent="greeting")
+    heard = urgent.heard()
+    urgent.decide((job, predict(SMOKE, intent="complaint")))
+    assert urgent.conversation().state is ConversationState.WAITING
+    assert urgent.message(job[0]).conversation_id == urgent.conversation().id
+    assert len(lines(urgent)) == 1
+    (said,) = urgent.heard()[len(heard) :]
+    assert "Leave the house." in said
+    shows = [row for row in urgent.send_all() if row.message_id == job[0]]
+    texts = [row.payload["text"] for row in shows if row.chat_id == OPERATOR_CHAT]
+    assert any(text.startswith("🚨") and "waiting for a person" in text for text in texts)
+    assert urgent.pending_count() == 0
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["as sent", "edited"])
+def test_other_words_call_nobody_whose_customer_has_called_one_off(
+    urgent: Stage, *, edited: bool
+) -> None:
+    job = _waits_to_be_read(urgent, edited=edited)
+    urgent.write(say("call-off", "en"))
+    heard = urgent.heard()
+    urgent.decide((job, predict(SMOKE)))
+    assert urgent.heard() == heard
+    assert urgent.conversation().state is ConversationState.RESOLVED
 
 
 def test_commands_and_what_others_have_sent_are_not_read(stage: Stage) -> None:

@@ -106,6 +106,23 @@ def test_of_two_answers_the_one_that_is_not_taken_back_says_what_it_means(
         assert [word.intent for word in lessons.learned(stage.desk)] == left
 
 
+@pytest.mark.parametrize("second", [OSCAR, OLGA])
+def test_the_right_answer_teaches_though_the_wrong_one_is_still_to_be_deleted(
+    stage: Stage, second: int
+) -> None:
+    likely = [("refund", 0.3), ("order_status", 0.2)]
+    stage.ask("give it back", intent="complaint", confidence=0.4, others=likely)
+    stage.topic()
+    stage.send_all()
+    stage.press(stage.token("send", "order_status"), by=OSCAR)
+    stage.send_all()
+    (note,) = (row for row in stage.deliveries() if row.key.startswith("note:"))
+    taking_back.deleted(stage.desk, stage.update(), OSCAR, 77, note.telegram_id)
+    stage.press(stage.token("send", "refund"), by=second)
+    stage.send_all()
+    assert [word.intent for word in lessons.learned(stage.desk)] == ["refund"]
+
+
 @pytest.mark.parametrize("uncertain", [False, True])
 def test_a_one_tap_answer_that_was_refused_can_be_tapped_again(
     card: tuple[Stage, int], uncertain: bool

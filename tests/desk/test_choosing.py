@@ -433,6 +433,16 @@ def test_a_yes_after_an_answer_is_read_by_the_model(stage: Stage) -> None:
     assert stage.write("yes") is not None
 
 
+def test_a_yes_after_an_edit_of_an_older_message_counts(stage: Stage) -> None:
+    stage.ask("helo", intent="greeting")
+    _asked(stage)
+    older = stage.said()[0].telegram_id
+    assert older is not None
+    assert edits.customer_changed(stage.desk, stage.update(), ANA, older, "hello") is None
+    assert stage.write("yes") is None
+    assert stage.heard()[-1] == ANSWER
+
+
 def test_a_yes_after_anything_else_is_read_by_the_model(stage: Stage) -> None:
     _asked(stage)
     customers.asked_for_help(stage.desk, stage.update(), ANA)

@@ -93,6 +93,16 @@ def test_one_after_a_command_is_read_alone(stage: Stage) -> None:
     assert _waiting(stage).before is None
 
 
+def test_one_after_an_edit_of_an_older_message_is_read_with_the_words_before(stage: Stage) -> None:
+    older = stage.message(stage.ask("helo", intent="greeting")).telegram_id
+    assert older is not None
+    first = stage.ask("my roses", **DOUBT)
+    assert edits.customer_changed(stage.desk, stage.update(), ANA, older, "hello") is None
+    found = _waiting(stage)
+    assert found.before is not None
+    assert found.before.id == first
+
+
 def test_after_ten_minutes_it_is_read_alone(stage: Stage, clock: Clock) -> None:
     stage.ask("my roses", **DOUBT)
     clock.move(minutes=10.5)

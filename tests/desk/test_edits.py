@@ -112,6 +112,15 @@ def test_what_the_bot_has_just_asked_back_about_is_read_anew(stage: Stage) -> No
     assert [said.text for said in stage.said()] == ["flowers", "where are my flowers"]
 
 
+def test_so_it_is_after_an_edit_of_an_older_message(stage: Stage) -> None:
+    ana_asks(stage, "helo", intent="greeting")
+    job = ana_writes(stage, "flowers", 42)
+    assert job is not None
+    stage.decide((job, predict("flowers", confidence=0.3)))
+    assert ana_edits(stage, "hello") is None
+    assert ana_edits(stage, "where are my flowers", 42) is not None
+
+
 def test_what_was_asked_back_about_before_another_message_is_not_read_anew(stage: Stage) -> None:
     ana_asks(stage, "flowers", confidence=0.3)
     stage.ask("where is my order")

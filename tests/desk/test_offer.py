@@ -174,6 +174,19 @@ def test_only_the_very_next_word_after_the_offer_counts(
     assert (job is None) is counts
 
 
+def _changes_an_older_one(stage: Stage) -> None:
+    older = stage.said()[0].telegram_id
+    assert older is not None
+    assert edits.customer_changed(stage.desk, stage.update(), ANA, older, "where are they") is None
+
+
+def test_a_yes_to_the_offer_counts_after_an_edit_of_an_older_message(stage: Stage) -> None:
+    _offered(stage)
+    _changes_an_older_one(stage)
+    assert stage.write("yes") is None
+    assert stage.conversation().state is ConversationState.WAITING
+
+
 # ---- Replies that are edited ----
 
 
@@ -206,6 +219,17 @@ def test_a_no_to_the_offer_of_a_person_that_is_edited_to_a_yes_calls_one_about_t
     assert job is not None
     stage.decide((job, predict("yes please!")))
     assert len(stage.told()) == posts + 1, "who is awaited sees what it has become"
+
+
+def test_so_does_one_that_is_edited_after_an_older_message_was(stage: Stage) -> None:
+    _offered(stage)
+    stage.write("no")
+    stage.send_all()
+    telegram_id = stage.said()[-1].telegram_id
+    assert telegram_id is not None
+    _changes_an_older_one(stage)
+    assert edits.customer_changed(stage.desk, stage.update(), ANA, telegram_id, "yes") is None
+    assert stage.conversation().state is ConversationState.WAITING
 
 
 def test_a_no_to_the_offer_of_a_person_that_is_edited_later_calls_nobody(stage: Stage) -> None:

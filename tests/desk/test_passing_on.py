@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from desk.domain import ConversationState, Delivery
-from desk.flow import delivering, edits
+from desk.flow import announcing, delivering, edits
 from desk.flow.forwarding import forwarded
 from desk.flow.operators import closed_topic
+from desk.flow.watching import waiting_longer
 from desk.tables import ButtonRow, DeliveryRow
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT
@@ -134,6 +135,37 @@ def test_an_edit_of_what_was_shown_unread_follows_it_and_both_are_read(urgent: S
     assert urgent.pending_count() == 0
 
 
+def test_an_edit_of_what_was_shown_unread_gets_no_answer_after_a_person_has_replied(
+    stage: Stage,
+) -> None:
+    job = comments(stage, "where is my oder")
+    stage.topic()
+    stage.send_all()
+    assert _changes(stage, job, "where is my order") is None
+    stage.reply("It is on its way, Ana")
+    stage.send_all()
+    stage.resolve()
+    assert stage.pending_count() == 0
+    assert any("✏️" in text and "where is my order" in text for text in stage.told())
+    assert stage.conversation().state is ConversationState.RESOLVED
+
+
+def test_what_was_shown_unread_and_edited_is_answered_once_where_the_person_is_called_off(
+    stage: Stage,
+) -> None:
+    job = comments(stage, "where is my oder")
+    for words in ("were is my order", "where is my order"):
+        assert _changes(stage, job, words) is None
+    stage.write(say("call-off", "en"))
+    assert stage.decide((job, predict("where is my oder"))) == []
+    (waits,) = waiting_longer(stage.desk, -1)
+    assert stage.message(waits[0]).text == "where is my order"
+    assert _changes(stage, job, "where is my order 12") == (waits[0], waits[1] + 1)
+    stage.decide(((waits[0], waits[1] + 1), predict("where is my order 12")))
+    assert stage.heard().count("Bouquets take <b>2</b> days, Ana.") == 1
+    assert stage.pending_count() == 0
+
+
 def test_what_the_bot_reads_once_nobody_is_awaited_is_read_as_it_is_now(stage: Stage) -> None:
     job = comments(stage, "where is my oder")
     assert stage.write(say("call-off", "en")) is None
@@ -191,6 +223,32 @@ def test_what_was_shown_by_a_card_gets_no_post_beside_it(stage: Stage) -> None:
     ]
     assert shown == ["card", "edit"]
     assert "Where is my order? 95%" in stage.deliveries(-100777)[-1].payload["text"]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_what_was_shown_unread_edits_nothing_in_a_group_that_the_operators_moved_to(
+    stage: Stage, *, announced: bool
+) -> None:
+    job = comments(stage)
+    stage.topic()
+    stage.send_all()
+    stage.desk = replace(stage.desk, operator_chat_id=-100777)
+    if announced:
+        announcing.announce_waiting(stage.desk, stage.lease)
+    stage.topic()
+    stage.send_all()
+    (shown,) = [row.telegram_id for row in there(stage, job, "sendMessage")] or [None]
+    assert (shown is not None) is announced, "those who see its conversation see it, too"
+    stage.decide((job, predict(COMMENT)))
+    stage.send_all()
+    edited = [row.payload["message_id"] for row in there(stage, job, "editMessageText")]
+    assert edited == ([shown] if announced else [])
+
+
+def there(stage: Stage, job: tuple[int, int], method: str) -> list[DeliveryRow]:
+    """What went to the new group about the message of a job."""
+    rows = stage.deliveries(-100777, method=method)
+    return [row for row in rows if row.message_id == job[0]]
 
 
 def test_what_was_shown_unread_by_a_card_is_settled_with_its_conversation(stage: Stage) -> None:

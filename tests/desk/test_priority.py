@@ -198,16 +198,14 @@ def test_it_is_said_once_a_call_however_often_they_write_it(urgent: Stage) -> No
     assert len(lines_to_all(urgent)) == 1
 
 
-@pytest.mark.parametrize("first", ["sent", "cancelled"])
-def test_it_is_said_again_hours_later(urgent: Stage, clock: Clock, first: str) -> None:
+def test_it_is_said_again_hours_later(urgent: Stage, clock: Clock) -> None:
     """Who has replied may be gone by then."""
     crisis(urgent)
     clock.move(seconds=1)
-    if first == "sent":
-        urgent.send_all()
+    urgent.send_all()
     urgent.reply("I am here")
     urgent.send_all()
-    assert [row.state for row in lines_to_all(urgent)] == [first]
+    assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.SENT]
     clock.move(minutes=5)
     crisis(urgent)
     assert len(lines_to_all(urgent)) == 1, "they are just talking"
@@ -215,7 +213,27 @@ def test_it_is_said_again_hours_later(urgent: Stage, clock: Clock, first: str) -
     for _ in range(2):
         crisis(urgent)
     urgent.send_all()
-    assert [row.state for row in lines_to_all(urgent)] == [first, DeliveryState.SENT]
+    assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.SENT] * 2
+
+
+@pytest.mark.parametrize("voided", [True, False])
+def test_one_that_a_reply_made_void_is_said_at_the_next_such_word(
+    urgent: Stage, clock: Clock, voided: bool
+) -> None:
+    """The sender may have seen the reply by then, or not."""
+    crisis(urgent)
+    clock.move(seconds=1)
+    urgent.reply("which order is it?")
+    if voided:
+        urgent.send_all()
+        assert [row.state for row in lines_to_all(urgent)] == [DeliveryState.CANCELLED]
+    clock.move(seconds=30)
+    for _ in range(2):
+        crisis(urgent)
+        urgent.send_all()
+    (line,) = lines_to_all(urgent)
+    assert line.state is DeliveryState.SENT
+    assert line.attempts == 1
 
 
 def test_it_is_said_of_each_call(urgent: Stage, clock: Clock) -> None:
