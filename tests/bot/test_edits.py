@@ -31,6 +31,20 @@ async def test_an_operators_edit_reaches_the_customer_with_its_formatting(
     assert changed["message_id"] == copy["message_id"]
     (edit,) = await world.calls("editMessageText", ann)
     assert edit["params"]["entities"] == [{"type": "url", "offset": 13, "length": 23}]
+    assert edit["params"]["link_preview_options"] == {"url": "https://florist.example/"}
+
+
+async def test_a_text_with_a_link_that_is_made_a_note_is_taken_back(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    wrote = await world.write_topic(card["message_thread_id"], "see https://intern.example/4711")
+    (copy,) = await world.said(ann, "intern")
+    body = {"message_id": wrote["message_id"], "text": "// see https://intern.example/4711"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    (call,) = await eventually(lambda: world.calls("deleteMessage", ann))
+    assert call["params"]["message_id"] == copy["message_id"]
 
 
 async def test_an_operators_edit_of_a_caption_reaches_the_customer(
