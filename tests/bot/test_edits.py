@@ -126,6 +126,61 @@ async def test_a_mistyped_command_that_an_edit_mends_is_to_be_written_anew(
     assert len(await world.said(OPERATORS_CHAT, say("command-by-edit", "en"))) == 2
 
 
+STICKER = {"sticker": {"file_id": "x", "file_unique_id": "y", "type": "regular", "width": 1}}
+STICKER["sticker"] |= {"height": 1, "is_animated": False, "is_video": False}
+
+
+async def test_of_an_edit_that_nobody_made_operators_are_told_nothing(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    telegram = simulator.world
+    group, olga = telegram.groups[OPERATORS_CHAT], telegram.users[OLGA]
+    wrote = [await world.write_topic(thread, text) for text in ("/take", "// ask Omar")]
+    wrote.append(await world.write_topic(None, "/queue"))
+    body = {"text": "he says yes", "thread": thread, "reply_to": wrote[1]["message_id"]}
+    wrote.append(await world.ask("POST", f"operators/{OLGA}/send", body))
+    sticker = people.write(telegram, group, olga, topic=group.topics[thread], extra=STICKER)
+    await eventually(lambda: world.calls("copyMessage", ann))
+    await world.said(OPERATORS_CHAT, "Kept here")
+    for message in [*(group.live(sent["message_id"]) for sent in wrote), sticker]:
+        assert message is not None
+        telegram.changed(message)  # as Telegram does at a reaction
+    await world.write_topic(None, "/help")
+    await world.said(OPERATORS_CHAT, "/retrain")
+    everything = [message["text"] for message in await world.said(OPERATORS_CHAT)]
+    names = ("command-by-edit", "change-of-nothing-sent", "change-of-kind")
+    assert not {say(name, "en") for name in names} & {*everything}
+    # Of the next, which changes something, they are.
+    body = {"message_id": wrote[3]["message_id"], "text": "he says no"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    await world.said(OPERATORS_CHAT, say("change-of-nothing-sent", "en"))
+
+
+async def test_an_edit_of_human_that_nobody_made_calls_nobody_again(
+    bot: Running, world: World, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    wrote = await world.write(ann, "/human")
+    thread = (await world.said(OPERATORS_CHAT, "Needs a person"))[-1]["message_thread_id"]
+    await world.write_topic(thread, "hello, I am Olga")
+    await world.said(ann, "Olga")
+    await world.write_topic(thread, "/resolve")
+    await world.said(OPERATORS_CHAT, "Resolved")
+    telegram = simulator.world
+    message = existing(telegram.private_chat(telegram.bots[0], telegram.users[ann]), 1)
+    assert message.text == wrote["text"]
+    telegram.changed(message)  # as Telegram does at a reaction
+    asked = await world.write(ann, "/help")
+    await world.reply(asked)
+    assert len(await world.said(OPERATORS_CHAT, "Needs a person")) == 1
+    # A text that becomes the command is a call.
+    body = {"message_id": (await world.write(ann, "/help"))["message_id"], "text": "/human"}
+    await world.ask("POST", f"customers/{ann}/edit", body)
+    await world.said(OPERATORS_CHAT, "Needs a person", count=2)
+
+
 async def test_a_command_that_a_customer_makes_a_question_is_answered(
     bot: Running, world: World, decider: Decider
 ) -> None:

@@ -376,7 +376,9 @@ async def test_a_persons_text_with_a_link_says_of_which_link_the_preview_is(
     bot: Bot, control: Control
 ) -> None:
     ada = await control.customer(start=False)
-    said = await control.post(f"customers/{ada}/send", text="💐 see florist.example, or a.example/b")
+    said = await control.post(
+        f"customers/{ada}/send", text="💐 see florist.example, or a.example/b"
+    )
     target = {"message_id": said["message_id"]}
     for text in ("never mind", "see https://florist.example/roses"):
         await control.post(f"customers/{ada}/edit", **target, text=text)
