@@ -255,6 +255,23 @@ async def test_a_reply_to_a_card_is_a_reply_to_the_customers_message(
     assert second["reply_to_message"]["message_id"] == reply["message_id"]
 
 
+async def test_a_caption_that_is_too_long_for_a_reply_is_sent_without_it(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    refused = "Bad Request: message caption is too long"
+    await world.fault("error", method="copyMessage", status=400, description=refused)
+    body = {
+        "thread": card["message_thread_id"],
+        "caption": "so long",
+        "reply_to": card["message_id"],
+    }
+    await world.ask("POST", f"operators/{OLGA}/photo", body)
+    (copy,) = await world.said(ann, "so long")
+    assert "reply_to_message" not in copy
+
+
 async def test_a_reply_to_what_the_customer_has_deleted_is_sent_without_it(
     bot: Running, world: World, decider: Decider
 ) -> None:
