@@ -110,6 +110,7 @@ class World:
         for bot in kept:
             bot.updates.drop_pending()
             bot.updates.duplicates = bot.updates.reorders = 0
+            bot.private_topics = False
             bot.commands.clear()
             bot.texts.clear()
             self._enrol(bot)
