@@ -8,6 +8,7 @@ import structlog
 from aiogram.types import User
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot.standing import Standing
 from bot.telegram import Telegram, TelegramError
 from bot.waiting import pause
 from desk.flow import roster
@@ -25,9 +26,11 @@ ANSWER_SECONDS = 5.0
 class Admins:
     """For whoever holds the bot's lease: a standby may serve another operators' chat."""
 
-    def __init__(self, desk: Desk, telegram: Telegram) -> None:
+    def __init__(self, desk: Desk, telegram: Telegram, bot_id: int, standing: Standing) -> None:
         self._desk = desk
         self._telegram = telegram
+        self._bot_id = bot_id
+        self._standing = standing
         self._pause = SYNC_SECONDS
 
     async def sync(self) -> None:
@@ -38,6 +41,9 @@ class Admins:
         try:
             params = {"chat_id": self._desk.operator_chat_id}
             found = await self._telegram.call("getChatAdministrators", params, ANSWER_SECONDS)
+            # Where it is none, it is not among them.
+            own = (member for member in found if member["user"]["id"] == self._bot_id)
+            await self._standing.found(next(own, {"status": "member"}))
             users = [User.model_validate(member["user"]) for member in found]
             admins = [(user.id, user.full_name) for user in users if not user.is_bot]
             await asyncio.to_thread(roster.sync_admins, self._desk, admins)

@@ -28,6 +28,7 @@ from bot.routers import KnownBot, Routers
 from bot.sender import STOP_SECONDS as SENDER_STOP_SECONDS
 from bot.sender import Sender
 from bot.stages import Stage, until_stopped
+from bot.standing import Standing
 from bot.telegram import Telegram
 from bot.tenure import Tenure
 from bot.waiting import pause, unless
@@ -91,11 +92,12 @@ async def serve(
         indicator = Indicator(options.desk, telegram)
         stack.push_async_callback(indicator.close)
 
-        admins = Admins(options.desk, telegram)
+        standing = Standing(options.desk)
+        admins = Admins(options.desk, telegram, me.id, standing)
         tenure = Tenure(options.desk, me.id, partial(_begin, options.desk, limits, admins))
-        sender = Sender(options.desk, telegram, limits, tenure)
+        sender = Sender(options.desk, telegram, limits, tenure, standing)
         bot = KnownBot(options.token, me)
-        routers = Routers(options.desk, bot, jobs, indicator, answers, sender.wake)
+        routers = Routers(options.desk, bot, jobs, indicator, answers, standing, sender.wake)
         disturbance = Disturbance(options.desk, telegram, limits, tenure.is_held)
         stack.push_async_callback(disturbance.close)
         lanes = Lanes(

@@ -8,6 +8,8 @@ from bot.telegram import TOKEN_REFUSED, RefusedError, Telegram, TelegramError
 from desk.domain import DeskError
 
 RIGHTS = {"can_manage_topics": "Manage topics"}
+PRIVATE_TOPICS = "customers' chats with the bot have topics, beside which it answers"
+SWITCH_OFF = "Switch Threaded mode off in @BotFather (/mybots, Bot Settings)"
 
 
 class WrongSettingsError(DeskError):
@@ -46,6 +48,13 @@ async def chat_problems(telegram: Telegram, chat_id: int, bot_id: int) -> list[s
             raise
         return [_no_chat(chat_id, error)]
     return _problems(chat_id, chat, member)
+
+
+def missing_rights(member: dict[str, Any]) -> list[str]:
+    """The rights that a ChatMember of the operators' chat lacks, by Telegram's names for them."""
+    if member.get("status") == "creator":
+        return []
+    return [label for right, label in RIGHTS.items() if not member.get(right)]
 
 
 async def keeps_topics(telegram: Telegram, chat_id: int, bot_id: int) -> bool:
@@ -94,12 +103,7 @@ def _problems(chat_id: int, chat: dict[str, Any], member: dict[str, Any]) -> lis
             f"The operators' chat {chat_id} has no topics. Switch them on in the group's "
             "settings (Edit, Topics): each customer gets a topic of their own."
         )
-    missing = [
-        label
-        for right, label in RIGHTS.items()
-        if member.get("status") != "creator" and not member.get(right)
-    ]
-    if missing:
+    if missing := missing_rights(member):
         found.append(
             f"The bot may not work in the operators' chat {chat_id}: make it an administrator "
             f"with the right “{'”, “'.join(missing)}”."

@@ -144,7 +144,8 @@ async def privacy(message: Message, desk: Desk, inbox_id: int) -> None:
 
 async def human(message: Message, desk: Desk, inbox_id: int) -> None:
     person, text = _person(message), said(message)
-    await asyncio.to_thread(customers.asked_for_person, desk, inbox_id, person, text)
+    changed = message.message_id if message.edit_date is not None else None
+    await asyncio.to_thread(customers.asked_for_person, desk, inbox_id, person, text, changed)
 
 
 async def write(

@@ -58,6 +58,8 @@ async def introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> Use
 
 async def _introduce(desk: Desk, telegram: Telegram, hook: Webhook | None) -> User:
     me = User.model_validate(await checks.who_am_i(telegram))
+    if me.has_topics_enabled:
+        log.warning("private_topics", trouble=checks.PRIVATE_TOPICS, advice=checks.SWITCH_OFF)
     if desk.operator_chat_id is not None:
         problems = await checks.chat_problems(telegram, desk.operator_chat_id, me.id)
         if problems and not await asyncio.to_thread(topics.chat_was_used, desk):

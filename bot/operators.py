@@ -217,8 +217,9 @@ def _rewriting(message: Message) -> tuple[str | None, dict[str, Any]]:
         payload["entities" if name == "text" else "caption_entities"] = _dumped(marks)
     # What a copy takes over by itself.
     if message.link_preview_options is not None and name == "text":
+        # What Telegram did not send, aiogram has as a default of the bot, which is no JSON.
         payload["link_preview_options"] = message.link_preview_options.model_dump(
-            mode="json", exclude_none=True
+            mode="json", exclude_unset=True
         )
     if message.show_caption_above_media and name == "caption":
         payload["show_caption_above_media"] = True

@@ -15,15 +15,17 @@ from pydantic import ValidationError
 
 from bot import customers, operators, presses, rich
 from bot.answers import Answers
+from bot.checks import RIGHTS
 from bot.customers import NOTHING_TO_SEND, NOTICES
 from bot.indicator import Indicator
 from bot.jobs import Jobs
 from bot.lanes import UnreadableError
-from desk import metrics
+from bot.standing import Standing
 from desk.domain import InboxRow, Person
 from desk.flow import customers as desk_customers
 from desk.flow import intake
 from desk.flow.desk import Desk
+from desk.texts import say
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +57,7 @@ class Routers:
         jobs: Jobs,
         indicator: Indicator,
         answers: Answers,
+        standing: Standing,
         wake_sender: Callable[[], None],
     ) -> None:
         self._desk = desk
@@ -70,6 +73,7 @@ class Routers:
             "jobs": jobs,
             "indicator": indicator,
             "answers": answers,
+            "standing": standing,
         }
 
     async def handle(self, row: InboxRow) -> None:
@@ -149,10 +153,11 @@ def groups_router() -> Router:
 
 async def tell_id(message: Message, desk: Desk, inbox_id: int, answers: Answers) -> None:
     """/id: the chat's id, to be set as OPERATOR_CHAT_ID."""
-    params: dict[str, object] = {
-        "text": f"OPERATOR_CHAT_ID=<code>{message.chat.id}</code>",
-        "parse_mode": "HTML",
-    }
+    text = f"OPERATOR_CHAT_ID=<code>{message.chat.id}</code>"
+    if message.chat.type == ChatType.GROUP:
+        # Topics make a supergroup of it, with another id.
+        text = say("id-without-topics", desk.language)
+    params: dict[str, object] = {"text": text, "parse_mode": "HTML"}
     if message.is_topic_message:
         params["message_thread_id"] = message.message_thread_id
     # Any group's members can ask: it is worth no second try, and must hold up nobody.
@@ -160,13 +165,13 @@ async def tell_id(message: Message, desk: Desk, inbox_id: int, answers: Answers)
     answers.send(message.chat.id, params)
 
 
-async def joined(event: ChatMemberUpdated, desk: Desk, inbox_id: int) -> None:
-    """The bot was added to a group, promoted there or removed: said in the log."""
+async def joined(event: ChatMemberUpdated, desk: Desk, inbox_id: int, standing: Standing) -> None:
+    """The bot was added to a group, promoted there, demoted or removed: said in the log."""
     status = event.new_chat_member.status
     if event.chat.id == desk.operator_chat_id:
-        metrics.OPERATORS_CHAT.set(status == ChatMemberStatus.ADMINISTRATOR)
-        if status != ChatMemberStatus.ADMINISTRATOR:
-            log.error("operators_chat_rights_lost", chat=event.chat.id, status=status)
+        rights = {right: getattr(event.new_chat_member, right, False) for right in RIGHTS}
+        await standing.found({"status": ChatMemberStatus(status).value, **rights})
+        standing.reached()
     else:
         log.info("group", chat=event.chat.id, status=status)
     await asyncio.to_thread(intake.done, desk, inbox_id)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bind_contextvars
 
 from bot.limits import Limits
+from bot.standing import Standing
 from bot.telegram import (
     TOKEN_REFUSED,
     LostAnswerError,
@@ -66,8 +67,16 @@ P = ParamSpec("P")
 class Sender:
     """The sending loop; one for each bot."""
 
-    def __init__(self, desk: Desk, telegram: Telegram, limits: Limits, tenure: Tenure) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        telegram: Telegram,
+        limits: Limits,
+        tenure: Tenure,
+        standing: Standing,
+    ) -> None:
         self._desk = desk
+        self._standing = standing
         self._tenure = tenure
         self._lease = tenure.lease
         self._telegram = telegram
@@ -192,7 +201,7 @@ class Sender:
             await self._settle(delivering.sent, delivery, telegram_id)
             log.info("delivery_sent", method=delivery.method, telegram=telegram_id)
             if delivery.chat_id == self._desk.operator_chat_id:
-                metrics.OPERATORS_CHAT.set(1)
+                self._standing.reached()
 
     async def _send(self, delivery: Delivery) -> int | None:
         """Carry a delivery out; returns the new message's id."""
@@ -409,6 +418,11 @@ _OUT_OF_GROUP = ("group chat", "not a member", "kicked")
 """How Telegram says in a 403 that it is about a group, not about a customer."""
 
 
+_NO_REPLY = ("message to be replied", "REPLY_MESSAGE_ID", "message caption is too long")
+"""What Telegram refuses a reply for: of a topic that was deleted it may not heed
+`allow_sending_without_reply`, and the longer captions of Premium it copies in no reply."""
+
+
 def _simpler(params: Params, error: RefusedError) -> Params | None:
     """The same message without what was refused: its markup, its keyboard, or of what it replies to
     the part that it quotes, or all."""
@@ -421,7 +435,6 @@ def _simpler(params: Params, error: RefusedError) -> Params | None:
         return params | {"reply_parameters": whole}
     if error.says("BUTTON_", "inline keyboard", "reply markup") and "reply_markup" in params:
         return {name: value for name, value in params.items() if name != "reply_markup"}
-    if error.says("message to be replied", "REPLY_MESSAGE_ID") and "reply_parameters" in params:
-        # Of a topic that was deleted Telegram may not heed `allow_sending_without_reply`.
+    if error.says(*_NO_REPLY) and "reply_parameters" in params:
         return {name: value for name, value in params.items() if name != "reply_parameters"}
     return None

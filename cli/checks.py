@@ -334,7 +334,7 @@ def telegram(settings: Settings) -> Iterator[Finding]:
         yield _without_token(settings)
         return
     try:
-        from cli.telegram import keeps_topics, telegram_problems, webhook_problem
+        from cli.telegram import keeps_topics, telegram_problems
 
         problems = telegram_problems(settings)
     except ModuleNotFoundError as error:
@@ -357,7 +357,17 @@ def telegram(settings: Settings) -> Iterator[Finding]:
             detail = "RETENTION_DAYS erases customers, but their topics stay in the group"
             hint = "Give the bot the right “Delete messages” there"
             yield Finding("telegram", Status.WARN, detail, hint)
-    if settings.webhook_url is not None and not problems:
+    if not problems:
+        yield from _beside_the_chat(settings)
+
+
+def _beside_the_chat(settings: Settings) -> Iterator[Finding]:
+    """What of the bot itself is not as it should be, or works."""
+    from cli.telegram import private_topics, webhook_problem
+
+    if (wrong := private_topics(settings)) is not None:
+        yield Finding("telegram", Status.WARN, *wrong)
+    if settings.webhook_url is not None:
         undelivered = webhook_problem(settings)
         hint = "Look at certificate, proxy and firewall; a bot that runs sets it again by itself"
         if undelivered is not None:

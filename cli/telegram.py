@@ -64,6 +64,31 @@ async def _keeps_topics(settings: Settings) -> bool:
             return False
 
 
+def private_topics(settings: Settings) -> tuple[str, str] | None:
+    """What is wrong, and what to do, where customers' own chats have topics; else None.
+
+    Needs BOT_TOKEN; None while Telegram is away.
+    """
+    from bot import checks
+
+    on = asyncio.run(_has_private_topics(settings))
+    return (checks.PRIVATE_TOPICS, checks.SWITCH_OFF) if on else None
+
+
+async def _has_private_topics(settings: Settings) -> bool:
+    from bot import checks
+    from bot.telegram import Telegram, TelegramError
+
+    if settings.bot_token is None:
+        return False
+    token = settings.bot_token.get_secret_value()
+    async with Telegram(token, settings.telegram_api_url) as telegram:
+        try:
+            return bool((await checks.who_am_i(telegram)).get("has_topics_enabled"))
+        except (TelegramError, checks.WrongSettingsError):
+            return False
+
+
 async def _webhook_problem(settings: Settings) -> str | None:
     from bot import checks, webhook
     from bot.telegram import Telegram, TelegramError

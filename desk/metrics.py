@@ -78,7 +78,8 @@ LAST_POLL = _gauge(
     "When Telegram last answered a poll for updates; 0 where and while this process expects none.",
 )
 OPERATORS_CHAT = _gauge(
-    "frontdesk_operators_chat_usable", "Whether cards reach the operators' chat (1) or not (0)."
+    "frontdesk_operators_chat_usable",
+    "Whether cards reach the operators' chat and the bot has its rights there (1) or not (0).",
 )
 WEBHOOK_PENDING = _gauge(
     "frontdesk_webhook_pending_updates", "Updates that wait at Telegram for the webhook."

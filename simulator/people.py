@@ -8,6 +8,7 @@ from simulator import utf16, view
 from simulator.callbacks import Press
 from simulator.entities import format_text
 from simulator.errors import ApiError, ControlError
+from simulator.links import checked_link
 from simulator.methods.reactions import reaction
 from simulator.methods.send import MAX_CAPTION, MAX_TEXT
 from simulator.model import Chat, Json, Member, Message, StoredFile, Topic, User
@@ -78,8 +79,18 @@ def write(
         media=media,
         thread_id=topic.thread_id if topic else None,
         reply_to=reply_to,
-        extra=extra or {},
+        extra=_preview(text, entities, media) | (extra or {}),
     )
+
+
+def _preview(text: str, entities: list[Json], media: StoredFile | None) -> Json:
+    """What Telegram says of a text with a link: of which one the preview is."""
+    links = [entity for entity in entities if entity["type"] == "url" and media is None]
+    if not links:
+        return {}
+    places, start = utf16.boundaries(text), links[0]["offset"]
+    url = checked_link(text[places[start] : places[start + links[0]["length"]]])
+    return {"link_preview_options": {"url": url}}
 
 
 def _check_length(text: str, media: StoredFile | None) -> None:
@@ -106,6 +117,8 @@ def edit(world: World, chat: Chat, user: User, message_id: int, text: str) -> Me
     if (text, entities) == (message.text, message.entities):
         return message
     message.text, message.entities = text, entities
+    message.extra.pop("link_preview_options", None)
+    message.extra |= _preview(text, entities, message.media)
     world.changed(message)
     return message
 

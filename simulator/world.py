@@ -51,6 +51,7 @@ class Bot:
     user: User
     updates: UpdateQueue
     claimed: bool = False
+    private_topics: bool = False
     commands: dict[tuple[str, str], list[Json]] = field(default_factory=dict)
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -110,6 +111,7 @@ class World:
         for bot in kept:
             bot.updates.drop_pending()
             bot.updates.duplicates = bot.updates.reorders = 0
+            bot.private_topics = False
             bot.commands.clear()
             bot.texts.clear()
             self._enrol(bot)
@@ -244,12 +246,28 @@ class World:
         if member.is_admin or message.service is not None:
             return True
         # Privacy mode: commands, mentions and replies to the bot are all that it sees.
-        answered = chat.live(message.reply_to) if message.reply_to else None
+        # In a topic what replies to nothing stands below its first message, and is no reply to it.
+        explicit = message.reply_to not in (None, message.thread_id)
+        answered = chat.live(message.reply_to or 0) if explicit else None
         return (
             (answered is not None and answered.sender is bot.user)
             or message.text.startswith("/")
             or f"@{bot.user.username}".lower() in message.text.lower()
         )
+
+    def bot_member_changed(self, chat: Chat, before: Member, now: Member) -> None:
+        """Tell a bot that it is something else in the group now."""
+        creators = (one.user for one in chat.members.values() if one.status == "creator")
+        change = {
+            "chat": view.chat_json(chat),
+            "from": view.user_json(next(creators, now.user)),
+            "date": self.now,
+            "old_chat_member": view.member_json(before),
+            "new_chat_member": view.member_json(now),
+        }
+        bot = self.bot_of(now.user.id)
+        if bot is not None:
+            bot.updates.push("my_chat_member", change, chat.key)
 
     def members_changed(self, chat: Chat) -> None:
         """Tell the page that something about the chat itself is different."""

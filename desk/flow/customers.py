@@ -46,9 +46,12 @@ from desk.policy import (
 )
 from desk.replies import plainly
 from desk.tables import Conversation, Customer, Inbox, Message
+from desk.telegram_text import clean
 from desk.texts import say
 
 HELP = "help"
+LOOKED_BACK = 500
+"""So many of a customer's messages are looked through for what an edited one has said before."""
 
 
 def started(desk: Desk, inbox_id: int, person: Person, payload: str = "") -> None:
@@ -156,10 +159,19 @@ def asked_for_privacy(desk: Desk, inbox_id: int, person: Person) -> None:
         customer_text(session, desk, key, customer, conversation, words, from_bot=False)
 
 
-def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> None:
-    """/human: a person is called at once, and in the midst of a flood, too, but only once there."""
+def asked_for_person(
+    desk: Desk, inbox_id: int, person: Person, text: str, changed: int | None = None
+) -> None:
+    """/human: a person is called at once, and in the midst of a flood, too, but only once there.
+
+    With `changed` it is the message of that number in the customer's chat that has become this.
+    """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or is_banned(session, person.chat_id):
+            return
+        if changed is not None and _said_before(session, inbox_id, person, changed) == clean(text):
+            # As with a text that an edit leaves as it was.
+            session.get_one(Inbox, inbox_id).payload = {}
             return
         customer, conversation = enter(session, desk, person)
         message = store_message(session, desk, conversation, inbox_id, None, text)
@@ -168,6 +180,29 @@ def asked_for_person(desk: Desk, inbox_id: int, person: Person, text: str) -> No
                 return
             show_undecided(session, desk, customer, conversation)
         call_person(session, desk, customer, conversation, message, ASKED_FOR_PERSON)
+
+
+def _said_before(session: Session, inbox_id: int, person: Person, telegram_id: int) -> str | None:
+    """What a message said before an edit: Telegram tells of edits that nobody made, too (at a
+    reaction, say). A command has its number in its update alone."""
+    said = (
+        select(Message.text, Inbox.payload)
+        .join(Inbox, Inbox.id == Message.inbox_id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .join(Customer, Customer.id == Conversation.customer_id)
+        .where(
+            Customer.chat_id == person.chat_id,
+            Message.author == Author.CUSTOMER,
+            Inbox.bot_id == session.get_one(Inbox, inbox_id).bot_id,
+        )
+        .order_by(Message.id.desc())
+        .limit(LOOKED_BACK)
+    )
+    for text, payload in session.execute(said):
+        update = payload.get("edited_message") or payload.get("message") or {}
+        if update.get("message_id") == telegram_id:
+            return str(text)
+    return None
 
 
 def wrote(

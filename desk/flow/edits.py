@@ -14,6 +14,7 @@ from desk.domain import (
     Author,
     ConversationState,
     DeliveryState,
+    InboxState,
     MessageState,
     Person,
     Trial,
@@ -50,6 +51,9 @@ from desk.policy import ATTACHMENT, CHANGED, FLOOD
 from desk.tables import Conversation, Customer, DecisionRow, DeliveryRow, Inbox, Message, Operator
 from desk.telegram_text import clean
 from desk.texts import say
+
+LOOKED_BACK = 2000
+"""So many updates before an edit are looked through for what the message was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +297,7 @@ def operator_changed(
     A copy that has not left yet takes the change along; what is a note, a word to a colleague or a
     command now is taken back. They are told where the customer does not get it. Who is in charge
     stays as it is. An edit carries out no command, which is told, too, in General as well (where
-    `thread_id` is 0).
+    `thread_id` is 0). Of an edit that leaves words and file as they were nothing is told.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id) or session.get(Operator, user_id) is None:
@@ -306,9 +310,9 @@ def operator_changed(
         stays = stays_here(text) or rewritten.is_addressed
         if customer is None or written is None:
             if rewritten.is_command and not is_note(text):
-                _tell_of(session, desk, thread_id, telegram_id, "command-by-edit")
+                _tell_of(session, desk, inbox_id, thread_id, telegram_id, "command-by-edit")
             elif customer is not None and not stays:
-                _tell_of(session, desk, thread_id, telegram_id, "change-of-nothing-sent")
+                _tell_of(session, desk, inbox_id, thread_id, telegram_id, "change-of-nothing-sent")
             return
         message, copy = written
         if stays:
@@ -320,11 +324,35 @@ def operator_changed(
             if told is None and rewritten.method is None and not waits:
                 arrived = copy.state is DeliveryState.SENT
                 name = "change-of-kind" if arrived else "change-of-kind-perhaps"
-                _tell_of(session, desk, thread_id, telegram_id, name)
+                _tell_of(session, desk, inbox_id, thread_id, telegram_id, name)
             elif told is None:
                 _pass_on(session, desk, inbox_id, customer, message, copy, rewritten)
-        if told is not None:
+        if told is not None and not _is_unchanged(session, inbox_id):
             tell(session, desk, inbox_id, thread_id, say(told, desk.language))
+
+
+def _is_unchanged(session: Session, inbox_id: int) -> bool:
+    """Whether an edit has left a message's words and file as they were: Telegram tells of edits
+    that nobody made, too (at a reaction, say)."""
+    row = session.get_one(Inbox, inbox_id)
+    now = row.payload.get("edited_message")
+    if now is None:
+        return False
+    earlier = session.scalars(
+        select(Inbox.payload)
+        .where(
+            Inbox.state == InboxState.DONE,
+            Inbox.id.between(inbox_id - LOOKED_BACK, inbox_id - 1),
+            Inbox.bot_id == row.bot_id,
+            Inbox.chat_id == row.chat_id,
+        )
+        .order_by(Inbox.id.desc())
+    )
+    for payload in earlier:
+        before = payload.get("edited_message") or payload.get("message") or {}
+        if before.get("message_id") == now.get("message_id"):
+            return bool(before == now)
+    return False
 
 
 def _pass_on(
@@ -357,9 +385,13 @@ def _pass_on(
     )
 
 
-def _tell_of(session: Session, desk: Desk, thread_id: int, telegram_id: int, name: str) -> None:
-    """Say a text, by its name, of a change; once for each message: Telegram tells of changes that
-    nobody sees, too, and of each step of whoever shares where they are."""
+def _tell_of(
+    session: Session, desk: Desk, inbox_id: int, thread_id: int, telegram_id: int, name: str
+) -> None:
+    """Say a text, by its name, of a change; once for each message: Telegram tells of each step of
+    whoever shares where they are."""
+    if _is_unchanged(session, inbox_id):
+        return
     key = f"told:{CHANGE_KEY}{name}:{desk.operator_chat_id}:{thread_id}:{telegram_id}"
     tell_once(session, desk, key, thread_id or None, say(name, desk.language))
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from desk.domain import ANONYMOUS_ADMIN, CHANNEL_WRITER, TELEGRAM, DeskError, Role
+from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
 from desk.tables import Operator
 from desk.telegram_text import clean
+from desk.texts import say
 
 NOBODYS_IDS = {
     ANONYMOUS_ADMIN: "every administrator who writes anonymously",
@@ -98,3 +100,10 @@ def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
                 )
             elif not known.name:
                 known.name = name
+
+
+def say_demoted(desk: Desk) -> None:
+    """Say in the operators' chat, once a day, that the bot is no longer an administrator there."""
+    with desk.store.writing() as session:
+        key = f"told:demoted:{desk.operator_chat_id}:{desk.clock():%Y-%m-%d}"
+        operators_text(session, desk, key, "⚠️ " + say("demoted", desk.language))

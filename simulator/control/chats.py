@@ -49,8 +49,11 @@ async def change_chat(request: web.Request) -> web.Response:
         status = change.get("status", member.status)
         if status not in _STATUSES:
             raise ControlError(400, f"status must be one of: {', '.join(_STATUSES)}.")
-        member.status = status
+        before = Member(account, member.status, dict(member.rights))
         _update_flags(member.rights, change.get("rights"), ADMIN_RIGHTS + PERMISSIONS)
+        member.status = status
+        if member != before:
+            world.bot_member_changed(chat, before, member)
     world.members_changed(chat)
     return answer(sim_chat(chat))
 

@@ -30,7 +30,7 @@ def get_me(call: Call) -> Json:
         "supports_inline_queries": False,
         "can_connect_to_business": False,
         "has_main_web_app": False,
-        "has_topics_enabled": False,
+        "has_topics_enabled": call.bot.private_topics,
     }
     return user_json(call.bot.user) | abilities
 

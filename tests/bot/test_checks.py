@@ -237,6 +237,22 @@ async def test_doctor_warns_where_topics_of_erased_customers_would_stay(
     assert await found(settings.model_copy(update={"retention_days": None})) == [right]
 
 
+async def test_topics_in_private_chats_are_told_by_doctor_and_at_the_start(
+    start_bot: Starter, simulator: Simulator
+) -> None:
+    settings = Settings(_env_file=None, bot_token=DEFAULT_TOKEN, telegram_api_url=simulator.url)
+
+    async def found() -> list[str]:
+        return [one.detail for one in await asyncio.to_thread(lambda: [*telegram(settings)])]
+
+    assert checks.PRIVATE_TOPICS not in await found()
+    simulator.world.bots[0].private_topics = True
+    assert checks.PRIVATE_TOPICS in await found()
+    with capture_logs() as logs:
+        await start_bot()
+    assert "private_topics" in [entry["event"] for entry in logs]
+
+
 async def test_a_plain_member_is_not_enough(world: World, simulator: Simulator) -> None:
     await world.ask("PATCH", CHAT, {"bot": {"status": "member"}})
     (problem,) = await chat_problems(simulator)

@@ -31,6 +31,20 @@ async def test_an_operators_edit_reaches_the_customer_with_its_formatting(
     assert changed["message_id"] == copy["message_id"]
     (edit,) = await world.calls("editMessageText", ann)
     assert edit["params"]["entities"] == [{"type": "url", "offset": 13, "length": 23}]
+    assert edit["params"]["link_preview_options"] == {"url": "https://florist.example/"}
+
+
+async def test_a_text_with_a_link_that_is_made_a_note_is_taken_back(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    wrote = await world.write_topic(card["message_thread_id"], "see https://intern.example/4711")
+    (copy,) = await world.said(ann, "intern")
+    body = {"message_id": wrote["message_id"], "text": "// see https://intern.example/4711"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    (call,) = await eventually(lambda: world.calls("deleteMessage", ann))
+    assert call["params"]["message_id"] == copy["message_id"]
 
 
 async def test_an_operators_edit_of_a_caption_reaches_the_customer(
@@ -112,6 +126,61 @@ async def test_a_mistyped_command_that_an_edit_mends_is_to_be_written_anew(
     assert len(await world.said(OPERATORS_CHAT, say("command-by-edit", "en"))) == 2
 
 
+STICKER = {"sticker": {"file_id": "x", "file_unique_id": "y", "type": "regular", "width": 1}}
+STICKER["sticker"] |= {"height": 1, "is_animated": False, "is_video": False}
+
+
+async def test_of_an_edit_that_nobody_made_operators_are_told_nothing(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    thread = (await card_of(world, decider, ann, "outrageous"))["message_thread_id"]
+    telegram = simulator.world
+    group, olga = telegram.groups[OPERATORS_CHAT], telegram.users[OLGA]
+    wrote = [await world.write_topic(thread, text) for text in ("/take", "// ask Omar")]
+    wrote.append(await world.write_topic(None, "/queue"))
+    body = {"text": "he says yes", "thread": thread, "reply_to": wrote[1]["message_id"]}
+    wrote.append(await world.ask("POST", f"operators/{OLGA}/send", body))
+    sticker = people.write(telegram, group, olga, topic=group.topics[thread], extra=STICKER)
+    await eventually(lambda: world.calls("copyMessage", ann))
+    await world.said(OPERATORS_CHAT, "Kept here")
+    for message in [*(group.live(sent["message_id"]) for sent in wrote), sticker]:
+        assert message is not None
+        telegram.changed(message)  # as Telegram does at a reaction
+    await world.write_topic(None, "/help")
+    await world.said(OPERATORS_CHAT, "/retrain")
+    everything = [message["text"] for message in await world.said(OPERATORS_CHAT)]
+    names = ("command-by-edit", "change-of-nothing-sent", "change-of-kind")
+    assert not {say(name, "en") for name in names} & {*everything}
+    # Of the next, which changes something, they are.
+    body = {"message_id": wrote[3]["message_id"], "text": "he says no"}
+    await world.ask("POST", f"operators/{OLGA}/edit", body)
+    await world.said(OPERATORS_CHAT, say("change-of-nothing-sent", "en"))
+
+
+async def test_an_edit_of_human_that_nobody_made_calls_nobody_again(
+    bot: Running, world: World, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    wrote = await world.write(ann, "/human")
+    thread = (await world.said(OPERATORS_CHAT, "Needs a person"))[-1]["message_thread_id"]
+    await world.write_topic(thread, "hello, I am Olga")
+    await world.said(ann, "Olga")
+    await world.write_topic(thread, "/resolve")
+    await world.said(OPERATORS_CHAT, "Resolved")
+    telegram = simulator.world
+    message = existing(telegram.private_chat(telegram.bots[0], telegram.users[ann]), 1)
+    assert message.text == wrote["text"]
+    telegram.changed(message)  # as Telegram does at a reaction
+    asked = await world.write(ann, "/help")
+    await world.reply(asked)
+    assert len(await world.said(OPERATORS_CHAT, "Needs a person")) == 1
+    # A text that becomes the command is a call.
+    body = {"message_id": (await world.write(ann, "/help"))["message_id"], "text": "/human"}
+    await world.ask("POST", f"customers/{ann}/edit", body)
+    await world.said(OPERATORS_CHAT, "Needs a person", count=2)
+
+
 async def test_a_command_that_a_customer_makes_a_question_is_answered(
     bot: Running, world: World, decider: Decider
 ) -> None:
@@ -184,6 +253,23 @@ async def test_a_reply_to_a_card_is_a_reply_to_the_customers_message(
     await world.ask("POST", f"operators/{OLGA}/send", body)
     second = (await world.said(ann, "as I said"))[0]
     assert second["reply_to_message"]["message_id"] == reply["message_id"]
+
+
+async def test_a_caption_that_is_too_long_for_a_reply_is_sent_without_it(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    refused = "Bad Request: message caption is too long"
+    await world.fault("error", method="copyMessage", status=400, description=refused)
+    body = {
+        "thread": card["message_thread_id"],
+        "caption": "so long",
+        "reply_to": card["message_id"],
+    }
+    await world.ask("POST", f"operators/{OLGA}/photo", body)
+    (copy,) = await world.said(ann, "so long")
+    assert "reply_to_message" not in copy
 
 
 async def test_a_reply_to_what_the_customer_has_deleted_is_sent_without_it(

@@ -11,6 +11,7 @@ from bot.limits import CHAT_BURST
 from desk.domain import InboxState, Role
 from desk.flow.desk import Desk
 from desk.tables import Customer, DeliveryRow, Inbox
+from desk.texts import say
 from simulator.app import Simulator
 from simulator.model import ADMIN_RIGHTS, Chat, Member
 from tests.bot.conftest import OLGA, OMAR, Rows, Running, World, eventually
@@ -44,6 +45,16 @@ async def test_another_group_gets_its_id_and_nothing_else(
     await rows.until(Inbox, count=3, state=InboxState.DONE)
     assert not rows.all(DeliveryRow)
     assert not rows.all(Customer)
+
+
+async def test_a_group_whose_id_topics_would_change_is_told_to_switch_them_on_first(
+    bot: Running, world: World, simulator: Simulator
+) -> None:
+    group = simulator.world.groups[other_group(simulator)]
+    group.type = "group"
+    await world.ask("POST", f"operators/{OLGA}/send", {"text": "/id", "chat_id": group.id})
+    (told,) = await world.said(group.id)
+    assert told["text"] == say("id-without-topics", "en")
 
 
 async def test_an_id_that_may_not_be_told_is_asked_for_in_vain_and_stops_nobody(

@@ -26,6 +26,7 @@ from bot.jobs import Jobs
 from bot.lanes import Lanes
 from bot.limits import Limits
 from bot.routers import KnownBot, Routers
+from bot.standing import Standing
 from bot.telegram import Telegram
 from bot.webhook import PATH, SECRET_HEADER, make_app
 from classifier.data import DataError, read_examples
@@ -191,9 +192,8 @@ async def test_any_update_is_done_or_parked_and_the_next_one_is_handled(
     telegram = NoTelegram(TOKEN)
     bot = KnownBot(TOKEN, me)
     jobs = Jobs("unix:///nonexistent/redis.sock")
-    routers = Routers(
-        desk, bot, jobs, Indicator(desk, telegram), Answers(telegram, Limits()), lambda: None
-    )
+    indicator, answers = Indicator(desk, telegram), Answers(telegram, Limits())
+    routers = Routers(desk, bot, jobs, indicator, answers, Standing(desk), lambda: None)
     stop = asyncio.Event()
     quiet = Disturbance(desk, telegram, Limits(), lambda: False)
     lanes = Lanes(desk, BOT, routers.handle, hold_lease(desk), quiet)

@@ -370,3 +370,23 @@ async def test_protection_and_link_previews_show_in_the_message(bot: Bot, contro
         "forwardMessage", chat_id=GROUP, from_chat_id=ada, message_id=sent["message_id"]
     )
     assert refusal == "Bad Request: message can't be forwarded"
+
+
+async def test_a_persons_text_with_a_link_says_of_which_link_the_preview_is(
+    bot: Bot, control: Control
+) -> None:
+    ada = await control.customer(start=False)
+    said = await control.post(
+        f"customers/{ada}/send", text="💐 see florist.example, or a.example/b"
+    )
+    target = {"message_id": said["message_id"]}
+    for text in ("never mind", "see https://florist.example/roses"):
+        await control.post(f"customers/{ada}/edit", **target, text=text)
+    await control.post(f"customers/{ada}/photo", caption="see florist.example")
+    told = [one.get("message") or one["edited_message"] for one in await bot.updates()]
+    assert [message.get("link_preview_options") for message in told] == [
+        {"url": "http://florist.example/"},
+        None,
+        {"url": "https://florist.example/roses"},
+        None,
+    ]

@@ -130,16 +130,21 @@ async def test_reactions_in_a_group_come_only_to_an_admin(bot: Bot, control: Con
 async def test_a_bot_without_admin_rights_sees_only_what_is_meant_for_it(
     bot: Bot, control: Control
 ) -> None:
+    topic = await bot.call("createForumTopic", chat_id=GROUP, name="Ada")
     await control.patch(f"chats/{GROUP}", bot={"status": "member"})
+    (demoted,) = [u["my_chat_member"] for u in await bot.updates() if "my_chat_member" in u]
+    statuses = [demoted[side]["status"] for side in ("old_chat_member", "new_chat_member")]
+    assert statuses == ["administrator", "member"]
     mine = await bot.call("sendMessage", chat_id=GROUP, text="hello")
     for body in (
         {"text": "among ourselves"},
         {"text": "/stats"},
         {"text": "hey @frontdesk_bot"},
         {"text": "I agree", "reply_to": mine["message_id"]},
+        {"text": "in a topic of the bot's", "thread": topic["message_thread_id"]},
     ):
         await control.post(f"operators/{OLGA}/send", **body)
-    seen = [update["message"]["text"] for update in await bot.updates()]
+    seen = [u["message"]["text"] for u in await bot.updates() if "message" in u]
     assert seen == ["/stats", "hey @frontdesk_bot", "I agree"]
 
 
