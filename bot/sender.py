@@ -147,7 +147,10 @@ class Sender:
                 self._doubt_until = None
         # A chat over its limit is busy before anything is taken: nothing waits as `SENDING`.
         busy = {*self._busy, *self._limits.exhausted()}
-        taken = await asyncio.to_thread(dispatching.take, self._desk, busy, room, self._lease)
+        scarce = self._limits.scarce()
+        taken = await asyncio.to_thread(
+            dispatching.take, self._desk, busy, room, self._lease, scarce
+        )
         if taken:
             faultpoints.point("sender.after_take")
         for delivery in taken:
@@ -175,13 +178,12 @@ class Sender:
     async def _deliver(self, delivery: Delivery) -> None:
         # The task has a context of its own: every line below it carries these ids.
         bind_contextvars(delivery=delivery.id, message=delivery.message_id)
-        edit = delivery.method in delivering.EDIT_METHODS
         breakdowns = self._breakdowns.pop(delivery.id, 0)
         try:
             try:
                 telegram_id = await self._send(delivery)
             finally:
-                self._limits.end(delivery.chat_id, edit=edit)
+                self._limits.end(delivery.chat_id)
         except RefusedError as error:
             await self._refused(delivery, error, breakdowns)
         except UnreachableError as error:

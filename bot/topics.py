@@ -28,13 +28,14 @@ topics are switched off."""
 class Topics:
     """Sends into customers' topics of the operators' chat.
 
-    `made` is called for each topic, which costs the group a message of its limit.
+    `spend` is called for each topic that is made or opened again, which costs its group a message
+    of its limit.
     """
 
-    def __init__(self, desk: Desk, telegram: Telegram, made: Callable[[int], None]) -> None:
+    def __init__(self, desk: Desk, telegram: Telegram, spend: Callable[[int], None]) -> None:
         self._desk = desk
         self._telegram = telegram
-        self._made = made
+        self._spend = spend
 
     async def send(self, delivery: Delivery, params: Params, send: Send) -> Any:
         """Send into the topic of `delivery.topic_of`; raises `TelegramError`."""
@@ -74,7 +75,6 @@ class Topics:
                 raise
             log.error("no_topic", delivery=delivery.id, error=error.description)
             return None
-        self._made(delivery.chat_id)
         thread_id = int(topic["message_thread_id"])
         if await self._remember(delivery, thread_id, again=again):
             raise UnreachableError("its topic was made again, and begins with the card")
@@ -114,6 +114,8 @@ class Topics:
             if error.code == 504:
                 raise UnreachableError(str(error)) from None
             raise
+        finally:
+            self._spend(params["chat_id"])
 
 
 def is_gone(error: RefusedError) -> bool:

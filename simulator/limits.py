@@ -1,4 +1,4 @@
-"""Telegram's rate limits for sent messages; off unless switched on."""
+"""Telegram's rate limits for messages, their edits among them; off unless switched on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from simulator.errors import too_many_requests
 GROUP_PER_MINUTE = 20
 OVERALL_PER_SECOND = 30
 CHAT_BURST = 5
-COUNTED = {"sendmessage", "sendphoto", "senddocument", "copymessage", "forwardmessage"}
+SENDS = {"sendmessage", "sendphoto", "senddocument", "copymessage", "forwardmessage"}
+EDITS = {"editmessagetext", "editmessagecaption", "editmessagereplymarkup"}
+SERVICE = {"createforumtopic", "editforumtopic", "closeforumtopic", "reopenforumtopic"}
+"""What Telegram says in a topic itself, as a message."""
+COUNTED = SENDS | EDITS | SERVICE
+"""They share one limit."""
 
 
 class Limits:
-    """Counts sends per bot and chat and refuses the ones that are too many."""
+    """Counts calls per bot and chat and refuses the ones that are too many."""
 
     def __init__(self, clock: Callable[[], float], enabled: bool) -> None:
         self.enabled = enabled

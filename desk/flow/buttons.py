@@ -214,7 +214,7 @@ def _call_off(press: _Press) -> Pressed:
         return Pressed(say(why, language_of(desk, customer)), alert=True)
     _tapped(press, press.conversation)
     call_off(session, desk, customer, press.conversation)
-    # An edit, which costs none of what the group takes in a minute, says it to operators.
+    # An edit says it to operators: no message that would stand in a topic for each such press.
     refresh_card(session, desk, customer, press.conversation)
     _drop_keyboard(press)
     return Pressed()

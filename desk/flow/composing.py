@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from desk.domain import Author, Button
+from desk.domain import Author, Button, DeliveryState
 from desk.flow.batch import add_row, turn
 from desk.flow.desk import Desk
 from desk.flow.keys import WRITTEN_KEY
@@ -18,6 +18,7 @@ from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message
 from desk.telegram_text import plain
 
 TEXT_METHOD = "sendMessage"
+EDIT_METHOD = "editMessageText"
 KEYBOARD_METHOD = "editMessageReplyMarkup"
 NO_PREVIEW = {"link_preview_options": {"is_disabled": True}}
 """With what goes to the operators' group: no stranger's picture stands there for a link."""
@@ -115,6 +116,35 @@ def keyboard(
     return {"inline_keyboard": keys}
 
 
+def last_of(
+    session: Session, conversation: Conversation, chat_id: int, telegram_id: int
+) -> DeliveryRow | None:
+    """What a message that was sent shows, or is to show: the newest edit of it, or else itself.
+    Locked."""
+    edit = and_(
+        DeliveryRow.method.in_((EDIT_METHOD, KEYBOARD_METHOD)),
+        DeliveryRow.payload["message_id"].as_integer() == telegram_id,
+    )
+    return session.scalar(
+        select(DeliveryRow)
+        .where(
+            DeliveryRow.conversation_id == conversation.id,  # which is indexed
+            DeliveryRow.chat_id == chat_id,
+            or_(edit, DeliveryRow.telegram_id == telegram_id),
+        )
+        .order_by(DeliveryRow.id.desc())
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+def is_replaceable(row: DeliveryRow) -> bool:
+    """Whether what is wanted anew of a message takes the place of an edit that waits: a group takes
+    few of them. One that was tried may stand there, or be noted as sent still."""
+    return row.telegram_id is None and row.state is DeliveryState.PENDING and not row.attempts
+
+
 def change_keyboard(
     session: Session,
     desk: Desk,
@@ -128,18 +158,11 @@ def change_keyboard(
     of an update; unless that was the last to be wanted there: who presses a button again and again
     costs no calls."""
     markup = {"inline_keyboard": []} if markup is None else markup
-    last = session.scalar(
-        select(DeliveryRow.payload)
-        .where(
-            DeliveryRow.conversation_id == conversation.id,  # which is indexed
-            DeliveryRow.chat_id == chat_id,
-            DeliveryRow.method == KEYBOARD_METHOD,
-            DeliveryRow.payload["message_id"].as_integer() == telegram_id,
-        )
-        .order_by(DeliveryRow.id.desc())
-        .limit(1)
-    )
-    if last is not None and last["reply_markup"] == markup:
+    last = last_of(session, conversation, chat_id, telegram_id)
+    if last is not None and last.payload.get("reply_markup") == markup:
+        return
+    if last is not None and is_replaceable(last):
+        last.payload = {**last.payload, "reply_markup": markup}
         return
     add_delivery(
         session,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, aliased
 
@@ -57,6 +57,8 @@ from desk.tables import (
 
 log = structlog.get_logger(__name__)
 
+CALLS = (CARD_KEY, PRIORITY_KEY)
+"""How the keys begin of calls for help."""
 IN_TURN = 3
 """The rank of customers' words in the operators' chat."""
 DELETED_WITHIN = timedelta(minutes=5)
@@ -71,8 +73,15 @@ class _Broken(NamedTuple):
     error: str
 
 
-def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) -> list[Delivery]:
-    """Take the next due delivery of each chat that is not busy, and mark it `SENDING`.
+def take(
+    desk: Desk,
+    busy_chats: Collection[int],
+    limit: int,
+    lease: Holding,
+    scarce: Collection[int] = (),
+) -> list[Delivery]:
+    """Take the next due delivery of each chat that is not busy, and mark it `SENDING`; of what goes
+    to an operators' chat that is `scarce` only calls for help.
 
     This is the last look before sending: a bot's answer to a conversation that a person has
     taken over is cancelled here. Raises `LostLeaseError` when the `lease` is another's.
@@ -86,7 +95,9 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
         heads = heads.where(DeliveryRow.topic_of.is_(None), ~TO_EVERYBODY)
     with desk.store.reading() as session:
         next_here = (
-            None if desk.operator_chat_id in busy_chats else _next_to_operators(session, desk)
+            None
+            if desk.operator_chat_id in busy_chats
+            else _next_to_operators(session, desk, only_calls=desk.operator_chat_id in scarce)
         )
         elsewhere = and_(
             DeliveryRow.id.in_(heads),
@@ -121,19 +132,20 @@ def take(desk: Desk, busy_chats: Collection[int], limit: int, lease: Holding) ->
     if len(here) < len(rows) or ended or broken:
         # What stood behind such a one is due now, not at the next poll.
         busy = {*busy_chats, *(delivery.chat_id for delivery in taken)}
-        taken += take(desk, busy, limit - len(taken), lease)
+        taken += take(desk, busy, limit - len(taken), lease, scarce)
     return taken
 
 
-def _next_to_operators(session: Session, desk: Desk) -> int | None:
-    """What goes next to the operators' chat, which takes 20 messages a minute.
+def _next_to_operators(session: Session, desk: Desk, *, only_calls: bool) -> int | None:
+    """What goes next to the operators' chat, which takes 20 messages a minute, edits among them.
 
-    Edits go first, for they cost none of these; then calls for help; then what the bot itself has
-    to say, such as its answers to operators, who would otherwise wait for them behind a customer's
-    flood (`telling` sees to it that nobody else has many); then what customers wrote, each
-    conversation in its turn, so that no flood holds up the others; then topics are deleted. Where
-    somebody has erased their customer they go with what the bot has to say after five minutes: who
-    asked for it does not wait for a group that is never quiet. (Of the silent there may be many.)
+    Calls for help go first; then what the bot itself has to say, such as its answers to operators,
+    who would otherwise wait for them behind a customer's flood (`telling` sees to it that nobody
+    else has many); then edits, which show what operators did; then what customers wrote, each
+    conversation in its turn, so that no flood holds up the others; then, for which nobody waits,
+    edits where the conversation is over, and the deletion of topics. Where somebody has erased
+    their customer that goes with what the bot has to say after five minutes: who asked for it does
+    not wait for a group that is never quiet. (Of the silent there may be many.)
     Within a conversation their words keep their order; nothing overtakes what is under way, or
     was told to wait, but a deletion that was.
     """
@@ -149,12 +161,21 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
         .group_by(DeliveryRow.conversation_id)
     )
     overdue = DeliveryRow.created_at < desk.clock() - DELETED_WITHIN
+    over = (
+        select(Conversation.id)
+        .where(
+            Conversation.id == DeliveryRow.conversation_id,
+            Conversation.state == ConversationState.RESOLVED,
+        )
+        .exists()
+    )
+    edits = DeliveryRow.method.in_(EDIT_METHODS)
     rank = case(
-        (DeliveryRow.method.in_(EDIT_METHODS), 0),
-        (and_(deletes, key_begins((ERASED_KEY,)), overdue, _due(desk)), 2),
-        (deletes, IN_TURN + 1),
-        (key_begins((CARD_KEY, PRIORITY_KEY)), 1),
-        (~from_customer, 2),
+        (key_begins(CALLS), 0),
+        (and_(deletes, key_begins((ERASED_KEY,)), overdue, _due(desk)), 1),
+        (or_(deletes, and_(edits, over)), IN_TURN + 1),
+        (edits, 2),
+        (~from_customer, 1),
         else_=IN_TURN,
     )
     # Its turn is last for whose topic was written into last; an edit there is no turn.
@@ -166,7 +187,11 @@ def _next_to_operators(session: Session, desk: Desk) -> int | None:
     )
     return session.scalar(
         select(DeliveryRow.id)
-        .where(here, or_(~from_customer, DeliveryRow.id.in_(heads)))
+        .where(
+            here,
+            or_(~from_customer, DeliveryRow.id.in_(heads)),
+            key_begins(CALLS) if only_calls else true(),
+        )
         .order_by(rank, case((rank == IN_TURN, last_served)).nulls_first(), DeliveryRow.id)
         .limit(1)
     )

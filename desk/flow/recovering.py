@@ -8,13 +8,9 @@ from sqlalchemy import select
 
 from desk import metrics
 from desk.domain import DeliveryState
-from desk.flow.delivering import (
-    EDIT_METHODS,
-    IDEMPOTENT_METHODS,
-    PERHAPS_ARRIVED,
-    failed_in_any_case,
-)
+from desk.flow.delivering import IDEMPOTENT_METHODS, PERHAPS_ARRIVED, failed_in_any_case
 from desk.flow.desk import Desk
+from desk.flow.keys import CARD_KEY
 from desk.flow.leases import Holding, check
 from desk.flow.noting import counted, happened
 from desk.tables import DeliveryRow
@@ -79,12 +75,11 @@ def put_back(desk: Desk, in_hand: Collection[int], lease: Holding) -> None:
 def recently_sent(desk: Desk, seconds: float) -> list[tuple[int, float]]:
     """What counts against Telegram's limits: (chat id, seconds ago) pairs, the oldest first.
 
-    What is under way, or was when its sender died, counts as sent now.
+    What is under way, or was when its sender died, counts as sent now. A card counts twice: which
+    topics were made is not known.
     """
     now = desk.clock()
-    columns = select(DeliveryRow.chat_id, DeliveryRow.sent_at).where(
-        DeliveryRow.method.not_in(EDIT_METHODS)
-    )
+    columns = select(DeliveryRow.chat_id, DeliveryRow.sent_at, DeliveryRow.key)
     # By id, which is indexed; in that order they were sent, but for some that had to wait.
     newest = columns.where(DeliveryRow.state == DeliveryState.SENT).order_by(DeliveryRow.id.desc())
     sending = columns.where(DeliveryRow.state == DeliveryState.SENDING)
@@ -92,7 +87,8 @@ def recently_sent(desk: Desk, seconds: float) -> list[tuple[int, float]]:
         rows = [*session.execute(newest.limit(MOST_SENT)), *session.execute(sending)]
     ages = [
         (chat_id, max(0.0, (now - sent_at).total_seconds()) if sent_at else 0.0)
-        for chat_id, sent_at in rows
+        for chat_id, sent_at, key in rows
+        for _ in range(2 if key.startswith(CARD_KEY) else 1)
     ]
     recent = [(chat_id, age) for chat_id, age in ages if age < seconds]
     return sorted(recent, key=lambda pair: -pair[1])

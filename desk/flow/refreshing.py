@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from desk.domain import DeliveryState
 from desk.flow.cards import is_post, shown, status_card
-from desk.flow.composing import add_delivery
+from desk.flow.composing import EDIT_METHOD, add_delivery, is_replaceable, last_of
 from desk.flow.desk import Desk
 from desk.flow.keys import CARD_KEY, POST_KEY
 from desk.tables import Conversation, Customer, DeliveryRow, Message
@@ -69,29 +71,45 @@ def edit_card(
     *,
     why: bool = False,
 ) -> None:
-    """Queue the edit of one card or post; it keeps its own form. With `why` a card is opened."""
+    """Queue the edit of one card or post, unless it says so already; it keeps its own form. With
+    `why` a card is opened."""
     if desk.operator_chat_id is None:
         return
     session.flush()
-    number = _edits(session, message)
     post = is_post(session, message, telegram_id)
+    payload = {
+        "message_id": telegram_id,
+        **shown(session, desk, customer, conversation, message, post=post, why=why),
+    }
+    last = last_of(session, conversation, desk.operator_chat_id, telegram_id)
+    if last is not None and _says(last.payload) == _says(payload) and last.state in _STANDS:
+        return
+    if last is not None and is_replaceable(last):
+        last.method, last.payload, last.message_id = EDIT_METHOD, payload, message.id
+        return
     add_delivery(
         session,
         desk,
-        f"edit:{message.id}:{number}",
+        f"edit:{message.id}:{_edits(session, message)}",
         desk.operator_chat_id,
-        "editMessageText",
-        {
-            "message_id": telegram_id,
-            **shown(session, desk, customer, conversation, message, post=post, why=why),
-        },
+        EDIT_METHOD,
+        payload,
         conversation=conversation,
         message=message,
     )
 
 
+_STANDS = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.SENT)
+
+
+def _says(payload: dict[str, Any]) -> object:
+    """What can be read in a card: each of its buttons has another token each time."""
+    rows = payload.get("reply_markup", {}).get("inline_keyboard", [])
+    return payload.get("text"), [[button["text"] for button in row] for row in rows]
+
+
 def _edits(session: Session, message: Message) -> int:
     query = select(func.count()).where(
-        DeliveryRow.message_id == message.id, DeliveryRow.method == "editMessageText"
+        DeliveryRow.message_id == message.id, DeliveryRow.method == EDIT_METHOD
     )
     return session.scalar(query) or 0

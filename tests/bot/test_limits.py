@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
-from bot.limits import CHAT_BURST, GROUP_COUNT, GROUP_SECONDS, OVERALL_COUNT, Limits
+from bot.limits import (
+    CHAT_BURST,
+    GROUP_COUNT,
+    GROUP_SECONDS,
+    KEPT_FOR_CALLS,
+    OVERALL_COUNT,
+    Limits,
+)
 from desk.domain import DeliveryState
 from desk.flow.composing import add_delivery
 from desk.flow.desk import Desk
 from desk.tables import DeliveryRow, Inbox
 from simulator.world import OPERATORS_CHAT
-from tests.bot.conftest import Rows, Running, Starter, World, eventually
+from tests.bot.conftest import OLGA, Decider, Rows, Running, Starter, World, eventually
 
 
 class Now:
@@ -55,15 +63,38 @@ def test_a_group_gets_no_more_than_its_count_in_any_minute() -> None:
         now.time += 0.25
     for start in sent:
         assert len([time for time in sent if start <= time < start + 60]) <= GROUP_COUNT
-    assert len(sent) >= 4 * GROUP_COUNT
+    assert len(sent) >= 4 * (GROUP_COUNT - 1)
 
 
-def test_edits_do_not_use_up_a_groups_count() -> None:
-    limits = Limits(Now())
-    for _ in range(GROUP_COUNT):
-        limits.begin()
-        limits.end(-5, edit=True)
+def test_a_group_gets_nothing_where_it_has_no_room_for_a_topic_and_its_first_message() -> None:
+    now = Now()
+    limits = Limits(now)
+    for _ in range(GROUP_COUNT - 2):
+        now.time += 1.0
+        limits.spend(-5)
     assert limits.exhausted() == set()
+    limits.spend(-5)
+    assert limits.exhausted() == {-5}
+    now.time += 10.0
+    assert limits.exhausted() == {-5}
+    assert limits.wait() == 101.0 + GROUP_SECONDS - now.time
+
+
+def test_the_last_of_a_groups_count_is_kept_for_calls() -> None:
+    now = Now()
+    limits = Limits(now)
+    for _ in range(GROUP_COUNT - KEPT_FOR_CALLS):
+        assert limits.scarce() == set()
+        now.time += 1.0
+        limits.spend(-5)
+        limits.spend(5)
+    assert limits.scarce() == {-5}
+    assert limits.exhausted() == set()
+    now.time = 101.0 + GROUP_SECONDS - 0.25
+    assert limits.scarce() == {-5}
+    assert limits.wait() == 0.25
+    now.time += 0.25
+    assert limits.scarce() == set()
 
 
 def test_all_chats_together_get_no_more_than_the_overall_count_a_second() -> None:
@@ -148,3 +179,25 @@ async def test_a_restart_in_a_burst_keeps_to_what_telegram_allows(
         assert [message["text"][6:] for message in said] == [str(n) for n in range(len(said))]
     calls = await world.calls("sendMessage")
     assert [call["error"] for call in calls if not call["ok"]] == []
+
+
+async def test_in_a_busy_minute_a_call_for_help_waits_for_no_edits_of_cards(
+    bot: Running, world: World, decider: Decider
+) -> None:
+    await world.ask("PATCH", "settings", {"limits": True})
+    cards = []
+    for name in ("Ann", "Ben", "Cleo", "Dan", "Eve"):
+        await world.write(await world.customer(name), "outrageous")
+        await decider.decide(("complaint", 0.8), ("order_status", 0.15), ("refund", 0.05))
+        cards.append((await world.said(OPERATORS_CHAT, name, timeout=30))[0])
+    for card in cards:
+        for button in ("Why?", "« Less", "Why?", "Take"):
+            with contextlib.suppress(AssertionError):  # it does not stand there yet
+                await world.press(card, button, OLGA)
+            await asyncio.sleep(0.2)
+    zoe = await world.customer("Zoe")
+    await world.write(zoe, "outrageous, too")
+    await decider.decide(("complaint", 0.8), ("order_status", 0.15), ("refund", 0.05))
+    await world.said(OPERATORS_CHAT, "Zoe", timeout=20)
+    log = await world.ask("GET", "log", None, limit=1000)
+    assert [call["method"] for call in log if not call["ok"]] == []

@@ -89,7 +89,7 @@ def test_what_waits_of_a_customer_at_the_ban_is_neither_answered_nor_shown(spam:
     spam.decide((job, predict("more pills")))
     assert spam.pending_count() == 0
     sent = [row.method for row in spam.send_all()]
-    assert sent == ["editMessageText", "sendMessage"], "the card, and the answer to /ban"
+    assert sent == ["sendMessage", "editMessageText"], "the answer to /ban, and the card"
     shown = [row for row in spam.deliveries() if row.key.startswith(("post:", "file:"))]
     assert {row.state for row in shown} == {DeliveryState.CANCELLED}
 

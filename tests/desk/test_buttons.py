@@ -182,8 +182,9 @@ def test_buttons_that_changed_since_are_taken_away_again(stage: Stage) -> None:
     (card,) = [row for row in stage.send_all() if row.chat_id == OPERATOR_CHAT]
     assert card.telegram_id is not None
     for _ in range(2):
-        stage.press(stage.token("relabel"), by=OSCAR, telegram_id=card.telegram_id)
-        stage.press(stage.token("card"), by=OSCAR, telegram_id=card.telegram_id)
+        for button in ("relabel", "card"):
+            stage.press(stage.token(button), by=OSCAR, telegram_id=card.telegram_id)
+            stage.send_all()
     assert len(stage.deliveries(method="editMessageReplyMarkup")) == 2
 
 

@@ -11,7 +11,7 @@ from classifier.vocabulary import Neighbour
 from desk.domain import ConversationState, DeliveryState, InboxState, Incoming
 from desk.flow import buttons, customers, delivering, intake, lessons, taking_back
 from desk.pack import Pack
-from desk.tables import Inbox
+from desk.tables import DeliveryRow, Inbox
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, BOT, OLGA, OSCAR, STRANGER, Stage, labels, with_words
 
@@ -481,3 +481,46 @@ def test_nothing_is_kept_of_a_press_by_one_who_is_no_customer(
     assert buttons.pressed(stage.desk, id_, token, 777, 777, 1).alert
     kept = stage.row(Inbox, id_)
     assert (kept.state, kept.payload, kept.chat_id) == (InboxState.DONE, {}, None)
+
+
+def _edits(stage: Stage) -> list[DeliveryRow]:
+    methods = ("editMessageText", "editMessageReplyMarkup")
+    return [row for row in stage.deliveries(OPERATOR_CHAT) if row.method in methods]
+
+
+def test_of_a_card_one_edit_waits_that_shows_what_was_done_last(card: tuple[Stage, int]) -> None:
+    stage, message_id = card
+    (sent,) = stage.deliveries(key=f"card:{message_id}")
+    for button in ("relabel", "label", "why", "take", "relabel"):
+        token = stage.token(button, message_id=message_id)
+        stage.press(token, by=OSCAR, telegram_id=sent.telegram_id or 0)
+    (edit,) = _edits(stage)
+    assert "Oscar" in edit.payload["text"]
+    assert "« Back" in labels(edit), "the menu that was opened last"
+    stage.send_all()
+    stage.resolve()
+    assert [row.state for row in _edits(stage)] == [DeliveryState.SENT, DeliveryState.PENDING]
+
+
+def test_an_edit_that_was_tried_stays_and_the_next_one_follows_it(card: tuple[Stage, int]) -> None:
+    stage, message_id = card
+    (sent,) = stage.deliveries(key=f"card:{message_id}")
+    stage.press(stage.token("take"), by=OSCAR, telegram_id=sent.telegram_id or 0)
+    (tried,) = stage.take()
+    stage.press(stage.token("why"), by=OSCAR, telegram_id=sent.telegram_id or 0)
+    delivering.again(stage.desk, tried.id, tried.attempts, 0.0, "429")
+    stage.resolve()
+    first, second = _edits(stage)
+    assert first.payload == tried.payload
+    assert "✅" in second.payload["text"]
+    assert [row.id for row in stage.send_all()] == [first.id, second.id]
+
+
+def test_a_card_that_would_look_no_different_is_not_edited(card: tuple[Stage, int]) -> None:
+    stage, message_id = card
+    (sent,) = stage.deliveries(key=f"card:{message_id}")
+    stage.press(stage.token("take"), by=OSCAR, telegram_id=sent.telegram_id or 0)
+    stage.send_all()
+    stage.reply("I am with you")
+    (edit,) = _edits(stage)
+    assert "Oscar" in edit.payload["text"]

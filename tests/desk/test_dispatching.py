@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from desk.domain import ConversationState, DeliveryState
+from desk.domain import ConversationState, DeliveryState, Person
 from desk.flow import announcing, customers, delivering, dispatching, operators
 from desk.flow.composing import add_delivery
 from desk.tables import Conversation, DeliveryRow
@@ -201,13 +201,51 @@ def test_operators_see_what_they_did_before_what_customers_wrote(
     flood = [f"post:{stage.ask(f'and {number}')}" for number in range(3)]
     operators.help_wanted(stage.desk, stage.update(), OSCAR, None)
     call = f"card:{stage.ask('I am angry', BEN, intent='complaint')}"
+    (card,) = stage.deliveries(key=f"card:{called}")
     for button in ("relabel", "send"):
-        stage.press(stage.token(button, message_id=called), by=OSCAR)
-    sent = [_to_operators(stage, clock) for _ in range(8)]
-    assert [key.partition(":")[0] for key in sent[:2]] == ["keyboard", "edit"], "no messages"
-    assert sent[2] == call
-    assert [key.partition(":")[0] for key in sent[3:5]] == ["told", "note"]
-    assert sent[5:] == flood
+        token = stage.token(button, message_id=called)
+        stage.press(token, by=OSCAR, telegram_id=card.telegram_id or 0)
+    sent = [_to_operators(stage, clock) for _ in range(7)]
+    assert sent[0] == call
+    assert [key.partition(":")[0] for key in sent[1:4]] == ["told", "note", "keyboard"]
+    assert sent[4:] == flood
+
+
+def test_a_call_for_help_does_not_wait_for_edits_of_what_others_do(
+    stage: Stage, clock: Clock
+) -> None:
+    called = stage.ask("you are rude", intent="complaint")
+    _to_operators(stage, clock)
+    stage.press(stage.token("take", message_id=called), by=OSCAR)
+    call = f"card:{stage.ask('I am angry', BEN, intent='complaint')}"
+    assert [_to_operators(stage, clock) for _ in range(2)] == [call, f"edit:{called}:0"]
+
+
+def test_where_the_operators_chat_is_scarce_only_calls_for_help_go_there(
+    stage: Stage, clock: Clock
+) -> None:
+    called, _ = _two_called(stage, clock)
+    stage.press(stage.token("take", message_id=called), by=OSCAR)
+    stage.ask("and one more", BEN)
+    here = (OPERATOR_CHAT,)
+    busy = (ANA.chat_id, BEN.chat_id)
+    assert dispatching.take(stage.desk, busy, 9, stage.lease, here) == []
+    cleo = Person(chat_id=503, name="Cleo")
+    call = stage.ask("awful", cleo, intent="complaint")
+    (card,) = dispatching.take(stage.desk, (*busy, cleo.chat_id), 9, stage.lease, here)
+    assert card.key == f"card:{call}"
+
+
+def test_the_edit_of_a_conversation_that_is_over_waits_for_what_customers_write(
+    stage: Stage, clock: Clock
+) -> None:
+    called, other = _two_called(stage, clock)
+    stage.topic(ANA, 77)
+    stage.resolve()
+    post = f"post:{stage.ask('hello?', BEN)}"
+    stage.press(stage.token("take", message_id=other), by=OSCAR)
+    sent = [_to_operators(stage, clock) for _ in range(3)]
+    assert sent == [f"edit:{other}:0", post, f"edit:{called}:0"]
 
 
 def test_colleagues_who_chat_in_the_operators_group_hold_up_no_customers_words(

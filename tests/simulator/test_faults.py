@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from typing import Any
 
@@ -167,13 +168,16 @@ async def test_limits_are_off_until_switched_on(bot: Bot, control: Control) -> N
     await bot.call("sendMessage", chat_id=ada, text="x")
 
 
-async def test_a_group_takes_20_messages_a_minute(bot: Bot) -> None:
+@pytest.mark.parametrize("others", [[], ["editMessageText"], ["createForumTopic"]])
+async def test_a_group_takes_20_messages_a_minute_edits_and_topics_among_them(
+    others: list[str],
+) -> None:
     now = 0.0
     limits = Limits(lambda: now, enabled=True)
     waits = []
-    for _ in range(25):
+    for method, _ in zip(itertools.cycle(["sendMessage", *others]), range(25), strict=False):
         try:
-            limits.check("sendMessage", 1, GROUP)
+            limits.check(method, 1, GROUP)
         except ApiError as error:
             waits.append(str(error))
         now += 1.0
