@@ -247,7 +247,8 @@ def _post_reminder(session: Session, desk: Desk, waits: _Waits) -> None:
     if waits.unanswered:
         theirs = select(first_unanswered(desk.pack)).where(Conversation.id == conversation.id)
         message = session.get_one(Message, session.scalars(theirs).one())
-        key, text = f"{UNANSWERED_KEY}{message.id}", "unanswered-reminder"
+        text = "unanswered-reminder" if operator is not None else "unanswered-reminder-nobodys"
+        key = f"{UNANSWERED_KEY}{message.id}"
     else:
         key = _key(desk, conversation)
         text = "waiting-reminder" if operator is None else "waiting-reminder-taken"
