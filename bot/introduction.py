@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 START_SECONDS = 10.0
 COMMANDS = ("start", "help", "human", "privacy")
 OPERATORS_COMMANDS = (
-    *("take", "resolve", "answer", "note", "delete", "ban", "unban"),
+    *("take", "release", "resolve", "answer", "note", "delete", "ban", "unban"),
     *("queue", "report", "retrain", "help", "id"),
 )
 

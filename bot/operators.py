@@ -18,7 +18,7 @@ from bot.customers import command_named as customers_command
 from bot.jobs import Jobs
 from bot.wording import words
 from desk.domain import ANONYMOUS_ADMIN
-from desk.flow import edits, operators, ready_answers, roster, taking_back
+from desk.flow import edits, operators, ready_answers, releasing, roster, taking_back
 from desk.flow.desk import Desk
 from desk.flow.kept_back import SLASHES, is_addressed, is_note, stays_here
 from desk.flow.replying import Quote
@@ -53,6 +53,7 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(keep_back, F.is_topic_message, ~F.text, _stays_here)
     router.message.register(in_topic(operators.took, _own_id), command_named("take"))
     router.message.register(in_topic(operators.resolved, _own_id), command_named("resolve"))
+    router.message.register(release, command_named("release"))
     router.message.register(in_topic(ready_answers.wanted, _words), command_named("answer"))
     router.message.register(in_topic(taking_back.deleted, _replied_to), command_named("delete"))
     router.message.register(in_topic(operators.banned), command_named("ban"))
@@ -182,6 +183,15 @@ def _own_id(message: Message, _: CommandObject | None) -> int:
 
 def _words(_: Message, command: CommandObject | None) -> str:
     return (command.args if command else None) or ""
+
+
+async def release(message: Message, desk: Desk, inbox_id: int) -> None:
+    """A topic's conversation is given back, or in General all that the writer has."""
+    writer, own_id = _user(message), message.message_id
+    if thread_id := _topic(message):
+        await asyncio.to_thread(releasing.released, desk, inbox_id, writer, thread_id, own_id)
+    else:
+        await asyncio.to_thread(releasing.released_all, desk, inbox_id, writer, own_id)
 
 
 async def retrain(message: Message, desk: Desk, inbox_id: int, jobs: Jobs) -> None:

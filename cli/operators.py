@@ -78,12 +78,20 @@ def add(
 @operators.command(epilog="Example: frontdesk operators remove 9003")
 def remove(user_id: UserId) -> None:
     """Take an operator's rights away."""
+    from desk import logs
     from desk.flow.roster import remove_operator
 
+    # What giving back logs must not get between the lines of a result.
+    logs.configure("operators", "WARNING")
     desk = _open_desk()
     with wrong_name():
-        remove_operator(desk, user_id)
+        given_back = remove_operator(desk, user_id)
     results().print(f"{user_id} is no operator any more.")
+    if given_back.conversations:
+        results().print(
+            f"Conversations that are given back: {given_back.conversations}; customers who wait in "
+            f"them for any colleague: {given_back.waiting}."
+        )
     notices().print(
         "Whoever is an administrator of the operators' group is an admin again within ten minutes: "
         "take that away in Telegram, too."

@@ -248,7 +248,7 @@ class Pack(_Strict):
 
     def _name_problems(self) -> list[str]:
         problems = [
-            f"{kind}.{name}: a name has a-z, 0-9 and _ only, and at most 40 characters"
+            f"{kind}.{name}: a name has a-z, 0-9 and _ only, a letter first, and at most 40 of them"
             for kind, names in (("intents", self.intents), ("replies", self.replies))
             for name in names
             if not INTENT_NAME.fullmatch(name)

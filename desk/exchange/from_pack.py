@@ -41,8 +41,9 @@ def read(
         )
     for name in only:
         if name not in pack.intents:
-            near = get_close_matches(name, pack.intents, n=1) or [", ".join(pack.intents)]
-            raise ExchangeError(f"{where}: has no intent {name!r}; did you mean {near[0]}?")
+            near = get_close_matches(name, pack.intents, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(pack.intents)}"
+            raise ExchangeError(f"{where}: has no intent {name!r}; {hint}")
     language = pack.languages[0]
     return Material(
         examples=[row for row in rows if row.intent in only],

@@ -2,12 +2,13 @@
 
 `intake` stores updates, `customers` and `operators` handle what they say, `forwarding` what
 customers pass on of others, `edits` what they change afterwards, `taking_back` what operators wish
-unsaid, `buttons` what they press, `choosing` what they choose by it or by a word to the
-`open_question`, `deciding` turns predictions into decisions, `answering` says what the bot says by
-itself, `dispatching` hands deliveries to the sender, `delivering` takes in what became of them,
-`recovering` what a dead sender left, `watching` finds what got stuck, `reminding` tells operators
-of who waits for them, `feedback` keeps what people's acts say, `lessons` turns it into examples,
-`runs` keeps the training runs and their verdicts.
+unsaid, `releasing` whom they give back to their colleagues, `buttons` what they press, `choosing`
+what they choose by it or by a word to the `open_question`, `deciding` turns predictions into
+decisions, `answering` says what the bot says by itself, `dispatching` hands deliveries to the
+sender, `delivering` takes in what became of them, `recovering` what a dead sender left, `watching`
+finds what got stuck, `reminding` tells operators of who waits for them, `feedback` keeps what
+people's acts say, `lessons` turns it into examples, `runs` keeps the training runs and their
+verdicts.
 
 What is asked for: an `overview` of who waits, a `summary` of the last days for operators and the
 `reporting` of them for the team, the `teaching` that people did, a customer's `dossier`, and

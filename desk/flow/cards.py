@@ -422,6 +422,8 @@ def _state_line(session: Session, desk: Desk, conversation: Conversation) -> str
     match conversation.state:
         case ConversationState.BOT:
             return "🤖 " + say("card-bot", language)
+        case ConversationState.HUMAN if who is None:
+            return "🧑‍💼 " + say("card-released", language)
         case ConversationState.HUMAN:
             return "🧑‍💼 " + say("card-taken", language, operator=name)
         case ConversationState.RESOLVED if was_called_off(session, conversation):

@@ -34,7 +34,7 @@ from desk.flow.keys import DIGEST_KEYS, ERASED_KEY, PRIORITY_KEY, SILENT_KEY
 from desk.flow.lessons import AUTHORITY, taught, taught_messages
 from desk.flow.masked_lessons import MaskedLessons
 from desk.flow.mentions import Mentions
-from desk.flow.names import LINKED_NAME
+from desk.flow.names import LINKED_NAME, MARK
 from desk.flow.silence import is_silent
 from desk.inert import inert
 from desk.masking import mask
@@ -403,7 +403,7 @@ def _unname_digests(
         # Where nobody had a topic then, or of the version before, their name stands alone.
         for name in (customer.name, shorten(customer.name, LINKED_NAME)):
             if not found:
-                whole = rf"(?<!\w){re.escape(inert(name))}(?!\w)"
+                whole = rf"(?<!\w){re.escape(inert(name))}(?!\w)(?:{MARK})?"
                 text, found = re.subn(whole, "…", text, count=1)
         if not found:
             # What they were called then is not known any more; nor, where nothing runs, in what

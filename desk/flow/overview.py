@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from desk.domain import Author
 from desk.flow.awaiting import CUSTOMER_SPOKE_LAST, IS_CALLED, LAST_WORD_OF_OPERATOR, has_person
 from desk.flow.desk import Desk
-from desk.flow.names import linked
+from desk.flow.names import linked, marks
 from desk.flow.priority import SIGN, is_first, topics
 from desk.flow.reminding import CALLED, WAITING, is_late, late_replies, taken_by
 from desk.flow.wording import intent_title
@@ -112,6 +112,7 @@ def _lines(
     session: Session, desk: Desk, named: Sequence[Named], of: int, late: Collection[int]
 ) -> list[str]:
     about = topics(session, desk.pack, [conversation.id for _, _, conversation in named])
+    behind = marks(session, [customer for customer, _, _ in named])
     lines = []
     for customer, since, conversation in named:
         topic, operator = about.get(conversation.id), taken_by(session, conversation)
@@ -119,7 +120,7 @@ def _lines(
         title = shorten(intent_title(desk, topic, desk.language), TITLE) if topic else ""
         minutes = max(1, int((desk.clock() - since).total_seconds() // 60))
         lines.append(
-            f"• {urgent}{linked(desk, customer)}"
+            f"• {urgent}{linked(desk, customer, behind.get(customer.id, ''))}"
             + (f" · {html(title)}" if title else "")
             + f" – {span(minutes, desk.language)}"
             + (" ⏰" if conversation.id in late else "")

@@ -13,7 +13,7 @@ from desk.domain import ConversationState, DeliveryState
 from desk.flow.composing import has_delivery, operators_text
 from desk.flow.desk import Desk
 from desk.flow.keys import PRIORITY_KEY
-from desk.flow.names import linked
+from desk.flow.names import linked, mark
 from desk.flow.wording import intent_title
 from desk.pack import Pack
 from desk.policy import (
@@ -85,7 +85,7 @@ def announce(
     if has_delivery(session, key):
         _tell_still(session, desk, key)
     else:
-        text = _line(desk, customer, intent)
+        text = _line(session, desk, customer, intent)
         operators_text(session, desk, key, text, conversation=conversation)
 
 
@@ -124,12 +124,13 @@ def line(session: Session, desk: Desk, row: DeliveryRow) -> str:
     """What such a delivery says when it is sent: the customer has a topic by then to lead to."""
     conversation = session.get_one(Conversation, row.conversation_id)
     customer = session.get_one(Customer, conversation.customer_id)
-    return _line(desk, customer, row.key.split(":")[2])
+    return _line(session, desk, customer, row.key.split(":")[2])
 
 
-def _line(desk: Desk, customer: Customer, intent: str) -> str:
+def _line(session: Session, desk: Desk, customer: Customer, intent: str) -> str:
     title = html(intent_title(desk, intent, desk.language))
-    words = say("priority-call", desk.language, customer=linked(desk, customer), title=title)
+    name = linked(desk, customer, mark(session, customer))
+    words = say("priority-call", desk.language, customer=name, title=title)
     return f"{SIGN} {words}"
 
 

@@ -16,7 +16,7 @@ from desk.flow.awaiting import IS_CALLED, first_unanswered, unanswered_since
 from desk.flow.composing import has_delivery, operators_text
 from desk.flow.desk import Desk
 from desk.flow.keys import OPENED_KEY, REMIND_KEY, UNANSWERED_KEY
-from desk.flow.names import linked, operator_name
+from desk.flow.names import linked, mark, operator_name
 from desk.flow.priority import is_first, topics
 from desk.flow.wording import intent_title
 from desk.inert import inert
@@ -247,14 +247,15 @@ def _post_reminder(session: Session, desk: Desk, waits: _Waits) -> None:
     if waits.unanswered:
         theirs = select(first_unanswered(desk.pack)).where(Conversation.id == conversation.id)
         message = session.get_one(Message, session.scalars(theirs).one())
-        key, text = f"{UNANSWERED_KEY}{message.id}", "unanswered-reminder"
+        text = "unanswered-reminder" if operator is not None else "unanswered-reminder-nobodys"
+        key = f"{UNANSWERED_KEY}{message.id}"
     else:
         key = _key(desk, conversation)
         text = "waiting-reminder" if operator is None else "waiting-reminder-taken"
     words = say(
         text,
         desk.language,
-        customer=inert(customer.name),
+        customer=inert(customer.name + mark(session, customer)),
         span=_waited(desk, waits),
         operator=html(operator or ""),
     )
@@ -283,7 +284,7 @@ def _post_digest(
         called=called,
         unanswered=unanswered,
         urgent=urgent,
-        customer=linked(desk, first.customer),
+        customer=linked(desk, first.customer, mark(session, first.customer)),
         title=html(intent_title(desk, topic, desk.language)),
         span=_waited(desk, first),
     )

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from desk.domain import ANONYMOUS_ADMIN, CHANNEL_WRITER, TELEGRAM, DeskError, Role
 from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
+from desk.flow.releasing import GivenBack, give_back_left
 from desk.tables import Operator
 from desk.telegram_text import clean
 from desk.texts import say
@@ -58,8 +59,8 @@ def keep_name(desk: Desk, user_id: int, name: str) -> None:
             operator.name = clean(name)[:256]
 
 
-def remove_operator(desk: Desk, user_id: int) -> None:
-    """Remove an operator.
+def remove_operator(desk: Desk, user_id: int) -> GivenBack:
+    """Remove an operator, and give back the conversations that they have; returns how many.
 
     Raises `DeskError` for whoever is no operator, and for who is one as an administrator of the
     operators' chat alone. The next look at the chat adds its administrators again: of those whom
@@ -75,18 +76,25 @@ def remove_operator(desk: Desk, user_id: int) -> None:
                 "minutes. Take that away in Telegram, or leave them less: "
                 f"frontdesk operators add {user_id} --role agent"
             )
+        names = {user_id: operator.name}
         session.delete(operator)
+    # Apart: whatever may be wrong with a card, their rights are gone.
+    return give_back_left(desk, names)
 
 
 def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
     """Make the administrators of the operators' chat, as (user id, name), admins of the desk.
 
     Whoever was an admin only as an administrator of the chat, and is none any more, is removed.
+    What they have is given back, and so is whatever else somebody has who is no operator: they may
+    have taken it while they were removed, or were so by a version that left it to them.
     """
+    left: dict[int, str] = {}
     with desk.store.writing() as session:
         names = {user_id: clean(name)[:256] for user_id, name in admins}
         for operator in session.scalars(select(Operator).where(Operator.from_chat.is_(True))):
             if operator.user_id not in names:
+                left[operator.user_id] = operator.name
                 session.delete(operator)
         for user_id, name in names.items():
             known = session.get(Operator, user_id)
@@ -100,6 +108,7 @@ def sync_admins(desk: Desk, admins: Sequence[tuple[int, str]]) -> None:
                 )
             elif not known.name:
                 known.name = name
+    give_back_left(desk, left)
 
 
 def say_demoted(desk: Desk) -> None:

@@ -1,24 +1,30 @@
 """What is said to those who write in the operators' chat, and how often to those who may not act.
 
 All of it goes before customers' words, so that operators see at once what they did. So nobody else
-may have the bot talk there as often as they like: a stranger is told one thing, once in a while.
+may have the bot talk there as often as they like: a stranger is told one thing, once in a while in
+each topic, and in a few of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from hashlib import sha256
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import ANONYMOUS_ADMIN
 from desk.flow.composing import TEXT_METHOD, add_delivery, as_reply
 from desk.flow.desk import Desk
 from desk.flow.keys import QUOTES_KEY
-from desk.tables import Conversation, Operator
+from desk.tables import Conversation, DeliveryRow, Operator
 from desk.texts import say
 
 REFUSED_FOR_SECONDS = 600
 """So long what people write in a topic to no effect is answered once: they may be chatting."""
+STRANGERS_NOTICES = 5
+"""In so many topics at most who is no operator is told so meanwhile."""
 
 
 def tell(
@@ -47,8 +53,41 @@ def tell_at_times(
 
 
 def _tell_in_span(session: Session, desk: Desk, key: str, thread_id: int | None, text: str) -> None:
-    span = int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
-    tell_once(session, desk, f"{key}:{span}", thread_id, text)
+    if not _told_lately(session, desk, [key]):
+        tell_once(session, desk, f"{key}:{_span(desk)}", thread_id, text)
+
+
+def _tell_stranger(
+    session: Session, desk: Desk, key: str, thread_id: int | None, text: str
+) -> None:
+    """Tell somebody who is no operator: whoever wrote to several customers would else see nothing
+    below the others, as if these had it."""
+    places = [f"{key}:{number}" for number in range(STRANGERS_NOTICES)]
+    told = _told_lately(session, desk, places)
+    if thread_id in told.values():
+        return
+    free = [place for place in places if place not in told]
+    if free:
+        tell_once(session, desk, f"{free[0]}:{_span(desk)}", thread_id, text)
+
+
+def _told_lately(session: Session, desk: Desk, keys: Sequence[str]) -> dict[str, int | None]:
+    """Which of these were told a short while ago, each with the topic where that was (None for
+    General)."""
+    now, span = desk.clock(), _span(desk)
+    # By whole keys, which are indexed. The span before this one ended a short while ago.
+    whole = {f"{key}:{number}": key for key in keys for number in (span - 1, span)}
+    rows = session.execute(
+        select(DeliveryRow.key, DeliveryRow.payload).where(
+            DeliveryRow.key.in_(whole),
+            DeliveryRow.created_at > now - timedelta(seconds=REFUSED_FOR_SECONDS),
+        )
+    )
+    return {whole[key]: payload.get("message_thread_id") for key, payload in rows}
+
+
+def _span(desk: Desk) -> int:
+    return int(desk.clock().timestamp() // REFUSED_FOR_SECONDS)
 
 
 def tell_once(
@@ -103,14 +142,17 @@ def refuse(
     which may show the `user`.
 
     An operator is told in each topic, and so is who writes anonymously: one id stands for all of
-    these. Anybody else is told in one topic, however many they write in. With `one_for_all` one
-    answer does for all who write.
+    these. Anybody else is told in each of `STRANGERS_NOTICES`, however many they write in. With
+    `one_for_all` one answer does for all who write.
     """
     text = say(why, desk.language, user=str(user_id))
-    what = f"{why}:{0 if one_for_all else user_id}"
+    key = f"told:{why}:{0 if one_for_all else user_id}"
     if user_id == ANONYMOUS_ADMIN or session.get(Operator, user_id) is not None:
-        what += f":{thread_id}"
-    _tell_in_span(session, desk, f"told:{what}", thread_id, text)
+        _tell_in_span(session, desk, f"{key}:{thread_id}", thread_id, text)
+    elif one_for_all:
+        _tell_in_span(session, desk, key, thread_id, text)
+    else:
+        _tell_stranger(session, desk, key, thread_id, text)
 
 
 def refused(session: Session, desk: Desk, user_id: int, thread_id: int | None) -> bool:

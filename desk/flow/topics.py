@@ -15,6 +15,7 @@ from desk.flow.delivering import cancel
 from desk.flow.desk import Desk
 from desk.flow.following import AT_MOST
 from desk.flow.keys import CUSTOMER_KEYS, REPLYING_KEYS
+from desk.flow.names import mark
 from desk.flow.refreshing import refresh_card
 from desk.tables import Customer, DeliveryRow, key_begins
 
@@ -134,10 +135,14 @@ def topic_reopened(desk: Desk, customer_id: int) -> None:
 
 
 def topic_name(desk: Desk, customer_id: int) -> str:
-    """How a customer's topic is called; Telegram takes 1 to 128 characters."""
+    """How a customer's topic is called; Telegram takes 1 to 128 characters. Of two of one name who
+    are with people the topic that is made later says which it is."""
     with desk.store.reading() as session:
         customer = session.get_one(Customer, customer_id)
-        return (customer.name.strip() if _shows(customer.name) else str(customer.chat_id))[:128]
+        if not _shows(customer.name):
+            return str(customer.chat_id)
+        behind = mark(session, customer)
+        return customer.name.strip()[: 128 - len(behind)] + behind
 
 
 def _shows(name: str) -> bool:

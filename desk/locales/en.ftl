@@ -224,6 +224,7 @@ card-closed = outside working hours
 card-bot = the bot answers again
 card-waiting = waiting for a person
 card-taken = taken by { $operator }
+card-released = given back; nobody has it
 card-resolved = resolved by { $operator }
 card-called-off = called off by the customer
 card-quiet =
@@ -234,6 +235,7 @@ card-quiet =
 waiting-reminder = ⏰ { $customer } has been waiting for a person for { $span }.
 waiting-reminder-taken = ⏰ { $customer } has been waiting for a person for { $span }. { $operator } has taken the conversation and not answered yet.
 unanswered-reminder = ⏰ { $customer } wrote { $span } ago and has no reply. { $operator } has the conversation.
+unanswered-reminder-nobodys = ⏰ { $customer } wrote { $span } ago and has no reply. Nobody has the conversation.
 waiting-digest =
     ⏰ { $count ->
         [one] A customer is waiting for a person: { $customer }, for { $span }.
@@ -336,6 +338,36 @@ resolve-written-since = They have written since. Press again to close all the sa
 resolve-written-since-command = They have written since. To close it all the same, write /resolve again.
 resolved-by-command = ✅ Resolved by { $operator }
 taken-by-command = 🙋 { $operator } has them
+released = ↩️ { $operator } has given them back: they wait for any colleague.
+released-answered = ↩️ { $operator } has given them back. They are answered, and nobody has them now.
+released-left = ↩️ { $operator } is no operator any more: they wait for any colleague.
+released-all =
+    ↩️ { $count ->
+        [0] { $operator } has no conversation to give back.
+        [one] { $operator } has given back one conversation, in which { $waiting ->
+            [0] nobody waits.
+           *[other] the customer waits for any colleague: /queue
+        }
+       *[other] { $operator } has given back { $count } conversations; { $waiting ->
+            [0] in none of them anybody waits.
+            [one] in one of them the customer waits for any colleague: /queue
+           *[other] in { $waiting } of them the customer waits for any colleague: /queue
+        }
+    }
+released-all-left =
+    ↩️ { $operator } is no operator any more; { $count ->
+        [one] the one conversation that they had is given back, in which { $waiting ->
+            [0] nobody waits.
+           *[other] the customer waits for any colleague: /queue
+        }
+       *[other] the { $count } conversations that they had are given back; { $waiting ->
+            [0] in none of them anybody waits.
+            [one] in one of them the customer waits for any colleague: /queue
+           *[other] in { $waiting } of them the customer waits for any colleague: /queue
+        }
+    }
+release-theirs = { $operator } has this conversation; nothing was done.
+release-nobodys = Nobody has this conversation: there is nothing to give back.
 already-resolved = This conversation is already resolved.
 already-sent = This answer has already been sent.
 answer-which = Several answers match; press the one to send.
@@ -397,6 +429,7 @@ operator-help =
 
     // or /note, then text – a note for colleagues, which is not sent
     /take – take the conversation of this topic
+    /release – give it back: any colleague may take it; in General, all that you have
     /resolve – close it; the bot answers again
     /answer, then words of its title – send a ready answer; alone it lists them
     /delete, as a reply to what you or a colleague wrote – take it back; so does an edit that makes a note of it
@@ -441,6 +474,7 @@ command-human = Talk to a person
 command-privacy = What becomes of what you write
 command-unknown = { $command } is no command of this bot; nothing was done and nothing was sent. /help lists them.
 command-take = Take the conversation of this topic
+command-release = Give it back to all; in General, all that you have
 command-resolve = Resolve it: the bot answers again
 command-answer = Send a ready answer, by words of its title
 command-note = A note for colleagues, not sent

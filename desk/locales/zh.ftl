@@ -151,12 +151,14 @@ card-closed = 非工作时间
 card-bot = 由机器人继续回复
 card-waiting = 等待人工
 card-taken = { $operator } 已接手
+card-released = 已交回，目前无人负责
 card-resolved = { $operator } 已解决
 card-called-off = 客户已取消
 card-quiet = { $hours } 小时无人发言，已自动关闭
 waiting-reminder = ⏰ { $customer } 等待人工已有 { $span }。
 waiting-reminder-taken = ⏰ { $customer } 等待人工已有 { $span }。{ $operator } 已接手，但尚未回复。
 unanswered-reminder = ⏰ { $customer } 发来消息已有 { $span }，尚未得到回复。该对话由 { $operator } 负责。
+unanswered-reminder-nobodys = ⏰ { $customer } 发来消息已有 { $span }，尚未得到回复。该对话目前无人负责。
 waiting-digest = ⏰ 有 { $count } 位客户在等待人工，其中 { $customer } 等得最久：{ $span }。
 waiting-digest-unanswered =
     ⏰ { $called ->
@@ -226,6 +228,24 @@ resolve-written-since = 客户此后又发来了消息。如仍要结束，请�
 resolve-written-since-command = 客户此后又发来了消息。如仍要结束，请再发送一次 /resolve。
 resolved-by-command = ✅ { $operator } 已解决
 taken-by-command = 🙋 { $operator } 已接手
+released = ↩️ { $operator } 已交回对话：客户在等待任意一位同事。
+released-answered = ↩️ { $operator } 已交回对话。客户已得到回复，目前无人负责。
+released-left = ↩️ { $operator } 不再是客服：客户在等待任意一位同事。
+released-all =
+    ↩️ { $count ->
+        [0] { $operator } 没有可交回的对话。
+       *[other] { $operator } 已交回 { $count } 个对话，{ $waiting ->
+            [0] 其中没有客户在等待。
+           *[other] 其中 { $waiting } 位客户在等待任意一位同事：/queue
+        }
+    }
+released-all-left =
+    ↩️ { $operator } 不再是客服，其负责的 { $count } 个对话已交回，{ $waiting ->
+        [0] 其中没有客户在等待。
+       *[other] 其中 { $waiting } 位客户在等待任意一位同事：/queue
+    }
+release-theirs = 该对话由 { $operator } 负责，未作任何更改。
+release-nobodys = 该对话目前无人负责，无需交回。
 already-resolved = 这个对话已经解决。
 already-sent = 这个答案已经发送过了。
 answer-which = 有多个答案符合，请按下要发送的那个。
@@ -287,6 +307,7 @@ operator-help =
 
     // 或 /note 加文字 – 给同事看的备注，不会发给客户（全角的 ／／ 和 、、 也可以）
     /take – 接手这个话题的对话
+    /release – 交回对话，任何同事都可接手；在 General 中发送则交回您负责的全部对话
     /resolve – 结束对话，机器人重新回答
     /answer 加标题中的词 – 发送现成答案；单独发送则列出全部
     /delete，用来回复您或同事写的消息 – 撤回那条消息；把消息修改成备注也会撤回
@@ -330,6 +351,7 @@ command-human = 联系人工客服
 command-privacy = 您写的内容会如何处理
 command-unknown = { $command } 不是本机器人的命令，未执行任何操作，也未发送。命令列表：/help
 command-take = 接手这个话题的对话
+command-release = 交回对话；在 General 中则交回全部
 command-resolve = 结束对话，机器人重新回答
 command-answer = 按标题中的词发送现成答案
 command-note = 给同事看的备注，不会发给客户

@@ -261,10 +261,11 @@ async def change_topic(request: web.Request) -> web.Response:
 
 
 # Operators' acts take `thread` (a topic's id) and `chat_id` (another group) besides.
+_SEND, _TEXT = "write a message", "{text, reply_to?"
+_DOCUMENT = "multipart file, caption | {name?, caption?, data_base64?}"
 _ACTS = (
-    ("send", send, "write a message", "{text, reply_to?} -> message"),
     ("photo", send_file, "send a photo", "multipart file, caption | {caption?, data_base64?}"),
-    ("document", send_file, "send a document", "multipart file | {name?, data_base64?}"),
+    ("document", send_file, "send a document", _DOCUMENT),
     ("voice", send_file, "send a voice message", "{data_base64?}"),
     ("other", send_other, "send a sticker, location or contact", "{kind}"),
     ("edit", edit, "edit one's message", "{message_id, text}"),
@@ -281,10 +282,12 @@ ROUTES = [
     Route("POST", _CUSTOMER + "/start", start, "send /start", "{payload?}"),
     Route("POST", _CUSTOMER + "/block", block, "block the bot"),
     Route("POST", _CUSTOMER + "/unblock", block, "unblock the bot"),
+    Route("POST", _CUSTOMER + "/send", send, f"customer: {_SEND}", _TEXT + ", start?} -> message"),
     *(Route("POST", f"{_CUSTOMER}/{n}", h, f"customer: {p}", t) for n, h, p, t in _ACTS),
     Route("GET", "/sim/operators", list_operators, "list operators"),
     Route("POST", "/sim/operators", add_operator, "add an operator", _NEW + ", status?}"),
     Route("POST", _OPERATOR + "/leave", remove_operator, "leave the group"),
+    Route("POST", _OPERATOR + "/send", send, f"operator: {_SEND}", _TEXT + "} -> message"),
     *(
         Route(
             "POST",

@@ -135,6 +135,22 @@ async def test_take_and_resolve_work_as_commands_in_the_topic(
     assert rows.all(Conversation)[0].state is ConversationState.RESOLVED
 
 
+async def test_release_gives_back_a_topics_conversation_or_in_general_all_of_the_writers(
+    bot: Running, world: World, decider: Decider, rows: Rows
+) -> None:
+    card = await card_of(world, decider, await world.customer(), "outrageous")
+    thread = card["message_thread_id"]
+    for where, answer in ((thread, "Olga has given them back"), (None, "given back one")):
+        await world.write_topic(thread, "/take")
+        await rows.until(Conversation, state=ConversationState.HUMAN)
+        command = await world.write_topic(where, "/release")
+        (told,) = await world.said(OPERATORS_CHAT, answer)
+        assert told["reply_to_message"]["message_id"] == command["message_id"]
+        (conversation,) = rows.all(Conversation)
+        assert (conversation.state, conversation.operator_id) == (ConversationState.WAITING, None)
+    await world.said(OPERATORS_CHAT, "waiting for a person")
+
+
 async def change_topic(world: World, card: dict[str, Any], act: str, operator: int = OLGA) -> None:
     await world.ask("POST", f"operators/{operator}/topics/{card['message_thread_id']}/{act}", {})
 
@@ -249,7 +265,7 @@ async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_
         scope[0]: [command["command"] for command in commands]
         for scope, commands in simulator.world.bots[0].commands.items()
     }
-    operators = ["take", "resolve", "answer", "note", "delete", "ban", "unban"]
+    operators = ["take", "release", "resolve", "answer", "note", "delete", "ban", "unban"]
     operators += ["queue", "report", "retrain", "help", "id"]
     assert listed[f"chat:{OPERATORS_CHAT}"] == operators
     assert listed["all_private_chats"] == ["start", "help", "human", "privacy"]

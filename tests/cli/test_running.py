@@ -20,10 +20,12 @@ from classifier import registry
 from cli import rundir
 from cli.simulated import Simulator
 from cli.up import first_question, quoted
+from desk.domain import ConversationState
+from desk.flow.desk import Desk
 from desk.heartbeat import age
 from desk.pack import load
 from desk.store import Store
-from desk.tables import Customer, DecisionRow
+from desk.tables import Conversation, Customer, DecisionRow
 from tests.classifier.tiny import misfit
 from tests.cli.conftest import (
     ANSWER,
@@ -118,6 +120,26 @@ def test_an_id_that_no_person_has_makes_no_operator(shared: Place, id_: str) -> 
     assert refused.code == 2
     assert "user_id" in refused.err.lower()
     assert shared.run("operators", "list").out == before
+
+
+def test_to_remove_an_operator_says_how_many_conversations_are_given_back(
+    desk: Desk, frontdesk: Command
+) -> None:
+    assert frontdesk("operators", "add", "9003", "--name", "Sam").code == 0
+    with desk.store.writing() as session:
+        customer = Customer(chat_id=501, name="Ana")
+        session.add(customer)
+        session.flush()
+        state = ConversationState.HUMAN
+        session.add(Conversation(customer_id=customer.id, state=state, operator_id=9003))
+    result = frontdesk("operators", "remove", "9003")
+    assert result.code == 0, result.err
+    assert result.out == (
+        "9003 is no operator any more.\n"
+        "Conversations that are given back: 1; customers who wait in them for any colleague: 0.\n"
+    )
+    assert frontdesk("operators", "add", "9003").code == 0
+    assert "given back" not in frontdesk("operators", "remove", "9003").out
 
 
 def test_up_registers_the_simulated_operators(shared: Place) -> None:

@@ -138,6 +138,22 @@ def test_one_that_still_waits_goes_out_without_their_name(reminded: Stage) -> No
     assert "⏰ 2 customers are waiting for a person. … has waited longest: 11 hours." in sent
 
 
+@pytest.mark.parametrize("username", ["umbrielle_q", None])
+def test_so_it_does_without_what_told_them_from_another_of_that_name(
+    stage: Stage, clock: Clock, username: str | None
+) -> None:
+    clock.set(datetime(2026, 3, 3, 22, 0, tzinfo=UTC))
+    for person in (replace(UMA, username=username), replace(BEN, name=UMA.name)):
+        customers.asked_for_person(stage.desk, uma_says(stage, "/human"), person, "/human")
+        clock.move(seconds=1)
+    clock.set(datetime(2026, 3, 4, 9, 0, tzinfo=UTC))
+    assert reminding.announce(stage.desk)
+    assert f"{UMA.name} · " in stage.told()[-1]
+    erasing.erase(stage.desk, stage.customer(UMA).id, force=True)
+    sent = [row.payload.get("text", "") for row in stage.send_all()]
+    assert "⏰ 2 customers are waiting for a person. … has waited longest: 11 hours." in sent
+
+
 @pytest.mark.parametrize("now", ["Called anew", "wait", "Umbriel"])
 def test_one_that_still_waits_names_them_no_more_by_what_they_were_called_before(
     reminded: Stage, now: str

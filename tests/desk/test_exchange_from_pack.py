@@ -103,6 +103,8 @@ def test_a_pack_of_another_language_takes_none_and_a_wrong_name_is_told(
         merge.plan(pack_folder, taken("danger"))
     with pytest.raises(ExchangeError, match="no intent 'dangr'; did you mean danger"):
         taken("dangr")
+    with pytest.raises(ExchangeError, match="no intent 'nothere'; it has order_status, "):
+        taken("nothere")
     with pytest.raises(ExchangeError, match="--only talk_to_person,complaint,danger,crisis"):
         taken()
 

@@ -231,6 +231,16 @@ def test_the_longest_names_fit_into_a_message(stage: Stage, clock: Clock) -> Non
     assert length(plain(text)) <= LIMIT - 2 * SHOWN * (TITLE - len(ABOUT) + len("🚨 "))
 
 
+def test_of_two_of_one_name_each_line_says_which_it_is(stage: Stage) -> None:
+    call(stage, Person(6004711, "Alex", "alex_one"), 77)
+    call(stage, Person(6004712, "Alex"))
+    call(stage, ANA)
+    text = plain(queue(stage))
+    assert "• Alex · @\u2060alex_one · Make a complaint" in text, "it notifies nobody"
+    assert "• Alex · …4712 · Make a complaint" in text
+    assert "• Ana · Make a complaint" in text
+
+
 def test_a_name_leads_nowhere_without_a_topic_in_this_chat(stage: Stage) -> None:
     call(stage, ANA, 77)
     assert "• Ana · Make a complaint – a minute" in overview(

@@ -220,11 +220,15 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         (_swap("menu: [", "menu: [" + "refund, " * 6), "menu: at most 8 fit here"),
         (
             _swap("    thumbs: false", "    thumbs: false\n  Greeting 2:\n    title: {en: Hi}"),
-            "intents.Greeting 2: a name has a-z, 0-9 and _ only",
+            "intents.Greeting 2: a name has a-z, 0-9 and _ only, a letter first",
+        ),
+        (
+            _swap("    thumbs: false", "    thumbs: false\n  2fa_help:\n    title: {en: Hi}"),
+            "intents.2fa_help: a name has a-z, 0-9 and _ only, a letter first",
         ),
         (
             _swap("    thumbs: false", '    thumbs: false\n  "ending\\n":\n    title: {en: Hi}'),
-            ": a name has a-z, 0-9 and _ only",
+            ": a name has a-z, 0-9 and _ only, a letter first",
         ),
         (_swap("menu:", "a: &a {b: *a}\nmenu:"), "the alias *a stands within itself (line"),
         (
@@ -406,7 +410,7 @@ def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, text: str) -> None:
         ),
         (
             _reply("Ask it: {title: {en: A}, text: {en: B}}"),
-            "replies.Ask it: a name has a-z, 0-9 and _ only, and at most 40 characters (line 58)",
+            "replies.Ask it: a name has a-z, 0-9 and _ only, a letter first, and at most 40",
         ),
         (
             _reply("a: {title: {en: A}, text: {zh: B}}"),

@@ -177,6 +177,21 @@ def test_who_was_taken_without_a_word_is_brought_to_mind_with_who_has_them(
     assert reminding.announce(stage.desk), "nor are they forgotten when the desk opens"
 
 
+def test_of_two_of_one_name_a_reminder_says_which_it_is(stage: Stage, clock: Clock) -> None:
+    alex = [Person(5034711, "Alex", "alex_one"), Person(5044712, "Alex")]
+    for person in alex:
+        call(stage, person)
+    clock.move(minutes=16)
+    assert reminding.remind(stage.desk) == 2
+    assert [text.partition(" has been")[0] for text in texts(stage)] == [
+        "⏰ Alex · @\u2060alex_one",
+        "⏰ Alex · …4712",
+    ]
+    clock.set(TUESDAY_TEN.replace(day=4, hour=9))
+    assert reminding.announce(stage.desk)
+    assert "Alex · @\u2060alex_one has waited longest" in texts(stage)[-1]
+
+
 def test_who_was_away_in_between_is_brought_to_mind_again_once_a_call(
     stage: Stage, clock: Clock
 ) -> None:

@@ -109,6 +109,29 @@ def test_a_topic_has_the_customers_name_or_number(stage: Stage) -> None:
     assert topics.topic_name(stage.desk, stage.customer(long).id) == "x" * 128
 
 
+def test_the_topic_of_one_of_a_name_that_another_with_people_has_says_which(stage: Stage) -> None:
+    alex = [
+        Person(chat_id=5034711, name="Alex", username="alex_one"),
+        Person(chat_id=5044712, name="Alex"),
+        Person(chat_id=5054713, name="A" * 200),
+        Person(chat_id=5064714, name="A" * 200),
+    ]
+
+    def names() -> list[str]:
+        return [topics.topic_name(stage.desk, stage.customer(each).id) for each in alex]
+
+    for person in alex:
+        stage.ask("where is my order", person)
+    assert names() == ["Alex", "Alex", "A" * 128, "A" * 128], "all are with the bot"
+    for person in alex:
+        stage.ask("you are rude", person, intent="complaint")
+    long = "A" * (128 - len(" · …4713"))
+    assert names() == ["Alex · @alex_one", "Alex · …4712", f"{long} · …4713", f"{long} · …4714"]
+    stage.topic(alex[0])
+    stage.resolve()
+    assert names()[1] == "Alex"
+
+
 @pytest.mark.parametrize("name", ["\u2800", "\u200b", "\u3164\u3164", "\xad \u2060", "\ufffe"])
 def test_a_topic_of_one_whose_name_shows_nothing_has_the_number(stage: Stage, name: str) -> None:
     stage.write("hi", Person(chat_id=503, name=name))

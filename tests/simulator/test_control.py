@@ -13,6 +13,12 @@ from simulator.app import Simulator
 from .conftest import GROUP, OLGA, OMAR, Bot, Control
 
 
+async def test_the_index_says_what_a_customers_text_and_file_may_have(control: Control) -> None:
+    takes = {route["path"]: route["takes"] for route in (await control.get(""))["routes"]}
+    assert takes["/sim/customers/{user}/send"] == "{text, reply_to?, start?} -> message"
+    assert "{name?, caption?, data_base64?}" in takes["/sim/customers/{user}/document"]
+
+
 async def test_the_index_lists_every_route(simulator: Simulator, control: Control) -> None:
     index = await control.get("")
     listed = {(route["method"], route["path"]) for route in index["routes"]}
