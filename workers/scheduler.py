@@ -259,11 +259,20 @@ class Scheduler:
         log.info("run.ordered", run=run_id, by=runs.NIGHTLY)
 
     def remind(self) -> None:
-        """Operators hear of customers who wait for a person: too long, or since before opening."""
-        announced = reminding.announce(self._desk)
+        """Operators hear of customers who wait for a person: too long, still, since before opening,
+        or shortly before closing."""
+        opening = reminding.announce(self._desk)
         reminded = reminding.remind(self._desk)
-        if announced or reminded:
-            log.info("operators.reminded", conversations=reminded, opening=announced)
+        again = reminding.repeat(self._desk)
+        closing = reminding.announce_closing(self._desk)
+        if opening or reminded or again or closing:
+            log.info(
+                "operators.reminded",
+                conversations=reminded,
+                opening=opening,
+                again=again,
+                closing=closing,
+            )
             self._wake_sender()
 
     def close_quiet(self) -> None:

@@ -112,11 +112,11 @@ def _found(pack: Pack, rule: str, intent: str | None) -> tuple[str, Text] | None
 
 def added(desk: Desk, conversation: Conversation, language: str) -> str | None:
     """What a customer hears who writes once more while the desk is closed: when it is back. Once
-    until then, and not while they remember what they were promised; None where there is nothing
-    (more) to say. It counts as said from then on.
+    until then, and not while they remember what they were promised, if they were; None where there
+    is nothing (more) to say. It counts as said from then on.
     """
     called_at, opening = conversation.escalated_at, next_opening(desk)
-    if called_at is None or opening is None or desk.clock() - called_at < SOON:
+    if opening is None or (called_at is not None and desk.clock() - called_at < SOON):
         return None
     if _back(opening) in conversation.said_once:
         return None

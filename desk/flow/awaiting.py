@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -112,6 +113,17 @@ def has_word_since(session: Session, conversation: Conversation, moment: datetim
         .exists()
     )
     return _holds(session, conversation, word)
+
+
+def spoke_since(session: Session, conversations: Collection[int], moment: datetime) -> set[int]:
+    """In which of these conversations, by id, a person has said a word to the customer since then;
+    all are asked about at once."""
+    words = select(_replied.conversation_id).where(
+        _replied.conversation_id.in_(conversations),
+        _replied.created_at > moment,
+        is_word_of_operator(_replied),
+    )
+    return set(session.scalars(words))
 
 
 def wants_reply(session: Session, pack: Pack, conversation: Conversation) -> bool:

@@ -21,7 +21,7 @@ from desk.flow.choosing import replied
 from desk.flow.composing import customer_text
 from desk.flow.conversations import begin_attempt, enter, find_open, first_pending
 from desk.flow.desk import Desk, who_answers
-from desk.flow.handoff import call_person, copy_file, say_added, was_just_said
+from desk.flow.handoff import call_person, copy_file, left_alone, say_added, was_just_said
 from desk.flow.intake import claim, forget
 from desk.flow.keys import NOT_CALLED_OFF_KEY, START_KEY
 from desk.flow.leaving import came_back, left
@@ -422,7 +422,8 @@ def sent_file(
             # Called already, and each picture of an album comes as an update of its own.
             leave_to_person(session, desk, conversation, message)
             if not gesture:
-                say_added(session, desk, customer, conversation, message)
+                alone = left_alone(session, desk, [conversation])
+                say_added(session, desk, customer, conversation, message, alone=alone)
         show_undecided(session, desk, customer, conversation)
         if message.links and not calls:
             # The copy alone would show the words before them.

@@ -33,7 +33,7 @@ from desk.flow.card_history import HISTORY
 from desk.flow.cards import is_shown, post_message
 from desk.flow.conversations import HAS_DECISION, begin_attempt, is_kept_edit
 from desk.flow.desk import Desk, who_answers
-from desk.flow.handoff import call_person, say_added
+from desk.flow.handoff import call_person, left_alone, say_added
 from desk.flow.noting import counted, decided
 from desk.flow.refreshing import refresh_card, refresh_post
 from desk.policy import LATE, closes, decide_continued, in_doubt, is_negative
@@ -504,6 +504,9 @@ def _apply(
     # Nobody is offered a button that would say no.
     ends = [case for case in cases if case.message.id in closing]
     free = may_call_off(session, desk, [case.conversation for case in ends])
+    alone = left_alone(
+        session, desk, [case.conversation for case in cases if case.message.id not in closing]
+    )
     for (message, conversation, customer), decision in zip(cases, decisions, strict=True):
         parties = (session, desk, customer, conversation, message)
         shown = is_shown(session, message)
@@ -520,7 +523,7 @@ def _apply(
                 post_message(*parties)
                 if decision.intent is not None:
                     priority.announce(session, desk, customer, conversation, decision.intent)
-                say_added(*parties, closing=conversation.id in free)
+                say_added(*parties, alone=alone, closing=conversation.id in free)
         if shown:
             refresh_post(*parties)
         _write_whole(conversation, *_CHANGED_BY_DECISIONS)

@@ -10,7 +10,7 @@ from desk.flow.bans import is_banned
 from desk.flow.cards import post_message
 from desk.flow.conversations import enter
 from desk.flow.desk import Desk, who_answers
-from desk.flow.handoff import call_person, say_added
+from desk.flow.handoff import call_person, left_alone, say_added
 from desk.flow.intake import claim
 from desk.flow.passing_on import held_back, say_nothing, show_undecided, store_message
 from desk.policy import FORWARDED
@@ -46,4 +46,5 @@ def forwarded(
         say_nothing(session, desk, message, FORWARDED)
         session.flush()
         post_message(session, desk, customer, conversation, message)
-        say_added(session, desk, customer, conversation, message)
+        alone = left_alone(session, desk, [conversation])
+        say_added(session, desk, customer, conversation, message, alone=alone)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -9,6 +12,7 @@ from desk import metrics
 from desk.domain import Action, Author, ConversationState, DeliveryState, MessageState
 from desk.flow import priority
 from desk.flow.advising import SOON, added, advice, hears_when_back, still_coming
+from desk.flow.awaiting import spoke_since
 from desk.flow.calling_off import call_off_button
 from desk.flow.cards import LIMIT, post_card, post_message
 from desk.flow.composing import add_delivery, customer_text, has_delivery, operators_text
@@ -17,7 +21,7 @@ from desk.flow.desk import Desk, who_answers
 from desk.flow.keys import ADDED_KEY, CARD_KEY, FILE_KEY, HANDOVER_KEY, POST_KEY
 from desk.flow.names import operator_name
 from desk.flow.noting import counted, decided, happened
-from desk.flow.promising import handover_text, waiting_text
+from desk.flow.promising import handover_text, next_opening, waiting_text
 from desk.flow.refreshing import refresh_card
 from desk.flow.settling import settle, unread_changes
 from desk.flow.wording import language_of
@@ -51,6 +55,8 @@ FIRST_WORDS = {
     FORWARDED: "handover-forwarded",
 }
 """With which text the call for a person by a rule begins."""
+SPOKE_LATELY = timedelta(minutes=30)
+"""So long after a person's word they may say another, though the desk is closed."""
 
 
 def call_person(
@@ -151,6 +157,17 @@ def copy_file(
     )
 
 
+def left_alone(
+    session: Session, desk: Desk, conversations: Sequence[Conversation]
+) -> Collection[int]:
+    """Which of these conversations, by id, a person has who is not there: the desk is closed, and
+    nobody has spoken in it a short while ago. Asked of all at once: a batch may have many."""
+    in_hand = {each.id for each in conversations if each.state is ConversationState.HUMAN}
+    if not in_hand or next_opening(desk) is None:
+        return set()
+    return in_hand - spoke_since(session, in_hand, desk.clock() - SPOKE_LATELY)
+
+
 def say_added(
     session: Session,
     desk: Desk,
@@ -158,20 +175,32 @@ def say_added(
     conversation: Conversation,
     message: Message,
     *,
+    alone: Collection[int],
     closing: bool = False,
 ) -> None:
-    """Tell a customer who waits, and writes while nobody is there, that it was seen; or, where it
-    is `closing` words, by one who may call that off, that somebody comes all the same."""
-    if conversation.state is not ConversationState.WAITING:
+    """Tell a customer who waits, and writes while nobody is there, that it was seen; so, too, where
+    whoever has the conversation has left it `alone`. Or, where it is `closing` words, by one who
+    may call that off, that somebody comes all the same."""
+    waits = conversation.state is ConversationState.WAITING
+    if not waits and conversation.id not in alone:
         return
     language = language_of(desk, customer)
     text = added(desk, conversation, language)
-    buttons = call_off_button(desk, customer, conversation)
+    buttons = call_off_button(desk, customer, conversation) if waits else ()
     if text is None and closing and buttons:
         text = still_coming(conversation, language)
     if text is not None:
-        key = f"{ADDED_KEY}{message.id}"
-        customer_text(session, desk, key, customer, conversation, text, buttons, message=message)
+        customer_text(
+            session,
+            desk,
+            f"{ADDED_KEY}{message.id}",
+            customer,
+            conversation,
+            text,
+            buttons,
+            message=message,
+            from_bot=waits,  # else void where a person has the conversation
+        )
 
 
 def told(

@@ -62,7 +62,9 @@ REMIND_KEY = "remind:"
 """Reminders; of one who waits, or of many at once."""
 OPENED_KEY = "opened:"
 """Who has waited when the desk opens."""
-DIGEST_KEYS = (OPENED_KEY, REMIND_KEY)
+AGAIN_KEY, CLOSING_KEY = "again:", "closing:"
+"""Who waits on though operators were reminded, and who waits when the desk is about to close."""
+DIGEST_KEYS = (OPENED_KEY, REMIND_KEY, AGAIN_KEY, CLOSING_KEY)
 """What tells everybody who has waited longest."""
 PRIORITY_KEY = "priority:"
 """What everybody is told of a call that can't wait; the conversation's id follows, the intent, and

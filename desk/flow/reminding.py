@@ -4,9 +4,10 @@ long, and that operators are reminded."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -15,7 +16,7 @@ from desk.domain import ConversationState
 from desk.flow.awaiting import IS_CALLED, first_unanswered, unanswered_since
 from desk.flow.composing import has_delivery, operators_text
 from desk.flow.desk import Desk
-from desk.flow.keys import OPENED_KEY, REMIND_KEY, UNANSWERED_KEY
+from desk.flow.keys import AGAIN_KEY, CLOSING_KEY, OPENED_KEY, REMIND_KEY, UNANSWERED_KEY
 from desk.flow.names import linked, mark, operator_name
 from desk.flow.priority import is_first, topics
 from desk.flow.wording import intent_title
@@ -23,12 +24,17 @@ from desk.inert import inert
 from desk.tables import Conversation, Customer, Message
 from desk.telegram_html import escaped as html
 from desk.texts import say
-from desk.times import span
+from desk.times import clock, span
 
 SINGLE_REMINDERS = 5
 """When more are due at once, one digest stands for all: the group takes 20 messages a minute."""
 MOST = 1000
 """No more than that of each kind are reminded of at once; the others follow a second later."""
+AGAIN_EVERY = timedelta(hours=1)
+"""So often at most everybody is told again of who waits on."""
+CLOSING_SOON = timedelta(minutes=30)
+"""So long before the desk closes everybody is told who waits."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 WAITING = (
     select(Conversation)
@@ -43,7 +49,7 @@ CALLED = WAITING.with_only_columns(Conversation.id, Conversation.escalated_at)
 _NOT_REMINDED = or_(
     Conversation.reminded_at.is_(None), Conversation.reminded_at <= Conversation.escalated_at
 )
-_LAST_REMINDER = func.coalesce(Conversation.reminded_at, datetime(1970, 1, 1, tzinfo=UTC))
+_LAST_REMINDER = func.coalesce(Conversation.reminded_at, _EPOCH)
 """When it was, in any case: what is compared with it takes a look at messages, and so only one."""
 
 
@@ -94,8 +100,8 @@ def remind(desk: Desk) -> int:
     """Remind the operators of each customer who has waited longer than the SLA, once a call; and
     of each who has waited so long for the next word of the person they have, once until that comes.
 
-    In the customer's topic, or where more than `SINGLE_REMINDERS` are due at once, of all of them
-    in General. Nobody is reminded outside the hours. Returns of how many it was.
+    In the customer's topic, or where more than `SINGLE_REMINDERS` are due at once, by one digest in
+    General of all who wait. Nobody is reminded outside the hours. Returns of how many it was.
     """
     if desk.operator_chat_id is None or not desk.pack.hours.open_at(desk.clock()):
         return 0
@@ -110,9 +116,7 @@ def remind(desk: Desk) -> int:
         for waits in late:
             waits.conversation.reminded_at = desk.clock()
         if len(late) > SINGLE_REMINDERS:
-            unanswered_too = sum(waits.unanswered for waits in late)
-            counts = len(late) - unanswered_too, unanswered_too, sum(each.urgent for each in late)
-            _post_digest(session, desk, _key(desk, late[0].conversation), *counts, late[0])
+            _post_digest(session, desk, _key(desk, late[0].conversation), *_all(desk))
         else:
             for waits in late:
                 _post_reminder(session, desk, waits)
@@ -127,38 +131,79 @@ def announce(desk: Desk) -> bool:
     opened = desk.pack.hours.opened(desk.clock())
     if desk.operator_chat_id is None or opened is None:
         return False
-    key = f"{OPENED_KEY}{opened.timestamp():.0f}"
     called = WAITING.where(Conversation.escalated_at < opened)
     unanswered = _unanswered(desk).where(
         unanswered_since(desk.pack) < opened,
         # Who was taken since is in hand.
         Conversation.taken_at < opened,
     )
+    return _tell_everybody(desk, f"{OPENED_KEY}{opened.timestamp():.0f}", called, unanswered)
+
+
+def repeat(desk: Desk) -> bool:
+    """While somebody waits on of whom the operators were reminded: tell everybody again who waits,
+    every hour since the desk has opened, or each SLA where that is longer. (Half of that after the
+    reminder at the soonest.) Says whether there was something to tell.
+
+    When it opens and shortly before it closes they are told anyway.
+    """
+    hours, now = desk.pack.hours, desk.clock()
+    if desk.operator_chat_id is None or not hours.open_at(now) or _closing_soon(desk) is not None:
+        return False
+    every = max(AGAIN_EVERY, timedelta(minutes=desk.pack.sla.first_reply_minutes))
+    opened = hours.opened(now)
+    begins = opened or _EPOCH
+    turn = begins + (now - begins) // every * every
+    if turn == opened:
+        return False
+    key, reminded = f"{AGAIN_KEY}{turn.timestamp():.0f}", Conversation.reminded_at
+    before = reminded <= turn - every / 2
     with desk.store.reading() as session:
         if has_delivery(session, key):
             return False
-        counts = _count(session, called), _count(session, unanswered)
-        is_urgent = is_first(desk.pack)
-        urgent = sum(_count(session, each.where(is_urgent)) for each in (called, unanswered))
-    if not any(counts):
-        return False
-    with desk.store.writing() as session:
-        first = [
-            _Waits(conversation, customer, _since(conversation), False, urgent)
-            for conversation, customer, urgent in session.execute(
-                _first(desk, called, Conversation.escalated_at.expression)
-            )
-        ]
-        first += [
-            _Waits(conversation, customer, since, True, urgent)
-            for conversation, since, customer, urgent in session.execute(
-                _first(desk, unanswered, unanswered_since(desk.pack))
-            )
-        ]
-        if not first:
+        called = CALLED.where(before, reminded > Conversation.escalated_at).limit(1)
+        waits_on = session.execute(called).first() is not None
+        if not waits_on and not late_replies(session, desk, before, ~_reply_not_reminded(desk)):
             return False
-        _post_digest(session, desk, key, *counts, urgent, min(first, key=_named_first))
-    return True
+    return _tell_everybody(desk, key, *_all(desk))
+
+
+def announce_closing(desk: Desk) -> bool:
+    """Shortly before the desk closes: tell the operators, once, who waits.
+
+    Says whether there was something to tell.
+    """
+    closing = _closing_soon(desk)
+    if desk.operator_chat_id is None or closing is None:
+        return False
+    key = f"{CLOSING_KEY}{closing.timestamp():.0f}"
+    return _tell_everybody(desk, key, *_all(desk), closing)
+
+
+def _closing_soon(desk: Desk) -> datetime | None:
+    """When the desk closes, if that is soon."""
+    closing = desk.pack.hours.closing(desk.clock())
+    return closing if closing is not None and closing - desk.clock() <= CLOSING_SOON else None
+
+
+def _tell_everybody(
+    desk: Desk,
+    key: str,
+    called: Select[Conversation],
+    unanswered: Select[Conversation, datetime],
+    closing: datetime | None = None,
+) -> bool:
+    """Post a digest of these in General, once; says whether there was something to tell."""
+    with desk.store.reading() as session:
+        if has_delivery(session, key) or not (_any(session, called) or _any(session, unanswered)):
+            return False
+    with desk.store.writing() as session:
+        return _post_digest(session, desk, key, called, unanswered, closing)
+
+
+def _all(desk: Desk) -> tuple[Select[Conversation], Select[Conversation, datetime]]:
+    """The conversations that wait for a person's word, and those that wait for a next one."""
+    return WAITING, _unanswered(desk).where(unanswered_since(desk.pack).is_not(None))
 
 
 def _unanswered(desk: Desk) -> Select[Conversation, datetime]:
@@ -190,6 +235,10 @@ def _first(
 def _reply_not_reminded(desk: Desk) -> ColumnElement[bool]:
     """Whether a customer has no reply, of which nobody was reminded."""
     return unanswered_since(desk.pack) >= _LAST_REMINDER
+
+
+def _any(session: Session, rows: Select[*tuple[Any, ...]]) -> bool:
+    return session.execute(rows.order_by(None).limit(1)).first() is not None
 
 
 def _count(session: Session, rows: Select[*tuple[Any, ...]]) -> int:
@@ -271,25 +320,51 @@ def _post_reminder(session: Session, desk: Desk, waits: _Waits) -> None:
 
 
 def _post_digest(
-    session: Session, desk: Desk, key: str, called: int, unanswered: int, urgent: int, first: _Waits
-) -> None:
-    """Tell everybody how many wait for a person, and how many for the next word of theirs; `first`
-    is named: of the `urgent`, if there are any, who has waited longest."""
-    name = "waiting-digest-unanswered" if unanswered else "waiting-digest"
-    topic = topics(session, desk.pack, [first.conversation.id]).get(first.conversation.id, "")
+    session: Session,
+    desk: Desk,
+    key: str,
+    called: Select[Conversation],
+    unanswered: Select[Conversation, datetime],
+    closing: datetime | None = None,
+) -> bool:
+    """Tell everybody how many wait for a person, and how many for the next word of theirs, and
+    before the desk's `closing` when that is. Named is, of those with what can't wait, if there are
+    any, who has waited longest. Says whether there was anybody."""
+    first = [
+        _Waits(conversation, customer, _since(conversation), False, urgent)
+        for conversation, customer, urgent in session.execute(
+            _first(desk, called, Conversation.escalated_at.expression)
+        )
+    ]
+    first += [
+        _Waits(conversation, customer, since, True, urgent)
+        for conversation, since, customer, urgent in session.execute(
+            _first(desk, unanswered, unanswered_since(desk.pack))
+        )
+    ]
+    if not first:
+        return False
+    named, is_urgent = min(first, key=_named_first), is_first(desk.pack)
+    counts = _count(session, called), _count(session, unanswered)
+    name = "waiting-digest-unanswered" if counts[1] else "waiting-digest"
+    topic = topics(session, desk.pack, [named.conversation.id]).get(named.conversation.id, "")
     text = say(
-        "waiting-digest-priority" if first.urgent else name,
+        "waiting-digest-priority" if named.urgent else name,
         desk.language,
-        count=called + unanswered,
-        called=called,
-        unanswered=unanswered,
-        urgent=urgent,
-        customer=linked(desk, first.customer, mark(session, first.customer)),
+        count=sum(counts),
+        called=counts[0],
+        unanswered=counts[1],
+        urgent=sum(_count(session, each.where(is_urgent)) for each in (called, unanswered)),
+        customer=linked(desk, named.customer, mark(session, named.customer)),
         title=html(intent_title(desk, topic, desk.language)),
-        span=_waited(desk, first),
+        span=_waited(desk, named),
     )
+    if closing is not None:
+        local = closing.astimezone(ZoneInfo(desk.pack.hours.timezone))
+        text = f"{text} {say('digest-closing', desk.language, time=clock(local))}"
     # Its conversation, which it names, though it goes to no topic.
-    operators_text(session, desk, key, text, conversation=first.conversation)
+    operators_text(session, desk, key, text, conversation=named.conversation)
+    return True
 
 
 def taken_by(session: Session, conversation: Conversation) -> str | None:

@@ -254,6 +254,7 @@ waiting-digest-priority =
         [one] { $customer } is waiting with what can't wait: “{ $title }”, for { $span }.
        *[other] { $count } customers are waiting, { $urgent } of them with what can't wait. First of these: { $customer }, “{ $title }”, for { $span }. The others: /queue
     }
+digest-closing = The desk closes at { $time }.
 priority-call = { $customer }: { $title }
 digest-erased = This was about customers who waited. The one who was named here is erased.
 queue-waiting =

@@ -170,6 +170,7 @@ waiting-digest-priority =
         [1] { $customer } 在等待，事情紧急：“{ $title }”，已等 { $span }。
        *[other] 有 { $count } 位客户在等待，其中 { $urgent } 位事情紧急。紧急客户中等得最久的是 { $customer }，“{ $title }”，已等 { $span }。其余请看：/queue
     }
+digest-closing = 团队将于 { $time } 下班。
 priority-call = { $customer }：{ $title }
 digest-erased = 这里曾提醒有客户在等待。其中提到姓名的客户已被删除。
 queue-waiting =

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from desk.domain import Action, ConversationState, Person
+from desk.domain import Action, ConversationState, DeliveryState, Person
 from desk.flow import customers, deciding, operators
 from desk.flow.advising import SOON
 from desk.flow.cards import LIMIT
@@ -288,10 +288,13 @@ def test_who_heard_it_when_the_person_was_called_does_not_hear_it_while_they_wai
 
 
 @pytest.mark.parametrize("priority", [False, True], ids=["", "cannot wait"])
-@pytest.mark.parametrize("state", ["bot", "waiting", "human"])
+@pytest.mark.parametrize("state", ["bot", "waiting", "human", "human, closed"])
 def test_a_batch_takes_no_more_statements_for_more_who_wait(
-    advised: Stage, state: str, priority: bool
+    advised: Stage, clock: Clock, state: str, priority: bool
 ) -> None:
+    in_hand, closed = state.startswith("human"), state.endswith("closed")
+    if closed:
+        clock.set(SATURDAY)
     pack = with_words(advised.desk.pack, "complaint", priority=priority)
     advised.desk = replace(advised.desk, pack=pack)
 
@@ -300,15 +303,19 @@ def test_a_batch_takes_no_more_statements_for_more_who_wait(
         for person in people:
             if state != "bot":
                 customers.asked_for_person(advised.desk, advised.update(), person, "/human")
-            if state == "human":
+            if in_hand:
                 advised.topic(person, person.chat_id)
                 operators.took(advised.desk, advised.update(), OSCAR, person.chat_id)
+        if closed:
+            clock.move(hours=1)
+        for person in people:
             job = advised.write("my roses burn", person)
             assert job is not None
             jobs.append((job, predict("my roses burn", "complaint")))
         said = statements(advised, lambda: advised.decide(*jobs))
-        if state != "human":  # to whom the bot says nothing
-            assert all(advised.heard(person)[-1].startswith("Put it out") for person in people)
+        if closed or not in_hand:  # else the bot says nothing
+            says = "Added to" if closed else "Put it out"
+            assert all(advised.heard(person)[-1].startswith(says) for person in people)
         return len(said)
 
     one, *others = (replace(ANA, chat_id=700 + place) for place in range(9))
@@ -509,6 +516,48 @@ def test_who_has_just_heard_when_the_desk_is_back_does_not_hear_it_with_the_next
     advised.ask("they burn!!", intent="complaint")
     assert len(advised.heard()) == 2
     assert BACK in advised.heard()[1]
+
+
+def test_whose_colleague_has_gone_home_hears_once_when_the_desk_is_back(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY.replace(day=6, hour=17))
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    stage.topic()
+    operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.ask("hello?")
+    stage.send_all()
+    heard = len(stage.heard())
+    clock.set(SATURDAY)
+    stage.ask("hello?")
+    stage.ask("anybody?")
+    customers.sent_file(stage.desk, stage.update(), ANA, 55, "[photo]")
+    assert stage.heard()[heard:] == [f"Added to your message. {BACK}."]
+    stage.send_all()
+    row = stage.deliveries(ANA.chat_id)[-1]
+    assert row.state is DeliveryState.SENT
+    assert "reply_markup" not in row.payload, "a colleague has it: it can't be called off"
+    clock.set(datetime(2026, 3, 9, 19, 0, tzinfo=UTC))
+    forwarded(stage.desk, stage.update(), ANA, 56, "Your parcel is lost", "Parcels")
+    assert len(stage.heard()) == heard + 2
+
+
+def test_who_is_talking_to_a_colleague_after_hours_or_says_thanks_hears_nothing_between(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.set(SATURDAY)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    stage.topic()
+    stage.send_all()
+    clock.move(hours=1)
+    stage.reply("Which order?")
+    clock.move(minutes=29)
+    stage.ask("A1", intent="refund")
+    clock.move(hours=1)
+    stage.ask("thank you", intent="greeting")
+    assert len(stage.heard()) == 1
+    stage.ask("and my vase?", intent="refund")
+    assert stage.heard()[1:] == [f"Added to your message. {BACK}."]
 
 
 def test_where_nobody_can_be_reached_nothing_is_added(stage: Stage, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from desk.domain import DeliveryState, Person
 from desk.flow import customers, delivering, erasing, operators, reminding
 from desk.flow.composing import operators_text
+from desk.flow.desk import Desk
 from desk.flow.keys import PRIORITY_KEY
 from desk.flow.masked_lessons import MaskedLessons
 from desk.tables import Customer, DeliveryRow
@@ -108,6 +110,24 @@ def test_the_reminder_to_everybody_that_named_them_is_emptied(reminded: Stage) -
     erasing.erase(reminded.desk, reminded.customer(UMA).id)
     assert left_of_uma(reminded) == []
     assert "Zoe" in str(reminded.told())
+
+
+@pytest.mark.parametrize(
+    ("tells", "hour"), [(reminding.repeat, 10), (reminding.announce_closing, 17)]
+)
+def test_nor_do_those_by_the_hour_and_before_closing_name_them(
+    reminded: Stage, clock: Clock, tells: Callable[[Desk], bool], hour: int
+) -> None:
+    clock.move(minutes=16)
+    assert reminding.remind(reminded.desk) == 2
+    clock.set(datetime(2026, 3, 4, hour, 40, tzinfo=UTC))
+    assert tells(reminded.desk)
+    assert "Umbrielle" in reminded.told()[-1]
+    reminded.resolve()
+    erasing.erase(reminded.desk, reminded.customer(UMA).id)
+    assert left_of_uma(reminded) == []
+    unnamed = "⏰ 2 customers are waiting for a person. … has waited"
+    assert str(reminded.told()).count(unnamed) == 2, "the opening's, and this one"
 
 
 def test_the_reminder_that_stands_in_the_group_names_them_no_more(reminded: Stage) -> None:

@@ -238,8 +238,8 @@ def test_more_than_five_of_both_kinds_are_told_in_one_digest(stage: Stage, clock
         "⏰ 6 customers are waiting for a colleague's next word. P0 has waited longest: 16 minutes."
     )
     assert seven == (
-        "⏰ 7 customers are waiting: 4 for a person, 3 for a colleague's next word. "
-        "P0 has waited longest: 20 minutes."
+        "⏰ 10 customers are waiting: 4 for a person, 6 for a colleague's next word. "
+        "P3 has waited longest: 36 minutes."
     )
     assert {row.topic_of for row in reminders(stage)} == {None}
     clock.set(TUESDAY_TEN.replace(day=4, hour=9))

@@ -9,6 +9,8 @@ import pytest
 
 from desk.domain import DeliveryState, Person
 from desk.flow import customers, delivering, edits, operators, reminding
+from desk.hours import Hours
+from desk.pack import Sla
 from desk.tables import DeliveryRow
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, OSCAR, Stage, predict
@@ -260,10 +262,138 @@ def test_up_to_five_at_once_go_into_topics_and_more_into_one_digest(
     digest = reminders(stage)[-1]
     assert digest.topic_of is None
     assert digest.payload["text"] == (
-        "⏰ 6 customers are waiting for a person. Q&lt;0&gt; has waited longest: 70 minutes."
-    )
+        "⏰ 11 customers are waiting for a person. P0 has waited longest: 86 minutes."
+    ), "all who wait, and not only those of whom they had not been reminded"
     assert len(reminders(stage)) == 6
     assert reminding.remind(stage.desk) == 0
+
+
+def shift(stage: Stage, clock: Clock, *, until: datetime, minutes: int = 10) -> list[str]:
+    """What everybody was told until then, each with its hour."""
+    told, before = [], len(reminders(stage))
+    while clock() < until:
+        clock.move(minutes=minutes)
+        for chore in (
+            *(reminding.announce, reminding.remind),
+            *(reminding.repeat, reminding.announce_closing),
+        ):
+            chore(stage.desk)
+        new = [row for row in reminders(stage)[before:] if row.topic_of is None]
+        told += [f"{clock():%H:%M} {row.payload['text']}" for row in new]
+        before = len(reminders(stage))
+    return told
+
+
+def test_while_who_was_brought_to_mind_waits_on_everybody_is_told_so_every_hour(
+    stage: Stage, clock: Clock
+) -> None:
+    call(stage)
+    stage.topic()
+    call(stage, BEN)
+    told = shift(stage, clock, until=TUESDAY_TEN.replace(hour=13, minute=30))
+    link = '<a href="https://t.me/c/1234567890/77">Ana</a>'
+    says = f"⏰ 2 customers are waiting for a person. {link} has waited longest:"
+    assert told == [
+        f"11:00 {says} an hour.",
+        f"12:00 {says} 2 hours.",
+        f"13:00 {says} 3 hours.",
+    ]
+    stage.reply("Which order?")
+    assert shift(stage, clock, until=TUESDAY_TEN.replace(hour=14)) == [
+        "14:00 ⏰ A customer is waiting for a person: Ben, for 4 hours."
+    ]
+
+
+def test_who_was_brought_to_mind_a_moment_ago_is_not_at_once_told_of_again(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.move(minutes=20)
+    call(stage)
+    told = shift(stage, clock, until=TUESDAY_TEN.replace(hour=12, minute=30))
+    assert [line[:5] for line in told] == ["12:00"]
+
+
+def test_who_waits_for_a_next_word_is_told_of_again_until_it_comes(
+    stage: Stage, clock: Clock
+) -> None:
+    call(stage)
+    stage.topic()
+    stage.reply("Which order?")
+    stage.ask("A1", intent="refund")
+    assert len(shift(stage, clock, until=TUESDAY_TEN.replace(hour=12))) == 2
+    stage.reply("I am looking")
+    assert shift(stage, clock, until=TUESDAY_TEN.replace(hour=14)) == []
+    stage.ask("and?", intent="refund")
+    (told,) = shift(stage, clock, until=TUESDAY_TEN.replace(hour=15))
+    assert told == (
+        "15:00 ⏰ A customer is waiting for a colleague's next word: "
+        '<a href="https://t.me/c/1234567890/77">Ana</a>, for an hour.'
+    )
+
+
+def test_a_longer_sla_has_a_longer_rhythm(stage: Stage, clock: Clock) -> None:
+    sla = Sla(first_reply_minutes=120)
+    stage.desk = replace(stage.desk, pack=stage.desk.pack.model_copy(update={"sla": sla}))
+    call(stage)
+    told = shift(stage, clock, until=TUESDAY_TEN.replace(hour=17))
+    assert [line[:5] for line in told] == ["15:00", "17:00"]
+
+
+def test_shortly_before_the_desk_closes_everybody_is_told_once_who_waits(
+    stage: Stage, clock: Clock
+) -> None:
+    assert shift(stage, clock, until=TUESDAY_TEN.replace(hour=20), minutes=30) == []
+    clock.set(TUESDAY_TEN.replace(day=4, hour=16, minute=50))
+    call(stage)
+    stage.topic()
+    stage.reply("Which order?")
+    stage.ask("A1", intent="refund")
+    clock.set(TUESDAY_TEN.replace(day=4, hour=17, minute=29))
+    call(stage, BEN)
+    assert not reminding.announce_closing(stage.desk)
+    clock.move(minutes=1)
+    assert reminding.announce_closing(stage.desk)
+    clock.move(minutes=-1)
+    assert not reminding.announce_closing(stage.desk), "the clock was put back"
+    clock.move(minutes=16)
+    assert not reminding.announce_closing(stage.desk)
+    (said,) = texts(stage)
+    assert said == (
+        "⏰ 2 customers are waiting: 1 for a person, 1 for a colleague's next word. "
+        '<a href="https://t.me/c/1234567890/77">Ana</a> has waited longest: 40 minutes. '
+        "The desk closes at 18:00."
+    )
+    assert reminders(stage)[0].topic_of is None
+    clock.set(TUESDAY_TEN.replace(day=4, hour=18))
+    assert not reminding.announce_closing(stage.desk)
+
+
+def test_a_desk_that_never_closes_is_told_every_hour_and_of_no_closing(
+    stage: Stage, clock: Clock
+) -> None:
+    hours = Hours(timezone="Asia/Kolkata")
+    stage.desk = replace(stage.desk, pack=stage.desk.pack.model_copy(update={"hours": hours}))
+    call(stage)
+    told = shift(stage, clock, until=TUESDAY_TEN.replace(day=4), minutes=30)
+    assert len(told) == 24
+    assert not any("closes" in line for line in told)
+
+
+def test_nobody_is_told_again_of_who_has_just_opened_the_day_and_once_where_the_clock_is_put_back(
+    stage: Stage, clock: Clock
+) -> None:
+    call(stage)
+    shift(stage, clock, until=TUESDAY_TEN.replace(hour=18, minute=30), minutes=30)
+    opening = TUESDAY_TEN.replace(day=4, hour=8, minute=55)
+    clock.set(opening)
+    told = shift(stage, clock, until=opening.replace(hour=10, minute=30), minutes=5)
+    assert [line[:5] for line in told] == ["09:00", "10:00"]
+    clock.move(minutes=-20)
+    told = shift(stage, clock, until=opening.replace(hour=10, minute=52), minutes=7)
+    assert told == []
+    clock.set(opening.replace(hour=15, minute=20))  # it stood still, or the scheduler did
+    assert reminding.repeat(stage.desk)
+    assert not reminding.repeat(stage.desk)
 
 
 def test_when_the_desk_opens_it_is_told_once_who_has_been_waiting(
@@ -317,4 +447,7 @@ def test_without_a_group_nobody_is_reminded(stage: Stage, clock: Clock) -> None:
     clock.move(days=1)
     assert reminding.remind(alone) == 0
     assert not reminding.announce(alone)
+    assert not reminding.repeat(alone)
+    clock.set(TUESDAY_TEN.replace(hour=17, minute=45))
+    assert not reminding.announce_closing(alone)
     assert reminding.waiting(alone) == (1, TUESDAY_TEN)

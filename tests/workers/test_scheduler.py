@@ -529,6 +529,22 @@ def test_operators_are_reminded_of_who_waits_for_a_person_by_one_of_two_schedule
     wakes.close()
 
 
+def test_everybody_is_told_again_and_before_closing_by_one_of_two_schedulers(
+    stage: Stage, scheduler: Scheduler, connection: Redis, clock: Clock
+) -> None:
+    other = Scheduler(stage.desk, connection, reply_deadline=20, retrain_at=None)
+    customers.asked_for_person(stage.desk, stage.update(), ANA, "/human")
+    for minutes in (16, 44, 30):
+        clock.move(minutes=minutes)
+        for each in (scheduler, other, scheduler):
+            each.tick()
+    assert [text for text in stage.told() if text.startswith("⏰")] == [
+        "⏰ Ana has been waiting for a person for 16 minutes.",
+        "⏰ A customer is waiting for a person: Ana, for an hour.",
+        "⏰ A customer is waiting for a person: Ana, for 90 minutes. The desk closes at 12:00.",
+    ]
+
+
 def test_who_was_answered_and_stays_away_is_no_longer_in_hand_a_minute_after_the_quiet_time(
     stage: Stage, connection: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
