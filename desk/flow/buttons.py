@@ -12,7 +12,6 @@ from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, 
 from desk.flow import button_actions
 from desk.flow.advising import hears_when_back
 from desk.flow.answered import NEVER_ARRIVED
-from desk.flow.awaiting import is_promised
 from desk.flow.calling_off import call_off, refusal
 from desk.flow.card_keyboards import card_keyboard, label_keyboard, mood_title
 from desk.flow.cards import is_post
@@ -283,16 +282,15 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
 
 
 def _resolve(press: _Press, message: Message, operator: Operator) -> Pressed:
-    """Resolve the conversation. Where nobody has replied to who was promised a person the button
-    only changes to one that says so, and is asked about anew where they have written since."""
+    """Resolve the conversation. Where nobody has replied to who was promised a person, or has read
+    what they have just written, the button only changes to one that says so, and is asked about
+    anew where they have written since."""
     session, desk, conversation = press.session, press.desk, press.conversation
     if conversation.state is ConversationState.RESOLVED:
         return Pressed(say("already-resolved", desk.language), alert=True)
-    asks = None
-    if is_promised(session, press.customer, conversation):
-        asked = press.button.action == button_actions.RESOLVE_UNANSWERED
-        before = Asked(press.button.argument, press.button.created_at) if asked else None
-        asks = question(session, conversation, before)
+    asked = press.button.action == button_actions.RESOLVE_UNANSWERED
+    before = Asked(press.button.argument, press.button.created_at) if asked else None
+    asks = question(session, desk, press.customer, conversation, before)
     if asks is not None:
         markup = card_keyboard(session, desk, press.customer, conversation, message, asks=asks)
         _show_keyboard(press, markup)

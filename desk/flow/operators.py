@@ -12,7 +12,7 @@ from desk.flow.albums import album_of, is_kept_back
 from desk.flow.awaiting import is_promised
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
-from desk.flow.composing import NO_PREVIEW, TEXT_METHOD, add_delivery
+from desk.flow.composing import NO_PREVIEW, TEXT_METHOD, add_delivery, operators_text
 from desk.flow.conversations import add_message, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import is_in_charge, resolve, take
@@ -22,7 +22,7 @@ from desk.flow.names import operator_name
 from desk.flow.noting import happened
 from desk.flow.refreshing import refresh_card
 from desk.flow.replying import Answered, Quote, answered, reply_parameters
-from desk.flow.resolving import UNANSWERED, WRITTEN_SINCE, Asked, question
+from desk.flow.resolving import ASKED_FOR, UNANSWERED, WRITTEN_SINCE, Asked, question, unread
 from desk.flow.runs import new_run, running_training, want
 from desk.flow.telling import (
     refuse,
@@ -33,11 +33,10 @@ from desk.flow.telling import (
     why_refused,
 )
 from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Operator
+from desk.telegram_html import escaped as html
 from desk.telegram_text import clean, shorten
 from desk.texts import say
 
-ASKED_FOR = timedelta(minutes=10)
-"""So long a second /resolve closes what nobody has replied to; after that it is asked anew."""
 QUESTIONS = {
     UNANSWERED: "resolve-unanswered-command",
     WRITTEN_SINCE: "resolve-written-since-command",
@@ -157,8 +156,8 @@ def resolved(
 ) -> None:
     """/resolve in a topic, as the message of that id: the answer replies to it.
 
-    Where nobody has replied to a customer who was promised a person, it takes a second one, and a
-    third where they have written in between.
+    Where nobody has replied to a customer who was promised a person, or has read what they have
+    just written, it takes a second one, and a third where they have written in between.
     """
     with desk.store.writing() as session:
         found = enter_topic(session, desk, inbox_id, user_id, thread_id)
@@ -169,9 +168,8 @@ def resolved(
             text = say("already-resolved", desk.language)
             tell(session, desk, inbox_id, thread_id, text, telegram_id)
             return
-        asks = None
-        if is_promised(session, customer, conversation):
-            asks = question(session, conversation, _asked(session, desk, conversation))
+        asked = _asked(session, desk, conversation)
+        asks = question(session, desk, customer, conversation, asked)
         if asks is not None:
             tell_once(
                 session,
@@ -236,7 +234,8 @@ def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> Non
     """Somebody has closed a customer's topic; an operator resolves the conversation with that, and
     anybody else is told that it goes on.
 
-    It stays closed until something of the customer is to be posted there.
+    It stays closed until something of the customer is to be posted there; what says that nobody can
+    have read what they have just written opens it again.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
@@ -250,6 +249,17 @@ def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> Non
             return
         if operator is None:
             refuse(session, desk, "closed-by-nobody", user_id, thread_id)
+            return
+        asked = _asked(session, desk, conversation)
+        if unread(session, desk, customer, conversation, asked):
+            operators_text(
+                session,
+                desk,
+                f"{ASKED_KEY}{WRITTEN_SINCE}:{inbox_id}",
+                html(say("closed-written-since", desk.language)),
+                customer=customer,
+                conversation=conversation,
+            )
             return
         resolve(session, desk, customer, conversation, operator)
 

@@ -325,6 +325,7 @@ operators-only = Only operators can do that. Nothing you write or press is sent 
 anonymous-admin = You write anonymously: nothing of it is sent or done, here or in other topics. To act as an operator, write as yourself: switch that off for yourself in the group's administrators, or choose yourself instead of a channel.
 admins-only = Only admins can do that.
 closed-by-nobody = The topic is closed, but not the conversation: whoever closed it is no operator, or did it anonymously. An operator's /resolve closes it.
+closed-written-since = They have written since: the conversation goes on, and the topic is open again. To close it all the same, close it once more, or write /resolve.
 topic-only = This command is about a customer: write it in the customer's topic. /help lists what works here.
 nothing-here = This topic belongs to no customer.
 already-taken = { $operator } has already taken this.

@@ -215,6 +215,7 @@ operators-only = 只有客服可以操作。您在这里和其他话题中写的
 anonymous-admin = 您正在匿名发言：您在这里和其他话题中写的都不会发送或执行。若要作为客服操作，请以本人身份发言：在群管理员设置中为自己关闭匿名，或不再以频道身份发言。
 admins-only = 只有管理员可以操作。
 closed-by-nobody = 话题已关闭，但对话并未结束：关闭者不是客服，或以匿名身份关闭。客服发送 /resolve 才会结束对话。
+closed-written-since = 客户此后又发来了消息：对话继续，话题已重新打开。如仍要结束，请再关闭一次，或发送 /resolve。
 topic-only = 这个命令针对某位客户：请在该客户的话题里发送。/help 列出在这里可用的命令。
 nothing-here = 这个话题不属于任何客户。
 already-taken = { $operator } 已经接手。

@@ -111,6 +111,8 @@ async def test_the_bot_is_silent_after_a_person_took_over_until_they_resolve(
     await world.said(OPERATORS_CHAT, "when do you open?")
     assert not await world.said(ann, after=theirs["message_id"], count=0)
     await world.write_topic(thread, "/resolve")
+    await world.said(OPERATORS_CHAT, "They have written since")
+    await world.write_topic(thread, "/resolve")
     await world.said(OPERATORS_CHAT, "resolved by Olga")
     again = await world.write(ann, "when do you open?")
     await decider.decide(("opening_hours", 0.99))
@@ -162,7 +164,10 @@ async def test_closing_a_topic_resolves_and_the_next_card_reopens_it(
 async def test_reopening_a_topic_takes_the_conversation(
     bot: Running, world: World, decider: Decider, rows: Rows
 ) -> None:
-    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    await world.write_topic(card["message_thread_id"], "I am on it, Ann.")
+    await world.said(ann, "I am on it, Ann.")
     await change_topic(world, card, "close")
     await world.said(OPERATORS_CHAT, "resolved by Olga")
     await change_topic(world, card, "reopen")
