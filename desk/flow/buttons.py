@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -55,6 +56,9 @@ FOR_CUSTOMERS = frozenset(
         button_actions.THUMB_DOWN,
     }
 )
+SAME_ANSWER = timedelta(minutes=5)
+"""So long the same ready answer is sent to a customer by one press of a button: two colleagues may
+press below two messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +362,8 @@ def _ready(press: _Press, name: str, text: str | None, key: str) -> ReadyAnswer 
     before = _sent_before(session, press.conversation, key)
     if before is not None and (before.state not in NEVER_ARRIVED or before.uncertain):
         return Pressed(say("already-sent", desk.language), alert=True)
+    if _sent_lately(press, text):
+        return Pressed(say("already-sent", desk.language), alert=True)
     if customer.gone:
         return Pressed(say("customer-gone", desk.language), alert=True)
     if before is not None:
@@ -379,6 +385,17 @@ def _sent_before(session: Session, conversation: Conversation, key: str) -> Deli
         .limit(1)
         .with_for_update()
     )
+
+
+def _sent_lately(press: _Press, text: str) -> bool:
+    """Whether an operator has just sent these very words to the customer, to whichever message."""
+    sent = select(DeliveryRow.payload).where(
+        DeliveryRow.chat_id == press.customer.chat_id,  # which is indexed
+        DeliveryRow.key.startswith(SENT_KEY),
+        DeliveryRow.created_at >= press.desk.clock() - SAME_ANSWER,
+        or_(DeliveryRow.state.not_in(NEVER_ARRIVED), DeliveryRow.uncertain.is_(True)),
+    )
+    return any(payload.get("text") == text for payload in press.session.scalars(sent))
 
 
 def _label(press: _Press, message: Message, operator: Operator) -> Pressed:
