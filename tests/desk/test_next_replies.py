@@ -372,22 +372,6 @@ def test_of_a_conversation_that_is_over_for_being_quiet_nobody_is_reminded(
     assert not reminding.announce(stage.desk)
 
 
-def test_to_reply_to_the_reminder_is_to_reply_to_what_has_no_reply(
-    stage: Stage, clock: Clock
-) -> None:
-    _in_hand(stage)
-    asked = stage.message(stage.ask("A1", intent="refund"))
-    clock.move(minutes=16)
-    reminding.remind(stage.desk)
-    stage.send_all()
-    (reminder,) = reminders(stage)
-    operators.operator_wrote(
-        stage.desk, stage.update(), OSCAR, 77, 5000, "Done", reply_to=reminder.telegram_id
-    )
-    copy = stage.deliveries(ANA.chat_id)[-1]
-    assert copy.payload["reply_parameters"]["message_id"] == asked.telegram_id
-
-
 def _fill(connection: Connection, now: datetime) -> None:
     """200 conversations that people have, and 20,000 messages of others."""
     open_, over = ConversationState.HUMAN, ConversationState.RESOLVED
