@@ -319,6 +319,8 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     ready = _ready(press, intent, text, f"{SENT_KEY}{message.id}:{intent}")
     if isinstance(ready, Pressed):
         return ready
+    if _sent_lately(press, ready.text):
+        return Pressed(say("already-sent", desk.language), alert=True)
     decision = session.get(DecisionRow, message.id)
     # Of several questions the answer to one says nothing of the whole text.
     if decision is None or decision.rule != SEVERAL_QUESTIONS:
@@ -361,8 +363,6 @@ def _ready(press: _Press, name: str, text: str | None, key: str) -> ReadyAnswer 
         return Pressed(say("button-void", desk.language), alert=True)
     before = _sent_before(session, press.conversation, key)
     if before is not None and (before.state not in NEVER_ARRIVED or before.uncertain):
-        return Pressed(say("already-sent", desk.language), alert=True)
-    if _sent_lately(press, text):
         return Pressed(say("already-sent", desk.language), alert=True)
     if customer.gone:
         return Pressed(say("customer-gone", desk.language), alert=True)
