@@ -47,6 +47,9 @@ class Admins:
             users = [User.model_validate(member["user"]) for member in found]
             admins = [(user.id, user.full_name) for user in users if not user.is_bot]
             await asyncio.to_thread(roster.sync_admins, self._desk, admins)
+            for user in users:
+                names = (user.full_name, user.username)
+                await asyncio.to_thread(roster.keep_name, self._desk, user.id, *names)
             self._pause = SYNC_SECONDS
         except (TelegramError, SQLAlchemyError) as error:
             log.warning("admins_not_synced", error=type(error).__name__)

@@ -11,7 +11,7 @@ from typing import Any
 from aiogram import F, Router
 from aiogram.enums import ContentType
 from aiogram.filters import CommandObject
-from aiogram.types import Message, MessageEntity, TelegramObject
+from aiogram.types import Message, MessageEntity, MessageOriginUser, TelegramObject
 
 from bot.customers import NOTICES, said
 from bot.customers import command_named as customers_command
@@ -20,7 +20,7 @@ from bot.wording import words
 from desk.domain import ANONYMOUS_ADMIN
 from desk.flow import edits, operators, ready_answers, releasing, roster, taking_back
 from desk.flow.desk import Desk
-from desk.flow.kept_back import SLASHES, is_addressed, is_note, stays_here
+from desk.flow.kept_back import SLASHES, is_note, stays_here
 from desk.flow.replying import Quote
 
 CHANGEABLE = frozenset(
@@ -51,6 +51,8 @@ def make_router(operator_chat_id: int) -> Router:
     router.message.register(in_topic(operators.noted), command_named("note"))
     # A command in a caption would be carried out and its file lost.
     router.message.register(keep_back, F.is_topic_message, ~F.text, _stays_here)
+    takes_no_words = command_named(*operators.ALONE, magic=F.args)
+    router.message.register(refuse_words, F.text, takes_no_words)
     router.message.register(in_topic(operators.took, _own_id), command_named("take"))
     router.message.register(in_topic(operators.resolved, _own_id), command_named("resolve"))
     router.message.register(release, command_named("release"))
@@ -70,6 +72,9 @@ def make_router(operator_chat_id: int) -> Router:
     # What no handler above took is a command for another bot, and never for the customer either.
     router.message.register(
         write, F.is_topic_message, F.content_type.not_in(NOTICES), _is_for_the_customer
+    )
+    router.message.register(
+        answer_in_general, ~F.is_topic_message, F.reply_to_message, _is_for_the_customer
     )
     router.edited_message.filter(F.chat.id == operator_chat_id, F.from_user, _a_person)
     router.edited_message.register(rewrite, F.text, command_named(re.compile("")))
@@ -91,10 +96,6 @@ def _stays_here(message: Message) -> bool:
     return stays_here(words(message))
 
 
-def _is_addressed(message: Message) -> bool:
-    return is_addressed(words(message), _dumped(message.entities or message.caption_entities or []))
-
-
 def _is_for_the_customer(message: Message) -> bool:
     return not _stays_here(message)
 
@@ -107,7 +108,8 @@ async def _keep_name(
     """Learn from what operators write how they are called."""
     if isinstance(event, Message) and event.from_user is not None and event.sender_chat is None:
         user = event.from_user
-        await asyncio.to_thread(roster.keep_name, data["desk"], user.id, user.full_name)
+        names = (user.full_name, user.username)
+        await asyncio.to_thread(roster.keep_name, data["desk"], user.id, *names)
     return await handler(event, data)
 
 
@@ -122,8 +124,21 @@ async def write(message: Message, desk: Desk, inbox_id: int) -> None:
         said(message),
         _replied_to(message),
         _quote(message),
-        addressed=_is_addressed(message),
+        marks=_marks(message),
+        is_from_bot=_is_from_bot(message),
     )
+
+
+async def answer_in_general(message: Message, desk: Desk, inbox_id: int) -> None:
+    number, replied_to = message.message_id, _replied_to(message) or 0
+    await asyncio.to_thread(
+        operators.answered_in_general, desk, inbox_id, _user(message), number, replied_to
+    )
+
+
+async def refuse_words(message: Message, desk: Desk, inbox_id: int, command: CommandObject) -> None:
+    user, thread, name = _user(message), _topic(message), command.command.lower()
+    await asyncio.to_thread(operators.alone, desk, inbox_id, user, thread, name)
 
 
 async def rewrite(
@@ -138,7 +153,7 @@ async def rewrite(
         _user(message),
         _topic(message) or 0,
         message.message_id,
-        edits.Rewritten(said(message), method, payload, is_command, _is_addressed(message)),
+        edits.Rewritten(said(message), method, payload, is_command, _marks(message)),
     )
 
 
@@ -251,6 +266,18 @@ def _quote(message: Message) -> Quote | None:
     if quote is None or not quote.is_manual:
         return None
     return Quote(quote.text, quote.position, _dumped(quote.entities or []))
+
+
+def _is_from_bot(message: Message) -> bool:
+    """Whether it is forwarded from this bot: a card, say, of another customer."""
+    origin, bot = message.forward_origin, message.bot
+    if not isinstance(origin, MessageOriginUser) or bot is None:
+        return False
+    return origin.sender_user.id == bot.id
+
+
+def _marks(message: Message) -> list[dict[str, Any]]:
+    return _dumped(message.entities or message.caption_entities or [])
 
 
 def _dumped(marks: list[MessageEntity]) -> list[dict[str, Any]]:

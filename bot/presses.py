@@ -23,7 +23,7 @@ async def press(query: CallbackQuery, desk: Desk, inbox_id: int, answers: Answer
         return
     user, chat = query.from_user, query.message.chat
     if chat.id == desk.operator_chat_id:
-        await asyncio.to_thread(roster.keep_name, desk, user.id, user.full_name)
+        await asyncio.to_thread(roster.keep_name, desk, user.id, user.full_name, user.username)
     pressed = await asyncio.to_thread(
         buttons.pressed,
         desk,

@@ -259,6 +259,9 @@ class Message(Base):
     """The addresses behind a customer's words, one a line."""
     delivery_key: Mapped[str | None] = mapped_column(String(96))
     """The `DeliveryRow.key` under which it goes to the customer, where the bot wrote it."""
+    operator_id: Mapped[int | None]
+    """Whose word to the customer it is, written or a ready answer; None where a version before
+    this one kept it."""
     state: Mapped[MessageState] = mapped_column(default=MessageState.DECIDED)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     trial: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
@@ -385,6 +388,8 @@ class Operator(Base):
 
     user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(String(256), default="")
+    username: Mapped[str | None] = mapped_column(String(64))
+    """Their @name, without the @; None also until they act in the group."""
     role: Mapped[Role]
     from_chat: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

@@ -28,10 +28,10 @@ leaves to them; who is `awaiting` a person's word, what has `priority`, what `re
 that is closed, and who is `leaving` meanwhile; `cards` before the operators, with their
 `card_history` and `card_keyboards`, what stands `besides` a customer's words, what was `answered`
 before, what is `following` them, and `refreshing` them; what is `kept_back` of operators' words,
-what they answer by `replying`, what `keeping` leaves of their updates, the `telling` of what can't
-be done, and the `ready_answers` that they send; `composing` deliveries, how their `keys` begin, and
-a `batch` of them; the pack's `wording` for a customer, the `names` of people, the `button_actions`;
-`noting` what is counted and logged.
+which are for `colleagues`, what they answer by `replying`, what `keeping` leaves of their updates,
+the `telling` of what can't be done, and the `ready_answers` that they send; `composing` deliveries,
+how their `keys` begin, and a `batch` of them; the pack's `wording` for a customer, the `names` of
+people, the `button_actions`; `noting` what is counted and logged.
 
 Every use case that handles an update marks its inbox row in the same transaction, so that a crash
 between the two can't repeat or lose it.

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from desk.flow.kept_back import is_addressed, stays_here
+from desk.flow.colleagues import for_colleagues
+from desk.flow.kept_back import NOTE, stays_here
 from desk.flow.replying import answered
 from desk.tables import Customer, Inbox
 
@@ -15,10 +16,10 @@ NEAR = 200
 """So far apart at most are the update ids of an album's pictures and of a change to its words."""
 
 
-def is_kept_back(session: Session, customer: Customer, inbox_id: int) -> bool:
-    """Whether the update is a picture of an album in the customer's topic that is for colleagues or
-    a command by another picture, or has become so: by its caption, or because it replies to
-    something that the customer has nothing of. What that says is said of them all."""
+def is_kept_back(session: Session, customer: Customer, inbox_id: int, writer: int | None) -> bool:
+    """Whether the update is a picture of an album of the operator `writer` in the customer's topic
+    that is for colleagues or a command by another picture, or has become so: by its caption, or
+    because it replies to something that is for colleagues. What that says is said of them all."""
     row = session.get_one(Inbox, inbox_id)
     album = album_of(row)
     if album is None:
@@ -32,10 +33,24 @@ def is_kept_back(session: Session, customer: Customer, inbox_id: int) -> bool:
             if "message" in payload:
                 sent.append(picture)
     # What was sent as a note stays one; of changes the last counts.
-    if any(_is_for_colleagues(each) for each in (*sent, *newest.values())):
+    pictures = (*sent, *newest.values())
+    if any(_is_for_colleagues(session, customer, writer, each) for each in pictures):
         return True
     replied_to = {target for each in sent if (target := replied_to_by(each)) is not None}
-    return any(answered(session, row.chat_id, customer, target) is None for target in replied_to)
+    return any(
+        answered(session, row.chat_id, customer, target, writer) is None for target in replied_to
+    )
+
+
+def mark_kept(session: Session, inbox_id: int) -> None:
+    """Note with an update that is handled that its message is for colleagues, for the other
+    pictures of its album: of its words no more may be kept."""
+    row = session.get_one(Inbox, inbox_id)
+    if album_of(row) is not None:
+        row.payload = {
+            kind: body | {"caption": NOTE} if isinstance(body, dict) else body
+            for kind, body in row.payload.items()
+        }
 
 
 def replied_to_by(body: dict[str, Any]) -> int | None:
@@ -45,9 +60,13 @@ def replied_to_by(body: dict[str, Any]) -> int | None:
     return None if target == body.get("message_thread_id") else target
 
 
-def _is_for_colleagues(picture: dict[str, Any]) -> bool:
-    caption = picture.get("caption")
-    return stays_here(caption) or is_addressed(caption, picture.get("caption_entities") or ())
+def _is_for_colleagues(
+    session: Session, customer: Customer, writer: int | None, picture: dict[str, Any]
+) -> bool:
+    caption, marks = picture.get("caption"), picture.get("caption_entities") or ()
+    if caption is None:
+        return False
+    return stays_here(caption) or bool(for_colleagues(session, customer, writer, caption, marks))
 
 
 def of_same_album(session: Session, inbox_id: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -12,7 +13,6 @@ from desk.domain import Author, ConversationState, DeliveryState, FeedbackKind, 
 from desk.flow import button_actions
 from desk.flow.advising import hears_when_back
 from desk.flow.answered import NEVER_ARRIVED
-from desk.flow.awaiting import is_promised
 from desk.flow.calling_off import call_off, refusal
 from desk.flow.card_keyboards import card_keyboard, label_keyboard, mood_title
 from desk.flow.cards import is_post
@@ -56,6 +56,9 @@ FOR_CUSTOMERS = frozenset(
         button_actions.THUMB_DOWN,
     }
 )
+SAME_ANSWER = timedelta(minutes=5)
+"""So long the same ready answer is sent to a customer by one press of a button: two colleagues may
+press below two messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,16 +286,15 @@ def _by_operator(press: _Press, message: Message, operator: Operator) -> Pressed
 
 
 def _resolve(press: _Press, message: Message, operator: Operator) -> Pressed:
-    """Resolve the conversation. Where nobody has replied to who was promised a person the button
-    only changes to one that says so, and is asked about anew where they have written since."""
+    """Resolve the conversation. Where nobody has replied to who was promised a person, or has read
+    what they have just written, the button only changes to one that says so, and is asked about
+    anew where they have written since."""
     session, desk, conversation = press.session, press.desk, press.conversation
     if conversation.state is ConversationState.RESOLVED:
         return Pressed(say("already-resolved", desk.language), alert=True)
-    asks = None
-    if is_promised(session, press.customer, conversation):
-        asked = press.button.action == button_actions.RESOLVE_UNANSWERED
-        before = Asked(press.button.argument, press.button.created_at) if asked else None
-        asks = question(session, conversation, before)
+    asked = press.button.action == button_actions.RESOLVE_UNANSWERED
+    before = Asked(press.button.argument, press.button.created_at) if asked else None
+    asks = question(session, desk, press.customer, conversation, before)
     if asks is not None:
         markup = card_keyboard(session, desk, press.customer, conversation, message, asks=asks)
         _show_keyboard(press, markup)
@@ -317,6 +319,8 @@ def _send_answer(press: _Press, message: Message, operator: Operator) -> Pressed
     ready = _ready(press, intent, text, f"{SENT_KEY}{message.id}:{intent}")
     if isinstance(ready, Pressed):
         return ready
+    if _sent_lately(press, ready.text):
+        return Pressed(say("already-sent", desk.language), alert=True)
     decision = session.get(DecisionRow, message.id)
     # Of several questions the answer to one says nothing of the whole text.
     if decision is None or decision.rule != SEVERAL_QUESTIONS:
@@ -381,6 +385,17 @@ def _sent_before(session: Session, conversation: Conversation, key: str) -> Deli
         .limit(1)
         .with_for_update()
     )
+
+
+def _sent_lately(press: _Press, text: str) -> bool:
+    """Whether an operator has just sent these very words to the customer, to whichever message."""
+    sent = select(DeliveryRow.payload).where(
+        DeliveryRow.chat_id == press.customer.chat_id,  # which is indexed
+        DeliveryRow.key.startswith(SENT_KEY),
+        DeliveryRow.created_at >= press.desk.clock() - SAME_ANSWER,
+        or_(DeliveryRow.state.not_in(NEVER_ARRIVED), DeliveryRow.uncertain.is_(True)),
+    )
+    return any(payload.get("text") == text for payload in press.session.scalars(sent))
 
 
 def _label(press: _Press, message: Message, operator: Operator) -> Pressed:

@@ -14,7 +14,7 @@ from desk.domain import Author, Button, DeliveryState
 from desk.flow.batch import add_row, turn
 from desk.flow.desk import Desk
 from desk.flow.keys import WRITTEN_KEY
-from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message
+from desk.tables import ButtonRow, Conversation, Customer, DeliveryRow, Message, Operator
 from desk.telegram_text import plain
 
 TEXT_METHOD = "sendMessage"
@@ -187,10 +187,11 @@ def customer_text(
     message: Message | None = None,
     from_bot: bool = True,
     author: Author = Author.BOT,
+    operator: Operator | None = None,
     kept: str | None = None,
 ) -> None:
     """A text (Telegram HTML) to the customer, kept in the conversation, unless it exists; there as
-    `kept`, where its buttons say something, too."""
+    `kept`, where its buttons say something, too. It may be an `operator`'s."""
     if has_delivery(session, key, message):
         return  # before its buttons get rows: those of a text that is not sent would stay for good
     payload: dict[str, Any] = {"text": text, "parse_mode": "HTML"}
@@ -214,6 +215,7 @@ def customer_text(
         author=author,
         text=plain(text if kept is None else kept),
         delivery_key=key,
+        operator_id=operator.user_id if operator else None,
         created_at=desk.clock(),
     )
 

@@ -299,12 +299,12 @@ def _is_note_by_its_album(session: Session, row: DeliveryRow) -> bool:
     says so may have come after it."""
     if not row.key.startswith(WRITTEN_KEY) or row.uncertain or row.message_id is None:
         return False
-    inbox_id = session.get_one(Message, row.message_id).inbox_id
-    if inbox_id is None or row.conversation_id is None:
+    message = session.get_one(Message, row.message_id)
+    if message.inbox_id is None or row.conversation_id is None:
         return False
     conversation = session.get_one(Conversation, row.conversation_id)
     customer = session.get_one(Customer, conversation.customer_id)
-    return is_kept_back(session, customer, inbox_id)
+    return is_kept_back(session, customer, message.inbox_id, message.operator_id)
 
 
 def _copy_id(session: Session, row: DeliveryRow) -> int | None:

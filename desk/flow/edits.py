@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,11 @@ from desk.domain import (
     Trial,
 )
 from desk.flow import besides
+from desk.flow.albums import mark_kept
 from desk.flow.captions import put_before_model
 from desk.flow.cards import is_change, is_shown, post_message
 from desk.flow.choosing import replied, took_up, unsay
+from desk.flow.colleagues import for_colleagues
 from desk.flow.composing import add_delivery
 from desk.flow.conversations import (
     add_message,
@@ -67,8 +69,8 @@ class Rewritten:
     """The method's parameters, but for those that say which message."""
     is_command: bool = False
     """Whether it would be a command to this bot if it were sent."""
-    is_addressed: bool = False
-    """Whether it begins with somebody's name, as a word to a colleague does."""
+    marks: Sequence[Mapping[str, Any]] = ()
+    """What Telegram marks in the text (entities), such as whom it mentions."""
 
 
 def customer_changed(
@@ -307,7 +309,7 @@ def operator_changed(
         written = None
         if customer is not None:
             written = written_in_topic(session, desk.operator_chat_id, customer, telegram_id)
-        stays = stays_here(text) or rewritten.is_addressed
+        stays = _stays(session, customer, user_id, text, rewritten.marks)
         if customer is None or written is None:
             if rewritten.is_command and not is_note(text):
                 _tell_of(session, desk, inbox_id, thread_id, telegram_id, "command-by-edit")
@@ -316,6 +318,7 @@ def operator_changed(
             return
         message, copy = written
         if stays:
+            mark_kept(session, inbox_id)
             told = take_back(session, desk, inbox_id, customer, message, copy, by_edit=True)
         else:
             session.refresh(copy, with_for_update=True)
@@ -353,6 +356,19 @@ def _is_unchanged(session: Session, inbox_id: int) -> bool:
         if before.get("message_id") == now.get("message_id"):
             return bool(before == now)
     return False
+
+
+def _stays(
+    session: Session,
+    customer: Customer | None,
+    user_id: int,
+    text: str,
+    marks: Sequence[Mapping[str, Any]],
+) -> bool:
+    """Whether the words that a message has become are for colleagues or a command."""
+    if customer is None or stays_here(text):
+        return stays_here(text)
+    return for_colleagues(session, customer, user_id, text, marks) is not None
 
 
 def _pass_on(

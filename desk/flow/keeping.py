@@ -10,7 +10,7 @@ import json
 from hashlib import sha256
 from typing import Any
 
-from desk.flow.kept_back import is_addressed, stays_here
+from desk.flow.kept_back import NOTE, is_addressed, is_like_note, stays_here
 
 FILES = ("animation", "audio", "document", "photo", "video", "voice")
 """What a message may hold beside its text, where that can be changed."""
@@ -70,8 +70,10 @@ def _file(body: dict[str, Any]) -> dict[str, Any]:
 
 def _caption(body: dict[str, Any]) -> dict[str, Any]:
     caption, marks = body.get("caption"), body.get("caption_entities") or ()
-    if not isinstance(caption, str) or not (stays_here(caption) or is_addressed(caption, marks)):
+    if not isinstance(caption, str):
         return {}
+    if not (stays_here(caption) or is_addressed(caption, marks)):
+        return {"caption": NOTE} if is_like_note(caption) else {}
     kept: dict[str, Any] = {"caption": caption[:2]}
     if is_addressed("", marks):
         kept["caption_entities"] = [{"type": "text_mention", "offset": 0}]

@@ -11,12 +11,30 @@ SLASHES = "/／"
 _NOTE = frozenset(f"{SLASHES}、")
 """Two of these begin a note: `、` stands on the same key, too, but may begin a sentence alone."""
 
+NOTE = "//"
+"""What stands in for the words of a caption that stays, where they are no longer kept."""
+
 _NAME = re.compile(r"@\w")
+_WORD = "(?:internal note|note|internal|内部备注|备注|内部)"
+_LIKE_NOTE = re.compile(
+    rf"{_WORD}(?: (?:to|for) (?:the )?\w+)?\s?[:：]"
+    rf"|[\[(（【]\s?{_WORD}\s?[\])）】]"
+    rf"|[#＃!！\\]{_WORD}(?![a-z0-9_])",
+    re.IGNORECASE,
+)
+"""How people begin a note by other signs than the desk's: "Note to team:", "[note]", "#note"."""
 
 
 def is_note(text: str | None) -> bool:
     """Whether a text or caption is a note for colleagues by its first two characters."""
     return text is not None and len(text) > 1 and set(text[:2]) <= _NOTE
+
+
+def is_like_note(text: str) -> bool:
+    """Whether a text or caption begins as people begin notes, or a line in it as a note does."""
+    return _LIKE_NOTE.match(text) is not None or any(
+        is_note(line.lstrip()) for line in text.splitlines()
+    )
 
 
 def stays_here(text: str | None) -> bool:

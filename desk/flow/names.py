@@ -53,11 +53,16 @@ def linked(desk: Desk, customer: Customer, behind: str) -> str:
     """The customer's name, with what stands `behind` it, as Telegram HTML that leads to their topic
     where they have one."""
     name = inert(shorten(customer.name, LINKED_NAME - length(behind)) + behind)
+    return to_topic(desk, customer, name)
+
+
+def to_topic(desk: Desk, customer: Customer, words: str) -> str:
+    """Words, as Telegram HTML, that lead to the customer's topic where they have one."""
     chat = str(desk.operator_chat_id)
     # The address of a message in a supergroup has the chat's id without its mark.
     if customer.topic_id is None or str(customer.topic_chat_id) != chat or chat[:4] != "-100":
-        return name
-    return f'<a href="https://t.me/c/{chat[4:]}/{customer.topic_id}">{name}</a>'
+        return words
+    return f'<a href="https://t.me/c/{chat[4:]}/{customer.topic_id}">{words}</a>'
 
 
 def operator_name(session: Session, user_id: int) -> str:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.domain import Author, ConversationState, Role
-from desk.flow.albums import album_of, is_kept_back
+from desk.flow.albums import album_of, is_kept_back, mark_kept
 from desk.flow.awaiting import is_promised
 from desk.flow.bans import ban, unban
 from desk.flow.cards import post_state_card, status_card
-from desk.flow.composing import NO_PREVIEW, TEXT_METHOD, add_delivery
+from desk.flow.colleagues import for_colleagues
+from desk.flow.composing import NO_PREVIEW, TEXT_METHOD, add_delivery, operators_text
 from desk.flow.conversations import add_message, open_conversation
 from desk.flow.desk import Desk
 from desk.flow.handoff import is_in_charge, resolve, take
-from desk.flow.intake import claim
-from desk.flow.keys import ASKED_KEY, QUEUE_KEY, REPORT_KEY, WRITTEN_KEY
-from desk.flow.names import operator_name
+from desk.flow.intake import claim, forget
+from desk.flow.keys import (
+    ASKED_KEY,
+    DIGEST_KEYS,
+    PRIORITY_KEY,
+    QUEUE_KEY,
+    REPORT_KEY,
+    WRITTEN_KEY,
+)
+from desk.flow.names import operator_name, to_topic
 from desk.flow.noting import happened
 from desk.flow.refreshing import refresh_card
 from desk.flow.replying import Answered, Quote, answered, reply_parameters
-from desk.flow.resolving import UNANSWERED, WRITTEN_SINCE, Asked, question
+from desk.flow.resolving import ASKED_FOR, UNANSWERED, WRITTEN_SINCE, Asked, question, unread
 from desk.flow.runs import new_run, running_training, want
 from desk.flow.telling import (
     refuse,
@@ -32,17 +42,23 @@ from desk.flow.telling import (
     tell_once,
     why_refused,
 )
-from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Operator
+from desk.tables import Conversation, Customer, DeliveryRow, Inbox, Operator, key_begins
+from desk.telegram_html import escaped as html
 from desk.telegram_text import clean, shorten
 from desk.texts import say
 
-ASKED_FOR = timedelta(minutes=10)
-"""So long a second /resolve closes what nobody has replied to; after that it is asked anew."""
 QUESTIONS = {
     UNANSWERED: "resolve-unanswered-command",
     WRITTEN_SINCE: "resolve-written-since-command",
 }
 """With which text each question is asked below a /resolve."""
+ALONE = {
+    "take": "take-alone",
+    "release": "release-alone",
+    "resolve": "resolve-alone",
+    "queue": "queue-alone",
+}
+"""What is said of words behind a command that takes none, and would lose them."""
 ALBUM_ARRIVES = timedelta(seconds=1)
 """So long the pictures of an album wait for the one whose caption may make a note of them all."""
 
@@ -57,13 +73,15 @@ def operator_wrote(
     reply_to: int | None = None,
     quote: Quote | None = None,
     *,
-    addressed: bool = False,
+    marks: Sequence[Mapping[str, Any]] = (),
+    is_from_bot: bool = False,
 ) -> None:
     """What an operator writes in a topic reaches its customer; the bot falls silent there.
 
     What replies to a message by itself, or to a `quote` of it, there does so with the customer;
-    what replies to something that they have nothing of, or is `addressed` to somebody by name, is
-    for colleagues and stays.
+    what replies to something that is for colleagues is so, too, and stays. So does what names one,
+    by its text or the `marks` (entities) in it, what reads like a note, and what is forwarded and
+    `is_from_bot`, this one: it may be about another customer.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
@@ -78,12 +96,14 @@ def operator_wrote(
             return
         target: Answered | None = Answered(None)
         if reply_to is not None:
-            target = answered(session, desk.operator_chat_id, customer, reply_to)
-        if addressed or target is None:
-            why = "kept-addressed" if addressed else "kept-reply"
-            _tell_of_kept(session, desk, inbox_id, thread_id, why)
+            target = answered(session, desk.operator_chat_id, customer, reply_to, user_id)
+        kept = "kept-forwarded" if is_from_bot else None
+        kept = kept or for_colleagues(session, customer, user_id, text, marks)
+        if kept is not None or target is None:
+            mark_kept(session, inbox_id)
+            _tell_of_kept(session, desk, inbox_id, thread_id, kept or "kept-reply")
             return
-        if is_kept_back(session, customer, inbox_id):
+        if is_kept_back(session, customer, inbox_id, user_id):
             return  # which is said of the picture with the caption, or of one that replies
         refusal = unreachable(customer)
         if refusal is not None:
@@ -99,6 +119,7 @@ def operator_wrote(
         message = add_message(
             session, desk, conversation, inbox_id, Author.OPERATOR, text, telegram_id
         )
+        message.operator_id = user_id
         post_state_card(session, desk, customer, conversation, message)
         happened(session, "operator.wrote", message=message.id, conversation=conversation.id)
         add_delivery(
@@ -157,8 +178,8 @@ def resolved(
 ) -> None:
     """/resolve in a topic, as the message of that id: the answer replies to it.
 
-    Where nobody has replied to a customer who was promised a person, it takes a second one, and a
-    third where they have written in between.
+    Where nobody has replied to a customer who was promised a person, or has read what they have
+    just written, it takes a second one, and a third where they have written in between.
     """
     with desk.store.writing() as session:
         found = enter_topic(session, desk, inbox_id, user_id, thread_id)
@@ -169,9 +190,8 @@ def resolved(
             text = say("already-resolved", desk.language)
             tell(session, desk, inbox_id, thread_id, text, telegram_id)
             return
-        asks = None
-        if is_promised(session, customer, conversation):
-            asks = question(session, conversation, _asked(session, desk, conversation))
+        asked = _asked(session, desk, conversation)
+        asks = question(session, desk, customer, conversation, asked)
         if asks is not None:
             tell_once(
                 session,
@@ -236,7 +256,8 @@ def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> Non
     """Somebody has closed a customer's topic; an operator resolves the conversation with that, and
     anybody else is told that it goes on.
 
-    It stays closed until something of the customer is to be posted there.
+    It stays closed until something of the customer is to be posted there; what says that nobody can
+    have read what they have just written opens it again.
     """
     with desk.store.writing() as session:
         if not claim(session, desk, inbox_id):
@@ -250,6 +271,17 @@ def closed_topic(desk: Desk, inbox_id: int, user_id: int, thread_id: int) -> Non
             return
         if operator is None:
             refuse(session, desk, "closed-by-nobody", user_id, thread_id)
+            return
+        asked = _asked(session, desk, conversation)
+        if unread(session, desk, customer, conversation, asked):
+            operators_text(
+                session,
+                desk,
+                f"{ASKED_KEY}{WRITTEN_SINCE}:{inbox_id}",
+                html(say("closed-written-since", desk.language)),
+                customer=customer,
+                conversation=conversation,
+            )
             return
         resolve(session, desk, customer, conversation, operator)
 
@@ -321,6 +353,47 @@ def _wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, key:
 def misplaced(desk: Desk, inbox_id: int, user_id: int) -> None:
     """A command about a customer in General, which is no customer's."""
     _answer(desk, inbox_id, user_id, None, "topic-only")
+
+
+def answered_in_general(
+    desk: Desk, inbox_id: int, user_id: int, telegram_id: int, reply_to: int
+) -> None:
+    """A reply, by the message of that id, to a message of the bot's in General: where that tells of
+    customers who wait, it may be meant for one of them, and is told that it reaches nobody."""
+    with desk.store.writing() as session:
+        if not claim(session, desk, inbox_id):
+            return
+        told_of = session.scalar(
+            select(DeliveryRow)
+            .where(
+                DeliveryRow.chat_id == desk.operator_chat_id,
+                DeliveryRow.telegram_id == reply_to,
+                key_begins((*DIGEST_KEYS, PRIORITY_KEY)),
+            )
+            .limit(1)
+        )
+        if told_of is None:
+            forget(session, inbox_id)
+            return
+        if refused(session, desk, user_id, None):
+            return
+        conversation = session.get_one(Conversation, told_of.conversation_id)
+        customer = session.get_one(Customer, conversation.customer_id)
+        # By its link, not by name: an erasure would have to find that here, too.
+        words = to_topic(desk, customer, html(say("reached-nobody", desk.language)))
+        operators_text(
+            session,
+            desk,
+            f"told:{inbox_id}",
+            words,
+            conversation=conversation,
+            reply_to=telegram_id,
+        )
+
+
+def alone(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None, command: str) -> None:
+    """A command that takes no words was written with some: nothing is done, which is said."""
+    _answer(desk, inbox_id, user_id, thread_id, ALONE[command])
 
 
 def help_wanted(desk: Desk, inbox_id: int, user_id: int, thread_id: int | None) -> None:

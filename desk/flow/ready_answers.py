@@ -135,6 +135,7 @@ def send_ready(
         message=message,
         from_bot=False,
         author=Author.OPERATOR,
+        operator=operator,
     )
     title = _title(desk, ready.name, desk.language)
     name = operator_name(session, operator.user_id)

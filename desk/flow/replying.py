@@ -1,5 +1,5 @@
-"""What an operator's reply in a customer's topic answers: the customer's words, a colleague's that
-were sent to them, or something that they have nothing of."""
+"""What an operator's reply in a customer's topic answers: the customer's words, their own that were
+sent to them, or something for colleagues."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ from desk.flow.keys import (
     BARE_KEY,
     CUSTOMER_KEYS,
     NOTE_KEY,
-    REMIND_KEY,
-    UNANSWERED_KEY,
     WRITTEN_KEY,
 )
 from desk.tables import Conversation, Customer, DeliveryRow, Message, key_begins
 from desk.telegram_text import clean
 
-ABOUT_CUSTOMER = (*CUSTOMER_KEYS, BARE_KEY, REMIND_KEY, UNANSWERED_KEY, NOTE_KEY)
+ABOUT_CUSTOMER = (*CUSTOMER_KEYS, BARE_KEY)
 """How the keys begin of what the bot posts in a topic that a reply to the customer may answer: what
-they wrote, a reminder of it, and a ready answer that a colleague has sent. Its other notices are
-for colleagues, and so is a reply to one."""
+they wrote. Its notices and reminders are for colleagues, and so is a reply to one."""
 _NOT_SENT = (DeliveryState.FAILED, DeliveryState.CANCELLED)
 
 
@@ -52,30 +49,30 @@ class Answered(NamedTuple):
 
 
 def answered(
-    session: Session, chat_id: int | None, customer: Customer, reply_to: int
+    session: Session,
+    chat_id: int | None,
+    customer: Customer,
+    reply_to: int,
+    writer: int | None,
 ) -> Answered | None:
-    """What a reply answers to the message of that id in the customer's topic, which stands in the
-    operators' chat `chat_id`; None for a note, a notice of the bot, or what was never sent, or was
-    taken back: whoever replies there speaks to colleagues."""
-    written = written_in_topic(session, chat_id, customer, reply_to)
-    if written is not None:
-        _, copy = written
-        if copy.state in _NOT_SENT or copy.payload.get(WITHDRAWN):
+    """What a reply of the operator `writer` answers to the message of that id in the customer's
+    topic, which stands in the operators' chat `chat_id`; None for a note, a notice of the bot, what
+    a colleague wrote or sent, and what was never sent, or was taken back: whoever replies there
+    speaks to colleagues."""
+    words = written_in_topic(session, chat_id, customer, reply_to)
+    words = words or sent_as_ready(session, chat_id, customer, reply_to)
+    if words is not None:
+        said, copy = words
+        not_sent = copy.state in _NOT_SENT or copy.payload.get(WITHDRAWN)
+        if not_sent or said.operator_id is None or said.operator_id != writer:
             return None
         return Answered(copy.telegram_id)
     shown = _posted(session, chat_id, customer, reply_to, ABOUT_CUSTOMER)
     if shown is None:
         return None
-    if shown.key.startswith(NOTE_KEY):
-        sent = session.scalar(
-            select(DeliveryRow).where(DeliveryRow.key == shown.key.removeprefix(NOTE_KEY))
-        )
-        if sent is not None and sent.state in _NOT_SENT:
-            return None
-        return Answered(sent.telegram_id if sent is not None else None)
     message = session.get(Message, shown.message_id) if shown.message_id is not None else None
     if message is None or message.author is not Author.CUSTOMER:
-        return Answered(None)  # an operator opened it, or one is reminded of somebody who waits
+        return Answered(None)  # an operator opened it
     return Answered(message.telegram_id, None if shown.method == "copyMessage" else message.text)
 
 

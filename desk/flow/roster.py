@@ -47,16 +47,17 @@ def add_operator(desk: Desk, user_id: int, role: Role, name: str = "") -> None:
             operator.name = clean(name)[:256]
 
 
-def keep_name(desk: Desk, user_id: int, name: str) -> None:
-    """Call an operator who was added by id alone by the name that their own update gives."""
+def keep_name(desk: Desk, user_id: int, name: str, username: str | None = None) -> None:
+    """Call an operator who was added by id alone by the name that their own update gives, and know
+    each by their @name of now."""
     with desk.store.reading() as session:
         known = session.get(Operator, user_id)
-        if known is None or known.name:
+        if known is None or (known.name and known.username == username):
             return
     with desk.store.writing() as session:
         operator = session.get(Operator, user_id)
-        if operator is not None and not operator.name:
-            operator.name = clean(name)[:256]
+        if operator is not None:
+            operator.name, operator.username = operator.name or clean(name)[:256], username
 
 
 def remove_operator(desk: Desk, user_id: int) -> GivenBack:

@@ -329,7 +329,13 @@ operators-only = Only operators can do that. Nothing you write or press is sent 
 anonymous-admin = You write anonymously: nothing of it is sent or done, here or in other topics. To act as an operator, write as yourself: switch that off for yourself in the group's administrators, or choose yourself instead of a channel.
 admins-only = Only admins can do that.
 closed-by-nobody = The topic is closed, but not the conversation: whoever closed it is no operator, or did it anonymously. An operator's /resolve closes it.
+closed-written-since = They have written since: the conversation goes on, and the topic is open again. To close it all the same, close it once more, or write /resolve.
 topic-only = This command is about a customer: write it in the customer's topic. /help lists what works here.
+take-alone = /take gives this conversation to you, and to nobody else: with words behind it nothing was done. A colleague takes it by their own /take.
+release-alone = /release gives the conversation back, and to nobody in particular: with words behind it nothing was done. Write it alone.
+resolve-alone = /resolve closes the conversation and sends nothing: with words behind it nothing was done. Write to the customer first, then /resolve alone.
+queue-alone = /queue lists all who wait: write it alone, without words behind it.
+reached-nobody = This reached nobody: answer in the customer's topic.
 nothing-here = This topic belongs to no customer.
 already-taken = { $operator } has already taken this.
 taken-from = { $operator } took over from { $previous }.
@@ -383,8 +389,11 @@ customer-banned = This customer is banned: nothing they send is shown or answere
 customer-unbanned = This customer is not banned: what they write is answered.
 customer-gone = The customer has blocked the bot; nothing was sent.
 noted = 📝 A note for colleagues: not sent to the customer.
-kept-reply = 📝 Kept here, because it replies to something that the customer does not see. To send it, write it without Reply.
+kept-reply = 📝 Kept here, because it replies to a colleague's words or to something that the customer does not see. To send it, write it without Reply.
 kept-addressed = 📝 Kept here, because it begins with a colleague's name. To send it to the customer, begin with another word.
+kept-named = 📝 Kept here, because a colleague is named in it. To send it to the customer, write it without that name.
+kept-like-note = 📝 Kept here, because it begins like a note for colleagues, or a line in it does. To send it to the customer, write it without that word or sign.
+kept-forwarded = 📝 Kept here, because it is forwarded from this bot: it may be about another customer. To send its words, write them yourself.
 caption-command = This was not sent and nothing was done: its caption or title begins with a slash. Send it without that, and a command by itself.
 file-lost = The customer sent a file that could not be passed on: { $error }. Ask them to send it again.
 not-delivered = A message to the customer could not be delivered: { $error }
@@ -424,7 +433,7 @@ retrain-fell = Topics that fell most: { $intents }.
 retrain-fell-intent = { $title } ({ $new } of { $rows } right, before { $old })
 retrain-gold = Of { $rows } labels set aside (of texts that were hard for the model that served), right: new model { $new }, model so far { $old }.
 operator-help =
-    Write in a customer's topic to answer. All that you write there is sent to the customer, except commands, notes, replies to notes, and what begins with a colleague's @name; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
+    Write in a customer's topic to answer. All that you write there is sent to the customer, except commands, notes, replies to notes and to colleagues' words, and what names a colleague; the bot stays silent there until you press Resolve, or the customer comes back after a long silence.
 
     On a card, “Answer: …” sends that answer at once and teaches it; “Relabel…” only teaches which topic the message is about, or in which mood it is written.
 

@@ -393,6 +393,29 @@ async def test_what_begins_with_a_colleagues_name_stays_in_the_topic(
     assert len(await world.calls("copyMessage", ann)) == 1
 
 
+async def test_what_names_an_operator_or_is_forwarded_from_the_bot_stays_in_the_topic(
+    bot: Running, world: World, decider: Decider, simulator: Simulator
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    topic, telegram = card["message_thread_id"], simulator.world
+    group, olga = telegram.groups[OPERATORS_CHAT], telegram.users[OLGA]
+    await world.write_topic(topic, "hi Ann, @olga_desk here")
+    await world.said(OPERATORS_CHAT, say("kept-named", "en"))
+    (me,) = (user for user in telegram.users.values() if user.is_bot)
+    sender = {"id": me.id, "is_bot": True, "first_name": "Frontdesk"}
+    origin = {"type": "user", "date": 1_700_000_000, "sender_user": sender}
+    text, place = "Needs a person · Ben", group.topics[topic]
+    extra = {"forward_origin": origin}
+    people.write(telegram, group, olga, text=text, topic=place, extra=extra)
+    await world.said(OPERATORS_CHAT, say("kept-forwarded", "en"))
+    origin["sender_user"] = {"id": 4711, "is_bot": False, "first_name": "Ben"}
+    text = "as the courier says"
+    people.write(telegram, group, olga, text=text, topic=place, extra=extra)
+    await world.said(ann, text)
+    assert len(await world.calls("copyMessage", ann)) == 1
+
+
 async def test_a_reply_to_a_message_that_the_customer_deleted_is_sent_all_the_same(
     bot: Running, world: World, decider: Decider, simulator: Simulator
 ) -> None:

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from sqlalchemy import select
 
 from bot import sender
 from desk import queues
 from desk.domain import ConversationState, DeliveryState, FeedbackKind, InboxState, Role
 from desk.flow import roster
+from desk.flow.composing import operators_text
 from desk.flow.desk import Desk
 from desk.tables import Conversation, Customer, DeliveryRow, Feedback, Inbox, RunRow
-from desk.texts import LANGUAGES
+from desk.texts import LANGUAGES, say
 from simulator import people
 from simulator.app import Simulator
 from simulator.world import OPERATORS_CHAT
@@ -111,6 +113,8 @@ async def test_the_bot_is_silent_after_a_person_took_over_until_they_resolve(
     await world.said(OPERATORS_CHAT, "when do you open?")
     assert not await world.said(ann, after=theirs["message_id"], count=0)
     await world.write_topic(thread, "/resolve")
+    await world.said(OPERATORS_CHAT, "They have written since")
+    await world.write_topic(thread, "/resolve")
     await world.said(OPERATORS_CHAT, "resolved by Olga")
     again = await world.write(ann, "when do you open?")
     await decider.decide(("opening_hours", 0.99))
@@ -178,7 +182,10 @@ async def test_closing_a_topic_resolves_and_the_next_card_reopens_it(
 async def test_reopening_a_topic_takes_the_conversation(
     bot: Running, world: World, decider: Decider, rows: Rows
 ) -> None:
-    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    await world.write_topic(card["message_thread_id"], "I am on it, Ann.")
+    await world.said(ann, "I am on it, Ann.")
     await change_topic(world, card, "close")
     await world.said(OPERATORS_CHAT, "resolved by Olga")
     await change_topic(world, card, "reopen")
@@ -255,6 +262,48 @@ async def test_a_command_about_a_customer_that_is_written_in_general_is_told_whe
     await world.write_topic(None, command)
     (told,) = await world.said(OPERATORS_CHAT)
     assert "write it in the customer's topic" in told["text"]
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("/take @omar_desk", "take-alone"),
+        ("/resolve thanks", "resolve-alone"),
+        ("／queue mine", "queue-alone"),
+    ],
+)
+async def test_a_command_with_words_that_it_would_lose_does_nothing_and_says_so(
+    bot: Running, world: World, decider: Decider, rows: Rows, command: str, told: str
+) -> None:
+    card = await card_of(world, decider, await world.customer("Ann"), "outrageous")
+    await world.write_topic(card["message_thread_id"], command)
+    await world.said(OPERATORS_CHAT, say(told, "en"))
+    assert rows.all(Conversation)[0].state is ConversationState.WAITING
+    assert not await world.said(OPERATORS_CHAT, "waiting for a person:", count=0)
+
+
+async def test_an_answer_in_general_to_who_waits_is_told_that_it_reaches_nobody(
+    bot: Running, world: World, decider: Decider, desk: Desk, rows: Rows
+) -> None:
+    ann = await world.customer("Ann")
+    card = await card_of(world, decider, ann, "outrageous")
+    with desk.store.writing() as session:
+        conversation = session.scalars(select(Conversation)).one()
+        words = "⏰ 7 customers are waiting"
+        operators_text(session, desk, "remind:1:1", words, conversation=conversation)
+    (digest,) = await world.said(OPERATORS_CHAT, "7 customers are waiting")
+    body = {"text": "on my way, Ann", "thread": None, "reply_to": digest["message_id"]}
+    written = await world.ask("POST", f"operators/{OLGA}/send", body)
+    (told,) = await world.said(OPERATORS_CHAT, say("reached-nobody", "en"))
+    assert told["reply_to_message"]["message_id"] == written["message_id"]
+    link = next(mark["url"] for mark in told["entities"] if mark["type"] == "text_link")
+    assert link.endswith(f"/{card['message_thread_id']}")
+    before, updates = len(rows.all(DeliveryRow)), len(rows.all(Inbox))
+    body |= {"reply_to": told["message_id"]}  # of which nothing is said
+    await world.ask("POST", f"operators/{OLGA}/send", body)
+    await rows.until(Inbox, count=updates + 1, state=InboxState.DONE)
+    assert len(rows.all(DeliveryRow)) == before
+    assert not await world.calls("copyMessage", ann)
 
 
 async def test_telegram_lists_operators_commands_in_their_chat_and_customers_in_theirs(

@@ -59,6 +59,7 @@ def uma(stage: Stage) -> Stage:
     edits.customer_changed(stage.desk, uma_says(stage, changed), UMA, 41, changed)
     customers.sent_file(stage.desk, uma_says(stage, "my peonies"), UMA, 43, "my peonies")
     stage.send_all()
-    operators.resolved(stage.desk, stage.update(OPERATOR_CHAT), OSCAR, 77)
+    for _ in range(2):  # her file stands there since this very moment, which is asked about
+        operators.resolved(stage.desk, stage.update(OPERATOR_CHAT), OSCAR, 77)
     stage.send_all()
     return stage

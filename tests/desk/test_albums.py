@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import select
 
 from desk.domain import ConversationState, DeliveryState, Incoming
-from desk.flow import delivering, edits, intake, operators
+from desk.flow import delivering, edits, intake, operators, roster
 from desk.flow.kept_back import stays_here
 from desk.tables import DeliveryRow, Inbox
 from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
-from tests.desk.acting import ANA, BOT, OSCAR, Stage, new_rows
+from tests.desk.acting import ANA, BOT, OLGA, OSCAR, Stage, new_rows
 
 
 def _post(stage: Stage, *captions: str | None, album: str | None = "g1") -> None:
@@ -161,15 +161,37 @@ def test_no_picture_of_an_album_that_is_a_word_to_a_colleague_reaches_the_custom
     """Also when its caption's update is long handled, and all but ids is forgotten of that."""
     stage.ask("you are rude", intent="complaint")
     stage.topic()
-    body = _picture(0, "Olga look" if marks else "@olga look")
+    caption = "Olga look" if marks else "@olga look"
+    body = _picture(0, caption)
     body["message"] |= {"caption_entities": marks} if marks else {}
-    args = (OSCAR, 77, 900, "look")
-    operators.operator_wrote(stage.desk, _arrives(stage, 5000, body), *args, addressed=True)
+    args, inbox_id = (OSCAR, 77, 900, caption), _arrives(stage, 5000, body)
+    operators.operator_wrote(stage.desk, inbox_id, *args, marks=marks or ())
     _wrote(stage, _arrives(stage, 5001, _picture(1, None)), 1, "[photo]")
     clock.move(seconds=2)
     stage.send_all()
     assert _copied(stage) == 0
     assert stage.told().count(say("kept-addressed", "en")) == 1
+
+
+@pytest.mark.parametrize("words_first", [True, False])
+@pytest.mark.parametrize("caption", ["her file, @olga_desk", "note: her file"])
+def test_no_picture_of_an_album_that_names_a_colleague_or_reads_like_a_note_reaches_the_customer(
+    stage: Stage, clock: Clock, caption: str, words_first: bool
+) -> None:
+    """Whichever of its pictures the words come with, and when all but ids of them is forgotten."""
+    roster.keep_name(stage.desk, OLGA, "Olga", "olga_desk")
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    stage.send_all()
+    pictures = [caption, None] if words_first else [None, caption]
+    for number, words in enumerate(pictures):
+        inbox_id = _arrives(stage, 5000 + number, _picture(number, words))
+        _wrote(stage, inbox_id, number, words or "[photo]")
+    clock.move(seconds=2)
+    stage.send_all()
+    assert DeliveryState.SENT not in [row.state for row in _copies(stage)]
+    kept = caption not in str([row.payload for row in stage.all(select(Inbox))])
+    assert kept, "nothing of the words is kept"
 
 
 def test_an_album_for_the_customer_leaves_a_moment_later(stage: Stage, clock: Clock) -> None:

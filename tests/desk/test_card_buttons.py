@@ -12,6 +12,7 @@ from desk.domain import ConversationState, DeliveryState, InboxState, Incoming
 from desk.flow import buttons, customers, delivering, intake, lessons, taking_back
 from desk.pack import Pack
 from desk.tables import DeliveryRow, Inbox
+from desk.texts import say
 from tests.conftest import OPERATOR_CHAT, Clock
 from tests.desk.acting import ANA, BEN, BOT, OLGA, OSCAR, STRANGER, Stage, labels, with_words
 
@@ -50,6 +51,25 @@ def test_a_one_tap_answer_tapped_twice_goes_out_once(card: tuple[Stage, int]) ->
     stage.press(token, by=OLGA)
     assert stage.heard() == heard
     assert len(stage.told()) == told
+
+
+def test_an_answer_that_two_colleagues_send_to_two_messages_goes_out_once(
+    card: tuple[Stage, int], clock: Clock
+) -> None:
+    stage, _ = card
+    stage.send_all()
+    first = stage.token("send", "refund")
+    stage.ask("my money, please", intent="refund")
+    second = stage.token("send", "refund")
+    assert second != first
+    stage.press(first, by=OSCAR)
+    heard = stage.heard()
+    pressed = stage.press(second, by=OLGA)
+    assert (pressed.text, pressed.alert) == (say("already-sent", "en"), True)
+    assert stage.heard() == heard
+    clock.move(minutes=6)
+    stage.press(second, by=OLGA)
+    assert len(stage.heard()) == len(heard) + 1
 
 
 def test_what_a_tap_taught_goes_with_the_answer_that_is_taken_back(

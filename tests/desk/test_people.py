@@ -237,6 +237,7 @@ def test_a_conversation_that_an_operator_opens_again_has_a_card_to_resolve(
     stage.ask("ah, good")
     assert "<blockquote>ah, good</blockquote>" in stage.told()[-1]
     assert not stage.deliveries(OPERATOR_CHAT, state=DeliveryState.PENDING, key=card.key)
+    stage.reply("glad to hear it")
     stage.press(stage.token("resolve", conversation_id=stage.conversation().id), by=OSCAR)
     assert stage.conversation().state is ConversationState.RESOLVED
     edit = stage.deliveries(OPERATOR_CHAT, method="editMessageText")[-1]

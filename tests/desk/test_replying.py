@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desk.domain import ConversationState
-from desk.flow import customers, edits, operators, reminding, taking_back
+from desk.flow import customers, edits, operators, ready_answers, reminding, taking_back
 from desk.flow.edits import Rewritten
 from desk.texts import say
 from tests.conftest import Clock
@@ -57,14 +57,48 @@ def test_a_reply_to_what_the_bot_says_of_the_conversation_stays(topic: Stage) ->
     assert topic.told()[-1] == say("kept-reply", "en")
 
 
-def test_replies_to_what_is_the_customers_business_are_sent(topic: Stage, clock: Clock) -> None:
-    customers.sent_file(topic.desk, topic.update(), ANA, 2001, "my roses")
+def test_a_reply_to_a_reminder_stays(topic: Stage, clock: Clock) -> None:
     clock.move(minutes=topic.desk.pack.sla.first_reply_minutes + 1)
     assert reminding.remind(topic.desk) == 1
     topic.send_all()
-    operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, OWN, "I am on it")
+    reply(topic, posted(topic, "remind:"), "are you on that or shall I?")
+    operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, OWN, "one moment")
+    topic.ask("hello?")
+    clock.move(minutes=topic.desk.pack.sla.first_reply_minutes + 1)
+    assert reminding.remind(topic.desk) == 1
     topic.send_all()
-    answered = [posted(topic, "card:"), posted(topic, "file:"), posted(topic, "remind:"), OWN]
+    reply(topic, posted(topic, "unanswered:"), "are you on that or shall I?", 61)
+    assert copies(topic) == 1
+    assert topic.told().count(say("kept-reply", "en")) == 2
+
+
+def test_a_reply_to_a_colleagues_words_stays(topic: Stage) -> None:
+    operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, OWN, "we can't refund that")
+    topic.send_all()
+    reply(topic, OWN, "I think she is wrong, refuse")
+    assert copies(topic) == 1
+    assert topic.told()[-1] == say("kept-reply", "en")
+
+
+def test_a_reply_to_the_ready_answer_of_a_colleague_stays_and_to_ones_own_is_sent(
+    topic: Stage,
+) -> None:
+    ready_answers.wanted(topic.desk, topic.update(), OSCAR, 77, "refund")
+    topic.send_all()
+    note = posted(topic, "note:")
+    reply(topic, note, "why that one?")
+    assert copies(topic) == 0
+    assert topic.told()[-1] == say("kept-reply", "en")
+    operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, 61, "and a photo", note)
+    assert copies(topic) == 1
+
+
+def test_replies_to_what_is_the_customers_business_are_sent(topic: Stage) -> None:
+    customers.sent_file(topic.desk, topic.update(), ANA, 2001, "my roses")
+    topic.send_all()
+    operators.operator_wrote(topic.desk, topic.update(), OLGA, 77, OWN, "I am on it")
+    topic.send_all()
+    answered = [posted(topic, "card:"), posted(topic, "file:"), OWN]
     for number, to in enumerate(answered):
         reply(topic, to, telegram_id=70 + number)
     assert copies(topic) == 1 + len(answered)
@@ -99,6 +133,6 @@ def test_an_edit_of_what_was_kept_sends_nothing_and_says_so(topic: Stage) -> Non
 
 def test_an_edit_that_addresses_a_colleague_takes_the_message_back(topic: Stage) -> None:
     operators.operator_wrote(topic.desk, topic.update(), OSCAR, 77, OWN, "is she right?")
-    named = Rewritten("@olga is she right?", "editMessageText", {}, is_addressed=True)
+    named = Rewritten("@olga is she right?", "editMessageText", {})
     edits.operator_changed(topic.desk, topic.update(), OSCAR, 77, OWN, named)
     assert topic.told()[-1] == say("taken-back-unsent", "en")

@@ -193,7 +193,81 @@ def test_a_yes_to_what_was_asked_before_a_new_call_closes_nothing(
     assert topic.conversation().state is ConversationState.WAITING
 
 
-def test_closing_the_topic_resolves_at_once(topic: Stage) -> None:
+@pytest.fixture
+def answered(topic: Stage, clock: Clock) -> Stage:
+    """A stage on which Oscar has asked Ana whether there is anything else."""
+    clock.move(minutes=1)
+    topic.reply("it leaves today, anything else?")
+    topic.send_all()
+    clock.move(minutes=1)
+    return topic
+
+
+@pytest.mark.parametrize("how", ["command", "button"])
+@pytest.mark.parametrize("seconds", [None, 8])
+def test_words_that_nobody_can_have_read_are_closed_by_no_first_press(
+    answered: Stage, clock: Clock, how: str, seconds: int | None
+) -> None:
+    """Before their post was sent, and a moment after."""
+    answered.ask("wait, wrong address, do not send it")
+    if seconds is not None:
+        answered.send_all()
+        clock.move(seconds=seconds)
+    assert resolve(answered, how).startswith("They have written since.")
+    assert answered.conversation().state is ConversationState.HUMAN
+    resolve(answered, how, by=OLGA)
+    assert answered.conversation().state is ConversationState.RESOLVED
+
+
+def test_words_that_the_model_has_not_read_are_asked_about_too(answered: Stage) -> None:
+    answered.write("wait, wrong address, do not send it")
+    assert command(answered) == (say("resolve-written-since-command", "en"), 60)
+    assert answered.conversation().state is ConversationState.HUMAN
+
+
+def test_what_has_stood_there_for_a_while_is_closed_at_once(answered: Stage, clock: Clock) -> None:
+    answered.ask("that was all")
+    answered.send_all()
+    clock.move(seconds=11)
+    assert command(answered)[0] == "✅ Resolved by Oscar"
+
+
+def test_of_a_thanks_that_was_just_read_nobody_is_asked(answered: Stage) -> None:
+    answered.ask("thanks!", intent="greeting")
+    answered.send_all()
+    assert command(answered)[0] == "✅ Resolved by Oscar"
+
+
+def test_a_yes_to_words_of_before_a_colleagues_reply_closes_over_no_new_ones(
+    answered: Stage, clock: Clock
+) -> None:
+    answered.ask("wait")
+    resolve(answered, "button")
+    answered.send_all()
+    clock.move(seconds=30)
+    answered.reply("yes?")
+    clock.move(seconds=30)
+    answered.ask("wrong address")
+    assert resolve(answered, "button").startswith("They have written since.")
+    assert answered.conversation().state is ConversationState.HUMAN
+
+
+def test_a_topic_that_is_closed_over_words_that_nobody_can_have_read_is_opened_again(
+    answered: Stage, clock: Clock
+) -> None:
+    answered.ask("wait, wrong address, do not send it")
+    answered.send_all()
+    operators.closed_topic(answered.desk, answered.update(), OSCAR, 77)
+    assert answered.conversation().state is ConversationState.HUMAN
+    (told,) = (each for each in answered.take() if each.thread_id == 77)
+    assert told.payload["text"] == say("closed-written-since", "en")
+    assert told.topic_closed, "which is opened before it is said"
+    operators.closed_topic(answered.desk, answered.update(), OSCAR, 77)
+    assert answered.conversation().state is ConversationState.RESOLVED
+
+
+def test_closing_the_topic_resolves_at_once(topic: Stage, clock: Clock) -> None:
+    clock.move(minutes=1)
     operators.closed_topic(topic.desk, topic.update(), OSCAR, 77)
     assert topic.conversation().state is ConversationState.RESOLVED
 

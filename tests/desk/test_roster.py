@@ -12,7 +12,7 @@ from desk.domain import (
     Role,
 )
 from desk.flow import roster
-from tests.desk.acting import OSCAR, Stage, role_of
+from tests.desk.acting import OLGA, OSCAR, Stage, role_of
 
 
 def test_operators_are_added_changed_and_removed(stage: Stage) -> None:
@@ -58,6 +58,13 @@ def test_a_name_that_the_desk_is_told_meanwhile_stays_and_so_does_a_removal(
     roster.keep_name(stage.desk, 42, "U.")
     names = {row.user_id: row.name for row in roster.list_operators(stage.desk)}
     assert names.get(42) == (None if removed else "Uma")
+
+
+def test_an_operator_is_known_by_the_name_that_they_have_now(stage: Stage) -> None:
+    for username in ("olga_desk", "olga_shop", None):
+        roster.keep_name(stage.desk, OLGA, "Somebody Else", username)
+        known = {row.user_id: (row.name, row.username) for row in roster.list_operators(stage.desk)}
+        assert known[OLGA] == ("Olga", username)
 
 
 @pytest.mark.parametrize(
