@@ -377,10 +377,12 @@ def answered_in_general(
             return
         if refused(session, desk, user_id, None):
             return
-        conversation = session.get_one(Conversation, told_of.conversation_id)
-        customer = session.get_one(Customer, conversation.customer_id)
-        # By its link, not by name: an erasure would have to find that here, too.
-        words = to_topic(desk, customer, html(say("reached-nobody", desk.language)))
+        words, conversation = html(say("reached-nobody", desk.language)), None
+        if told_of.conversation_id is not None:  # else whoever it named is erased
+            conversation = session.get_one(Conversation, told_of.conversation_id)
+            customer = session.get_one(Customer, conversation.customer_id)
+            # By its link, not by name: an erasure would have to find that here, too.
+            words = to_topic(desk, customer, words)
         operators_text(
             session,
             desk,

@@ -158,6 +158,18 @@ def test_one_that_still_waits_goes_out_without_their_name(reminded: Stage) -> No
     assert "⏰ 2 customers are waiting for a person. … has waited longest: 11 hours." in sent
 
 
+def test_an_answer_to_a_reminder_that_names_nobody_any_more_is_told_that_it_reaches_nobody(
+    reminded: Stage,
+) -> None:
+    reminded.resolve()
+    erasing.erase(reminded.desk, reminded.customer(UMA).id)
+    digest = next(row for row in reminded.send_all() if row.key.startswith("opened:"))
+    number = digest.telegram_id
+    assert number is not None
+    operators.answered_in_general(reminded.desk, reminded.update(), OLGA, 8000, number)
+    assert reminded.told()[-1] == say("reached-nobody", "en")
+
+
 @pytest.mark.parametrize("username", ["umbrielle_q", None])
 def test_so_it_does_without_what_told_them_from_another_of_that_name(
     stage: Stage, clock: Clock, username: str | None
