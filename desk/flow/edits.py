@@ -317,7 +317,8 @@ def operator_changed(
                 _tell_of(session, desk, inbox_id, thread_id, telegram_id, "change-of-nothing-sent")
             return
         message, copy = written
-        if stays:
+        if stays and text != message.text:
+            # Else it was sent as it is: it names somebody who is a colleague only since, say.
             mark_kept(session, inbox_id)
             told = take_back(session, desk, inbox_id, customer, message, copy, by_edit=True)
         else:

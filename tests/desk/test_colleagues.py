@@ -116,6 +116,20 @@ def test_an_edit_into_such_words_takes_the_message_back(topic: Stage, text: str)
     assert topic.told()[-1] == say("taken-back-unsent", "en")
 
 
+def test_what_was_sent_before_somebody_became_a_colleague_is_not_taken_back_by_no_edit(
+    topic: Stage,
+) -> None:
+    write(topic, "Petra, it leaves today")
+    topic.send_all()
+    roster.add_operator(topic.desk, 4711, Role.AGENT, "Petra")
+    unchanged = Rewritten("Petra, it leaves today", "editMessageText", {})
+    operator_changed(topic.desk, topic.update(), OSCAR, 77, OWN, unchanged)
+    assert topic.deliveries(method="deleteMessage") == []
+    changed = Rewritten("Petra, does it leave today?", "editMessageText", {})
+    operator_changed(topic.desk, topic.update(), OSCAR, 77, OWN, changed)
+    assert len(topic.deliveries(method="deleteMessage")) == 1
+
+
 def test_what_is_forwarded_from_the_bot_stays(topic: Stage) -> None:
     args = (OSCAR, 77, OWN, "Ben (@ben) · 502")
     operators.operator_wrote(topic.desk, topic.update(), *args, is_from_bot=True)
