@@ -42,15 +42,17 @@ def _names_one(
     text: str,
     marks: Iterable[Mapping[str, Any]],
 ) -> bool:
-    """Whether an operator's @name stands anywhere, or a mention of one, or it begins with the name
+    """Whether a colleague's @name stands anywhere, or a mention of one, or it begins with the name
     of one whom it speaks to. Nobody speaks to themselves, and whoever is called like a colleague
     may be the customer."""
     names = {name.casefold() for name in _NAMES.findall(text)}
     marked = {(mark.get("user") or {}).get("id") for mark in marks}
     for operator in session.scalars(select(Operator)):
+        if operator.user_id == writer:
+            continue
         if operator.user_id in marked or (operator.username or "").casefold() in names:
             return True
-        if operator.user_id != writer and _speaks_to(text, operator.name, customer):
+        if _speaks_to(text, operator.name, customer):
             return True
     return False
 

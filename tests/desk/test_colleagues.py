@@ -63,6 +63,12 @@ def test_a_first_name_that_calls_nobody_is_sent(topic: Stage) -> None:
     assert copies(topic) == 2
 
 
+def test_who_gives_their_own_name_speaks_to_no_colleague(topic: Stage) -> None:
+    write(topic, "I am Olga (@olga_desk), write to me", by=OLGA)
+    write(topic, "I am Olga", *MENTION, by=OLGA)
+    assert copies(topic) == 2
+
+
 def test_a_customer_who_is_called_like_a_colleague_is_spoken_to(stage: Stage) -> None:
     stage.ask("a person please", Person(chat_id=601, name="Olga Park"), intent="talk_to_person")
     namesake = Person(chat_id=601, name="Olga Park")
