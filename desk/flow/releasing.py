@@ -111,7 +111,7 @@ def _give_back_all(
     session: Session, desk: Desk, which: ColumnElement[bool], note: str, name: str
 ) -> GivenBack:
     """Give back these conversations of one operator's. Where the customer waits, the topic says so
-    by the text `note`; elsewhere the card does, which costs the group no message."""
+    by the text `note`; elsewhere the card alone does."""
     count = waiting = 0
     for customer, conversation in _held(session, which):
         count += 1
