@@ -85,7 +85,7 @@ def announce(
     if has_delivery(session, key):
         _tell_still(session, desk, key)
     else:
-        text = _line(session, desk, customer, intent)
+        text = _line(desk, customer, intent)
         operators_text(session, desk, key, text, conversation=conversation)
 
 
@@ -121,15 +121,16 @@ def announcement(desk: Desk, conversation: Conversation, intent: str) -> str | N
 
 
 def line(session: Session, desk: Desk, row: DeliveryRow) -> str:
-    """What such a delivery says when it is sent: the customer has a topic by then to lead to."""
+    """What such a delivery says when it is sent: the customer has a topic by then to lead to, and
+    is told from others of that name."""
     conversation = session.get_one(Conversation, row.conversation_id)
     customer = session.get_one(Customer, conversation.customer_id)
-    return _line(session, desk, customer, row.key.split(":")[2])
+    return _line(desk, customer, row.key.split(":")[2], mark(session, customer))
 
 
-def _line(session: Session, desk: Desk, customer: Customer, intent: str) -> str:
+def _line(desk: Desk, customer: Customer, intent: str, behind: str = "") -> str:
     title = html(intent_title(desk, intent, desk.language))
-    name = linked(desk, customer, mark(session, customer))
+    name = linked(desk, customer, behind)
     words = say("priority-call", desk.language, customer=name, title=title)
     return f"{SIGN} {words}"
 

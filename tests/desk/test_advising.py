@@ -331,7 +331,9 @@ def test_who_is_unsurely_in_an_emergency_is_left_to_the_person(advised: Stage) -
     assert advised.heard() == [HANDOVER]
 
 
-def test_whom_a_person_has_already_hears_nothing_from_the_bot(advised: Stage, clock: Clock) -> None:
+def test_whom_a_person_has_already_hears_from_the_bot_when_the_team_is_back_and_no_more(
+    advised: Stage, clock: Clock
+) -> None:
     customers.asked_for_person(advised.desk, advised.update(), ANA, "/human")
     advised.topic()
     operators.took(advised.desk, advised.update(), OSCAR, 77)
@@ -341,7 +343,8 @@ def test_whom_a_person_has_already_hears_nothing_from_the_bot(advised: Stage, cl
     advised.ask("my roses burn", intent="complaint")
     advised.ask("hello?")
     customers.sent_file(advised.desk, advised.update(), ANA, 55, "[photo]")
-    assert advised.heard() == heard
+    back = "Added to your message. Our team is back on Monday at 9:00 GMT."
+    assert advised.heard() == [*heard, back]
 
 
 def test_what_to_do_while_one_waits_is_no_automatic_answer_in_the_report(

@@ -67,7 +67,7 @@ def test_what_can_not_wait_beside_a_picture_is_told_to_everybody(urgent: Stage) 
     before = urgent.heard()
     assert not lines(urgent)
     urgent.decide((job, predict(SMOKE, intent="complaint")))
-    edit, line = [row for row in urgent.send_all() if row.chat_id == OPERATOR_CHAT]
+    line, edit = [row for row in urgent.send_all() if row.chat_id == OPERATOR_CHAT]
     assert edit.method == "editMessageText"
     assert edit.payload["text"].startswith("🚨 <b>Needs a person</b>")
     assert line.payload["text"].startswith("🚨 <a href")

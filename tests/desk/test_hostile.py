@@ -197,6 +197,7 @@ def test_the_longest_card_still_fits_when_it_is_opened(stage: Stage, letter: str
     assert line in plain(stage.told()[-1])
     assert line + letter * 2 not in plain(stage.told()[-1])
     assert len(stage.told()) == told + 1, "the edit alone: the message stood whole already"
+    stage.send_all()
     stage.press(stage.token("card"), by=OLGA)
     assert any(long in plain(text) for text in stage.told()[told + 1 :])
 

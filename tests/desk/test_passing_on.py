@@ -58,7 +58,7 @@ def test_what_can_not_wait_is_told_though_it_was_shown_unread(urgent: Stage) -> 
     urgent.send_all()
     assert not any("🚨" in text for text in urgent.told())
     urgent.decide((job, predict(COMMENT, intent="complaint")))
-    line, edit = [row for row in urgent.send_all() if row.chat_id == OPERATOR_CHAT][::-1]
+    line, edit = [row for row in urgent.send_all() if row.chat_id == OPERATOR_CHAT]
     assert line.payload["text"].startswith("🚨 <a href")
     assert (edit.method, edit.payload["message_id"]) == (
         "editMessageText",

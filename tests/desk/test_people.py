@@ -250,6 +250,7 @@ def test_the_sent_card_shows_who_took_it_and_then_that_it_is_resolved(stage: Sta
     stage.topic()
     stage.send_all()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
     stage.resolve()
     edits = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
     assert "taken by Oscar" in edits[0].payload["text"]
@@ -262,6 +263,7 @@ def test_a_colleague_who_replies_has_the_conversation_from_then_on(stage: Stage)
     stage.topic()
     stage.send_all()
     operators.took(stage.desk, stage.update(), OSCAR, 77)
+    stage.send_all()
     told = len(stage.told())
     stage.reply("let me", user_id=OLGA)
     assert stage.conversation().operator_id == OLGA
@@ -477,6 +479,7 @@ def test_the_first_card_alone_shows_the_state_whatever_is_written_after_it(stage
     assert labels(post) == ["Answer: I want my money back", "Relabel…"]
     assert "Ana wrote" in post.payload["text"]
     stage.press(stage.token("take"), by=OSCAR, telegram_id=card.telegram_id or 0)
+    stage.send_all()
     stage.resolve()
     edits = stage.deliveries(OPERATOR_CHAT, method="editMessageText")
     assert [edit.payload["message_id"] for edit in edits] == [card.telegram_id] * 2
