@@ -355,8 +355,14 @@ def _is_unchanged(session: Session, inbox_id: int) -> bool:
     for payload in earlier:
         before = payload.get("edited_message") or payload.get("message") or {}
         if before.get("message_id") == now.get("message_id"):
-            return bool(before == now)
+            return _beside_caption(before) == _beside_caption(now)
     return False
+
+
+def _beside_caption(body: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a message but its caption, which may stand for its album's (`mark_kept`): a
+    hash tells whether the words are others."""
+    return {name: value for name, value in body.items() if not name.startswith("caption")}
 
 
 def _stays(

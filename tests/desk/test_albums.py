@@ -194,6 +194,22 @@ def test_no_picture_of_an_album_that_names_a_colleague_or_reads_like_a_note_reac
     assert kept, "nothing of the words is kept"
 
 
+def test_of_an_edit_that_nobody_made_of_a_picture_that_stays_nothing_is_told(stage: Stage) -> None:
+    """Telegram tells of such edits at a reaction, say."""
+    stage.ask("you are rude", intent="complaint")
+    stage.topic()
+    sent = _picture(1, "he means this")["message"] | {"reply_to_message": {"message_id": 4711}}
+    inbox_id = _arrives(stage, 5001, {"message": sent})
+    operators.operator_wrote(stage.desk, inbox_id, OSCAR, 77, 901, sent["caption"], 4711)
+    for number, caption in enumerate((sent["caption"], "she means this")):
+        body = {"edited_message": sent | {"caption": caption}}
+        rewritten = edits.Rewritten(caption, "editMessageCaption", {"caption": caption})
+        arrived = _arrives(stage, 5002 + number, body)
+        edits.operator_changed(stage.desk, arrived, OSCAR, 77, 901, rewritten)
+        told = stage.told().count(say("change-of-nothing-sent", "en"))
+        assert told == number
+
+
 def test_an_album_for_the_customer_leaves_a_moment_later(stage: Stage, clock: Clock) -> None:
     stage.ask("you are rude", intent="complaint")
     stage.topic()
