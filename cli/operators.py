@@ -78,11 +78,14 @@ def add(
 @operators.command(epilog="Example: frontdesk operators remove 9003")
 def remove(user_id: UserId) -> None:
     """Take an operator's rights away."""
-    from desk import logs
+    import logging
+
+    import structlog
+
     from desk.flow.roster import remove_operator
 
     # What giving back logs must not get between the lines of a result.
-    logs.configure("operators", "WARNING")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     desk = _open_desk()
     with wrong_name():
         given_back = remove_operator(desk, user_id)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from desk.domain import Role
+from desk.flow import roster
+from desk.flow.desk import Desk
 from desk.texts import say
 from simulator import people
 from simulator.app import Simulator
 from simulator.people import existing
 from simulator.world import OPERATORS_CHAT
-from tests.bot.conftest import OLGA, Decider, Json, Running, World, eventually
+from tests.bot.conftest import OLGA, OMAR, Decider, Json, Running, World, eventually
 from tests.bot.test_customers import LIVE_PHOTO
 from tests.bot.test_operators import card_of
 from tests.bot.test_wording import saying
@@ -393,14 +396,16 @@ async def test_what_begins_with_a_colleagues_name_stays_in_the_topic(
     assert len(await world.calls("copyMessage", ann)) == 1
 
 
-async def test_what_names_an_operator_or_is_forwarded_from_the_bot_stays_in_the_topic(
-    bot: Running, world: World, decider: Decider, simulator: Simulator
+async def test_what_names_a_colleague_or_is_forwarded_from_the_bot_stays_in_the_topic(
+    bot: Running, world: World, decider: Decider, simulator: Simulator, desk: Desk
 ) -> None:
     ann = await world.customer("Ann")
     card = await card_of(world, decider, ann, "outrageous")
     topic, telegram = card["message_thread_id"], simulator.world
     group, olga = telegram.groups[OPERATORS_CHAT], telegram.users[OLGA]
-    await world.write_topic(topic, "hi Ann, @olga_desk here")
+    roster.add_operator(desk, OMAR, Role.AGENT)
+    roster.keep_name(desk, OMAR, "Omar", "omar_desk")
+    await world.write_topic(topic, "hi Ann, @omar_desk here")
     await world.said(OPERATORS_CHAT, say("kept-named", "en"))
     (me,) = (user for user in telegram.users.values() if user.is_bot)
     sender = {"id": me.id, "is_bot": True, "first_name": "Frontdesk"}
